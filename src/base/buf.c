@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * buf.c - bytes that grow; see buf.h for the invariant
+ */
+#include "base/buf.h"
+
+#include "base/assert.h"
+#include "base/utf8.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define BUF_CAP_MIN 256 /* one small message; below it, growth costs more than it saves */
+
+void cv_buf_init(struct cv_buf *b, size_t max)
+{
+	*b = (struct cv_buf){ .max = max };
+}
+
+void cv_buf_fini(struct cv_buf *b)
+{
+	free(b->data);
+	*b = (struct cv_buf){ .max = b->max };
+}
+
+void cv_buf_reset(struct cv_buf *b)
+{
+	b->start = b->end = 0;
+	b->is_overflown = false;
+}
+
+static void slide(struct cv_buf *b)
+{
+	if (!b->start)
+		return;
+	memmove(b->data, b->data + b->start, cv_buf_len(b));
+	b->end -= b->start;
+	b->start = 0;
+}
+
+char *cv_buf_reserve(struct cv_buf *b, size_t n)
+{
+	const size_t len = cv_buf_len(b);
+
+	if (b->is_overflown || n > b->max || len > b->max - n) {
+		b->is_overflown = true;
+		return NULL;
+	}
+	if (b->cap - b->end >= n && b->data)
+		return b->data + b->end;
+	if (b->data)
+		slide(b);
+	if (b->cap - b->end < n || !b->data) {
+		const size_t wish = CV_MAX(CV_MAX(len + n, b->cap * 2), (size_t)BUF_CAP_MIN);
+		const size_t cap = CV_MAX(CV_MIN(wish, b->max), (size_t)1);
+		char *data = realloc(b->data, cap);
+
+		if (!data) {
+			b->is_overflown = true;
+			return NULL;
+		}
+		b->data = data;
+		b->cap = cap;
+	}
+	return b->data + b->end;
+}
+
+void cv_buf_commit(struct cv_buf *b, size_t n)
+{
+	cv_assert(n <= b->cap - b->end);
+	b->end += n;
+}
+
+void cv_buf_skip(struct cv_buf *b, size_t n)
+{
+	cv_assert(n <= cv_buf_len(b));
+	b->start += n;
+	if (b->start == b->end)
+		b->start = b->end = 0;
+}
+
+bool cv_buf_put(struct cv_buf *b, struct cv_str s)
+{
+	char *room = cv_buf_reserve(b, s.n);
+
+	if (!room)
+		return false;
+	if (s.n)
+		memcpy(room, s.p, s.n);
+	cv_buf_commit(b, s.n);
+	return true;
+}
+
+bool cv_buf_put_byte(struct cv_buf *b, char c)
+{
+	return cv_buf_put(b, (struct cv_str){ &c, 1 });
+}
+
+bool cv_buf_put_u16be(struct cv_buf *b, uint16_t v)
+{
+	const char bytes[] = { (char)(v >> 8), (char)v };
+
+	return cv_buf_put(b, (struct cv_str){ bytes, sizeof(bytes) });
+}
+
+bool cv_buf_put_u32be(struct cv_buf *b, uint32_t v)
+{
+	return cv_buf_put_u16be(b, (uint16_t)(v >> 16)) && cv_buf_put_u16be(b, (uint16_t)v);
+}
+
+bool cv_buf_printf(struct cv_buf *b, const char *fmt, ...)
+{
+	va_list ap, again;
+
+	va_start(ap, fmt);
+	va_copy(again, ap);
+	const int n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	char *room = n < 0 ? NULL : cv_buf_reserve(b, (size_t)n + 1); /* vsnprintf writes a NUL */
+	if (room) {
+		vsnprintf(room, (size_t)n + 1, fmt, again);
+		cv_buf_commit(b, (size_t)n);
+	}
+	va_end(again);
+	return room != NULL;
+}
+
+static bool put_json_escape(struct cv_buf *b, unsigned char c)
+{
+	switch (c) {
+	case '"': return cv_buf_put(b, CV_STR("\\\""));
+	case '\\': return cv_buf_put(b, CV_STR("\\\\"));
+	case '\n': return cv_buf_put(b, CV_STR("\\n"));
+	case '\r': return cv_buf_put(b, CV_STR("\\r"));
+	case '\t': return cv_buf_put(b, CV_STR("\\t"));
+	default: return cv_buf_printf(b, "\\u%04x", c);
+	}
+}
+
+bool cv_buf_put_json(struct cv_buf *b, struct cv_str s)
+{
+	size_t plain = 0; /* start of the run that needs no escape */
+
+	for (size_t i = 0; i < s.n;) {
+		const unsigned char c = (unsigned char)s.p[i];
+		const size_t step = c < 0x80 ? 1 : cv_utf8_step(cv_str_slice(s, i, s.n));
+
+		if (step > 1 || (c >= 0x20 && c < 0x7f && c != '"' && c != '\\')) {
+			i += step;
+			continue;
+		}
+		if (!cv_buf_put(b, cv_str_slice(s, plain, i)) || !put_json_escape(b, c))
+			return false;
+		plain = ++i;
+	}
+	return cv_buf_put(b, cv_str_slice(s, plain, s.n));
+}

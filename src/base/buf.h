@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * buf.h - bytes that grow, up to a stated maximum
+ *
+ * A buffer owns its memory.  Bytes are appended at the end and taken from the front; what is
+ * readable is the slice from cv_buf_str(), valid until the next call on the same buffer.
+ *
+ *     0 <= start <= end <= cap <= max
+ *     data[start, end) is readable; data[end, cap) is room
+ *
+ * Overflow of max, and want of memory, are sticky: the append that failed and all later ones
+ * change nothing, and is_overflown stays true until reset.  So a writer may append a whole message
+ * and look once.
+ */
+#pragma once
+#include "base/attr.h"
+#include "base/str.h"
+
+struct cv_buf {
+	char *data;
+	size_t start, end, cap, max;
+	bool is_overflown;
+};
+
+/* No allocation yet.  max is a hard limit in bytes. */
+void cv_buf_init(struct cv_buf *b, size_t max);
+void cv_buf_fini(struct cv_buf *b);  /* frees; b may be used again after init */
+void cv_buf_reset(struct cv_buf *b); /* empty, memory kept, overflow forgotten */
+
+static inline size_t cv_buf_len(const struct cv_buf *b)
+{
+	return b->end - b->start;
+}
+
+static inline struct cv_str cv_buf_str(const struct cv_buf *b)
+{
+	return (struct cv_str){ b->data ? b->data + b->start : NULL, b->end - b->start };
+}
+
+/* False when the bytes did not fit (then nothing was appended and b is overflown). */
+bool cv_buf_put(struct cv_buf *b, struct cv_str s);
+bool cv_buf_put_byte(struct cv_buf *b, char c);
+bool cv_buf_put_u16be(struct cv_buf *b, uint16_t v);
+bool cv_buf_put_u32be(struct cv_buf *b, uint32_t v);
+CV_PRINTF(2, 3) bool cv_buf_printf(struct cv_buf *b, const char *fmt, ...);
+
+/* s as the inside of a JSON string: quotes, backslashes, control bytes and everything that is not
+ * valid UTF-8 escaped, so that the result is one line of valid JSON whatever s holds. */
+bool cv_buf_put_json(struct cv_buf *b, struct cv_str s);
+
+/* Room for at least n more bytes at the end, or NULL (b overflown); then cv_buf_commit() says how
+ * many were written there. */
+char *cv_buf_reserve(struct cv_buf *b, size_t n);
+void cv_buf_commit(struct cv_buf *b, size_t n);
+
+/* Drops n bytes (at most the length) from the front. */
+void cv_buf_skip(struct cv_buf *b, size_t n);

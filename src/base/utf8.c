@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * utf8.c - strict UTF-8; the table is RFC 3629 section 4
+ */
+#include "base/utf8.h"
+
+static const struct {
+	unsigned char lead_min, lead_max;     /* first byte */
+	unsigned char second_min, second_max; /* second byte; all later ones are 80..bf */
+	unsigned char len;
+} utf8_form[] = {
+	{ 0x00, 0x7f, 0x00, 0x00, 1 },
+	{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
+	{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+	{ 0xe1, 0xec, 0x80, 0xbf, 3 },
+	{ 0xed, 0xed, 0x80, 0x9f, 3 },
+	{ 0xee, 0xef, 0x80, 0xbf, 3 },
+	{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
+	{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
+	{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
+};
+
+size_t cv_utf8_step(struct cv_str s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+
+	if (!s.n)
+		return 0;
+	for (size_t f = 0; f < CV_ARRAY_LEN(utf8_form); f++) {
+		const size_t len = utf8_form[f].len;
+
+		if (p[0] < utf8_form[f].lead_min || p[0] > utf8_form[f].lead_max)
+			continue;
+		if (s.n < len)
+			return 0;
+		if (len > 1 && (p[1] < utf8_form[f].second_min || p[1] > utf8_form[f].second_max))
+			return 0;
+		for (size_t i = 2; i < len; i++)
+			if ((p[i] & 0xc0) != 0x80)
+				return 0;
+		return len;
+	}
+	return 0;
+}
+
+bool cv_utf8_is_valid(struct cv_str s)
+{
+	while (s.n) {
+		const size_t step = cv_utf8_step(s);
+
+		if (!step)
+			return false;
+		s = cv_str_slice(s, step, s.n);
+	}
+	return true;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Goal: borrowed bytes are compared, cut and read as numbers exactly, at their edges too.
+ * Method: tables of small cases, empty strings and NULs among them.
+ */
+#include "unit/test.h"
+
+#include "base/str.c"
+
+static void cuts(void **state)
+{
+	struct cv_str rest = CV_STR("a,,b");
+
+	(void)state;
+	assert_str(cv_str_cut(&rest, ','), "a");
+	assert_str(cv_str_cut(&rest, ','), "");
+	assert_str(cv_str_cut(&rest, ','), "b");
+	assert_null(rest.p);
+	rest = CV_STR("a,");
+	assert_str(cv_str_cut(&rest, ','), "a");
+	assert_non_null(rest.p); /* an empty last part is still a part */
+	assert_str(cv_str_cut(&rest, ','), "");
+	assert_null(rest.p);
+}
+
+static void numbers(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t max, want;
+		bool ok;
+	} row[] = {
+		{ "0", 10, 0, true },
+		{ "65535", 65535, 65535, true },
+		{ "65536", 65535, 0, false },
+		{ "18446744073709551615", UINT64_MAX, UINT64_MAX, true },
+		{ "18446744073709551616", UINT64_MAX, 0, false },
+		{ "", 10, 0, false },
+		{ "+1", 10, 0, false },
+		{ " 1", 10, 0, false },
+		{ "1x", 10, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(row); i++) {
+		uint64_t got = 77;
+
+		assert_int_equal(
+			cv_str_to_u64(cv_str_of(row[i].text), row[i].max, &got), row[i].ok);
+		assert_int_equal(got, row[i].ok ? row[i].want : 77);
+	}
+}
+
+static void compares(void **state)
+{
+	(void)state;
+	assert_true(cv_str_eq_nocase(CV_STR("HoSt"), CV_STR("hOsT")));
+	assert_false(cv_str_eq_nocase(CV_STR("host["), CV_STR("host{"))); /* only letters fold */
+	assert_true(cv_str_eq(CV_STR_NONE, CV_STR("")));
+	assert_true(cv_str_cmp(CV_STR("a"), CV_STR("ab")) < 0);
+	assert_true(cv_str_has_suffix(CV_STR("a.example"), CV_STR(".example")));
+	assert_false(cv_str_has_suffix(CV_STR("e"), CV_STR(".example")));
+}
+
+static void to_cstr(void **state)
+{
+	char z[4];
+
+	(void)state;
+	assert_true(cv_str_to_cstr(CV_STR("abc"), z, sizeof(z)));
+	assert_string_equal(z, "abc");
+	assert_false(cv_str_to_cstr(CV_STR("abcd"), z, sizeof(z)));
+	assert_string_equal(z, "");
+	assert_false(cv_str_to_cstr(CV_STR("a\0b"), z, sizeof(z)));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cuts),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(compares),
+		cmocka_unit_test(to_cstr),
+	};
+
+	return cmocka_run_group_tests_name("base/str", tests, NULL, NULL);
+}
