@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * model.h - a policy document as data: what the YAML says, with the place of every part
+ *
+ * The shape is OpenShell's policy language, version 1.  The loader fills it, validation judges
+ * it, compilation turns it into a snapshot; nothing else reads it.  All memory belongs to the
+ * document's arena and lives as long as the document.  Strings are as written (no case folding,
+ * no canonical form): messages must be able to quote the author.
+ *
+ * Absent and empty differ in places (rules: [] is an error, no rules is not), so lists carry
+ * is_present where validation needs to know.
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/str.h"
+
+#include <stdint.h>
+
+/* Where in the source a thing begins; both count from 1.  Line 0: not from a file. */
+struct cv_policy_pos {
+	uint32_t line, column;
+};
+
+struct cv_policy_text { /* a scalar and its place */
+	struct cv_str s;
+	struct cv_policy_pos pos;
+	bool is_present;
+};
+
+struct cv_policy_texts { /* a list of scalars */
+	struct cv_policy_text *v;
+	size_t n;
+	struct cv_policy_pos pos;
+	bool is_present;
+};
+
+/* clang-format off */
+#define CV_POLICY_PROTOCOLS(X) /* enum, YAML */                                       \
+	X(L4, "")               /* absent: connections through the explicit proxy */  \
+	X(TCP, "tcp")           /* policy DNS and transparent TCP */                  \
+	X(REST, "rest")                                                               \
+	X(WEBSOCKET, "websocket")                                                     \
+	X(GRAPHQL, "graphql")                                                         \
+	X(MCP, "mcp")                                                                 \
+	X(JSON_RPC, "json-rpc")                                                       \
+	X(SQL, "sql")
+
+#define CV_POLICY_TLS_MODES(X)                                                        \
+	X(AUTO, "")             /* detect and terminate */                            \
+	X(SKIP, "skip")         /* raw tunnel */                                      \
+	X(TERMINATE, "terminate")     /* deprecated, as AUTO */                       \
+	X(PASSTHROUGH, "passthrough") /* deprecated, as AUTO */
+
+#define CV_POLICY_ACCESSES(X)                                                         \
+	X(NONE, "")                                                                   \
+	X(READ_ONLY, "read-only")                                                     \
+	X(READ_WRITE, "read-write")                                                   \
+	X(FULL, "full")
+/* clang-format on */
+
+#define CV_PROTOCOL_ENUM(name, yaml) CV_PROTOCOL_##name,
+#define CV_TLS_ENUM(name, yaml)      CV_TLS_##name,
+#define CV_ACCESS_ENUM(name, yaml)   CV_ACCESS_##name,
+enum cv_policy_protocol { CV_POLICY_PROTOCOLS(CV_PROTOCOL_ENUM) CV_PROTOCOL_COUNT };
+enum cv_policy_tls { CV_POLICY_TLS_MODES(CV_TLS_ENUM) CV_TLS_COUNT };
+enum cv_policy_access { CV_POLICY_ACCESSES(CV_ACCESS_ENUM) CV_ACCESS_COUNT };
+#undef CV_PROTOCOL_ENUM
+#undef CV_TLS_ENUM
+#undef CV_ACCESS_ENUM
+
+enum cv_policy_enforcement { CV_ENFORCEMENT_AUDIT, CV_ENFORCEMENT_ENFORCE }; /* default audit */
+
+/* One query (or params) matcher: every value of key is matched against the globs; with one glob
+ * it was written as a string or {glob: …}, with is_any as {any: […]}. */
+struct cv_policy_matcher {
+	struct cv_policy_text key;
+	struct cv_policy_texts globs;
+	bool is_any;
+};
+
+struct cv_policy_rule { /* the inside of rules[].allow, or one of deny_rules[] */
+	struct cv_policy_pos pos;
+	struct cv_policy_text method, path, command;
+	struct cv_policy_matcher *query;
+	size_t query_count;
+	/* graphql, websocket */
+	struct cv_policy_text operation_type, operation_name;
+	struct cv_policy_texts fields;
+	/* mcp */
+	struct cv_policy_texts tool; /* a string or {any: […]} */
+	struct cv_policy_matcher *params;
+	size_t params_count;
+};
+
+struct cv_policy_rules {
+	struct cv_policy_rule *v;
+	size_t n;
+	struct cv_policy_pos pos;
+	bool is_present;
+};
+
+struct cv_policy_persisted_query {
+	struct cv_policy_text id, operation_type, operation_name;
+	struct cv_policy_texts fields;
+};
+
+struct cv_policy_endpoint {
+	struct cv_policy_pos pos;
+	struct cv_policy_text host, path;
+	struct cv_policy_pos ports_pos;
+	uint16_t *ports; /* from port or ports, in the order written */
+	size_t port_count;
+	struct cv_policy_text protocol_text, tls_text, enforcement_text, access_text;
+	enum cv_policy_protocol protocol;
+	enum cv_policy_tls tls;
+	enum cv_policy_enforcement enforcement;
+	enum cv_policy_access access;
+	struct cv_policy_rules rules, deny_rules;
+	struct cv_policy_texts allowed_ips;
+	bool allow_encoded_slash;
+	bool websocket_credential_rewrite;
+	bool request_body_credential_rewrite;
+	bool allow_uninspected_credentials;
+	struct cv_policy_text credential_signing, signing_service, signing_region;
+	struct cv_policy_text credential_binding_provider;
+	struct cv_policy_text persisted_queries;
+	struct cv_policy_persisted_query *graphql_persisted_queries;
+	size_t graphql_persisted_query_count;
+	uint64_t graphql_max_body_bytes, json_rpc_max_body_bytes,
+		mcp_max_body_bytes; /* 0: absent */
+	bool mcp_strict_tool_names; /* default true */
+	bool mcp_allow_all_known_methods;
+};
+
+struct cv_policy_binary {
+	struct cv_policy_text path;
+};
+
+struct cv_policy_entry { /* one of network_policies */
+	struct cv_policy_pos pos;
+	struct cv_policy_text key;
+	struct cv_str name; /* defaults to the key */
+	struct cv_policy_endpoint *endpoints;
+	size_t endpoint_count;
+	struct cv_policy_binary *binaries;
+	size_t binary_count;
+	bool has_binaries; /* the key was written */
+};
+
+struct cv_policy_middleware {
+	struct cv_policy_pos pos;
+	struct cv_policy_text key, name, middleware, on_error;
+	int64_t order;
+	struct cv_policy_texts include, exclude;
+};
+
+enum cv_landlock_compat { CV_LANDLOCK_BEST_EFFORT, CV_LANDLOCK_HARD_REQUIREMENT };
+
+struct cv_policy_doc {
+	struct cv_arena arena; /* owns everything below */
+	struct cv_str file;    /* as the user named it, for messages */
+	uint32_t version;
+	bool has_filesystem;
+	bool include_workdir; /* default true when the section is absent; see the loader */
+	struct cv_policy_texts read_only, read_write;
+	enum cv_landlock_compat landlock;
+	struct cv_policy_text run_as_user, run_as_group;
+	struct cv_policy_entry *entries; /* in the order written */
+	size_t entry_count;
+	struct cv_policy_middleware *middlewares;
+	size_t middleware_count;
+};

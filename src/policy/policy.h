@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * policy.h - from YAML text to a snapshot that decides
+ *
+ *     text --cv_policy_load()--> document --cv_policy_validate()--> findings
+ *                                   |
+ *                                   +--cv_policy_compile()--> snapshot (counted, immutable)
+ *
+ * cv_policy_open() does all three: what the launcher, the proxy and `policy check` call.
+ */
+#pragma once
+#include "base/err.h"
+#include "policy/model.h"
+#include "policy/verdict.h"
+
+/* One error or warning about a document.  Rendered "FILE:LINE:COLUMN: message; fix". */
+struct cv_finding {
+	struct cv_policy_pos pos;
+	bool is_error;
+	struct cv_str where;   /* "github.endpoints[0].rules[1].allow", or empty */
+	struct cv_str message; /* what is wrong */
+	struct cv_str fix;     /* what would be right; may be empty */
+};
+
+struct cv_findings {
+	struct cv_arena arena; /* owns the texts */
+	struct cv_finding *v;
+	size_t n, cap;
+	size_t error_count;
+	bool is_cut; /* more were found than CV_POLICY_FINDINGS_MAX */
+};
+
+void cv_findings_init(struct cv_findings *f);
+void cv_findings_fini(struct cv_findings *f);
+
+/* Parses text (borrowed; copied into the document).  Syntax errors, unknown keys, wrong types and
+ * limits are findings; CV_INVALID when any is an error (ret_doc is then NULL). */
+CV_MUST cv_code cv_policy_load(struct cv_str file, struct cv_str text,
+	struct cv_policy_doc **ret_doc, struct cv_findings *findings);
+void cv_policy_doc_free(struct cv_policy_doc *doc);
+
+/* Every rule of the language's validation matrix, ambiguity included.  CV_INVALID when an error
+ * was found; warnings alone give CV_OK. */
+CV_MUST cv_code cv_policy_validate(const struct cv_policy_doc *doc, struct cv_findings *findings);
+
+/* What a valid document asks for and this build does not enforce yet (websocket, graphql, mcp,
+ * json-rpc, sql, signing, rewriting, middlewares), each as an error finding by name.  Called when
+ * the policy is to be run, not when it is checked.  CV_INVALID when there is any. */
+CV_MUST cv_code cv_policy_enforceable(
+	const struct cv_policy_doc *doc, struct cv_findings *findings);
+
+/* The snapshot of a valid document; keeps the document alive.  Takes ownership of doc, also on
+ * failure (CV_LIMIT only).  doc NULL gives the policy that allows no network. */
+CV_MUST cv_code cv_policy_compile(
+	struct cv_policy_doc *doc, struct cv_policy **ret, struct cv_err *err);
+
+CV_MUST cv_code cv_policy_open(struct cv_str file, struct cv_str text, struct cv_policy **ret,
+	struct cv_findings *findings);
+
+struct cv_policy *cv_policy_ref(struct cv_policy *policy);
+void cv_policy_unref(struct cv_policy *policy); /* NULL is fine */
+
+/* The document of a snapshot; borrowed.  NULL for the policy that allows nothing. */
+const struct cv_policy_doc *cv_policy_doc(const struct cv_policy *policy);
