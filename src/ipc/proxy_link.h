@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * proxy_link.h - the link between a supervisor and its proxy
+ *
+ * The proxy is started with its end of the pair as descriptor 3 and knows nothing else: no
+ * arguments, no environment, no files.  The supervisor hands it everything by the messages of the
+ * first table, in state NEW, ends with GO, and from then on sends identities and policies.
+ *
+ * Identities are pushed: for each connect() in the sandbox the supervisor sends IDENTITY before
+ * it lets the call proceed, so the record is in the proxy's socket buffer before the connection
+ * can be accepted.  The proxy drains this link before it looks a connection up.
+ */
+#pragma once
+#include "ipc/frame.h"
+
+#define CV_PROXY_LINK_FD 3
+
+enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
+
+/* clang-format off */
+/* supervisor to proxy. IN(s): allowed in state s. */
+#define CV_PROXY_REQS(X) /* message, body bytes, descriptors, states, flags */               \
+	X(LISTENERS, 0, 5, IN(NEW), CV_IPC_ONCE)  /* tcp4 tcp6 udp4 udp6 sock_diag */         \
+	X(KEEPER, 0, 1, IN(NEW), CV_IPC_ONCE)     /* keeper_link; absent: no interception */  \
+	X(ROOTS, 0, 1, IN(NEW), CV_IPC_ONCE)      /* PEM of the trusted roots */              \
+	X(RESOLVER, 8192, 0, IN(NEW), CV_IPC_ONCE) /* the host's resolv.conf */               \
+	X(HOSTS, 0, 1, IN(NEW), CV_IPC_ONCE)      /* the host's hosts file */                 \
+	X(PIN, 1024, 0, IN(NEW), 0)               /* str host, u32 port, str address */       \
+	X(AUDIT_SINK, 8, 1, IN(NEW), 0)           /* u32 cv_audit_form, u32 is_required */    \
+	X(POLICY, 4096, 1, IN(NEW) | IN(READY), 0) /* str file name; memfd: text */           \
+	X(GO, 0, 0, IN(NEW), CV_IPC_ONCE)         /* start to accept */                       \
+	X(IDENTITY, CV_IPC_BODY_BYTES_MAX, 0, IN(NEW) | IN(READY), 0) /* cv_proxy_identity */ \
+	X(RESOLVED, CV_IPC_BODY_BYTES_MAX, 0, IN(NEW) | IN(READY), 0) /* u32 n, n × (str, str) */ \
+	X(REPORT, 0, 0, IN(READY), 0)             /* wants REPORT_TEXT */
+
+/* proxy to supervisor */
+#define CV_PROXY_REPLIES(X)                                                                  \
+	X(READY, 0, 0, IN(NEW), CV_IPC_ONCE)                                                  \
+	X(POLICY_RESULT, CV_IPC_BODY_BYTES_MAX, 0, IN(NEW) | IN(READY), 0) /* u32 cv_code, str */ \
+	X(RESOLVE, CV_IPC_BODY_BYTES_MAX, 0, IN(NEW) | IN(READY), 0) /* u32 n, n × str paths */  \
+	X(REPORT_TEXT, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0)     /* str: the run's summary */  \
+	X(FATAL, 4096, 0, IN(NEW) | IN(READY), CV_IPC_ONCE)        /* str: why it ends */
+/* clang-format on */
+
+#define CV_PROXY_REQ_ENUM(name, bytes, fds, states, flags)   CV_PROXY_REQ_##name,
+#define CV_PROXY_REPLY_ENUM(name, bytes, fds, states, flags) CV_PROXY_REPLY_##name,
+enum cv_proxy_req { CV_PROXY_REQS(CV_PROXY_REQ_ENUM) CV_PROXY_REQ_COUNT };
+enum cv_proxy_reply { CV_PROXY_REPLIES(CV_PROXY_REPLY_ENUM) CV_PROXY_REPLY_COUNT };
+#undef CV_PROXY_REQ_ENUM
+#undef CV_PROXY_REPLY_ENUM
+
+extern const struct cv_ipc_rule cv_proxy_req_rule[CV_PROXY_REQ_COUNT];
+extern const struct cv_ipc_rule cv_proxy_reply_rule[CV_PROXY_REPLY_COUNT];
+
+enum cv_audit_form { CV_AUDIT_FORM_OCSF, CV_AUDIT_FORM_LINE, CV_AUDIT_FORM_COUNT };
+
+#define CV_IDENTITY_ANCESTORS_MAX 64 /* openshell-behaviour 3.7 */
+
+/* Body of IDENTITY.  Strings borrowed from the message. */
+struct cv_proxy_identity {
+	uint64_t cookie;              /* SO_COOKIE of the connecting socket */
+	uint32_t pid;                 /* inside the sandbox, for the log */
+	struct cv_str unknown_reason; /* not empty: the identity could not be established */
+	struct cv_str changed_path;   /* not empty: this executable changed since its first use */
+	struct cv_str exe;
+	struct cv_str ancestors[CV_IDENTITY_ANCESTORS_MAX]; /* nearest first */
+	size_t ancestor_count;
+};
+
+bool cv_proxy_identity_put(struct cv_buf *b, const struct cv_proxy_identity *id);
+CV_MUST bool cv_proxy_identity_get(struct cv_str body, struct cv_proxy_identity *ret);
