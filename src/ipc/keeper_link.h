@@ -3,7 +3,7 @@
  * keeper_link.h - the keeper's two links
  *
  * Control (descriptor 3): from the supervisor.  It asks for the run's CA certificate and hands
- * over the other end of the proxy's link.
+ * over the other end of the proxy's link; a later PROXY replaces that link.
  * Leaves: from a proxy, which made its own key pair and wants a certificate for one name.  The CA
  * key never leaves the keeper; the proxy's key never leaves the proxy.
  */
@@ -18,6 +18,7 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 /* supervisor to keeper */
 #define CV_KEEPER_CONTROLS(X) /* message, body bytes, descriptors, states, flags */     \
 	X(START, 256, 1, IN(NEW), CV_IPC_ONCE)  /* str run name; the proxy's link */     \
+	X(PROXY, 0, 1, IN(READY), 0)            /* the link of a proxy started anew */
 
 /* keeper to supervisor */
 #define CV_KEEPER_CONTROL_REPLIES(X)                                                    \
