@@ -20,7 +20,7 @@
  */
 #include "wire/clienthello.h"
 
-#include "wire/ip.h"
+#include "base/ip.h"
 
 #include "base/assert.h"
 

@@ -11,7 +11,7 @@
  * Messages are without the length prefix of TCP, which is the caller's.
  */
 #pragma once
-#include "wire/ip.h"
+#include "base/ip.h"
 #include "wire/limits_net.h"
 #include "wire/name.h"
 

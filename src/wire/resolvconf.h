@@ -3,7 +3,7 @@
  * resolvconf.h - the two files that a stub resolver reads, as functions over their bytes
  */
 #pragma once
-#include "wire/ip.h"
+#include "base/ip.h"
 #include "wire/limits_net.h"
 
 struct cv_resolvconf {

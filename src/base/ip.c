@@ -2,7 +2,7 @@
 /*
  * ip.c - addresses and prefixes; see ip.h.  Which address is of which class is in ip_class.c.
  */
-#include "wire/ip.h"
+#include "base/ip.h"
 
 #include "base/assert.h"
 #include "base/hex.h"

@@ -12,7 +12,7 @@
  * Rows with `inside` hold an IPv4 address that a translator or tunnel would send to.  They are
  * never better than INTERNAL, and as bad as that address is.
  */
-#include "wire/ip.h"
+#include "base/ip.h"
 
 #include "base/assert.h"
 
