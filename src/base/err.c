@@ -20,6 +20,7 @@ const struct cv_code_row *cv_code_row(cv_code code)
 	return &code_row[code];
 }
 
+CV_PRINTF(4, 0)
 static void err_fill(struct cv_err *err, cv_code code, int sys, const char *fmt, va_list ap)
 {
 	if (!err)

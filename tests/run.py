@@ -1,0 +1,249 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""run.py - builds, runs every test and adds up what they say
+
+What is run, in this order (a name is what ./test PATTERN is matched with):
+
+    build/gcc, build/clang-asan   the two builds; a warning is an error
+    gate/...                      tools/check, one test for each gate
+    unit/..., fuzz/...            what Meson lists in the sanitized build; two at a time
+    wire/... cli/... sandbox/... e2e/...
+                                  every file in tests/<folder>/ that may be executed and is called
+                                  test_* or *.sh or *.py; one at a time, for they share the machine
+
+Each is a program that speaks TAP: a plan "1..N" at its start or end, then for each test "ok 1 - name" or
+"not ok 1 - name", and "# SKIP reason" behind either the plan or an ok.  It is a failure besides:
+to print no plan, to print fewer or more tests than planned, to die, and to take longer than
+FILE_SECONDS_MAX.  Its environment: CV_BUILD, the build directory; CV_COVE, the program; both
+absolute.
+
+A skip is always said aloud.  With CV_MUST_WORK=1 only a reason that starts with "unavailable:" (the
+kernel or the machine has no such thing) is still a skip; any other counts as a failure.
+
+The last line is "N passed, N failed", and ", N skipped" when there were any.
+"""
+
+import argparse
+import concurrent.futures
+import fnmatch
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+ASAN = ROOT / "build-asan"
+COVE = BUILD / "src/cli/cove"
+SCRIPT_FOLDERS = ("wire", "cli", "sandbox", "e2e")
+
+FILE_SECONDS_MAX = 180  # one file; a test that needs more should be two
+GATES_SECONDS_MAX = 300
+OUTPUT_BYTES_MAX = 4 << 20  # kept of one file; more is a test gone wild
+SHOWN_LINES_MAX = 60  # of a failed file's output
+
+SANITIZER_ENV = {
+    "ASAN_OPTIONS": "abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+}
+
+POINT = re.compile(r"^(?P<not>not )?ok\b *(?P<number>\d+)? *(?:- *)?(?P<name>.*)$")
+PLAN = re.compile(r"^1\.\.(?P<count>\d+) *(?:# *SKIP\b *(?P<skip>.*))?$", re.I)
+SKIP = re.compile(r"(?:^|\s)# *SKIP\b:? *(?P<reason>.*)$", re.I)
+
+
+class Test:
+    """A program that speaks TAP, or a step with the same result."""
+
+    def __init__(self, name, command, env=None, seconds=FILE_SECONDS_MAX):
+        self.name, self.command = name, [str(word) for word in command]
+        self.env, self.seconds = env or {}, seconds
+
+
+class Result:
+    def __init__(self, name):
+        self.name, self.seconds, self.output = name, 0.0, ""
+        self.passed, self.failed, self.skipped = [], [], []  # names; skipped: (name, reason)
+
+    def add_skip(self, name, reason):
+        reason = reason.strip() or "no reason given"
+        if os.environ.get("CV_MUST_WORK") == "1" and not reason.startswith("unavailable:"):
+            self.failed.append(f"{name} (skipped, and may not be here: {reason})")
+        else:
+            self.skipped.append((name, reason))
+
+
+def read_tap(result, output, status):
+    """Adds the tests of one program's output; anything out of order is one failure more."""
+    planned, seen = None, 0
+    for line in output.splitlines():
+        if plan := PLAN.match(line.rstrip()):
+            planned = (planned or 0) + int(plan["count"])  # cmocka prints one for each group
+            if plan["skip"] is not None and planned == 0:
+                result.add_skip(result.name, plan["skip"])
+        elif line.startswith("Bail out!"):
+            result.failed.append(line)
+        elif point := POINT.match(line):
+            seen += 1
+            skip = SKIP.search(point["name"])
+            name = SKIP.sub("", point["name"]).strip() or f"test {seen}"
+            if point["not"]:
+                result.failed.append(name)
+            elif skip:
+                result.add_skip(name, skip["reason"])
+            else:
+                result.passed.append(name)
+    if planned is None:
+        result.failed.append("printed no plan")
+    elif seen != planned:
+        result.failed.append(f"planned {planned} tests, ran {seen}")
+    if status < 0:
+        result.failed.append(f"died of {signal.Signals(-status).name}")
+    elif status > 0 and not result.failed:
+        result.failed.append(f"exited with {status}")
+
+
+def end_group(group):
+    """Whatever the file left running goes with it."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def run(test):
+    result, started = Result(test.name), time.monotonic()
+    env = os.environ | {"CV_BUILD": str(BUILD), "CV_COVE": str(COVE)} | test.env
+    try:
+        child = subprocess.Popen(
+            test.command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True)
+    except OSError as error:
+        result.failed.append(f"cannot be run: {error}")
+        return result
+    timed_out = False
+    try:
+        output, _ = child.communicate(timeout=test.seconds)
+    except subprocess.TimeoutExpired:
+        timed_out = True
+        end_group(child.pid)
+        output, _ = child.communicate()
+    end_group(child.pid)
+    result.output = output[:OUTPUT_BYTES_MAX].decode("utf-8", "backslashreplace")
+    if timed_out:
+        read_tap(result, result.output, 0)
+        result.failed.append(f"took longer than {test.seconds} s and was ended")
+    else:
+        read_tap(result, result.output, child.returncode)
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def report(result):
+    word = "FAIL" if result.failed else "ok  " if result.passed else "skip"
+    counts = f"{len(result.passed)} passed"
+    counts += f", {len(result.failed)} failed" if result.failed else ""
+    counts += f", {len(result.skipped)} skipped" if result.skipped else ""
+    print(f"{word}  {result.name:<36} {counts}  ({result.seconds:.1f} s)")
+    for name, reason in result.skipped:
+        print(f"        skipped: {name}: {reason}")
+    for name in result.failed:
+        print(f"        failed: {name}")
+    if result.failed:
+        lines = [line for line in result.output.splitlines() if not line.startswith("ok ")]
+        if len(lines) > SHOWN_LINES_MAX:
+            print(f"        | ... {len(lines) - SHOWN_LINES_MAX} lines before")
+        for line in lines[-SHOWN_LINES_MAX:]:
+            print(f"        | {line}")
+    sys.stdout.flush()
+
+
+def build(name, variant):
+    """A build as a test: it passed, or the compiler's words are its output."""
+    result, started = Result(name), time.monotonic()
+    done = subprocess.run([ROOT / "tools/build", variant], stdin=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, check=False)
+    result.output = done.stderr.decode("utf-8", "backslashreplace")
+    (result.passed if done.returncode == 0 else result.failed).append(f"tools/build {variant}")
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def meson_tests():
+    """What the sanitized build lists: the unit tests and the replays of the fuzz targets."""
+    listed = json.loads((ASAN / "meson-info/intro-tests.json").read_text())
+    return [Test(entry["name"], entry["cmd"], entry["env"] | SANITIZER_ENV) for entry in listed]
+
+
+def script_tests():
+    for folder in SCRIPT_FOLDERS:
+        for path in sorted((ROOT / "tests" / folder).glob("*")):
+            is_named = path.name.startswith("test_") or path.suffix in (".sh", ".py")
+            if path.is_file() and is_named and os.access(path, os.X_OK):
+                yield Test(f"{folder}/{path.name}", [path])
+
+
+def matcher(patterns):
+    def is_wanted(name):
+        return not patterns or any(
+            pattern in name or fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    return is_wanted
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="./test", description="builds and tests everything, or what a pattern matches")
+    parser.add_argument("-l", "--list", action="store_true", help="names only (after a build)")
+    parser.add_argument("-j", "--jobs", type=int, default=min(4, os.cpu_count() or 1),
+                        help="unit tests and replays at a time (default %(default)s)")
+    parser.add_argument("pattern", nargs="*",
+                        help="part of a name, or a glob: unit/base, gate/, '*.py', sandbox/test_fs.py")
+    args = parser.parse_args()
+    is_wanted = matcher(args.pattern)
+
+    results = []
+
+    def done(result):
+        results.append(result)
+        report(result)
+
+    builds = [("build/gcc", "tests"), ("build/clang-asan", "asan")]
+    if not args.list:
+        for name, variant in builds:
+            done(build(name, variant))
+    is_built = not any(result.failed for result in results)
+
+    gates = Test("gate", [ROOT / "tools/check"] + [p for p in args.pattern if p.startswith("gate/")],
+                 seconds=GATES_SECONDS_MAX)
+    parallel = [t for t in (meson_tests() if is_built else []) if is_wanted(t.name)]
+    serial = [t for t in script_tests() if is_wanted(t.name)]
+    has_gates = is_wanted("gate") or any(p.startswith("gate/") for p in args.pattern)
+    if args.list:
+        for test in ([gates] if has_gates else []) + parallel + serial:
+            print(test.name)
+        return 0
+
+    if has_gates:
+        done(run(gates))
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        for result in pool.map(run, parallel):
+            done(result)
+    for test in serial if is_built else []:
+        done(run(test))
+    if args.pattern and not has_gates and not parallel and not serial and is_built:
+        missing = Result("(the pattern)")
+        missing.failed.append("no test has a name like " + " or ".join(args.pattern))
+        done(missing)
+
+    passed, failed, skipped = (sum(len(getattr(r, kind)) for r in results)
+                               for kind in ("passed", "failed", "skipped"))
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
