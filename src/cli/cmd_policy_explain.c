@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd_policy_explain.c - `cove policy explain FILE --host H --port P ...`: what would happen, why
+ *
+ * Asks the function that the proxy asks, over the facts given.  With a path or a method it first
+ * decides the connection and then the request on it; the path is made canonical as the proxy does.
+ * Exit status: 0 allowed, 3 denied, so that scripts can test a policy; 2 for wrong words or an
+ * invalid policy.
+ */
+#include "cli/commands.h"
+
+#include "policy/explain.h"
+#include "policy/findings.h"
+#include "wire/host.h"
+#include "wire/path.h"
+
+#include <stdlib.h>
+
+#define EXIT_DENIED       3
+#define ANCESTORS_MAX     64
+#define EXPLAIN_BYTES_MAX (1u << 20)
+
+struct explain_options {
+	enum cv_output output;
+	const char *host, *method, *path, *query, *binary;
+	uint64_t port;
+	struct cv_str ancestors[ANCESTORS_MAX];
+	size_t ancestor_count;
+};
+
+#define SET_TEXT(field)                                                               \
+	static cv_code set_##field(void *into, const char *value, struct cv_err *err) \
+	{                                                                             \
+		(void)err;                                                            \
+		((struct explain_options *)into)->field = value;                      \
+		return CV_OK;                                                         \
+	}
+SET_TEXT(host)
+SET_TEXT(method)
+SET_TEXT(path)
+SET_TEXT(query)
+SET_TEXT(binary)
+
+static cv_code set_port(void *into, const char *value, struct cv_err *err)
+{
+	return cv_option_number(value, 1, 65535, &((struct explain_options *)into)->port, err);
+}
+
+static cv_code set_ancestor(void *into, const char *value, struct cv_err *err)
+{
+	struct explain_options *o = into;
+
+	if (o->ancestor_count == ANCESTORS_MAX)
+		return cv_fail(err, CV_INVALID, "more than %d ancestors", ANCESTORS_MAX);
+	o->ancestors[o->ancestor_count++] = cv_str_of(value);
+	return CV_OK;
+}
+
+static cv_code set_output(void *into, const char *value, struct cv_err *err)
+{
+	return cv_option_output(value, &((struct explain_options *)into)->output, err);
+}
+
+static const struct cv_option option[] = {
+	{ "host", 0, "HOST", "destination name or address (required)", set_host },
+	{ "port", 0, "PORT", "destination port (required)", set_port },
+	{ "method", 0, "METHOD", "HTTP method of the request; GET when only a path is given",
+		set_method },
+	{ "path", 0, "PATH", "path of the request; / when only a method is given", set_path },
+	{ "query", 0, "QUERY", "query of the request, without the ?", set_query },
+	{ "binary", 0, "PATH", "executable of the process that asks", set_binary },
+	{ "ancestor", 0, "PATH", "executable of a parent, nearest first (repeatable)",
+		set_ancestor },
+	{ "output", 'o', "text|json", "how to print the explanation", set_output },
+};
+
+static cv_code policy_open(const char *path, struct cv_policy **ret, struct cv_err *err)
+{
+	struct cv_findings findings;
+	char *text = NULL;
+	size_t n = 0;
+
+	cv_code code = cv_policy_file_read(path, &text, &n, err);
+	if (code != CV_OK)
+		return code;
+	cv_findings_init(&findings);
+	code = cv_policy_open(cv_str_of(path), (struct cv_str){ text, n }, ret, &findings);
+	if (code != CV_OK) {
+		struct cv_buf out;
+
+		cv_buf_init(&out, EXPLAIN_BYTES_MAX);
+		cv_findings_text(&findings, cv_str_of(path), &out);
+		fprintf(stderr, "%.*s", CV_STR_ARG(cv_buf_str(&out)));
+		cv_buf_fini(&out);
+		code = cv_fail(err, CV_INVALID, "%s is not a valid policy", path);
+	}
+	cv_findings_fini(&findings);
+	free(text);
+	return code;
+}
+
+/* The facts of the connection, canonical; borrows from *host. */
+static cv_code connect_fill(const struct explain_options *o, struct cv_host *host,
+	struct cv_facts *ret, struct cv_err *err)
+{
+	if (!o->host || !o->port)
+		return cv_fail(err, CV_INVALID, "--host and --port say what to explain");
+	const enum cv_host_rc rc = cv_host_parse_bare(cv_str_of(o->host), host);
+	if (rc != CV_HOST_OK)
+		return cv_fail(err, CV_INVALID, "--host %s: %s", o->host, cv_host_rc_text(rc));
+	*ret = (struct cv_facts){
+		.op = CV_OP_CONNECT,
+		.who = { .is_known = o->binary != NULL,
+			.exe = cv_str_of(o->binary),
+			.ancestors = o->ancestors,
+			.ancestor_count = o->ancestor_count },
+		.host = cv_host_str(host),
+		.host_is_ip = host->is_ip,
+		.port = (uint16_t)o->port,
+	};
+	return CV_OK;
+}
+
+/* The request on that connection, its path canonical as the proxy would make it. */
+static cv_code request_fill(const struct explain_options *o, uint32_t obligations,
+	struct cv_path *path, struct cv_facts *facts, struct cv_err *err)
+{
+	const bool keep_slash = (obligations & CV_OBLIGE_ENCODED_SLASH) != 0;
+	const enum cv_path_rc rc =
+		cv_path_canonical(cv_str_of(o->path ? o->path : "/"), keep_slash, path);
+
+	if (rc != CV_PATH_OK)
+		return cv_fail(
+			err, CV_INVALID, "the proxy would answer 400: %s", cv_path_rc_text(rc));
+	facts->op = CV_OP_REQUEST;
+	facts->method = cv_str_of(o->method ? o->method : "GET");
+	facts->path = cv_path_str(path);
+	facts->query = cv_str_of(o->query);
+	return CV_OK;
+}
+
+static cv_code explain(
+	const struct explain_options *o, const char *file, int *ret_status, struct cv_err *err)
+{
+	static struct cv_path path;
+	struct cv_policy *policy = NULL;
+	struct cv_host host;
+	struct cv_facts facts;
+	struct cv_buf out;
+
+	cv_code code = connect_fill(o, &host, &facts, err);
+	if (code == CV_OK)
+		code = policy_open(file, &policy, err);
+	if (code != CV_OK)
+		return code;
+	struct cv_verdict v = cv_policy_decide(policy, &facts);
+	if (v.action == CV_ACTION_ALLOW && (o->method || o->path || o->query)) {
+		code = request_fill(o, v.obligations, &path, &facts, err);
+		if (code == CV_OK)
+			v = cv_policy_decide(policy, &facts);
+	}
+	if (code == CV_OK) {
+		cv_buf_init(&out, EXPLAIN_BYTES_MAX);
+		if (o->output == CV_OUTPUT_JSON)
+			cv_policy_explain_json(policy, &facts, &out);
+		else
+			cv_policy_explain_text(policy, &facts, &out);
+		fwrite(cv_buf_str(&out).p, 1, cv_buf_len(&out), stdout);
+		cv_buf_fini(&out);
+		*ret_status = v.action == CV_ACTION_ALLOW ? 0 : EXIT_DENIED;
+	}
+	cv_policy_unref(policy);
+	return code;
+}
+
+static int explain_run(const struct cv_command *self, int argc, char **argv)
+{
+	static struct explain_options o;
+	struct cv_err err = { 0 };
+	bool wants_help;
+	int first, status = 0;
+
+	/* the file may stand before the options or after them */
+	char *file = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
+	if (file) {
+		argv[1] = argv[0];
+		argv++;
+		argc--;
+	}
+	if (cv_options_parse(self, argc, argv, &o, &first, &wants_help, &err) != CV_OK)
+		return cv_command_fail(self, &err);
+	if (wants_help) {
+		cv_command_help(self, stdout);
+		return 0;
+	}
+	if (!file && first < argc)
+		file = argv[first++];
+	if (!file || first < argc) {
+		(void)cv_fail(&err, CV_INVALID, "name one policy file");
+		return cv_command_fail(self, &err);
+	}
+	if (explain(&o, file, &status, &err) != CV_OK)
+		return cv_command_fail(self, &err);
+	return status;
+}
+
+const struct cv_command cv_cmd_policy_explain = {
+	.name = "policy explain",
+	.operands = "FILE",
+	.summary = "say what a policy decides about one connection or request, and why",
+	.options = option,
+	.option_count = CV_ARRAY_LEN(option),
+	.run = explain_run,
+};

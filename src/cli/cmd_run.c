@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd_run.c - `cove run`: the words of the command line
+ *
+ * Each option has one row and one small setter.  What the words mean on this host (does the path
+ * exist, may it be read) is run.c's business.
+ */
+#include "cli/run.h"
+
+#include "base/ip.h"
+
+#include <stdlib.h>
+
+static struct cv_run_request request; /* one per process; too large for a stack */
+
+static cv_code set_policy(void *into, const char *value, struct cv_err *err)
+{
+	struct cv_run_request *r = into;
+
+	if (r->policy_path)
+		return cv_fail(err, CV_INVALID, "given twice; one policy decides");
+	r->policy_path = value;
+	return CV_OK;
+}
+
+static cv_code set_from(void *into, const char *value, struct cv_err *err)
+{
+	struct cv_run_request *r = into;
+
+	(void)err;
+	r->spec.rootfs = CV_ROOTFS_HOST;
+	if (!cv_str_eq(cv_str_of(value), CV_STR("host"))) {
+		r->spec.rootfs = CV_ROOTFS_DIR;
+		r->spec.rootfs_dir = cv_str_of(value);
+	}
+	return CV_OK;
+}
+
+static cv_code set_workdir(void *into, const char *value, struct cv_err *err)
+{
+	(void)err;
+	((struct cv_run_request *)into)->spec.workdir = cv_str_of(value);
+	return CV_OK;
+}
+
+static cv_code set_mount(void *into, const char *value, struct cv_err *err)
+{
+	struct cv_run_request *r = into;
+	struct cv_str rest = cv_str_of(value);
+	struct cv_spec_mount m = { .src = cv_str_cut(&rest, ':') };
+
+	m.dst = rest.p ? cv_str_cut(&rest, ':') : CV_STR_NONE;
+	m.is_readonly = rest.p && cv_str_eq(rest, CV_STR("ro"));
+	if (!m.src.n || !cv_str_has_prefix(m.dst, CV_STR("/")) || (rest.p && !m.is_readonly))
+		return cv_fail(err, CV_INVALID,
+			"'%s' is not SRC:DST or SRC:DST:ro with an absolute DST", value);
+	if (r->spec.mount_count == CV_RUN_MOUNTS_MAX)
+		return cv_fail(err, CV_INVALID, "more than %d mounts", CV_RUN_MOUNTS_MAX);
+	r->mounts[r->spec.mount_count++] = m;
+	return CV_OK;
+}
+
+/* K=V, or K alone: the value that cove itself has. */
+static cv_code set_env(void *into, const char *value, struct cv_err *err)
+{
+	struct cv_run_request *r = into;
+	const struct cv_str given = cv_str_of(value);
+	const size_t key_bytes = cv_str_find_byte(given, '=');
+	struct cv_str pair = given;
+
+	if (!key_bytes)
+		return cv_fail(err, CV_INVALID, "'%s' has no name", value);
+	if (r->spec.env_count == CV_RUN_ENV_MAX)
+		return cv_fail(err, CV_INVALID, "more than %d variables", CV_RUN_ENV_MAX);
+	if (key_bytes == given.n) {
+		char *own = NULL;
+
+		if (!getenv(value))
+			return CV_OK; /* as in docker: what is not set here is not set there */
+		if (asprintf(&own, "%s=%s", value, getenv(value)) < 0)
+			return cv_fail(err, CV_LIMIT, "no memory");
+		pair = cv_str_of(own); /* lives as long as the process */
+	}
+	r->env[r->spec.env_count++] = pair;
+	return CV_OK;
+}
+
+static cv_code set_cpu(void *into, const char *value, struct cv_err *err)
+{
+	return cv_option_cpu(value, &((struct cv_run_request *)into)->spec.cpu_milli, err);
+}
+
+static cv_code set_memory(void *into, const char *value, struct cv_err *err)
+{
+	return cv_option_size(value, &((struct cv_run_request *)into)->spec.memory_bytes, err);
+}
+
+static cv_code set_pids(void *into, const char *value, struct cv_err *err)
+{
+	uint64_t n;
+
+	if (cv_option_number(value, 1, 4194304, &n, err) != CV_OK) /* PID_MAX_LIMIT, proc(5) */
+		return err->code;
+	((struct cv_run_request *)into)->spec.pids = (uint32_t)n;
+	return CV_OK;
+}
+
+static cv_code set_timeout(void *into, const char *value, struct cv_err *err)
+{
+	return cv_option_duration(value, &((struct cv_run_request *)into)->spec.timeout_ms, err);
+}
+
+static cv_code set_user(void *into, const char *value, struct cv_err *err)
+{
+	(void)err;
+	((struct cv_run_request *)into)->spec.user = cv_str_of(value);
+	return CV_OK;
+}
+
+static cv_code set_tty(void *into, const char *value, struct cv_err *err)
+{
+	(void)value;
+	(void)err;
+	((struct cv_run_request *)into)->spec.tty = CV_TTY_YES;
+	return CV_OK;
+}
+
+static cv_code set_no_tty(void *into, const char *value, struct cv_err *err)
+{
+	(void)value;
+	(void)err;
+	((struct cv_run_request *)into)->spec.tty = CV_TTY_NO;
+	return CV_OK;
+}
+
+static cv_code set_audit(void *into, const char *value, struct cv_err *err)
+{
+	(void)err;
+	((struct cv_run_request *)into)->audit_path = value;
+	return CV_OK;
+}
+
+static cv_code set_ca(void *into, const char *value, struct cv_err *err)
+{
+	struct cv_run_request *r = into;
+
+	if (r->ca_count == CV_RUN_CAS_MAX)
+		return cv_fail(err, CV_INVALID, "more than %d files", CV_RUN_CAS_MAX);
+	r->ca_paths[r->ca_count++] = value;
+	return CV_OK;
+}
+
+/* HOST:PORT:ADDR as in curl; an IPv6 ADDR may stand in brackets. */
+static cv_code set_resolve(void *into, const char *value, struct cv_err *err)
+{
+	struct cv_run_request *r = into;
+	struct cv_str rest = cv_str_of(value);
+	struct cv_spec_pin pin = { .host = cv_str_cut(&rest, ':') };
+	const struct cv_str port_text = rest.p ? cv_str_cut(&rest, ':') : CV_STR_NONE;
+	struct cv_ip ip;
+	uint64_t port;
+
+	if (cv_str_has_prefix(rest, CV_STR("[")) && cv_str_has_suffix(rest, CV_STR("]")))
+		rest = cv_str_slice(rest, 1, rest.n - 1);
+	if (!pin.host.n || !cv_str_to_u64(port_text, 65535, &port) || !port ||
+		!cv_ip_parse(rest, &ip))
+		return cv_fail(err, CV_INVALID, "'%s' is not HOST:PORT:ADDRESS", value);
+	if (r->spec.pin_count == CV_RUN_PINS_MAX)
+		return cv_fail(err, CV_INVALID, "more than %d names", CV_RUN_PINS_MAX);
+	pin.port = (uint16_t)port;
+	pin.addr = rest;
+	r->pins[r->spec.pin_count++] = pin;
+	return CV_OK;
+}
+
+#define TIER_TEXT(name, text) text,
+static const char *const tier_text[] = { CV_TIERS(TIER_TEXT) };
+
+static cv_code set_require(void *into, const char *value, struct cv_err *err)
+{
+	for (size_t i = 0; i < CV_ARRAY_LEN(tier_text); i++) {
+		if (!cv_str_eq(cv_str_of(value), cv_str_of(tier_text[i])))
+			continue;
+		((struct cv_run_request *)into)->spec.tier_min = (enum cv_tier)i;
+		return CV_OK;
+	}
+	return cv_fail(err, CV_INVALID,
+		"'%s' is no tier; they are landlock, namespaces, gvisor, vm", value);
+}
+
+static cv_code set_unprotected(void *into, const char *value, struct cv_err *err)
+{
+	(void)value;
+	(void)err;
+	((struct cv_run_request *)into)->spec.has_workdir_protection = false;
+	return CV_OK;
+}
+
+static cv_code set_dry_run(void *into, const char *value, struct cv_err *err)
+{
+	(void)value;
+	(void)err;
+	((struct cv_run_request *)into)->is_dry_run = true;
+	return CV_OK;
+}
+
+static cv_code set_output(void *into, const char *value, struct cv_err *err)
+{
+	return cv_option_output(value, &((struct cv_run_request *)into)->output, err);
+}
+
+static cv_code set_quiet(void *into, const char *value, struct cv_err *err)
+{
+	(void)value;
+	(void)err;
+	((struct cv_run_request *)into)->spec.is_quiet = true;
+	return CV_OK;
+}
+
+static cv_code set_verbose(void *into, const char *value, struct cv_err *err)
+{
+	(void)value;
+	(void)err;
+	((struct cv_run_request *)into)->spec.is_verbose = true;
+	return CV_OK;
+}
+
+static const struct cv_option option[] = {
+	{ "policy", 'p', "FILE", "what may be done; without it there is no network", set_policy },
+	{ "from", 0, "host|DIR", "root file system: this host's /usr, or a directory", set_from },
+	{ "workdir", 'w', "DIR", "mounted read-write at the same path; default: here",
+		set_workdir },
+	{ "mount", 0, "SRC:DST[:ro]", "mount a path of the host (repeatable)", set_mount },
+	{ "env", 'e', "K[=V]", "set a variable, or pass yours on (repeatable)", set_env },
+	{ "cpu", 0, "N", "CPUs, such as 2 or 0.5", set_cpu },
+	{ "memory", 0, "SIZE", "memory, such as 512m or 2GiB", set_memory },
+	{ "pids", 0, "N", "processes and threads", set_pids },
+	{ "timeout", 0, "DURATION", "end the command after 90s, 10m, 2h; exit status 124",
+		set_timeout },
+	{ "user", 'u', "USER", "who the command is inside: sandbox, or a number", set_user },
+	{ "tty", 't', NULL, "give the command a terminal of its own", set_tty },
+	{ "no-tty", 0, NULL, "give it cove's own stdin, stdout and stderr", set_no_tty },
+	{ "audit", 0, "FILE", "append every decision, as OCSF JSON lines", set_audit },
+	{ "ca", 0, "FILE", "trust these upstream roots too (repeatable)", set_ca },
+	{ "resolve", 0, "HOST:PORT:ADDR", "take this address for a name (repeatable)",
+		set_resolve },
+	{ "require", 0, "TIER", "refuse to run below this tier of isolation", set_require },
+	{ "no-protect", 0, NULL, "let the command write .git/hooks and the like", set_unprotected },
+	{ "dry-run", 'n', NULL, "print what would be done", set_dry_run },
+	{ "output", 'o', "text|json", "how to print the dry run", set_output },
+	{ "quiet", 'q', NULL, "no summary at the end", set_quiet },
+	{ "verbose", 'v', NULL, "each decision as a line on stderr", set_verbose },
+};
+
+static int run_run(const struct cv_command *self, int argc, char **argv)
+{
+	struct cv_err err = { 0 };
+	bool wants_help;
+	int first;
+
+	request.spec.has_workdir_protection = true;
+	request.spec.tier_min = CV_TIER_NAMESPACES;
+	if (cv_options_parse(self, argc, argv, &request, &first, &wants_help, &err) != CV_OK)
+		return cv_command_fail(self, &err);
+	if (wants_help) {
+		cv_command_help(self, stdout);
+		return 0;
+	}
+	if (first >= argc) {
+		(void)cv_fail(
+			&err, CV_INVALID, "no command; write it after --, as in cove run -- ls");
+		return cv_command_fail(self, &err);
+	}
+	const size_t words = (size_t)(argc - first);
+	struct cv_str *command = calloc(words, sizeof(*command));
+	if (!command)
+		return EXIT_FAILURE;
+	for (size_t i = 0; i < words; i++)
+		command[i] = cv_str_of(argv[(size_t)first + i]);
+	request.spec.argv = command;
+	request.spec.argv_count = words;
+	request.spec.mounts = request.mounts;
+	request.spec.env = request.env;
+	request.spec.pins = request.pins;
+	if (cv_run_start(&request, &err) != CV_OK)
+		return cv_command_fail(self, &err);
+	return 0; /* a dry run */
+}
+
+const struct cv_command cv_cmd_run = {
+	.name = "run",
+	.operands = "-- COMMAND [ARGUMENT]...",
+	.summary = "run a command in a sandbox behind a policy",
+	.options = option,
+	.option_count = CV_ARRAY_LEN(option),
+	.run = run_run,
+};

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * main.c - cove: finds the command and hands over
+ *
+ * Exit status: the command's own; 2 when the words were wrong; 125 when cove itself failed.
+ */
+#include "cli/commands.h"
+
+#include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct cv_command *const command[] = {
+	&cv_cmd_run,
+	&cv_cmd_policy_check,
+	&cv_cmd_policy_explain,
+	&cv_cmd_doctor,
+};
+
+#define EXIT_USAGE 2
+
+static void help(FILE *to)
+{
+	fputs("cove: a computer for an AI agent, with one watched way out\n\n"
+	      "Usage: cove COMMAND ...\n\nCommands:\n",
+		to);
+	for (size_t i = 0; i < CV_ARRAY_LEN(command); i++)
+		fprintf(to, "  %-16s %s\n", command[i]->name, command[i]->summary);
+	fputs("\n'cove COMMAND --help' tells more.  First steps:\n"
+	      "  cove run -- ls            in a sandbox, without network\n"
+	      "  cove doctor               what this machine can enforce\n",
+		to);
+}
+
+/* How many words of argv name the command: 0 when they don't. */
+static int words_matched(const char *name, int argc, char **argv)
+{
+	struct cv_str rest = cv_str_of(name);
+	int n = 0;
+
+	while (rest.p) {
+		const struct cv_str word = cv_str_cut(&rest, ' ');
+
+		if (n >= argc || !cv_str_eq(word, cv_str_of(argv[n])))
+			return 0;
+		n++;
+	}
+	return n;
+}
+
+static int fail_unknown(int argc, char **argv)
+{
+	const char *names[CV_ARRAY_LEN(command)];
+	char typed[64];
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(command); i++) {
+		names[i] = command[i]->name;
+		const size_t first = strcspn(names[i], " ");
+		if (names[i][first] && strlen(argv[0]) == first &&
+			!strncmp(names[i], argv[0], first))
+			argc = CV_MIN(argc, 2); /* a known group: judge both words */
+	}
+	snprintf(typed, sizeof(typed), "%s%s%s", argv[0], argc == 2 ? " " : "",
+		argc == 2 ? argv[1] : "");
+	const char *near = cv_nearest_word(typed, names, CV_ARRAY_LEN(names));
+	fprintf(stderr, "cove: unknown command '%s'", typed);
+	if (near)
+		fprintf(stderr, "; did you mean 'cove %s'?", near);
+	fputs("\nTry 'cove --help'.\n", stderr);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		help(stderr);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		help(stdout);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "version")) {
+		puts("cove " CV_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < CV_ARRAY_LEN(command); i++) {
+		const int n = words_matched(command[i]->name, argc - 1, argv + 1);
+
+		if (n)
+			return command[i]->run(command[i], argc - n, argv + n);
+	}
+	return fail_unknown(argc - 1, argv + 1);
+}

@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small world for end-to-end tests: a network of its own, servers, certificates, `cove run`.
+
+The proxy refuses loopback whatever a policy says, so servers can't listen there.  enter_network()
+moves the test process into a network namespace of its own (in a user namespace when it is not
+root) where `lo` also carries a private address, a public-looking one and their IPv6 counterparts;
+nothing in it reaches any other machine.  Servers are threads of the test; each keeps what reached
+it, so "not one byte reached the server" can be asked.
+"""
+import contextlib
+import ctypes
+import fcntl
+import http.server
+import json
+import os
+import shutil
+import socket
+import socketserver
+import ssl
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+
+PRIVATE = "10.77.0.1"
+PUBLIC = "93.184.216.34"
+PRIVATE6 = "fd00:77::1"
+PUBLIC6 = "2606:2800:220:1::34"
+
+COVE = os.environ.get("CV_COVE", os.path.join(os.getcwd(), "build/src/cli/cove"))
+
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_SIOCSIFFLAGS, _SIOCSIFADDR = 0x8914, 0x8916
+_IFF_UP, _IFF_RUNNING = 1, 0x40
+
+
+def _unshare(flags):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(flags) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+
+
+def _write(path, text):
+    with open(path, "w", encoding="ascii") as f:
+        f.write(text)
+
+
+def enter_network():
+    """Moves this process into a network namespace with servers' addresses on lo."""
+    uid, gid = os.geteuid(), os.getegid()
+    if uid == 0:
+        _unshare(_CLONE_NEWNET)
+    else:
+        _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"{uid} {uid} 1")
+        _write("/proc/self/gid_map", f"{gid} {gid} 1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        fcntl.ioctl(s, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", _IFF_UP | _IFF_RUNNING) + b"\0" * 14)
+        for i, addr in enumerate((PRIVATE, PUBLIC)):
+            ifreq = struct.pack("16sHH4s8x", b"lo:%d" % (i + 1), socket.AF_INET, 0,
+                                socket.inet_aton(addr))
+            fcntl.ioctl(s, _SIOCSIFADDR, ifreq)
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+        for addr in (PRIVATE6, PUBLIC6):
+            fcntl.ioctl(s, _SIOCSIFADDR, struct.pack("16sIi", socket.inet_pton(socket.AF_INET6, addr),
+                                                     128, 1))
+
+
+class Pki:
+    """One CA and a leaf for the names given, made by the openssl program."""
+
+    def __init__(self, directory, names):
+        self.dir = directory
+        self.ca = os.path.join(directory, "ca.pem")
+        self.ca_key = os.path.join(directory, "ca.key")
+        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                      "-nodes", "-keyout", self.ca_key, "-out", self.ca, "-days", "30",
+                      "-subj", "/CN=test roots")
+        self.cert, self.key = self.leaf("server", names)
+
+    def _openssl(self, *argv):
+        subprocess.run(["openssl", *argv], check=True, capture_output=True)
+
+    def leaf(self, stem, names, days="30"):
+        path = os.path.join(self.dir, stem)
+        alt = ",".join(("IP:" if n.replace(".", "").isdigit() or ":" in n else "DNS:") + n
+                       for n in names)
+        _write(path + ".ext", f"subjectAltName={alt}\n")
+        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                      "-keyout", path + ".key", "-out", path + ".csr", "-subj", "/CN=" + stem)
+        self._openssl("x509", "-req", "-in", path + ".csr", "-CA", self.ca, "-CAkey", self.ca_key,
+                      "-CAcreateserial", "-days", days, "-extfile", path + ".ext", "-out", path + ".pem")
+        return path + ".pem", path + ".key"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            body = b""
+            while True:
+                size = int(self.rfile.readline(), 16)
+                body += self.rfile.read(size)
+                self.rfile.readline()
+                if size == 0:
+                    break
+        else:
+            body = self.rfile.read(length)
+        self.server.seen.append({"method": self.command, "path": self.path, "body": body,
+                                 "headers": dict(self.headers.items())})
+        answer = self.server.answer(self.command, self.path, body)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(answer)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _answer
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    """An HTTP or HTTPS origin; `seen` has the requests, `connections` the number of accepts."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 128
+
+    def __init__(self, address, port, pki=None, cert=None, handler=_Handler, answer=None):
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.seen, self.connections = [], 0
+        self.answer = answer or (lambda method, path, body: f"{method} {path}\n".encode() + body)
+        self._tls = None
+        if pki:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(*(cert or (pki.cert, pki.key)))
+        super().__init__((address, port), handler)
+        self.port = self.server_address[1]
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def get_request(self):
+        sock, peer = super().get_request()
+        self.connections += 1
+        return sock, peer
+
+    def finish_request(self, request, client_address):
+        if self._tls:
+            try:
+                request = self._tls.wrap_socket(request, server_side=True)
+            except (ssl.SSLError, OSError):
+                return
+        with contextlib.suppress(ssl.SSLError, OSError):
+            super().finish_request(request, client_address)
+
+    def handle_error(self, *_):
+        pass
+
+
+class World:
+    """Temporary directory, PKI and the way to call cove."""
+
+    def __init__(self, names):
+        self.dir = tempfile.mkdtemp(prefix="cove-test-")
+        os.chmod(self.dir, 0o755)
+        self.work = os.path.join(self.dir, "work")
+        os.mkdir(self.work)
+        enter_network()
+        self.pki = Pki(self.dir, names)
+        self.audit = os.path.join(self.dir, "audit.jsonl")
+
+    def policy(self, text, name="policy.yaml"):
+        path = os.path.join(self.dir, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def cove(self, argv, policy=None, pins=(), options=(), timeout=60, **kw):
+        """Runs `cove run … -- argv` and returns the CompletedProcess (text)."""
+        cmd = [COVE, "run", "-q", "--workdir", self.work, "--ca", self.pki.ca]
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.audit)
+        cmd += ["--audit", self.audit]
+        if policy:
+            cmd += ["--policy", policy]
+        for pin in pins:
+            cmd += ["--resolve", pin]
+        return subprocess.run([*cmd, *options, "--", *argv], capture_output=True, text=True,
+                              timeout=timeout, check=False, **kw)
+
+    def events(self):
+        with contextlib.suppress(FileNotFoundError):
+            with open(self.audit, encoding="utf-8") as f:
+                return [json.loads(line) for line in f]
+        return []
+
+    def close(self):
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Tap:
+    """Counts and prints; a check that raises is a failure with its reason."""
+
+    def __init__(self):
+        self.count = self.failed = 0
+
+    def ok(self, is_ok, name, detail=""):
+        self.count += 1
+        print(f"{'ok' if is_ok else 'not ok'} {self.count} - {name}", flush=True)
+        if not is_ok:
+            self.failed += 1
+            for line in str(detail).splitlines()[:40]:
+                print(f"#   {line}", flush=True)
+
+    def skip(self, name, reason):
+        self.count += 1
+        print(f"ok {self.count} - {name} # SKIP {reason}", flush=True)
+
+    def check(self, name, function):
+        try:
+            function()
+            self.ok(True, name)
+        except Exception as e:  # a check may fail in any way; all of them are failures
+            self.ok(False, name, f"{type(e).__name__}: {e}")
+
+    def done(self):
+        print(f"1..{self.count}", flush=True)
+        sys.exit(1 if self.failed else 0)
