@@ -5,17 +5,18 @@
 What is run, in this order (a name is what ./test PATTERN is matched with):
 
     build/gcc, build/clang-asan   the two builds; a warning is an error
-    gate/...                      tools/check, one test for each gate
-    unit/..., fuzz/...            what Meson lists in the sanitized build; two at a time
-    wire/... cli/... sandbox/... e2e/...
+    gate/...                      tools/check, a call for each gate
+    unit/..., fuzz/...            what Meson lists in the sanitized build
+                                  (these and the gates a few at a time)
+    wire/..., cli/..., sandbox/..., e2e/...
                                   every file in tests/<folder>/ that may be executed and is called
                                   test_* or *.sh or *.py; one at a time, for they share the machine
 
-Each is a program that speaks TAP: a plan "1..N" at its start or end, then for each test "ok 1 - name" or
-"not ok 1 - name", and "# SKIP reason" behind either the plan or an ok.  It is a failure besides:
+Each is a program that speaks TAP: a plan "1..N" at its start or end, for each test "ok 1 - name"
+or "not ok 1 - name", and "# SKIP reason" behind either the plan or an ok.  It is a failure besides:
 to print no plan, to print fewer or more tests than planned, to die, and to take longer than
 FILE_SECONDS_MAX.  Its environment: CV_BUILD, the build directory; CV_COVE, the program; both
-absolute.
+absolute.  What it leaves running in its own process group is killed.
 
 A skip is always said aloud.  With CV_MUST_WORK=1 only a reason that starts with "unavailable:" (the
 kernel or the machine has no such thing) is still a skip; any other counts as a failure.
@@ -42,7 +43,6 @@ COVE = BUILD / "src/cli/cove"
 SCRIPT_FOLDERS = ("wire", "cli", "sandbox", "e2e")
 
 FILE_SECONDS_MAX = 180  # one file; a test that needs more should be two
-GATES_SECONDS_MAX = 300
 OUTPUT_BYTES_MAX = 4 << 20  # kept of one file; more is a test gone wild
 SHOWN_LINES_MAX = 60  # of a failed file's output
 
@@ -163,14 +163,21 @@ def report(result):
 
 
 def build(name, variant):
-    """A build as a test: it passed, or the compiler's words are its output."""
+    """A build as a test: it passed, or the compiler's words are its output.  On a terminal
+    tools/build shows its progress itself."""
     result, started = Result(name), time.monotonic()
-    done = subprocess.run([ROOT / "tools/build", variant], stdin=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, check=False)
-    result.output = done.stderr.decode("utf-8", "backslashreplace")
+    done = subprocess.run([ROOT / "tools/build", variant], stdin=subprocess.DEVNULL, check=False,
+                          stderr=None if sys.stderr.isatty() else subprocess.PIPE)
+    result.output = (done.stderr or b"").decode("utf-8", "backslashreplace")
     (result.passed if done.returncode == 0 else result.failed).append(f"tools/build {variant}")
     result.seconds = time.monotonic() - started
     return result
+
+
+def gate_tests():
+    """One for each gate, by the names that tools/check gives them."""
+    listed = subprocess.run([ROOT / "tools/check", "--list"], capture_output=True, check=True)
+    return [Test(name, [ROOT / "tools/check", name]) for name in listed.stdout.decode().split()]
 
 
 def meson_tests():
@@ -199,7 +206,7 @@ def main():
         prog="./test", description="builds and tests everything, or what a pattern matches")
     parser.add_argument("-l", "--list", action="store_true", help="names only (after a build)")
     parser.add_argument("-j", "--jobs", type=int, default=min(4, os.cpu_count() or 1),
-                        help="unit tests and replays at a time (default %(default)s)")
+                        help="gates, unit tests and replays at a time (default %(default)s)")
     parser.add_argument("pattern", nargs="*",
                         help="part of a name, or a glob: unit/base, gate/, '*.py', sandbox/test_fs.py")
     args = parser.parse_args()
@@ -217,28 +224,27 @@ def main():
             done(build(name, variant))
     is_built = not any(result.failed for result in results)
 
-    gates = Test("gate", [ROOT / "tools/check"] + [p for p in args.pattern if p.startswith("gate/")],
-                 seconds=GATES_SECONDS_MAX)
+    gates = [t for t in gate_tests() if is_wanted(t.name)]
     parallel = [t for t in (meson_tests() if is_built else []) if is_wanted(t.name)]
     serial = [t for t in script_tests() if is_wanted(t.name)]
-    has_gates = is_wanted("gate") or any(p.startswith("gate/") for p in args.pattern)
     if args.list:
-        for test in ([gates] if has_gates else []) + parallel + serial:
+        for test in gates + parallel + serial:
             print(test.name)
         return 0
 
-    if has_gates:
-        done(run(gates))
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for result in pool.map(run, parallel):
+        for result in pool.map(run, gates + parallel):
             done(result)
     for test in serial if is_built else []:
         done(run(test))
-    if args.pattern and not has_gates and not parallel and not serial and is_built:
+    if not gates + parallel + serial and is_built:
         missing = Result("(the pattern)")
         missing.failed.append("no test has a name like " + " or ".join(args.pattern))
         done(missing)
 
+    if not args.pattern:
+        print(subprocess.run([ROOT / "tools/check", "--longest"], capture_output=True, check=False)
+              .stdout.decode(), end="")
     passed, failed, skipped = (sum(len(getattr(r, kind)) for r in results)
                                for kind in ("passed", "failed", "skipped"))
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
