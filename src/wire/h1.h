@@ -47,7 +47,7 @@
 	X(LENGTH, 400, "bad_length", "Content-Length is not one plain decimal number")             \
 	X(LENGTH_REPEATED, 400, "length_repeated", "Content-Length is there twice")                \
 	X(LENGTH_AND_CODING, 400, "length_and_coding", "Content-Length and Transfer-Encoding")     \
-	X(CODING, 501, "bad_transfer_coding", "Transfer-Encoding is not exactly chunked")          \
+	X(CODING, 400, "bad_transfer_coding", "Transfer-Encoding is not exactly chunked")          \
 	X(CODING_REPEATED, 400, "coding_repeated", "Transfer-Encoding is there twice")             \
 	X(CODING_VERSION, 400, "coding_in_1_0", "Transfer-Encoding in HTTP/1.0")                   \
 	X(BODY, 400, "body_not_allowed", "this message cannot have a body")                        \
@@ -80,42 +80,42 @@ enum {
 	CV_H1_NAMED      = 1 << 5, /* per message: Connection names it */
 };
 
-#define CV_H1_FIELDS(X) /* enum, name in lower case, flags */                                       \
-	X(HOST, "host", CV_H1_FRAMING | CV_H1_NO_TRAILER)                                          \
-	X(CONTENT_LENGTH, "content-length", CV_H1_FRAMING | CV_H1_NO_TRAILER)                      \
-	X(TRANSFER_ENCODING, "transfer-encoding", CV_H1_FRAMING | CV_H1_HOP | CV_H1_NO_TRAILER)    \
-	X(CONNECTION, "connection", CV_H1_HOP | CV_H1_NO_TRAILER)                                  \
-	X(KEEP_ALIVE, "keep-alive", CV_H1_HOP | CV_H1_NO_TRAILER)                                  \
-	X(PROXY_CONNECTION, "proxy-connection", CV_H1_HOP | CV_H1_NO_TRAILER)                      \
-	X(PROXY_AUTHORIZATION, "proxy-authorization", CV_H1_HOP | CV_H1_NO_TRAILER)                \
-	X(PROXY_AUTHENTICATE, "proxy-authenticate", CV_H1_HOP | CV_H1_NO_TRAILER)                  \
+#define CV_H1_FIELDS(X) /* enum, name in lower case, flags; by length of name */                   \
 	X(TE, "te", CV_H1_HOP | CV_H1_NO_TRAILER)                                                  \
+	X(VIA, "via", CV_H1_NO_TRAILER)                                                            \
+	X(HOST, "host", CV_H1_FRAMING | CV_H1_NO_TRAILER)                                          \
+	X(DATE, "date", CV_H1_NO_TRAILER)                                                          \
+	X(RANGE, "range", CV_H1_NO_TRAILER)                                                        \
+	X(EXPECT, "expect", CV_H1_HOP | CV_H1_NO_TRAILER)                                          \
+	X(COOKIE, "cookie", CV_H1_NO_TRAILER)                                                      \
 	X(TRAILER, "trailer", CV_H1_HOP | CV_H1_NO_TRAILER)                                        \
 	X(UPGRADE, "upgrade", CV_H1_HOP | CV_H1_NO_TRAILER)                                        \
-	X(HTTP2_SETTINGS, "http2-settings", CV_H1_HOP | CV_H1_NO_TRAILER)                          \
-	X(EXPECT, "expect", CV_H1_HOP | CV_H1_NO_TRAILER)                                          \
-	X(MAX_FORWARDS, "max-forwards", CV_H1_NO_TRAILER)                                          \
-	X(VIA, "via", CV_H1_NO_TRAILER)                                                            \
-	X(DATE, "date", CV_H1_NO_TRAILER)                                                          \
-	X(METHOD_OVERRIDE, "x-http-method-override", CV_H1_OVERRIDE | CV_H1_NO_TRAILER)            \
-	X(METHOD_OVERRIDE_2, "x-http-method", CV_H1_OVERRIDE | CV_H1_NO_TRAILER)                   \
-	X(METHOD_OVERRIDE_3, "x-method-override", CV_H1_OVERRIDE | CV_H1_NO_TRAILER)               \
-	X(ORIGINAL_URL, "x-original-url", CV_H1_OVERRIDE | CV_H1_NO_TRAILER)                       \
-	X(REWRITE_URL, "x-rewrite-url", CV_H1_OVERRIDE | CV_H1_NO_TRAILER)                         \
+	X(ALT_SVC, "alt-svc", CV_H1_REPLY_DROP | CV_H1_NO_TRAILER)                                 \
+	X(LOCATION, "location", CV_H1_NO_TRAILER)                                                  \
 	X(FORWARDED, "forwarded", CV_H1_NO_TRAILER)                                                \
-	X(FORWARDED_HOST, "x-forwarded-host", CV_H1_NO_TRAILER)                                    \
-	X(FORWARDED_FOR, "x-forwarded-for", CV_H1_NO_TRAILER)                                      \
-	X(AUTHORIZATION, "authorization", CV_H1_NO_TRAILER)                                        \
-	X(COOKIE, "cookie", CV_H1_NO_TRAILER)                                                      \
+	X(CONNECTION, "connection", CV_H1_HOP | CV_H1_NO_TRAILER)                                  \
+	X(KEEP_ALIVE, "keep-alive", CV_H1_HOP | CV_H1_NO_TRAILER)                                  \
 	X(SET_COOKIE, "set-cookie", CV_H1_NO_TRAILER)                                              \
-	X(WWW_AUTHENTICATE, "www-authenticate", CV_H1_NO_TRAILER)                                  \
+	X(MAX_FORWARDS, "max-forwards", CV_H1_NO_TRAILER)                                          \
 	X(CONTENT_TYPE, "content-type", CV_H1_NO_TRAILER)                                          \
-	X(CONTENT_ENCODING, "content-encoding", CV_H1_NO_TRAILER)                                  \
+	X(METHOD_OVERRIDE_2, "x-http-method", CV_H1_OVERRIDE | CV_H1_NO_TRAILER)                   \
+	X(REWRITE_URL, "x-rewrite-url", CV_H1_OVERRIDE | CV_H1_NO_TRAILER)                         \
+	X(AUTHORIZATION, "authorization", CV_H1_NO_TRAILER)                                        \
 	X(CONTENT_RANGE, "content-range", CV_H1_NO_TRAILER)                                        \
 	X(CACHE_CONTROL, "cache-control", CV_H1_NO_TRAILER)                                        \
-	X(LOCATION, "location", CV_H1_NO_TRAILER)                                                  \
-	X(RANGE, "range", CV_H1_NO_TRAILER)                                                        \
-	X(ALT_SVC, "alt-svc", CV_H1_REPLY_DROP | CV_H1_NO_TRAILER)
+	X(CONTENT_LENGTH, "content-length", CV_H1_FRAMING | CV_H1_NO_TRAILER)                      \
+	X(HTTP2_SETTINGS, "http2-settings", CV_H1_HOP | CV_H1_NO_TRAILER)                          \
+	X(ORIGINAL_URL, "x-original-url", CV_H1_OVERRIDE | CV_H1_NO_TRAILER)                       \
+	X(FORWARDED_FOR, "x-forwarded-for", CV_H1_NO_TRAILER)                                      \
+	X(PROXY_CONNECTION, "proxy-connection", CV_H1_HOP | CV_H1_NO_TRAILER)                      \
+	X(FORWARDED_HOST, "x-forwarded-host", CV_H1_NO_TRAILER)                                    \
+	X(WWW_AUTHENTICATE, "www-authenticate", CV_H1_NO_TRAILER)                                  \
+	X(CONTENT_ENCODING, "content-encoding", CV_H1_NO_TRAILER)                                  \
+	X(TRANSFER_ENCODING, "transfer-encoding", CV_H1_FRAMING | CV_H1_HOP | CV_H1_NO_TRAILER)    \
+	X(METHOD_OVERRIDE_3, "x-method-override", CV_H1_OVERRIDE | CV_H1_NO_TRAILER)               \
+	X(PROXY_AUTHENTICATE, "proxy-authenticate", CV_H1_HOP | CV_H1_NO_TRAILER)                  \
+	X(PROXY_AUTHORIZATION, "proxy-authorization", CV_H1_HOP | CV_H1_NO_TRAILER)                \
+	X(METHOD_OVERRIDE, "x-http-method-override", CV_H1_OVERRIDE | CV_H1_NO_TRAILER)
 /* clang-format on */
 
 #define CV_H1_FIELD_ENUM(name, text, flags) CV_H1_FIELD_##name,

@@ -7,8 +7,8 @@
  * method or URL overrides, not Alt-Svc in responses.  Every byte written was checked: a value
  * with CR, LF or NUL (a credential, say) makes the call fail.
  *
- * All calls append to b and return false, having appended nothing useful, when something did not
- * fit or may not be written; the buffer is then to be thrown away (see cv_buf's overflow).
+ * All calls append one whole head to b, or return false and append nothing when something did not
+ * fit (b is overflown then) or may not be written.
  */
 #pragma once
 #include "base/attr.h"
