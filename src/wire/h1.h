@@ -216,7 +216,10 @@ CV_MUST enum cv_h1_rc cv_h1_fields_parse(struct cv_str bytes, struct cv_h1_heade
 /* The field of that name (any case, `_` as `-`), CV_H1_FIELD_OTHER if the table has none. */
 enum cv_h1_field cv_h1_field_of(struct cv_str name);
 
-/* The first header of that field or name (any case) at or after *at, which then moves behind it;
+/* The same name for an origin that hands fields over as variables: any case, `_` as `-`. */
+bool cv_h1_name_eq(struct cv_str a, struct cv_str b);
+
+/* The first header of that field or name (as cv_h1_name_eq) at or after *at, which then moves behind it;
  * NULL when there is none.  Start with 0. */
 const struct cv_h1_header *cv_h1_header_next(
 	const struct cv_h1_header *headers, size_t count, enum cv_h1_field field, size_t *at);

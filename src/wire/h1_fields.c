@@ -59,28 +59,30 @@ const struct cv_h1_rc_row *cv_h1_rc_row(enum cv_h1_rc rc)
 	return &rc_row[rc < CV_H1_RC_COUNT ? rc : CV_H1_START_LINE];
 }
 
-static bool all_are(struct cv_str s, unsigned mask)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (!h1_is(s.p[i], mask))
-			return false;
-	return true;
-}
-
 bool cv_h1_is_token(struct cv_str s)
 {
-	return s.n > 0 && all_are(s, H1_TOKEN);
+	return s.n > 0 && h1_all_are(s, H1_TOKEN);
 }
 
 bool cv_h1_is_field_value(struct cv_str s)
 {
-	return all_are(s, H1_VALUE) && cv_str_trim(s).n == s.n;
+	return h1_all_are(s, H1_VALUE) && cv_str_trim(s).n == s.n;
 }
 
 /* Servers that hand fields over as variables (CGI) see `-` and `_` as one. */
 static char name_fold(char c)
 {
 	return c == '_' ? '-' : cv_ascii_lower(c);
+}
+
+bool cv_h1_name_eq(struct cv_str a, struct cv_str b)
+{
+	if (a.n != b.n)
+		return false;
+	for (size_t i = 0; i < a.n; i++)
+		if (name_fold(a.p[i]) != name_fold(b.p[i]))
+			return false;
+	return true;
 }
 
 static bool name_is(struct cv_str name, const char *folded)
@@ -220,7 +222,7 @@ static enum cv_h1_rc token_note(
 	ret->has_close |= cv_str_eq_nocase(token, CV_STR("close"));
 	ret->has_upgrade |= cv_str_eq_nocase(token, CV_STR("upgrade"));
 	for (size_t i = 0; i < count; i++)
-		if (cv_str_eq_nocase(token, headers[i].name))
+		if (cv_h1_name_eq(token, headers[i].name))
 			headers[i].flags |= CV_H1_NAMED;
 	return CV_H1_OK;
 }
@@ -319,7 +321,7 @@ const struct cv_h1_header *cv_h1_header_next_named(
 	while (*at < count) {
 		const struct cv_h1_header *h = &headers[(*at)++];
 
-		if (cv_str_eq_nocase(h->name, name))
+		if (cv_h1_name_eq(h->name, name))
 			return h;
 	}
 	return NULL;

@@ -18,6 +18,14 @@ static inline bool h1_is(char c, unsigned mask)
 	return cv_h1_class[(unsigned char)c] & mask;
 }
 
+static inline bool h1_all_are(struct cv_str s, unsigned mask)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!h1_is(s.p[i], mask))
+			return false;
+	return true;
+}
+
 /* Where a line is being read; end stands behind the whole head, which ends in CR LF CR LF. */
 struct h1_at {
 	const char *p, *end;

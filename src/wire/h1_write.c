@@ -34,37 +34,13 @@ void cv_h1_edit_of_response(struct cv_h1_edit *e, const struct cv_h1_response *r
 	};
 }
 
-static bool all_are(struct cv_str s, unsigned mask)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (!h1_is(s.p[i], mask))
-			return false;
-	return true;
-}
-
-static char name_fold(char c)
-{
-	return c == '_' ? '-' : cv_ascii_lower(c);
-}
-
-/* Origins that see fields as variables cannot tell these apart, so neither do we. */
-static bool is_same_name(struct cv_str a, struct cv_str b)
-{
-	if (a.n != b.n)
-		return false;
-	for (size_t i = 0; i < a.n; i++)
-		if (name_fold(a.p[i]) != name_fold(b.p[i]))
-			return false;
-	return true;
-}
-
 static bool is_edited(const struct cv_h1_edit *e, struct cv_str name)
 {
 	for (size_t i = 0; i < e->set_count; i++)
-		if (is_same_name(e->set[i].name, name))
+		if (cv_h1_name_eq(e->set[i].name, name))
 			return true;
 	for (size_t i = 0; i < e->drop_count; i++)
-		if (is_same_name(e->drop[i], name))
+		if (cv_h1_name_eq(e->drop[i], name))
 			return true;
 	return false;
 }
@@ -145,8 +121,8 @@ static bool target_is_plain(const struct cv_h1_request_edit *e)
 
 	if (!is_path && !cv_str_eq(e->path, CV_STR("*")))
 		return false;
-	return all_are(e->path, H1_TARGET) && !cv_str_has_byte(e->path, '?') &&
-	       all_are(e->query, H1_TARGET);
+	return h1_all_are(e->path, H1_TARGET) && !cv_str_has_byte(e->path, '?') &&
+	       h1_all_are(e->query, H1_TARGET);
 }
 
 static bool request_put(

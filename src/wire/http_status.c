@@ -12,7 +12,7 @@
 static const struct {
 	int status;
 	const char *text;
-} row[] = { /* IANA's registry, ascending */
+} status_row[] = { /* IANA's registry, ascending */
 	{ 100, "Continue" }, { 101, "Switching Protocols" }, { 102, "Processing" },
 	{ 103, "Early Hints" },
 	{ 200, "OK" }, { 201, "Created" }, { 202, "Accepted" },
@@ -49,8 +49,8 @@ const char *cv_http_status_text(int status)
 {
 	const size_t class = status >= 100 && status < 600 ? (size_t)status / 100 : 0;
 
-	for (size_t i = 0; i < CV_ARRAY_LEN(row); i++)
-		if (row[i].status == status)
-			return row[i].text;
+	for (size_t i = 0; i < CV_ARRAY_LEN(status_row); i++)
+		if (status_row[i].status == status)
+			return status_row[i].text;
 	return class_text[class];
 }
