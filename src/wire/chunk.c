@@ -12,7 +12,7 @@
 #include "wire/chunk.h"
 
 #include "base/assert.h"
-#include "wire/hex_int.h"
+#include "base/hex.h"
 
 enum chunk_state {
 	CHUNK_SIZE,
@@ -53,7 +53,7 @@ static enum cv_chunk_event bad(struct cv_chunk *c, enum cv_chunk_rc rc)
 /* Each step takes one byte, and says MORE when it agrees with it. */
 static enum cv_chunk_event size_step(struct cv_chunk *c, char byte)
 {
-	const int value = hex_value(byte);
+	const int value = cv_hex_digit(byte);
 
 	if (value >= 0) {
 		if (c->digits == CV_CHUNK_DIGITS_MAX)

@@ -12,8 +12,8 @@
  */
 #include "wire/path.h"
 
+#include "base/hex.h"
 #include "base/utf8.h"
-#include "wire/hex_int.h"
 
 #define SLASH_MARK      '\x01' /* stands for a %2F that stays */
 
@@ -35,6 +35,14 @@ static const bool is_plain[256] = {
 const char *cv_path_rc_text(enum cv_path_rc rc)
 {
 	return rc < CV_PATH_RC_COUNT ? rc_text[rc] : "unknown reason";
+}
+
+/* The byte that two hex digits at the front of s mean, or -1. */
+static int hex_pair(struct cv_str s)
+{
+	unsigned char byte;
+
+	return cv_hex_decode(cv_str_slice(s, 0, 2), &byte, 1) ? byte : -1;
 }
 
 static bool is_control(int c)

@@ -6,8 +6,8 @@
  */
 #include "wire/query.h"
 
+#include "base/hex.h"
 #include "base/utf8.h"
-#include "wire/hex_int.h"
 
 /* As q->count: a pair could not be read, and the iteration is over. */
 #define COUNT_MALFORMED SIZE_MAX
@@ -30,9 +30,9 @@ static bool decode(struct cv_str s, char *dst, size_t *ret_n)
 		char c = s.p[i] == '+' ? ' ' : s.p[i];
 
 		if (c == '%') {
-			const int byte = hex_pair(cv_str_slice(s, i + 1, s.n));
+			unsigned char byte;
 
-			if (byte <= 0)
+			if (!cv_hex_decode(cv_str_slice(s, i + 1, i + 3), &byte, 1) || byte == 0)
 				return false;
 			c = (char)byte;
 			i += 2;
