@@ -24,8 +24,9 @@
 #define CV_H1_LENGTH_DIGITS_MAX     18    /* Content-Length below 10^18 fits int64 everywhere */
 
 /* Paths and queries. */
-#define CV_PATH_BYTES_MAX  4096 /* raw and canonical; what OpenShell promises */
-#define CV_QUERY_PAIRS_MAX 256  /* each is compared with each rule's matchers */
+#define CV_PATH_BYTES_MAX   4096 /* raw and canonical; what OpenShell promises */
+#define CV_PATH_DECODES_MAX 4    /* nobody encodes more often; bounds the search for hidden dots */
+#define CV_QUERY_PAIRS_MAX  256  /* each is compared with each rule's matchers */
 
 /* Chunked bodies. */
 #define CV_CHUNK_DIGITS_MAX        15   /* of a size: below 2^60, so that no sum overflows */

@@ -89,27 +89,40 @@ static enum cv_path_rc decode(struct cv_str raw, bool allow_slash, struct cv_pat
 	return cv_utf8_is_valid(cv_path_str(ret)) ? CV_PATH_OK : CV_PATH_UTF8;
 }
 
-/*
- * What a percent sign that survived decoding would mean to somebody who decodes again, however
- * often: %2e, %252e, %25252e are all a dot.  *at stands on the sign and moves to its last byte.
- * Returns the byte, or the sign itself when no escape follows.
- */
-static int decode_again(struct cv_str seg, size_t *at)
+/* One more decoding of text, as lenient programs do it: a sign without two digits stays.  True if
+ * anything was decoded; *ret_bad if that made a byte which must not be there. */
+static bool decode_again(char *text, size_t *n, bool *ret_bad)
 {
-	size_t i = *at + 1;
+	const struct cv_str s = { text, *n };
+	size_t out = 0;
 
-	while (i + 1 < seg.n && seg.p[i] == '2' && seg.p[i + 1] == '5')
+	for (size_t i = 0; i < s.n; i++) {
+		int c = text[i] == '%' ? hex_pair(cv_str_slice(s, i + 1, s.n)) : -1;
+
+		if (c < 0) {
+			text[out++] = text[i];
+			continue;
+		}
+		*ret_bad |= is_control(c) || c == '/' || c == '\\' || c == ';';
+		text[out++] = (char)c;
 		i += 2;
-	const int c = hex_pair(cv_str_slice(seg, i, seg.n));
-	if (c < 0)
-		return '%';
-	*at = i + 1;
-	return c;
+	}
+	const bool has_decoded = out < *n;
+	*n = out;
+	*ret_bad |= !cv_utf8_is_valid((struct cv_str){ text, out });
+	return has_decoded;
 }
 
-static bool are_dots(size_t length, size_t dots)
+/* A dot segment between slashes that stayed encoded. */
+static bool has_dot_part(struct cv_str seg)
 {
-	return dots == length && (length == 1 || length == 2);
+	while (seg.p) {
+		const struct cv_str part = cv_str_cut(&seg, SLASH_MARK);
+
+		if (cv_str_eq(part, CV_STR(".")) || cv_str_eq(part, CV_STR("..")))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -118,22 +131,22 @@ static bool are_dots(size_t length, size_t dots)
  */
 static bool hides_something(struct cv_str seg)
 {
-	size_t length = 0, dots = 0;
+	char text[CV_PATH_BYTES_MAX];
+	bool is_bad = false;
+	size_t n = seg.n;
 
 	if (!cv_str_has_byte(seg, '%') && !cv_str_has_byte(seg, SLASH_MARK))
 		return false;
-	for (size_t i = 0; i < seg.n; i++) {
-		const bool is_escape = seg.p[i] == '%';
-		const int c = is_escape ? decode_again(seg, &i) : (unsigned char)seg.p[i];
-
-		if (is_escape && (is_control(c) || c == '/' || c == '\\' || c == ';'))
+	memcpy(text, seg.p, n);
+	for (size_t round = 0; round < CV_PATH_DECODES_MAX; round++) {
+		if (has_dot_part((struct cv_str){ text, n }))
 			return true;
-		if (c == SLASH_MARK && are_dots(length, dots))
+		if (!decode_again(text, &n, &is_bad))
+			return false;
+		if (is_bad)
 			return true;
-		length = c == SLASH_MARK ? 0 : length + 1;
-		dots = c == SLASH_MARK ? 0 : dots + (c == '.');
 	}
-	return are_dots(length, dots);
+	return true;
 }
 
 /* Drops the last segment of text[0, n), which ends in a slash; 0 when only the root is left. */

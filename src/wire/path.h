@@ -11,7 +11,7 @@
  *   - `\` and %5C: some servers take it for a slash, so it would hide a segment from the rules;
  *   - bytes that are not UTF-8 once decoded: overlong forms are how %C0%AF becomes a slash;
  *   - %2F unless the endpoint opted in; then it stays %2F inside its segment;
- *   - what a second decoding turns into a slash, backslash, semicolon, control byte or dot segment
+ *   - what further decoding turns into a slash, backslash, semicolon, control byte or dot segment
  *     (%252F, %252e%252e), and dot segments between slashes that stay encoded (a%2F..%2Fb).  Other
  *     twice-encoded text passes, unchanged in meaning.
  */

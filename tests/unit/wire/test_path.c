@@ -101,6 +101,9 @@ static void t12_canonical(void **state)
 		{ S("/a%255cb"), false, CV_PATH_TWICE, NULL },
 		{ S("/a%2500b"), false, CV_PATH_TWICE, NULL },
 		{ S("/a%253bx"), false, CV_PATH_TWICE, NULL },
+		{ S("/a/%25%2532e./b"), false, CV_PATH_TWICE, NULL }, /* a dot two decodings on */
+		{ S("/a%25c0%25afb"), false, CV_PATH_TWICE, NULL },
+		{ S("/a%25252525252520"), false, CV_PATH_TWICE, NULL },
 		{ S("/a%2520b"), false, CV_PATH_OK, "/a%2520b" },
 		{ S("/v1%252e5"), false, CV_PATH_OK, "/v1%252e5" },
 	};
