@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * limits.h - how much of a stranger's bytes the HTTP/1 codecs look at
+ *
+ * Everything here bounds memory or time that a sandbox or an origin could make us spend.  What
+ * is longer is refused with its own reason, never cut.
+ */
+#pragma once
+
+/* Names and addresses. */
+#define CV_HOST_BYTES_MAX  253 /* RFC 1035 2.3.4 without the root's length byte */
+#define CV_LABEL_BYTES_MAX 63  /* RFC 1035 2.3.4 */
+
+/* Heads.  A head that is never ended is refused at these sizes, so they are also the buffer that a
+ * connection needs before anything is decided about it. */
+#define CV_H1_PROXY_HEAD_BYTES_MAX  8192  /* first head on the explicit proxy: clients expect 431 */
+#define CV_H1_TUNNEL_HEAD_BYTES_MAX 16384 /* inside a tunnel: room for cookies and tokens */
+#define CV_H1_REPLY_HEAD_BYTES_MAX  65536 /* origins' content security policies grow long */
+#define CV_H1_HEADERS_MAX           100   /* what common servers take; bounds quadratic look-ups */
+#define CV_H1_METHOD_BYTES_MAX      32    /* the longest registered one has 17 */
+#define CV_H1_NAME_BYTES_MAX        256   /* field names: the longest registered one has 44 */
+#define CV_H1_TARGET_BYTES_MAX      8192  /* RFC 9112 3 asks for 8000; path has its own limit */
+#define CV_H1_TOKENS_MAX            16    /* in Connection: each is compared with every header */
+#define CV_H1_LENGTH_DIGITS_MAX     18    /* Content-Length below 10^18 fits int64 everywhere */
+
+/* Paths and queries. */
+#define CV_PATH_BYTES_MAX   4096 /* raw and canonical; what OpenShell promises */
+#define CV_PATH_DECODES_MAX 4    /* nobody encodes more often; bounds the search for hidden dots */
+#define CV_QUERY_PAIRS_MAX  256  /* each is compared with each rule's matchers */
+
+/* Chunked bodies. */
+#define CV_CHUNK_DIGITS_MAX        15   /* of a size: below 2^60, so that no sum overflows */
+#define CV_CHUNK_TRAILER_BYTES_MAX 4096 /* whole trailer section; gRPC status with a message */
+#define CV_CHUNK_TRAILERS_MAX      16
