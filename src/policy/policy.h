@@ -10,6 +10,7 @@
  */
 #pragma once
 #include "base/err.h"
+#include "base/ip.h"
 #include "policy/model.h"
 #include "policy/verdict.h"
 
@@ -54,11 +55,51 @@ CV_MUST cv_code cv_policy_enforceable(
 CV_MUST cv_code cv_policy_compile(
 	struct cv_policy_doc *doc, struct cv_policy **ret, struct cv_err *err);
 
+/* Where a path of the policy leads inside the sandbox.  Symlinks are resolved by the caller, since
+ * this folder reads no files. */
+struct cv_policy_alias {
+	struct cv_str path, target;
+};
+
+/* As cv_policy_compile(); a binary written exactly as .path is also matched as .target. */
+CV_MUST cv_code cv_policy_compile_aliased(struct cv_policy_doc *doc,
+	const struct cv_policy_alias *aliases, size_t alias_count, struct cv_policy **ret,
+	struct cv_err *err);
+
 CV_MUST cv_code cv_policy_open(struct cv_str file, struct cv_str text, struct cv_policy **ret,
 	struct cv_findings *findings);
 
+/* The count is not atomic: a snapshot stays in the thread that made it. */
 struct cv_policy *cv_policy_ref(struct cv_policy *policy);
 void cv_policy_unref(struct cv_policy *policy); /* NULL is fine */
 
 /* The document of a snapshot; borrowed.  NULL for the policy that allows nothing. */
 const struct cv_policy_doc *cv_policy_doc(const struct cv_policy *policy);
+
+/* Any endpoint at all?  Without one, everything is NO_POLICY. */
+bool cv_policy_has_network(const struct cv_policy *policy);
+
+/* "" for CV_POLICY_NONE.  Borrowed from the snapshot. */
+struct cv_str cv_policy_entry_name(const struct cv_policy *policy, uint32_t entry);
+
+/* The document's endpoint that verdict names, or NULL. */
+const struct cv_policy_endpoint *cv_policy_endpoint_of(
+	const struct cv_policy *policy, const struct cv_verdict *verdict);
+
+/* The prefixes that CV_OBLIGE_ALLOWED_IPS speaks of; empty (*ret_n 0) without that obligation, and
+ * also with it when none of the endpoint's texts is a prefix: then no address is allowed. */
+const struct cv_cidr *cv_policy_allowed_ips(
+	const struct cv_policy *policy, const struct cv_verdict *verdict, size_t *ret_n);
+bool cv_policy_allowed_ip(
+	const struct cv_policy *policy, const struct cv_verdict *verdict, const struct cv_ip *ip);
+
+/* For the DNS server: does some endpoint name this host, exactly or by pattern, on any port?
+ * Endpoints without a host name none. */
+bool cv_policy_host_is_listed(const struct cv_policy *policy, struct cv_str host);
+
+/* The ports on which it is named, in no order, each once, at most max; returns their number. */
+size_t cv_policy_host_ports(
+	const struct cv_policy *policy, struct cv_str host, uint16_t *ret, size_t max);
+
+/* Does the policy name this executable, exactly or by pattern, in any entry? */
+bool cv_policy_is_binary_named(const struct cv_policy *policy, struct cv_str path);

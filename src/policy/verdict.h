@@ -34,7 +34,7 @@ struct cv_facts {
 	enum cv_op op;
 	struct cv_facts_who who;
 	struct cv_str host; /* canonical name, or canonical text of an address */
-	bool host_is_ip;
+	bool host_is_ip;    /* patterns never match an address */
 	uint16_t port;
 	/* REQUEST only */
 	struct cv_str method; /* as sent */
@@ -56,7 +56,8 @@ enum cv_action { CV_ACTION_DENY, CV_ACTION_ALLOW };
 	X(NO_PATH_ENDPOINT, "no_l7_endpoint_path")  /* no endpoint's path selector matches */   \
 	X(NO_RULE, "request_not_permitted")         /* no rule allows method, path and query */ \
 	X(DENY_RULE, "blocked_by_deny_rule")                                                    \
-	X(UNENFORCEABLE, "protocol_not_enforceable") /* the endpoint needs what this build lacks */
+	X(UNENFORCEABLE, "protocol_not_enforceable") /* the endpoint needs what this build lacks */ \
+	X(ENCODED_SLASH, "encoded_slash_not_allowed") /* %2F, and the endpoint does not keep it */
 /* clang-format on */
 
 #define CV_REASON_ENUM(name, code) CV_REASON_##name,
@@ -74,7 +75,7 @@ enum {
 	CV_OBLIGE_ENCODED_SLASH = 1 << 3, /* keep %2F when making the path canonical */
 	CV_OBLIGE_DECLARED_HOST =
 		1 << 4, /* user named this host exactly: private addresses allowed */
-	CV_OBLIGE_ALLOWED_IPS = 1 << 5, /* every address must be in cv_policy_allowed_ip() */
+	CV_OBLIGE_ALLOWED_IPS = 1 << 5, /* every address must be in cv_policy_allowed_ips() */
 	CV_OBLIGE_TCP = 1 << 6,         /* protocol tcp: raw bytes, never HTTP or TLS inspected */
 };
 
@@ -82,9 +83,12 @@ struct cv_verdict {
 	enum cv_action action;
 	enum cv_reason reason;
 	uint32_t obligations;
-	/* What decided; CV_POLICY_NONE where nothing did.  Numbers index the snapshot. */
+	/* What decided; CV_POLICY_NONE where nothing did.  Indices as in the document: entry into
+	 * its entries, endpoint into that entry's, rule into that endpoint's rules, or into its
+	 * deny_rules when the reason is DENY_RULE.  An access preset has no rule. */
 	uint32_t entry, endpoint, rule;
-	uint32_t line; /* of the deciding rule, endpoint or entry in the source; 0 unknown */
+	uint32_t line;     /* of the deciding rule, endpoint or entry in the source; 0 unknown */
+	uint32_t settings; /* which endpoint rules the connection; for cv_policy_allowed_ips() */
 };
 
 #define CV_POLICY_NONE UINT32_MAX

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ask.c - what others may ask of a snapshot beside a decision
+ */
+#include "policy/snapshot_int.h"
+
+bool cv_policy_has_network(const struct cv_policy *policy)
+{
+	return policy->endpoint_count > 0;
+}
+
+struct cv_str cv_policy_entry_name(const struct cv_policy *policy, uint32_t entry)
+{
+	return entry < policy->entry_count ? policy->doc->entries[entry].name : CV_STR("");
+}
+
+const struct cv_policy_endpoint *cv_policy_endpoint_of(
+	const struct cv_policy *policy, const struct cv_verdict *verdict)
+{
+	if (verdict->entry >= policy->entry_count ||
+		verdict->endpoint >= policy->doc->entries[verdict->entry].endpoint_count)
+		return NULL;
+	return &policy->doc->entries[verdict->entry].endpoints[verdict->endpoint];
+}
+
+const struct cv_cidr *cv_policy_allowed_ips(
+	const struct cv_policy *policy, const struct cv_verdict *verdict, size_t *ret_n)
+{
+	*ret_n = 0;
+	if (verdict->settings >= policy->endpoint_count)
+		return NULL;
+	*ret_n = policy->endpoints[verdict->settings].ip_count;
+	return policy->endpoints[verdict->settings].ips;
+}
+
+bool cv_policy_allowed_ip(
+	const struct cv_policy *policy, const struct cv_verdict *verdict, const struct cv_ip *ip)
+{
+	size_t n;
+	const struct cv_cidr *ips = cv_policy_allowed_ips(policy, verdict, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (cv_cidr_has(&ips[i], ip))
+			return true;
+	return false;
+}
+
+bool cv_policy_host_is_listed(const struct cv_policy *policy, struct cv_str host)
+{
+	struct cv_host_iter it;
+
+	cv_host_start(&it, &policy->hosts, host, false, CV_HOST_PORT_ALL);
+	return cv_host_next(&it) != CV_MAP_NONE;
+}
+
+static bool is_among(const uint16_t *ports, size_t n, uint16_t port)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ports[i] == port)
+			return true;
+	return false;
+}
+
+size_t cv_policy_host_ports(
+	const struct cv_policy *policy, struct cv_str host, uint16_t *ret, size_t max)
+{
+	struct cv_host_iter it;
+	size_t n = 0;
+	uint32_t e;
+
+	cv_host_start(&it, &policy->hosts, host, false, CV_HOST_PORT_ALL);
+	while ((e = cv_host_next(&it)) != CV_MAP_NONE) {
+		const struct cv_policy_endpoint *ep = policy->endpoints[e].source;
+
+		for (size_t i = 0; i < ep->port_count && n < max; i++)
+			if (ep->ports[i] != 0 && !is_among(ret, n, ep->ports[i]))
+				ret[n++] = ep->ports[i];
+	}
+	return n;
+}
+
+bool cv_policy_is_binary_named(const struct cv_policy *policy, struct cv_str path)
+{
+	for (uint32_t i = 0; i < policy->entry_count; i++)
+		if (cv_entry_has_binary(&policy->entries[i], path))
+			return true;
+	return false;
+}
