@@ -132,7 +132,8 @@ def run(test):
         timed_out = True
         end_group(child.pid)
         output, _ = child.communicate()
-    end_group(child.pid)
+    finally:  # the user's Ctrl-C too
+        end_group(child.pid)
     result.output = output[:OUTPUT_BYTES_MAX].decode("utf-8", "backslashreplace")
     if timed_out:
         read_tap(result, result.output, 0)
@@ -252,4 +253,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -50,7 +50,7 @@ cove() {
 # Times have a grain; an edit must be younger than the stamp.
 later() { sleep 0.02; }
 
-echo 1..12
+echo 1..13
 
 program one
 cove run -- 'a b' ''
@@ -83,6 +83,15 @@ later
 cove
 [ $status = 7 ] && grep -q 'building build' "$work/err"
 ok $? 'a file that came makes the build stale'
+
+later
+mkdir "$checkout/src/helper"
+echo 'int main(void) { return 0; }' >"$checkout/src/helper/main.c"
+echo "executable('cove-helper', 'main.c')" >"$checkout/src/helper/meson.build"
+echo "subdir('helper')" >>"$checkout/src/meson.build"
+cove
+[ $status = 7 ] && [ -x "$checkout/build/src/helper/cove-helper" ]
+ok $? 'a program that came is built too'
 
 (cd / && ln -s "$checkout/cove" "$work/link" && "$work/link" x >"$work/out" 2>"$work/err")
 [ "$(cat "$work/out")" = 'two [x]' ] && [ ! -s "$work/err" ]
