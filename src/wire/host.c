@@ -7,7 +7,6 @@
  */
 #include "wire/host.h"
 
-#include "base/ip.h"
 #include "wire/name.h"
 
 #include <assert.h>
@@ -70,43 +69,41 @@ static enum cv_host_rc name_refusal(struct cv_str s)
 	return cv_name_is_numeric(s) ? CV_HOST_NUMERIC : CV_HOST_LABEL;
 }
 
+void cv_host_from_ip(const struct cv_ip *ip, struct cv_host *ret)
+{
+	char text[CV_IP_TEXT_BYTES];
+	const struct cv_str canonical = cv_ip_format(ip, text);
+
+	*ret = (struct cv_host){ .n = canonical.n, .is_ip = true, .is_ip6 = !ip->is_v4 };
+	memcpy(ret->text, canonical.p, canonical.n);
+}
+
 static enum cv_host_rc name_parse(struct cv_str s, struct cv_host *ret)
 {
-	struct cv_host h = { .n = 0 };
-	char text[CV_IP_TEXT_BYTES];
 	struct cv_name name;
 	struct cv_ip ip;
-	struct cv_str canonical;
 
 	static_assert(CV_NAME_BYTES_MAX == CV_HOST_BYTES_MAX, "a name must fit a host");
 	if (cv_name_parse(s, &name)) {
-		canonical = cv_name_str(&name);
-	} else if (cv_ip_parse(s, &ip) && ip.is_v4 && !cv_str_has_byte(s, ':')) {
-		h.is_ip = true;
-		canonical = cv_ip_format(&ip, text);
-	} else {
-		return name_refusal(s);
+		*ret = (struct cv_host){ .n = name.n };
+		memcpy(ret->text, name.text, name.n);
+		return CV_HOST_OK;
 	}
-	memcpy(h.text, canonical.p, canonical.n);
-	h.n = canonical.n;
-	*ret = h;
+	if (cv_str_has_byte(s, ':') || !cv_ip_parse(s, &ip))
+		return name_refusal(s);
+	cv_host_from_ip(&ip, ret);
 	return CV_HOST_OK;
 }
 
 static enum cv_host_rc ip6_parse(struct cv_str s, struct cv_host *ret)
 {
-	struct cv_host h = { .is_ip = true, .is_ip6 = true };
-	char text[CV_IP_TEXT_BYTES];
 	struct cv_ip ip;
 
 	if (!cv_str_has_byte(s, ':') || !cv_ip_parse(s, &ip))
 		return CV_HOST_IP6; /* also zones */
 	if (cv_str_has_byte(s, '.') || is_embedding(&ip))
 		return CV_HOST_EMBEDDED;
-	const struct cv_str canonical = cv_ip_format(&ip, text);
-	memcpy(h.text, canonical.p, canonical.n);
-	h.n = canonical.n;
-	*ret = h;
+	cv_host_from_ip(&ip, ret);
 	return CV_HOST_OK;
 }
 

@@ -19,6 +19,7 @@
 #pragma once
 #include "base/attr.h"
 #include "base/buf.h"
+#include "base/ip.h"
 #include "base/str.h"
 #include "wire/limits.h"
 
@@ -73,6 +74,9 @@ CV_MUST enum cv_host_rc cv_host_parse(struct cv_str s, struct cv_host *ret);
 
 /* A name as DNS or SNI carries it, or an address without brackets. */
 CV_MUST enum cv_host_rc cv_host_parse_bare(struct cv_str s, struct cv_host *ret);
+
+/* The host that an original destination is, when nobody named one. */
+void cv_host_from_ip(const struct cv_ip *ip, struct cv_host *ret);
 
 /* `host` or `host:port`.  An empty port ("host:") and port 0 are refused. */
 CV_MUST enum cv_host_rc cv_authority_parse(struct cv_str s, struct cv_authority *ret);

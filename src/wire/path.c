@@ -68,6 +68,7 @@ static enum cv_path_rc escape_decode(struct cv_str digits, bool allow_slash, cha
 
 static enum cv_path_rc decode(struct cv_str raw, bool allow_slash, struct cv_path *ret)
 {
+	bool has_high = false; /* most paths are ASCII, and valid without a look */
 	enum cv_path_rc rc;
 
 	ret->n = 0;
@@ -84,9 +85,10 @@ static enum cv_path_rc decode(struct cv_str raw, bool allow_slash, struct cv_pat
 				return rc;
 			i += 2;
 		}
+		has_high |= (unsigned char)c >= 0x80;
 		ret->text[ret->n++] = c;
 	}
-	return cv_utf8_is_valid(cv_path_str(ret)) ? CV_PATH_OK : CV_PATH_UTF8;
+	return !has_high || cv_utf8_is_valid(cv_path_str(ret)) ? CV_PATH_OK : CV_PATH_UTF8;
 }
 
 /* One more decoding of text, as lenient programs do it: a sign without two digits stays.  True if
@@ -129,14 +131,12 @@ static bool has_dot_part(struct cv_str seg)
  * A segment with an escape after decoding, or with a slash that stays, must not become several
  * segments, parameters or dot segments for somebody who decodes further than we did.
  */
-static bool hides_something(struct cv_str seg)
+CV_COLD static bool hides_something(struct cv_str seg)
 {
 	char text[CV_PATH_BYTES_MAX];
 	bool is_bad = false;
 	size_t n = seg.n;
 
-	if (!cv_str_has_byte(seg, '%') && !cv_str_has_byte(seg, SLASH_MARK))
-		return false;
 	memcpy(text, seg.p, n);
 	for (size_t round = 0; round < CV_PATH_DECODES_MAX; round++) {
 		if (has_dot_part((struct cv_str){ text, n }))
@@ -147,6 +147,12 @@ static bool hides_something(struct cv_str seg)
 			return true;
 	}
 	return true;
+}
+
+/* Nearly no segment does, so they are spared the copy. */
+static bool may_hide(struct cv_str seg)
+{
+	return cv_str_has_byte(seg, '%') || cv_str_has_byte(seg, SLASH_MARK);
 }
 
 /* Drops the last segment of text[0, n), which ends in a slash; 0 when only the root is left. */
@@ -170,7 +176,7 @@ static enum cv_path_rc resolve(struct cv_path *p)
 		const bool is_last = !rest.p;
 
 		seg = cv_str_slice(seg, 0, cv_str_find_byte(seg, ';'));
-		if (hides_something(seg))
+		if (may_hide(seg) && hides_something(seg))
 			return CV_PATH_TWICE;
 		if (seg.n == 0 || cv_str_eq(seg, CV_STR(".")))
 			continue;

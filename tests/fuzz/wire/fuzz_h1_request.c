@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	slices_check(&r, s);
 	cv_buf_init(&one, 1u << 20);
 	cv_buf_init(&two, 1u << 20);
-	if (write(&one, &r)) {
+	if (r.header_count < CV_H1_HEADERS_MAX - 4 && write(&one, &r)) { /* we add a few */
 		const struct head_counts c = head_count(cv_buf_str(&one));
 
 		cv_assert(c.hosts == 1 && c.overrides == 0);

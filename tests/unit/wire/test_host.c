@@ -159,6 +159,7 @@ static void a5_numbers(void **state)
 static void kinds(void **state)
 {
 	struct cv_host h;
+	struct cv_ip ip;
 
 	(void)state;
 	assert_int_equal(cv_host_parse_bare(CV_STR("::1"), &h), CV_HOST_OK);
@@ -168,6 +169,14 @@ static void kinds(void **state)
 	assert_true(h.is_ip && !h.is_ip6);
 	assert_int_equal(cv_host_parse(CV_STR("a.test"), &h), CV_HOST_OK);
 	assert_true(!h.is_ip && !h.is_ip6);
+	assert_true(cv_ip_parse(CV_STR("2001:DB8::1"), &ip));
+	cv_host_from_ip(&ip, &h);
+	assert_true(h.is_ip && h.is_ip6);
+	assert_str(cv_host_str(&h), "2001:db8::1");
+	assert_true(cv_ip_parse(CV_STR("10.0.0.1"), &ip));
+	cv_host_from_ip(&ip, &h);
+	assert_true(h.is_ip && !h.is_ip6);
+	assert_str(cv_host_str(&h), "10.0.0.1");
 }
 
 static void t3_authorities(void **state)
