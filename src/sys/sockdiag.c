@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sockdiag.c - one exact lookup by addresses and ports; see sockdiag.h
+ */
+#include "sys/sockdiag.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ANSWER_BYTES 1024 /* one inet_diag_msg and the few attributes that come unasked */
+
+struct request {
+	struct nlmsghdr head;
+	struct inet_diag_req_v2 body;
+};
+
+/* A v4-mapped client is known to the kernel as IPv4. */
+static void end_put(const struct cv_sockdiag_end *end, __be32 ip[4], __be16 *port)
+{
+	if (end->ip.is_v4)
+		memcpy(ip, end->ip.b + 12, 4);
+	else
+		memcpy(ip, end->ip.b, 16);
+	*port = htons(end->port);
+}
+
+static cv_code answer_read(int diag, uint64_t *ret_cookie, struct cv_err *err)
+{
+	_Alignas(struct nlmsghdr) char buf[ANSWER_BYTES];
+	ssize_t n;
+
+	do
+		n = recv(diag, buf, sizeof(buf), 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return cv_fail_errno(err, "sock_diag: receive");
+	const struct nlmsghdr *m = (const struct nlmsghdr *)(const void *)buf;
+	if (!NLMSG_OK(m, (size_t)n))
+		return cv_fail(err, CV_PROTO, "sock_diag: short answer");
+	if (m->nlmsg_type == NLMSG_ERROR) {
+		const struct nlmsgerr *e = NLMSG_DATA(m);
+
+		if (e->error == -ENOENT)
+			return cv_fail(err, CV_NOT_FOUND, "sock_diag: the client has gone");
+		errno = -e->error;
+		return cv_fail_errno(err, "sock_diag");
+	}
+	if (m->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+		m->nlmsg_len < NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
+		return cv_fail(err, CV_PROTO, "sock_diag: unknown answer");
+	const struct inet_diag_msg *d = NLMSG_DATA(m);
+	*ret_cookie = d->id.idiag_cookie[0] | (uint64_t)d->id.idiag_cookie[1] << 32;
+	return CV_OK;
+}
+
+cv_code cv_sockdiag_cookie(int diag, const struct cv_sockdiag_end *client,
+	const struct cv_sockdiag_end *dst, uint64_t *ret_cookie, struct cv_err *err)
+{
+	struct request req = {
+		.head = { .nlmsg_len = sizeof(req),
+			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			.nlmsg_flags = NLM_F_REQUEST },
+		.body = { .sdiag_family = client->ip.is_v4 ? AF_INET : AF_INET6,
+			.sdiag_protocol = IPPROTO_TCP,
+			.idiag_states = ~0u,
+			.id = { .idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } } },
+	};
+	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
+
+	if (client->ip.is_v4 != dst->ip.is_v4)
+		return cv_fail(err, CV_INVALID, "sock_diag: two families in one connection");
+	end_put(client, req.body.id.idiag_src, &req.body.id.idiag_sport);
+	end_put(dst, req.body.id.idiag_dst, &req.body.id.idiag_dport);
+	if (sendto(diag, &req, sizeof(req), 0, (const struct sockaddr *)&kernel, sizeof(kernel)) <
+		0)
+		return cv_fail_errno(err, "sock_diag: send");
+	return answer_read(diag, ret_cookie, err);
+}
