@@ -9,6 +9,7 @@
 #include "keeper/ca.h"
 
 #include "base/assert.h"
+#include "tls/fail.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
@@ -45,18 +46,6 @@ static void x509_cleanup(X509 **x)
 static void pkey_cleanup(EVP_PKEY **k)
 {
 	EVP_PKEY_free(*k);
-}
-
-/* The crypto library's own words behind ours; empties its queue. */
-static cv_code fail_crypto(struct cv_err *err, const char *what)
-{
-	const unsigned long e = ERR_get_error();
-	char text[160] = "unknown cause";
-
-	if (e)
-		ERR_error_string_n(e, text, sizeof(text));
-	ERR_clear_error();
-	return cv_fail(err, CV_SYSTEM, "%s: %s", what, text);
 }
 
 static bool extensions_add(X509 *cert, X509 *issuer, const struct extension *ext, size_t count)
@@ -124,7 +113,7 @@ cv_code cv_ca_new(struct cv_str run, int64_t now_s, struct cv_ca **ret, struct c
 		X509_set_pubkey(cert, key) != 1 ||
 		!extensions_add(cert, cert, ext, CV_ARRAY_LEN(ext)) ||
 		!X509_sign(cert, key, EVP_sha256()))
-		return fail_crypto(err, "make the run's CA");
+		return cv_tls_fail(err, "make the run's CA");
 
 	struct cv_ca *ca = calloc(1, sizeof(*ca));
 	if (!ca)
@@ -152,7 +141,7 @@ cv_code cv_ca_pem(const struct cv_ca *ca, struct cv_buf *ret, struct cv_err *err
 	cv_code code = CV_OK;
 
 	if (!bio || PEM_write_bio_X509(bio, ca->cert) != 1) {
-		code = fail_crypto(err, "write the CA certificate");
+		code = cv_tls_fail(err, "write the CA certificate");
 	} else {
 		const long n = BIO_get_mem_data(bio, &text);
 
@@ -233,7 +222,7 @@ static cv_code der_put(X509 *cert, struct cv_buf *ret, struct cv_err *err)
 	if (!room)
 		return cv_fail(err, CV_LIMIT, "write the leaf: no room");
 	if (i2d_X509(cert, &at) != n)
-		return fail_crypto(err, "write the leaf");
+		return cv_tls_fail(err, "write the leaf");
 	cv_buf_commit(ret, (size_t)n);
 	return CV_OK;
 }
@@ -263,7 +252,7 @@ cv_code cv_ca_leaf_sign(const struct cv_ca *ca, struct cv_str host, struct cv_st
 		X509_set_pubkey(cert, key) != 1 ||
 		!extensions_add(cert, ca->cert, ext, CV_ARRAY_LEN(ext)) ||
 		!X509_sign(cert, ca->key, EVP_sha256()))
-		return fail_crypto(err, "sign a leaf");
+		return cv_tls_fail(err, "sign a leaf");
 	const cv_code code = der_put(cert, ret_der, err);
 	if (code == CV_OK)
 		*ret_not_after_s = not_after_s;
