@@ -139,8 +139,8 @@ static void t4_any_cut_gives_the_same(void **state)
 		assert_str(cv_name_str(&h.sni), "api.example.test");
 		assert_true(h.offers_h2 && cv_hello_version_max(&h) == 0x0304);
 		for (n = 0; n < all.n; n++) /* byte by byte */
-			assert_int_equal(cv_hello_parse(cv_str_slice(all, 0, n), &h),
-				CV_HELLO_NEED_MORE);
+			assert_int_equal(
+				cv_hello_parse(cv_str_slice(all, 0, n), &h), CV_HELLO_NEED_MORE);
 	}
 	cv_buf_reset(&out);
 	put_records(&out, hello, 1);
@@ -214,13 +214,25 @@ static void t1_t4_extensions(void **state)
 		struct cv_str data;
 		enum cv_hello_problem want;
 	} row[] = {
-		{ 0, CV_STR("\x00\x0c\x00\x00\x03" "a.b\x00\x00\x03" "c.d"),
+		{ 0,
+			CV_STR("\x00\x0c\x00\x00\x03"
+			       "a.b\x00\x00\x03"
+			       "c.d"),
 			CV_HELLO_PROBLEM_SNI_COUNT },
 		{ 0, CV_STR("\x00\x00"), CV_HELLO_PROBLEM_SNI_COUNT },
 		{ 0, CV_STR(""), CV_HELLO_PROBLEM_SNI_LIST },
-		{ 0, CV_STR("\x00\x06\x01\x00\x03" "a.b"), CV_HELLO_PROBLEM_SNI_TYPE },
-		{ 0, CV_STR("\x00\x06\x00\x00\x04" "a.b"), CV_HELLO_PROBLEM_SNI_LIST },
-		{ 0, CV_STR("\x00\x06\x00\x00\x03" "a.bx"), CV_HELLO_PROBLEM_SNI_LIST },
+		{ 0,
+			CV_STR("\x00\x06\x01\x00\x03"
+			       "a.b"),
+			CV_HELLO_PROBLEM_SNI_TYPE },
+		{ 0,
+			CV_STR("\x00\x06\x00\x00\x04"
+			       "a.b"),
+			CV_HELLO_PROBLEM_SNI_LIST },
+		{ 0,
+			CV_STR("\x00\x06\x00\x00\x03"
+			       "a.bx"),
+			CV_HELLO_PROBLEM_SNI_LIST },
 		{ 16, CV_STR("\x00\x00"), CV_HELLO_PROBLEM_ALPN },
 		{ 16, CV_STR("\x00\x03\x00h2"), CV_HELLO_PROBLEM_ALPN },
 		{ 16, CV_STR("\x00\x03\x03h2"), CV_HELLO_PROBLEM_ALPN },
@@ -248,7 +260,8 @@ static void t1_t4_extensions(void **state)
 		add_ext(&m, (uint16_t)(1000 + i), CV_STR_NONE);
 	assert_int_equal(parse_made(&m).problem, CV_HELLO_PROBLEM_EXT_COUNT);
 	make_begin(&m);
-	cv_buf_put(&m.ext, CV_STR("\x00\x00\x00\x09" "abc")); /* longer than the list */
+	cv_buf_put(&m.ext, CV_STR("\x00\x00\x00\x09"
+				  "abc")); /* longer than the list */
 	assert_int_equal(parse_made(&m).problem, CV_HELLO_PROBLEM_MALFORMED);
 }
 
@@ -264,7 +277,8 @@ static void records(void **state)
 		{ CV_STR("\x16\x02\x00\x00\x05"), CV_HELLO_ERROR, CV_HELLO_PROBLEM_RECORD_VERSION },
 		{ CV_STR("\x16\x03\x01\x00\x00"), CV_HELLO_ERROR, CV_HELLO_PROBLEM_RECORD_LENGTH },
 		{ CV_STR("\x16\x03\x01\x40\x01"), CV_HELLO_ERROR, CV_HELLO_PROBLEM_RECORD_LENGTH },
-		{ CV_STR("\x16\x03\x01\x00\x05\x02"), CV_HELLO_ERROR, CV_HELLO_PROBLEM_MESSAGE_TYPE },
+		{ CV_STR("\x16\x03\x01\x00\x05\x02"), CV_HELLO_ERROR,
+			CV_HELLO_PROBLEM_MESSAGE_TYPE },
 		{ CV_STR("\x16\x03\x01\x00\x02\x01\x00\x15\x03\x01\x00\x02"), CV_HELLO_ERROR,
 			CV_HELLO_PROBLEM_RECORD_TYPE },
 		{ CV_STR("\x16\x03\x01\x00\x09\x01\x00\x00\x04xxxxx"), CV_HELLO_ERROR,
