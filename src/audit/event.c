@@ -156,8 +156,8 @@ static bool put_process(struct cv_buf *out, const struct cv_audit_event *e)
 
 static bool put_who_does(struct cv_buf *out, const struct cv_audit_event *e, bool is_optional)
 {
-	cv_buf_put(out, cv_str_of(cv_audit_action_row(e->action)->word));
-	cv_buf_put_byte(out, ' ');
+	if (e->action != CV_AUDIT_ACTION_NONE)
+		cv_buf_printf(out, "%s ", cv_audit_action_row(e->action)->word);
 	if (is_optional && !e->exe.n && !e->pid)
 		return true;
 	return put_process(out, e) && cv_buf_put(out, CV_STR(" -> "));

@@ -324,6 +324,12 @@ static void put_counts(struct json *j, const struct cv_audit_event *e)
 
 static void put_unmapped(struct json *j, const struct cv_audit_event *e, struct cv_str prev_hash)
 {
+	const bool has_any = e->rule_line || e->action == CV_AUDIT_ACTION_LOG ||
+			     e->nearest_policy.n || e->nearest_miss.n || e->sni.n ||
+			     e->has_counts || e->extra_count || prev_hash.n;
+
+	if (!has_any)
+		return;
 	begin(j, "unmapped");
 	if (e->rule_line)
 		put_int(j, "policy_line", e->rule_line);
