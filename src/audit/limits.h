@@ -11,11 +11,12 @@
 
 /* A request head is at most 16 KiB and may be all escapes (6 bytes for 1); with every other field
  * at its bound a record stays below this.  A buffer for one JSON line has this maximum. */
-#define CV_AUDIT_LINE_BYTES_MAX   (256 * 1024)
+#define CV_AUDIT_LINE_BYTES_MAX (256 * 1024)
 
-#define CV_AUDIT_ANCESTORS_MAX    64 /* as deep as process trees get; /proc walks end there too */
+#define CV_AUDIT_ANCESTORS_MAX  64 /* as deep as process trees get; /proc walks end there too */
 
-#define CV_SUMMARY_DENIALS_MAX    64        /* distinct denials remembered; more are only counted */
-#define CV_SUMMARY_SHOWN_MAX      10        /* of these, as many as fit a terminal's page */
-#define CV_SUMMARY_BYTES_MAX      (1 << 20) /* memory for their texts: 16 KiB for each */
-#define CV_SUMMARY_TEXT_BYTES_MAX 512       /* a longer host, path, ... is shown cut */
+/* A run's summary.  A stranger chooses how many different denials there are and how long. */
+#define CV_SUMMARY_DENIALS_MAX    64        /* distinct ones remembered; more are only counted */
+#define CV_SUMMARY_SHOWN_MAX      10        /* of these, what fits a terminal's page */
+#define CV_SUMMARY_TEXT_BYTES_MAX 4096      /* longest canonical path; what is longer is cut */
+#define CV_SUMMARY_BYTES_MAX      (2 << 20) /* 64 denials with 6 texts of up to 4096 bytes */

@@ -138,21 +138,32 @@ static bool put_json_escape(struct cv_buf *b, unsigned char c)
 	}
 }
 
+/* A code point above U+FFFF takes a pair of surrogates. */
+static bool put_json_hidden(struct cv_buf *b, uint32_t cp)
+{
+	if (cp < 0x10000)
+		return cv_buf_printf(b, "\\u%04x", cp);
+	return cv_buf_printf(b, "\\u%04x\\u%04x", 0xd7c0 + (cp >> 10), 0xdc00 + (cp & 0x3ff));
+}
+
 bool cv_buf_put_json(struct cv_buf *b, struct cv_str s)
 {
 	size_t plain = 0; /* start of the run that needs no escape */
 
 	for (size_t i = 0; i < s.n;) {
 		const unsigned char c = (unsigned char)s.p[i];
-		const size_t step = c < 0x80 ? 1 : cv_utf8_step(cv_str_slice(s, i, s.n));
+		uint32_t cp = c;
+		const size_t step = c < 0x80 ? 1 : cv_utf8_decode(cv_str_slice(s, i, s.n), &cp);
 
-		if (step > 1 || (c >= 0x20 && c < 0x7f && c != '"' && c != '\\')) {
+		if (step && !cv_utf8_is_hidden(cp) && c != '"' && c != '\\') {
 			i += step;
 			continue;
 		}
-		if (!cv_buf_put(b, cv_str_slice(s, plain, i)) || !put_json_escape(b, c))
+		if (!cv_buf_put(b, cv_str_slice(s, plain, i)) ||
+			!(step > 1 ? put_json_hidden(b, cp) : put_json_escape(b, c)))
 			return false;
-		plain = ++i;
+		i += step ? step : 1;
+		plain = i;
 	}
 	return cv_buf_put(b, cv_str_slice(s, plain, s.n));
 }

@@ -45,7 +45,8 @@ bool cv_buf_put_u32be(struct cv_buf *b, uint32_t v);
 CV_PRINTF(2, 3) bool cv_buf_printf(struct cv_buf *b, const char *fmt, ...);
 
 /* s as the inside of a JSON string: quotes, backslashes, control bytes and everything that is not
- * valid UTF-8 escaped, so that the result is one line of valid JSON whatever s holds. */
+ * valid UTF-8 escaped, so that the result is one line of valid JSON whatever s holds; characters
+ * that hide or reorder text (utf8.h) too, so that it also reads as what it is. */
 bool cv_buf_put_json(struct cv_buf *b, struct cv_str s);
 
 /* Room for at least n more bytes at the end, or NULL (b overflown); then cv_buf_commit() says how

@@ -43,6 +43,39 @@ size_t cv_utf8_step(struct cv_str s)
 	return 0;
 }
 
+size_t cv_utf8_decode(struct cv_str s, uint32_t *ret_cp)
+{
+	static const unsigned char lead_bits[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+	const size_t n = cv_utf8_step(s);
+
+	if (!n)
+		return 0;
+	*ret_cp = (unsigned char)s.p[0] & lead_bits[n];
+	for (size_t i = 1; i < n; i++)
+		*ret_cp = *ret_cp << 6 | ((unsigned char)s.p[i] & 0x3f);
+	return n;
+}
+
+bool cv_utf8_is_hidden(uint32_t cp)
+{
+	static const struct {
+		uint32_t min, max;
+	} range[] = {
+		{ 0x0000, 0x001f }, { 0x007f, 0x009f }, /* controls; U+0085 ends a line */
+		{ 0x00ad, 0x00ad },                     /* soft hyphen */
+		{ 0x061c, 0x061c }, { 0x200b, 0x200f }, /* zero width, direction marks */
+		{ 0x2028, 0x202e },                     /* line ends, direction overrides */
+		{ 0x2060, 0x206f },                     /* invisible operators, isolates */
+		{ 0xfeff, 0xfeff }, { 0xfff9, 0xfffb },
+		{ 0xe0000, 0xe0fff }, /* tags: whole texts unseen */
+	};
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(range); i++)
+		if (cp >= range[i].min && cp <= range[i].max)
+			return true;
+	return false;
+}
+
 bool cv_utf8_is_valid(struct cv_str s)
 {
 	while (s.n) {

@@ -144,7 +144,7 @@ static bool take_uint(struct view *v, unsigned bytes, uint32_t *ret)
 	return true;
 }
 
-static bool skip(struct view *v, size_t n)
+static bool skip_bytes(struct view *v, size_t n)
 {
 	if (v->left < n)
 		return false;
@@ -171,7 +171,7 @@ static bool take_view(struct view *v, size_t n, struct view *ret)
 		return false;
 	*ret = *v;
 	ret->left = n;
-	return skip(v, n);
+	return skip_bytes(v, n);
 }
 
 /* A view whose length stands before it in `bytes` bytes. */
@@ -303,7 +303,7 @@ static enum cv_hello_problem parse_body(struct view *v, struct cv_hello *h)
 	struct view session, suites, compressions, extensions;
 	uint32_t version;
 
-	if (!take_uint(v, 2, &version) || !skip(v, 32) || !take_list(v, 1, &session) ||
+	if (!take_uint(v, 2, &version) || !skip_bytes(v, 32) || !take_list(v, 1, &session) ||
 		!take_list(v, 2, &suites) || !take_list(v, 1, &compressions))
 		FAIL(MALFORMED);
 	if (session.left > 32 || !suites.left || suites.left % 2 || !compressions.left)
@@ -326,7 +326,7 @@ static enum cv_hello_status need_more(struct cv_hello *h, size_t need)
 	return h->status = CV_HELLO_NEED_MORE;
 }
 
-static enum cv_hello_status fail(struct cv_hello *h, enum cv_hello_problem p)
+static enum cv_hello_status fail_hello(struct cv_hello *h, enum cv_hello_problem p)
 {
 	*h = (struct cv_hello){ .status = CV_HELLO_ERROR, .problem = p };
 	return h->status;
@@ -375,24 +375,24 @@ static enum cv_hello_status walk_records(struct cv_str s, struct walk *w, struct
 
 	for (size_t records = 0;; records++) {
 		if (records == CV_HELLO_RECORDS_MAX)
-			return fail(h, CV_HELLO_PROBLEM_RECORD_COUNT);
+			return fail_hello(h, CV_HELLO_PROBLEM_RECORD_COUNT);
 		if (s.n - w->at < RECORD_HEADER_BYTES)
 			return need_more(h, w->at + RECORD_HEADER_BYTES);
 		problem = check_record(p + w->at, &n);
 		if (problem != CV_HELLO_PROBLEM_NONE)
-			return fail(h, problem);
+			return fail_hello(h, problem);
 		w->at += RECORD_HEADER_BYTES;
 
 		const size_t given = CV_MIN(n, s.n - w->at);
 		if (!w->message) {
 			problem = read_message_header(w, p + w->at, given);
 			if (problem != CV_HELLO_PROBLEM_NONE)
-				return fail(h, problem);
+				return fail_hello(h, problem);
 		}
 		/* a message must not share its record with the next one (RFC 8446 5.1 for key
 		 * changes); nothing that follows a ClientHello may be sent before its answer */
 		if (w->message && w->have + n > w->message)
-			return fail(h, CV_HELLO_PROBLEM_TRAILING);
+			return fail_hello(h, CV_HELLO_PROBLEM_TRAILING);
 		if (given < n)
 			return need_more(h, w->at + n);
 		w->at += n;
@@ -417,10 +417,10 @@ enum cv_hello_status cv_hello_parse(struct cv_str bytes, struct cv_hello *ret_he
 		return h->status;
 
 	struct view v = { .p = (const uint8_t *)bytes.p, .left = w.message };
-	skip(&v, HANDSHAKE_HEADER_BYTES);
+	skip_bytes(&v, HANDSHAKE_HEADER_BYTES);
 	problem = parse_body(&v, h);
 	if (problem != CV_HELLO_PROBLEM_NONE)
-		return fail(h, problem);
+		return fail_hello(h, problem);
 	h->bytes = w.at;
 	return h->status = CV_HELLO_OK;
 }

@@ -61,6 +61,10 @@ static void json_escapes_every_byte(void **state)
 	cv_buf_reset(&b);
 	assert_true(cv_buf_put_json(&b, CV_STR("a\"\n\xc3\xa9\xc3\x1b")));
 	assert_str(cv_buf_str(&b), "a\\\"\\n\xc3\xa9\\u00c3\\u001b");
+	cv_buf_reset(&b); /* U+0085, U+2028, U+202E, a tag; an emoji stays */
+	assert_true(cv_buf_put_json(
+		&b, CV_STR("\xc2\x85\xe2\x80\xa8\xe2\x80\xae\xf3\xa0\x81\x81\xf0\x9f\x98\x80")));
+	assert_str(cv_buf_str(&b), "\\u0085\\u2028\\u202e\\udb40\\udc41\xf0\x9f\x98\x80");
 	cv_buf_fini(&b);
 }
 

@@ -68,9 +68,10 @@ static void a5_refuses_other_spellings(void **state)
 	static const char *const row[] = { "", "127.1", "127.0.1", "0x7f.0.0.1", "0x7f000001",
 		"2130706433", "017700000001", "0177.0.0.1", "127.0.0.01", "00.0.0.0", "0", "1.2.3",
 		"1.2.3.4.5", "1.2.3.256", "1.2.3.4 ", " 1.2.3.4", "1.2.3.4.", ".1.2.3.4", "1..2.3",
-		"+1.2.3.4", "1.2.3.0004", "1.2.3.4%0", "fe80::1%eth0", "fe80::1%1", "[::1]", ":", ":::",
-		"1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", "::1::", "1:2:3:4:5:6:7:8::",
-		"::1:2:3:4:5:6:7:8", "12345::", "g::", ":1::", "1:", "::1.2.3", "::1.2.3.4:5",
+		"+1.2.3.4", "1.2.3.0004", "1.2.3.4%0", "fe80::1%eth0", "fe80::1%1", "[::1]", ":",
+		":::", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3",
+		"::1::", "1:2:3:4:5:6:7:8::", "::1:2:3:4:5:6:7:8",
+		"12345::", "g::", ":1::", "1:", "::1.2.3", "::1.2.3.4:5",
 		"1.2.3.4::", "::ffff:127.1", "::ffff:0x7f.0.0.1", "1:2:3:4:5:6:7:1.2.3.4",
 		"1:2:3:4::5:6:7:1.2.3.4", "::-1", "1.2.3.\xef\xbc\x94" };
 	struct cv_ip ip;
@@ -149,8 +150,8 @@ static void prefixes(void **state)
 			fail_msg("%s in %s is not %d", row[i].ip, row[i].net, row[i].has);
 	}
 	static const char *const bad[] = { "", "/", "/8", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/-1",
-		"10.0.0.0/08", "10.0.0.0/8/8", "10.0.0.0/ 8", "::/129", "10/8", "10.0.0.0/255.0.0.0",
-		"::/0000" };
+		"10.0.0.0/08", "10.0.0.0/8/8", "10.0.0.0/ 8", "::/129", "10/8",
+		"10.0.0.0/255.0.0.0", "::/0000" };
 	for (size_t i = 0; i < CV_ARRAY_LEN(bad); i++)
 		if (cv_cidr_parse(cv_str_of(bad[i]), &c))
 			fail_msg("\"%s\" is read as a prefix", bad[i]);
@@ -275,8 +276,7 @@ static void a5_n7_classes(void **state)
 		if (r->class != classes[i].class || strcmp(r->name, classes[i].name) != 0)
 			fail_msg("%s is %s (%s), not %s", classes[i].ip, r->name,
 				cv_ip_class_name(r->class), classes[i].name);
-		assert_int_equal(
-			cv_ip_is_never_allowed(&ip), classes[i].class <= CV_IP_METADATA);
+		assert_int_equal(cv_ip_is_never_allowed(&ip), classes[i].class <= CV_IP_METADATA);
 	}
 }
 

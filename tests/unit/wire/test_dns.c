@@ -9,11 +9,17 @@
 
 #include "wire/dns.c"
 
-#define HEADER(flags_hi, questions, additional)                                                    \
+#define HEADER(flags_hi, questions, additional) \
 	"\x12\x34" flags_hi "\x00\x00" questions "\x00\x00\x00\x00\x00" additional
-#define GOOD     HEADER("\x01", "\x01", "\x00") "\x03" "Api\x04test\x00\x00\x01\x00\x01"
-#define GOOD_OPT HEADER("\x01", "\x01", "\x01") "\x03" "api\x04test\x00\x00\x1c\x00\x01"
-#define OPT      "\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x00"
+#define GOOD                           \
+	HEADER("\x01", "\x01", "\x00") \
+	"\x03"                         \
+	"Api\x04test\x00\x00\x01\x00\x01"
+#define GOOD_OPT                       \
+	HEADER("\x01", "\x01", "\x01") \
+	"\x03"                         \
+	"api\x04test\x00\x00\x1c\x00\x01"
+#define OPT "\x00\x00\x29\x10\x00\x00\x00\x80\x00\x00\x00"
 
 static void reads_a_query(void **state)
 {
@@ -40,39 +46,65 @@ static const struct {
 } bad[] = {
 	{ CV_STR(""), CV_DNS_PROBLEM_SHORT },
 	{ CV_STR("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00"), CV_DNS_PROBLEM_SHORT },
-	{ CV_STR(HEADER("\x81", "\x01", "\x00") "\x01" "a\x00\x00\x01\x00\x01"),
+	{ CV_STR(HEADER("\x81", "\x01", "\x00") "\x01"
+						"a\x00\x00\x01\x00\x01"),
 		CV_DNS_PROBLEM_RESPONSE },
-	{ CV_STR(HEADER("\x29", "\x01", "\x00") "\x01" "a\x00\x00\x01\x00\x01"),
+	{ CV_STR(HEADER("\x29", "\x01", "\x00") "\x01"
+						"a\x00\x00\x01\x00\x01"),
 		CV_DNS_PROBLEM_OPCODE }, /* update */
-	{ CV_STR(HEADER("\x03", "\x01", "\x00") "\x01" "a\x00\x00\x01\x00\x01"),
+	{ CV_STR(HEADER("\x03", "\x01", "\x00") "\x01"
+						"a\x00\x00\x01\x00\x01"),
 		CV_DNS_PROBLEM_FLAGS }, /* TC */
 	{ CV_STR(HEADER("\x01", "\x00", "\x00")), CV_DNS_PROBLEM_COUNTS },
-	{ CV_STR(HEADER("\x01", "\x02", "\x00") "\x01" "a\x00\x00\x01\x00\x01"
-		"\x01" "b\x00\x00\x01\x00\x01"), CV_DNS_PROBLEM_COUNTS },
-	{ CV_STR(HEADER("\x01", "\x01", "\x02") "\x01" "a\x00\x00\x01\x00\x01" OPT OPT),
+	{ CV_STR(HEADER("\x01", "\x02", "\x00") "\x01"
+						"a\x00\x00\x01\x00\x01"
+						"\x01"
+						"b\x00\x00\x01\x00\x01"),
 		CV_DNS_PROBLEM_COUNTS },
-	{ CV_STR("\x12\x34\x01\x00\x00\x01\x00\x01\x00\x00\x00\x00" "\x01" "a\x00\x00\x01\x00\x01"),
+	{ CV_STR(HEADER("\x01", "\x01", "\x02") "\x01"
+						"a\x00\x00\x01\x00\x01" OPT OPT),
+		CV_DNS_PROBLEM_COUNTS },
+	{ CV_STR("\x12\x34\x01\x00\x00\x01\x00\x01\x00\x00\x00\x00"
+		 "\x01"
+		 "a\x00\x00\x01\x00\x01"),
 		CV_DNS_PROBLEM_COUNTS }, /* an answer in a query */
 	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\xc0\x0c\x00\x01\x00\x01"), CV_DNS_PROBLEM_NAME },
-	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x01" "a\xc0\x0c\x00\x01\x00\x01"),
+	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x01"
+						"a\xc0\x0c\x00\x01\x00\x01"),
 		CV_DNS_PROBLEM_NAME },
-	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x41" "a\x00\x00\x01\x00\x01"), CV_DNS_PROBLEM_NAME },
-	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x05" "a"), CV_DNS_PROBLEM_NAME },
-	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x01" "a\x00\x00\x01\x00"), CV_DNS_PROBLEM_NAME },
-	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x01" "a"), CV_DNS_PROBLEM_NAME },
+	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x41"
+						"a\x00\x00\x01\x00\x01"),
+		CV_DNS_PROBLEM_NAME },
+	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x05"
+						"a"),
+		CV_DNS_PROBLEM_NAME },
+	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x01"
+						"a\x00\x00\x01\x00"),
+		CV_DNS_PROBLEM_NAME },
+	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x01"
+						"a"),
+		CV_DNS_PROBLEM_NAME },
 	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x00\x00\x02\x00\x01"),
 		CV_DNS_PROBLEM_NAME_BYTES }, /* the root */
-	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x03" "a.b\x00\x00\x01\x00\x01"),
+	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x03"
+						"a.b\x00\x00\x01\x00\x01"),
 		CV_DNS_PROBLEM_NAME_BYTES },
-	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x03" "a\0b\x00\x00\x01\x00\x01"),
+	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x03"
+						"a\0b\x00\x00\x01\x00\x01"),
 		CV_DNS_PROBLEM_NAME_BYTES },
-	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x03" "a b\x00\x00\x01\x00\x01"),
+	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x03"
+						"a b\x00\x00\x01\x00\x01"),
 		CV_DNS_PROBLEM_NAME_BYTES },
-	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x03" "127\x01" "1\x00\x00\x01\x00\x01"),
+	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x03"
+						"127\x01"
+						"1\x00\x00\x01\x00\x01"),
 		CV_DNS_PROBLEM_NAME_BYTES },
-	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x01" "a\x00\x00\x01\x00\x03"),
+	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x01"
+						"a\x00\x00\x01\x00\x03"),
 		CV_DNS_PROBLEM_CLASS }, /* CHAOS */
-	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x01" "a\x00\x00\x01\x00\x01" "x"),
+	{ CV_STR(HEADER("\x01", "\x01", "\x00") "\x01"
+						"a\x00\x00\x01\x00\x01"
+						"x"),
 		CV_DNS_PROBLEM_TRAILING },
 	{ CV_STR(GOOD_OPT), CV_DNS_PROBLEM_EDNS },
 	{ CV_STR(GOOD_OPT OPT "x"), CV_DNS_PROBLEM_TRAILING },
@@ -82,7 +114,8 @@ static const struct {
 		CV_DNS_PROBLEM_EDNS }, /* TSIG */
 	{ CV_STR(GOOD_OPT "\x00\x00\x29\x10\x00\x00\x00\x00\x00\x00\x04\x00\x0a\x00\x08"),
 		CV_DNS_PROBLEM_EDNS }, /* option longer than its record */
-	{ CV_STR(GOOD_OPT "\x00\x00\x29\x10\x00\x00\x00\x00\x00\x00\x09\x00"), CV_DNS_PROBLEM_EDNS },
+	{ CV_STR(GOOD_OPT "\x00\x00\x29\x10\x00\x00\x00\x00\x00\x00\x09\x00"),
+		CV_DNS_PROBLEM_EDNS },
 };
 
 static void n4_refuses_all_else(void **state)
@@ -109,8 +142,8 @@ static void n4_refuses_all_else(void **state)
 		cv_buf_fini(&out);
 	}
 	char big[CV_DNS_QUERY_BYTES_MAX + 1] = GOOD;
-	assert_int_equal(cv_dns_query_parse((struct cv_str){ big, sizeof(big) }, &q),
-		CV_DNS_PROBLEM_LONG);
+	assert_int_equal(
+		cv_dns_query_parse((struct cv_str){ big, sizeof(big) }, &q), CV_DNS_PROBLEM_LONG);
 }
 
 static struct cv_ip ip_ok(const char *text)
@@ -132,10 +165,12 @@ static void writes_addresses(void **state)
 	cv_buf_init(&out, 65536);
 	assert_int_equal(cv_dns_query_parse(CV_STR(GOOD), &q), CV_DNS_PROBLEM_NONE);
 	assert_true(cv_dns_answer_write(&q, &a, q.udp_bytes_max, &out));
-	const struct cv_str want = CV_STR("\x12\x34\x81\x80\x00\x01\x00\x02\x00\x00\x00\x00"
-					  "\x03" "Api\x04test\x00\x00\x01\x00\x01"
-					  "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x1e\x00\x04\xc6\x12\x00\x07"
-					  "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x1e\x00\x04\xc6\x12\x00\x08");
+	const struct cv_str want =
+		CV_STR("\x12\x34\x81\x80\x00\x01\x00\x02\x00\x00\x00\x00"
+		       "\x03"
+		       "Api\x04test\x00\x00\x01\x00\x01"
+		       "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x1e\x00\x04\xc6\x12\x00\x07"
+		       "\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x1e\x00\x04\xc6\x12\x00\x08");
 	assert_true(cv_str_eq(cv_buf_str(&out), want));
 
 	cv_buf_reset(&out);

@@ -22,7 +22,9 @@ static void begin(struct reply *r, uint16_t flags, uint16_t answers, uint16_t ty
 	cv_buf_put_u16be(&r->b, 1);
 	cv_buf_put_u16be(&r->b, answers);
 	cv_buf_put_u32be(&r->b, 0);
-	cv_buf_put(&r->b, CV_STR("\x03" "aPi\x04" "tEst\x00"));
+	cv_buf_put(&r->b, CV_STR("\x03"
+				 "aPi\x04"
+				 "tEst\x00"));
 	cv_buf_put_u16be(&r->b, type);
 	cv_buf_put_u16be(&r->b, 1);
 }
@@ -59,7 +61,11 @@ static void finds_addresses(void **state)
 	(void)state;
 	begin(&r, 0x8180, 3, 1);
 	put(&r, QNAME, 1, 300, CV_STR("\x01\x02\x03\x04"));
-	put(&r, CV_STR("\x03" "API\x04" "test\x00"), 1, 60, CV_STR("\x01\x02\x03\x05"));
+	put(&r,
+		CV_STR("\x03"
+		       "API\x04"
+		       "test\x00"),
+		1, 60, CV_STR("\x01\x02\x03\x05"));
 	put(&r, CV_STR("\x05other\xc0\x10"), 1, 1, CV_STR("\x7f\x00\x00\x01")); /* by the way */
 	const struct cv_dns_response res = end(&r, 1);
 	assert_int_equal(res.outcome, CV_DNS_FOUND);
@@ -76,10 +82,17 @@ static void a6_follows_aliases(void **state)
 	(void)state;
 	begin(&r, 0x8180, 3, 1);
 	/* out of order: the address comes before the alias that leads to it */
-	put(&r, CV_STR("\x04" "edge\x03net\x00"), 1, 3600, CV_STR("\x0a\x00\x00\x01"));
-	uint16_t at = put(&r, QNAME, 5, 600, CV_STR("\x03" "cdn\xc0\x10"));
+	put(&r,
+		CV_STR("\x04"
+		       "edge\x03net\x00"),
+		1, 3600, CV_STR("\x0a\x00\x00\x01"));
+	uint16_t at = put(&r, QNAME, 5, 600,
+		CV_STR("\x03"
+		       "cdn\xc0\x10"));
 	const char owner[] = { (char)(0xc0 | at >> 8), (char)at };
-	put(&r, (struct cv_str){ owner, 2 }, 5, 30, CV_STR("\x04" "edge\x03net\x00"));
+	put(&r, (struct cv_str){ owner, 2 }, 5, 30,
+		CV_STR("\x04"
+		       "edge\x03net\x00"));
 	const struct cv_dns_response res = end(&r, 1);
 	assert_int_equal(res.outcome, CV_DNS_FOUND);
 	assert_int_equal(res.cname_count, 2);
@@ -100,7 +113,8 @@ static void a6_alias_loops_end(void **state)
 	for (unsigned links = CV_DNS_CNAMES_MAX; links <= CV_DNS_CNAMES_MAX + 1; links++) {
 		begin(&r, 0x8180, (uint16_t)(links + 1), 1);
 		for (unsigned i = 0; i < links; i++) {
-			const char owner[] = { 1, (char)('a' + i), 0 }, to[] = { 1, (char)('b' + i), 0 };
+			const char owner[] = { 1, (char)('a' + i), 0 },
+				   to[] = { 1, (char)('b' + i), 0 };
 
 			put(&r, i ? (struct cv_str){ owner, 3 } : QNAME, 5, 60,
 				(struct cv_str){ to, 3 });
@@ -118,12 +132,9 @@ static void outcomes(void **state)
 		uint16_t flags;
 		enum cv_dns_outcome want;
 	} row[] = {
-		{ 0x8183, CV_DNS_NO_NAME },
-		{ 0x8180, CV_DNS_NO_DATA },
-		{ 0x8182, CV_DNS_SERVER_FAILED },
-		{ 0x8185, CV_DNS_SERVER_FAILED },
-		{ 0x8380, CV_DNS_TRUNCATED },
-		{ 0x8383, CV_DNS_TRUNCATED },
+		{ 0x8183, CV_DNS_NO_NAME }, { 0x8180, CV_DNS_NO_DATA },
+		{ 0x8182, CV_DNS_SERVER_FAILED }, { 0x8185, CV_DNS_SERVER_FAILED },
+		{ 0x8380, CV_DNS_TRUNCATED }, { 0x8383, CV_DNS_TRUNCATED },
 		{ 0x0180, CV_DNS_MISMATCH }, /* not a response */
 		{ 0xa180, CV_DNS_MISMATCH }, /* opcode */
 	};
@@ -162,11 +173,12 @@ static void a6_only_our_question(void **state)
 static void pointers_go_back_only(void **state)
 {
 	static const struct cv_str owner[] = {
-		CV_STR("\xc0\x1a"),             /* itself: the first record starts at 26 */
-		CV_STR("\xc0\x1c"),             /* forward */
-		CV_STR("\xc0\x00"),             /* into the header */
-		CV_STR("\x01" "a\xc0\x1a"),     /* back to its own start: a loop */
-		CV_STR("\x80\x0c"),             /* reserved label type */
+		CV_STR("\xc0\x1a"), /* itself: the first record starts at 26 */
+		CV_STR("\xc0\x1c"), /* forward */
+		CV_STR("\xc0\x00"), /* into the header */
+		CV_STR("\x01"
+		       "a\xc0\x1a"), /* back to its own start: a loop */
+		CV_STR("\x80\x0c"),  /* reserved label type */
 		CV_STR("\xff\xff"),
 	};
 	struct reply r;
@@ -203,11 +215,16 @@ static void bounds(void **state)
 	assert_int_equal(end(&r, 1).outcome, CV_DNS_MALFORMED);
 
 	begin(&r, 0x8180, 1, 1);
-	put(&r, QNAME, 5, 1, CV_STR("\x03" "a b\x00"));
+	put(&r, QNAME, 5, 1,
+		CV_STR("\x03"
+		       "a b\x00"));
 	assert_string_equal(end(&r, 1).problem, "alias is not a host name");
 
 	begin(&r, 0x8180, 1, 1);
-	put(&r, QNAME, 5, 1, CV_STR("\x01" "a\x00" "x"));
+	put(&r, QNAME, 5, 1,
+		CV_STR("\x01"
+		       "a\x00"
+		       "x"));
 	assert_string_equal(end(&r, 1).problem, "alias is malformed");
 
 	begin(&r, 0x8180, 1, 28);

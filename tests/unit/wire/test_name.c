@@ -18,8 +18,9 @@ static void a2_canonical(void **state)
 	assert_str(cv_name_str(&name), "api.example.test");
 	assert_int_equal(name.text[name.n], 0);
 	assert_true(cv_name_parse(CV_STR("_sip._tcp.x-1.xn--bcher-kva"), &name));
-	assert_true(cv_name_parse(CV_STR(L63 "." L63 "." L63 "."
-						  "a234567890123456789012345678901234567890123456789012345678901"),
+	assert_true(cv_name_parse(
+		CV_STR(L63 "." L63 "." L63 "."
+			   "a234567890123456789012345678901234567890123456789012345678901"),
 		&name));
 	assert_int_equal(name.n, 253);
 	assert_true(cv_name_parse(CV_STR("localhost"), &name));
@@ -31,8 +32,9 @@ static void a1_a2_refused(void **state)
 		CV_STR("a..b"), CV_STR("-a.b"), CV_STR("a-.b"), CV_STR("a b"), CV_STR("a\0.b"),
 		CV_STR("a\n"), CV_STR("a:443"), CV_STR("a@b"), CV_STR("a%00"), CV_STR("a#@b"),
 		CV_STR("[::1]"), CV_STR("::1"), CV_STR("*.a"), CV_STR("a/b"), CV_STR("a\\b"),
-		CV_STR("b\xc3\xbc.de"), CV_STR("a\xe3\x80\x82"
-					       "b"),
+		CV_STR("b\xc3\xbc.de"),
+		CV_STR("a\xe3\x80\x82"
+		       "b"),
 		CV_STR("a" L63), CV_STR(L63 "." L63 "." L63 "." L63) };
 	struct cv_name name;
 

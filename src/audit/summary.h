@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * summary.h - what a run did, in the few lines that stand at its end
+ *
+ * Counts every decision once and remembers the first CV_SUMMARY_DENIALS_MAX different denials; what
+ * does not fit is counted, not kept.  Texts are copied, so events may borrow.
+ *
+ * For each denial that a policy could allow, the smallest entry of OpenShell's policy language that
+ * would allow exactly this is shown: this host and port, this program, this method and path.
+ */
+#pragma once
+#include "audit/event.h"
+
+#include "base/arena.h"
+
+struct cv_summary_denial {
+	uint64_t count;
+	enum cv_audit_kind kind;
+	struct cv_str host, method, path, exe, reason, reason_code;
+	uint16_t port;
+	bool is_plain_http;
+	bool is_cut;    /* a text was too long to be kept whole */
+	bool can_allow; /* by an entry; not so for deny rules, blocked addresses, broken TLS ... */
+};
+
+struct cv_summary {
+	struct cv_arena arena; /* owns the texts */
+	uint64_t allowed, denied, logged, bytes_up, bytes_down;
+	struct cv_summary_denial denial[CV_SUMMARY_DENIALS_MAX];
+	size_t denial_count;
+	uint64_t overflow_count; /* denials that were not remembered */
+};
+
+void cv_summary_init(struct cv_summary *s);
+void cv_summary_fini(struct cv_summary *s);
+
+/* Counts e: its action, unless it is the CLOSE of what was counted before, and its bytes. */
+void cv_summary_add(struct cv_summary *s, const struct cv_audit_event *e);
+
+/* The lines for stderr, each with its newline.  False if out is full. */
+CV_MUST bool cv_summary_text(const struct cv_summary *s, struct cv_buf *out);
+
+/* The entry that would allow d, indented to stand below `network_policies:`.  nth keeps keys apart
+ * when several entries are for one host and port: 1 for the first.  False, and nothing written,
+ * if there is none. */
+bool cv_summary_policy_entry(const struct cv_summary_denial *d, unsigned nth, struct cv_buf *out);
