@@ -635,7 +635,7 @@ static bool read_globs(struct fill *f, const char *key, struct cv_policy_texts *
 
 	*ret = (struct cv_policy_texts){ .pos = start, .is_present = true };
 	if (cv_yaml_type(f->y) == CV_YAML_LIST || cv_yaml_type(f->y) == CV_YAML_NULL) {
-		wrong_type(f, key, "a string, {glob: …} or {any: […]}",
+		wrong_type(f, key, "a string, {glob: ...} or {any: [...]}",
 			"for several values write {any: [a, b]}");
 		return false;
 	}
