@@ -154,7 +154,8 @@ static struct cv_str path_literal(struct cv_str p)
 }
 
 /* What a selector can match, with ? and classes taken for *, which finds an overlap too many
- * rather than one too few.  "X/**" is X and everything below. */
+ * rather than one too few.  A selector that ends
+ * in / and two stars also means the directory itself; the caller tries that. */
 static bool path_within(struct cv_str a, struct cv_str b)
 {
 	const struct cv_str la = path_literal(a), lb = path_literal(b);

@@ -45,3 +45,6 @@
 /* A pattern for a path, a query value or a name: as long as the longest path that is accepted
  * (openshell-behaviour 14); the time to match grows with it. */
 #define CV_POLICY_PATTERN_BYTES_MAX 4096
+
+/* Entries of one allowed_ips list; lists are compared as sets, which is quadratic. */
+#define CV_POLICY_ALLOWED_IPS_MAX 256

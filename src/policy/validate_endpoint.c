@@ -182,6 +182,10 @@ static void check_allowed_ip(struct cv_check *c, const struct cv_policy_text *t)
 
 static void check_allowed_ips(struct cv_check *c)
 {
+	if (c->ep->allowed_ips.n > CV_POLICY_ALLOWED_IPS_MAX)
+		CV_CHECK_ERROR(c, c->ep->allowed_ips.pos, "name networks instead of addresses",
+			"allowed_ips has %zu entries; at most %d", c->ep->allowed_ips.n,
+			CV_POLICY_ALLOWED_IPS_MAX);
 	for (size_t i = 0; i < c->ep->allowed_ips.n; i++)
 		check_allowed_ip(c, &c->ep->allowed_ips.v[i]);
 }
