@@ -122,13 +122,15 @@ struct cv_policy_endpoint {
 	bool request_body_credential_rewrite;
 	bool allow_uninspected_credentials;
 	struct cv_policy_text credential_signing, signing_service, signing_region;
+	bool has_credential_binding;
 	struct cv_policy_text credential_binding_provider;
 	struct cv_policy_text persisted_queries;
 	struct cv_policy_persisted_query *graphql_persisted_queries;
 	size_t graphql_persisted_query_count;
 	uint64_t graphql_max_body_bytes, json_rpc_max_body_bytes,
-		mcp_max_body_bytes; /* 0: absent */
-	bool mcp_strict_tool_names; /* default true */
+		mcp_max_body_bytes;                                /* 0: absent */
+	bool has_graphql_persisted_queries, has_json_rpc, has_mcp; /* the key was written */
+	bool mcp_strict_tool_names;                                /* default true */
 	bool mcp_allow_all_known_methods;
 };
 
@@ -136,8 +138,8 @@ struct cv_policy_binary {
 	struct cv_policy_text path;
 };
 
-struct cv_policy_entry { /* one of network_policies */
-	struct cv_policy_pos pos;
+struct cv_policy_entry {          /* one of network_policies */
+	struct cv_policy_pos pos; /* of its key */
 	struct cv_policy_text key;
 	struct cv_str name; /* defaults to the key */
 	struct cv_policy_endpoint *endpoints;
@@ -150,7 +152,7 @@ struct cv_policy_entry { /* one of network_policies */
 struct cv_policy_middleware {
 	struct cv_policy_pos pos;
 	struct cv_policy_text key, name, middleware, on_error;
-	int64_t order;
+	int64_t order; /* default 0 */
 	struct cv_policy_texts include, exclude;
 };
 
@@ -161,7 +163,9 @@ struct cv_policy_doc {
 	struct cv_str file;    /* as the user named it, for messages */
 	uint32_t version;
 	bool has_filesystem;
-	bool include_workdir; /* default true when the section is absent; see the loader */
+	/* Absent section: true, as in the default policy.  Section without the key: false, as in
+	 * upstream's reader: who lists paths lists all of them. */
+	bool include_workdir;
 	struct cv_policy_texts read_only, read_write;
 	enum cv_landlock_compat landlock;
 	struct cv_policy_text run_as_user, run_as_group;

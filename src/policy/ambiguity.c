@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ambiguity.c - endpoints that can match the same request must agree on how it is handled
+ *
+ * Of several endpoints that match, rules are combined; but whether TLS is terminated or which
+ * parser reads the request can have only one answer.  Two kinds of fields are compared:
+ *
+ *   connection  tls, allowed_ips (as a set), eligibility for transparent TCP: whenever hosts and
+ *               ports overlap, whatever the paths
+ *   request     protocol, enforcement, rewriting, signing, ...: when also the paths overlap and
+ *               are equally specific, and both endpoints take part in choosing a parser (a plain
+ *               L4 endpoint does not)
+ *
+ * Not every pair is looked at.  Each port of an endpoint is a node, keyed by the labels at the end
+ * of its host that hold no wildcard (its tail).  Two hosts can overlap only if the one tail is a
+ * suffix of the other, so nodes are put into a hash table in the order of growing tails, and each
+ * looks up the suffixes of its own.  Within a key, nodes are grouped by what they want (a number
+ * per distinct set of fields): a group that wants the same is skipped as a whole.  So a policy
+ * without conflicts costs about one look-up per label, and one that is nothing but overlapping
+ * differences ends at CV_POLICY_OVERLAP_COMPARISONS_MAX, refused.
+ */
+#include "policy/check_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NONE UINT32_MAX
+
+struct item { /* an endpoint */
+	const struct cv_policy_entry *entry;
+	const struct cv_policy_endpoint *ep;
+	size_t index; /* in its entry */
+	struct cv_str tail;
+	bool is_exact;
+	uint32_t want[2]; /* connection, request: equal numbers want the same */
+};
+
+struct node {
+	uint32_t item, next; /* next of its group */
+};
+
+struct group {
+	uint32_t slot_key;          /* index of the node that gave the key */
+	uint32_t want, first, next; /* next group of the same key */
+};
+
+struct table {
+	uint32_t *slot; /* first group of a key, or NONE */
+	size_t mask;
+	struct group *groups;
+	struct node *nodes;
+	uint16_t *ports;    /* of each node */
+	uint32_t *specific; /* of each node: characters of its path that are not * */
+	uint32_t group_count, node_count;
+};
+
+struct search {
+	struct item *items;
+	size_t item_count;
+	struct table table;
+	struct cv_findings *findings;
+	struct {
+		uint32_t a, b;
+	} reported[CV_POLICY_FINDINGS_MAX];
+	size_t reported_count;
+	uint32_t comparisons;
+	bool is_over;
+};
+
+/* ---- hosts ---- */
+
+static bool label_overlaps(struct cv_str a, struct cv_str b);
+
+/* Globs of * only, no delimiter: is there a text that both match?  Classic recursion over the two
+ * patterns, as a table of booleans would be larger than the labels are. */
+static bool stars_overlap(struct cv_str a, struct cv_str b, unsigned *budget)
+{
+	if (!*budget)
+		return true; /* too hard to tell: be strict */
+	(*budget)--;
+	if (!a.n && !b.n)
+		return true;
+	if (a.n && a.p[0] == '*')
+		return stars_overlap(cv_str_slice(a, 1, a.n), b, budget) ||
+		       (b.n && stars_overlap(a, cv_str_slice(b, 1, b.n), budget));
+	if (b.n && b.p[0] == '*')
+		return stars_overlap(b, a, budget);
+	if (!a.n || !b.n || cv_ascii_lower(a.p[0]) != cv_ascii_lower(b.p[0]))
+		return false;
+	return stars_overlap(cv_str_slice(a, 1, a.n), cv_str_slice(b, 1, b.n), budget);
+}
+
+static bool label_overlaps(struct cv_str a, struct cv_str b)
+{
+	unsigned budget = 4096; /* labels of 63 bytes with one or two stars need far less */
+
+	return stars_overlap(a, b, &budget);
+}
+
+static struct cv_str label_cut_last(struct cv_str *s)
+{
+	const size_t dot = cv_str_rfind_byte(*s, '.');
+	const struct cv_str whole = *s;
+
+	*s = dot < whole.n ? cv_str_slice(whole, 0, dot) : CV_STR_NONE;
+	return dot < whole.n ? cv_str_slice(whole, dot + 1, whole.n) : whole;
+}
+
+bool cv_policy_hosts_overlap(struct cv_str a, struct cv_str b)
+{
+	if (!a.n || !b.n)
+		return true;
+	while (a.p && b.p) {
+		const struct cv_str la = label_cut_last(&a), lb = label_cut_last(&b);
+
+		/* ** is only ever the first label: it takes this label and any before it. */
+		if (!a.p && cv_str_eq(la, CV_STR("**")))
+			return true;
+		if (!b.p && cv_str_eq(lb, CV_STR("**")))
+			return true;
+		if (!label_overlaps(la, lb))
+			return false;
+	}
+	return !a.p && !b.p;
+}
+
+static struct cv_str host_tail(struct cv_str host)
+{
+	const size_t star = cv_str_rfind_byte(host, '*');
+	size_t dot = star;
+
+	if (star == host.n)
+		return host;
+	while (dot < host.n && host.p[dot] != '.')
+		dot++;
+	return cv_str_slice(host, dot + 1, host.n);
+}
+
+/* ---- paths ---- */
+
+static bool is_any_path(struct cv_str p)
+{
+	return !p.n || cv_str_eq(p, CV_STR("**")) || cv_str_eq(p, CV_STR("/**"));
+}
+
+/* The part before the first character that is not itself. */
+static struct cv_str path_literal(struct cv_str p)
+{
+	size_t n = 0;
+
+	while (n < p.n && !strchr("*?[", p.p[n]))
+		n++;
+	return cv_str_slice(p, 0, n);
+}
+
+/* What a selector can match, with ? and classes taken for *, which finds an overlap too many
+ * rather than one too few.  A selector that ends
+ * in / and two stars also means the directory itself; the caller tries that. */
+static bool path_within(struct cv_str a, struct cv_str b)
+{
+	const struct cv_str la = path_literal(a), lb = path_literal(b);
+	const size_t n = CV_MIN(la.n, lb.n);
+
+	if (la.n == a.n && lb.n == b.n)
+		return cv_str_eq(a, b);
+	return cv_str_eq(cv_str_slice(la, 0, n), cv_str_slice(lb, 0, n));
+}
+
+/* The same from the other end: two literal tails, the one must end with the other. */
+static bool path_tails_agree(struct cv_str a, struct cv_str b)
+{
+	size_t i = 0;
+
+	while (i < a.n && i < b.n) {
+		const char ca = a.p[a.n - 1 - i], cb = b.p[b.n - 1 - i];
+
+		if (strchr("*?]", ca) || strchr("*?]", cb))
+			return true;
+		if (ca != cb)
+			return false;
+		i++;
+	}
+	return a.n == b.n || (i == a.n ? cv_str_has_byte(a, '*') : cv_str_has_byte(b, '*'));
+}
+
+bool cv_policy_paths_overlap(struct cv_str a, struct cv_str b)
+{
+	const struct cv_str below = CV_STR("/**");
+
+	if (is_any_path(a) || is_any_path(b))
+		return true;
+	/* X itself belongs to X/ and below */
+	if (cv_str_has_suffix(a, below) &&
+		cv_policy_paths_overlap(cv_str_slice(a, 0, a.n - below.n), b))
+		return true;
+	if (cv_str_has_suffix(b, below) &&
+		cv_policy_paths_overlap(a, cv_str_slice(b, 0, b.n - below.n)))
+		return true;
+	return path_within(a, b) && path_tails_agree(a, b);
+}
+
+static uint32_t path_specificity(struct cv_str p)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < p.n; i++)
+		n += p.p[i] != '*';
+	return n;
+}
+
+/* ---- what must agree ---- */
+
+static bool ips_contain(const struct cv_policy_texts *a, const struct cv_policy_texts *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		bool has = false;
+
+		for (size_t j = 0; j < a->n && !has; j++)
+			has = cv_str_eq_nocase(cv_str_trim(a->v[j].s), cv_str_trim(b->v[i].s));
+		if (!has)
+			return false;
+	}
+	return true;
+}
+
+static bool ips_agree(const struct cv_policy_endpoint *a, const struct cv_policy_endpoint *b)
+{
+	return ips_contain(&a->allowed_ips, &b->allowed_ips) &&
+	       ips_contain(&b->allowed_ips, &a->allowed_ips);
+}
+
+static bool takes_part(const struct cv_policy_endpoint *e)
+{
+	return (e->protocol != CV_PROTOCOL_L4 && e->protocol != CV_PROTOCOL_TCP) ||
+	       e->allowed_ips.n || e->tls != CV_TLS_AUTO || e->has_credential_binding;
+}
+
+static bool has_graphql(const struct cv_policy_endpoint *e)
+{
+	const struct cv_policy_rules *const lists[] = { &e->rules, &e->deny_rules };
+
+	for (size_t k = 0; k < CV_ARRAY_LEN(lists); k++)
+		for (size_t i = 0; i < lists[k]->n; i++)
+			if (lists[k]->v[i].operation_type.s.n ||
+				lists[k]->v[i].operation_name.s.n || lists[k]->v[i].fields.n)
+				return true;
+	return e->graphql_persisted_query_count ||
+	       cv_policy_is_word(e->persisted_queries, "allow_registered");
+}
+
+static uint64_t body_max(uint64_t bytes)
+{
+	return bytes ? bytes : 65536; /* the default of the language */
+}
+
+enum field_kind { FIELD_CONNECTION, FIELD_REQUEST };
+
+#define SAME_IF(condition, same) (!(condition) || (same))
+#define BOTH(id)                 (a->protocol == CV_PROTOCOL_##id && b->protocol == CV_PROTOCOL_##id)
+
+/* The names of the fields of one kind in which a and b differ, into names (may be NULL). */
+static bool fields_differ(enum field_kind kind, const struct cv_policy_endpoint *a,
+	const struct cv_policy_endpoint *b, char *names, size_t size)
+{
+	const struct {
+		enum field_kind kind;
+		const char *name;
+		bool is_same;
+	} rows[] = {
+		{ FIELD_CONNECTION, "protocol tcp",
+			(a->protocol == CV_PROTOCOL_TCP) == (b->protocol == CV_PROTOCOL_TCP) },
+		{ FIELD_CONNECTION, "tls", (a->tls == CV_TLS_SKIP) == (b->tls == CV_TLS_SKIP) },
+		{ FIELD_CONNECTION, "allowed_ips", ips_agree(a, b) },
+		{ FIELD_REQUEST, "protocol", a->protocol == b->protocol },
+		{ FIELD_REQUEST, "enforcement", a->enforcement == b->enforcement },
+		{ FIELD_REQUEST, "allow_encoded_slash",
+			a->allow_encoded_slash == b->allow_encoded_slash },
+		{ FIELD_REQUEST, "websocket_credential_rewrite",
+			a->websocket_credential_rewrite == b->websocket_credential_rewrite },
+		{ FIELD_REQUEST, "request_body_credential_rewrite",
+			a->request_body_credential_rewrite == b->request_body_credential_rewrite },
+		{ FIELD_REQUEST, "credential_signing",
+			cv_str_eq(a->credential_signing.s, b->credential_signing.s) },
+		{ FIELD_REQUEST, "signing_service",
+			cv_str_eq(a->signing_service.s, b->signing_service.s) },
+		{ FIELD_REQUEST, "signing_region",
+			cv_str_eq(a->signing_region.s, b->signing_region.s) },
+		{ FIELD_REQUEST, "credential_binding",
+			cv_str_eq(a->credential_binding_provider.s,
+				b->credential_binding_provider.s) },
+		{ FIELD_REQUEST, "GraphQL settings",
+			SAME_IF(BOTH(WEBSOCKET), has_graphql(a) == has_graphql(b)) },
+		{ FIELD_REQUEST, "persisted_queries",
+			SAME_IF(BOTH(GRAPHQL),
+				cv_policy_is_word(a->persisted_queries, "allow_registered") ==
+					cv_policy_is_word(
+						b->persisted_queries, "allow_registered")) },
+		{ FIELD_REQUEST, "graphql_max_body_bytes",
+			SAME_IF(BOTH(GRAPHQL), body_max(a->graphql_max_body_bytes) ==
+						       body_max(b->graphql_max_body_bytes)) },
+		{ FIELD_REQUEST, "json_rpc.max_body_bytes",
+			SAME_IF(BOTH(JSON_RPC), body_max(a->json_rpc_max_body_bytes) ==
+							body_max(b->json_rpc_max_body_bytes)) },
+		{ FIELD_REQUEST, "mcp.max_body_bytes",
+			SAME_IF(BOTH(MCP), body_max(a->mcp_max_body_bytes) ==
+						   body_max(b->mcp_max_body_bytes)) },
+		{ FIELD_REQUEST, "mcp.strict_tool_names",
+			SAME_IF(BOTH(MCP), a->mcp_strict_tool_names == b->mcp_strict_tool_names) },
+	};
+	bool differs = false;
+	size_t n = names ? strlen(names) : 0;
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
+		if (rows[i].kind != kind || rows[i].is_same)
+			continue;
+		differs = true;
+		if (names && n < size)
+			n += (size_t)snprintf(
+				names + n, size - n, "%s%s", n ? ", " : "", rows[i].name);
+	}
+	return differs;
+}
+
+/* Numbers the distinct wishes of one kind.  Few exist in practice; when there are very many, a new
+ * number each is right too, only slower later. */
+#define WANTS_MAX 64
+
+static void items_number(struct search *s, enum field_kind kind)
+{
+	uint32_t first[WANTS_MAX], count = 0;
+
+	for (uint32_t i = 0; i < s->item_count; i++) {
+		struct item *it = &s->items[i];
+		uint32_t k = 0;
+
+		if (kind == FIELD_REQUEST && !takes_part(it->ep)) {
+			it->want[kind] = NONE;
+			continue;
+		}
+		while (k < count && fields_differ(kind, s->items[first[k]].ep, it->ep, NULL, 0))
+			k++;
+		it->want[kind] = k < count ? k : WANTS_MAX + i;
+		if (k == count && count < WANTS_MAX) {
+			it->want[kind] = count;
+			first[count++] = i;
+		}
+	}
+}
+
+/* ---- reporting ---- */
+
+static void ports_text(const struct cv_policy_endpoint *a, const struct cv_policy_endpoint *b,
+	char *text, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->port_count && n < size - 16; i++)
+		for (size_t j = 0; j < b->port_count; j++)
+			if (a->ports[i] == b->ports[j]) {
+				n += (size_t)snprintf(
+					text + n, size - n, "%s%u", n ? ", " : "", a->ports[i]);
+				break;
+			}
+}
+
+static bool is_reported(const struct search *s, uint32_t a, uint32_t b)
+{
+	for (size_t i = 0; i < s->reported_count; i++)
+		if (s->reported[i].a == a && s->reported[i].b == b)
+			return true;
+	return false;
+}
+
+static bool request_overlaps(const struct cv_policy_endpoint *a, const struct cv_policy_endpoint *b)
+{
+	return takes_part(a) && takes_part(b) &&
+	       path_specificity(a->path.s) == path_specificity(b->path.s) &&
+	       cv_policy_paths_overlap(a->path.s, b->path.s);
+}
+
+static void report(struct search *s, uint32_t x, uint32_t y)
+{
+	const uint32_t a = CV_MIN(x, y), b = CV_MAX(x, y);
+	const struct item *ia = &s->items[a], *ib = &s->items[b];
+	char fields[256] = "", ports[64] = "", where[128];
+
+	if (is_reported(s, a, b))
+		return;
+	if (s->reported_count < CV_POLICY_FINDINGS_MAX) {
+		s->reported[s->reported_count].a = a;
+		s->reported[s->reported_count++].b = b;
+	}
+	fields_differ(FIELD_CONNECTION, ia->ep, ib->ep, fields, sizeof(fields));
+	if (request_overlaps(ia->ep, ib->ep))
+		fields_differ(FIELD_REQUEST, ia->ep, ib->ep, fields, sizeof(fields));
+	ports_text(ia->ep, ib->ep, ports, sizeof(ports));
+	const int n = snprintf(where, sizeof(where), "%.*s.endpoints[%zu]",
+		CV_POLICY_QUOTE(ib->entry->key.s), ib->index);
+	cv_findings_add(s->findings, CV_FINDING_ERROR, ib->ep->pos,
+		(struct cv_str){ where, (size_t)n },
+		"make them agree, or give one a more specific path or another port",
+		"'%.*s' overlaps %.*s.endpoints[%zu] (line %u, '%.*s') on port %s but differs in %s",
+		CV_POLICY_QUOTE(ib->ep->host.s), CV_POLICY_QUOTE(ia->entry->key.s), ia->index,
+		ia->ep->pos.line, CV_POLICY_QUOTE(ia->ep->host.s), ports, fields);
+}
+
+/* ---- the table ---- */
+
+struct key {
+	struct cv_str tail;
+	uint16_t port;
+	uint32_t specific;
+	bool is_exact;
+};
+
+static struct key node_key(const struct search *s, uint32_t node)
+{
+	const struct item *it = &s->items[s->table.nodes[node].item];
+
+	return (struct key){ it->tail, s->table.ports[node], s->table.specific[node],
+		it->is_exact };
+}
+
+static size_t key_hash(const struct key *k)
+{
+	uint64_t h = 0xcbf29ce484222325u ^ ((uint64_t)k->port << 33) ^ k->specific ^
+		     ((uint64_t)k->is_exact << 60);
+
+	for (size_t i = 0; i < k->tail.n; i++)
+		h = (h ^ (unsigned char)cv_ascii_lower(k->tail.p[i])) * 0x100000001b3u;
+	return (size_t)(h ^ (h >> 29));
+}
+
+/* The slot of a key: holds its first group, or NONE. */
+static uint32_t *slot_find(struct search *s, const struct key *k)
+{
+	struct table *t = &s->table;
+
+	for (size_t i = key_hash(k) & t->mask;; i = (i + 1) & t->mask) {
+		if (t->slot[i] == NONE)
+			return &t->slot[i];
+		const struct key other = node_key(s, t->groups[t->slot[i]].slot_key);
+		if (other.port == k->port && other.specific == k->specific &&
+			other.is_exact == k->is_exact && cv_str_eq_nocase(other.tail, k->tail))
+			return &t->slot[i];
+	}
+}
+
+static void node_insert(struct search *s, uint32_t node, enum field_kind kind)
+{
+	struct table *t = &s->table;
+	const struct key k = node_key(s, node);
+	const uint32_t want = s->items[t->nodes[node].item].want[kind];
+	uint32_t *slot = slot_find(s, &k), g = *slot;
+
+	while (g != NONE && t->groups[g].want != want)
+		g = t->groups[g].next;
+	if (g == NONE) {
+		g = t->group_count++;
+		t->groups[g] = (struct group){ node, want, NONE, *slot };
+		*slot = g;
+	}
+	t->nodes[node].next = t->groups[g].first;
+	t->groups[g].first = node;
+}
+
+static void compare(struct search *s, uint32_t a, uint32_t b, enum field_kind kind)
+{
+	const struct cv_policy_endpoint *x = s->items[a].ep, *y = s->items[b].ep;
+
+	if (++s->comparisons > CV_POLICY_OVERLAP_COMPARISONS_MAX ||
+		cv_findings_is_full(s->findings)) {
+		s->is_over = true;
+		return;
+	}
+	if (a == b || !cv_policy_hosts_overlap(x->host.s, y->host.s) ||
+		!fields_differ(kind, x, y, NULL, 0))
+		return;
+	if (kind == FIELD_CONNECTION || request_overlaps(x, y))
+		report(s, a, b);
+}
+
+/* Compares a node with those of one key that want something else. */
+static void key_search(struct search *s, uint32_t node, const struct key *k, enum field_kind kind)
+{
+	const struct table *t = &s->table;
+	const uint32_t item = t->nodes[node].item;
+
+	for (uint32_t g = *slot_find(s, k); g != NONE && !s->is_over; g = t->groups[g].next) {
+		if (t->groups[g].want == s->items[item].want[kind])
+			continue;
+		for (uint32_t n = t->groups[g].first; n != NONE && !s->is_over;
+			n = t->nodes[n].next)
+			compare(s, t->nodes[n].item, item, kind);
+	}
+}
+
+static void node_search(struct search *s, uint32_t node, enum field_kind kind)
+{
+	struct key k = node_key(s, node);
+
+	if (k.is_exact)
+		key_search(s, node, &k, kind); /* the same name */
+	k.is_exact = false;
+	for (;;) { /* patterns, whose tails end this one */
+		key_search(s, node, &k, kind);
+		if (!k.tail.n)
+			return;
+		(void)cv_str_cut(&k.tail, '.');
+		if (!k.tail.p)
+			k.tail = CV_STR_NONE;
+	}
+}
+
+static bool table_init(struct search *s, size_t count)
+{
+	struct table *t = &s->table;
+	size_t size = 64;
+
+	while (size < count * 2)
+		size *= 2;
+	*t = (struct table){
+		.slot = malloc(size * sizeof(*t->slot)),
+		.mask = size - 1,
+		.groups = malloc(count * sizeof(*t->groups)),
+		.nodes = malloc(count * sizeof(*t->nodes)),
+		.ports = malloc(count * sizeof(*t->ports)),
+		.specific = malloc(count * sizeof(*t->specific)),
+	};
+	if (!t->slot || !t->groups || !t->nodes || !t->ports || !t->specific)
+		return false;
+	memset(t->slot, 0xff, size * sizeof(*t->slot));
+	return true;
+}
+
+static void table_fini(struct table *t)
+{
+	free(t->slot);
+	free(t->groups);
+	free(t->nodes);
+	free(t->ports);
+	free(t->specific);
+	*t = (struct table){ 0 };
+}
+
+/* ---- the search ---- */
+
+static bool search_kind(struct search *s, size_t node_max, enum field_kind kind)
+{
+	struct table *t = &s->table;
+	const bool is_fine = table_init(s, node_max);
+
+	items_number(s, kind);
+	for (uint32_t i = 0; is_fine && i < s->item_count && !s->is_over; i++) {
+		const struct item *it = &s->items[i];
+
+		for (size_t p = 0; it->want[kind] != NONE && p < it->ep->port_count; p++) {
+			const uint32_t node = t->node_count++;
+
+			t->nodes[node] = (struct node){ i, NONE };
+			t->ports[node] = it->ep->ports[p];
+			t->specific[node] =
+				kind == FIELD_REQUEST ? path_specificity(it->ep->path.s) : 0;
+			node_search(s, node, kind);
+			node_insert(s, node, kind);
+		}
+	}
+	table_fini(t);
+	return is_fine;
+}
+
+/* Growing tails; the order of writing among equals. */
+static int by_tail(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+
+	if (x->tail.n != y->tail.n)
+		return x->tail.n < y->tail.n ? -1 : 1;
+	if (x->ep->pos.line != y->ep->pos.line)
+		return x->ep->pos.line < y->ep->pos.line ? -1 : 1;
+	return (x->ep->pos.column > y->ep->pos.column) - (x->ep->pos.column < y->ep->pos.column);
+}
+
+static size_t items_fill(struct search *s, const struct cv_policy_doc *doc)
+{
+	size_t node_max = 1, n = 0;
+
+	for (size_t i = 0; i < doc->entry_count; i++)
+		for (size_t j = 0; j < doc->entries[i].endpoint_count; j++) {
+			const struct cv_policy_endpoint *e = &doc->entries[i].endpoints[j];
+
+			s->items[n++] = (struct item){
+				.entry = &doc->entries[i],
+				.ep = e,
+				.index = j,
+				.tail = host_tail(e->host.s),
+				.is_exact = e->host.s.n && !cv_str_has_byte(e->host.s, '*'),
+			};
+			node_max += e->port_count;
+		}
+	qsort(s->items, n, sizeof(*s->items), by_tail);
+	return node_max;
+}
+
+void cv_check_ambiguity(const struct cv_policy_doc *doc, struct cv_findings *f)
+{
+	struct search s = { .findings = f };
+	const struct cv_policy_pos nowhere = { 0 };
+	bool is_fine = true;
+
+	for (size_t i = 0; i < doc->entry_count; i++)
+		s.item_count += doc->entries[i].endpoint_count;
+	if (s.item_count < 2)
+		return;
+	s.items = calloc(s.item_count, sizeof(*s.items));
+	if (s.items) {
+		const size_t node_max = items_fill(&s, doc);
+
+		is_fine = search_kind(&s, node_max, FIELD_CONNECTION) &&
+			  search_kind(&s, node_max, FIELD_REQUEST);
+	}
+	if (!s.items || !is_fine)
+		cv_findings_add(f, CV_FINDING_ERROR, nowhere, CV_STR_NONE, NULL, "out of memory");
+	else if (s.comparisons > CV_POLICY_OVERLAP_COMPARISONS_MAX)
+		cv_findings_add(f, CV_FINDING_ERROR, nowhere, CV_STR_NONE,
+			"give overlapping endpoints the same settings",
+			"too many endpoints overlap and differ to compare them all");
+	free(s.items);
+}

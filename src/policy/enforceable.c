@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * enforceable.c - what a valid policy may ask for and this build can't do yet
+ *
+ * Each is an error by name: a policy that is obeyed only in part would look like one that is
+ * obeyed.  A feature that is built is a row removed here.
+ */
+#include "policy/check_int.h"
+
+static bool has_protocol_not_built(const struct cv_policy_endpoint *e)
+{
+	switch (e->protocol) {
+	case CV_PROTOCOL_L4:
+	case CV_PROTOCOL_TCP:
+	case CV_PROTOCOL_REST: return false;
+	case CV_PROTOCOL_WEBSOCKET:
+	case CV_PROTOCOL_GRAPHQL:
+	case CV_PROTOCOL_MCP:
+	case CV_PROTOCOL_JSON_RPC:
+	case CV_PROTOCOL_SQL:
+	case CV_PROTOCOL_COUNT: break;
+	}
+	return true;
+}
+
+static void check_endpoint(struct cv_check *c)
+{
+	const struct cv_policy_endpoint *e = c->ep;
+	const struct {
+		bool is_there;
+		const char *name;
+	} features[] = {
+		{ e->websocket_credential_rewrite, "websocket_credential_rewrite" },
+		{ e->request_body_credential_rewrite, "request_body_credential_rewrite" },
+		{ e->allow_uninspected_credentials, "allow_uninspected_credentials" },
+		{ e->credential_signing.s.n > 0, "credential_signing" },
+		{ e->has_credential_binding, "credential_binding" },
+		{ e->persisted_queries.s.n > 0, "persisted_queries" },
+		{ e->has_graphql_persisted_queries, "graphql_persisted_queries" },
+	};
+
+	if (has_protocol_not_built(e))
+		CV_CHECK_ERROR(c, e->protocol_text.pos,
+			"remove the endpoint to run without it, or use protocol: rest",
+			"protocol %s is not enforced by this build",
+			cv_policy_protocol_name(e->protocol));
+	for (size_t i = 0; i < CV_ARRAY_LEN(features); i++)
+		if (features[i].is_there)
+			CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove it to run without it",
+				"%s is not enforced by this build", features[i].name);
+}
+
+cv_code cv_policy_enforceable(const struct cv_policy_doc *doc, struct cv_findings *findings)
+{
+	struct cv_check c = { .doc = doc, .findings = findings };
+	const size_t before = findings->error_count;
+
+	for (size_t i = 0; i < doc->entry_count; i++) {
+		c.entry = &doc->entries[i];
+		for (c.ep_index = 0; c.ep_index < c.entry->endpoint_count; c.ep_index++) {
+			c.ep = &c.entry->endpoints[c.ep_index];
+			check_endpoint(&c);
+		}
+		c.ep = NULL;
+	}
+	c.entry = NULL;
+	for (size_t i = 0; i < doc->middleware_count; i++)
+		CV_CHECK_ERROR(&c, doc->middlewares[i].pos, "remove it to run without it",
+			"network_middlewares.%.*s is not enforced by this build",
+			CV_POLICY_QUOTE(doc->middlewares[i].key.s));
+	return cv_findings_code(findings, before);
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * validate_rule.c - one function for each rule of the language about rules and deny_rules
+ *
+ * openshell-behaviour 3.4 and 3.5.  A check belongs to some protocols; the table says to which.
+ */
+#include "policy/check_int.h"
+
+#define ON(protocol) (1u << CV_PROTOCOL_##protocol)
+
+static bool has_operation(const struct cv_policy_rule *r)
+{
+	return r->operation_type.s.n || r->operation_name.s.n || r->fields.is_present;
+}
+
+static bool is_pattern(struct cv_str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (strchr("*?[{", s.p[i]))
+			return true;
+	return false;
+}
+
+/* ---- globs ---- */
+
+/* What is wrong with a glob's syntax, or NULL.  Braces do not nest. */
+static const char *glob_fault(struct cv_str s)
+{
+	bool is_in_braces = false;
+
+	if (s.n > CV_POLICY_PATTERN_BYTES_MAX)
+		return "is too long";
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '\\' && ++i == s.n)
+			return "ends with a backslash";
+		else if (s.p[i] == '[') {
+			const size_t close = cv_str_find_byte(cv_str_slice(s, i + 2, s.n), ']');
+
+			if (i + 2 >= s.n || i + 2 + close >= s.n)
+				return "has a '[' without ']'";
+			i += 2 + close;
+		} else if (s.p[i] == '{') {
+			if (is_in_braces)
+				return "has a brace within braces";
+			is_in_braces = true;
+		} else if (s.p[i] == '}') {
+			is_in_braces = false;
+		}
+	}
+	return is_in_braces ? "has a '{' without '}'" : NULL;
+}
+
+static void check_glob(struct cv_check *c, const char *what, const struct cv_policy_text *t)
+{
+	const char *fault = t->is_present ? glob_fault(t->s) : NULL;
+
+	if (fault)
+		CV_CHECK_WARNING(c, t->pos, "escape the character with a backslash",
+			"%s pattern '%.*s' %s and never matches", what, CV_POLICY_QUOTE(t->s),
+			fault);
+}
+
+static void check_matchers(
+	struct cv_check *c, const char *what, const struct cv_policy_matcher *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct cv_policy_matcher *m = &v[i];
+
+		if (!m->globs.n)
+			CV_CHECK_ERROR(c, m->key.pos, "list at least one string",
+				"%s.%.*s: any is empty", what, CV_POLICY_QUOTE(m->key.s));
+		for (size_t j = 0; j < m->globs.n; j++) {
+			if (m->is_any && !m->globs.v[j].s.n)
+				CV_CHECK_ERROR(c, m->globs.v[j].pos, "remove it",
+					"%s.%.*s: any has an empty string", what,
+					CV_POLICY_QUOTE(m->key.s));
+			check_glob(c, what, &m->globs.v[j]);
+		}
+	}
+}
+
+static void check_globs(struct cv_check *c)
+{
+	check_glob(c, "path", &c->rule->path);
+	check_matchers(c, "query", c->rule->query, c->rule->query_count);
+	check_matchers(c, "params", c->rule->params, c->rule->params_count);
+	for (size_t i = 0; i < c->rule->tool.n; i++)
+		check_glob(c, "tool", &c->rule->tool.v[i]);
+}
+
+/* ---- http ---- */
+
+static const char *const methods[] = { "*", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE",
+	"OPTIONS", "CONNECT", "TRACE", "WEBSOCKET_TEXT" };
+
+static void check_method(struct cv_check *c)
+{
+	const struct cv_policy_text *m = &c->rule->method;
+
+	if (!m->s.n && has_operation(c->rule))
+		return;
+	if (!m->s.n) {
+		CV_CHECK_WARNING(
+			c, CV_CHECK_HERE, "write method: \"*\" for any", "no method is given");
+		return;
+	}
+	for (size_t i = 0; i < CV_ARRAY_LEN(methods); i++)
+		if (cv_str_eq_nocase(m->s, cv_str_of(methods[i])))
+			return;
+	CV_CHECK_WARNING(c, m->pos, "expected an HTTP method or *", "unknown HTTP method '%.*s'",
+		CV_POLICY_QUOTE(m->s));
+}
+
+static void check_path_start(struct cv_check *c)
+{
+	const struct cv_policy_text *p = &c->rule->path;
+
+	if (p->s.n && p->s.p[0] != '/' && !cv_str_has_prefix(p->s, CV_STR("*")) &&
+		!is_pattern(cv_str_slice(p->s, 0, 1)))
+		CV_CHECK_WARNING(c, p->pos, "begin it with /",
+			"path '%.*s' does not begin with / and never matches",
+			CV_POLICY_QUOTE(p->s));
+}
+
+/* Fields of other protocols, which this one ignores. */
+static void check_ignored(struct cv_check *c)
+{
+	const struct cv_policy_rule *r = c->rule;
+	const unsigned on = 1u << c->ep->protocol;
+	const unsigned http = ON(REST) | ON(WEBSOCKET), rpc = ON(JSON_RPC) | ON(MCP);
+	const struct {
+		bool is_there;
+		unsigned used_on; /* or an error there, by a check of its own */
+		const char *name;
+	} fields[] = {
+		{ r->method.s.n > 0, http | rpc, "method" },
+		{ r->path.s.n > 0, http | ON(JSON_RPC), "path" },
+		{ r->query_count > 0, http | ON(JSON_RPC), "query" },
+		{ r->command.s.n > 0, ON(SQL), "command" },
+		{ has_operation(r), ON(GRAPHQL) | ON(WEBSOCKET),
+			"operation_type, operation_name or fields" },
+		{ r->tool.is_present, rpc, "tool" },
+		{ r->params_count > 0, rpc, "params" },
+	};
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(fields); i++)
+		if (fields[i].is_there && !(fields[i].used_on & on))
+			CV_CHECK_WARNING(c, CV_CHECK_HERE, "remove it",
+				"%s is ignored by protocol %s", fields[i].name,
+				cv_policy_protocol_name(c->ep->protocol));
+}
+
+/* ---- graphql, websocket ---- */
+
+static void check_operation(struct cv_check *c)
+{
+	static const char *const types[] = { "query", "mutation", "subscription", "*" };
+	const struct cv_policy_rule *r = c->rule;
+	bool is_known = false;
+
+	if (c->ep->protocol == CV_PROTOCOL_WEBSOCKET && !has_operation(r))
+		return;
+	for (size_t i = 0; i < CV_ARRAY_LEN(types); i++)
+		is_known |= cv_policy_is_word(r->operation_type, types[i]);
+	if (!is_known)
+		CV_CHECK_ERROR(c, r->operation_type.pos,
+			"expected query, mutation, subscription or *",
+			"unknown operation_type '%.*s'", CV_POLICY_QUOTE(r->operation_type.s));
+	if (r->fields.is_present && !r->fields.n)
+		CV_CHECK_ERROR(
+			c, r->fields.pos, "remove it, or list root fields", "fields is empty");
+	for (size_t i = 0; i < r->fields.n; i++)
+		if (!r->fields.v[i].s.n)
+			CV_CHECK_ERROR(
+				c, r->fields.v[i].pos, "remove it", "fields has an empty string");
+}
+
+static void check_websocket_mix(struct cv_check *c)
+{
+	const struct cv_policy_rule *r = c->rule;
+
+	if (has_operation(r) && (r->method.s.n || r->path.s.n || r->query_count))
+		CV_CHECK_ERROR(c, CV_CHECK_HERE, "make two rules of it",
+			"a GraphQL rule can't have method, path or query");
+}
+
+static bool has_text_allow(const struct cv_policy_endpoint *e)
+{
+	for (size_t i = 0; i < e->rules.n; i++)
+		if (cv_str_eq_nocase(e->rules.v[i].method.s, CV_STR("WEBSOCKET_TEXT")))
+			return true;
+	return false;
+}
+
+static void check_websocket_text(struct cv_check *c)
+{
+	if (has_operation(c->rule) && has_text_allow(c->ep))
+		CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove one of them",
+			"a rule for WEBSOCKET_TEXT would let every GraphQL message pass");
+}
+
+/* ---- json-rpc, mcp ---- */
+
+static void check_json_rpc(struct cv_check *c)
+{
+	const struct cv_policy_rule *r = c->rule;
+
+	if (!r->method.s.n)
+		CV_CHECK_ERROR(c, CV_CHECK_HERE, "add the method's name, or \"*\"",
+			"a rule for json-rpc needs a method");
+	else if (is_pattern(r->method.s) && !cv_policy_is_word(r->method, "*"))
+		CV_CHECK_ERROR(c, r->method.pos, "write the whole name, or \"*\"",
+			"json-rpc methods are exact, '%.*s' is a pattern",
+			CV_POLICY_QUOTE(r->method.s));
+	if (r->params_count || r->tool.is_present || r->path.s.n || r->query_count)
+		CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove them",
+			"a rule for json-rpc can't have params, tool, path or query");
+}
+
+static const struct cv_policy_texts *tools_of(const struct cv_policy_rule *r)
+{
+	if (r->tool.is_present)
+		return &r->tool;
+	for (size_t i = 0; i < r->params_count; i++)
+		if (cv_policy_is_word(r->params[i].key, "name"))
+			return &r->params[i].globs;
+	return NULL;
+}
+
+static void check_mcp_method(struct cv_check *c)
+{
+	const struct cv_policy_text *m = &c->rule->method;
+
+	if (!m->s.n && !c->ep->mcp_allow_all_known_methods && !c->is_deny)
+		CV_CHECK_ERROR(c, CV_CHECK_HERE, "add method: tools/call (or another)",
+			"a rule for mcp needs a method");
+	if (is_pattern(m->s) && !cv_str_has_prefix(m->s, CV_STR("tools/")))
+		CV_CHECK_ERROR(c, m->pos, "write tools/*, or the whole name",
+			"method patterns are accepted only below tools/, not '%.*s'",
+			CV_POLICY_QUOTE(m->s));
+}
+
+static void check_mcp_tool(struct cv_check *c)
+{
+	const struct cv_policy_rule *r = c->rule;
+	const struct cv_policy_texts *tools = tools_of(r);
+
+	for (size_t i = 0; i < r->params_count; i++)
+		if (!cv_policy_is_word(r->params[i].key, "name"))
+			CV_CHECK_ERROR(c, r->params[i].key.pos, "remove it",
+				"params.%.*s can't be matched; only params.name can",
+				CV_POLICY_QUOTE(r->params[i].key.s));
+		else if (r->tool.is_present)
+			CV_CHECK_ERROR(c, r->params[i].key.pos, "keep tool",
+				"tool and params.name are the same thing");
+	if (tools && !cv_policy_is_word(r->method, "tools/call") &&
+		!(c->ep->mcp_allow_all_known_methods && !r->method.s.n))
+		CV_CHECK_ERROR(c, tools->pos, "add method: tools/call",
+			"a rule that names a tool needs method: tools/call");
+	for (size_t i = 0; tools && i < tools->n; i++)
+		if (is_pattern(tools->v[i].s) && !c->ep->mcp_strict_tool_names)
+			CV_CHECK_ERROR(c, tools->v[i].pos, "set mcp.strict_tool_names: true",
+				"the tool pattern '%.*s' needs strict tool names",
+				CV_POLICY_QUOTE(tools->v[i].s));
+}
+
+static void check_mcp_cover(struct cv_check *c)
+{
+	const struct cv_policy_rule *r = c->rule;
+	const bool covers = !tools_of(r) && (cv_policy_is_word(r->method, "tools/call") ||
+						    cv_policy_is_word(r->method, "tools/*"));
+
+	for (size_t i = 0; covers && !c->is_deny && i < c->ep->rules.n; i++)
+		if (tools_of(&c->ep->rules.v[i])) {
+			CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove one of them",
+				"allows every tool, and rules[%zu] (line %u) allows single ones", i,
+				c->ep->rules.v[i].pos.line);
+			return;
+		}
+}
+
+/* clang-format off */
+static const struct {
+	cv_check_fn *check;
+	unsigned on;
+} rule_checks[] = {
+	{ check_globs,          ~0u },
+	{ check_ignored,        ~(ON(L4) | ON(TCP)) }, /* the endpoint's checks speak there */
+	{ check_method,         ON(REST) | ON(WEBSOCKET) },
+	{ check_path_start,     ON(REST) | ON(WEBSOCKET) },
+	{ check_operation,      ON(GRAPHQL) | ON(WEBSOCKET) },
+	{ check_websocket_mix,  ON(WEBSOCKET) },
+	{ check_websocket_text, ON(WEBSOCKET) },
+	{ check_json_rpc,       ON(JSON_RPC) },
+	{ check_mcp_method,     ON(MCP) },
+	{ check_mcp_tool,       ON(MCP) },
+	{ check_mcp_cover,      ON(MCP) },
+};
+/* clang-format on */
+
+static void check_list(struct cv_check *c, const struct cv_policy_rules *rules, bool is_deny)
+{
+	c->is_deny = is_deny;
+	for (size_t i = 0; i < rules->n && !cv_findings_is_full(c->findings); i++) {
+		c->rule = &rules->v[i];
+		c->rule_index = i;
+		for (size_t k = 0; k < CV_ARRAY_LEN(rule_checks); k++)
+			if (rule_checks[k].on & (1u << c->ep->protocol))
+				rule_checks[k].check(c);
+	}
+	c->rule = NULL;
+}
+
+void cv_check_rules(struct cv_check *c)
+{
+	check_list(c, &c->ep->rules, false);
+	check_list(c, &c->ep->deny_rules, true);
+}
