@@ -207,9 +207,10 @@ struct cv_endpoint {
 	struct cv_str host;         /* lower-case; an address in its one form; "" matches nothing */
 	const struct cv_glob *glob; /* host_kind PATTERN; NULL if malformed */
 	struct cv_selector selector;
-	uint32_t specificity;    /* characters of the selector that are not a star */
-	uint32_t access_methods; /* bits */
-	uint32_t root;           /* of its rules in the tree */
+	uint32_t specificity;            /* characters of the selector that are not a star */
+	uint32_t access_methods;         /* bits */
+	uint32_t root;                   /* of its rules in the tree */
+	uint32_t first_rule, rule_count; /* of those filed, allow before deny */
 	struct cv_cidr *ips;
 	size_t ip_count;
 	bool has_ips;        /* allowed_ips was written */
