@@ -214,6 +214,12 @@ static bool endpoints_build(struct builder *b)
 				.source = &source->endpoints[j],
 				.entry = i,
 				.index = (uint32_t)j,
+				.line = source->endpoints[j].pos.line,
+				.is_skip = source->endpoints[j].tls == CV_TLS_SKIP,
+				.is_tcp = source->endpoints[j].protocol == CV_PROTOCOL_TCP,
+				.is_audit =
+					source->endpoints[j].enforcement == CV_ENFORCEMENT_AUDIT,
+				.keeps_slash = source->endpoints[j].allow_encoded_slash,
 			};
 			if (!endpoint_compile(b, ep))
 				return false;
