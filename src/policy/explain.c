@@ -129,9 +129,11 @@ static enum cv_miss endpoint_miss(
 	if (!cv_entry_has_who(&q->p->entries[ep->entry], &q->facts->who))
 		return CV_MISS_BINARY;
 	if (q->facts->op == CV_OP_CONNECT || !q->is_inspected)
-		return CV_MISS_NONE;
+		return ep->is_enforceable ? CV_MISS_NONE : CV_MISS_DENIED;
 	if (!ep->is_l7 || !cv_selector_matches(&ep->selector, q->facts->path))
 		return CV_MISS_PATH_SELECTOR;
+	if (!ep->is_enforceable)
+		return CV_MISS_DENIED;
 	return rules_miss(q, ep, ret_rule);
 }
 
@@ -206,6 +208,10 @@ static struct cv_str miss_text(const struct probe *q, const struct cv_endpoint *
 	case CV_MISS_PATH:
 	case CV_MISS_QUERY: return rule ? rule_text(q, rule, miss) : access_text(q, ep);
 	case CV_MISS_DENIED:
+		if (!rule)
+			return cv_arena_printf(q->arena,
+				"its protocol '%.*s' can't be enforced yet",
+				CV_STR_ARG(ep->source->protocol_text.s));
 		return cv_arena_printf(q->arena, "deny rule %.*s %.*s fires",
 			CV_STR_ARG(rule->source->method.s), CV_STR_ARG(rule->source->path.s));
 	case CV_MISS_NONE: return cv_arena_printf(q->arena, "it allows this");
