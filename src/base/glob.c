@@ -8,7 +8,8 @@
  * nothing (SPLIT, JMP, and the way out of a loop) only lead forward, so one pass over the bits in
  * rising order also finds what they reach.
  *
- * Literal characters at the beginning are cut off the program and compared as bytes.
+ * Literal characters at both ends are cut off the program and compared as bytes, after which most
+ * patterns are one star.
  */
 #include "base/glob.h"
 
@@ -41,7 +42,7 @@ struct range {
 };
 
 struct cv_glob {
-	struct cv_str prefix;
+	struct cv_str prefix, suffix;
 	const struct ins *ins;
 	const struct range *ranges;
 	uint32_t ins_count;
@@ -276,45 +277,79 @@ static bool sequence_emit(struct compiler *c)
 	return true;
 }
 
-/* The program without its first cut instructions, in the arena; NULL when that is full. */
-static const struct cv_glob *glob_new(const struct compiler *c, uint32_t cut, struct cv_arena *a)
+static bool is_plain_char(struct ins in)
 {
-	const uint32_t n = c->ins_count - cut;
-	struct cv_glob *g = cv_arena_new(a, struct cv_glob);
-	struct ins *ins = cv_arena_array(a, n, sizeof(*ins));
-	struct range *ranges = cv_arena_array(a, c->range_count, sizeof(*ranges));
-	char *prefix = cv_arena_alloc(a, cut);
+	return in.op == OP_CHAR && in.arg < 0x80;
+}
 
-	if (!g || !ins || !ranges || !prefix)
+static uint32_t head_find(const struct compiler *c)
+{
+	uint32_t n = 0;
+
+	while (n < c->ins_count && is_plain_char(c->ins[n]))
+		n++;
+	return n;
+}
+
+/* Where the literal end begins: no way leads into its middle. */
+static uint32_t tail_find(const struct compiler *c, uint32_t head)
+{
+	uint32_t n = c->ins_count, least = head;
+
+	for (uint32_t i = head; i < c->ins_count; i++)
+		if (c->ins[i].op == OP_SPLIT || c->ins[i].op == OP_JMP)
+			least = CV_MAX(least, c->ins[i].arg);
+	while (n > least && is_plain_char(c->ins[n - 1]))
+		n--;
+	return n;
+}
+
+static struct cv_str literal_new(
+	const struct compiler *c, uint32_t from, uint32_t to, struct cv_arena *a)
+{
+	char *p = cv_arena_alloc(a, to - from);
+
+	for (uint32_t i = from; p && i < to; i++)
+		p[i - from] = (char)c->ins[i].arg;
+	return (struct cv_str){ p, to - from };
+}
+
+/* The program from head to tail, and what is cut off, in the arena; NULL when that is full. */
+static const struct cv_glob *glob_new(
+	const struct compiler *c, uint32_t head, uint32_t tail, struct cv_arena *a)
+{
+	const uint32_t n = tail - head;
+	struct cv_glob *g = cv_arena_new(a, struct cv_glob);
+	struct ins *ins = cv_arena_array(a, n + 1, sizeof(*ins));
+	struct range *ranges = cv_arena_array(a, c->range_count, sizeof(*ranges));
+	const struct cv_str prefix = literal_new(c, 0, head, a);
+	const struct cv_str suffix = literal_new(c, tail, c->ins_count, a);
+
+	if (!g || !ins || !ranges || !prefix.p || !suffix.p)
 		return NULL;
-	for (uint32_t i = 0; i < cut; i++)
-		prefix[i] = (char)c->ins[i].arg;
-	memcpy(ins, c->ins + cut, n * sizeof(*ins));
+	memcpy(ins, c->ins + head, n * sizeof(*ins));
 	for (uint32_t i = 0; i < n; i++)
 		if (ins[i].op == OP_SPLIT || ins[i].op == OP_JMP)
-			ins[i].arg -= cut;
+			ins[i].arg -= head;
+	ins[n].op = OP_MATCH;
+	if (n && ins[n - 1].op == OP_ALL)
+		ins[n - 1].op = OP_REST;
 	if (c->range_count)
 		memcpy(ranges, c->ranges, c->range_count * sizeof(*ranges));
-	*g = (struct cv_glob){ { prefix, cut }, ins, ranges, n, c->delim };
+	*g = (struct cv_glob){ prefix, suffix, ins, ranges, n + 1, c->delim };
 	return g;
 }
 
 static cv_code finish(
 	struct compiler *c, struct cv_arena *a, const struct cv_glob **ret, struct cv_err *err)
 {
-	uint32_t cut = 0;
-
 	if (!sequence_emit(c))
 		return cv_fail(err, CV_INVALID, "bad pattern: %s", c->problem);
-	if (c->ins_count && c->ins[c->ins_count - 1].op == OP_ALL)
-		c->ins[c->ins_count - 1].op = OP_REST;
-	emit(c, OP_MATCH, 0);
-	while (c->ins[cut].op == OP_CHAR && c->ins[cut].arg < 0x80)
-		cut++;
-	if (c->ins_count - cut > CV_GLOB_STATES_MAX)
+	const uint32_t head = head_find(c), tail = tail_find(c, head);
+	if (tail - head >= CV_GLOB_STATES_MAX)
 		return cv_fail(
 			err, CV_LIMIT, "pattern has more than %d states", CV_GLOB_STATES_MAX);
-	const struct cv_glob *g = glob_new(c, cut, a);
+	const struct cv_glob *g = glob_new(c, head, tail, a);
 	if (!g)
 		return cv_fail(err, CV_LIMIT, "no memory for a pattern");
 	*ret = g;
@@ -434,17 +469,21 @@ static bool program_match(const struct cv_glob *g, struct cv_str s)
 
 bool cv_glob_match(const struct cv_glob *g, struct cv_str s)
 {
-	if (!g || !cv_str_has_prefix(s, g->prefix))
+	if (!g || s.n < g->prefix.n + g->suffix.n || !cv_str_has_prefix(s, g->prefix) ||
+		!cv_str_has_suffix(s, g->suffix))
 		return false;
-	s = cv_str_slice(s, g->prefix.n, s.n);
-	switch (g->ins[0].op) { /* the two most common programs */
+	s = cv_str_slice(s, g->prefix.n, s.n - g->suffix.n);
+	switch (g->ins[0].op) { /* the most common programs are one instruction */
 	case OP_MATCH: return s.n == 0;
 	case OP_REST: return true;
+	case OP_STAR:
+		if (g->ins[1].op == OP_MATCH) /* delimiters are ASCII */
+			return !cv_str_has_byte(s, (char)g->delim);
+		break;
 	case OP_CHAR:
 	case OP_ONE:
 	case OP_ANY:
 	case OP_CLASS:
-	case OP_STAR:
 	case OP_ALL:
 	case OP_SPLIT:
 	case OP_JMP: break;

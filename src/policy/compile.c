@@ -159,6 +159,7 @@ static bool rules_compile(struct builder *b, struct cv_endpoint *ep)
 	if (!source->rules.is_present && source->rules.n == 0)
 		ep->access_methods = cv_access_bits(source->access);
 	ep->root = CV_MAP_NONE;
+	ep->first_rule = b->p->paths.rule_count;
 	if (source->rules.n + source->deny_rules.n == 0)
 		return true;
 	ep->root = cv_paths_root(&b->paths);
@@ -168,6 +169,7 @@ static bool rules_compile(struct builder *b, struct cv_endpoint *ep)
 	for (size_t i = 0; i < source->deny_rules.n; i++)
 		if (!cv_paths_add(&b->paths, ep->root, &source->deny_rules.v[i], (uint32_t)i, true))
 			return false;
+	ep->rule_count = b->p->paths.rule_count - ep->first_rule;
 	return true;
 }
 
@@ -212,6 +214,12 @@ static bool endpoints_build(struct builder *b)
 				.source = &source->endpoints[j],
 				.entry = i,
 				.index = (uint32_t)j,
+				.line = source->endpoints[j].pos.line,
+				.is_skip = source->endpoints[j].tls == CV_TLS_SKIP,
+				.is_tcp = source->endpoints[j].protocol == CV_PROTOCOL_TCP,
+				.is_audit =
+					source->endpoints[j].enforcement == CV_ENFORCEMENT_AUDIT,
+				.keeps_slash = source->endpoints[j].allow_encoded_slash,
 			};
 			if (!endpoint_compile(b, ep))
 				return false;

@@ -111,13 +111,13 @@ static void connection_tally(struct tally *t, const struct cv_policy *p, uint32_
 		keep_first(&t->l7, e);
 	if (ep->is_l7 && ep->is_enforceable)
 		keep_first(&t->enforceable_l7, e);
-	if (ep->source->tls != CV_TLS_SKIP)
+	if (!ep->is_skip)
 		keep_first(&t->not_skip, e);
-	if (ep->source->protocol != CV_PROTOCOL_TCP)
+	if (!ep->is_tcp)
 		keep_first(&t->not_tcp, e);
 	if (ep->host_kind == CV_HOST_EXACT)
 		keep_first(&t->declared, e);
-	if (ep->source->allow_encoded_slash)
+	if (ep->keeps_slash)
 		keep_first(&t->encoded_slash, e);
 }
 
@@ -179,8 +179,7 @@ static uint32_t obligations_of(
 	const bool keeps_slash =
 		facts->op == CV_OP_CONNECT
 			? t->encoded_slash != CV_POLICY_NONE
-			: t->speaker != CV_POLICY_NONE &&
-				  p->endpoints[t->speaker].source->allow_encoded_slash;
+			: t->speaker != CV_POLICY_NONE && p->endpoints[t->speaker].keeps_slash;
 
 	return (t->l7 != CV_POLICY_NONE ? CV_OBLIGE_INSPECT : 0) |
 	       (t->not_skip == CV_POLICY_NONE ? CV_OBLIGE_TLS_SKIP : 0) |
@@ -206,10 +205,10 @@ static struct cv_verdict verdict_of(
 	const struct cv_endpoint *ep = &p->endpoints[e];
 	v.entry = p->entries[ep->entry].index;
 	v.endpoint = ep->index;
-	v.line = ep->source->pos.line;
+	v.line = ep->line;
 	if (rule) {
 		v.rule = rule->index;
-		v.line = rule->source->pos.line;
+		v.line = rule->line;
 	}
 	return v;
 }
@@ -232,13 +231,13 @@ static struct cv_verdict conclude_request(
 		return verdict_of(p, CV_REASON_NO_PATH_ENDPOINT, t->l7, NULL);
 	if (t->unenforceable != CV_POLICY_NONE)
 		return verdict_of(p, CV_REASON_UNENFORCEABLE, t->unenforceable, NULL);
-	if (has_encoded_slash(facts->path) && !p->endpoints[t->speaker].source->allow_encoded_slash)
+	if (has_encoded_slash(facts->path) && !p->endpoints[t->speaker].keeps_slash)
 		return verdict_of(p, CV_REASON_ENCODED_SLASH, t->speaker, NULL);
 	if (t->deny == CV_POLICY_NONE && t->allow != CV_POLICY_NONE)
 		return verdict_of(p, CV_REASON_NONE, t->allow, t->allow_rule);
 	v = t->deny != CV_POLICY_NONE ? verdict_of(p, CV_REASON_DENY_RULE, t->deny, t->deny_rule)
 				      : verdict_of(p, CV_REASON_NO_RULE, t->speaker, NULL);
-	if (p->endpoints[t->speaker].source->enforcement == CV_ENFORCEMENT_AUDIT) {
+	if (p->endpoints[t->speaker].is_audit) {
 		v.action = CV_ACTION_ALLOW;
 		v.obligations = CV_OBLIGE_LOG_ONLY;
 	}

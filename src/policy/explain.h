@@ -18,7 +18,7 @@ enum cv_miss { /* how far an entry came before it did not match; the last is nea
 	CV_MISS_METHOD,
 	CV_MISS_PATH,
 	CV_MISS_QUERY,
-	CV_MISS_DENIED, /* a deny rule of it fired */
+	CV_MISS_DENIED, /* a deny rule of it fired, or its protocol can't be enforced */
 	CV_MISS_NONE,   /* it allowed */
 };
 

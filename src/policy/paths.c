@@ -220,7 +220,9 @@ bool cv_paths_add(struct cv_paths_builder *b, uint32_t root, const struct cv_pol
 	const struct cv_glob *glob = NULL;
 	bool needs_glob;
 
-	*rule = (struct cv_rule){ .source = source, .index = index, .is_deny = is_deny };
+	*rule = (struct cv_rule){
+		.source = source, .index = index, .line = source->pos.line, .is_deny = is_deny
+	};
 	rule->methods = cv_method_bits(source->method.s);
 	if (is_deny && source->method.s.n == 0)
 		rule->methods = CV_METHOD_BITS_ALL;

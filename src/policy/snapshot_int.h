@@ -129,6 +129,7 @@ struct cv_rule {
 	uint32_t methods; /* bits; OTHER alone: compare the text */
 	uint32_t index;   /* in rules or deny_rules */
 	uint32_t next;    /* in a list of the tree */
+	uint32_t line;
 	bool is_deny;
 	bool is_malformed; /* no path matches an allow, every path a deny */
 };
@@ -207,14 +208,17 @@ struct cv_endpoint {
 	struct cv_str host;         /* lower-case; an address in its one form; "" matches nothing */
 	const struct cv_glob *glob; /* host_kind PATTERN; NULL if malformed */
 	struct cv_selector selector;
-	uint32_t specificity;    /* characters of the selector that are not a star */
-	uint32_t access_methods; /* bits */
-	uint32_t root;           /* of its rules in the tree */
+	uint32_t specificity;            /* characters of the selector that are not a star */
+	uint32_t access_methods;         /* bits */
+	uint32_t root;                   /* of its rules in the tree */
+	uint32_t first_rule, rule_count; /* of those filed, allow before deny */
 	struct cv_cidr *ips;
 	size_t ip_count;
-	bool has_ips;        /* allowed_ips was written */
-	bool is_l7;          /* requests inside are decided */
-	bool is_enforceable; /* this build can do it */
+	uint32_t line;
+	bool has_ips;                                /* allowed_ips was written */
+	bool is_skip, is_tcp, is_audit, keeps_slash; /* as in the source, without a way there */
+	bool is_l7;                                  /* requests inside are decided */
+	bool is_enforceable;                         /* this build can do it */
 };
 
 struct cv_entry {
