@@ -378,9 +378,16 @@ static bool request_overlaps(const struct cv_policy_endpoint *a, const struct cv
 	       cv_policy_paths_overlap(a->path.s, b->path.s);
 }
 
+static bool is_before(struct cv_policy_pos a, struct cv_policy_pos b)
+{
+	return a.line != b.line ? a.line < b.line : a.column < b.column;
+}
+
+/* The endpoint that was written later is the one to blame. */
 static void report(struct search *s, uint32_t x, uint32_t y)
 {
-	const uint32_t a = CV_MIN(x, y), b = CV_MAX(x, y);
+	const bool is_x_first = is_before(s->items[x].ep->pos, s->items[y].ep->pos);
+	const uint32_t a = is_x_first ? x : y, b = is_x_first ? y : x;
 	const struct item *ia = &s->items[a], *ib = &s->items[b];
 	char fields[256] = "", ports[64] = "", where[128];
 

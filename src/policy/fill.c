@@ -69,15 +69,17 @@ static void place_push(struct fill *f, struct cv_str name, size_t index)
 	f->place[f->place_depth++] = (struct place){ name, index };
 }
 
+/* key names the value within the present place; "" for the place itself. */
 static void wrong_type(struct fill *f, const char *key, const char *wanted, const char *fix)
 {
 	const enum cv_yaml_type type = cv_yaml_type(f->y);
+	const char *colon = key[0] ? ": " : "";
 
 	if (type == CV_YAML_STRING || type == CV_YAML_NUMBER || type == CV_YAML_BOOL)
-		REPORT(f, cv_yaml_pos(f->y), fix, "%s: expected %s, found %s '%.*s'", key, wanted,
-			cv_yaml_type_name(type), CV_POLICY_QUOTE(cv_yaml_scalar(f->y)));
+		REPORT(f, cv_yaml_pos(f->y), fix, "%s%sexpected %s, found %s '%.*s'", key, colon,
+			wanted, cv_yaml_type_name(type), CV_POLICY_QUOTE(cv_yaml_scalar(f->y)));
 	else
-		REPORT(f, cv_yaml_pos(f->y), fix, "%s: expected %s, found %s", key, wanted,
+		REPORT(f, cv_yaml_pos(f->y), fix, "%s%sexpected %s, found %s", key, colon, wanted,
 			cv_yaml_type_name(type));
 	cv_yaml_skip(f->y);
 }
@@ -159,6 +161,8 @@ static void unknown_key(
 
 	if (near) {
 		snprintf(fix, sizeof(fix), "did you mean '%s'?", near);
+	} else if (s->hint) {
+		snprintf(fix, sizeof(fix), "%s", s->hint);
 	} else {
 		n = snprintf(fix, sizeof(fix), "known here:");
 		for (size_t i = 0; i < s->key_count && n < (int)sizeof(fix); i++)
@@ -384,6 +388,10 @@ static void fill_version(struct fill *f, const struct cv_fill_key *k, void *obj)
 	const struct cv_policy_pos pos = cv_yaml_pos(f->y);
 	int64_t v;
 
+	if (cv_yaml_type(f->y) != CV_YAML_NUMBER) {
+		wrong_type(f, k->name, "the number 1", "write version: 1");
+		return;
+	}
 	if (!read_number(f, k->name, 0, UINT32_MAX, &v))
 		return;
 	if (v != 1)
@@ -749,7 +757,7 @@ static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj)
 
 	cv_assert(s->key_count <= CV_FILL_KEYS_MAX);
 	if (cv_yaml_type(f->y) != CV_YAML_MAPPING) {
-		wrong_type(f, s->noun, "a mapping", NULL);
+		wrong_type(f, "", "a mapping", NULL);
 		return;
 	}
 	while (next_in(f, YAML_MAPPING_END_EVENT)) {

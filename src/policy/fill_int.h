@@ -47,6 +47,7 @@ struct cv_fill_key {
 
 struct cv_schema {
 	const char *noun; /* "an endpoint" */
+	const char *hint; /* for unknown keys, instead of the known ones; may be NULL */
 	const struct cv_fill_key *keys;
 	size_t key_count;
 	size_t size;              /* of an element of a list */

@@ -52,6 +52,13 @@ static void read_stream(struct cv_yaml *y, struct cv_policy_doc *doc)
 			"the policy is empty");
 }
 
+static void names_default(struct cv_policy_doc *doc)
+{
+	for (size_t i = 0; i < doc->entry_count; i++)
+		if (!doc->entries[i].name.n)
+			doc->entries[i].name = doc->entries[i].key.s;
+}
+
 static struct cv_policy_doc *doc_new(struct cv_str file)
 {
 	struct cv_policy_doc *doc = calloc(1, sizeof(*doc));
@@ -86,6 +93,7 @@ cv_code cv_policy_load(struct cv_str file, struct cv_str text, struct cv_policy_
 	}
 	if (!doc->has_filesystem)
 		doc->include_workdir = true; /* model.h says why */
+	names_default(doc);
 	*ret_doc = doc;
 	return CV_OK;
 }

@@ -54,6 +54,7 @@ static const struct cv_fill_key allow_keys[] = {
 	{ "allow", CV_FILL_INSIDE, .sub = &rule_schema, .is_required = true },
 };
 static const struct cv_schema allow_schema = { SCHEMA("an element of rules", allow_keys),
+	.hint = "write \"- allow: {method: GET, path: ...}\"; denials go into deny_rules",
 	.size = sizeof(R), .has_pos = true };
 
 #define Q struct cv_policy_persisted_query

@@ -182,8 +182,12 @@ static void syntax_error(struct cv_yaml *y)
 	const yaml_parser_t *p = &y->parser;
 	const char *problem = p->problem ? p->problem : "out of memory", *fix = NULL;
 	const bool is_reader = p->error == YAML_READER_ERROR;
-	const struct cv_policy_pos pos =
+	const struct cv_policy_pos end = pos_at(y->text, y->text.n);
+	struct cv_policy_pos pos =
 		is_reader ? pos_at(y->text, p->problem_offset) : pos_of(p->problem_mark);
+
+	if (pos.line > end.line)
+		pos = end; /* libyaml ends each text with a line break of its own */
 
 	for (size_t i = 0; i < CV_ARRAY_LEN(syntax_fixes); i++)
 		if (!strcmp(problem, syntax_fixes[i].problem))
