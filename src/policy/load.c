@@ -91,6 +91,9 @@ cv_code cv_policy_load(struct cv_str file, struct cv_str text, struct cv_policy_
 		cv_policy_doc_free(doc);
 		return CV_INVALID;
 	}
+	for (size_t i = 0; i < doc->entry_count; i++)
+		if (!doc->entries[i].name.n)
+			doc->entries[i].name = doc->entries[i].key.s;
 	if (!doc->has_filesystem)
 		doc->include_workdir = true; /* model.h says why */
 	names_default(doc);
