@@ -45,6 +45,8 @@ struct cv_str cv_yaml_scalar(const struct cv_yaml *y)
 
 static bool is_one_of(struct cv_str s, const char *const words[], size_t n)
 {
+	if (s.n > strlen("false")) /* the longest of them; this is asked for every scalar */
+		return false;
 	for (size_t i = 0; i < n; i++)
 		if (cv_str_eq(s, cv_str_of(words[i])))
 			return true;
