@@ -126,8 +126,9 @@ static const struct {
 
 static const struct cv_fill_key *key_find(const struct cv_schema *s, struct cv_str name)
 {
-	for (size_t i = 0; i < s->key_count; i++)
-		if (cv_str_eq(name, cv_str_of(s->keys[i].name)))
+	for (size_t i = 0; name.n && i < s->key_count; i++)
+		if (name.p[0] == s->keys[i].name[0] && /* most differ here already */
+			cv_str_eq(name, cv_str_of(s->keys[i].name)))
 			return &s->keys[i];
 	return NULL;
 }

@@ -45,6 +45,8 @@ struct cv_str cv_yaml_scalar(const struct cv_yaml *y)
 
 static bool is_one_of(struct cv_str s, const char *const words[], size_t n)
 {
+	if (s.n > strlen("false")) /* the longest of them; this is asked for every scalar */
+		return false;
 	for (size_t i = 0; i < n; i++)
 		if (cv_str_eq(s, cv_str_of(words[i])))
 			return true;
@@ -84,15 +86,32 @@ enum cv_yaml_type cv_yaml_type(const struct cv_yaml *y)
 	return is_number(s) ? CV_YAML_NUMBER : CV_YAML_STRING;
 }
 
+/* Bytes of the line break that s begins with, as YAML 1.1 counts lines, or 0. */
+static size_t line_break(struct cv_str s)
+{
+	static const struct cv_str breaks[] = { { "\r\n", 2 }, { "\n", 1 }, { "\r", 1 },
+		{ "\xc2\x85", 2 }, { "\xe2\x80\xa8", 3 }, { "\xe2\x80\xa9", 3 } };
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(breaks); i++)
+		if (cv_str_has_prefix(s, breaks[i]))
+			return breaks[i].n;
+	return 0;
+}
+
 static struct cv_policy_pos pos_at(struct cv_str text, size_t offset)
 {
 	struct cv_policy_pos pos = { 1, 1 };
 
-	for (size_t i = 0; i < offset && i < text.n; i++) {
-		if (text.p[i] == '\n')
+	for (size_t i = 0; i < offset && i < text.n;) {
+		const unsigned char c = (unsigned char)text.p[i];
+		const bool may_break = c == '\r' || c == '\n' || c == 0xc2 || c == 0xe2;
+		const size_t n = may_break ? line_break(cv_str_slice(text, i, text.n)) : 0;
+
+		if (n)
 			pos = (struct cv_policy_pos){ pos.line + 1, 1 };
-		else if (((unsigned char)text.p[i] & 0xc0) != 0x80)
+		else if ((c & 0xc0) != 0x80)
 			pos.column++; /* code points, as libyaml counts */
+		i += n ? n : 1;
 	}
 	return pos;
 }
@@ -150,8 +169,20 @@ bool cv_yaml_open(struct cv_yaml *y, struct cv_str text, struct cv_findings *fin
 	return true;
 }
 
+/* libyaml ends each text with a line break of its own; no place is said to be behind it. */
+static void places_within_text(struct cv_yaml *y)
+{
+	const struct cv_policy_pos end = pos_at(y->text, y->text.n);
+
+	for (size_t i = 0; i < y->findings->n; i++)
+		if (y->findings->v[i].pos.line > end.line)
+			y->findings->v[i].pos = end;
+}
+
 void cv_yaml_close(struct cv_yaml *y)
 {
+	if (y->findings->n)
+		places_within_text(y);
 	yaml_event_delete(&y->ev);
 	yaml_parser_delete(&y->parser);
 }
@@ -182,12 +213,8 @@ static void syntax_error(struct cv_yaml *y)
 	const yaml_parser_t *p = &y->parser;
 	const char *problem = p->problem ? p->problem : "out of memory", *fix = NULL;
 	const bool is_reader = p->error == YAML_READER_ERROR;
-	const struct cv_policy_pos end = pos_at(y->text, y->text.n);
-	struct cv_policy_pos pos =
+	const struct cv_policy_pos pos =
 		is_reader ? pos_at(y->text, p->problem_offset) : pos_of(p->problem_mark);
-
-	if (pos.line > end.line)
-		pos = end; /* libyaml ends each text with a line break of its own */
 
 	for (size_t i = 0; i < CV_ARRAY_LEN(syntax_fixes); i++)
 		if (!strcmp(problem, syntax_fixes[i].problem))
