@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * main.c - cove-keeper: the process that holds the run's CA key
+ *
+ * Started by the supervisor with its control link as descriptor 3 and nothing else: no arguments,
+ * no environment, no files.  Its stages:
+ *
+ *   1. harden      not dumpable, no core: the key must not leave through a crash
+ *   2. make        the CA key and certificate
+ *   3. start       one START message: the proxy's link in, the CA certificate out
+ *   4. confine     no new privileges, then a filter that leaves only messages, memory and time
+ *   5. serve       leaves for the proxy, until the supervisor closes the control link
+ *
+ * It never touches network or files.  A message that the link's table does not allow ends the
+ * link it came on: the proxy's, and leaves stop; or the supervisor's, and the keeper ends.
+ */
+#include "ipc/keeper_link.h"
+#include "keeper/ca.h"
+#include "sys/fd.h"
+#include "sys/proc.h"
+#include "sys/seccomp.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define LEAF_DER_BYTES_MAX 2048 /* a P-256 leaf is about 400 bytes, plus a name of 253 */
+#define PEM_BYTES_MAX      4096
+
+struct keeper {
+	struct cv_ca *ca;
+	struct cv_ipc_link control, leaves;
+	int proxy; /* the proxy's link, -1 when there is none */
+	char buf[CV_IPC_BODY_BYTES_MAX + 8];
+};
+
+/* One line to the supervisor, then the end: nothing here can be repaired. */
+CV_NORETURN static void die(const struct cv_err *err)
+{
+	(void)!cv_ipc_send(CV_KEEPER_CONTROL_FD, CV_KEEPER_CONTROL_REPLY_FATAL, cv_str_of(err->msg),
+		NULL, 0, NULL);
+	_exit(cv_code_row(err->code)->exit);
+}
+
+static int64_t now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec;
+}
+
+static cv_code start_answer(struct keeper *k, struct cv_ipc_msg *m, struct cv_err *err)
+{
+	struct cv_ipc_reader r = { .rest = m->body };
+	const struct cv_str run = cv_ipc_get_str(&r);
+	struct cv_buf pem, body;
+	cv_code code;
+
+	if (!cv_ipc_reader_is_done(&r))
+		return cv_fail(err, CV_PROTO, "START: bad body");
+	cv_buf_init(&pem, PEM_BYTES_MAX);
+	cv_buf_init(&body, PEM_BYTES_MAX);
+	code = cv_ca_new(run, now_s(), &k->ca, err);
+	if (code == CV_OK)
+		code = cv_ca_pem(k->ca, &pem, err);
+	if (code == CV_OK) {
+		cv_ipc_put_str(&body, cv_buf_str(&pem));
+		code = cv_ipc_send(CV_KEEPER_CONTROL_FD, CV_KEEPER_CONTROL_REPLY_CA,
+			cv_buf_str(&body), NULL, 0, err);
+	}
+	cv_buf_fini(&pem);
+	cv_buf_fini(&body);
+	k->proxy = cv_take_fd(m->fds[0]);
+	k->control.state = k->leaves.state = CV_KEEPER_READY;
+	return code;
+}
+
+static void confine(void)
+{
+	struct cv_err err;
+
+	if (cv_proc_no_new_privs_set(&err) != CV_OK ||
+		cv_seccomp_install(CV_SECCOMP_KEEPER, NULL, &err) != CV_OK)
+		die(&err);
+}
+
+static void proxy_drop(struct keeper *k)
+{
+	if (k->proxy >= 0)
+		close(k->proxy);
+	k->proxy = -1;
+}
+
+static void control_serve(struct keeper *k)
+{
+	struct cv_ipc_msg m;
+	struct cv_err err;
+
+	const cv_code code = cv_ipc_recv(CV_KEEPER_CONTROL_FD, &k->control, k->buf, &m, &err);
+	if (code == CV_NOT_FOUND)
+		exit(0); /* the run is over */
+	if (code != CV_OK)
+		die(&err);
+	proxy_drop(k); /* PROXY: the only message that READY allows */
+	k->proxy = cv_take_fd(m.fds[0]);
+	k->leaves.seen = 0;
+	cv_ipc_msg_fini(&m);
+}
+
+static cv_code leaf_answer(struct keeper *k, struct cv_str request, struct cv_err *err)
+{
+	struct cv_ipc_reader r = { .rest = request };
+	const uint32_t tag = cv_ipc_get_u32(&r);
+	const struct cv_str host = cv_ipc_get_str(&r);
+	const struct cv_str spki = cv_ipc_get_str(&r);
+	uint32_t reply = CV_KEEPER_REPLY_LEAF_CERT;
+	int64_t not_after_s = 0;
+	struct cv_buf der, body;
+
+	if (!cv_ipc_reader_is_done(&r))
+		return cv_fail(err, CV_PROTO, "LEAF: bad body");
+	cv_buf_init(&der, LEAF_DER_BYTES_MAX);
+	cv_buf_init(&body, LEAF_DER_BYTES_MAX + CV_ERR_MSG_BYTES_MAX);
+	cv_ipc_put_u32(&body, tag);
+	if (cv_ca_leaf_sign(k->ca, host, spki, now_s(), &der, &not_after_s, err) == CV_OK) {
+		cv_ipc_put_str(&body, cv_buf_str(&der));
+		cv_ipc_put_u64(&body, (uint64_t)not_after_s);
+	} else {
+		reply = CV_KEEPER_REPLY_LEAF_REFUSED;
+		cv_ipc_put_str(&body, cv_str_of(err->msg));
+	}
+	const cv_code code = cv_ipc_send(k->proxy, reply, cv_buf_str(&body), NULL, 0, err);
+	cv_buf_fini(&der);
+	cv_buf_fini(&body);
+	return code;
+}
+
+static void leaves_serve(struct keeper *k)
+{
+	struct cv_ipc_msg m;
+	struct cv_err err;
+
+	if (cv_ipc_recv(k->proxy, &k->leaves, k->buf, &m, &err) != CV_OK ||
+		leaf_answer(k, m.body, &err) != CV_OK)
+		proxy_drop(k);
+}
+
+static void serve(struct keeper *k)
+{
+	for (;;) {
+		struct pollfd p[] = {
+			{ .fd = CV_KEEPER_CONTROL_FD, .events = POLLIN },
+			{ .fd = k->proxy, .events = POLLIN }, /* a negative one is left out */
+		};
+
+		if (poll(p, CV_ARRAY_LEN(p), -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			exit(1);
+		}
+		if (p[1].revents)
+			leaves_serve(k);
+		if (p[0].revents)
+			control_serve(k);
+	}
+}
+
+int main(void)
+{
+	static struct keeper k = {
+		.control = { .rules = cv_keeper_control_rule,
+			.rule_count = CV_KEEPER_CONTROL_COUNT,
+			.state = CV_KEEPER_NEW },
+		.leaves = { .rules = cv_keeper_req_rule,
+			.rule_count = CV_KEEPER_REQ_COUNT,
+			.state = CV_KEEPER_NEW },
+		.proxy = -1,
+	};
+	struct cv_ipc_msg m;
+	struct cv_err err;
+
+	if (cv_proc_harden(&err) != CV_OK)
+		die(&err);
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	if (cv_ipc_recv(CV_KEEPER_CONTROL_FD, &k.control, k.buf, &m, &err) != CV_OK ||
+		start_answer(&k, &m, &err) != CV_OK)
+		die(&err);
+	confine();
+	serve(&k);
+}
