@@ -295,15 +295,24 @@ static void workdir_add(struct builder *b)
 
 	op_add(b, CV_PLAN_BIND, s->workdir, s->workdir);
 	rule_add(b, s->workdir, CV_ACCESS_KIND_WRITE);
+	struct cv_str pinned = CV_STR_NONE;
 	b->plan->watch = cv_arena_array(b->arena, s->protected_count, sizeof(b->plan->watch[0]));
 	if (!b->plan->watch || !s->has_workdir_protection)
 		return;
 	for (size_t i = 0; i < s->protected_count; i++) {
 		const struct cv_spec_path *p = &s->protected_paths[i];
-		if (p->kind == CV_PATH_ABSENT)
+		if (p->kind != CV_PATH_FILE && p->kind != CV_PATH_DIR) {
 			b->plan->watch[b->plan->watch_count++] = p->path;
-		else
-			op_add(b, CV_PLAN_PROTECT, CV_STR_NONE, p->path)->flags = CV_PLAN_READONLY;
+			continue;
+		}
+		/* The directory above is made a mount point too: otherwise it could be renamed
+		 * away, read-only contents and all, and made anew. */
+		const struct cv_str above =
+			cv_str_slice(p->path, 0, cv_str_rfind_byte(p->path, '/'));
+		if (above.n > s->workdir.n && !cv_str_eq(above, pinned))
+			op_add(b, CV_PLAN_KEEP, CV_STR_NONE, above);
+		pinned = above;
+		op_add(b, CV_PLAN_PROTECT, CV_STR_NONE, p->path)->flags = CV_PLAN_READONLY;
 	}
 }
 
@@ -473,7 +482,8 @@ static bool arrays_new(struct builder *b)
 	const struct cv_run_spec *s = b->spec;
 	struct cv_plan *p = b->plan;
 
-	b->op_cap = (uint32_t)(FIXED_OPS_MAX + s->path_count + s->mount_count + s->protected_count);
+	b->op_cap =
+		(uint32_t)(FIXED_OPS_MAX + s->path_count + s->mount_count + 2 * s->protected_count);
 	b->rule_cap = (uint32_t)(FIXED_OPS_MAX + s->path_count + s->mount_count);
 	b->env_cap = (uint32_t)(FIXED_ENV_MAX + s->env_count);
 	p->ops = cv_arena_array(b->arena, b->op_cap, sizeof(p->ops[0]));
@@ -491,6 +501,9 @@ static cv_code files_add(struct builder *b, const struct cv_plan_files *files, s
 
 	if (files->ca_count > CV_PLAN_PINS_MAX || b->spec->pin_count > CV_PLAN_PINS_MAX)
 		return cv_fail(err, CV_LIMIT, "more than %d --ca or --resolve", CV_PLAN_PINS_MAX);
+	p->exe_init = files->exe_init;
+	p->exe_proxy = files->exe_proxy;
+	p->exe_keeper = files->exe_keeper;
 	p->policy_file = files->policy_file;
 	p->policy_name = files->policy_name;
 	p->audit_file = files->audit_file;

@@ -77,11 +77,12 @@ struct cv_plan {
 	uint32_t cpu_milli, pids;
 	uint64_t memory_bytes, timeout_ms;
 	/* what the supervisor reads and watches on the host; empty: absent */
-	struct cv_str policy_file; /* absolute, as to be watched */
-	struct cv_str policy_name; /* as the user wrote it */
-	struct cv_str audit_file;  /* absolute */
-	struct cv_str roots;       /* PEM bundle of the host */
-	struct cv_str *ca_files;   /* --ca */
+	struct cv_str exe_init, exe_proxy, exe_keeper; /* our own programs */
+	struct cv_str policy_file;                     /* absolute, as to be watched */
+	struct cv_str policy_name;                     /* as the user wrote it */
+	struct cv_str audit_file;                      /* absolute */
+	struct cv_str roots;                           /* PEM bundle of the host */
+	struct cv_str *ca_files;                       /* --ca */
 	uint32_t ca_count;
 	struct cv_plan_pin *pins;
 	uint32_t pin_count;
@@ -91,6 +92,7 @@ struct cv_plan {
 
 /* What a run has besides its spec: files of the host that only the supervisor opens. */
 struct cv_plan_files {
+	struct cv_str exe_init, exe_proxy, exe_keeper;
 	struct cv_str policy_file, policy_name, audit_file, roots;
 	const struct cv_str *ca_files;
 	size_t ca_count;

@@ -18,8 +18,6 @@
 	X(".git/config", "git runs its aliases, filters, fsmonitor, pagers and ssh commands") \
 	X(".git/config.worktree", "as .git/config")                                         \
 	X(".git/info/attributes", "selects the filters that git runs")                      \
-	X(".gitmodules", "git clones from where this says")                                 \
-	X(".gitattributes", "selects the filters and merge drivers that git runs")          \
 	X(".husky", "git hooks of Node projects")                                           \
 	X(".pre-commit-config.yaml", "pre-commit runs what this names")                     \
 	X(".envrc", "direnv runs it on entering the directory")                             \
