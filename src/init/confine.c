@@ -17,7 +17,7 @@
 #include <errno.h>
 #include <sys/prctl.h>
 
-bool confine(int link, uint32_t id, const struct cv_command *c)
+bool confine(int link, uint32_t id, const struct cv_plan_command *c)
 {
 	(void)c;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {

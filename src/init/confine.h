@@ -8,4 +8,4 @@
 /* No new privileges, Landlock, seccomp, in this order, in the calling single-threaded process.
  * What the kernel lacks and the command does not insist on is reported as WEAKER.  False after
  * FAILED was sent: the process must exit. */
-bool confine(int link, uint32_t id, const struct cv_command *c);
+bool confine(int link, uint32_t id, const struct cv_plan_command *c);

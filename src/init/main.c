@@ -55,15 +55,15 @@ static struct running *running_find(pid_t pid)
 static void command_start(uint32_t id, struct start *s)
 {
 	struct running *slot = running_find(0);
-	struct cv_command command;
+	struct cv_plan_command command;
 	struct cv_arena arena;
 
 	cv_arena_init(&arena, INIT_ARENA_MAX);
 	if (!slot) {
 		report_failed(CV_INIT_LINK_FD, id, CV_INIT_STAGE_BUILD, EAGAIN,
 			"too many commands in this sandbox");
-	} else if (init.command.is_overflown ||
-		   cv_command_get(cv_buf_str(&init.command), &arena, &command, NULL) != CV_OK) {
+	} else if (init.command.is_overflown || cv_plan_command_get(cv_buf_str(&init.command),
+							&arena, &command, NULL) != CV_OK) {
 		report_failed(CV_INIT_LINK_FD, id, CV_INIT_STAGE_BUILD, EPROTO, "read the command");
 	} else {
 		s->id = id;

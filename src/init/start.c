@@ -65,10 +65,10 @@ static bool stdio_set(const struct start *s)
 	return s->tty < 0 || ioctl(0, TIOCSCTTY, 0) == 0;
 }
 
-static bool rlimits_set(const struct cv_command *c)
+static bool rlimits_set(const struct cv_plan_command *c)
 {
 	for (uint32_t i = 0; i < c->rlimit_count; i++) {
-		const struct cv_command_rlimit *want = &c->rlimits[i];
+		const struct cv_plan_command_rlimit *want = &c->rlimits[i];
 		struct rlimit r;
 
 		if (getrlimit((int)want->resource, &r) < 0)
@@ -97,7 +97,7 @@ static char **strings(const struct cv_str *v, uint32_t n, const char *before)
 }
 
 /* A text file without #! is the shell's, as everywhere (POSIX execvp). */
-static void try_exec(const char *path, const struct cv_command *c, char **argv, char **envp)
+static void try_exec(const char *path, const struct cv_plan_command *c, char **argv, char **envp)
 {
 	execve(path, argv, envp);
 	if (errno != ENOEXEC)
@@ -111,7 +111,7 @@ static void try_exec(const char *path, const struct cv_command *c, char **argv, 
 	errno = ENOEXEC;
 }
 
-static struct cv_str path_variable(const struct cv_command *c)
+static struct cv_str path_variable(const struct cv_plan_command *c)
 {
 	for (uint32_t i = 0; i < c->envc; i++)
 		if (cv_str_has_prefix(c->env[i], CV_STR("PATH=")))
@@ -120,7 +120,7 @@ static struct cv_str path_variable(const struct cv_command *c)
 }
 
 /* Returns only on failure, with the errno that explains best: the first that is not "not here". */
-static int exec_search(const struct cv_command *c)
+static int exec_search(const struct cv_plan_command *c)
 {
 	char **argv = strings(c->argv, c->argc, NULL), **envp = strings(c->env, c->envc, NULL);
 	const struct cv_str name = c->argv[0];
@@ -153,7 +153,7 @@ static int exec_search(const struct cv_command *c)
 
 static CV_NORETURN void become(const struct start *s)
 {
-	const struct cv_command *c = s->command;
+	const struct cv_plan_command *c = s->command;
 	enum cv_init_stage stage = CV_INIT_STAGE_BUILD;
 	const char *what = NULL;
 	int error = 0;

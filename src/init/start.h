@@ -9,7 +9,7 @@
 
 struct start {
 	uint32_t id;
-	const struct cv_command *command;
+	const struct cv_plan_command *command;
 	int link;     /* to the supervisor; the child reports on it until its exec */
 	int stdio[3]; /* without a terminal */
 	int tty;      /* the terminal's inner end, or -1 */

@@ -47,13 +47,13 @@ static struct cv_plan_op *op_add(
 
 static void rule_add(struct builder *b, struct cv_str path, enum cv_access_kind access)
 {
-	struct cv_command *c = &b->plan->command;
+	struct cv_plan_command *c = &b->plan->command;
 
 	if (c->rule_count == b->rule_cap) {
 		b->is_full = true;
 		return;
 	}
-	c->rules[c->rule_count++] = (struct cv_command_rule){ .path = path, .access = access };
+	c->rules[c->rule_count++] = (struct cv_plan_command_rule){ .path = path, .access = access };
 }
 
 static bool is_image(const struct builder *b)
@@ -331,7 +331,7 @@ static void mounts_add(struct builder *b)
 
 static void env_add(struct builder *b, struct cv_str pair)
 {
-	struct cv_command *c = &b->plan->command;
+	struct cv_plan_command *c = &b->plan->command;
 	const struct cv_str name = cv_str_slice(pair, 0, cv_str_find_byte(pair, '=') + 1);
 
 	for (uint32_t i = 0; i < c->envc; i++)
@@ -359,16 +359,17 @@ static void environment_add(struct builder *b)
 		env_add(b, b->spec->env[i]);
 }
 
-static void rlimit_add(struct cv_command *c, uint32_t resource, uint64_t value)
+static void rlimit_add(struct cv_plan_command *c, uint32_t resource, uint64_t value)
 {
-	c->rlimits[c->rlimit_count++] =
-		(struct cv_command_rlimit){ .resource = resource, .soft = value, .hard = value };
+	c->rlimits[c->rlimit_count++] = (struct cv_plan_command_rlimit){
+		.resource = resource, .soft = value, .hard = value
+	};
 }
 
 static void command_add(struct builder *b)
 {
 	const struct cv_run_spec *s = b->spec;
-	struct cv_command *c = &b->plan->command;
+	struct cv_plan_command *c = &b->plan->command;
 
 	for (size_t i = 0; i < s->argv_count; i++)
 		c->argv[c->argc++] = s->argv[i];

@@ -18,7 +18,7 @@ const char *cv_access_kind_name(uint32_t kind)
 
 #define RLIMITS_MAX 16 /* the kernel's RLIM_NLIMITS */
 
-static void walk(struct cv_codec *c, struct cv_command *v)
+static void walk(struct cv_codec *c, struct cv_plan_command *v)
 {
 	cv_codec_strs(c, &v->argv, &v->argc, CV_PLAN_ARGS_MAX);
 	cv_codec_strs(c, &v->env, &v->envc, CV_PLAN_ARGS_MAX);
@@ -42,20 +42,20 @@ static void walk(struct cv_codec *c, struct cv_command *v)
 	}
 }
 
-bool cv_command_put(struct cv_buf *b, const struct cv_command *command)
+bool cv_plan_command_put(struct cv_buf *b, const struct cv_plan_command *command)
 {
-	struct cv_command v = *command; /* the walk may store what it reads */
+	struct cv_plan_command v = *command; /* the walk may store what it reads */
 	struct cv_codec c = { .out = b };
 
 	walk(&c, &v);
 	return !c.is_bad;
 }
 
-cv_code cv_command_get(
-	struct cv_str bytes, struct cv_arena *arena, struct cv_command *ret, struct cv_err *err)
+cv_code cv_plan_command_get(struct cv_str bytes, struct cv_arena *arena,
+	struct cv_plan_command *ret, struct cv_err *err)
 {
 	struct cv_codec c = { .rest = bytes, .arena = arena };
-	struct cv_command v = { 0 };
+	struct cv_plan_command v = { 0 };
 
 	walk(&c, &v);
 	if (!cv_codec_is_done(&c) || v.argc == 0)

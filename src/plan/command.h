@@ -23,13 +23,13 @@ enum cv_access_kind { CV_ACCESSES(CV_ACCESS_KIND_ENUM) CV_ACCESS_KIND_COUNT };
 #undef CV_ACCESS_KIND_ENUM
 const char *cv_access_kind_name(uint32_t kind);
 
-struct cv_command_rule {
+struct cv_plan_command_rule {
 	struct cv_str path;
 	uint32_t access;      /* cv_access_kind */
 	uint32_t is_required; /* opening it must succeed (hard_requirement) */
 };
 
-struct cv_command_rlimit {
+struct cv_plan_command_rlimit {
 	uint32_t resource; /* RLIMIT_... of this machine's ABI */
 	uint64_t soft, hard;
 };
@@ -40,19 +40,19 @@ enum {
 	CV_COMMAND_NOTIFY = 1 << 2,            /* connect() is reported to the supervisor */
 };
 
-struct cv_command {
+struct cv_plan_command {
 	struct cv_str *argv, *env;
 	uint32_t argc, envc;
 	struct cv_str cwd;
 	uint32_t flags;
-	struct cv_command_rule *rules;
+	struct cv_plan_command_rule *rules;
 	uint32_t rule_count;
-	struct cv_command_rlimit *rlimits;
+	struct cv_plan_command_rlimit *rlimits;
 	uint32_t rlimit_count;
 };
 
 /* Appends the command; false when it does not fit. */
-CV_MUST bool cv_command_put(struct cv_buf *b, const struct cv_command *c);
+CV_MUST bool cv_plan_command_put(struct cv_buf *b, const struct cv_plan_command *c);
 /* CV_PROTO when bytes are not exactly one command within limits. */
-CV_MUST cv_code cv_command_get(
-	struct cv_str bytes, struct cv_arena *arena, struct cv_command *ret, struct cv_err *err);
+CV_MUST cv_code cv_plan_command_get(struct cv_str bytes, struct cv_arena *arena,
+	struct cv_plan_command *ret, struct cv_err *err);

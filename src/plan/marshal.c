@@ -66,7 +66,7 @@ bool cv_plan_put(struct cv_buf *b, const struct cv_plan *plan)
 	struct cv_codec c = { .out = b };
 
 	walk(&c, &v);
-	return !c.is_bad && cv_command_put(b, &plan->command);
+	return !c.is_bad && cv_plan_command_put(b, &plan->command);
 }
 
 cv_code cv_plan_get(
@@ -79,7 +79,7 @@ cv_code cv_plan_get(
 	if (c.is_bad)
 		return cv_fail(err, CV_PROTO, "not a plan");
 	v.command_bytes = c.rest;
-	if (cv_command_get(c.rest, arena, &v.command, err) != CV_OK)
+	if (cv_plan_command_get(c.rest, arena, &v.command, err) != CV_OK)
 		return cv_wrap(err, "plan");
 	*ret = v;
 	return CV_OK;

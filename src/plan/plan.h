@@ -71,7 +71,7 @@ struct cv_plan {
 	uint32_t inner_uid, inner_gid; /* the only ids that exist inside */
 	struct cv_plan_op *ops;
 	uint32_t op_count;
-	struct cv_command command;
+	struct cv_plan_command command;
 	struct cv_str command_bytes; /* of a plan that was read: the command as it is forwarded */
 	/* limits; 0: none asked for */
 	uint32_t cpu_milli, pids;

@@ -86,7 +86,7 @@ static void limits_text(struct cv_buf *out, const struct cv_plan *p)
 
 void cv_plan_text(const struct cv_plan *p, struct cv_buf *out)
 {
-	const struct cv_command *c = &p->command;
+	const struct cv_plan_command *c = &p->command;
 
 	cv_buf_printf(out, "namespaces user pid mount net ipc uts cgroup\nuser %u group %u\n",
 		p->inner_uid, p->inner_gid);
@@ -150,7 +150,7 @@ static void op_json(struct cv_buf *out, const struct cv_plan_op *op)
 
 void cv_plan_json(const struct cv_plan *p, struct cv_buf *out)
 {
-	const struct cv_command *c = &p->command;
+	const struct cv_plan_command *c = &p->command;
 
 	cv_buf_printf(out, "{\"user\":%u,\"group\":%u,\"network\":%s,\"terminal\":%s", p->inner_uid,
 		p->inner_gid, p->flags & CV_PLAN_NETWORK ? "true" : "false",

@@ -22,6 +22,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
@@ -96,8 +97,8 @@ static int dirs_open(struct build *b, struct cv_str dir)
 			close(at);
 			return -1;
 		}
-		const int next = sys_openat2(at, name, O_PATH | O_DIRECTORY,
-			RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
+		const int next = sys_openat2(
+			at, name, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
 		close(at);
 		at = next;
 		name = is_last ? end : end + 1;
@@ -176,7 +177,8 @@ static int pivot(struct build *b, const char *path)
 
 static int op_root_memory(struct build *b, const struct cv_plan_op *op)
 {
-	if (host_open(b) < 0 || mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, op->text.p) < 0)
+	if (host_open(b) < 0 ||
+		mount("tmpfs", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, op->text.p) < 0)
 		return -1;
 	return pivot(b, STAGE);
 }
@@ -191,7 +193,8 @@ static int op_root_overlay(struct build *b, const struct cv_plan_op *op)
 		mkdir(STAGE "/upper", 0755) < 0 || mkdir(STAGE "/work", 0755) < 0 ||
 		mkdir(STAGE "/root", 0755) < 0 || fchdir(lower) < 0 ||
 		mount("overlay", STAGE "/root", "overlay", MS_NOSUID | MS_NODEV,
-			"lowerdir=.,upperdir=" STAGE "/upper,workdir=" STAGE "/work,userxattr") < 0 ||
+			"lowerdir=.,upperdir=" STAGE "/upper,workdir=" STAGE
+			"/work,userxattr") < 0 ||
 		pivot(b, STAGE "/root") < 0)
 		return -1;
 	/* The stage would otherwise hide the host's own directory from sources. */
@@ -252,8 +255,8 @@ static int file_write(struct build *b, const struct cv_plan_op *op, struct cv_st
 	if ((op->flags & CV_PLAN_REPLACE) && b->plan->ops[0].type == CV_PLAN_ROOT_OVERLAY &&
 		unlinkat(t.dir, t.name, 0) < 0 && errno != ENOENT)
 		return -1;
-	CV_AUTO_FD int fd = openat(
-		t.dir, t.name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
+	CV_AUTO_FD int fd =
+		openat(t.dir, t.name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return errno == EEXIST && (op->flags & CV_PLAN_OPTIONAL) ? 0 : -1;
 	while (text.n) {
@@ -305,8 +308,8 @@ static int bind(struct build *b, const struct cv_plan_op *op, uint64_t set)
 
 	if (src < 0)
 		return may_skip(op) ? 0 : -1;
-	CV_AUTO_FD int tree = sys_open_tree(src, "",
-		AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	CV_AUTO_FD int tree = sys_open_tree(
+		src, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0 || fstat(src, &st) < 0 || (set && tree_set(tree, set, true) < 0) ||
 		target_find(b, op->dst, &t) < 0 || point_make(&t, S_ISDIR(st.st_mode)) < 0)
 		return -1;
@@ -342,8 +345,8 @@ static int op_keep(struct build *b, const struct cv_plan_op *op)
 
 static int op_memory(struct build *b, const struct cv_plan_op *op)
 {
-	return mounted(b, op->dst,
-		mount("tmpfs", op->dst.p, "tmpfs", MS_NOSUID | MS_NODEV, op->text.p));
+	return mounted(
+		b, op->dst, mount("tmpfs", op->dst.p, "tmpfs", MS_NOSUID | MS_NODEV, op->text.p));
 }
 
 /* Read-only as a whole: what programs write there (scores, names) they can do without, and what
@@ -351,7 +354,8 @@ static int op_memory(struct build *b, const struct cv_plan_op *op)
 static int op_proc(struct build *b, const struct cv_plan_op *op)
 {
 	return mounted(b, op->dst,
-		mount("proc", op->dst.p, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL));
+		mount("proc", op->dst.p, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+			NULL));
 }
 
 static int op_pts(struct build *b, const struct cv_plan_op *op)
@@ -374,7 +378,8 @@ static int op_mask(struct build *b, const struct cv_plan_op *op)
 		return mounted(b, op->dst,
 			mount("tmpfs", op->dst.p, "tmpfs", MS_NOSUID | MS_NODEV | MS_RDONLY,
 				"size=0,nr_inodes=1,mode=555"));
-	CV_AUTO_FD int tree = sys_open_tree(b->host, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	CV_AUTO_FD int tree =
+		sys_open_tree(b->host, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0 || tree_set(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, false) < 0)
 		return -1;
 	return attach(b, tree, &t, op->dst);
@@ -442,7 +447,8 @@ cv_code build_run(struct build *b, const struct cv_plan *plan, struct cv_err *er
 
 		if (handler[op->type](b, op) < 0)
 			return cv_fail_errno(err, "%s %.*s%s%.*s", cv_plan_op_name(op->type),
-				CV_STR_ARG(op->dst), op->src.n ? " from " : "", CV_STR_ARG(op->src));
+				CV_STR_ARG(op->dst), op->src.n ? " from " : "",
+				CV_STR_ARG(op->src));
 	}
 	return CV_OK;
 }

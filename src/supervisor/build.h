@@ -10,9 +10,9 @@
 
 struct build {
 	const struct cv_plan *plan;
-	int host;  /* the host's / until SEAL, then -1 */
-	int root;  /* the sandbox's / */
-	int layer; /* its own file system alone, writable whatever SEAL does */
+	int host;   /* the host's / until SEAL, then -1 */
+	int root;   /* the sandbox's / */
+	int layer;  /* its own file system alone, writable whatever SEAL does */
 	int parent; /* cache: the directory parent_path, opened without following links */
 	struct cv_str parent_path;
 };
