@@ -10,7 +10,7 @@
  *     network           lo, routes, listeners: needs CAP_NET_ADMIN of the new namespace
  *     file systems      needs CAP_SYS_ADMIN of it (build.c)
  *     BUILT             listeners and root leave for the supervisor
- *     capabilities      bounding and ambient sets emptied while CAP_SETPCAP is there
+ *     capabilities      every set emptied, the bounding set first
  *     cove-init         by descriptor: the host's tree is gone
  *
  * A step that fails sends FAILED and ends the child, and with it everything made so far.
@@ -19,15 +19,16 @@
 
 #include "ipc/init_link.h"
 #include "supervisor/build.h"
+#include "sys/caps.h"
 #include "sys/fd.h"
+#include "sys/netns.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include <signal.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -75,25 +76,18 @@ static cv_code ids_map(const struct cv_plan *plan, uid_t uid, gid_t gid, struct 
 	return code;
 }
 
-static cv_code capabilities_drop(struct cv_err *err)
+static cv_code built_send(const struct build *b, const struct cv_netns_fds *net, struct cv_err *err)
 {
-	for (int cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
-		;
-	if (errno != EINVAL) /* EINVAL: past the last one this kernel knows */
-		return cv_fail_errno(err, "empty the bounding set");
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
-		return cv_fail_errno(err, "empty the ambient set");
-	return CV_OK;
-}
+	const int fds[CV_BUILT_COUNT] = {
+		[CV_BUILT_TCP4] = net->tcp4,
+		[CV_BUILT_TCP6] = net->tcp6,
+		[CV_BUILT_UDP4] = net->udp4,
+		[CV_BUILT_UDP6] = net->udp6,
+		[CV_BUILT_SOCK_DIAG] = net->diag,
+		[CV_BUILT_LAYER] = b->layer,
+		[CV_BUILT_ROOT] = b->root,
+	};
 
-static cv_code built_send(const struct build *b, struct cv_err *err)
-{
-	int fds[CV_BUILT_COUNT];
-
-	for (int i = 0; i < CV_BUILT_COUNT; i++)
-		fds[i] = b->root;
-	fds[CV_BUILT_LAYER] = b->layer;
-	fds[CV_BUILT_ROOT] = b->root;
 	return cv_ipc_send(
 		CV_INIT_LINK_FD, CV_INIT_REPLY_BUILT, CV_STR_NONE, fds, CV_BUILT_COUNT, err);
 }
@@ -117,14 +111,16 @@ static CV_NORETURN void become_init(
 {
 	static const char *const none[] = { NULL };
 	static const char *const argv[] = { "cove-init", NULL };
+	struct cv_netns_fds net;
 	struct build build;
 	struct cv_err err;
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		cv_fail_errno(&err, "die with the supervisor");
 	else if (descriptors_set(link, init_fd, &init_fd, &err) == CV_OK &&
-		 ids_map(plan, uid, gid, &err) == CV_OK && build_run(&build, plan, &err) == CV_OK &&
-		 built_send(&build, &err) == CV_OK && capabilities_drop(&err) == CV_OK) {
+		 ids_map(plan, uid, gid, &err) == CV_OK && cv_netns_setup(&net, &err) == CV_OK &&
+		 build_run(&build, plan, &err) == CV_OK &&
+		 built_send(&build, &net, &err) == CV_OK && cv_caps_drop_all(&err) == CV_OK) {
 		fcntl(CV_INIT_LINK_FD, F_SETFD, 0);
 		syscall(SYS_execveat, init_fd, "", argv, none, AT_EMPTY_PATH);
 		cv_fail_errno(&err, "execute cove-init");
