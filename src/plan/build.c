@@ -471,8 +471,15 @@ static cv_code spec_check(const struct cv_run_spec *s, struct cv_err *err)
 		if (code == CV_OK)
 			code = dst_check("a mount's target", s->mounts[i].dst, err);
 	}
-	for (size_t i = 0; code == CV_OK && i < s->path_count; i++)
+	for (size_t i = 0; code == CV_OK && i < s->path_count; i++) {
 		code = path_check("a path of filesystem_policy", s->paths[i].path, err);
+		if (code == CV_OK && s->paths[i].kind == CV_PATH_ABSENT &&
+			s->rootfs == CV_ROOTFS_HOST && s->landlock == CV_LANDLOCK_HARD_REQUIREMENT)
+			code = cv_fail(err, CV_UNAVAILABLE,
+				"filesystem_policy names %.*s, which is not here; make it, or use "
+				"landlock.compatibility: best_effort",
+				CV_STR_ARG(s->paths[i].path));
+	}
 	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR)
 		code = path_check("--from", s->rootfs_dir, err);
 	return code;

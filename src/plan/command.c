@@ -29,7 +29,6 @@ static void walk(struct cv_codec *c, struct cv_plan_command *v)
 	for (uint32_t i = 0; i < v->rule_count; i++) {
 		cv_codec_str(c, &v->rules[i].path);
 		cv_codec_u32(c, &v->rules[i].access);
-		cv_codec_u32(c, &v->rules[i].is_required);
 		if (v->rules[i].access >= CV_ACCESS_KIND_COUNT)
 			c->is_bad = true;
 	}

@@ -25,8 +25,7 @@ const char *cv_access_kind_name(uint32_t kind);
 
 struct cv_plan_command_rule {
 	struct cv_str path;
-	uint32_t access;      /* cv_access_kind */
-	uint32_t is_required; /* opening it must succeed (hard_requirement) */
+	uint32_t access; /* cv_access_kind */
 };
 
 struct cv_plan_command_rlimit {
