@@ -80,6 +80,9 @@ struct cv_run_spec {
 	enum cv_landlock_compat landlock;
 
 	/* the host */
+	const struct cv_spec_path *protected_paths; /* of plan/protected.h, as workdir has them */
+	size_t protected_count;
+	struct cv_str date; /* "2026-11-21", UTC: part of the logs' names */
 	uint32_t host_uid, host_gid;
 	bool is_host_root;
 	bool has_merged_usr; /* /bin and /lib are links into /usr */

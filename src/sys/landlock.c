@@ -66,6 +66,7 @@ static const uint64_t access_fs[CV_LANDLOCK_ACCESS_COUNT] = {
 	[CV_LANDLOCK_WRITE] = 0xffff,
 	[CV_LANDLOCK_DEVICE] =
 		FS_READ_FILE | FS_WRITE_FILE | FS_READ_DIR | FS_IOCTL_DEV | FS_TRUNCATE,
+	[CV_LANDLOCK_LIST] = FS_READ_DIR,
 };
 
 struct cv_landlock_caps cv_landlock_probe(void)

@@ -27,6 +27,7 @@ enum cv_landlock_access {
 	CV_LANDLOCK_READ,   /* read files and directories, execute */
 	CV_LANDLOCK_WRITE,  /* all of that, and create, change, truncate, link, remove */
 	CV_LANDLOCK_DEVICE, /* read, write and ioctl of a device node; nothing is created */
+	CV_LANDLOCK_LIST,   /* names in directories, no contents */
 	CV_LANDLOCK_ACCESS_COUNT
 };
 

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * run.c - see run.h
+ *
+ * Everything that can be wrong is found here, before the first process starts.  Then the plan
+ * travels in a sealed memfd as descriptor 3, and this process becomes the supervisor, which gets
+ * no arguments and an empty environment: signals, the terminal and the exit status need nobody in
+ * between.
+ */
+#include "cli/run_int.h"
+
+#include "ipc/frame.h"
+#include "plan/limits.h"
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define PLAN_FD       3
+#define RUN_ARENA_MAX (16u << 20) /* argv and env of the largest plan, as arrays */
+
+static cv_code paths_resolve(struct cv_run_request *r, struct cv_arena *arena, struct cv_err *err)
+{
+	struct cv_run_spec *s = &r->spec;
+	const struct cv_str workdir = s->workdir.n ? s->workdir : CV_STR(".");
+	cv_code code = CV_OK;
+
+	/* A policy may keep the working directory out; then it need not be mountable. */
+	if (s->include_workdir)
+		code = run_path_resolve("working directory", workdir, arena, &s->workdir, err);
+	if (code == CV_OK && s->include_workdir && run_path_kind(s->workdir.p) != CV_PATH_DIR)
+		return cv_fail(err, CV_INVALID, "working directory %.*s: not a directory",
+			CV_STR_ARG(s->workdir));
+	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR)
+		code = run_path_resolve("--from", s->rootfs_dir, arena, &s->rootfs_dir, err);
+	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR &&
+		run_path_kind(s->rootfs_dir.p) != CV_PATH_DIR)
+		return cv_fail(
+			err, CV_INVALID, "--from %.*s: not a directory", CV_STR_ARG(s->rootfs_dir));
+	for (size_t i = 0; code == CV_OK && i < s->mount_count; i++)
+		code = run_path_resolve("mount", r->mounts[i].src, arena, &r->mounts[i].src, err);
+	return code;
+}
+
+/* A file that does not exist yet is named by its directory, which does. */
+static cv_code audit_resolve(
+	const char *path, struct cv_arena *arena, struct cv_str *ret, struct cv_err *err)
+{
+	CV_AUTO_FD int fd =
+		open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+
+	if (fd < 0)
+		return cv_fail_errno(err, "--audit %s", path);
+	return run_path_resolve("--audit", cv_str_of(path), arena, ret, err);
+}
+
+static cv_code files_resolve(struct cv_run_request *r, struct cv_plan_files *files,
+	struct cv_arena *arena, struct cv_err *err)
+{
+	struct cv_str *cas = cv_arena_array(arena, r->ca_count + 1, sizeof(*cas));
+	cv_code code = CV_OK;
+
+	if (!cas)
+		return cv_fail(err, CV_LIMIT, "no memory");
+	files->ca_files = cas;
+	for (size_t i = 0; code == CV_OK && i < r->ca_count; i++) {
+		code = run_path_resolve(
+			"--ca", cv_str_of(r->ca_paths[i]), arena, &cas[files->ca_count++], err);
+		if (code == CV_OK && access(cas[i].p, R_OK) < 0)
+			code = cv_fail_errno(err, "--ca %s", r->ca_paths[i]);
+	}
+	if (code == CV_OK && r->policy_path) {
+		files->policy_name = cv_str_of(r->policy_path);
+		code = run_path_resolve(
+			"policy", files->policy_name, arena, &files->policy_file, err);
+	}
+	if (code == CV_OK && r->audit_path && !r->is_dry_run)
+		code = audit_resolve(r->audit_path, arena, &files->audit_file, err);
+	return code;
+}
+
+static cv_code print(const struct cv_run_request *r, const struct cv_plan *plan, struct cv_err *err)
+{
+	struct cv_buf out;
+	cv_code code = CV_OK;
+
+	cv_buf_init(&out, 2 * CV_PLAN_BYTES_MAX);
+	if (r->output == CV_OUTPUT_JSON)
+		cv_plan_json(plan, &out);
+	else
+		cv_plan_text(plan, &out);
+	if (out.is_overflown)
+		code = cv_fail(err, CV_LIMIT, "the plan is too long to print");
+	else if (fwrite(cv_buf_str(&out).p, 1, cv_buf_len(&out), stdout) != cv_buf_len(&out) ||
+		 fflush(stdout) != 0)
+		code = cv_fail_errno(err, "print the plan");
+	cv_buf_fini(&out);
+	return code;
+}
+
+/* Numbers 0 to 2 exist, so that no descriptor of ours can be mistaken for standard output. */
+static cv_code stdio_ensure(struct cv_err *err)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= 2);
+	if (fd < 0)
+		return cv_fail_errno(err, "open /dev/null");
+	close(fd);
+	return CV_OK;
+}
+
+/* Returns only on failure. */
+static cv_code supervise(struct cv_str exe, const struct cv_plan *plan, struct cv_err *err)
+{
+	static char *const none[] = { NULL };
+	static char name[] = "cove-supervisor";
+	char *const argv[] = { name, NULL };
+	struct cv_buf b;
+	int fd;
+
+	cv_buf_init(&b, CV_PLAN_BYTES_MAX);
+	if (!cv_plan_put(&b, plan)) {
+		cv_buf_fini(&b);
+		return cv_fail(err, CV_LIMIT, "arguments and variables exceed %u bytes",
+			CV_PLAN_BYTES_MAX);
+	}
+	const cv_code code = cv_ipc_memfd("cove-plan", cv_buf_str(&b), &fd, err);
+	cv_buf_fini(&b);
+	if (code != CV_OK)
+		return code;
+	if (fd == PLAN_FD ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, PLAN_FD) < 0)
+		return cv_fail_errno(err, "place the plan");
+	/* Whatever else our caller left open ends here. */
+	if (syscall(SYS_close_range, PLAN_FD + 1, ~0U, 0) < 0)
+		return cv_fail_errno(err, "close_range");
+	execve(exe.p, argv, none);
+	return cv_fail_errno(err, "execute %s", exe.p);
+}
+
+static cv_code start(struct cv_run_request *r, struct cv_arena *arena, struct cv_err *err)
+{
+	struct cv_plan_files files = { 0 };
+	struct cv_str supervisor;
+	struct cv_plan plan;
+	cv_code code;
+
+	if (r->spec.tier_min > CV_TIER_NAMESPACES)
+		return cv_fail(err, CV_UNAVAILABLE,
+			"--require: this build reaches the tier 'namespaces', not what was asked for");
+	r->spec.include_workdir = true;
+	code = stdio_ensure(err);
+	if (code == CV_OK && r->policy_path)
+		code = run_policy_fill(r, arena, err);
+	if (code == CV_OK)
+		code = run_programs_find(&files, arena, &supervisor, err);
+	if (code == CV_OK)
+		code = paths_resolve(r, arena, err);
+	if (code == CV_OK)
+		code = files_resolve(r, &files, arena, err);
+	if (code == CV_OK)
+		code = run_host_fill(&r->spec, &files, arena, err);
+	if (code == CV_OK)
+		code = cv_plan_build(&r->spec, &files, arena, &plan, err);
+	if (code != CV_OK)
+		return code;
+	return r->is_dry_run ? print(r, &plan, err) : supervise(supervisor, &plan, err);
+}
+
+cv_code cv_run_start(struct cv_run_request *request, struct cv_err *err)
+{
+	struct cv_arena arena;
+
+	cv_arena_init(&arena, RUN_ARENA_MAX);
+	const cv_code code = start(request, &arena, err);
+	cv_arena_fini(&arena);
+	return code;
+}

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build.c - from a spec to the ordered operations of a sandbox
+ *
+ * The order is the meaning.  First a root that is empty (or an image under a memory layer), then
+ * what is read-only, then what stays writable, the user's own directories on top, and last SEAL,
+ * after which / itself is read-only and the host's tree is gone.  A path mounted later lies over
+ * what earlier ones put there.
+ *
+ * Everything writable that is not the user's lives on the root's own memory file system: KEEP
+ * mounts a directory over itself, so SEAL, which makes one mount read-only, leaves it as it is.
+ * That saves four file systems (and their teardown) per run, and one size limit covers them all.
+ *
+ * Landlock rules go with the operations: what is made visible here is what the command may open.
+ */
+#include "plan/limits.h"
+#include "plan/plan.h"
+#include "plan/protected.h"
+#include "plan/rootfs.h"
+
+#include <sys/resource.h>
+
+#define FIXED_OPS_MAX 128 /* the rows of rootfs.h and the few below; checked while appending */
+#define FIXED_ENV_MAX 48
+
+struct builder {
+	const struct cv_run_spec *spec;
+	struct cv_arena *arena;
+	struct cv_plan *plan;
+	uint32_t op_cap, rule_cap, env_cap;
+	bool is_full;
+};
+
+static struct cv_plan_op *op_add(
+	struct builder *b, enum cv_plan_op_type type, struct cv_str src, struct cv_str dst)
+{
+	static struct cv_plan_op overflow;
+
+	if (b->plan->op_count == b->op_cap) {
+		b->is_full = true;
+		return &overflow;
+	}
+	struct cv_plan_op *op = &b->plan->ops[b->plan->op_count++];
+	*op = (struct cv_plan_op){ .type = type, .src = src, .dst = dst };
+	return op;
+}
+
+static void rule_add(struct builder *b, struct cv_str path, enum cv_access_kind access)
+{
+	struct cv_plan_command *c = &b->plan->command;
+
+	if (c->rule_count == b->rule_cap) {
+		b->is_full = true;
+		return;
+	}
+	c->rules[c->rule_count++] = (struct cv_plan_command_rule){ .path = path, .access = access };
+}
+
+static bool is_image(const struct builder *b)
+{
+	return b->spec->rootfs == CV_ROOTFS_DIR;
+}
+
+static void dir_add(struct builder *b, const char *path, uint32_t mode)
+{
+	op_add(b, CV_PLAN_DIR, CV_STR_NONE, cv_str_of(path))->arg = mode;
+}
+
+static void file_add(struct builder *b, const char *path, struct cv_str text)
+{
+	struct cv_plan_op *op = op_add(b, CV_PLAN_FILE, CV_STR_NONE, cv_str_of(path));
+
+	op->text = text;
+	op->arg = 0644;
+	op->flags = CV_PLAN_REPLACE;
+}
+
+/* dir equals path or is above it. */
+static bool is_beneath(struct cv_str path, struct cv_str dir)
+{
+	if (cv_str_eq(dir, CV_STR("/")))
+		return true;
+	return cv_str_has_prefix(path, dir) && (path.n == dir.n || path.p[dir.n] == '/');
+}
+
+/* ---- the root and the system's own parts ---- */
+
+static void usr_add(struct builder *b)
+{
+	static const char *const links[] = { "bin", "sbin", "lib", "lib32", "lib64", "libx32" };
+
+	op_add(b, CV_PLAN_BIND, CV_STR("/usr"), CV_STR("/usr"))->flags = CV_PLAN_READONLY;
+	rule_add(b, CV_STR("/usr"), CV_ACCESS_KIND_READ);
+	for (size_t i = 0; i < CV_ARRAY_LEN(links); i++) {
+		const struct cv_str path = cv_arena_printf(b->arena, "/%s", links[i]);
+		if (b->spec->has_merged_usr) {
+			op_add(b, CV_PLAN_LINK, CV_STR_NONE, path)->text =
+				cv_arena_printf(b->arena, "usr/%s", links[i]);
+		} else {
+			op_add(b, CV_PLAN_BIND, path, path)->flags =
+				CV_PLAN_READONLY | CV_PLAN_OPTIONAL;
+			rule_add(b, path, CV_ACCESS_KIND_READ);
+		}
+	}
+}
+
+static void etc_accounts_add(struct builder *b)
+{
+	const uint32_t uid = b->plan->inner_uid, gid = b->plan->inner_gid;
+	struct cv_plan_op *op;
+
+	op = op_add(b, CV_PLAN_FILE, CV_STR_NONE, CV_STR("/etc/passwd"));
+	op->text = cv_arena_printf(b->arena,
+		"root:x:0:0:root:/root:/usr/sbin/nologin\n"
+		"sandbox:x:%u:%u:sandbox:/sandbox:/bin/bash\n"
+		"nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+		uid, gid);
+	op->arg = 0644;
+	op->flags = is_image(b) ? CV_PLAN_OPTIONAL : 0; /* an image's own accounts stay */
+	op = op_add(b, CV_PLAN_FILE, CV_STR_NONE, CV_STR("/etc/group"));
+	op->text = cv_arena_printf(b->arena, "root:x:0:\nsandbox:x:%u:\nnogroup:x:65534:\n", gid);
+	op->arg = 0644;
+	op->flags = is_image(b) ? CV_PLAN_OPTIONAL : 0;
+}
+
+static void etc_add(struct builder *b)
+{
+	dir_add(b, "/etc", 0755);
+	etc_accounts_add(b);
+	file_add(b, "/etc/hostname", CV_STR(CV_SANDBOX_HOSTNAME "\n"));
+	file_add(b, "/etc/hosts",
+		CV_STR("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+		       "127.0.1.1 " CV_SANDBOX_HOSTNAME "\n"));
+	file_add(b, "/etc/resolv.conf", CV_STR("nameserver 10.200.0.1\noptions edns0\n"));
+	rule_add(b, CV_STR("/etc"), CV_ACCESS_KIND_READ);
+	if (is_image(b))
+		return;
+	file_add(b, "/etc/nsswitch.conf",
+		CV_STR("passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
+		       "networks: files\nprotocols: files\nservices: files\n"));
+#define ETC_ROW(how, path, why)                                       \
+	op_add(b, CV_PLAN_##how, CV_STR(path), CV_STR(path))->flags = \
+		CV_PLAN_OPTIONAL | CV_PLAN_READONLY;
+	CV_ETC_ROWS(ETC_ROW)
+#undef ETC_ROW
+}
+
+static void proc_add(struct builder *b)
+{
+	const bool is_root = b->spec->is_host_root;
+
+	dir_add(b, "/proc", 0555);
+	op_add(b, CV_PLAN_PROC, CV_STR_NONE, CV_STR("/proc"));
+#define MASK_WHEN_ALWAYS true
+#define MASK_WHEN_ROOT   is_root
+#define MASK_ROW(path, when, why) \
+	if (MASK_WHEN_##when)     \
+		op_add(b, CV_PLAN_MASK, CV_STR_NONE, CV_STR(path))->flags = CV_PLAN_OPTIONAL;
+	CV_PROC_MASK_ROWS(MASK_ROW)
+#undef MASK_ROW
+#undef MASK_WHEN_ALWAYS
+#undef MASK_WHEN_ROOT
+	rule_add(b, CV_STR("/proc"), CV_ACCESS_KIND_READ);
+}
+
+static void dev_add(struct builder *b)
+{
+	/* An image's /dev is whatever its author wanted: an empty one lies over it. */
+	dir_add(b, "/dev", 0755);
+	if (is_image(b))
+		op_add(b, CV_PLAN_MEMORY, CV_STR_NONE, CV_STR("/dev"))->text = CV_STR("mode=755");
+#define DEVICE_ROW(path)                                     \
+	op_add(b, CV_PLAN_NODE, CV_STR(path), CV_STR(path)); \
+	rule_add(b, CV_STR(path), CV_ACCESS_KIND_DEVICE);
+	CV_DEVICE_ROWS(DEVICE_ROW)
+#undef DEVICE_ROW
+#define DEV_LINK_ROW(path, to) \
+	op_add(b, CV_PLAN_LINK, CV_STR_NONE, CV_STR(path))->text = CV_STR(to);
+	CV_DEV_LINK_ROWS(DEV_LINK_ROW)
+#undef DEV_LINK_ROW
+	dir_add(b, "/dev/pts", 0755);
+	op_add(b, CV_PLAN_PTS, CV_STR_NONE, CV_STR("/dev/pts"));
+	rule_add(b, CV_STR("/dev/pts"), CV_ACCESS_KIND_DEVICE);
+	dir_add(b, "/dev/shm", 01777);
+	op_add(b, CV_PLAN_KEEP, CV_STR_NONE, CV_STR("/dev/shm"));
+	rule_add(b, CV_STR("/dev/shm"), CV_ACCESS_KIND_WRITE);
+}
+
+/* The logs are files of the sandbox that it may read; who writes them is the proxy, through
+ * descriptors that the builder of the sandbox opens and passes out. */
+static void logs_add(struct builder *b)
+{
+	const struct cv_str date = b->spec->date;
+	static const char *const names[] = { "openshell", "openshell-ocsf" };
+
+	dir_add(b, "/var", 0755);
+	dir_add(b, "/var/log", 0755);
+	for (size_t i = 0; i < CV_ARRAY_LEN(names); i++) {
+		struct cv_plan_op *op = op_add(b, CV_PLAN_LOG, CV_STR_NONE,
+			cv_arena_printf(
+				b->arena, "/var/log/%s.%.*s.log", names[i], CV_STR_ARG(date)));
+		op->arg = (uint32_t)i; /* 0: lines, 1: OCSF */
+	}
+	rule_add(b, CV_STR("/var/log"), CV_ACCESS_KIND_READ);
+}
+
+static void scratch_add(struct builder *b)
+{
+	static const struct {
+		const char *path;
+		uint32_t mode;
+	} rows[] = { { "/tmp", 01777 }, { "/run", 0755 }, { "/sandbox", 0755 } };
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
+		dir_add(b, rows[i].path, rows[i].mode);
+		op_add(b, CV_PLAN_KEEP, CV_STR_NONE, cv_str_of(rows[i].path));
+		rule_add(b, cv_str_of(rows[i].path), CV_ACCESS_KIND_WRITE);
+	}
+	op_add(b, CV_PLAN_LINK, CV_STR_NONE, CV_STR("/var/tmp"))->text = CV_STR("../tmp");
+	op_add(b, CV_PLAN_LINK, CV_STR_NONE, CV_STR("/var/run"))->text = CV_STR("../run");
+}
+
+static void root_add(struct builder *b)
+{
+	const struct cv_str options =
+		CV_STR("mode=755,size=" CV_PLAN_TMP_BYTES ",nr_inodes=" CV_PLAN_TMP_INODES);
+
+	if (is_image(b)) {
+		op_add(b, CV_PLAN_ROOT_OVERLAY, b->spec->rootfs_dir, CV_STR("/"))->text = options;
+		rule_add(b, CV_STR("/"),
+			b->spec->path_count ? CV_ACCESS_KIND_LIST : CV_ACCESS_KIND_READ);
+	} else {
+		op_add(b, CV_PLAN_ROOT_MEMORY, CV_STR_NONE, CV_STR("/"))->text = options;
+		rule_add(b, CV_STR("/"), CV_ACCESS_KIND_LIST);
+		usr_add(b);
+	}
+	op_add(b, CV_PLAN_HOSTNAME, CV_STR_NONE, CV_STR_NONE)->text = CV_STR(CV_SANDBOX_HOSTNAME);
+	etc_add(b);
+	if (b->plan->flags & CV_PLAN_NETWORK)
+		dir_add(b, CV_TLS_DIR, 0755);
+	proc_add(b);
+	dev_add(b);
+	logs_add(b);
+	scratch_add(b);
+}
+
+/* ---- the user's own ---- */
+
+/* What cove makes by itself: a policy that names one of these only gets the Landlock rule. */
+static bool is_made_here(const struct builder *b, struct cv_str path)
+{
+	static const char *const trees[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64",
+		"/libx32", "/proc", "/var/log" };
+	static const char *const exact[] = { "/", "/etc", "/dev", "/dev/pts", "/dev/shm", "/tmp",
+		"/run", "/sandbox", "/var", "/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+		"/dev/urandom", "/dev/tty" };
+
+	if (is_image(b))
+		return true; /* its files are the image's, never the host's */
+	for (size_t i = 0; i < CV_ARRAY_LEN(trees); i++)
+		if (is_beneath(path, cv_str_of(trees[i])))
+			return true;
+	for (size_t i = 0; i < CV_ARRAY_LEN(exact); i++)
+		if (cv_str_eq(path, cv_str_of(exact[i])))
+			return true;
+	return false;
+}
+
+static void policy_paths_add(struct builder *b)
+{
+	const struct cv_run_spec *s = b->spec;
+
+	for (size_t i = 0; i < s->path_count; i++) {
+		const struct cv_spec_path *p = &s->paths[i];
+		const bool is_device = cv_str_has_prefix(p->path, CV_STR("/dev/"));
+
+		if (!is_made_here(b, p->path)) {
+			if (p->kind == CV_PATH_ABSENT)
+				continue;
+			struct cv_plan_op *op = op_add(b,
+				p->kind == CV_PATH_OTHER && is_device ? CV_PLAN_NODE : CV_PLAN_BIND,
+				p->path, p->path);
+			op->flags = p->is_writable ? 0 : CV_PLAN_READONLY;
+		}
+		rule_add(b, p->path,
+			is_device && p->kind != CV_PATH_DIR ? CV_ACCESS_KIND_DEVICE
+			: p->is_writable                    ? CV_ACCESS_KIND_WRITE
+							    : CV_ACCESS_KIND_READ);
+	}
+}
+
+static void workdir_add(struct builder *b)
+{
+	const struct cv_run_spec *s = b->spec;
+
+	op_add(b, CV_PLAN_BIND, s->workdir, s->workdir);
+	rule_add(b, s->workdir, CV_ACCESS_KIND_WRITE);
+	struct cv_str pinned = CV_STR_NONE;
+	b->plan->watch = cv_arena_array(b->arena, s->protected_count, sizeof(b->plan->watch[0]));
+	if (!b->plan->watch || !s->has_workdir_protection)
+		return;
+	for (size_t i = 0; i < s->protected_count; i++) {
+		const struct cv_spec_path *p = &s->protected_paths[i];
+		if (p->kind != CV_PATH_FILE && p->kind != CV_PATH_DIR) {
+			b->plan->watch[b->plan->watch_count++] = p->path;
+			continue;
+		}
+		/* The directory above is made a mount point too: otherwise it could be renamed
+		 * away, read-only contents and all, and made anew. */
+		const struct cv_str above =
+			cv_str_slice(p->path, 0, cv_str_rfind_byte(p->path, '/'));
+		if (above.n > s->workdir.n && !cv_str_eq(above, pinned))
+			op_add(b, CV_PLAN_KEEP, CV_STR_NONE, above);
+		pinned = above;
+		op_add(b, CV_PLAN_PROTECT, CV_STR_NONE, p->path)->flags = CV_PLAN_READONLY;
+	}
+}
+
+static void mounts_add(struct builder *b)
+{
+	for (size_t i = 0; i < b->spec->mount_count; i++) {
+		const struct cv_spec_mount *m = &b->spec->mounts[i];
+
+		op_add(b, CV_PLAN_BIND, m->src, m->dst)->flags =
+			m->is_readonly ? CV_PLAN_READONLY : 0;
+		rule_add(b, m->dst, m->is_readonly ? CV_ACCESS_KIND_READ : CV_ACCESS_KIND_WRITE);
+	}
+}
+
+/* ---- the command ---- */
+
+static void env_add(struct builder *b, struct cv_str pair)
+{
+	struct cv_plan_command *c = &b->plan->command;
+	const struct cv_str name = cv_str_slice(pair, 0, cv_str_find_byte(pair, '=') + 1);
+
+	for (uint32_t i = 0; i < c->envc; i++)
+		if (cv_str_has_prefix(c->env[i], name)) {
+			c->env[i] = pair;
+			return;
+		}
+	if (c->envc == b->env_cap)
+		b->is_full = true;
+	else
+		c->env[c->envc++] = pair;
+}
+
+static void environment_add(struct builder *b)
+{
+#define ENV_ROW(pair) env_add(b, CV_STR(pair));
+	CV_ENV_ROWS(ENV_ROW)
+	env_add(b, CV_STR("USER=sandbox"));
+	env_add(b, CV_STR("LOGNAME=sandbox"));
+	if (b->plan->flags & CV_PLAN_NETWORK) {
+		CV_ENV_PROXY_ROWS(ENV_ROW)
+	}
+#undef ENV_ROW
+	for (size_t i = 0; i < b->spec->env_count; i++)
+		env_add(b, b->spec->env[i]);
+}
+
+static void rlimit_add(struct cv_plan_command *c, uint32_t resource, uint64_t value)
+{
+	c->rlimits[c->rlimit_count++] = (struct cv_plan_command_rlimit){
+		.resource = resource, .soft = value, .hard = value
+	};
+}
+
+static void command_add(struct builder *b)
+{
+	const struct cv_run_spec *s = b->spec;
+	struct cv_plan_command *c = &b->plan->command;
+
+	for (size_t i = 0; i < s->argv_count; i++)
+		c->argv[c->argc++] = s->argv[i];
+	c->cwd = s->include_workdir ? s->workdir : CV_STR("/sandbox");
+	c->flags = CV_COMMAND_LAST | CV_COMMAND_NOTIFY;
+	if (s->landlock == CV_LANDLOCK_HARD_REQUIREMENT)
+		c->flags |= CV_COMMAND_LANDLOCK_REQUIRED;
+	/* One byte, not none: core(5), a limit of 1 also stops cores that are piped to a program
+	 * of the host, which a limit of 0 does not. */
+	rlimit_add(c, RLIMIT_CORE, 1);
+	rlimit_add(c, RLIMIT_NOFILE, CV_PLAN_NOFILE);
+	rlimit_add(c, RLIMIT_MSGQUEUE, 0);
+	environment_add(b);
+}
+
+/* ---- judgement ---- */
+
+static cv_code path_check(const char *what, struct cv_str path, struct cv_err *err)
+{
+	struct cv_str rest = path;
+
+	if (path.n == 0 || path.p[0] != '/')
+		return cv_fail(err, CV_INVALID, "%s must be an absolute path, got '%.*s'", what,
+			CV_STR_ARG(path));
+	if (path.n >= CV_PLAN_PATH_MAX)
+		return cv_fail(
+			err, CV_LIMIT, "%s is longer than %d bytes", what, CV_PLAN_PATH_MAX - 1);
+	if (cv_str_has_byte(path, '\0'))
+		return cv_fail(err, CV_INVALID, "%s holds a NUL byte", what);
+	while (rest.p)
+		if (cv_str_eq(cv_str_cut(&rest, '/'), CV_STR("..")))
+			return cv_fail(err, CV_INVALID, "%s must not hold '..': %.*s", what,
+				CV_STR_ARG(path));
+	return CV_OK;
+}
+
+/* A user's directory must not lie over what keeps the sandbox together. */
+static cv_code dst_check(const char *what, struct cv_str path, struct cv_err *err)
+{
+	static const char *const trees[] = { "/proc", "/dev", "/sys", "/var/log",
+		"/etc/openshell-tls" };
+	static const char *const exact[] = { "/", "/usr", "/etc", "/var", "/bin", "/sbin", "/lib",
+		"/lib64", "/run" };
+	const cv_code code = path_check(what, path, err);
+
+	if (code != CV_OK)
+		return code;
+	for (size_t i = 0; i < CV_ARRAY_LEN(trees); i++)
+		if (is_beneath(path, cv_str_of(trees[i])))
+			return cv_fail(err, CV_INVALID,
+				"%s can't be %.*s: %s belongs to the sandbox", what,
+				CV_STR_ARG(path), trees[i]);
+	for (size_t i = 0; i < CV_ARRAY_LEN(exact); i++)
+		if (cv_str_eq(path, cv_str_of(exact[i])))
+			return cv_fail(err, CV_INVALID,
+				"%s can't be %s: choose a directory below it or elsewhere", what,
+				exact[i]);
+	return CV_OK;
+}
+
+/* "sandbox", or a number that is not root's. */
+static cv_code id_parse(const char *what, struct cv_str text, uint32_t *ret, struct cv_err *err)
+{
+	uint64_t id = CV_PLAN_UID_DEFAULT;
+
+	if (text.n && !cv_str_eq(text, CV_STR("sandbox")) &&
+		(!cv_str_to_u64(text, UINT32_MAX - 1, &id) || id == 0))
+		return cv_fail(err, CV_INVALID,
+			"%s must be 'sandbox' or a numeric UID/GID in range [1, 4294967294], "
+			"got '%.*s'",
+			what, CV_STR_ARG(text));
+	*ret = (uint32_t)id;
+	return CV_OK;
+}
+
+static cv_code spec_check(const struct cv_run_spec *s, struct cv_err *err)
+{
+	cv_code code = CV_OK;
+
+	if (s->argv_count == 0 || s->argv[0].n == 0)
+		return cv_fail(err, CV_INVALID, "no command; write it after --");
+	if (s->argv_count > CV_PLAN_ARGS_MAX || s->env_count > CV_PLAN_ARGS_MAX - FIXED_ENV_MAX)
+		return cv_fail(err, CV_LIMIT, "more than %d arguments or variables",
+			CV_PLAN_ARGS_MAX - FIXED_ENV_MAX);
+	for (size_t i = 0; code == CV_OK && i < s->argv_count; i++)
+		if (s->argv[i].n >= CV_PLAN_STRING_MAX)
+			code = cv_fail(err, CV_LIMIT, "argument %zu is longer than %d bytes", i,
+				CV_PLAN_STRING_MAX - 1);
+	for (size_t i = 0; code == CV_OK && i < s->env_count; i++) {
+		const size_t eq = cv_str_find_byte(s->env[i], '=');
+		if (eq == 0 || eq == s->env[i].n || s->env[i].n >= CV_PLAN_STRING_MAX)
+			code = cv_fail(err, CV_INVALID, "a variable must be NAME=VALUE, got '%.*s'",
+				(int)CV_MIN(s->env[i].n, (size_t)80), s->env[i].p);
+	}
+	if (code == CV_OK && s->include_workdir)
+		code = dst_check("the working directory", s->workdir, err);
+	for (size_t i = 0; code == CV_OK && i < s->mount_count; i++) {
+		code = path_check("a mount's source", s->mounts[i].src, err);
+		if (code == CV_OK)
+			code = dst_check("a mount's target", s->mounts[i].dst, err);
+	}
+	for (size_t i = 0; code == CV_OK && i < s->path_count; i++) {
+		code = path_check("a path of filesystem_policy", s->paths[i].path, err);
+		if (code == CV_OK && s->paths[i].kind == CV_PATH_ABSENT &&
+			s->rootfs == CV_ROOTFS_HOST && s->landlock == CV_LANDLOCK_HARD_REQUIREMENT)
+			code = cv_fail(err, CV_UNAVAILABLE,
+				"filesystem_policy names %.*s, which is not here; make it, or use "
+				"landlock.compatibility: best_effort",
+				CV_STR_ARG(s->paths[i].path));
+	}
+	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR)
+		code = path_check("--from", s->rootfs_dir, err);
+	return code;
+}
+
+static bool arrays_new(struct builder *b)
+{
+	const struct cv_run_spec *s = b->spec;
+	struct cv_plan *p = b->plan;
+
+	b->op_cap =
+		(uint32_t)(FIXED_OPS_MAX + s->path_count + s->mount_count + 2 * s->protected_count);
+	b->rule_cap = (uint32_t)(FIXED_OPS_MAX + s->path_count + s->mount_count);
+	b->env_cap = (uint32_t)(FIXED_ENV_MAX + s->env_count);
+	p->ops = cv_arena_array(b->arena, b->op_cap, sizeof(p->ops[0]));
+	p->command.rules = cv_arena_array(b->arena, b->rule_cap, sizeof(p->command.rules[0]));
+	p->command.env = cv_arena_array(b->arena, b->env_cap, sizeof(p->command.env[0]));
+	p->command.argv = cv_arena_array(b->arena, s->argv_count, sizeof(p->command.argv[0]));
+	p->command.rlimits = cv_arena_array(b->arena, 4, sizeof(p->command.rlimits[0]));
+	p->pins = cv_arena_array(b->arena, s->pin_count, sizeof(p->pins[0]));
+	return !b->arena->is_overflown;
+}
+
+static cv_code files_add(struct builder *b, const struct cv_plan_files *files, struct cv_err *err)
+{
+	struct cv_plan *p = b->plan;
+
+	if (files->ca_count > CV_PLAN_PINS_MAX || b->spec->pin_count > CV_PLAN_PINS_MAX)
+		return cv_fail(err, CV_LIMIT, "more than %d --ca or --resolve", CV_PLAN_PINS_MAX);
+	p->exe_init = files->exe_init;
+	p->exe_proxy = files->exe_proxy;
+	p->exe_keeper = files->exe_keeper;
+	p->policy_file = files->policy_file;
+	p->policy_name = files->policy_name;
+	p->audit_file = files->audit_file;
+	p->roots = files->roots;
+	p->ca_files = cv_arena_array(b->arena, files->ca_count, sizeof(p->ca_files[0]));
+	for (size_t i = 0; p->ca_files && i < files->ca_count; i++)
+		p->ca_files[p->ca_count++] = files->ca_files[i];
+	for (size_t i = 0; i < b->spec->pin_count; i++)
+		p->pins[p->pin_count++] = (struct cv_plan_pin){ b->spec->pins[i].host,
+			b->spec->pins[i].addr, b->spec->pins[i].port };
+	return CV_OK;
+}
+
+static uint32_t flags_of(const struct cv_run_spec *s, const struct cv_plan_files *files)
+{
+	uint32_t flags = 0;
+
+	if (s->has_network)
+		flags |= CV_PLAN_NETWORK;
+	if (s->tty == CV_TTY_YES || (s->tty == CV_TTY_AUTO && files->has_terminal))
+		flags |= CV_PLAN_TTY;
+	if (s->is_quiet)
+		flags |= CV_PLAN_QUIET;
+	if (s->is_verbose)
+		flags |= CV_PLAN_VERBOSE;
+	if (files->audit_file.n)
+		flags |= CV_PLAN_AUDIT;
+	return flags;
+}
+
+cv_code cv_plan_build(const struct cv_run_spec *spec, const struct cv_plan_files *files,
+	struct cv_arena *arena, struct cv_plan *ret, struct cv_err *err)
+{
+	struct cv_plan plan = { 0 };
+	struct builder b = { .spec = spec, .arena = arena, .plan = &plan };
+	cv_code code = spec_check(spec, err);
+
+	if (code == CV_OK)
+		code = id_parse("run_as_user", spec->user, &plan.inner_uid, err);
+	if (code == CV_OK)
+		code = id_parse("run_as_group", spec->group, &plan.inner_gid, err);
+	if (code != CV_OK)
+		return code;
+	if (!arrays_new(&b))
+		return cv_fail(err, CV_LIMIT, "the plan needs too much memory");
+	plan.flags = flags_of(spec, files);
+	plan.cpu_milli = spec->cpu_milli;
+	plan.memory_bytes = spec->memory_bytes;
+	plan.pids = spec->pids;
+	plan.timeout_ms = spec->timeout_ms;
+	root_add(&b);
+	policy_paths_add(&b);
+	if (spec->include_workdir)
+		workdir_add(&b);
+	mounts_add(&b);
+	/* An image's root stays writable: it is a layer that dies with the run, and Landlock says
+	 * where. */
+	op_add(&b, CV_PLAN_SEAL, CV_STR_NONE, CV_STR("/"))->flags =
+		is_image(&b) ? 0 : CV_PLAN_READONLY;
+	command_add(&b);
+	code = files_add(&b, files, err);
+	if (code != CV_OK)
+		return code;
+	if (b.is_full || arena->is_overflown || plan.op_count > CV_PLAN_OPS_MAX ||
+		plan.command.rule_count > CV_PLAN_RULES_MAX)
+		return cv_fail(err, CV_LIMIT, "the plan has more than %d steps", CV_PLAN_OPS_MAX);
+	*ret = plan;
+	return CV_OK;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * marshal.c - a plan to bytes and back
+ *
+ * The reader is the supervisor and the writer our own `cove`, through a sealed memfd; the reader
+ * still bounds everything, because a supervisor may be started by anybody with anything as its
+ * descriptor 3.  The command is a string of its own within, forwarded to cove-init unread.
+ */
+#include "plan/codec.h"
+#include "plan/limits.h"
+#include "plan/plan.h"
+
+#include <stdlib.h>
+
+#define PLAN_MAGIC 0x31705643u /* "CVp1": a plan of another version is refused */
+
+static void op_walk(struct cv_codec *c, struct cv_plan_op *v)
+{
+	cv_codec_u32(c, &v->type);
+	cv_codec_u32(c, &v->flags);
+	cv_codec_u32(c, &v->arg);
+	cv_codec_str(c, &v->src);
+	cv_codec_str(c, &v->dst);
+	cv_codec_str(c, &v->text);
+	if (v->type >= CV_PLAN_OP_COUNT)
+		c->is_bad = true;
+}
+
+static void walk(struct cv_codec *c, struct cv_plan *v)
+{
+	uint32_t magic = PLAN_MAGIC;
+
+	cv_codec_u32(c, &magic);
+	if (magic != PLAN_MAGIC)
+		c->is_bad = true;
+	cv_codec_u32(c, &v->flags);
+	cv_codec_u32(c, &v->inner_uid);
+	cv_codec_u32(c, &v->inner_gid);
+	v->ops = cv_codec_array(c, v->ops, &v->op_count, CV_PLAN_OPS_MAX, sizeof(v->ops[0]));
+	for (uint32_t i = 0; i < v->op_count; i++)
+		op_walk(c, &v->ops[i]);
+	cv_codec_u32(c, &v->cpu_milli);
+	cv_codec_u32(c, &v->pids);
+	cv_codec_u64(c, &v->memory_bytes);
+	cv_codec_u64(c, &v->timeout_ms);
+	cv_codec_str(c, &v->exe_init);
+	cv_codec_str(c, &v->exe_proxy);
+	cv_codec_str(c, &v->exe_keeper);
+	cv_codec_str(c, &v->policy_file);
+	cv_codec_str(c, &v->policy_name);
+	cv_codec_str(c, &v->audit_file);
+	cv_codec_str(c, &v->roots);
+	cv_codec_strs(c, &v->ca_files, &v->ca_count, CV_PLAN_PINS_MAX);
+	v->pins = cv_codec_array(c, v->pins, &v->pin_count, CV_PLAN_PINS_MAX, sizeof(v->pins[0]));
+	for (uint32_t i = 0; i < v->pin_count; i++) {
+		cv_codec_str(c, &v->pins[i].host);
+		cv_codec_str(c, &v->pins[i].addr);
+		cv_codec_u32(c, &v->pins[i].port);
+	}
+	cv_codec_strs(c, &v->watch, &v->watch_count, CV_PLAN_OPS_MAX);
+}
+
+bool cv_plan_put(struct cv_buf *b, const struct cv_plan *plan)
+{
+	struct cv_plan v = *plan;
+	struct cv_codec c = { .out = b };
+
+	walk(&c, &v);
+	return !c.is_bad && cv_plan_command_put(b, &plan->command);
+}
+
+cv_code cv_plan_get(
+	struct cv_str bytes, struct cv_arena *arena, struct cv_plan *ret, struct cv_err *err)
+{
+	struct cv_codec c = { .rest = bytes, .arena = arena };
+	struct cv_plan v = { 0 };
+
+	walk(&c, &v);
+	if (c.is_bad)
+		return cv_fail(err, CV_PROTO, "not a plan");
+	v.command_bytes = c.rest;
+	if (cv_plan_command_get(c.rest, arena, &v.command, err) != CV_OK)
+		return cv_wrap(err, "plan");
+	*ret = v;
+	return CV_OK;
+}

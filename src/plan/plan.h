@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * plan.h - a sandbox as data: ordered operations, printed, marshalled, then executed
+ *
+ *     spec --cv_plan_build()--> plan --cv_plan_text()/json()--> --dry-run
+ *                                 |
+ *                                 +--cv_plan_put()--> memfd --cv_plan_get()--> supervisor
+ *
+ * All judgement happens while building; who executes a plan loops over a table of handlers and
+ * decides nothing.  dst is always a path in the sandbox, src one on the host.
+ *
+ * Ownership: strings of a built plan are borrowed from the spec and the arena given; those of a
+ * plan that was read are borrowed from its bytes, where each ends in a NUL.
+ */
+#pragma once
+#include "plan/command.h"
+#include "plan/spec.h"
+
+/* clang-format off */
+#define CV_PLAN_OPS(X) /* enum, text, what it does */                                         \
+	X(ROOT_MEMORY, "root-memory")   /* an empty memory file system becomes / */           \
+	X(ROOT_OVERLAY, "root-overlay") /* src under a memory layer becomes / */              \
+	X(MEMORY, "memory")             /* an empty memory file system at dst */              \
+	X(DIR, "dir")                   /* a directory of mode arg, and missing parents */    \
+	X(LINK, "link")                 /* a symbolic link at dst to the text */              \
+	X(FILE, "file")                 /* a file of mode arg with the text */                \
+	X(COPY, "copy")                 /* a small file of the host */                        \
+	X(BIND, "bind")                 /* src, file or directory, seen at dst */             \
+	X(KEEP, "keep")                 /* dst stays writable when / is sealed */             \
+	X(PROC, "proc")                 /* a private /proc, read-only */                      \
+	X(MASK, "mask")                 /* nothing to be seen at dst */                       \
+	X(NODE, "node")                 /* a device node of the host */                       \
+	X(PTS, "pts")                   /* pseudo terminals of its own */                     \
+	X(PROTECT, "protect")           /* dst read-only where it is */                       \
+	X(LOG, "log")                   /* a file the sandbox reads and the proxy writes */   \
+	X(HOSTNAME, "hostname")         /* the text */                                        \
+	X(SEAL, "seal")                 /* the host's tree let go */
+/* clang-format on */
+#define CV_PLAN_OP_ENUM(name, text) CV_PLAN_##name,
+enum cv_plan_op_type { CV_PLAN_OPS(CV_PLAN_OP_ENUM) CV_PLAN_OP_COUNT };
+#undef CV_PLAN_OP_ENUM
+const char *cv_plan_op_name(uint32_t type);
+
+enum {
+	CV_PLAN_OPTIONAL = 1 << 0, /* left out when the host does not have src */
+	CV_PLAN_READONLY = 1 << 1,
+	CV_PLAN_REPLACE = 1 << 2, /* what an image has at dst goes first */
+	CV_PLAN_NOEXEC = 1 << 3,
+};
+
+struct cv_plan_op {
+	uint32_t type, flags, arg;
+	struct cv_str src, dst, text;
+};
+
+struct cv_plan_pin {
+	struct cv_str host, addr;
+	uint32_t port;
+};
+
+enum {                            /* cv_plan.flags */
+	CV_PLAN_NETWORK = 1 << 0, /* keeper and proxy from the start; else a proxy when needed */
+	CV_PLAN_TTY = 1 << 1,
+	CV_PLAN_QUIET = 1 << 2,
+	CV_PLAN_VERBOSE = 1 << 3,
+	CV_PLAN_AUDIT = 1 << 4, /* the user named an audit file */
+};
+
+struct cv_plan {
+	uint32_t flags;
+	uint32_t inner_uid, inner_gid; /* the only ids that exist inside */
+	struct cv_plan_op *ops;
+	uint32_t op_count;
+	struct cv_plan_command command;
+	struct cv_str command_bytes; /* of a plan that was read: the command as it is forwarded */
+	/* limits; 0: none asked for */
+	uint32_t cpu_milli, pids;
+	uint64_t memory_bytes, timeout_ms;
+	/* what the supervisor reads and watches on the host; empty: absent */
+	struct cv_str exe_init, exe_proxy, exe_keeper; /* our own programs */
+	struct cv_str policy_file;                     /* absolute, as to be watched */
+	struct cv_str policy_name;                     /* as the user wrote it */
+	struct cv_str audit_file;                      /* absolute */
+	struct cv_str roots;                           /* PEM bundle of the host */
+	struct cv_str *ca_files;                       /* --ca */
+	uint32_t ca_count;
+	struct cv_plan_pin *pins;
+	uint32_t pin_count;
+	struct cv_str *watch; /* protected paths that are absent now: named if present at the end */
+	uint32_t watch_count;
+};
+
+/* What a run has besides its spec: files of the host that only the supervisor opens. */
+struct cv_plan_files {
+	struct cv_str exe_init, exe_proxy, exe_keeper;
+	struct cv_str policy_file, policy_name, audit_file, roots;
+	const struct cv_str *ca_files;
+	size_t ca_count;
+	bool has_terminal; /* stdin and stdout are terminals */
+};
+
+/* CV_INVALID: the spec contradicts itself; CV_LIMIT: too much of something. */
+CV_MUST cv_code cv_plan_build(const struct cv_run_spec *spec, const struct cv_plan_files *files,
+	struct cv_arena *arena, struct cv_plan *ret, struct cv_err *err);
+
+void cv_plan_text(const struct cv_plan *plan, struct cv_buf *out);
+void cv_plan_json(const struct cv_plan *plan, struct cv_buf *out);
+
+CV_MUST bool cv_plan_put(struct cv_buf *b, const struct cv_plan *plan);
+CV_MUST cv_code cv_plan_get(
+	struct cv_str bytes, struct cv_arena *arena, struct cv_plan *ret, struct cv_err *err);

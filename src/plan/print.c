@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * print.c - a plan for people (--dry-run) and for programs (-o json)
+ */
+#include "plan/plan.h"
+
+#define OP_NAME(name, text) text,
+static const char *const op_name[] = { CV_PLAN_OPS(OP_NAME) };
+#undef OP_NAME
+
+const char *cv_plan_op_name(uint32_t type)
+{
+	return type < CV_PLAN_OP_COUNT ? op_name[type] : "?";
+}
+
+static const struct {
+	uint32_t flag;
+	const char *name;
+} op_flag[] = {
+	{ CV_PLAN_READONLY, "read-only" },
+	{ CV_PLAN_OPTIONAL, "if-present" },
+	{ CV_PLAN_REPLACE, "replace" },
+	{ CV_PLAN_NOEXEC, "noexec" },
+};
+
+/* A word as it is, or in quotes when a reader could mistake it. */
+static void word_put(struct cv_buf *out, struct cv_str s)
+{
+	bool is_plain = s.n > 0;
+
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] <= ' ' || s.p[i] == '"' || s.p[i] == '\\' ||
+			s.p[i] == 0x7f)
+			is_plain = false;
+	if (!is_plain)
+		cv_buf_put_byte(out, '"');
+	cv_buf_put_json(out, s);
+	if (!is_plain)
+		cv_buf_put_byte(out, '"');
+}
+
+static void words_put(struct cv_buf *out, const char *label, const struct cv_str *v, uint32_t n)
+{
+	cv_buf_printf(out, "%s", label);
+	for (uint32_t i = 0; i < n; i++) {
+		cv_buf_put_byte(out, ' ');
+		word_put(out, v[i]);
+	}
+	cv_buf_put_byte(out, '\n');
+}
+
+static void op_text(struct cv_buf *out, uint32_t number, const struct cv_plan_op *op)
+{
+	cv_buf_printf(out, "%3u %-12s", number, cv_plan_op_name(op->type));
+	if (op->dst.n) {
+		cv_buf_put_byte(out, ' ');
+		word_put(out, op->dst);
+	}
+	if (op->src.n && !cv_str_eq(op->src, op->dst)) {
+		cv_buf_put(out, CV_STR(" from "));
+		word_put(out, op->src);
+	}
+	if (op->type == CV_PLAN_DIR || op->type == CV_PLAN_FILE)
+		cv_buf_printf(out, " mode %04o", op->arg);
+	for (size_t i = 0; i < CV_ARRAY_LEN(op_flag); i++)
+		if (op->flags & op_flag[i].flag)
+			cv_buf_printf(out, " %s", op_flag[i].name);
+	if (op->text.n) {
+		cv_buf_put(out, CV_STR(" = "));
+		word_put(out, op->text);
+	}
+	cv_buf_put_byte(out, '\n');
+}
+
+static void limits_text(struct cv_buf *out, const struct cv_plan *p)
+{
+	if (p->cpu_milli)
+		cv_buf_printf(out, "limit cpu %u.%03u\n", p->cpu_milli / 1000, p->cpu_milli % 1000);
+	if (p->memory_bytes)
+		cv_buf_printf(out, "limit memory %llu\n", (unsigned long long)p->memory_bytes);
+	if (p->pids)
+		cv_buf_printf(out, "limit pids %u\n", p->pids);
+	if (p->timeout_ms)
+		cv_buf_printf(out, "limit time-ms %llu\n", (unsigned long long)p->timeout_ms);
+}
+
+void cv_plan_text(const struct cv_plan *p, struct cv_buf *out)
+{
+	const struct cv_plan_command *c = &p->command;
+
+	cv_buf_printf(out, "namespaces user pid mount net ipc uts cgroup\nuser %u group %u\n",
+		p->inner_uid, p->inner_gid);
+	cv_buf_printf(out, "network %s\nterminal %s\n",
+		p->flags & CV_PLAN_NETWORK ? "by policy" : "none",
+		p->flags & CV_PLAN_TTY ? "yes" : "no");
+	limits_text(out, p);
+	for (uint32_t i = 0; i < p->op_count; i++)
+		op_text(out, i + 1, &p->ops[i]);
+	for (uint32_t i = 0; i < c->rule_count; i++) {
+		cv_buf_printf(out, "landlock %-6s ", cv_access_kind_name(c->rules[i].access));
+		word_put(out, c->rules[i].path);
+		cv_buf_put_byte(out, '\n');
+	}
+	words_put(out, "env", c->env, c->envc);
+	words_put(out, "cwd", &c->cwd, 1);
+	words_put(out, "exec", c->argv, c->argc);
+}
+
+/* ---- JSON ---- */
+
+static void json_str(struct cv_buf *out, const char *key, struct cv_str value)
+{
+	cv_buf_printf(out, "\"%s\":\"", key);
+	cv_buf_put_json(out, value);
+	cv_buf_put_byte(out, '"');
+}
+
+static void json_strs(struct cv_buf *out, const char *key, const struct cv_str *v, uint32_t n)
+{
+	cv_buf_printf(out, ",\"%s\":[", key);
+	for (uint32_t i = 0; i < n; i++) {
+		cv_buf_put(out, i ? CV_STR(",\"") : CV_STR("\""));
+		cv_buf_put_json(out, v[i]);
+		cv_buf_put_byte(out, '"');
+	}
+	cv_buf_put_byte(out, ']');
+}
+
+static void op_json(struct cv_buf *out, const struct cv_plan_op *op)
+{
+	cv_buf_put_byte(out, '{');
+	json_str(out, "op", cv_str_of(cv_plan_op_name(op->type)));
+	cv_buf_put_byte(out, ',');
+	json_str(out, "dst", op->dst);
+	if (op->src.n) {
+		cv_buf_put_byte(out, ',');
+		json_str(out, "src", op->src);
+	}
+	if (op->text.n) {
+		cv_buf_put_byte(out, ',');
+		json_str(out, "text", op->text);
+	}
+	if (op->arg)
+		cv_buf_printf(out, ",\"arg\":%u", op->arg);
+	for (size_t i = 0; i < CV_ARRAY_LEN(op_flag); i++)
+		if (op->flags & op_flag[i].flag)
+			cv_buf_printf(out, ",\"%s\":true", op_flag[i].name);
+	cv_buf_put_byte(out, '}');
+}
+
+void cv_plan_json(const struct cv_plan *p, struct cv_buf *out)
+{
+	const struct cv_plan_command *c = &p->command;
+
+	cv_buf_printf(out, "{\"user\":%u,\"group\":%u,\"network\":%s,\"terminal\":%s", p->inner_uid,
+		p->inner_gid, p->flags & CV_PLAN_NETWORK ? "true" : "false",
+		p->flags & CV_PLAN_TTY ? "true" : "false");
+	cv_buf_printf(out,
+		",\"limits\":{\"cpu_milli\":%u,\"memory_bytes\":%llu,\"pids\":%u,\"time_ms\":%llu}",
+		p->cpu_milli, (unsigned long long)p->memory_bytes, p->pids,
+		(unsigned long long)p->timeout_ms);
+	cv_buf_put(out, CV_STR(",\"steps\":["));
+	for (uint32_t i = 0; i < p->op_count; i++) {
+		if (i)
+			cv_buf_put_byte(out, ',');
+		op_json(out, &p->ops[i]);
+	}
+	cv_buf_put(out, CV_STR("],\"landlock\":["));
+	for (uint32_t i = 0; i < c->rule_count; i++) {
+		cv_buf_put(out, i ? CV_STR(",{") : CV_STR("{"));
+		json_str(out, "access", cv_str_of(cv_access_kind_name(c->rules[i].access)));
+		cv_buf_put_byte(out, ',');
+		json_str(out, "path", c->rules[i].path);
+		cv_buf_put_byte(out, '}');
+	}
+	cv_buf_put_byte(out, ']');
+	json_strs(out, "env", c->env, c->envc);
+	cv_buf_put_byte(out, ',');
+	json_str(out, "cwd", c->cwd);
+	json_strs(out, "exec", c->argv, c->argc);
+	cv_buf_put(out, CV_STR("}\n"));
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * limits.h - what a supervisor holds and how long it waits
+ */
+#pragma once
+
+#define SUP_ARENA_MAX          (16u << 20)  /* the arrays of the largest plan */
+#define SUP_COPY_BYTES_MAX     (256u << 10) /* a file of /etc that is copied, not bound */
+#define SUP_POLICY_BYTES_MAX   (8u << 20)   /* a policy that is larger is nobody's handwriting */
+#define SUP_ROOTS_BYTES_MAX    (16u << 20)  /* PEM bundles: the usual one is 200 KiB */
+#define SUP_RESOLVER_BYTES_MAX 4096         /* resolv.conf: three servers are used, a few lines */
+#define SUP_TTY_BYTES          65536        /* one way of the terminal, waiting to be written */
+#define SUP_KILL_GRACE_MS      5000         /* from TERM to KILL after --timeout */
+#define SUP_REPORT_MS          1000         /* for the proxy to tell what happened */
+#define SUP_START_MS           10000 /* for keeper and proxy to come up, on a loaded machine */
+#define SUP_RESTARTS_MAX       5     /* of one helper in SUP_RESTART_WINDOW_MS, then give up */
+#define SUP_RESTART_WINDOW_MS  60000
+#define SUP_IDENTITY_QUEUE     64 /* records that the proxy's link did not take yet */
