@@ -162,7 +162,7 @@ static bool rules_compile(struct builder *b, struct cv_endpoint *ep)
 	ep->first_rule = b->p->paths.rule_count;
 	if (source->rules.n + source->deny_rules.n == 0)
 		return true;
-	ep->root = cv_paths_root(&b->paths);
+	ep->root = cv_paths_root(&b->paths, source->rules.n + source->deny_rules.n);
 	for (size_t i = 0; i < source->rules.n; i++)
 		if (!cv_paths_add(&b->paths, ep->root, &source->rules.v[i], (uint32_t)i, false))
 			return false;

@@ -11,6 +11,9 @@
  * A node stands for one number of segments, so a search visits each node at most once, and only
  * those whose segments match.
  *
+ * An endpoint with few rules has all of them in its root's globs: most endpoints are such, and a
+ * tree of so few would cost more memory accesses than it saves.
+ *
  * All rules that match are looked at, since a deny anywhere wins; of several the first as written
  * is reported.
  */
@@ -50,7 +53,8 @@ static void node_search(const struct cv_paths *paths, uint32_t n, struct cv_str 
 	}
 	rules_try(paths, node->below, facts, hits);
 	const struct cv_str segment = cv_str_cut(&rest, '/');
-	const uint32_t child = cv_map_get(&paths->literals, n, segment);
+	const uint32_t child =
+		node->has_literals ? cv_map_get(&paths->literals, n, segment) : CV_MAP_NONE;
 	if (child != CV_MAP_NONE)
 		node_search(paths, child, rest, facts, hits);
 	cv_globset_start(&it, &paths->prefixes, &node->segments, segment);
@@ -105,12 +109,14 @@ static uint32_t node_new(struct cv_paths *p)
 {
 	const uint32_t n = p->node_count++;
 
-	p->nodes[n] = (struct cv_path_node){ CV_MAP_NONE, CV_MAP_NONE, CV_MAP_NONE, { 0, n } };
+	p->nodes[n] =
+		(struct cv_path_node){ CV_MAP_NONE, CV_MAP_NONE, CV_MAP_NONE, { 0, n }, false };
 	return n;
 }
 
-uint32_t cv_paths_root(struct cv_paths_builder *b)
+uint32_t cv_paths_root(struct cv_paths_builder *b, size_t rule_count)
 {
+	b->is_list = rule_count <= CV_PATHS_LIST_MAX;
 	return node_new(b->paths);
 }
 
@@ -118,6 +124,7 @@ static bool literal_child(struct cv_paths *p, uint32_t *n, struct cv_str segment
 {
 	uint32_t *child = cv_map_at(&p->literals, *n, segment);
 
+	p->nodes[*n].has_literals = true;
 	if (!child)
 		return false;
 	if (*child == CV_MAP_NONE)
@@ -166,7 +173,9 @@ static uint32_t *list_of(
 	struct cv_paths *p = b->paths;
 	struct cv_str rest = pattern;
 
-	*ret_needs_glob = false;
+	*ret_needs_glob = b->is_list;
+	if (b->is_list)
+		return &p->nodes[n].globs;
 	while (rest.p) {
 		const struct cv_str segment = cv_str_cut(&rest, '/');
 		const bool is_tree = cv_str_eq(segment, CV_STR("**"));

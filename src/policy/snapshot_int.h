@@ -136,11 +136,15 @@ struct cv_rule {
 
 /* ---- paths ---- */
 
+/* So few rules are tried one after the other sooner than a tree is walked. */
+#define CV_PATHS_LIST_MAX 4
+
 struct cv_path_node {   /* lists of rules, CV_MAP_NONE when empty */
 	uint32_t here;  /* the path ends here */
 	uint32_t below; /* at least a / follows */
 	uint32_t globs; /* decided by the rule's whole pattern */
 	struct cv_globset segments;
+	bool has_literals;
 };
 
 struct cv_path_segment { /* children of a node by pattern, in a list */
@@ -179,9 +183,11 @@ struct cv_paths_builder {
 	struct cv_paths *paths;
 	struct cv_arena *arena;
 	struct cv_map same; /* (node, pattern) -> segment: each pattern once per node */
+	bool is_list;       /* the present root's rules are few: all kept there */
 };
 CV_MUST bool cv_paths_init(struct cv_paths_builder *b, const struct cv_policy_doc *doc);
-uint32_t cv_paths_root(struct cv_paths_builder *b); /* the root of a new, empty tree */
+/* The root of a new, empty tree, for that many rules. */
+uint32_t cv_paths_root(struct cv_paths_builder *b, size_t rule_count);
 CV_MUST bool cv_paths_add(struct cv_paths_builder *b, uint32_t root,
 	const struct cv_policy_rule *source, uint32_t index, bool is_deny);
 

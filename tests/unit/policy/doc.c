@@ -160,12 +160,3 @@ void doc_query_or(struct cv_policy_doc *d, const char *glob)
 	m->is_any = true;
 	texts_push(d, &m->globs, glob);
 }
-
-/* As the loader's, which these tests don't link. */
-__attribute__((weak)) void cv_policy_doc_free(struct cv_policy_doc *d)
-{
-	if (!d)
-		return;
-	cv_arena_fini(&d->arena);
-	free(d);
-}

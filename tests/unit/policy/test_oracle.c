@@ -39,7 +39,7 @@ static const char *const methods[] = { "GET", "get", "HEAD", "POST", "DELETE", "
 static const char *const paths[] = { "/", "/a", "/a/b", "/a/*", "/a/**", "/**", "**", "/*/b", "/a/**/c", "**/c", "/[ab]/b",
 	"/{a,b}/c", "/{a/b,c}/d", "/a?", "/a[", "", "/a/b*", "/a/b/", "*", "/ab*/*", "/a*/**" };
 static const char *const ask_paths[] = { "/", "/a", "/a/", "/a/b", "/b/b", "/a/b/c", "/c/c", "/a/c", "/a/b/d", "/ab", "*",
-	"/a/b%2Fc", "/x", "/a/b/", "/ab/c", "/abc/d", "/a[" };
+	"/a/b%2Fc", "/a/b%2fc", "/x", "/a/b/", "/ab/c", "/abc/d", "/a[" };
 static const char *const selectors[] = { NULL, NULL, NULL, "/a/**", "/a", "/*/b", "**", "/b/**", "/a[", "/a/b*" };
 static const char *const keys[] = { "k", "q", "k k", "" };
 static const char *const values[] = { "1", "*", "a*", "1.*", "**", "[", "", "a b", "{1,2}" };
