@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 
 #include "base/str.h"
+#include "base/word.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -62,10 +63,10 @@ static int fail_unknown(int argc, char **argv)
 	}
 	snprintf(typed, sizeof(typed), "%s%s%s", argv[0], argc == 2 ? " " : "",
 		argc == 2 ? argv[1] : "");
-	const char *near = cv_nearest_word(typed, names, CV_ARRAY_LEN(names));
+	const size_t near = cv_word_nearest(cv_str_of(typed), names, CV_ARRAY_LEN(names));
 	fprintf(stderr, "cove: unknown command '%s'", typed);
-	if (near)
-		fprintf(stderr, "; did you mean 'cove %s'?", near);
+	if (near < CV_ARRAY_LEN(names))
+		fprintf(stderr, "; did you mean 'cove %s'?", names[near]);
 	fputs("\nTry 'cove --help'.\n", stderr);
 	return EXIT_USAGE;
 }

@@ -6,12 +6,12 @@
 
 #include "base/assert.h"
 #include "base/str.h"
+#include "base/word.h"
 
 #include <getopt.h>
 #include <stdlib.h>
 
 #define OPTIONS_MAX 40  /* rows of one command, help among them */
-#define WORD_MAX    64  /* of a word whose nearest neighbour is looked for */
 #define HELP_VALUE  256 /* getopt's value of row i is HELP_VALUE + i: no letter collides */
 
 /* The struct option table and the letters of getopt, built from our rows. */
@@ -43,62 +43,19 @@ static void tables_build(const struct cv_command *cmd, struct getopt_tables *t)
 	t->longs[cmd->option_count] = (struct option){ "help", no_argument, NULL, 'h' };
 }
 
-static size_t edit_distance(const char *a, const char *b)
-{
-	size_t row[WORD_MAX + 1];
-	const size_t n = strlen(a), m = strlen(b);
-
-	if (n > WORD_MAX || m > WORD_MAX)
-		return WORD_MAX;
-	for (size_t j = 0; j <= m; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= n; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= m; j++) {
-			const size_t change = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			row[j] = CV_MIN(change, CV_MIN(row[j], row[j - 1]) + 1);
-		}
-	}
-	return row[m];
-}
-
-const char *cv_nearest_word(const char *word, const char *const *candidates, size_t count)
-{
-	size_t best = CV_MAX(strlen(word) / 3, (size_t)1) + 1; /* farther is no likeness */
-	const char *nearest = NULL;
-
-	for (size_t i = 0; i < count; i++) {
-		const size_t d = edit_distance(word, candidates[i]);
-
-		if (d < best) {
-			best = d;
-			nearest = candidates[i];
-		}
-	}
-	return nearest;
-}
-
 static cv_code fail_unknown(const struct cv_command *cmd, const char *word, struct cv_err *err)
 {
 	const char *names[OPTIONS_MAX];
-	char typed[WORD_MAX + 1];
 	struct cv_str rest = cv_str_of(word);
 
 	for (size_t i = 0; i < cmd->option_count; i++)
 		names[i] = cmd->options[i].name;
 	while (rest.n && rest.p[0] == '-')
 		rest = cv_str_slice(rest, 1, rest.n);
-	const struct cv_str name = cv_str_cut(&rest, '=');
-	const char *near = cv_str_to_cstr(name, typed, sizeof(typed))
-				   ? cv_nearest_word(typed, names, cmd->option_count)
-				   : NULL;
-	if (near)
-		return cv_fail(
-			err, CV_INVALID, "unknown option %s; did you mean --%s?", word, near);
+	const size_t near = cv_word_nearest(cv_str_cut(&rest, '='), names, cmd->option_count);
+	if (near < cmd->option_count)
+		return cv_fail(err, CV_INVALID, "unknown option %s; did you mean --%s?", word,
+			names[near]);
 	return cv_fail(err, CV_INVALID, "unknown option %s", word);
 }
 

@@ -51,6 +51,3 @@ CV_MUST cv_code cv_option_duration(
 CV_MUST cv_code cv_option_cpu(const char *text, uint32_t *ret_milli, struct cv_err *err); /* 1.5 */
 CV_MUST cv_code cv_option_number(
 	const char *text, uint64_t min, uint64_t max, uint64_t *ret, struct cv_err *err);
-
-/* The candidate nearest to word by edit distance, or NULL when none is near. */
-const char *cv_nearest_word(const char *word, const char *const *candidates, size_t count);

@@ -12,6 +12,8 @@
  */
 #include "policy/fill_int.h"
 
+#include "base/word.h"
+
 #include "base/assert.h"
 
 #include <stdio.h>
@@ -86,29 +88,6 @@ static void wrong_type(struct fill *f, const char *key, const char *wanted, cons
 
 /* ---- unknown keys ---- */
 
-/* Changes, insertions and removals that turn a into b, when both are short; else many. */
-static size_t edit_distance(struct cv_str a, struct cv_str b)
-{
-	size_t row[NAME_BYTES_MAX + 1];
-
-	if (a.n > NAME_BYTES_MAX || b.n > NAME_BYTES_MAX)
-		return SIZE_MAX;
-	for (size_t j = 0; j <= b.n; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= a.n; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= b.n; j++) {
-			const size_t change = diagonal + (cv_ascii_lower(a.p[i - 1]) != b.p[j - 1]);
-
-			diagonal = row[j];
-			row[j] = CV_MIN(change, CV_MIN(row[j], row[j - 1]) + 1);
-		}
-	}
-	return row[b.n];
-}
-
 /* What people write for what is meant, where spelling is no guide. */
 static const struct {
 	const char *wrong, *right;
@@ -143,7 +122,7 @@ static const char *key_suggest(const struct cv_schema *s, struct cv_str name)
 			key_find(s, cv_str_of(other_words[i].right)))
 			return other_words[i].right;
 	for (size_t i = 0; i < s->key_count; i++) {
-		const size_t d = edit_distance(name, cv_str_of(s->keys[i].name));
+		const size_t d = cv_word_distance(name, cv_str_of(s->keys[i].name));
 
 		if (d < best) {
 			best = d;
