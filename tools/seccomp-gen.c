@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * seccomp-gen.c - makes the BPF programs of src/sys/seccomp_table.h; runs at build time only
+ *
+ *     seccomp-gen > seccomp_filters.h
+ *
+ * libseccomp turns rows into a search tree over numbers and checks of arguments, with the default
+ * of the profile; nothing that cove installs links it.  For AGENT, this program then puts a head in
+ * front, for what one default and positive rules cannot say:
+ *
+ *   1. a foreign architecture is killed (libseccomp's part says so again)
+ *   2. x32 numbers, and numbers after the last that the table knows: ENOSYS
+ *   3. the refusals by argument: EPERM
+ *
+ * Jumps in BPF are relative and forward, so a program keeps its meaning behind a head that falls
+ * through into it.
+ */
+#include <assert.h> /* static_assert */
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <seccomp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "sys/seccomp_agent.h"
+#include "sys/seccomp_own.h"
+
+#define X32_BIT        0x40000000u
+#define NAME_BYTES_MAX 64
+
+#if defined(__x86_64__)
+#define NATIVE_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define NATIVE_ARCH AUDIT_ARCH_AARCH64
+#else
+#error "which AUDIT_ARCH is this?"
+#endif
+
+struct profile {
+	const char *name;
+	uint32_t otherwise; /* the default */
+	bool is_agent;      /* has the long head, and a table of all calls */
+	uint32_t connect;   /* what connect() gets, in an agent's */
+	const struct cv_seccomp_call_row *calls;
+	size_t call_count;
+	const struct cv_seccomp_arg_row *permits, *refusals;
+};
+
+#define ROWS(a) a, sizeof(a) / sizeof(*(a))
+
+static const struct profile profiles[] = {
+	{ "agent", SCMP_ACT_ERRNO(EPERM), true, SCMP_ACT_ALLOW, ROWS(cv_seccomp_agent_calls),
+		cv_seccomp_agent_permits, cv_seccomp_agent_refusals },
+	{ "agent_notify", SCMP_ACT_ERRNO(EPERM), true, SCMP_ACT_NOTIFY,
+		ROWS(cv_seccomp_agent_calls), cv_seccomp_agent_permits, cv_seccomp_agent_refusals },
+	{ "proxy", SCMP_ACT_KILL_PROCESS, false, 0, ROWS(cv_seccomp_proxy_calls),
+		cv_seccomp_proxy_permits, cv_seccomp_own_refusals },
+	{ "keeper", SCMP_ACT_KILL_PROCESS, false, 0, ROWS(cv_seccomp_keeper_calls),
+		cv_seccomp_keeper_permits, cv_seccomp_own_refusals },
+};
+
+struct program {
+	struct sock_filter insns[BPF_MAXINSNS];
+	unsigned count;
+};
+
+static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	fputs("seccomp-gen: ", stderr);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+	va_end(ap);
+	exit(1);
+}
+
+/* The number of a name; -1 where this architecture has no such call. */
+static int number_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof(cv_seccomp_new_numbers) / sizeof(*cv_seccomp_new_numbers);
+		i++)
+		if (strcmp(cv_seccomp_new_numbers[i].name, name) == 0)
+			return cv_seccomp_new_numbers[i].nr;
+	int nr = seccomp_syscall_resolve_name(name);
+
+	if (nr == __NR_SCMP_ERROR)
+		die("%s: no such system call", name);
+	return nr < 0 ? -1 : nr;
+}
+
+static uint32_t action_of(enum cv_seccomp_verdict verdict)
+{
+	switch (verdict) {
+	case CV_SECCOMP_PERMIT: return SCMP_ACT_ALLOW;
+	case CV_SECCOMP_EPERM: return SCMP_ACT_ERRNO(EPERM);
+	case CV_SECCOMP_ENOSYS: return SCMP_ACT_ERRNO(ENOSYS);
+	}
+	die("verdict %d", (int)verdict);
+}
+
+/* Adds every name of a row; marks the numbers as known. */
+static void add_call_row(scmp_filter_ctx ctx, const struct profile *p,
+	const struct cv_seccomp_call_row *row, bool *known)
+{
+	const uint32_t action = action_of(row->verdict);
+
+	for (const char *s = row->names; *s;) {
+		const size_t n = strcspn(s, " ");
+		char name[NAME_BYTES_MAX];
+
+		if (n == 0 || n >= sizeof(name))
+			die("bad names: %s", row->names);
+		memcpy(name, s, n);
+		name[n] = '\0';
+		s += n + (s[n] == ' ');
+
+		const int nr = number_of(name);
+
+		if (nr < 0)
+			continue;
+		if (known[nr])
+			die("%s: %s has two rows", p->name, name);
+		known[nr] = true;
+		if (action == p->otherwise)
+			continue; /* the default, said aloud for the reader */
+		const int rc = seccomp_rule_add(ctx, action, nr, 0);
+
+		if (rc < 0)
+			die("%s: %s: %s", p->name, name, strerror(-rc));
+	}
+}
+
+static void add_arg_row(scmp_filter_ctx ctx, const struct profile *p,
+	const struct cv_seccomp_arg_row *row, bool *known)
+{
+	struct scmp_arg_cmp cmp[CV_SECCOMP_CMP_MAX];
+	const int nr = number_of(row->name);
+
+	if (nr < 0)
+		return;
+	for (unsigned i = 0; i < row->cmp_count; i++)
+		cmp[i] = (struct scmp_arg_cmp){ .arg = row->cmp[i].arg,
+			.op = SCMP_CMP_MASKED_EQ,
+			.datum_a = row->cmp[i].mask,
+			.datum_b = row->cmp[i].value };
+	const int rc = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, nr, row->cmp_count, cmp);
+
+	if (rc < 0)
+		die("%s: %s: %s", p->name, row->name, strerror(-rc));
+	known[nr] = true;
+}
+
+static void put(struct program *out, struct sock_filter insn)
+{
+	if (out->count == BPF_MAXINSNS)
+		die("program too long");
+	out->insns[out->count++] = insn;
+}
+
+static void put_load(struct program *out, size_t offset)
+{
+	put(out, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset));
+}
+
+/* A refusal: number, then each argument; whatever differs jumps behind it.  A has the number at
+ * the start and at the end. */
+static void put_refusal(struct program *out, const struct cv_seccomp_arg_row *row)
+{
+	const int nr = number_of(row->name);
+	const uint8_t body = (uint8_t)(row->cmp_count * 2 + 2); /* compares, EPERM, reload */
+
+	if (nr < 0)
+		return;
+	put(out, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)nr, 0, body));
+	for (unsigned i = 0; i < row->cmp_count; i++) {
+		const struct cv_seccomp_cmp *c = &row->cmp[i];
+		const uint8_t to_reload = (uint8_t)((row->cmp_count - 1 - i) * 2 + 1);
+
+		if (c->mask != CV_SECCOMP_LOW32)
+			die("%s: a refusal compares all of 32 bits", row->name);
+		put_load(out, offsetof(struct seccomp_data, args) +
+				      c->arg * sizeof(uint64_t)); /* little endian */
+		put(out, (struct sock_filter)BPF_JUMP(
+				 BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)c->value, 0, to_reload));
+	}
+	put(out, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
+	put_load(out, offsetof(struct seccomp_data, nr));
+}
+
+static void put_head(struct program *out, const struct profile *p)
+{
+	const struct sock_filter enosys = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+
+	put_load(out, offsetof(struct seccomp_data, arch));
+	put(out, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0));
+	put(out, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+	if (!p->is_agent)
+		return;
+	put_load(out, offsetof(struct seccomp_data, nr));
+	/* x32 numbers are greater than every native one, so one comparison refuses both. */
+	static_assert(CV_SECCOMP_NR_MAX < X32_BIT, "x32 numbers would pass");
+	put(out, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, CV_SECCOMP_NR_MAX, 0, 1));
+	put(out, enosys);
+	for (const struct cv_seccomp_arg_row *r = p->refusals; r->name; r++)
+		put_refusal(out, r);
+}
+
+/* Appends what libseccomp makes of the rules. */
+static void put_rules(struct program *out, scmp_filter_ctx ctx)
+{
+	const int fd = memfd_create("bpf", MFD_CLOEXEC);
+	int rc;
+
+	if (fd < 0)
+		die("memfd: %s", strerror(errno));
+	rc = seccomp_export_bpf(ctx, fd);
+	if (rc < 0)
+		die("export: %s", strerror(-rc));
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		die("lseek: %s", strerror(errno));
+	for (struct sock_filter insn;;) {
+		const ssize_t n = read(fd, &insn, sizeof(insn));
+
+		if (n == 0)
+			break;
+		if (n != (ssize_t)sizeof(insn))
+			die("short read of the program");
+		put(out, insn);
+	}
+	close(fd);
+}
+
+/* Every call that libseccomp knows must have a row in an agent's table. */
+static void check_complete(const struct profile *p, const bool *known)
+{
+	bool is_missing = false;
+
+	for (int nr = 0; nr <= CV_SECCOMP_NR_MAX; nr++) {
+		if (known[nr])
+			continue;
+		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, nr);
+
+		if (name) {
+			fprintf(stderr, "seccomp-gen: %s: %s (%d) has no row\n", p->name, name, nr);
+			is_missing = true;
+		}
+		free(name);
+	}
+	if (is_missing)
+		die("%s: incomplete", p->name);
+}
+
+static void make(struct program *out, const struct profile *p)
+{
+	bool known[CV_SECCOMP_NR_MAX + 1] = { false };
+	scmp_filter_ctx ctx = seccomp_init(p->otherwise);
+
+	if (!ctx || seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0 ||
+		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0)
+		die("libseccomp is too old");
+	for (size_t i = 0; i < p->call_count; i++)
+		add_call_row(ctx, p, &p->calls[i], known);
+	for (const struct cv_seccomp_arg_row *r = p->permits; r->name; r++)
+		add_arg_row(ctx, p, r, known);
+	if (p->is_agent) {
+		const int nr = number_of("connect");
+		const int rc = seccomp_rule_add(ctx, p->connect, nr, 0);
+
+		if (rc < 0)
+			die("connect: %s", strerror(-rc));
+		known[nr] = true;
+		check_complete(p, known);
+	}
+	put_head(out, p);
+	put_rules(out, ctx);
+	seccomp_release(ctx);
+}
+
+int main(void)
+{
+	static struct program program;
+
+	/* What the build host's kernel can do is no matter. */
+	if (seccomp_api_set(5) < 0)
+		die("libseccomp is too old");
+	puts("/* Made by tools/seccomp-gen.c; see src/sys/seccomp_table.h. */\n#include <linux/filter.h>");
+	for (size_t i = 0; i < sizeof(profiles) / sizeof(*profiles); i++) {
+		program.count = 0;
+		make(&program, &profiles[i]);
+		printf("\nstatic const struct sock_filter %s_insns[%u] = {\n", profiles[i].name,
+			program.count);
+		for (unsigned k = 0; k < program.count; k++)
+			printf("\t{ 0x%02x, %u, %u, 0x%08x },\n", program.insns[k].code,
+				program.insns[k].jt, program.insns[k].jf, program.insns[k].k);
+		puts("};");
+	}
+	return fflush(stdout) == 0 && !ferror(stdout) ? 0 : 1;
+}
