@@ -138,8 +138,8 @@ struct cv_audit_event {
 /* INFO for what passed, MEDIUM for denials, unless the event says otherwise. */
 enum cv_audit_severity cv_audit_severity(const struct cv_audit_event *e);
 
-/* One OCSF object, without the newline.  prev_hash goes to unmapped.prev_sha256, for a caller that
- * links each line to the one before; CV_STR_NONE leaves it out.  False if out is full: then the
+/* One OCSF object, without the newline.  prev_hash goes to unmapped.prev_sha256, which chain.h
+ * fills; CV_STR_NONE leaves it out.  False if out is full: then the
  * event must count as not written. */
 CV_MUST bool cv_audit_json(
 	const struct cv_audit_event *e, struct cv_str prev_hash, struct cv_buf *out);
