@@ -1,78 +1,179 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "ipc/init_link.h"
+/*
+ * main.c - cove-supervisor: one sandbox from its plan to its end
+ *
+ * Descriptor 3 is the plan; there are no arguments and no environment.  The stages:
+ *
+ *     plan        read and bounded
+ *     sandbox     forked first, because it takes longest
+ *     helpers     keeper (with a network) while the sandbox builds itself
+ *     command     sent ahead, or once the CA is in the sandbox
+ *     loop        until the command ends, or something fails
+ *     end         sandbox killed and reaped, then the report, then the helpers
+ *
+ * Exit status: the command's; 128 and the signal that ended it; 124 after --timeout; 126 and 127
+ * as in a shell; 125 when we failed.
+ */
+#include "supervisor/supervisor.h"
+
 #include "plan/limits.h"
+#include "supervisor/helper.h"
 #include "supervisor/limits.h"
-#include "supervisor/sandbox.h"
 #include "sys/fd.h"
+#include "sys/proc.h"
+
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <errno.h>
+#include <time.h>
 
-static char message[8 + CV_IPC_BODY_BYTES_MAX];
+#define PLAN_FD 3
 
-static cv_code command_send(int link, struct cv_str bytes, struct cv_err *err)
+static struct supervisor sup;
+
+int64_t now_ms(void)
 {
-	cv_code code = CV_OK;
-	for (size_t at = 0; code == CV_OK && at < bytes.n; at += CV_IPC_BODY_BYTES_MAX)
-		code = cv_ipc_send(link, CV_INIT_REQ_PART,
-			cv_str_slice(bytes, at, at + CV_IPC_BODY_BYTES_MAX), NULL, 0, err);
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void say(const char *fmt, ...)
+{
+	char text[CV_IPC_BODY_BYTES_MAX / 8];
+	va_list ap;
+
+	va_start(ap, fmt);
+	const int n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		dprintf(2, "cove: %s\n", text);
+}
+
+void run_fail(struct supervisor *s, const struct cv_err *err)
+{
+	if (s->outcome != OUTCOME_NONE)
+		return;
+	terminal_restore();
+	say("%s", err->msg);
+	s->outcome = OUTCOME_FAILED;
+	s->status = 125;
+}
+
+static cv_code plan_read(struct supervisor *s, struct cv_err *err)
+{
+	char *bytes;
+	size_t n;
+	const cv_code code = cv_ipc_fd_read_all(PLAN_FD, CV_PLAN_BYTES_MAX, &bytes, &n, err);
+
+	if (code != CV_OK)
+		return cv_wrap(err, "read the plan; cove-supervisor is started by cove");
+	/* The plan borrows from bytes, to the end of the process. */
+	return cv_plan_get((struct cv_str){ bytes, n }, &s->arena, &s->plan, err);
+}
+
+static cv_code signals_open(struct supervisor *s, struct cv_err *err)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT,
+		SIGTSTP, SIGWINCH };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < CV_ARRAY_LEN(numbers); i++)
+		sigaddset(&set, numbers[i]);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL); /* ignored, if our caller did: then nobody could be waited for */
+	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return s->signals < 0 ? cv_fail_errno(err, "signalfd") : CV_OK;
+}
+
+static cv_code sandbox_make(struct supervisor *s, struct cv_err *err)
+{
+	CV_AUTO_FD int init_fd = open(s->plan.exe_init.p, O_RDONLY | O_CLOEXEC);
+
+	if (init_fd < 0)
+		return cv_fail_errno(err, "open %.*s", CV_STR_ARG(s->plan.exe_init));
+	s->inside =
+		(struct cv_ipc_link){ cv_init_reply_rule, CV_INIT_REPLY_COUNT, CV_INIT_BUILD, 0 };
+	return sandbox_start(&s->plan, init_fd, &s->sandbox, err);
+}
+
+static cv_code start(struct supervisor *s, struct cv_err *err)
+{
+	cv_code code = plan_read(s, err);
+
+	if (code == CV_OK)
+		code = signals_open(s, err);
+	if (code == CV_OK)
+		code = sandbox_make(s, err);
+	if (code != CV_OK)
+		return code;
+	/* Only now: the child had to open its own id maps, which a process that is not dumpable
+	 * may not. */
+	code = cv_proc_harden(err);
+	if (code != CV_OK)
+		return code;
+	inside_command(s);
+	if (s->plan.flags & CV_PLAN_NETWORK)
+		code = keeper_start(s, err);
+	reload_watch(s);
 	return code;
+}
+
+/* With PID 1 the kernel kills everything in the sandbox, before the wait returns. */
+static void sandbox_end(struct supervisor *s)
+{
+	if (s->sandbox.pid <= 0)
+		return;
+	kill(s->sandbox.pid, SIGKILL);
+	while (waitpid(s->sandbox.pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* Protected paths that did not exist, and so could not be mounted over. */
+static void watched_tell(const struct supervisor *s)
+{
+	for (uint32_t i = 0; i < s->plan.watch_count; i++)
+		if (access(s->plan.watch[i].p, F_OK) == 0)
+			say("look before you use it: the run made %.*s",
+				CV_STR_ARG(s->plan.watch[i]));
+}
+
+static void end(struct supervisor *s)
+{
+	sandbox_end(s);
+	terminal_drain(&s->terminal);
+	terminal_restore();
+	proxy_report(s);
+	if (s->report && *s->report && !(s->plan.flags & CV_PLAN_QUIET))
+		dprintf(2, "%s%s", s->report, s->report[strlen(s->report) - 1] == '\n' ? "" : "\n");
+	helper_stop(&s->proxy);
+	helper_stop(&s->keeper);
+	watched_tell(s);
 }
 
 int main(void)
 {
+	struct supervisor *s = &sup;
 	struct cv_err err;
-	char *bytes;
-	size_t n;
-	struct cv_arena arena;
-	struct cv_plan plan;
-	struct sandbox sb;
 
-	cv_arena_init(&arena, SUP_ARENA_MAX);
-	if (cv_ipc_fd_read_all(3, CV_PLAN_BYTES_MAX, &bytes, &n, &err) != CV_OK ||
-		cv_plan_get((struct cv_str){ bytes, n }, &arena, &plan, &err) != CV_OK) {
-		fprintf(stderr, "cove: %s\n", err.msg);
-		return 125;
-	}
-	dup2(3, 4);
-	int initfd = open(plan.exe_init.p, O_RDONLY | O_CLOEXEC);
-	if (sandbox_start(&plan, initfd, &sb, &err) != CV_OK) {
-		fprintf(stderr, "cove: %s\n", err.msg);
-		return 125;
-	}
-	struct cv_buf b;
-	cv_buf_init(&b, 64);
-	cv_ipc_put_u32(&b, 1);
-	int std[3] = { 0, 1, 2 };
-	if (command_send(sb.link, plan.command_bytes, &err) != CV_OK ||
-		cv_ipc_send(sb.link, CV_INIT_REQ_RUN, cv_buf_str(&b), std, 3, &err) != CV_OK) {
-		fprintf(stderr, "cove: %s\n", err.msg);
-		return 125;
-	}
-	struct cv_ipc_link link = { cv_init_reply_rule, CV_INIT_REPLY_COUNT, CV_INIT_BUILD, 0 };
-	for (;;) {
-		struct cv_ipc_msg m;
-		if (cv_ipc_recv(sb.link, &link, message, &m, &err) != CV_OK) {
-			fprintf(stderr, "cove: %s\n", err.msg);
-			return 125;
-		}
-		struct cv_ipc_reader r = { .rest = m.body };
-		if (m.type == CV_INIT_REPLY_BUILT)
-			link.state = CV_INIT_READY;
-		if (m.type == CV_INIT_REPLY_FAILED) {
-			cv_ipc_get_u32(&r);
-			cv_ipc_get_u32(&r);
-			int e = cv_ipc_get_u32(&r);
-			struct cv_str s = cv_ipc_get_str(&r);
-			fprintf(stderr, "cove: FAILED %.*s %s\n", CV_STR_ARG(s), strerror(e));
-		}
-		if (m.type == CV_INIT_REPLY_EXITED) {
-			cv_ipc_get_u32(&r);
-			int st = cv_ipc_get_u32(&r);
-			return WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st);
-		}
-		cv_ipc_msg_fini(&m);
-	}
+	cv_arena_init(&s->arena, SUP_ARENA_MAX);
+	terminal_init(&s->terminal);
+	for (int i = 0; i < CV_BUILT_COUNT; i++)
+		s->built[i] = -1;
+	s->signals = s->watch = s->notify = s->keeper_for_proxy = s->sandbox.link = -1;
+	s->keeper = (struct helper){ .name = "cove-keeper", .link = -1 };
+	s->proxy = (struct helper){ .name = "cove-proxy", .link = -1 };
+	if (start(s, &err) != CV_OK)
+		run_fail(s, &err);
+	loop_run(s);
+	end(s);
+	return s->status;
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * helper.h - starting and ending our programs beside the sandbox
+ */
+#pragma once
+#include "supervisor/supervisor.h"
+
+/* Starts exe with one end of a new link as descriptor 3, no arguments, no environment, nothing
+ * else open but stderr, and a session of its own, so that the terminal's signals pass it by.  It
+ * ends when its link closes. */
+CV_MUST cv_code helper_start(struct helper *h, struct cv_str exe, const struct cv_ipc_rule *rules,
+	uint32_t rule_count, struct cv_err *err);
+/* Kills and reaps. */
+void helper_stop(struct helper *h);
+/* After a death: may it be started again?  False when it dies too often. */
+bool helper_may_restart(struct helper *h);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * loop.c - what a supervisor waits for; all reactions of the program are on these screens
+ *
+ * The set of descriptors is made anew for each turn from the state: interest can't drift from it,
+ * and there are never more than a dozen.
+ *
+ * The listeners are watched only while no proxy runs: the first connection, or DNS query, of a run
+ * without network starts one, so that what is denied is also recorded and explained.  The
+ * connection waits in the listener's backlog meanwhile.
+ */
+#include "supervisor/supervisor.h"
+
+#include "supervisor/limits.h"
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+/* clang-format off */
+#define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(PROXY) X(POLICY) X(STDIN) X(TERMINAL)        \
+	X(TCP4) X(TCP6) X(UDP4) X(UDP6)
+/* clang-format on */
+#define WATCH_ENUM(name) WATCH_##name,
+enum watch { WATCHES(WATCH_ENUM) WATCH_COUNT };
+
+static void interest(const struct supervisor *s, struct pollfd w[WATCH_COUNT])
+{
+	const bool wants_proxy = s->is_built && s->proxy.pid == 0;
+
+	w[WATCH_INSIDE] = (struct pollfd){ s->sandbox.link, POLLIN, 0 };
+	w[WATCH_SIGNALS] = (struct pollfd){ s->signals, POLLIN, 0 };
+	w[WATCH_KEEPER] = (struct pollfd){ s->keeper.link, POLLIN, 0 };
+	w[WATCH_PROXY] = (struct pollfd){ s->proxy.link, POLLIN, 0 };
+	w[WATCH_POLICY] = (struct pollfd){ s->watch, POLLIN, 0 };
+	w[WATCH_STDIN] = (struct pollfd){ 0, terminal_stdin_interest(&s->terminal), 0 };
+	w[WATCH_TERMINAL] =
+		(struct pollfd){ s->terminal.outer, terminal_outer_interest(&s->terminal), 0 };
+	/* poll() reports a hang-up even to those who did not ask: no interest, no descriptor. */
+	for (int i = WATCH_STDIN; i <= WATCH_TERMINAL; i++)
+		if (!w[i].events)
+			w[i].fd = -1;
+	for (int i = 0; i < 4; i++)
+		w[WATCH_TCP4 + i] = (struct pollfd){ wants_proxy ? s->built[CV_BUILT_TCP4 + i] : -1,
+			POLLIN, 0 };
+}
+
+/* Ctrl-Z in a shell: the command stops, then we do; CONT wakes both. */
+static void stop(struct supervisor *s)
+{
+	inside_signal(s, SIGSTOP);
+	raise(SIGSTOP);
+	inside_signal(s, SIGCONT);
+}
+
+static void on_signals(struct supervisor *s)
+{
+	struct signalfd_siginfo info;
+
+	if (read(s->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	switch (info.ssi_signo) {
+	case SIGWINCH: terminal_resize(&s->terminal); break;
+	case SIGTSTP: stop(s); break;
+	case SIGHUP:
+		/* The custom of daemons, where there is something to read anew. */
+		if (s->plan.policy_file.n)
+			reload_event(s, true);
+		else
+			inside_signal(s, SIGHUP);
+		break;
+	default: inside_signal(s, (int)info.ssi_signo); break;
+	}
+}
+
+static void on_network(struct supervisor *s)
+{
+	struct cv_err err;
+
+	if (proxy_start(s, &err) != CV_OK)
+		run_fail(s, &err);
+}
+
+static void on_deadline(struct supervisor *s)
+{
+	if (!s->is_timed_out) {
+		s->is_timed_out = true;
+		s->deadline_ms = now_ms() + SUP_KILL_GRACE_MS;
+		inside_signal(s, SIGTERM);
+		return;
+	}
+	s->outcome = OUTCOME_STATUS; /* the end kills what is left */
+	s->status = 124;
+}
+
+static void dispatch(struct supervisor *s, enum watch which, short events)
+{
+	switch (which) {
+	case WATCH_INSIDE: inside_read(s); break;
+	case WATCH_SIGNALS: on_signals(s); break;
+	case WATCH_KEEPER: keeper_read(s); break;
+	case WATCH_PROXY: proxy_read(s); break;
+	case WATCH_POLICY: reload_event(s, false); break;
+	case WATCH_STDIN: terminal_stdin_read(&s->terminal); break;
+	case WATCH_TERMINAL: terminal_outer_serve(&s->terminal, events); break;
+	case WATCH_TCP4:
+	case WATCH_TCP6:
+	case WATCH_UDP4:
+	case WATCH_UDP6: on_network(s); break;
+	case WATCH_COUNT: break;
+	}
+}
+
+void loop_run(struct supervisor *s)
+{
+	struct pollfd w[WATCH_COUNT];
+	struct cv_err err;
+
+	while (s->outcome == OUTCOME_NONE) {
+		int64_t wait_ms = -1;
+
+		if (s->deadline_ms)
+			wait_ms = CV_MAX(s->deadline_ms - now_ms(), 0);
+		interest(s, w);
+		const int n = poll(w, WATCH_COUNT, (int)CV_MIN(wait_ms, (int64_t)60000));
+		if (n < 0 && errno != EINTR) {
+			cv_fail_errno(&err, "poll");
+			run_fail(s, &err);
+		}
+		if (s->deadline_ms && now_ms() >= s->deadline_ms)
+			on_deadline(s);
+		/* What one reaction closes, a later one of the same turn must not read. */
+		for (int i = 0; n > 0 && i < WATCH_COUNT && s->outcome == OUTCOME_NONE; i++)
+			if (w[i].fd >= 0 && w[i].revents) {
+				dispatch(s, (enum watch)i, w[i].revents);
+				if (i >= WATCH_TCP4)
+					break;
+			}
+	}
+}

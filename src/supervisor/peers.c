@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * peers.c - the keeper and the proxy of a run
+ *
+ *     supervisor ---control--- keeper        CA certificate; the proxy's link, handed over
+ *         |                      |
+ *         +-------- proxy -------+
+ *
+ * With a network both are started while the sandbox is being built, and nobody waits for the
+ * proxy: connections wait in the listeners, which the supervisor keeps.  Without one the proxy is
+ * started by the first connection.
+ *
+ * A proxy that dies is started again with the same listeners.  A keeper that dies takes its CA key
+ * with it: a new one means a new CA, new files in the sandbox, and a new proxy.  Who dies too
+ * often ends the run.
+ */
+#include "supervisor/supervisor.h"
+
+#include "supervisor/helper.h"
+#include "supervisor/limits.h"
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* ---- files for the proxy ---- */
+
+static cv_code file_append(struct cv_buf *b, const char *path, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char *text;
+	size_t n;
+
+	if (fd < 0)
+		return cv_fail_errno(err, "open %s", path);
+	if (cv_ipc_fd_read_all(fd, SUP_ROOTS_BYTES_MAX, &text, &n, err) != CV_OK)
+		return cv_wrap(err, "%s", path);
+	cv_buf_put(b, (struct cv_str){ text, n });
+	cv_buf_put_byte(b, '\n');
+	free(text);
+	return b->is_overflown ? cv_fail(err, CV_LIMIT, "%s: too large", path) : CV_OK;
+}
+
+/* The trusted roots of upstream servers: the host's, and --ca. */
+static cv_code roots_read(struct supervisor *s, struct cv_buf *b, struct cv_err *err)
+{
+	cv_code code = s->plan.roots.n ? file_append(b, s->plan.roots.p, err) : CV_OK;
+
+	for (uint32_t i = 0; code == CV_OK && i < s->plan.ca_count; i++)
+		code = file_append(b, s->plan.ca_files[i].p, err);
+	return code;
+}
+
+static cv_code text_send(
+	struct supervisor *s, enum cv_proxy_req type, struct cv_str text, struct cv_err *err)
+{
+	int fd;
+	cv_code code = cv_ipc_memfd("cove-text", text, &fd, err);
+
+	if (code != CV_OK)
+		return code;
+	code = cv_ipc_send(s->proxy.link, type, CV_STR_NONE, &fd, 1, err);
+	close(fd);
+	return code;
+}
+
+static cv_code roots_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
+	cv_code code = roots_read(s, &b, err);
+	if (code == CV_OK)
+		code = text_send(s, CV_PROXY_REQ_ROOTS, cv_buf_str(&b), err);
+	cv_buf_fini(&b);
+	return code;
+}
+
+/* resolv.conf and hosts may be missing: the proxy then knows no names but the pinned. */
+static cv_code resolver_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_err ignored;
+	struct cv_buf b;
+	cv_code code = CV_OK;
+
+	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
+	if (file_append(&b, "/etc/resolv.conf", &ignored) == CV_OK)
+		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_RESOLVER,
+			cv_str_slice(cv_buf_str(&b), 0,
+				CV_MIN(cv_buf_len(&b), (size_t)SUP_RESOLVER_BYTES_MAX)),
+			NULL, 0, err);
+	cv_buf_reset(&b);
+	if (code == CV_OK && file_append(&b, "/etc/hosts", &ignored) == CV_OK)
+		code = text_send(s, CV_PROXY_REQ_HOSTS, cv_buf_str(&b), err);
+	cv_buf_fini(&b);
+	return code;
+}
+
+static cv_code pins_send(struct supervisor *s, struct cv_err *err)
+{
+	cv_code code = CV_OK;
+
+	for (uint32_t i = 0; code == CV_OK && i < s->plan.pin_count; i++) {
+		const struct cv_plan_pin *pin = &s->plan.pins[i];
+		struct cv_buf b;
+
+		cv_buf_init(&b, 1024);
+		cv_ipc_put_str(&b, pin->host);
+		cv_ipc_put_u32(&b, pin->port);
+		cv_ipc_put_str(&b, pin->addr);
+		code = b.is_overflown ? cv_fail(err, CV_LIMIT, "--resolve: the name is too long")
+				      : cv_ipc_send(s->proxy.link, CV_PROXY_REQ_PIN, cv_buf_str(&b),
+						NULL, 0, err);
+		cv_buf_fini(&b);
+	}
+	return code;
+}
+
+/* ---- where decisions are written ---- */
+
+static cv_code sink_send(
+	struct supervisor *s, int fd, enum cv_audit_form form, bool is_required, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, 8);
+	cv_ipc_put_u32(&b, form);
+	cv_ipc_put_u32(&b, is_required);
+	const cv_code code =
+		cv_ipc_send(s->proxy.link, CV_PROXY_REQ_AUDIT_SINK, cv_buf_str(&b), &fd, 1, err);
+	cv_buf_fini(&b);
+	return code;
+}
+
+/* The sandbox's own log: kept across restarts of the proxy, made beneath the layer, where no link
+ * leads anywhere.  Losing it does not stop the network: the sandbox itself could fill its memory
+ * file system and would then deny itself service. */
+static cv_code log_send(struct supervisor *s, const struct cv_plan_op *op, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = openat(s->built[CV_BUILT_LAYER], op->dst.p + 1,
+		O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return cv_fail_errno(err, "make %.*s in the sandbox", CV_STR_ARG(op->dst));
+	return sink_send(s, fd, op->arg ? CV_AUDIT_FORM_OCSF : CV_AUDIT_FORM_LINE, false, err);
+}
+
+static cv_code sinks_send(struct supervisor *s, struct cv_err *err)
+{
+	cv_code code = CV_OK;
+
+	for (uint32_t i = 0; code == CV_OK && i < s->plan.op_count; i++)
+		if (s->plan.ops[i].type == CV_PLAN_LOG)
+			code = log_send(s, &s->plan.ops[i], err);
+	if (code == CV_OK && (s->plan.flags & CV_PLAN_VERBOSE))
+		code = sink_send(s, 2, CV_AUDIT_FORM_LINE, false, err);
+	if (code != CV_OK || !s->plan.audit_file.n)
+		return code;
+	CV_AUTO_FD int fd = open(s->plan.audit_file.p,
+		O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+	if (fd < 0)
+		return cv_fail_errno(err, "audit file %.*s", CV_STR_ARG(s->plan.audit_file));
+	return sink_send(s, fd, CV_AUDIT_FORM_OCSF, true, err);
+}
+
+/* ---- the proxy ---- */
+
+static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
+{
+	cv_code code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LISTENERS, CV_STR_NONE,
+		&s->built[CV_BUILT_TCP4], 5, err);
+
+	if (code == CV_OK && s->keeper_for_proxy >= 0)
+		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_KEEPER, CV_STR_NONE,
+			&s->keeper_for_proxy, 1, err);
+	if (code == CV_OK)
+		code = roots_send(s, err);
+	if (code == CV_OK)
+		code = resolver_send(s, err);
+	if (code == CV_OK)
+		code = pins_send(s, err);
+	if (code == CV_OK)
+		code = sinks_send(s, err);
+	if (code == CV_OK && s->plan.policy_file.n)
+		code = policy_send(s, err);
+	if (code == CV_OK)
+		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_GO, CV_STR_NONE, NULL, 0, err);
+	if (s->keeper_for_proxy >= 0)
+		close(s->keeper_for_proxy);
+	s->keeper_for_proxy = -1;
+	return code;
+}
+
+/* One more link between the running keeper and the proxy that is about to start. */
+static cv_code keeper_link(struct supervisor *s, struct cv_err *err)
+{
+	int pair[2];
+	struct cv_buf b;
+	cv_code code = cv_ipc_pair(pair, err);
+
+	if (code != CV_OK)
+		return code;
+	cv_buf_init(&b, 256);
+	char name[32];
+	snprintf(name, sizeof(name), "cove-%d", (int)getpid());
+	cv_ipc_put_str(&b, cv_str_of(name));
+	code = cv_ipc_send(
+		s->keeper.link, CV_KEEPER_CONTROL_START, cv_buf_str(&b), &pair[1], 1, err);
+	cv_buf_fini(&b);
+	close(pair[1]);
+	if (code == CV_OK)
+		s->keeper_for_proxy = pair[0];
+	else
+		close(pair[0]);
+	return code;
+}
+
+cv_code proxy_start(struct supervisor *s, struct cv_err *err)
+{
+	if (s->proxy.pid)
+		return CV_OK;
+	cv_code code = helper_start(
+		&s->proxy, s->plan.exe_proxy, cv_proxy_reply_rule, CV_PROXY_REPLY_COUNT, err);
+	if (code == CV_OK)
+		code = proxy_configure(s, err);
+	return code == CV_OK ? code : cv_wrap(err, "start the proxy");
+}
+
+static void proxy_died(struct supervisor *s)
+{
+	const bool was_ready = s->proxy.rules.state == CV_PROXY_READY;
+	struct cv_err err;
+
+	helper_stop(&s->proxy);
+	cv_fail(&err, CV_UNAVAILABLE,
+		was_ready ? "the proxy dies again and again" : "the proxy did not start");
+	if (!was_ready || !helper_may_restart(&s->proxy)) {
+		run_fail(s, &err);
+		return;
+	}
+	say("the proxy died; a new one is started, connections in flight are reset");
+	/* The keeper serves one proxy: its link is part of the pair that is made anew. */
+	if (s->keeper.pid) {
+		helper_stop(&s->keeper);
+		if (keeper_start(s, &err) != CV_OK)
+			run_fail(s, &err);
+	} else if (proxy_start(s, &err) != CV_OK) {
+		run_fail(s, &err);
+	}
+}
+
+static void policy_result(struct supervisor *s, struct cv_ipc_reader *r)
+{
+	const uint32_t code = cv_ipc_get_u32(r);
+	const struct cv_str text = cv_ipc_get_str(r);
+	struct cv_err err;
+
+	if (s->proxy.rules.state == CV_PROXY_NEW) {
+		if (code == CV_OK)
+			return;
+		cv_fail(&err, CV_INVALID, "policy: %.*s", CV_STR_ARG(text));
+		run_fail(s, &err);
+	} else if (code == CV_OK) {
+		if (!(s->plan.flags & CV_PLAN_QUIET))
+			say("policy reloaded");
+	} else {
+		say("policy not reloaded, the old one stays:\n%.*s", CV_STR_ARG(text));
+	}
+}
+
+static void proxy_handle(struct supervisor *s, struct cv_ipc_msg *m)
+{
+	struct cv_ipc_reader r = { .rest = m->body };
+	struct cv_err err;
+
+	switch ((enum cv_proxy_reply)m->type) {
+	case CV_PROXY_REPLY_READY: s->proxy.rules.state = CV_PROXY_READY; break;
+	case CV_PROXY_REPLY_POLICY_RESULT: policy_result(s, &r); break;
+	case CV_PROXY_REPLY_RESOLVE: resolve_answer(s, m->body); break;
+	case CV_PROXY_REPLY_REPORT_TEXT:
+		free(s->report);
+		s->report = strndup(cv_ipc_get_str(&r).p, r.is_bad ? 0 : m->body.n - 4);
+		break;
+	case CV_PROXY_REPLY_FATAL:
+		cv_fail(&err, CV_UNAVAILABLE, "proxy: %.*s", CV_STR_ARG(cv_ipc_get_str(&r)));
+		run_fail(s, &err);
+		break;
+	case CV_PROXY_REPLY_COUNT: break;
+	}
+}
+
+void proxy_read(struct supervisor *s)
+{
+	struct cv_ipc_msg m;
+	struct cv_err err;
+	const cv_code code = cv_ipc_recv(s->proxy.link, &s->proxy.rules, s->message, &m, &err);
+
+	if (code == CV_OK) {
+		proxy_handle(s, &m);
+		cv_ipc_msg_fini(&m);
+	} else if (code != CV_UNAVAILABLE) {
+		if (code == CV_PROTO)
+			say("proxy: %s", err.msg);
+		proxy_died(s);
+	}
+}
+
+void proxy_report(struct supervisor *s)
+{
+	const int64_t until = now_ms() + SUP_REPORT_MS;
+
+	if (!s->proxy.pid || s->proxy.rules.state != CV_PROXY_READY ||
+		cv_ipc_send(s->proxy.link, CV_PROXY_REQ_REPORT, CV_STR_NONE, NULL, 0, NULL) !=
+			CV_OK)
+		return;
+	while (!s->report && s->proxy.pid) {
+		struct pollfd w = { s->proxy.link, POLLIN, 0 };
+		struct cv_ipc_msg m;
+
+		if (poll(&w, 1, (int)CV_MAX(until - now_ms(), 0)) <= 0 ||
+			cv_ipc_recv(s->proxy.link, &s->proxy.rules, s->message, &m, NULL) != CV_OK)
+			return;
+		proxy_handle(s, &m);
+		cv_ipc_msg_fini(&m);
+	}
+}
+
+/* ---- the keeper ---- */
+
+cv_code keeper_start(struct supervisor *s, struct cv_err *err)
+{
+	cv_code code = helper_start(&s->keeper, s->plan.exe_keeper, cv_keeper_control_reply_rule,
+		CV_KEEPER_CONTROL_REPLY_COUNT, err);
+
+	if (code == CV_OK)
+		code = keeper_link(s, err);
+	return code == CV_OK ? code : cv_wrap(err, "start the keeper");
+}
+
+static void ca_take(struct supervisor *s, struct cv_str pem)
+{
+	struct cv_err err;
+
+	free(s->ca);
+	s->ca = strndup(pem.p, pem.n);
+	s->ca_text = cv_str_of(s->ca);
+	s->has_ca_files = false;
+	s->keeper.rules.state = CV_KEEPER_READY;
+	if (!s->is_built)
+		return;
+	/* After a restart: the new CA's proxy. */
+	if (proxy_start(s, &err) != CV_OK || ca_files_write(s, &err) != CV_OK)
+		run_fail(s, &err);
+	inside_command(s);
+}
+
+static void keeper_died(struct supervisor *s)
+{
+	const bool was_ready = s->keeper.rules.state == CV_KEEPER_READY;
+	struct cv_err err;
+
+	helper_stop(&s->keeper);
+	cv_fail(&err, CV_UNAVAILABLE,
+		was_ready ? "the keeper dies again and again" : "the keeper did not start");
+	if (!was_ready || !helper_may_restart(&s->keeper)) {
+		run_fail(s, &err);
+		return;
+	}
+	say("the keeper died; keeper and proxy are started anew, with a new certificate authority");
+	helper_stop(&s->proxy);
+	if (keeper_start(s, &err) != CV_OK)
+		run_fail(s, &err);
+}
+
+void keeper_read(struct supervisor *s)
+{
+	struct cv_ipc_msg m;
+	struct cv_err err;
+	const cv_code code = cv_ipc_recv(s->keeper.link, &s->keeper.rules, s->message, &m, &err);
+
+	if (code == CV_UNAVAILABLE)
+		return;
+	if (code != CV_OK) {
+		keeper_died(s);
+		return;
+	}
+	struct cv_ipc_reader r = { .rest = m.body };
+	if (m.type == CV_KEEPER_CONTROL_REPLY_CA) {
+		ca_take(s, cv_ipc_get_str(&r));
+	} else {
+		cv_fail(&err, CV_UNAVAILABLE, "keeper: %.*s", CV_STR_ARG(cv_ipc_get_str(&r)));
+		run_fail(s, &err);
+	}
+	cv_ipc_msg_fini(&m);
+}
+
+/* ---- the CA inside ---- */
+
+static cv_code ca_file_write(
+	struct supervisor *s, const char *path, struct cv_str text, struct cv_err *err)
+{
+	const int layer = s->built[CV_BUILT_LAYER];
+
+	if (unlinkat(layer, path, 0) < 0 && errno != ENOENT)
+		return cv_fail_errno(err, "replace /%s in the sandbox", path);
+	CV_AUTO_FD int fd =
+		openat(layer, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	while (fd >= 0 && text.n) {
+		const ssize_t n = write(fd, text.p, text.n);
+
+		if (n < 0)
+			break;
+		text = cv_str_slice(text, (size_t)n, text.n);
+	}
+	return fd < 0 || text.n ? cv_fail_errno(err, "write /%s in the sandbox", path) : CV_OK;
+}
+
+cv_code ca_files_write(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	if (!s->ca || s->has_ca_files)
+		return CV_OK;
+	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
+	cv_code code = roots_read(s, &b, err);
+	cv_buf_put(&b, s->ca_text);
+	if (code == CV_OK)
+		code = ca_file_write(s, "etc/openshell-tls/openshell-ca.pem", s->ca_text, err);
+	if (code == CV_OK)
+		code = ca_file_write(s, "etc/openshell-tls/ca-bundle.pem", cv_buf_str(&b), err);
+	cv_buf_fini(&b);
+	s->has_ca_files = code == CV_OK;
+	return code;
+}

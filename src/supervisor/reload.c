@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * reload.c - the policy file changes while the sandbox runs
+ *
+ * Editors write a new file and rename it over the old one, so the directory is watched and not the
+ * file.  The text goes to the proxy as it is; the proxy judges it and keeps the old one when the
+ * new one is bad (POLICY_RESULT).  A file that is being written is seen at its close.
+ */
+#include "supervisor/supervisor.h"
+
+#include "supervisor/limits.h"
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+static cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = open(s->plan.policy_file.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char *text;
+	size_t n;
+
+	if (fd < 0)
+		return cv_fail_errno(err, "policy %.*s", CV_STR_ARG(s->plan.policy_name));
+	cv_code code = cv_ipc_fd_read_all(fd, SUP_POLICY_BYTES_MAX, &text, &n, err);
+	if (code != CV_OK)
+		return cv_wrap(err, "policy %.*s", CV_STR_ARG(s->plan.policy_name));
+	code = cv_ipc_memfd("cove-policy", (struct cv_str){ text, n }, ret, err);
+	free(text);
+	return code;
+}
+
+cv_code policy_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b;
+	int fd;
+	cv_code code = policy_read(s, &fd, err);
+
+	if (code != CV_OK)
+		return code;
+	cv_buf_init(&b, 4096);
+	cv_ipc_put_str(&b, cv_str_slice(s->plan.policy_name, 0, 4000));
+	code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_POLICY, cv_buf_str(&b), &fd, 1, err);
+	cv_buf_fini(&b);
+	close(fd);
+	return code;
+}
+
+void reload_watch(struct supervisor *s)
+{
+	char dir[PATH_MAX];
+	const size_t slash = cv_str_rfind_byte(s->plan.policy_file, '/');
+
+	if (!s->plan.policy_file.n ||
+		!cv_str_to_cstr(cv_str_slice(s->plan.policy_file, 0, CV_MAX(slash, (size_t)1)), dir,
+			sizeof(dir)))
+		return;
+	s->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (s->watch >= 0 && inotify_add_watch(s->watch, dir, IN_CLOSE_WRITE | IN_MOVED_TO) < 0) {
+		close(s->watch);
+		s->watch = -1;
+	}
+	if (s->watch < 0)
+		say("changes of %.*s are not seen (%s); send SIGHUP after one",
+			CV_STR_ARG(s->plan.policy_name), strerror(errno));
+}
+
+/* Whether any of the waiting events is about our file; all are consumed. */
+static bool is_ours(struct supervisor *s)
+{
+	_Alignas(struct inotify_event) char events[4096];
+	const struct cv_str path = s->plan.policy_file;
+	const struct cv_str name = cv_str_slice(path, cv_str_rfind_byte(path, '/') + 1, path.n);
+	bool is_found = false;
+	ssize_t n;
+
+	while (s->watch >= 0 && (n = read(s->watch, events, sizeof(events))) > 0)
+		for (ssize_t at = 0; at < n;) {
+			const struct inotify_event *e = (const void *)(events + at);
+			if (e->len && cv_str_eq(cv_str_of(e->name), name))
+				is_found = true;
+			at += (ssize_t)sizeof(*e) + e->len;
+		}
+	return is_found;
+}
+
+void reload_event(struct supervisor *s, bool is_forced)
+{
+	struct cv_err err;
+
+	/* Without a proxy there is nothing to tell: the next one reads the file as it is then. */
+	if ((!is_ours(s) && !is_forced) || s->proxy.pid == 0)
+		return;
+	if (policy_send(s, &err) != CV_OK)
+		say("policy not reloaded, the old one stays: %s", err.msg);
+}

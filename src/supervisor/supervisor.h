@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * supervisor.h - the state of one run
+ *
+ * Process: cove-supervisor, one per sandbox, single-threaded.  Each part of the state is changed
+ * by the file that its comment names; loop.c dispatches.
+ */
+#pragma once
+#include "ipc/init_link.h"
+#include "ipc/keeper_link.h"
+#include "ipc/proxy_link.h"
+#include "plan/plan.h"
+#include "supervisor/sandbox.h"
+#include "supervisor/terminal.h"
+
+#include <stdint.h>
+
+/* A program of ours beside the sandbox (helper.c). */
+struct helper {
+	const char *name;
+	pid_t pid; /* 0: not running */
+	int link;  /* -1: not running */
+	struct cv_ipc_link rules;
+	int64_t window_ms; /* when the present window of restarts began */
+	unsigned restarts; /* in it */
+};
+
+enum outcome { OUTCOME_NONE, OUTCOME_STATUS, OUTCOME_FAILED };
+
+struct supervisor {
+	struct cv_plan plan;
+	struct cv_arena arena; /* of the plan */
+
+	struct sandbox sandbox; /* sandbox.c, inside.c */
+	struct cv_ipc_link inside;
+	int built[CV_BUILT_COUNT]; /* -1 until BUILT */
+	bool is_built, is_commanded;
+	int notify; /* connects of the command; identity.c */
+	struct cv_identity *identity;
+
+	struct helper keeper, proxy; /* peers.c */
+	int keeper_for_proxy; /* the proxy's end of its link to the keeper, until handed over */
+	char *ca;             /* the run's CA, PEM; malloc'd */
+	struct cv_str ca_text;
+	bool has_ca_files;
+	char *report; /* the proxy's summary; malloc'd */
+
+	struct terminal terminal; /* terminal.c */
+	int signals, watch;       /* signalfd; inotify of the policy's directory */
+
+	int64_t deadline_ms; /* --timeout, then the grace; 0: none */
+	bool is_timed_out;
+
+	enum outcome outcome;
+	int status; /* exit status of this process, once outcome is set */
+
+	char message[8 + CV_IPC_BODY_BYTES_MAX];
+};
+
+int64_t now_ms(void); /* monotonic */
+
+/* "cove: ..." on stderr. */
+CV_PRINTF(1, 2) void say(const char *fmt, ...);
+
+/* Ends the run with 125 and this message, unless it already ends. */
+void run_fail(struct supervisor *s, const struct cv_err *err);
+
+/* loop.c: until outcome is set. */
+void loop_run(struct supervisor *s);
+
+/* inside.c: what comes from the sandbox. */
+void inside_read(struct supervisor *s);
+/* Sends the command, once everything it needs is there. */
+void inside_command(struct supervisor *s);
+void inside_signal(struct supervisor *s, int number);
+
+/* peers.c: keeper and proxy. */
+CV_MUST cv_code keeper_start(struct supervisor *s, struct cv_err *err);
+void keeper_read(struct supervisor *s);
+/* Starts the proxy with all it needs; does nothing when it runs.  Needs BUILT. */
+CV_MUST cv_code proxy_start(struct supervisor *s, struct cv_err *err);
+void proxy_read(struct supervisor *s);
+/* Asks for the summary and waits for it, shortly. */
+void proxy_report(struct supervisor *s);
+CV_MUST cv_code ca_files_write(struct supervisor *s, struct cv_err *err);
+
+/* reload.c: the policy file changes. */
+void reload_watch(struct supervisor *s);
+/* is_forced: by SIGHUP, whatever the directory says. */
+void reload_event(struct supervisor *s, bool is_forced);
+CV_MUST cv_code policy_send(struct supervisor *s, struct cv_err *err);
+
+/* resolve.c: paths of executables as the sandbox sees them. */
+void resolve_answer(struct supervisor *s, struct cv_str body);
