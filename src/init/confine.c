@@ -16,7 +16,9 @@
 #include "plan/limits.h"
 #include "sys/landlock.h"
 #include "sys/proc.h"
+#include "sys/seccomp.h"
 
+#include <unistd.h>
 
 static const enum cv_landlock_access access_of[CV_ACCESS_KIND_COUNT] = {
 	[CV_ACCESS_KIND_LIST] = CV_LANDLOCK_LIST,
@@ -47,11 +49,29 @@ static cv_code landlock_apply(
 	return cv_landlock_apply(caps, rules, c->rule_count, err);
 }
 
+/* The listener goes to the supervisor by the filtered process itself: the filter allows sendmsg,
+ * and the first connect() waits until the supervisor has it. */
+static cv_code seccomp_apply(
+	int link, uint32_t id, const struct cv_plan_command *c, struct cv_err *err)
+{
+	int notify = -1;
+
+	if (!(c->flags & CV_COMMAND_NOTIFY))
+		return cv_seccomp_install(CV_SECCOMP_AGENT, NULL, err);
+	const cv_code code = cv_seccomp_install(CV_SECCOMP_AGENT_NOTIFY, &notify, err);
+	if (code == CV_OK) {
+		report_fd(link, CV_INIT_REPLY_NOTIFY, id, notify);
+		close(notify);
+	}
+	return code;
+}
+
 bool confine(int link, uint32_t id, const struct cv_plan_command *c)
 {
 	struct cv_err err = { 0 };
 
-	if (cv_proc_no_new_privs_set(&err) == CV_OK && landlock_apply(link, id, c, &err) == CV_OK)
+	if (cv_proc_no_new_privs_set(&err) == CV_OK && landlock_apply(link, id, c, &err) == CV_OK &&
+		seccomp_apply(link, id, c, &err) == CV_OK)
 		return true;
 	report_failed(link, id, CV_INIT_STAGE_CONFINE, err.sys, err.msg);
 	return false;

@@ -51,8 +51,8 @@ static uint32_t le32_get(const unsigned char *p)
 	return v;
 }
 
-cv_code cv_ipc_send(int sock, uint32_t type, struct cv_str body, const int *fds, size_t fd_count,
-	struct cv_err *err)
+static cv_code message_send(int sock, uint32_t type, struct cv_str body, const int *fds,
+	size_t fd_count, int flags, struct cv_err *err)
 {
 	unsigned char head[HEAD_BYTES];
 	struct iovec iov[] = { { head, sizeof(head) }, { (void *)(uintptr_t)body.p, body.n } };
@@ -76,13 +76,24 @@ cv_code cv_ipc_send(int sock, uint32_t type, struct cv_str body, const int *fds,
 		memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
 	}
 	do
-		n = sendmsg(sock, &msg, MSG_NOSIGNAL);
+		n = sendmsg(sock, &msg, MSG_NOSIGNAL | flags);
 	while (n < 0 && errno == EINTR);
 	if (n < 0 && errno == EAGAIN)
 		return cv_fail(err, CV_UNAVAILABLE, "send message %u: the link is full", type);
 	if (n < 0)
 		return cv_fail_errno(err, "send message %u", type);
 	return CV_OK;
+}
+
+cv_code cv_ipc_send(int sock, uint32_t type, struct cv_str body, const int *fds, size_t fd_count,
+	struct cv_err *err)
+{
+	return message_send(sock, type, body, fds, fd_count, 0, err);
+}
+
+cv_code cv_ipc_send_now(int sock, uint32_t type, struct cv_str body, struct cv_err *err)
+{
+	return message_send(sock, type, body, NULL, 0, MSG_DONTWAIT, err);
 }
 
 /* Takes the descriptors out of msg; false when some were lost or more came than fit. */

@@ -55,6 +55,9 @@ CV_MUST cv_code cv_ipc_pair(int ret[2], struct cv_err *err);
 CV_MUST cv_code cv_ipc_send(int sock, uint32_t type, struct cv_str body, const int *fds,
 	size_t fd_count, struct cv_err *err);
 
+/* As cv_ipc_send() without descriptors, and never waits, whatever the socket's mode. */
+CV_MUST cv_code cv_ipc_send_now(int sock, uint32_t type, struct cv_str body, struct cv_err *err);
+
 /* Receives one message into buf (of CV_IPC_BODY_BYTES_MAX + 8 bytes).  CV_NOT_FOUND when the peer
  * closed, CV_UNAVAILABLE when a non-blocking socket is empty, CV_PROTO when the link's table
  * refuses it (descriptors closed). */

@@ -151,10 +151,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_INIT_REPLY_FAILED: failed(s, &r); break;
 	case CV_INIT_REPLY_EXITED: exited(s, &r); break;
 	case CV_INIT_REPLY_WEAKER: weaker(s, &r); break;
-	case CV_INIT_REPLY_NOTIFY:
-		if (s->notify < 0)
-			s->notify = cv_take_fd(m->fds[0]);
-		break;
+	case CV_INIT_REPLY_NOTIFY: identity_open(s, cv_take_fd(m->fds[0])); break;
 	case CV_INIT_REPLY_TTY: terminal_attach(&s->terminal, cv_take_fd(m->fds[0])); break;
 	case CV_INIT_REPLY_COUNT: break;
 	}

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* clang-format off */
-#define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(PROXY) X(POLICY) X(STDIN) X(TERMINAL)        \
+#define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(PROXY) X(POLICY) X(NOTIFY) X(STDIN) X(TERMINAL)        \
 	X(TCP4) X(TCP6) X(UDP4) X(UDP6)
 /* clang-format on */
 #define WATCH_ENUM(name) WATCH_##name,
@@ -34,7 +34,9 @@ static void interest(const struct supervisor *s, struct pollfd w[WATCH_COUNT])
 	w[WATCH_INSIDE] = (struct pollfd){ s->sandbox.link, POLLIN, 0 };
 	w[WATCH_SIGNALS] = (struct pollfd){ s->signals, POLLIN, 0 };
 	w[WATCH_KEEPER] = (struct pollfd){ s->keeper.link, POLLIN, 0 };
-	w[WATCH_PROXY] = (struct pollfd){ s->proxy.link, POLLIN, 0 };
+	w[WATCH_PROXY] = (struct pollfd){ s->proxy.link,
+		(short)(POLLIN | (s->is_identity_waiting ? POLLOUT : 0)), 0 };
+	w[WATCH_NOTIFY] = (struct pollfd){ s->is_identity_waiting ? -1 : s->notify, POLLIN, 0 };
 	w[WATCH_POLICY] = (struct pollfd){ s->watch, POLLIN, 0 };
 	w[WATCH_STDIN] = (struct pollfd){ 0, terminal_stdin_interest(&s->terminal), 0 };
 	w[WATCH_TERMINAL] =
@@ -102,7 +104,18 @@ static void dispatch(struct supervisor *s, enum watch which, short events)
 	case WATCH_INSIDE: inside_read(s); break;
 	case WATCH_SIGNALS: on_signals(s); break;
 	case WATCH_KEEPER: keeper_read(s); break;
-	case WATCH_PROXY: proxy_read(s); break;
+	case WATCH_PROXY:
+		if (events & POLLOUT)
+			identity_resume(s);
+		if (events & ~POLLOUT)
+			proxy_read(s);
+		break;
+	case WATCH_NOTIFY:
+		if (events & POLLIN)
+			identity_serve(s);
+		else
+			identity_close(s); /* nobody with this filter is left */
+		break;
 	case WATCH_POLICY: reload_event(s, false); break;
 	case WATCH_STDIN: terminal_stdin_read(&s->terminal); break;
 	case WATCH_TERMINAL: terminal_outer_serve(&s->terminal, events); break;

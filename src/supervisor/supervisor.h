@@ -35,8 +35,9 @@ struct supervisor {
 	struct cv_ipc_link inside;
 	int built[CV_BUILT_COUNT]; /* -1 until BUILT */
 	bool is_built, is_commanded;
-	int notify; /* connects of the command; identity.c */
+	int notify; /* connects of the command, -1: none; identity.c */
 	struct cv_identity *identity;
+	bool is_identity_waiting; /* the proxy's link did not take a record: its caller waits */
 
 	struct helper keeper, proxy; /* peers.c */
 	int keeper_for_proxy; /* the proxy's end of its link to the keeper, until handed over */
@@ -89,6 +90,12 @@ void reload_watch(struct supervisor *s);
 /* is_forced: by SIGHUP, whatever the directory says. */
 void reload_event(struct supervisor *s, bool is_forced);
 CV_MUST cv_code policy_send(struct supervisor *s, struct cv_err *err);
+
+/* identity.c: who connects. */
+void identity_open(struct supervisor *s, int notify);
+void identity_serve(struct supervisor *s);
+void identity_resume(struct supervisor *s);
+void identity_close(struct supervisor *s);
 
 /* resolve.c: paths of executables as the sandbox sees them. */
 void resolve_answer(struct supervisor *s, struct cv_str body);
