@@ -40,7 +40,7 @@
 
 #define COMMON_PERMITS                                                                             \
 	CV_SC_1("mmap", "memory, never executable", CV_SC_NONE(2, PROT_EXEC)),                      \
-	CV_SC_1("mprotect", "likewise", CV_SC_NONE(1, PROT_EXEC)),                                  \
+	CV_SC_1("mprotect", "likewise", CV_SC_NONE(2, PROT_EXEC)),                                  \
 	CV_SC_1("tgkill", "abort(); a signal to anybody else is no use", CV_SC_EQ(2, SIGABRT)),     \
 	CV_SC_1("prlimit64", "reads limits", CV_SC_NULL(2)),                                        \
 	CV_SC_1("fcntl", "flags", CV_SC_EQ(1, F_GETFD)),                                            \
