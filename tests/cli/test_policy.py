@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Goal: `cove policy check` and `explain` say what a person and a script need: place, what is wrong,
+what would be right; verdict, the rule that decided, why nearer ones did not; statuses that scripts
+can test.  Method: the program on small files, its text and its JSON."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+from world import COVE, Tap  # noqa: E402
+
+tap = Tap()
+here = tempfile.mkdtemp(prefix="cove-test-")
+
+
+def write(name, text):
+    path = os.path.join(here, name)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    return path
+
+
+def cove(*argv):
+    return subprocess.run([COVE, *argv], capture_output=True, text=True, timeout=30, check=False)
+
+
+def expect(name, r, status, *parts):
+    missing = [p for p in parts if p not in r.stdout + r.stderr]
+    tap.ok(r.returncode == status and not missing, name,
+           f"status {r.returncode}, missing {missing}\n{r.stdout}{r.stderr}")
+
+
+GOOD = write("good.yaml", """\
+version: 1
+network_policies:
+  api:
+    endpoints:
+      - host: api.example.com
+        port: 443
+        protocol: rest
+        enforcement: enforce
+        rules:
+          - allow: {method: GET, path: "/v1/**"}
+        deny_rules:
+          - {method: GET, path: /v1/secret}
+    binaries: [{path: /usr/bin/curl}]
+""")
+TYPO = write("typo.yaml", "version: 1\nnetwork_policies:\n  a:\n    endpoint: []\n")
+WEBSOCKET = write("websocket.yaml", """\
+version: 1
+network_policies:
+  a:
+    endpoints: [{host: a.example.com, port: 443, protocol: websocket, access: full}]
+    binaries: [{path: /usr/bin/curl}]
+""")
+
+expect("check: a valid policy", cove("policy", "check", GOOD), 0, "good.yaml: ok")
+expect("check: an unknown key, its place and its neighbour", cove("policy", "check", TYPO), 1,
+       "typo.yaml:4:5: error:", "endpoint", "endpoints")
+r = cove("policy", "check", "-o", "json", GOOD, TYPO)
+files = json.loads(r.stdout)
+tap.ok(r.returncode == 1 and [f["errors"] for f in files] == [0, 1] and
+       files[1]["findings"][0]["line"] == 4, "check: the same as JSON", r.stdout + r.stderr)
+expect("check: what is not enforced yet is a warning by name", cove("policy", "check", WEBSOCKET), 0,
+       "warning", "websocket")
+expect("run: and refused, nothing started", cove("run", "--policy", WEBSOCKET, "--", "true"), 2, "websocket")
+
+ASK = ["policy", "explain", GOOD, "--host", "api.example.com", "--port", "443"]
+expect("explain: allowed, with the rule's line",
+       cove(*ASK, "--path", "/v1/a", "--binary", "/usr/bin/curl"), 0, "ALLOW", "good.yaml:10")
+expect("explain: the method defaults to GET, the path to /",
+       cove(*ASK, "--method", "GET", "--binary", "/usr/bin/curl"), 3, "GET", "DENY")
+expect("explain: a deny rule wins, with its line",
+       cove(*ASK, "--path", "/v1/secret", "--binary", "/usr/bin/curl"), 3, "DENY", "good.yaml:12")
+expect("explain: the path is made canonical first",
+       cove(*ASK, "--path", "/v1/x/../%73ecret", "--binary", "/usr/bin/curl"), 3, "/v1/secret")
+expect("explain: a denial says what would be allowed",
+       cove(*ASK, "--path", "/v2", "--binary", "/usr/bin/curl"), 3, "DENY", "/v1/**")
+expect("explain: another binary", cove(*ASK, "--binary", "/usr/bin/wget"), 3,
+       "binary '/usr/bin/wget' not allowed in policy 'api'")
+expect("explain: an ancestor is enough",
+       cove(*ASK, "--binary", "/usr/bin/wget", "--ancestor", "/usr/bin/curl"), 0, "ALLOW")
+expect("explain: no binary given is an unknown one", cove(*ASK), 3, "DENY")
+expect("explain: another host", cove("policy", "explain", GOOD, "--host", "b.example.com", "--port", "443",
+                                     "--binary", "/usr/bin/curl"), 3,
+       "endpoint b.example.com:443 is not allowed by any policy")
+r = cove(*ASK, "--path", "/v2", "--binary", "/usr/bin/curl", "-o", "json")
+data = json.loads(r.stdout)
+tap.ok(data["action"] == "deny" and data["policy"] == "api" and data["near_misses"] and
+       {"method": "GET", "path": "/v1/**"} in data["allowed"], "explain: JSON", r.stdout)
+expect("explain: host and port are required", cove("policy", "explain", GOOD), 2, "--host")
+expect("explain: a port out of range", cove("policy", "explain", GOOD, "--host", "a", "--port", "70000"), 2,
+       "65535")
+tap.done()
