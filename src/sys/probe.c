@@ -74,10 +74,10 @@ static const struct probe probe[CV_PROBE_COUNT] = {
 		"--pids counts the user's processes in the sandbox", DELEGATE },
 	[CV_PROBE_GVISOR] = { "gvisor", cv_probe_try_gvisor, CV_PROBE_TIER_BIT(CV_TIER_GVISOR),
 		"the host's kernel, by another one in user space",
-		"nothing: this build does not use it", "install runsc" },
+		"the tier gvisor, which this build can't make yet", "install runsc" },
 	[CV_PROBE_KVM] = { "kvm", cv_probe_try_kvm, CV_PROBE_TIER_BIT(CV_TIER_VM),
 		"the host's kernel, by a machine of its own",
-		"nothing: this build does not use it", "usermod -aG kvm $USER" },
+		"the tier vm, which this build can't make yet", "usermod -aG kvm $USER" },
 };
 /* clang-format on */
 
