@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Goal: a report has every row, says what helps where something is missing, and leaves nothing
+ * behind; the tier follows from the rows; an attempt that hangs or dies is missing.
+ * Method: all attempts on this host; rows made by hand; attempts that misbehave.
+ */
+#include "unit/test.h"
+
+#include "sys/probe.c"
+
+static void all_rows_on_this_host(void **state)
+{
+	static struct cv_probe_report r;
+
+	(void)state;
+	cv_probe_all(&r);
+	for (int i = 0; i < CV_PROBE_COUNT; i++) {
+		const struct cv_probe_row *row = &r.rows[i];
+
+		print_message("# %-22s %-8s %s [%s]\n", row->name,
+			cv_probe_status_name(row->status), row->detail, row->enable);
+		assert_non_null(row->name);
+		assert_true(row->detail[0]);
+		assert_true(row->protects[0] && row->lost[0]);
+		assert_int_equal(row->enable[0] == '\0', row->status == CV_PROBE_OK);
+	}
+	assert_int_equal(r.tier, cv_probe_tier(r.rows));
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
+}
+
+static struct cv_probe_row rows[CV_PROBE_COUNT];
+
+static enum cv_tier tier_without(enum cv_probe a, enum cv_probe b)
+{
+	for (int i = 0; i < CV_PROBE_COUNT; i++) {
+		rows[i].status = CV_PROBE_OK;
+		rows[i].needed_for = probe[i].needed_for;
+	}
+	rows[a].status = rows[b].status = CV_PROBE_MISSING;
+	return cv_probe_tier(rows);
+}
+
+static void the_tier_follows_from_the_rows(void **state)
+{
+	(void)state;
+	assert_int_equal(tier_without(CV_PROBE_KVM, CV_PROBE_GVISOR), CV_TIER_NAMESPACES);
+	assert_int_equal(tier_without(CV_PROBE_OVERLAY, CV_PROBE_CPU), CV_TIER_NAMESPACES);
+	assert_int_equal(tier_without(CV_PROBE_LANDLOCK, CV_PROBE_KVM), CV_TIER_NAMESPACES);
+	assert_int_equal(tier_without(CV_PROBE_USERNS, CV_PROBE_USERNS), CV_TIER_LANDLOCK);
+	assert_int_equal(tier_without(CV_PROBE_NETNS, CV_PROBE_NETNS), CV_TIER_LANDLOCK);
+	assert_int_equal(tier_without(CV_PROBE_USERNS, CV_PROBE_LANDLOCK), CV_TIER_NONE);
+	assert_int_equal(tier_without(CV_PROBE_SECCOMP, CV_PROBE_SECCOMP), CV_TIER_NONE);
+	tier_without(CV_PROBE_KVM, CV_PROBE_KVM);
+	rows[CV_PROBE_NETNS].status = CV_PROBE_DEGRADED;
+	assert_int_equal(cv_probe_tier(rows), CV_TIER_NAMESPACES);
+}
+
+static void try_hang(struct cv_probe_outcome *o)
+{
+	o->status = CV_PROBE_OK;
+	for (;;)
+		pause();
+}
+
+static void try_die(struct cv_probe_outcome *o)
+{
+	o->status = CV_PROBE_OK;
+	kill(getpid(), SIGKILL);
+}
+
+static void no_answer_is_missing(void **state)
+{
+	const struct probe hang = { .try = try_hang }, die = { .try = try_die };
+	struct cv_probe_outcome o;
+
+	(void)state;
+	outcome_of(&hang, &o);
+	assert_int_equal(o.status, CV_PROBE_MISSING);
+	assert_string_equal(o.detail, "no answer in time");
+	outcome_of(&die, &o);
+	assert_int_equal(o.status, CV_PROBE_MISSING);
+	assert_string_equal(o.detail, "the attempt was killed");
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_rows_on_this_host),
+		cmocka_unit_test(the_tier_follows_from_the_rows),
+		cmocka_unit_test(no_answer_is_missing),
+	};
+
+	return cmocka_run_group_tests_name("sys/probe", tests, NULL, NULL);
+}
