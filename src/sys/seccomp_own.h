@@ -19,7 +19,7 @@
 
 /* clang-format off */
 #define COMMON_CALLS                                                                               \
-	{ CV_SECCOMP_PERMIT, "read readv write writev recvmsg sendmsg recvfrom close",              \
+	{ CV_SECCOMP_PERMIT, "read readv write writev pread64 lseek fstat recvmsg sendmsg recvfrom close", \
 		"bytes in and out of what it holds" },                                              \
 	{ CV_SECCOMP_PERMIT, "munmap mremap brk madvise mlock mlock2 munlock",                      \
 		"memory of the allocator; locked pages for secrets" },                              \
@@ -47,6 +47,7 @@
 	CV_SC_1("fcntl", "flags", CV_SC_EQ(1, F_SETFD)),                                            \
 	CV_SC_1("fcntl", "flags", CV_SC_EQ(1, F_GETFL)),                                            \
 	CV_SC_1("fcntl", "flags", CV_SC_EQ(1, F_SETFL)),                                            \
+	CV_SC_1("fcntl", "what a received memfd promises", CV_SC_EQ(1, F_GET_SEALS)),                 \
 	CV_SC_1("fcntl", "a copy", CV_SC_EQ(1, F_DUPFD_CLOEXEC)),                                   \
 	CV_SC_1("newfstatat", "fstat(), as glibc calls it", CV_SC_ALL(3, AT_EMPTY_PATH)),           \
 	CV_SC_1("ioctl", "stdio asks whether stderr is a terminal", CV_SC_EQ(1, TCGETS))
@@ -58,8 +59,8 @@ static const struct cv_seccomp_call_row cv_seccomp_proxy_calls[] = {
 		"connections to the agent and to the Internet; the listeners were handed to it" },
 	{ CV_SECCOMP_PERMIT, "splice pipe2",
 		"relays without copying through the process" },
-	{ CV_SECCOMP_PERMIT, "fstat lseek pread64 dup dup3",
-		"descriptors that were handed to it: the policy, the log" },
+	{ CV_SECCOMP_PERMIT, "dup dup3",
+		"descriptors that were handed to it" },
 };
 
 #define PROXY_SOCKET(family, type)                                                                 \
@@ -81,7 +82,6 @@ static const struct cv_seccomp_arg_row cv_seccomp_proxy_permits[] = {
 
 static const struct cv_seccomp_call_row cv_seccomp_keeper_calls[] = {
 	COMMON_CALLS,
-	{ CV_SECCOMP_PERMIT, "fstat", "stdio, before it writes to stderr" },
 };
 
 static const struct cv_seccomp_arg_row cv_seccomp_keeper_permits[] = {
