@@ -164,6 +164,18 @@ static bool stdio_close(void)
 	return true;
 }
 
+/* The set-up's second process is our child: it must have let the host's tree go. */
+static bool setup_is_done(void)
+{
+	int status;
+
+	while (waitpid(-1, &status, 0) < 0)
+		if (errno != EINTR)
+			return false;
+	errno = EPROTO;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 int main(void)
 {
 	struct pollfd watch[2] = { { CV_INIT_LINK_FD, POLLIN, 0 }, { -1, POLLIN, 0 } };
@@ -178,7 +190,7 @@ int main(void)
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &child, NULL);
 	watch[1].fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (watch[1].fd < 0 || !stdio_close()) {
+	if (watch[1].fd < 0 || !stdio_close() || !setup_is_done()) {
 		report_failed(CV_INIT_LINK_FD, 0, CV_INIT_STAGE_BUILD, errno, "start cove-init");
 		return 125;
 	}

@@ -34,7 +34,7 @@
 	X(PROTECT, "protect")           /* dst read-only where it is */                       \
 	X(LOG, "log")                   /* a file the sandbox reads and the proxy writes */   \
 	X(HOSTNAME, "hostname")         /* the text */                                        \
-	X(SEAL, "seal")                 /* the host's tree let go */
+	X(SEAL, "seal")                 /* / gets its flags; the host's tree is let go */
 /* clang-format on */
 #define CV_PLAN_OP_ENUM(name, text) CV_PLAN_##name,
 enum cv_plan_op_type { CV_PLAN_OPS(CV_PLAN_OP_ENUM) CV_PLAN_OP_COUNT };

@@ -5,7 +5,7 @@
  * The first operation makes the new root and pivots into it at once, with the host's tree left
  * stacked on top where only a descriptor reaches it (b->host).  From then on every absolute path
  * means the sandbox, so a mistake writes into the sandbox and not into the host; sources are
- * opened beneath b->host with RESOLVE_IN_ROOT.  SEAL lets the host's tree go.
+ * opened beneath b->host with RESOLVE_IN_ROOT.  After SEAL the caller lets the host's tree go.
  *
  * Targets are created and mounted by descriptor of their parent directory, which is opened
  * without following any link: an image whose /dev, /etc or work directory is a symbolic link is
@@ -209,10 +209,6 @@ static int op_seal(struct build *b, const struct cv_plan_op *op)
 			     (op->flags & CV_PLAN_READONLY ? MOUNT_ATTR_RDONLY : 0);
 
 	parent_forget(b);
-	if (fchdir(b->host) < 0 || umount2(".", DETACH) < 0 || chdir("/") < 0)
-		return -1;
-	close(b->host);
-	b->host = -1;
 	return tree_set(b->root, set, false);
 }
 

@@ -7,8 +7,9 @@
  *     die with parent   before anything that could outlive it
  *     id maps           the only id inside is the caller's own; it is not 0 inside, so the exec
  *                       of cove-init drops every capability by itself
- *     network           lo, routes, listeners: needs CAP_NET_ADMIN of the new namespace
- *     file systems      needs CAP_SYS_ADMIN of it (build.c)
+ *     network           lo, routes, listeners: needs CAP_NET_ADMIN; by a second process (aside.c)
+ *     file systems      needs CAP_SYS_ADMIN (build.c)
+ *     host's tree       unmounted, by the second process too
  *     BUILT             listeners and root leave for the supervisor
  *     capabilities      every set emptied, the bounding set first
  *     cove-init         by descriptor: the host's tree is gone
@@ -18,10 +19,10 @@
 #include "supervisor/sandbox.h"
 
 #include "ipc/init_link.h"
+#include "supervisor/aside.h"
 #include "supervisor/build.h"
 #include "sys/caps.h"
 #include "sys/fd.h"
-#include "sys/netns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,9 +33,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#define NAMESPACES                                                                                 \
-	(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | \
-		CLONE_NEWCGROUP)
+#define NAMESPACES \
+	(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP)
 
 static CV_NORETURN void fail(const struct cv_err *err)
 {
@@ -106,21 +106,37 @@ static cv_code descriptors_set(int link, int init_fd, int *ret_init, struct cv_e
 	return CV_OK;
 }
 
+static cv_code make(const struct cv_plan *plan, uid_t uid, gid_t gid, struct cv_err *err)
+{
+	struct cv_netns_fds net;
+	struct build build;
+	struct aside aside;
+	cv_code code = ids_map(plan, uid, gid, err);
+
+	if (code == CV_OK)
+		code = aside_start(&aside, err);
+	if (code == CV_OK)
+		code = build_run(&build, plan, err);
+	if (code == CV_OK)
+		code = aside_network(&aside, &net, err);
+	if (code == CV_OK)
+		code = aside_let_go(&aside, build.host, err);
+	if (code == CV_OK)
+		code = built_send(&build, &net, err);
+	return code == CV_OK ? cv_caps_drop_all(err) : code;
+}
+
 static CV_NORETURN void become_init(
 	const struct cv_plan *plan, int link, int init_fd, uid_t uid, gid_t gid)
 {
 	static const char *const none[] = { NULL };
 	static const char *const argv[] = { "cove-init", NULL };
-	struct cv_netns_fds net;
-	struct build build;
 	struct cv_err err;
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		cv_fail_errno(&err, "die with the supervisor");
 	else if (descriptors_set(link, init_fd, &init_fd, &err) == CV_OK &&
-		 ids_map(plan, uid, gid, &err) == CV_OK && cv_netns_setup(&net, &err) == CV_OK &&
-		 build_run(&build, plan, &err) == CV_OK &&
-		 built_send(&build, &net, &err) == CV_OK && cv_caps_drop_all(&err) == CV_OK) {
+		 make(plan, uid, gid, &err) == CV_OK) {
 		fcntl(CV_INIT_LINK_FD, F_SETFD, 0);
 		syscall(SYS_execveat, init_fd, "", argv, none, AT_EMPTY_PATH);
 		cv_fail_errno(&err, "execute cove-init");

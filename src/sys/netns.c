@@ -102,9 +102,9 @@ static cv_code addresses_and_routes(struct cv_err *err)
 }
 
 /* connect() is where identity is recorded; Fast Open would connect inside sendto(). */
-static cv_code fast_open_off(struct cv_err *err)
+static cv_code fast_open_off(int proc, struct cv_err *err)
 {
-	CV_AUTO_FD int fd = open("/proc/sys/net/ipv4/tcp_fastopen", O_WRONLY | O_CLOEXEC);
+	CV_AUTO_FD int fd = openat(proc, "sys/net/ipv4/tcp_fastopen", O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || write(fd, "0", 1) != 1)
 		return cv_fail_errno(err, "switch TCP Fast Open off");
@@ -327,12 +327,12 @@ static cv_code rules_load(struct cv_err *err)
 	return cv_nl_send(sock, &b, "nf_tables rules with tproxy", err);
 }
 
-cv_code cv_netns_setup(struct cv_netns_fds *ret, struct cv_err *err)
+cv_code cv_netns_setup(int proc, struct cv_netns_fds *ret, struct cv_err *err)
 {
 	struct cv_netns_fds fds = { -1, -1, -1, -1, -1 };
 
 	if (lo_up(err) != CV_OK || addresses_and_routes(err) != CV_OK ||
-		fast_open_off(err) != CV_OK || sockets_open(&fds, err) != CV_OK ||
+		fast_open_off(proc, err) != CV_OK || sockets_open(&fds, err) != CV_OK ||
 		rules_load(err) != CV_OK) {
 		cv_netns_fds_close(&fds);
 		return cv_wrap(err, "sandbox network");

@@ -24,8 +24,9 @@ struct cv_netns_fds {
 	int diag;       /* NETLINK_SOCK_DIAG, bound to this namespace for ever */
 };
 
-/* CV_SYSTEM with the name of the step that failed; nothing is half-usable then, and the namespace
+/* proc: a writable /proc, by descriptor because the caller's root may be on the move.
+ * CV_SYSTEM with the name of the step that failed; nothing is half-usable then, and the namespace
  * must be thrown away. */
-CV_MUST cv_code cv_netns_setup(struct cv_netns_fds *ret, struct cv_err *err);
+CV_MUST cv_code cv_netns_setup(int proc, struct cv_netns_fds *ret, struct cv_err *err);
 
 void cv_netns_fds_close(struct cv_netns_fds *fds);

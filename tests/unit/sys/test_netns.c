@@ -56,7 +56,9 @@ static int inside(int (*probe)(const struct cv_netns_fds *fds))
 
 		if (!namespaces_enter())
 			_exit(77);
-		if (cv_netns_setup(&fds, &err) != CV_OK || cv_caps_drop_all(&err) != CV_OK) {
+		const int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		if (cv_netns_setup(proc, &fds, &err) != CV_OK || cv_caps_drop_all(&err) != CV_OK) {
 			fprintf(stderr, "# %s\n", err.msg);
 			_exit(99);
 		}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * aside.c - see aside.h
+ *
+ * Half a millisecond of a start is the kernel making a network namespace, and as much again is it
+ * waiting for a grace period when the host's tree is unmounted.  Neither needs the processor that
+ * mounts the file systems, or executes cove-init, meanwhile; so a second process does both:
+ *
+ *     builder   ids  mounts ................ setns  seal  capabilities  exec cove-init  wait
+ *     aside          namespace, listeners ......... unmount the host's tree ........... exit 0
+ *
+ * It shares the builder's descriptors (so what it opens is there) and not its memory (so that
+ * errno, stack and heap are its own); its result travels in a shared page.  Being PID 2 it is
+ * cove-init's child in the end, and cove-init starts nothing before it ended well.
+ */
+#include "supervisor/aside.h"
+
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+int umount2(const char *target, int flags); /* <sys/mount.h> clashes with <linux/mount.h> */
+#define DETACH 2                            /* MNT_DETACH */
+
+struct aside_shared {
+	struct cv_netns_fds net;
+	int proc, netns, host;
+	cv_code code;
+	struct cv_err err;
+};
+
+static cv_code network_make(struct aside_shared *s, struct cv_err *err)
+{
+	if (unshare(CLONE_NEWNET) < 0)
+		return cv_fail_errno(err, "new network namespace");
+	const cv_code code = cv_netns_setup(s->proc, &s->net, err);
+	if (code != CV_OK)
+		return code;
+	/* Of a socket, because /proc is anywhere or nowhere while the builder pivots. */
+	s->netns = ioctl(s->net.tcp4, SIOCGSKNS);
+	return s->netns < 0 ? cv_fail_errno(err, "open the network namespace") : CV_OK;
+}
+
+static CV_NORETURN void aside_main(struct aside_shared *s, int link)
+{
+	char byte = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	s->code = network_make(s, &s->err);
+	if (write(link, &byte, 1) != 1 || s->code != CV_OK || read(link, &byte, 1) != 1)
+		_exit(1);
+	_exit(fchdir(s->host) < 0 || umount2(".", DETACH) < 0 ? 1 : 0);
+}
+
+cv_code aside_start(struct aside *a, struct cv_err *err)
+{
+	int pair[2];
+
+	a->shared = mmap(NULL, sizeof(*a->shared), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (a->shared == MAP_FAILED || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return cv_fail_errno(err, "prepare the second process");
+	/* Opened before the builder pivots away from it. */
+	a->shared->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (a->shared->proc < 0)
+		return cv_fail_errno(err, "open /proc");
+	const pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	if (pid == 0)
+		aside_main(a->shared, pair[1]);
+	a->link = pair[0];
+	return pid < 0 ? cv_fail_errno(err, "fork the second process") : CV_OK;
+}
+
+cv_code aside_network(struct aside *a, struct cv_netns_fds *ret, struct cv_err *err)
+{
+	char byte;
+
+	if (read(a->link, &byte, 1) != 1)
+		return cv_fail(err, CV_SYSTEM, "the second process ended");
+	if (a->shared->code != CV_OK) {
+		*err = a->shared->err;
+		return a->shared->code;
+	}
+	if (setns(a->shared->netns, CLONE_NEWNET) < 0)
+		return cv_fail_errno(err, "enter the network namespace");
+	*ret = a->shared->net;
+	return CV_OK;
+}
+
+cv_code aside_let_go(struct aside *a, int host, struct cv_err *err)
+{
+	const char byte = 0;
+
+	a->shared->host = host;
+	return write(a->link, &byte, 1) == 1 ? CV_OK : cv_fail_errno(err, "let the host's tree go");
+}
