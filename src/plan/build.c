@@ -29,16 +29,15 @@ struct builder {
 	struct cv_plan *plan;
 	uint32_t op_cap, rule_cap, env_cap;
 	bool is_full;
+	struct cv_plan_op overflow; /* where operations go that found no room */
 };
 
 static struct cv_plan_op *op_add(
 	struct builder *b, enum cv_plan_op_type type, struct cv_str src, struct cv_str dst)
 {
-	static struct cv_plan_op overflow;
-
 	if (b->plan->op_count == b->op_cap) {
 		b->is_full = true;
-		return &overflow;
+		return &b->overflow;
 	}
 	struct cv_plan_op *op = &b->plan->ops[b->plan->op_count++];
 	*op = (struct cv_plan_op){ .type = type, .src = src, .dst = dst };

@@ -197,7 +197,10 @@ void cv_probe_try_netns(struct cv_probe_outcome *o)
 
 	if (!enter(o, CLONE_NEWUSER | CLONE_NEWNET))
 		return;
-	if (cv_netns_setup(&fds, &err) != CV_OK)
+	CV_AUTO_FD int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (proc < 0)
+		return say_errno(o, "open /proc");
+	if (cv_netns_setup(proc, &fds, &err) != CV_OK)
 		return say_err(o, &err);
 	cv_netns_fds_close(&fds);
 	say(o, CV_PROBE_OK, "nf_tables and tproxy, IPv4 and IPv6");

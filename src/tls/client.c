@@ -142,13 +142,20 @@ static struct kept *kept_of(struct cv_tls_client *c, const char *host)
 	return k;
 }
 
+/* SSL_set_tlsext_host_name() without its cast, which drops a const. */
+static long sni_set(SSL *ssl, const char *host)
+{
+	return SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+		(void *)(uintptr_t)host);
+}
+
 /* The name that the certificate must be for, the one in the SNI, and the session to offer. */
 static bool peer_set(struct cv_tls_client *c, SSL *ssl, const char *host, bool host_is_ip)
 {
 	if (host_is_ip)
 		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
 	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	if (SSL_set1_host(ssl, host) != 1 || SSL_set_tlsext_host_name(ssl, host) != 1)
+	if (SSL_set1_host(ssl, host) != 1 || sni_set(ssl, host) != 1)
 		return false;
 	struct kept *k = kept_of(c, host);
 	SSL_set_app_data(ssl, k);
