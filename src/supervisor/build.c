@@ -198,7 +198,7 @@ static int op_root_overlay(struct build *b, const struct cv_plan_op *op)
 		pivot(b, STAGE "/root") < 0)
 		return -1;
 	/* The stage would otherwise hide the host's own directory from sources. */
-	if (fchdir(b->host) < 0 || umount2(STAGE + 1, DETACH) < 0)
+	if (fchdir(b->host) < 0 || umount2(&STAGE[1], DETACH) < 0)
 		return -1;
 	return chdir("/");
 }

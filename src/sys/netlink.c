@@ -109,9 +109,9 @@ cv_code cv_nl_open(int family, int *ret, struct cv_err *err)
 }
 
 /* Counts the acknowledgements in one datagram; false at the first refusal, errno set. */
-static bool acks_count(const char *reply, size_t bytes, uint32_t *left)
+static bool acks_count(char *reply, size_t bytes, uint32_t *left)
 {
-	const struct nlmsghdr *m = (const struct nlmsghdr *)(const void *)reply;
+	struct nlmsghdr *m = (struct nlmsghdr *)(void *)reply; /* the macros cast const away */
 
 	for (; NLMSG_OK(m, bytes); m = NLMSG_NEXT(m, bytes)) {
 		if (m->nlmsg_type != NLMSG_ERROR)

@@ -41,7 +41,7 @@ static cv_code answer_read(int diag, uint64_t *ret_cookie, struct cv_err *err)
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return cv_fail_errno(err, "sock_diag: receive");
-	const struct nlmsghdr *m = (const struct nlmsghdr *)(const void *)buf;
+	struct nlmsghdr *m = (struct nlmsghdr *)(void *)buf; /* the macros cast const away */
 	if (!NLMSG_OK(m, (size_t)n))
 		return cv_fail(err, CV_PROTO, "sock_diag: short answer");
 	if (m->nlmsg_type == NLMSG_ERROR) {

@@ -242,7 +242,8 @@ static int probe_rules_stand(const struct cv_netns_fds *fds)
 		return 3;
 	/* sysctls ask for the host's uid, not for a capability: as the host's root only the
 	 * read-only mount of /proc/sys in a whole sandbox keeps them */
-	if (geteuid_outside && fast_open_off(&err) == CV_OK)
+	CV_AUTO_FD int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (geteuid_outside && fast_open_off(proc, &err) == CV_OK)
 		return 4;
 	return 0;
 }
