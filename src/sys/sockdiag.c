@@ -31,20 +31,32 @@ static void end_put(const struct cv_sockdiag_end *end, __be32 ip[4], __be16 *por
 	*port = htons(end->port);
 }
 
-static cv_code answer_read(int diag, uint64_t *ret_cookie, struct cv_err *err)
+/* One message with this number.  A call that failed between its request and its answer leaves that
+ * answer in the queue; taken for the next one's, it would give a connection somebody else's
+ * identity.  So older numbers are read past. */
+static cv_code answer_receive(int diag, uint32_t seq, char buf[ANSWER_BYTES], struct cv_err *err)
 {
-	_Alignas(struct nlmsghdr) char buf[ANSWER_BYTES];
-	ssize_t n;
+	for (;;) {
+		const ssize_t n = recv(diag, buf, ANSWER_BYTES, 0);
+		struct nlmsghdr *m = (struct nlmsghdr *)(void *)buf; /* the macros cast const away */
 
-	do
-		n = recv(diag, buf, sizeof(buf), 0);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return cv_fail_errno(err, "sock_diag: receive");
-	struct nlmsghdr *m = (struct nlmsghdr *)(void *)buf; /* the macros cast const away */
-	if (!NLMSG_OK(m, (size_t)n))
-		return cv_fail(err, CV_PROTO, "sock_diag: short answer");
-	if (m->nlmsg_type == NLMSG_ERROR) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return cv_fail_errno(err, "sock_diag: receive");
+		if (!NLMSG_OK(m, (size_t)n))
+			return cv_fail(err, CV_PROTO, "sock_diag: short answer");
+		if (m->nlmsg_seq == seq)
+			return CV_OK;
+	}
+}
+
+static cv_code answer_read(const struct nlmsghdr *m, const struct request *req,
+	struct cv_sockdiag_info *ret, struct cv_err *err)
+{
+	const struct inet_diag_sockid *want = &req->body.id;
+
+	if (m->nlmsg_type == NLMSG_ERROR && m->nlmsg_len >= NLMSG_LENGTH(sizeof(int))) {
 		const struct nlmsgerr *e = NLMSG_DATA(m);
 
 		if (e->error == -ENOENT)
@@ -56,17 +68,28 @@ static cv_code answer_read(int diag, uint64_t *ret_cookie, struct cv_err *err)
 		m->nlmsg_len < NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
 		return cv_fail(err, CV_PROTO, "sock_diag: unknown answer");
 	const struct inet_diag_msg *d = NLMSG_DATA(m);
-	*ret_cookie = d->id.idiag_cookie[0] | (uint64_t)d->id.idiag_cookie[1] << 32;
+	/* The exact lookup falls back to a socket that listens, which has no peer. */
+	if (d->id.idiag_sport != want->idiag_sport || d->id.idiag_dport != want->idiag_dport)
+		return cv_fail(err, CV_NOT_FOUND, "sock_diag: the client has gone");
+	*ret = (struct cv_sockdiag_info){
+		.cookie = d->id.idiag_cookie[0] | (uint64_t)d->id.idiag_cookie[1] << 32,
+		.inode = d->idiag_inode,
+		.uid = d->idiag_uid,
+		.state = d->idiag_state,
+	};
 	return CV_OK;
 }
 
-cv_code cv_sockdiag_cookie(int diag, const struct cv_sockdiag_end *client,
-	const struct cv_sockdiag_end *dst, uint64_t *ret_cookie, struct cv_err *err)
+cv_code cv_sockdiag_find(int diag, const struct cv_sockdiag_end *client,
+	const struct cv_sockdiag_end *dst, struct cv_sockdiag_info *ret, struct cv_err *err)
 {
+	static uint32_t last_seq; /* of this process; a descriptor has one user */
+	_Alignas(struct nlmsghdr) char buf[ANSWER_BYTES];
 	struct request req = {
 		.head = { .nlmsg_len = sizeof(req),
 			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			.nlmsg_flags = NLM_F_REQUEST },
+			.nlmsg_flags = NLM_F_REQUEST,
+			.nlmsg_seq = ++last_seq },
 		.body = { .sdiag_family = client->ip.is_v4 ? AF_INET : AF_INET6,
 			.sdiag_protocol = IPPROTO_TCP,
 			.idiag_states = ~0u,
@@ -81,5 +104,19 @@ cv_code cv_sockdiag_cookie(int diag, const struct cv_sockdiag_end *client,
 	if (sendto(diag, &req, sizeof(req), 0, (const struct sockaddr *)&kernel, sizeof(kernel)) <
 		0)
 		return cv_fail_errno(err, "sock_diag: send");
-	return answer_read(diag, ret_cookie, err);
+	const cv_code code = answer_receive(diag, req.head.nlmsg_seq, buf, err);
+	if (code != CV_OK)
+		return code;
+	return answer_read((const struct nlmsghdr *)(const void *)buf, &req, ret, err);
+}
+
+cv_code cv_sockdiag_cookie(int diag, const struct cv_sockdiag_end *client,
+	const struct cv_sockdiag_end *dst, uint64_t *ret_cookie, struct cv_err *err)
+{
+	struct cv_sockdiag_info info;
+	const cv_code code = cv_sockdiag_find(diag, client, dst, &info, err);
+
+	if (code == CV_OK)
+		*ret_cookie = info.cookie;
+	return code;
 }

@@ -14,7 +14,19 @@ struct cv_sockdiag_end {
 	uint16_t port;
 };
 
-/* The SO_COOKIE of the socket that connected from client to dst.  An exact lookup: its cost does
- * not grow with the number of sockets.  CV_NOT_FOUND when the client has closed already. */
+struct cv_sockdiag_info {
+	uint64_t cookie; /* SO_COOKIE of the client's socket */
+	uint32_t inode;
+	uint32_t uid;  /* as the user namespace of the descriptor's opener sees it */
+	uint8_t state; /* of the kernel's enum; 1: established */
+};
+
+/* The socket that connected from client to dst.  An exact lookup: its cost does not grow with the
+ * number of sockets.  CV_NOT_FOUND when the client has closed already; CV_PROTO when the answer is
+ * about another connection; CV_SYSTEM.  One thread at a time for a descriptor. */
+CV_MUST cv_code cv_sockdiag_find(int diag, const struct cv_sockdiag_end *client,
+	const struct cv_sockdiag_end *dst, struct cv_sockdiag_info *ret, struct cv_err *err);
+
+/* The same for those who want the cookie only. */
 CV_MUST cv_code cv_sockdiag_cookie(int diag, const struct cv_sockdiag_end *client,
 	const struct cv_sockdiag_end *dst, uint64_t *ret_cookie, struct cv_err *err);

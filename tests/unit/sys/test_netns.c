@@ -12,6 +12,8 @@
 #include "sys/caps.h"
 #include "sys/sockdiag.h"
 
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -227,6 +229,56 @@ static int probe_cookie(const struct cv_netns_fds *fds)
 	return 0;
 }
 
+/* An answer that a failed call left behind must not be taken for the next one's: it would give a
+ * connection somebody else's identity. */
+static int probe_p4_stale_answer(const struct cv_netns_fds *fds)
+{
+	struct cv_sockdiag_end client[2], server[2];
+	struct cv_sockdiag_info info;
+	uint64_t want[2];
+	struct cv_err err;
+
+	for (int i = 0; i < 2; i++) {
+		const struct sockaddr_in to = { .sin_family = AF_INET,
+			.sin_port = htons((uint16_t)(700 + i)),
+			.sin_addr.s_addr = htonl(0x01020304) };
+		const int sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		struct sockaddr_in name;
+		socklen_t n = sizeof(want[i]);
+
+		if (connect(sock, (const struct sockaddr *)&to, sizeof(to)) < 0)
+			return 1;
+		getsockopt(sock, SOL_SOCKET, SO_COOKIE, &want[i], &n);
+		n = sizeof(name);
+		getsockname(sock, (struct sockaddr *)&name, &n);
+		if (!cv_ip_from_sockaddr(&name, n, &client[i].ip, &client[i].port) ||
+			!cv_ip_from_sockaddr(&to, sizeof(to), &server[i].ip, &server[i].port))
+			return 2;
+	}
+	/* A question about the first connection whose answer nobody reads: number 0 is never ours. */
+	struct {
+		struct nlmsghdr head;
+		struct inet_diag_req_v2 body;
+	} ask = { .head = { .nlmsg_len = sizeof(ask),
+			  .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			  .nlmsg_flags = NLM_F_REQUEST },
+		.body = { .sdiag_family = AF_INET,
+			.sdiag_protocol = IPPROTO_TCP,
+			.idiag_states = ~0u,
+			.id = { .idiag_sport = htons(client[0].port),
+				.idiag_dport = htons(server[0].port),
+				.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } } } };
+	memcpy(ask.body.id.idiag_src, client[0].ip.b + 12, 4);
+	memcpy(ask.body.id.idiag_dst, server[0].ip.b + 12, 4);
+	if (send(fds->diag, &ask, sizeof(ask), 0) < 0)
+		return 3;
+	if (cv_sockdiag_find(fds->diag, &client[1], &server[1], &info, &err) != CV_OK)
+		return 4;
+	if (info.cookie != want[1] || info.cookie == want[0])
+		return 5;
+	return info.state == 1 && info.uid == 1000 && info.inode ? 0 : 6;
+}
+
 static int probe_rules_stand(const struct cv_netns_fds *fds)
 {
 	struct cv_err err;
@@ -259,6 +311,7 @@ TEST(dns_to_anywhere_arrives, probe_dns)
 TEST(n3_other_ways_are_refused, probe_n3_other_ways)
 TEST(loopback_is_the_sandbox_own, probe_loopback_is_ours)
 TEST(accepted_connections_have_a_cookie, probe_cookie)
+TEST(p4_stale_answer_is_not_ours, probe_p4_stale_answer)
 TEST(rules_cannot_be_changed_from_inside, probe_rules_stand)
 
 int main(void)
@@ -269,6 +322,7 @@ int main(void)
 		cmocka_unit_test(n3_other_ways_are_refused),
 		cmocka_unit_test(loopback_is_the_sandbox_own),
 		cmocka_unit_test(accepted_connections_have_a_cookie),
+		cmocka_unit_test(p4_stale_answer_is_not_ours),
 		cmocka_unit_test(rules_cannot_be_changed_from_inside),
 	};
 
