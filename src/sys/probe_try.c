@@ -87,12 +87,14 @@ void cv_probe_try_kernel(struct cv_probe_outcome *o)
 
 /* Knobs that forbid user namespaces to ordinary users, and what they say when they do. */
 static const struct {
-	const char *path, *forbids, *enable;
+	const char *path, *name, *forbids, *enable;
 } knob[] = {
-	{ "/proc/sys/user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=15000" },
-	{ "/proc/sys/kernel/unprivileged_userns_clone", "0",
+	{ "/proc/sys/user/max_user_namespaces", "user.max_user_namespaces", "0",
+		"sysctl -w user.max_user_namespaces=15000" },
+	{ "/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone", "0",
 		"sysctl -w kernel.unprivileged_userns_clone=1" },
-	{ "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1",
+	{ "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+		"kernel.apparmor_restrict_unprivileged_userns", "1",
 		"sysctl -w kernel.apparmor_restrict_unprivileged_userns=0" },
 };
 
@@ -116,8 +118,8 @@ static void explain(struct cv_probe_outcome *o)
 	for (size_t i = 0; i < CV_ARRAY_LEN(knob); i++)
 		if (knob_is(knob[i].path, knob[i].forbids)) {
 			snprintf(o->enable, sizeof(o->enable), "%s", knob[i].enable);
-			snprintf(o->detail + n, sizeof(o->detail) - n, " (%s is %s)",
-				knob[i].path + strlen("/proc/sys/"), knob[i].forbids);
+			snprintf(o->detail + n, sizeof(o->detail) - n, " (%s is %s)", knob[i].name,
+				knob[i].forbids);
 			return;
 		}
 }

@@ -24,7 +24,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#define COOKIE_FD   9 /* the client writes its sockets' cookies here */
+#define COOKIE_FD   100 /* the client writes its sockets' cookies here; no other gets so high */
 #define RECORDS_MAX 16
 #define THREADS     4
 #define SERVE_MS    5000
@@ -247,9 +247,10 @@ static pid_t start(int (*client)(void), int *ret_notify)
 	t.count = 0;
 	const pid_t pid = fork();
 	if (pid == 0) {
+		if (dup2(pipe_fd[1], COOKIE_FD) < 0)
+			_exit(21);
 		const int notify = filter_install();
-
-		if (notify < 0 || dup2(pipe_fd[1], COOKIE_FD) < 0)
+		if (notify < 0)
 			_exit(21);
 		fd_send(pair[0], notify);
 		close(notify);

@@ -8,6 +8,8 @@
 
 #include "sys/probe.c"
 
+#include <sched.h>
+
 static void all_rows_on_this_host(void **state)
 {
 	static struct cv_probe_report r;
@@ -83,12 +85,60 @@ static void no_answer_is_missing(void **state)
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
+static bool file_write(const char *path, const char *text)
+{
+	CV_AUTO_FD int fd = open(path, O_WRONLY);
+
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+/* What a host that forbids user namespaces reports; the knob of an own namespace forbids them
+ * there only.  Exits with the number of the look that failed. */
+static int report_without_userns(void)
+{
+	static struct cv_probe_report r;
+	char map[32];
+
+	snprintf(map, sizeof(map), "0 %u 1", geteuid());
+	if (unshare(CLONE_NEWUSER) < 0 || !file_write("/proc/self/uid_map", map) ||
+		!file_write("/proc/sys/user/max_user_namespaces", "0"))
+		return 99;
+	cv_probe_all(&r);
+	const struct cv_probe_row *row = &r.rows[CV_PROBE_USERNS];
+	if (row->status != CV_PROBE_MISSING || r.rows[CV_PROBE_NETNS].status != CV_PROBE_MISSING)
+		return 1;
+	if (!strstr(row->detail, "user.max_user_namespaces is 0"))
+		return 2;
+	if (strncmp(row->enable, "sysctl -w user.max_user_namespaces=", 35) != 0)
+		return 3;
+	if (r.rows[CV_PROBE_SECCOMP].status == CV_PROBE_OK &&
+		r.rows[CV_PROBE_LANDLOCK].status != CV_PROBE_MISSING && r.tier != CV_TIER_LANDLOCK)
+		return 4;
+	return 0;
+}
+
+static void a_knob_explains(void **state)
+{
+	int status;
+
+	(void)state;
+	const pid_t pid = fork();
+	if (pid == 0)
+		_exit(report_without_userns());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 99) /* not here */
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_rows_on_this_host),
 		cmocka_unit_test(the_tier_follows_from_the_rows),
 		cmocka_unit_test(no_answer_is_missing),
+		cmocka_unit_test(a_knob_explains),
 	};
 
 	return cmocka_run_group_tests_name("sys/probe", tests, NULL, NULL);
