@@ -38,7 +38,8 @@ static cv_code answer_receive(int diag, uint32_t seq, char buf[ANSWER_BYTES], st
 {
 	for (;;) {
 		const ssize_t n = recv(diag, buf, ANSWER_BYTES, 0);
-		struct nlmsghdr *m = (struct nlmsghdr *)(void *)buf; /* the macros cast const away */
+		struct nlmsghdr *m =
+			(struct nlmsghdr *)(void *)buf; /* the macros cast const away */
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -51,7 +52,7 @@ static cv_code answer_receive(int diag, uint32_t seq, char buf[ANSWER_BYTES], st
 	}
 }
 
-static cv_code answer_read(const struct nlmsghdr *m, const struct request *req,
+static cv_code answer_read(struct nlmsghdr *m, const struct request *req,
 	struct cv_sockdiag_info *ret, struct cv_err *err)
 {
 	const struct inet_diag_sockid *want = &req->body.id;
@@ -107,7 +108,7 @@ cv_code cv_sockdiag_find(int diag, const struct cv_sockdiag_end *client,
 	const cv_code code = answer_receive(diag, req.head.nlmsg_seq, buf, err);
 	if (code != CV_OK)
 		return code;
-	return answer_read((const struct nlmsghdr *)(const void *)buf, &req, ret, err);
+	return answer_read((struct nlmsghdr *)(void *)buf, &req, ret, err);
 }
 
 cv_code cv_sockdiag_cookie(int diag, const struct cv_sockdiag_end *client,
