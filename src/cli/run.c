@@ -166,6 +166,8 @@ static cv_code start(struct cv_run_request *r, struct cv_arena *arena, struct cv
 	if (code == CV_OK)
 		code = run_host_fill(&r->spec, &files, arena, err);
 	if (code == CV_OK)
+		code = run_limits_fill(&r->spec, err);
+	if (code == CV_OK)
 		code = cv_plan_build(&r->spec, &files, arena, &plan, err);
 	if (code != CV_OK)
 		return code;

@@ -24,3 +24,7 @@ CV_MUST cv_code run_programs_find(struct cv_plan_files *files, struct cv_arena *
  * findings were printed. */
 CV_MUST cv_code run_policy_fill(
 	struct cv_run_request *r, struct cv_arena *arena, struct cv_err *err);
+
+/* Which means enforces each limit that was asked for; said on stderr unless quiet.
+ * CV_UNAVAILABLE when nothing does. */
+CV_MUST cv_code run_limits_fill(struct cv_run_spec *s, struct cv_err *err);

@@ -22,6 +22,7 @@
 
 #define FIXED_OPS_MAX 128 /* the rows of rootfs.h and the few below; checked while appending */
 #define FIXED_ENV_MAX 48
+#define RLIMITS_MAX   8 /* command_add() adds at most five */
 
 struct builder {
 	const struct cv_run_spec *spec;
@@ -381,6 +382,10 @@ static void command_add(struct builder *b)
 	rlimit_add(c, RLIMIT_CORE, 1);
 	rlimit_add(c, RLIMIT_NOFILE, CV_PLAN_NOFILE);
 	rlimit_add(c, RLIMIT_MSGQUEUE, 0);
+	if (s->memory_bytes && s->memory_by_rlimit)
+		rlimit_add(c, RLIMIT_AS, s->memory_bytes);
+	if (s->pids && s->pids_by_rlimit)
+		rlimit_add(c, RLIMIT_NPROC, s->pids);
 	environment_add(b);
 }
 
@@ -497,7 +502,7 @@ static bool arrays_new(struct builder *b)
 	p->command.rules = cv_arena_array(b->arena, b->rule_cap, sizeof(p->command.rules[0]));
 	p->command.env = cv_arena_array(b->arena, b->env_cap, sizeof(p->command.env[0]));
 	p->command.argv = cv_arena_array(b->arena, s->argv_count, sizeof(p->command.argv[0]));
-	p->command.rlimits = cv_arena_array(b->arena, 4, sizeof(p->command.rlimits[0]));
+	p->command.rlimits = cv_arena_array(b->arena, RLIMITS_MAX, sizeof(p->command.rlimits[0]));
 	p->pins = cv_arena_array(b->arena, s->pin_count, sizeof(p->pins[0]));
 	return !b->arena->is_overflown;
 }
@@ -558,8 +563,8 @@ cv_code cv_plan_build(const struct cv_run_spec *spec, const struct cv_plan_files
 		return cv_fail(err, CV_LIMIT, "the plan needs too much memory");
 	plan.flags = flags_of(spec, files);
 	plan.cpu_milli = spec->cpu_milli;
-	plan.memory_bytes = spec->memory_bytes;
-	plan.pids = spec->pids;
+	plan.memory_bytes = spec->memory_by_rlimit ? 0 : spec->memory_bytes;
+	plan.pids = spec->pids_by_rlimit ? 0 : spec->pids;
 	plan.timeout_ms = spec->timeout_ms;
 	root_add(&b);
 	policy_paths_add(&b);

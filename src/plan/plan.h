@@ -73,7 +73,7 @@ struct cv_plan {
 	uint32_t op_count;
 	struct cv_plan_command command;
 	struct cv_str command_bytes; /* of a plan that was read: the command as it is forwarded */
-	/* limits; 0: none asked for */
+	/* limits by cgroup; 0: none asked for, or a limit of the command's */
 	uint32_t cpu_milli, pids;
 	uint64_t memory_bytes, timeout_ms;
 	/* what the supervisor reads and watches on the host; empty: absent */

@@ -94,6 +94,9 @@ void cv_plan_text(const struct cv_plan *p, struct cv_buf *out)
 		p->flags & CV_PLAN_NETWORK ? "by policy" : "none",
 		p->flags & CV_PLAN_TTY ? "yes" : "no");
 	limits_text(out, p);
+	for (uint32_t i = 0; i < c->rlimit_count; i++)
+		cv_buf_printf(out, "rlimit %u %llu\n", c->rlimits[i].resource,
+			(unsigned long long)c->rlimits[i].hard);
 	for (uint32_t i = 0; i < p->op_count; i++)
 		op_text(out, i + 1, &p->ops[i]);
 	for (uint32_t i = 0; i < c->rule_count; i++) {

@@ -82,7 +82,8 @@ struct cv_run_spec {
 	/* the host */
 	const struct cv_spec_path *protected_paths; /* of plan/protected.h, as workdir has them */
 	size_t protected_count;
-	struct cv_str date; /* "2026-11-21", UTC: part of the logs' names */
+	struct cv_str date;                    /* "2026-11-21", UTC: part of the logs' names */
+	bool memory_by_rlimit, pids_by_rlimit; /* no cgroup here can enforce that limit */
 	uint32_t host_uid, host_gid;
 	bool is_host_root;
 	bool has_merged_usr; /* /bin and /lib are links into /usr */

@@ -349,6 +349,13 @@ static int op_memory(struct build *b, const struct cv_plan_op *op)
  * remains is the machine's (sysctl, sysrq, irq). */
 static int op_proc(struct build *b, const struct cv_plan_op *op)
 {
+	struct target t;
+
+	/* The layer is attached where /proc is about to cover it: no path leads there any more, and
+	 * it ends with the mount namespace.  A detached one would end with its last descriptor, and
+	 * the supervisor's exit would wait for a grace period. */
+	if (target_find(b, op->dst, &t) < 0 || attach(b, b->layer, &t, op->dst) < 0)
+		return -1;
 	return mounted(b, op->dst,
 		mount("proc", op->dst.p, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
 			NULL));

@@ -120,6 +120,9 @@ static cv_code start(struct supervisor *s, struct cv_err *err)
 	code = cv_proc_harden(err);
 	if (code != CV_OK)
 		return code;
+	code = limits_enter(s, err);
+	if (code != CV_OK)
+		return code;
 	inside_command(s);
 	if (s->plan.flags & CV_PLAN_NETWORK)
 		code = keeper_start(s, err);
@@ -156,6 +159,7 @@ static void end(struct supervisor *s)
 		dprintf(2, "%s%s", s->report, s->report[strlen(s->report) - 1] == '\n' ? "" : "\n");
 	helper_stop(&s->proxy);
 	helper_stop(&s->keeper);
+	limits_leave(s);
 	watched_tell(s);
 }
 
@@ -168,7 +172,8 @@ int main(void)
 	terminal_init(&s->terminal);
 	for (int i = 0; i < CV_BUILT_COUNT; i++)
 		s->built[i] = -1;
-	s->signals = s->watch = s->notify = s->keeper_for_proxy = s->sandbox.link = -1;
+	s->signals = s->watch = s->notify = s->keeper_for_proxy = s->sandbox.link =
+		s->janitor_link = -1;
 	s->keeper = (struct helper){ .name = "cove-keeper", .link = -1 };
 	s->proxy = (struct helper){ .name = "cove-proxy", .link = -1 };
 	if (start(s, &err) != CV_OK)

@@ -52,6 +52,10 @@ struct supervisor {
 	int64_t deadline_ms; /* --timeout, then the grace; 0: none */
 	bool is_timed_out;
 
+	struct cv_cgroup *cgroup; /* limits.c; NULL: no limit by cgroup */
+	pid_t janitor;
+	int janitor_link;
+
 	enum outcome outcome;
 	int status; /* exit status of this process, once outcome is set */
 
@@ -90,6 +94,10 @@ void reload_watch(struct supervisor *s);
 /* is_forced: by SIGHUP, whatever the directory says. */
 void reload_event(struct supervisor *s, bool is_forced);
 CV_MUST cv_code policy_send(struct supervisor *s, struct cv_err *err);
+
+/* limits.c: a cgroup around the sandbox, and who removes it when we can't. */
+CV_MUST cv_code limits_enter(struct supervisor *s, struct cv_err *err);
+void limits_leave(struct supervisor *s);
 
 /* identity.c: who connects. */
 void identity_open(struct supervisor *s, int notify);
