@@ -145,6 +145,18 @@ static void etc_add(struct builder *b)
 #undef ETC_ROW
 }
 
+/* The bundle's file is there from the start, so that it can be mounted; the supervisor fills it
+ * once the keeper has made the run's CA. */
+static void roots_add(struct builder *b)
+{
+	dir_add(b, CV_TLS_DIR, 0755);
+	file_add(b, CV_CA_BUNDLE, CV_STR_NONE);
+#define BUNDLE_ROW(path) \
+	op_add(b, CV_PLAN_OVER, CV_STR(CV_CA_BUNDLE), CV_STR(path))->flags = CV_PLAN_OPTIONAL;
+	CV_BUNDLE_ROWS(BUNDLE_ROW)
+#undef BUNDLE_ROW
+}
+
 static void proc_add(struct builder *b)
 {
 	const bool is_root = b->spec->is_host_root;
@@ -237,7 +249,7 @@ static void root_add(struct builder *b)
 	op_add(b, CV_PLAN_HOSTNAME, CV_STR_NONE, CV_STR_NONE)->text = CV_STR(CV_SANDBOX_HOSTNAME);
 	etc_add(b);
 	if (b->plan->flags & CV_PLAN_NETWORK)
-		dir_add(b, CV_TLS_DIR, 0755);
+		roots_add(b);
 	proc_add(b);
 	dev_add(b);
 	logs_add(b);

@@ -26,6 +26,7 @@
 	X(FILE, "file")                 /* a file of mode arg with the text */                \
 	X(COPY, "copy")                 /* a small file of the host */                        \
 	X(BIND, "bind")                 /* src, file or directory, seen at dst */             \
+	X(OVER, "over")                 /* src, of the sandbox itself, seen at dst too */     \
 	X(KEEP, "keep")                 /* dst stays writable when / is sealed */             \
 	X(PROC, "proc")                 /* a private /proc, read-only */                      \
 	X(MASK, "mask")                 /* nothing to be seen at dst */                       \

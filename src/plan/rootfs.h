@@ -82,6 +82,13 @@
 	X("CURL_CA_BUNDLE=" CV_CA_BUNDLE) X("GIT_SSL_CAINFO=" CV_CA_BUNDLE)          \
 	X("PIP_CERT=" CV_CA_BUNDLE) X("CARGO_HTTP_CAINFO=" CV_CA_BUNDLE)             \
 	X("AWS_CA_BUNDLE=" CV_CA_BUNDLE)
+
+/* Where programs that look at no variable (wget, GnuTLS, env -i) find the roots; the run's bundle
+ * is seen there too. */
+#define CV_BUNDLE_ROWS(X)                                                                   \
+	X("/etc/ssl/certs/ca-certificates.crt")                                              \
+	X("/etc/pki/tls/certs/ca-bundle.crt")                                                \
+	X("/etc/ca-certificates/extracted/tls-ca-bundle.pem")
 /* clang-format on */
 
 #define CV_TLS_DIR   "/etc/openshell-tls"

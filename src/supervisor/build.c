@@ -324,6 +324,27 @@ static int op_node(struct build *b, const struct cv_plan_op *op)
 	return bind(b, op, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 }
 
+/* A file of the sandbox itself over another one; skipped where that one is not. */
+static int op_over(struct build *b, const struct cv_plan_op *op)
+{
+	struct target t;
+	struct stat st;
+
+	if (target_find(b, op->dst, &t) < 0 ||
+		fstatat(t.dir, t.name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		return may_skip(op) ? 0 : -1;
+	CV_AUTO_FD int src =
+		sys_openat2(b->root, op->src.p + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+	if (src < 0)
+		return -1;
+	CV_AUTO_FD int tree =
+		sys_open_tree(src, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0 ||
+		tree_set(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false) < 0)
+		return -1;
+	return attach(b, tree, &t, op->dst);
+}
+
 /* dst over itself: a mount of its own, which later flags of / don't touch. */
 static int op_keep(struct build *b, const struct cv_plan_op *op)
 {
@@ -413,6 +434,7 @@ static op_handler *const handler[CV_PLAN_OP_COUNT] = {
 	[CV_PLAN_FILE] = op_file,
 	[CV_PLAN_COPY] = op_copy,
 	[CV_PLAN_BIND] = op_bind,
+	[CV_PLAN_OVER] = op_over,
 	[CV_PLAN_KEEP] = op_keep,
 	[CV_PLAN_PROC] = op_proc,
 	[CV_PLAN_MASK] = op_mask,

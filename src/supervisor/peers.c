@@ -400,15 +400,12 @@ void keeper_read(struct supervisor *s)
 
 /* ---- the CA inside ---- */
 
+/* In place: the bundle is mounted in a second place, which follows the file and not the name. */
 static cv_code ca_file_write(
 	struct supervisor *s, const char *path, struct cv_str text, struct cv_err *err)
 {
-	const int layer = s->built[CV_BUILT_LAYER];
-
-	if (unlinkat(layer, path, 0) < 0 && errno != ENOENT)
-		return cv_fail_errno(err, "replace /%s in the sandbox", path);
-	CV_AUTO_FD int fd =
-		openat(layer, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	CV_AUTO_FD int fd = openat(s->built[CV_BUILT_LAYER], path,
+		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	while (fd >= 0 && text.n) {
 		const ssize_t n = write(fd, text.p, text.n);
 
