@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * accept.c - a connection of the sandbox arrives: who, and where to
+ *
+ * The listeners live in the sandbox's network namespace, where every address is local: the name
+ * of the accepted socket is the destination that the program meant.  That to the explicit proxy's
+ * own address is a request to us; port 53 is DNS; every other is transparent.  127/8 and ::1 are
+ * the sandbox's own and never dialled (kernel notes: the wildcard listener can be reached there
+ * directly).
+ *
+ * Who: the kernel names the socket at the other end by its cookie, the supervisor's record of that
+ * cookie names the process.  The link is drained first: the record was sent before the
+ * connection could be made.
+ */
+#include "proxy/proxy.h"
+#include "sys/netns.h"
+#include "sys/sockdiag.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define DNS_PORT 53
+
+void cv_accept_watch(struct cv_proxy *p, bool want)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct cv_watch w = { .kind = CV_WATCH_TCP, .ref = { i, 0 } };
+
+		if (p->tcp[i] < 0)
+			continue;
+		if (!want)
+			cv_loop_remove(&p->loop, p->tcp[i]);
+		else if (cv_loop_add(&p->loop, p->tcp[i], EPOLLIN, w, NULL) != CV_OK)
+			cv_proxy_die(p, "the listeners can't be watched");
+	}
+	p->is_accepting = want;
+}
+
+static void who_find(struct cv_proxy *p, struct cv_flow *f)
+{
+	const struct cv_sockdiag_end from = { f->src_ip, f->src_port };
+	const struct cv_sockdiag_end to = { f->dst_ip, f->dst_port };
+	uint64_t cookie;
+
+	f->who_problem = "no record of this connection was made";
+	if (cv_sockdiag_cookie(p->diag, &from, &to, &cookie, NULL) != CV_OK) {
+		f->who_problem = "the connecting socket is gone";
+		return;
+	}
+	cv_link_drain(p);
+	f->who = cv_identities_take(&p->ids, cookie, p->loop.now_ms);
+}
+
+static bool ends_find(struct cv_flow *f, int fd)
+{
+	struct sockaddr_storage sa;
+	socklen_t n = sizeof(sa);
+
+	if (getsockname(fd, (struct sockaddr *)&sa, &n) < 0 ||
+		!cv_ip_from_sockaddr(&sa, n, &f->dst_ip, &f->dst_port))
+		return false;
+	n = sizeof(sa);
+	return getpeername(fd, (struct sockaddr *)&sa, &n) == 0 &&
+	       cv_ip_from_sockaddr(&sa, n, &f->src_ip, &f->src_port);
+}
+
+static bool is_loopback(const struct cv_ip *ip)
+{
+	static const uint8_t one[16] = { [15] = 1 };
+
+	return ip->is_v4 ? ip->b[12] == 127 : memcmp(ip->b, one, sizeof(one)) == 0;
+}
+
+static bool is_explicit(const struct cv_flow *f)
+{
+	struct cv_ip ours;
+
+	return f->dst_port == CV_NETNS_PROXY_PORT &&
+	       cv_ip_parse(CV_STR(CV_NETNS_PROXY_IP4), &ours) && cv_ip_eq(&ours, &f->dst_ip);
+}
+
+static void flow_start(struct cv_proxy *p, int fd)
+{
+	const struct cv_watch w = { .kind = CV_WATCH_CLIENT };
+	struct cv_watch watch = w;
+	struct cv_flow *f = cv_flow_new(&p->flows);
+	const int on = 1;
+
+	if (!f) { /* cannot be: the listeners are not watched then */
+		close(fd);
+		return;
+	}
+	watch.ref = cv_flow_ref(f);
+	f->started_ms = p->loop.now_ms;
+	cv_leg_open(&f->client, &p->io, fd);
+	if (!ends_find(f, fd) || is_loopback(&f->dst_ip) ||
+		cv_loop_add(&p->loop, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, watch, NULL) !=
+			CV_OK) {
+		cv_leg_reset(&f->client);
+		cv_flow_set_state(f, CV_FLOW_DYING, p->loop.now_ms);
+		cv_flow_free(&p->flows, f);
+		return;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	who_find(p, f);
+	if (is_explicit(f)) {
+		cv_flow_set_state(f, CV_FLOW_HEAD, p->loop.now_ms);
+		f->deadline_ms = p->loop.now_ms + CV_PROXY_HEAD_MS;
+		f->client.can_read = f->client.can_write = true; /* most have spoken already */
+	} else if (f->dst_port == DNS_PORT) {
+		cv_flow_set_state(f, CV_FLOW_DNS, p->loop.now_ms);
+	} else {
+		cv_transparent_start(p, f);
+	}
+	cv_proxy_queue(p, f);
+}
+
+void cv_accept(struct cv_proxy *p, unsigned listener)
+{
+	for (int i = 0; i < CV_PROXY_ACCEPTS_MAX; i++) {
+		int fd;
+
+		if (p->flows.used == p->flows.max) {
+			cv_accept_watch(p, false); /* the rest wait in the backlog */
+			return;
+		}
+		fd = accept4(p->tcp[listener], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
+			continue;
+		if (fd < 0)
+			return; /* no more, or no descriptor now: the next turn tries again */
+		flow_start(p, fd);
+	}
+}

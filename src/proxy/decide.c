@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * decide.c - a flow as facts, a verdict as an audit event
+ *
+ * cv_policy_decide() alone says yes or no; here its question is put together and its answer is
+ * written down.  What comes after policy and is no part of it, the check of the addresses that a
+ * name led to, is here too.
+ */
+#include "proxy/proxy.h"
+
+#include "policy/explain.h"
+
+#include <stdio.h>
+
+void cv_decide_facts(
+	const struct cv_proxy *p, const struct cv_flow *f, enum cv_op op, struct cv_facts *ret)
+{
+	(void)p;
+	*ret = (struct cv_facts){
+		.op = op,
+		.host = cv_host_str(&f->host),
+		.host_is_ip = f->host.is_ip,
+		.port = f->port,
+	};
+	if (f->who)
+		ret->who = f->who->facts;
+}
+
+/* An executable that changed since its first use is unknown to policy, for a reason of its own. */
+static void verdict_mend(const struct cv_flow *f, struct cv_verdict *v)
+{
+	if (v->reason == CV_REASON_IDENTITY_UNKNOWN && f->who && f->who->changed_path.n)
+		v->reason = CV_REASON_IDENTITY_CHANGED;
+}
+
+bool cv_decide_connect(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_facts facts;
+
+	cv_decide_facts(p, f, CV_OP_CONNECT, &facts);
+	if (f->policy != p->policy) {
+		cv_policy_unref(f->policy);
+		f->policy = cv_policy_ref(p->policy);
+	}
+	f->verdict = cv_policy_decide(f->policy, &facts);
+	verdict_mend(f, &f->verdict);
+	return f->verdict.action == CV_ACTION_ALLOW;
+}
+
+bool cv_decide_again(struct cv_proxy *p, struct cv_flow *f)
+{
+	const uint32_t raw = CV_OBLIGE_TLS_SKIP | CV_OBLIGE_TCP;
+	const uint32_t before = f->verdict.obligations;
+
+	if (!cv_decide_connect(p, f)) {
+		const struct cv_fact fact = {
+			.action = CV_AUDIT_ACTION_DENY,
+			.activity = CV_ACTIVITY_CLOSE,
+			.engine = "opa",
+		};
+		cv_decide_record(p, f, &fact);
+		return false;
+	}
+	/* bytes went unseen because policy said so; if it now wants to see them, the end */
+	return !(f->verdict.obligations & CV_OBLIGE_INSPECT) && (before & raw) == (f->verdict.obligations & raw);
+}
+
+/* ---- the record ---- */
+
+static void event_who(const struct cv_flow *f, struct cv_audit_event *e)
+{
+	e->src_ip = &f->src_ip;
+	e->src_port = f->src_port;
+	if (!f->who)
+		return;
+	e->pid = f->who->pid;
+	e->exe = f->who->facts.exe;
+	e->ancestors = f->who->facts.ancestors;
+	e->ancestor_count = f->who->facts.ancestor_count;
+}
+
+static void event_request(
+	const struct cv_flow *f, const struct cv_fact *fact, struct cv_audit_event *e)
+{
+	const struct cv_h1_request *r = fact->request;
+
+	e->kind = CV_AUDIT_HTTP;
+	e->activity = CV_ACTIVITY_OTHER;
+	e->scheme = f->is_tls ? CV_STR("https") : CV_STR("http");
+	e->method = r->method;
+	e->path = fact->path.n ? fact->path : r->path.n ? r->path : CV_STR("/");
+	e->has_query = r->query.p != NULL;
+}
+
+/* Who came nearest, and what was missing: only for denials, which are rare and slow anyway. */
+static void event_near(struct cv_proxy *p, const struct cv_flow *f, const struct cv_fact *fact,
+	struct cv_audit_event *e)
+{
+	struct cv_near_miss near;
+	struct cv_facts facts;
+
+	cv_decide_facts(p, f, fact->request ? CV_OP_REQUEST : CV_OP_CONNECT, &facts);
+	if (fact->request) {
+		facts.method = fact->request->method;
+		facts.path = e->path;
+		facts.query = fact->request->query;
+	}
+	if (cv_policy_near_misses(f->policy, &facts, &p->arena, &near, 1) == 0)
+		return;
+	e->nearest_policy = cv_policy_entry_name(f->policy, near.entry);
+	e->nearest_miss = near.text;
+}
+
+struct cv_str cv_decide_reason(struct cv_proxy *p, const struct cv_flow *f,
+	const struct cv_verdict *v, const struct cv_h1_request *request, struct cv_str path)
+{
+	struct cv_facts facts;
+
+	if (v->reason == CV_REASON_IDENTITY_CHANGED)
+		return cv_arena_printf(&p->arena, "binary integrity check failed: %.*s",
+			CV_STR_ARG(f->who->changed_path));
+	if (v->reason == CV_REASON_IDENTITY_UNKNOWN)
+		return f->who && f->who->unknown_reason.n ? f->who->unknown_reason :
+							    cv_str_of(f->who_problem);
+	cv_decide_facts(p, f, request ? CV_OP_REQUEST : CV_OP_CONNECT, &facts);
+	if (request) {
+		facts.method = request->method;
+		facts.path = path;
+		facts.query = request->query;
+	}
+	return cv_policy_denial_text(f->policy, &facts, v, &p->arena);
+}
+
+void cv_decide_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_fact *fact)
+{
+	const struct cv_verdict *v = fact->verdict ? fact->verdict : &f->verdict;
+	struct cv_audit_event e = {
+		.kind = CV_AUDIT_NET,
+		.activity = fact->activity ? fact->activity : CV_ACTIVITY_OPEN,
+		.action = fact->action,
+		.host = fact->host.n ? fact->host : cv_host_str(&f->host),
+		.port = f->port,
+		.status = fact->status,
+		.engine = fact->engine,
+		.reason_code = fact->reason_code,
+		.sni = fact->sni,
+	};
+
+	event_who(f, &e);
+	if (fact->request)
+		event_request(f, fact, &e);
+	if (f->dialled.is_v4 || f->dialled.b[0])
+		e.dst_ip = &f->dialled;
+	if (f->policy) {
+		e.policy = cv_policy_entry_name(f->policy, v->entry);
+		e.rule_line = v->line;
+	}
+	if (fact->action == CV_AUDIT_ACTION_DENY || fact->action == CV_AUDIT_ACTION_LOG) {
+		if (!e.reason_code)
+			e.reason_code = cv_reason_code(v->reason);
+		e.reason = fact->reason;
+		if (f->policy && !e.reason.n)
+			e.reason = cv_decide_reason(p, f, v, fact->request, e.path);
+		if (f->policy && !fact->reason_code)
+			event_near(p, f, fact, &e);
+	} else {
+		e.reason = fact->reason;
+	}
+	if (fact->has_counts) {
+		e.has_counts = true;
+		e.bytes_up = f->closed_up + (cv_leg_is_open(&f->server) ? f->server.bytes_out : 0);
+		e.bytes_down = f->closed_down + (cv_leg_is_open(&f->server) ? f->server.bytes_in : 0);
+		e.duration_us = (uint64_t)(p->loop.now_ms - f->started_ms) * 1000;
+	}
+	cv_sinks_event(&p->sinks, &e);
+	if (fact->action == CV_AUDIT_ACTION_ALLOW || fact->action == CV_AUDIT_ACTION_LOG)
+		f->is_decided = f->is_allowed = true;
+}
+
+struct cv_verdict cv_decide_request(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
+{
+	struct cv_facts facts;
+
+	cv_decide_facts(p, f, CV_OP_REQUEST, &facts);
+	facts.method = r->method;
+	facts.path = path;
+	facts.query = r->query;
+	struct cv_verdict v = cv_policy_decide(f->policy, &facts);
+	verdict_mend(f, &v);
+	return v;
+}
+
+/* ---- addresses ---- */
+
+/* What runs a cluster, never a destination of a sandbox (openshell-behaviour 4.6). */
+static bool is_control_plane(uint16_t port)
+{
+	static const uint16_t ports[] = { 2379, 2380, 6443, 10250, 10255 };
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(ports); i++)
+		if (ports[i] == port)
+			return true;
+	return false;
+}
+
+/* How strict to be: in this order, the first that holds. */
+enum tier { TIER_LISTED, TIER_LITERAL, TIER_DECLARED, TIER_PUBLIC };
+
+static const char *const tier_word[] = {
+	[TIER_LISTED] = "allowed_ips check failed",
+	[TIER_LITERAL] = "allowed_ips check failed",
+	[TIER_DECLARED] = "declared endpoint check failed",
+	[TIER_PUBLIC] = "internal address",
+};
+
+static enum tier tier_of(const struct cv_flow *f)
+{
+	if (f->verdict.obligations & CV_OBLIGE_ALLOWED_IPS)
+		return TIER_LISTED;
+	if (f->host.is_ip)
+		return TIER_LITERAL;
+	if (f->verdict.obligations & CV_OBLIGE_DECLARED_HOST)
+		return TIER_DECLARED;
+	return TIER_PUBLIC;
+}
+
+const char *cv_decide_addresses(
+	struct cv_flow *f, const struct cv_addresses *a, char *ret_reason, size_t size)
+{
+	const enum tier tier = tier_of(f);
+	char text[CV_IP_TEXT_BYTES];
+
+	if (tier != TIER_PUBLIC && is_control_plane(f->port)) {
+		snprintf(ret_reason, size,
+			"port %u is a blocked control-plane port, connection rejected", f->port);
+		return tier_word[tier];
+	}
+	for (size_t i = 0; i < a->n; i++) {
+		const struct cv_ip *ip = &a->ip[i];
+		const struct cv_ip_class_row *row = cv_ip_classify(ip);
+		const struct cv_str shown = cv_ip_format(ip, text);
+		const char *what = NULL;
+
+		if (row->class == CV_IP_METADATA)
+			what = "cloud metadata address";
+		else if (row->class == CV_IP_ALWAYS_BLOCKED)
+			what = "always-blocked address";
+		else if (row->class == CV_IP_INTERNAL && tier == TIER_PUBLIC)
+			what = "internal address";
+		if (what) {
+			snprintf(ret_reason, size, "%s resolves to %s %.*s, connection rejected",
+				f->host.text, what, CV_STR_ARG(shown));
+			return tier_word[tier];
+		}
+		if (tier == TIER_LISTED && !cv_policy_allowed_ip(f->policy, &f->verdict, ip)) {
+			snprintf(ret_reason, size,
+				"%s resolves to %.*s which is not in allowed_ips, connection rejected",
+				f->host.text, CV_STR_ARG(shown));
+			return tier_word[tier];
+		}
+	}
+	return NULL;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * denial.c - see denial.h
+ */
+#include "proxy/denial.h"
+
+#include "base/assert.h"
+#include "policy/explain.h"
+#include "wire/h1_write.h"
+
+#define ROW(name, status, error, member, code) { status, error, member, code },
+static const struct {
+	int status;
+	const char *error, *member, *code;
+} denial_row[] = { CV_DENIALS(ROW) };
+
+const char *cv_denial_code(enum cv_denial d)
+{
+	return denial_row[d].code;
+}
+
+/* ---- JSON, member by member ---- */
+
+static void member_put(struct cv_buf *b, const char *key, struct cv_str value)
+{
+	cv_buf_printf(b, ",\"%s\":\"", key);
+	cv_buf_put_json(b, value);
+	cv_buf_put_byte(b, '"');
+}
+
+static struct cv_str path_shown(const struct cv_denial_text *t)
+{
+	if (t->path.n)
+		return t->path;
+	return t->request && t->request->path.n ? t->request->path : CV_STR("/");
+}
+
+/* "CONNECT h:p", "GET h:p/path" or, inside a tunnel, "GET /path". */
+static void subject_put(struct cv_buf *b, const struct cv_flow *f, enum cv_denial d,
+	const struct cv_denial_text *t)
+{
+	const struct cv_authority a = { f->host, f->port };
+
+	cv_buf_put_json(b, t->request ? t->request->method : CV_STR("CONNECT"));
+	cv_buf_put_byte(b, ' ');
+	if (d != CV_DENIAL_L7)
+		cv_authority_write(b, &a, 0);
+	if (t->request && d != CV_DENIAL_SSRF)
+		cv_buf_put_json(b, path_shown(t));
+}
+
+static void sentence_put(struct cv_buf *b, const struct cv_flow *f, enum cv_denial d,
+	const struct cv_denial_text *t)
+{
+	const struct cv_authority a = { f->host, f->port };
+
+	switch (d) {
+	case CV_DENIAL_POLICY:
+		subject_put(b, f, d, t);
+		if (!t->verdict) {
+			cv_buf_put(b, CV_STR(" not permitted by policy"));
+		} else if (t->verdict->reason == CV_REASON_NO_PATH_ENDPOINT) {
+			cv_buf_put(b, CV_STR(" did not match an L7 endpoint path"));
+		} else {
+			cv_buf_put(b, CV_STR(" denied by L7 policy: "));
+			cv_buf_put_json(b, t->why);
+		}
+		return;
+	case CV_DENIAL_L7:
+		subject_put(b, f, d, t);
+		cv_buf_put(b, t->verdict && t->verdict->reason == CV_REASON_DENY_RULE ?
+				      CV_STR(" blocked by deny rule") :
+				      CV_STR(" not permitted by policy"));
+		return;
+	case CV_DENIAL_SSRF:
+		subject_put(b, f, d, t);
+		cv_buf_put(b, CV_STR(" blocked: "));
+		cv_buf_put_json(b, t->why);
+		return;
+	case CV_DENIAL_AUTHORITY:
+		cv_buf_put(b, CV_STR("HTTP request authority does not match the authorized "
+				     "tunnel endpoint"));
+		return;
+	case CV_DENIAL_UNREACHABLE:
+		cv_buf_put(b, CV_STR("connection to "));
+		cv_authority_write(b, &a, 0);
+		cv_buf_put(b, CV_STR(" failed"));
+		return;
+	case CV_DENIAL_UPSTREAM_TLS:
+		cv_buf_put(b, CV_STR("TLS to "));
+		cv_authority_write(b, &a, 0);
+		cv_buf_put(b, CV_STR(" failed: "));
+		cv_buf_put_json(b, t->why);
+		return;
+	case CV_DENIAL_PROTOCOL:
+	case CV_DENIAL_NO_TLS:
+	case CV_DENIAL_AUDIT:
+	case CV_DENIAL_UPSTREAM:
+	case CV_DENIAL_TARGET:
+	case CV_DENIAL_TIMEOUT: cv_buf_put_json(b, t->why); return;
+	case CV_DENIAL_COUNT: break;
+	}
+	cv_unreachable();
+}
+
+/* What this host would accept: method and path templates. */
+static void allowed_put(struct cv_proxy *p, const struct cv_flow *f,
+	const struct cv_denial_text *t, struct cv_buf *b)
+{
+	struct cv_allowed_row row[CV_PROXY_ALLOWED_ROWS_MAX];
+	struct cv_facts facts;
+
+	cv_decide_facts(p, f, t->request ? CV_OP_REQUEST : CV_OP_CONNECT, &facts);
+	if (t->request) {
+		facts.method = t->request->method;
+		facts.path = path_shown(t);
+		facts.query = t->request->query;
+	}
+	const size_t n =
+		cv_policy_allowed(f->policy, &facts, &p->arena, row, CV_PROXY_ALLOWED_ROWS_MAX);
+	cv_buf_put(b, CV_STR(",\"allowed\":["));
+	for (size_t i = 0; i < n && cv_buf_len(b) < CV_PROXY_DENIAL_BYTES_MAX / 2; i++) {
+		cv_buf_printf(b, "%s{\"method\":\"", i ? "," : "");
+		cv_buf_put_json(b, row[i].method);
+		cv_buf_put(b, CV_STR("\",\"path\":\""));
+		cv_buf_put_json(b, row[i].path);
+		cv_buf_put(b, CV_STR("\"}"));
+	}
+	cv_buf_put_byte(b, ']');
+}
+
+static void place_put(struct cv_buf *b, const struct cv_flow *f, const struct cv_denial_text *t)
+{
+	cv_buf_put(b, CV_STR(",\"layer\":\"l7\""));
+	member_put(b, "method", t->request->method);
+	member_put(b, "path", path_shown(t));
+	member_put(b, "host", cv_host_str(&f->host));
+	cv_buf_printf(b, ",\"port\":%u", f->port);
+	if (f->who && f->who->facts.exe.n)
+		member_put(b, "binary", f->who->facts.exe);
+}
+
+/* The members that only a denied request inside a tunnel has. */
+static void l7_put(struct cv_buf *b, const struct cv_flow *f, const struct cv_denial_text *t)
+{
+	member_put(b, "policy", cv_policy_entry_name(f->policy, t->verdict->entry));
+	cv_buf_put(b, CV_STR(",\"rule\":\""));
+	cv_buf_put_json(b, t->request->method);
+	cv_buf_put_byte(b, ' ');
+	cv_buf_put_json(b, path_shown(t));
+	cv_buf_put(b, CV_STR("\",\"protocol\":\"rest\""));
+	place_put(b, f, t);
+	cv_buf_put(b, CV_STR(",\"rule_missing\":{\"type\":\"rest_allow\""));
+	place_put(b, f, t);
+	cv_buf_put(b, CV_STR("},\"next_steps\":[]"));
+}
+
+static void body_put(struct cv_proxy *p, const struct cv_flow *f, enum cv_denial d,
+	const struct cv_denial_text *t, struct cv_buf *b)
+{
+	cv_buf_printf(b, "{\"error\":\"%s\",\"%s\":\"", denial_row[d].error, denial_row[d].member);
+	sentence_put(b, f, d, t);
+	cv_buf_put_byte(b, '"');
+	if (d == CV_DENIAL_L7)
+		l7_put(b, f, t);
+	if (d == CV_DENIAL_POLICY && t->why.n && !t->verdict)
+		member_put(b, "reason", t->why);
+	if (d == CV_DENIAL_L7 || d == CV_DENIAL_POLICY)
+		allowed_put(p, f, t, b);
+	cv_buf_put_byte(b, '}');
+}
+
+/* Status, fields and body as the sandbox will see them, then the end of the flow. */
+static void answer(struct cv_proxy *p, struct cv_flow *f, int status,
+	const struct cv_h1_header *fields, size_t field_count, struct cv_str body, bool is_head)
+{
+	const struct cv_h1_edit edit = {
+		.set = fields,
+		.set_count = field_count,
+		.body = body.n || field_count ? CV_H1_BODY_LENGTH : CV_H1_BODY_NONE,
+		.length = body.n,
+	};
+
+	cv_buf_reset(&p->head);
+	if (cv_h1_write_status(&p->head, status, &edit) &&
+		(is_head || cv_buf_put(&p->head, body)))
+		cv_leg_put(&f->client, cv_buf_str(&p->head));
+	cv_flow_finish(p, f);
+}
+
+/* An entry's name is any text; as a header's value it must be one. */
+static struct cv_str header_value(struct cv_str s)
+{
+	return cv_h1_is_field_value(s) ? s : CV_STR("-");
+}
+
+void cv_deny(
+	struct cv_proxy *p, struct cv_flow *f, enum cv_denial d, const struct cv_denial_text *t)
+{
+	struct cv_h1_header field[2] = {
+		{ .name = CV_STR("Content-Type"), .value = CV_STR("application/json") },
+	};
+	size_t n = 1;
+	struct cv_buf body;
+
+	cv_buf_init(&body, CV_PROXY_DENIAL_BYTES_MAX);
+	body_put(p, f, d, t, &body);
+	if (body.is_overflown) { /* names and paths of many escapes: say less */
+		cv_buf_reset(&body);
+		cv_buf_printf(&body, "{\"error\":\"%s\"}", denial_row[d].error);
+	}
+	if (d == CV_DENIAL_L7)
+		field[n++] = (struct cv_h1_header){
+			.name = CV_STR("X-OpenShell-Policy"),
+			.value = header_value(cv_policy_entry_name(f->policy, t->verdict->entry)),
+		};
+	answer(p, f, denial_row[d].status, field, n, cv_buf_str(&body),
+		t->request && cv_str_eq(t->request->method, CV_STR("HEAD")));
+	cv_buf_fini(&body);
+}
+
+void cv_deny_bare(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str body)
+{
+	answer(p, f, status, NULL, 0, body, false);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * denial.h - the answers of our own, each a row: status, code, and what is said
+ *
+ * Statuses, codes and members are OpenShell's (openshell-behaviour 4.4), so that clients which
+ * match them go on working; `allowed` is ours: what this host would accept from this caller.
+ * Every byte that came from a stranger is escaped as JSON.  After a denial the connection is
+ * closed, with whatever body was still coming unread (T11).
+ */
+#pragma once
+#include "proxy/proxy.h"
+
+/* clang-format off */
+/* name, status, "error", member for the sentence, code in audit */
+#define CV_DENIALS(X)                                                                          \
+	X(POLICY,       403, "policy_denied", "detail", NULL)                                  \
+	X(L7,           403, "policy_denied", "detail", NULL)                                  \
+	X(SSRF,         403, "ssrf_denied", "detail", "ssrf_denied")                           \
+	X(PROTOCOL,     403, "unsupported_l7_protocol", "detail", "unsupported_l7_protocol")   \
+	X(AUTHORITY,    403, "request_authority_mismatch", "message", "request_authority_mismatch") \
+	X(NO_TLS,       503, "tls_termination_unavailable", "detail", "tls_termination_unavailable") \
+	X(AUDIT,        503, "audit_unavailable", "detail", "audit_unavailable")               \
+	X(UNREACHABLE,  502, "upstream_unreachable", "detail", "upstream_unreachable")         \
+	X(UPSTREAM_TLS, 502, "upstream_tls_failed", "detail", "upstream_tls_failed")           \
+	X(UPSTREAM,     502, "upstream_protocol_error", "detail", "upstream_protocol_error")   \
+	X(TARGET,       400, "invalid_request_target", "detail", "invalid_request_target")     \
+	X(TIMEOUT,      504, "upstream_timeout", "detail", "upstream_timeout")
+/* clang-format on */
+
+#define CV_DENIAL_ENUM(name, ...) CV_DENIAL_##name,
+enum cv_denial { CV_DENIALS(CV_DENIAL_ENUM) CV_DENIAL_COUNT };
+#undef CV_DENIAL_ENUM
+
+const char *cv_denial_code(enum cv_denial d); /* for audit; NULL: the verdict's */
+
+struct cv_denial_text {
+	const struct cv_h1_request *request; /* NULL: for a connection */
+	struct cv_str path;                  /* canonical, of request; empty: as it came */
+	struct cv_str why;                   /* the sentence, or its end */
+	const struct cv_verdict *verdict;    /* of the request, if that was denied */
+};
+
+/* Answers the sandbox and ends the flow.  Writes no event: cv_decide_record() came before, and the
+ * text may still live in its arena. */
+void cv_deny(struct cv_proxy *p, struct cv_flow *f, enum cv_denial d,
+	const struct cv_denial_text *t);
+
+/* A status and, where body is not empty, text. */
+void cv_deny_bare(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str body);

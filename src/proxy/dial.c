@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dial.c - from a name that policy allows to a connection
+ *
+ * The name is looked up, every address of the answer is checked, and one of the checked addresses
+ * is dialled: nothing is looked up again in between, so a name that changes its mind (rebinding,
+ * A6) changes nothing.  One address that may not be dialled refuses the whole answer.
+ *
+ * The event that allows is written between the check and the first packet to the destination.
+ *
+ * Addresses are tried one after the other, IPv6 before IPv4 in turns (RFC 8305), each for
+ * CV_PROXY_ATTEMPT_MS while others are left: a path that is black-holed costs a second, one that
+ * is refused nothing.
+ */
+#include "proxy/inside.h"
+
+#include "base/assert.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* IPv6, IPv4, IPv6, ... as far as there are both. */
+static void addresses_order(struct cv_flow *f, const struct cv_addresses *a)
+{
+	size_t next[2] = { 0, 0 };
+	bool want_v4 = false;
+
+	f->addr_count = f->addr_next = 0;
+	while (f->addr_count < a->n) {
+		size_t *at = &next[want_v4];
+
+		while (*at < a->n && a->ip[*at].is_v4 != want_v4)
+			(*at)++;
+		if (*at < a->n)
+			f->addr[f->addr_count++] = a->ip[(*at)++];
+		want_v4 = !want_v4;
+	}
+}
+
+/* Nothing to dial, or nothing that may be dialled. */
+static bool resolve_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_denial d,
+	const char *word, struct cv_str reason)
+{
+	const struct cv_h1_request *request = f->is_tunnel ? NULL : &p->request;
+	const struct cv_fact fact = {
+		.action = d == CV_DENIAL_SSRF ? CV_AUDIT_ACTION_DENY : CV_AUDIT_ACTION_NONE,
+		.activity = d == CV_DENIAL_SSRF ? CV_ACTIVITY_OPEN : CV_ACTIVITY_FAIL,
+		.request = d == CV_DENIAL_SSRF ? request : NULL,
+		.engine = "ssrf",
+		.reason_code = cv_denial_code(d),
+		.reason = reason,
+		.status = f->is_transparent ? 0 : d == CV_DENIAL_SSRF ? 403 : 502,
+	};
+	const struct cv_denial_text t = { .request = request, .why = cv_str_of(word) };
+
+	cv_decide_record(p, f, &fact);
+	if (f->is_transparent)
+		cv_flow_set_state(f, CV_FLOW_QUIET, p->loop.now_ms);
+	else
+		cv_deny(p, f, d, &t);
+	return true;
+}
+
+/* The event of what may now leave. */
+static bool allow_record(struct cv_proxy *p, struct cv_flow *f)
+{
+	static struct cv_path path; /* scratch */
+	const struct cv_fact fact = { .action = CV_AUDIT_ACTION_ALLOW, .engine = "opa" };
+
+	if (f->is_tunnel) {
+		cv_decide_record(p, f, &fact);
+		return true;
+	}
+	/* the head was decided on before the look-up; its path is made canonical again, to be named */
+	const bool is_inspected = f->verdict.obligations & CV_OBLIGE_INSPECT;
+	if (!is_inspected || cv_path_canonical(p->request.path, true, &path) != CV_PATH_OK)
+		path.n = 0;
+	cv_inside_record(p, f, &p->request, cv_path_str(&path));
+	return true;
+}
+
+/* A plain request's head is still in the buffer: it is read again where it is needed. */
+static void head_again(struct cv_proxy *p, struct cv_flow *f)
+{
+	size_t scanned = 0;
+
+	if (f->is_tunnel)
+		return;
+	const enum cv_h1_rc rc = cv_h1_request_parse(cv_leg_text(&f->client),
+		CV_H1_PROXY_HEAD_BYTES_MAX, &scanned, &p->request);
+	cv_assert(rc == CV_H1_OK);
+}
+
+bool cv_resolve_step(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_addresses a;
+	char reason[CV_HOST_BYTES_MAX + 192];
+
+	if (!cv_resolver_get(&p->resolver, &f->host, f->port, &a))
+		return false;
+	head_again(p, f);
+	if (a.n == 0) {
+		const struct cv_str why = cv_arena_printf(&p->arena,
+			"DNS resolution failed for %s:%u: %s", f->host.text, f->port, a.failure);
+		return resolve_refuse(p, f, CV_DENIAL_UNREACHABLE, NULL, why);
+	}
+	const char *word = cv_decide_addresses(f, &a, reason, sizeof(reason));
+	if (word)
+		return resolve_refuse(p, f, CV_DENIAL_SSRF, word, cv_str_of(reason));
+	addresses_order(f, &a);
+	f->dialled = f->addr[0];
+	allow_record(p, f);
+	cv_flow_set_state(f, CV_FLOW_HELD, p->loop.now_ms);
+	return false;
+}
+
+/* ---- connecting ---- */
+
+static bool attempt_open(struct cv_proxy *p, struct cv_flow *f, const struct cv_ip *ip)
+{
+	const struct cv_watch w = { .kind = CV_WATCH_SERVER, .ref = cv_flow_ref(f) };
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in6 in6;
+	} to;
+	const size_t n = cv_ip_to_sockaddr(ip, f->port, &to);
+	const int on = 1;
+	const int fd = socket(to.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	cv_leg_open(&f->server, &p->io, fd);
+	if ((connect(fd, &to.sa, (socklen_t)n) < 0 && errno != EINPROGRESS) ||
+		cv_loop_add(&p->loop, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, w, NULL) !=
+			CV_OK) {
+		cv_leg_close(&f->server);
+		return false;
+	}
+	return true;
+}
+
+/* The next address that can be tried; false when none is left. */
+static bool attempt_next(struct cv_proxy *p, struct cv_flow *f)
+{
+	cv_leg_close(&f->server);
+	while (f->addr_next < f->addr_count) {
+		const struct cv_ip *ip = &f->addr[f->addr_next++];
+
+		if (!attempt_open(p, f, ip))
+			continue;
+		f->dialled = *ip;
+		f->attempt_ends_ms = f->addr_next < f->addr_count ?
+					     p->loop.now_ms + CV_PROXY_ATTEMPT_MS :
+					     INT64_MAX;
+		return true;
+	}
+	return false;
+}
+
+static void dial_fail(struct cv_proxy *p, struct cv_flow *f)
+{
+	const struct cv_fact fact = {
+		.action = CV_AUDIT_ACTION_NONE,
+		.activity = CV_ACTIVITY_FAIL,
+		.reason_code = cv_denial_code(CV_DENIAL_UNREACHABLE),
+		.reason = CV_STR("no address of the destination could be connected to"),
+	};
+	const struct cv_denial_text none = { 0 };
+
+	cv_decide_record(p, f, &fact);
+	f->is_allowed = false; /* nothing was opened, so nothing ends */
+	if (f->is_transparent)
+		cv_flow_end(p, f, true);
+	else
+		cv_deny(p, f, CV_DENIAL_UNREACHABLE, &none);
+}
+
+void cv_dial_start(struct cv_proxy *p, struct cv_flow *f)
+{
+	cv_flow_set_state(f, CV_FLOW_DIAL, p->loop.now_ms);
+	if (!attempt_next(p, f))
+		dial_fail(p, f);
+	cv_proxy_queue(p, f);
+}
+
+static void dial_done(struct cv_proxy *p, struct cv_flow *f)
+{
+	f->server.can_read = f->server.can_write = true;
+	if (!f->is_tunnel) {
+		cv_http_start(f);
+		f->http.is_decided = true;
+		cv_flow_set_state(f, CV_FLOW_HTTP, p->loop.now_ms);
+		return;
+	}
+	if (!f->is_transparent)
+		cv_leg_put(&f->client, CV_STR("HTTP/1.1 200 Connection Established\r\n\r\n"));
+	cv_flow_set_state(f, f->verdict.obligations & CV_OBLIGE_TCP ? CV_FLOW_RELAY : CV_FLOW_PEEK,
+		p->loop.now_ms);
+}
+
+bool cv_dial_step(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_leg *s = &f->server;
+	int failed = 0;
+	socklen_t n = sizeof(failed);
+
+	if (f->client.has_hangup && f->client.can_read && cv_leg_fill(&f->client) &&
+		f->client.is_broken) {
+		cv_flow_end(p, f, false);
+		return false;
+	}
+	if (!cv_leg_is_open(s))
+		return false;
+	if (!s->can_write && f->attempt_ends_ms > p->loop.now_ms)
+		return false;
+	if (s->can_write && getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &failed, &n) == 0 && !failed) {
+		dial_done(p, f);
+		return true;
+	}
+	if (!attempt_next(p, f))
+		dial_fail(p, f);
+	return true;
+}

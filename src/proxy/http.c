@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * http.c - requests and responses, one pair after the other
+ *
+ *     REQUEST_HEAD --parsed, judged--> (upstream's TLS, the first time) --head written anew-->
+ *     EXCHANGE: body up, responses down --both done--> REQUEST_HEAD, or the end
+ *
+ * A head stays in the buffer until it is sent on, so nothing of it has to be kept elsewhere; if
+ * the upstream is not ready yet, it is parsed once more then.  is_decided says that its verdict
+ * was given and its event recorded: both happen once.
+ *
+ * Nothing is copied through.  Heads are written from what was parsed and decided; bodies are
+ * framed anew: a length is counted down, chunks are taken apart and put together (T10).  One
+ * client connection has one upstream connection, and one request is under way at a time; what a
+ * client sends ahead stays in the socket, so the one after a denial is never looked at (T11).
+ *
+ * Whatever the upstream says that can't be framed ends the exchange: with 502 while no byte of a
+ * response has passed, else by a reset, so that a response that was cut can't pass for whole.
+ */
+#include "proxy/inside.h"
+
+#include "wire/h1_write.h"
+
+void cv_http_start(struct cv_flow *f)
+{
+	const uint32_t count = f->http.count;
+
+	f->http = (struct cv_http){ .phase = CV_HTTP_REQUEST_HEAD, .count = count };
+}
+
+/* ---- refusals ---- */
+
+static bool head_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_h1_rc rc)
+{
+	const struct cv_h1_rc_row *row = cv_h1_rc_row(rc);
+	const struct cv_fact fact = {
+		.action = CV_AUDIT_ACTION_DENY,
+		.activity = CV_ACTIVITY_REFUSE,
+		.engine = "l7",
+		.reason_code = row->slug,
+		.reason = cv_str_of(row->text),
+		.status = (uint16_t)row->status,
+	};
+
+	cv_decide_record(p, f, &fact);
+	cv_deny_bare(p, f, row->status, CV_STR_NONE);
+	return true;
+}
+
+/* The upstream failed before a byte of its response passed. */
+static bool upstream_fail(struct cv_proxy *p, struct cv_flow *f, enum cv_denial d, const char *why)
+{
+	const struct cv_denial_text t = { .why = cv_str_of(why) };
+	const struct cv_fact fact = {
+		.action = CV_AUDIT_ACTION_NONE,
+		.activity = CV_ACTIVITY_FAIL,
+		.engine = d == CV_DENIAL_UPSTREAM_TLS ? "tls" : "l7",
+		.reason_code = cv_denial_code(d),
+		.reason = cv_str_of(why),
+		.status = 502,
+	};
+
+	cv_decide_record(p, f, &fact);
+	cv_deny(p, f, d, &t);
+	return true;
+}
+
+/* ---- the request's head ---- */
+
+/* Host, or the target's authority, is the tunnel's; none at all (HTTP/1.0) means it. */
+static bool authority_is_fine(const struct cv_flow *f, const struct cv_h1_request *r)
+{
+	const struct cv_authority ours = { f->host, f->port };
+
+	if (!f->is_tunnel)
+		return true; /* it made the destination */
+	if (r->form == CV_H1_FORM_ABSOLUTE && r->is_https != f->is_tls)
+		return false;
+	if (r->authority.host.n == 0)
+		return r->minor == 0;
+	return cv_authority_eq(&r->authority, &ours, f->is_tls ? 443 : 80);
+}
+
+/* Policy may have changed since the connection was allowed. */
+static bool policy_is_fine(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r)
+{
+	if (f->policy == p->policy)
+		return true;
+	if (cv_decide_connect(p, f))
+		return true;
+	const struct cv_denial_text t = {
+		.request = r,
+		.why = cv_decide_reason(p, f, &f->verdict, NULL, CV_STR_NONE),
+	};
+	const struct cv_fact fact = {
+		.action = CV_AUDIT_ACTION_DENY,
+		.request = r,
+		.engine = "opa",
+		.status = 403,
+	};
+	cv_decide_record(p, f, &fact);
+	cv_deny(p, f, CV_DENIAL_POLICY, &t);
+	return false;
+}
+
+/* Judges the parsed head; false when it was answered. */
+static bool head_judge(
+	struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *r, struct cv_path *path)
+{
+	if (!cv_sinks_are_well(&p->sinks)) {
+		cv_inside_refuse(p, f, CV_DENIAL_AUDIT, r,
+			CV_STR("the audit log can't be written; nothing is allowed until it can"));
+		return false;
+	}
+	if (r->form == CV_H1_FORM_AUTHORITY) {
+		cv_inside_refuse(p, f, CV_DENIAL_PROTOCOL, r,
+			CV_STR("CONNECT inside a tunnel is not supported"));
+		return false;
+	}
+	if (!authority_is_fine(f, r)) {
+		cv_inside_refuse(p, f, CV_DENIAL_AUTHORITY, r, CV_STR_NONE);
+		return false;
+	}
+	if (!policy_is_fine(p, f, r) || !cv_inside_decide(p, f, r, path))
+		return false;
+	cv_inside_record(p, f, r, cv_path_str(path));
+	return true;
+}
+
+/* The path that was decided on, once more, for a head that waited for its upstream. */
+static void path_again(const struct cv_flow *f, const struct cv_h1_request *r, struct cv_path *path)
+{
+	if ((f->verdict.obligations & CV_OBLIGE_INSPECT) &&
+		cv_path_canonical(r->path, true, path) == CV_PATH_OK)
+		return;
+	const struct cv_str raw = r->path.n ? r->path : CV_STR("/");
+	memcpy(path->text, raw.p, raw.n);
+	path->n = raw.n;
+}
+
+static void body_start(struct cv_body *b, enum cv_h1_body kind, uint64_t length)
+{
+	b->kind = kind;
+	b->left = length;
+	b->is_done = kind == CV_H1_BODY_NONE || (kind == CV_H1_BODY_LENGTH && length == 0);
+	if (kind == CV_H1_BODY_CHUNKED)
+		cv_chunk_init(&b->chunk);
+}
+
+/* Writes the head into p->head and makes the exchange of it. */
+static bool head_write(
+	struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *r, struct cv_str path)
+{
+	const struct cv_authority to = { f->host, f->port };
+	struct cv_http *h = &f->http;
+	struct cv_h1_request_edit e = {
+		.authority = &to,
+		.port_default = f->is_tls ? 443 : 80,
+		.path = r->form == CV_H1_FORM_ASTERISK ? CV_STR("*") : path,
+		.query = r->query,
+		.is_expect_continue = r->is_expect_continue,
+	};
+
+	cv_h1_edit_of_request(&e.common, r);
+	e.common.is_keep_alive = true; /* ours with the upstream; it may say no */
+	if (!f->is_tunnel)
+		e.common.via = CV_STR("1.1 openshell-sandbox");
+	cv_buf_reset(&p->head);
+	if (!cv_h1_write_request(&p->head, r, &e))
+		return false;
+	*h = (struct cv_http){
+		.phase = CV_HTTP_EXCHANGE,
+		.asked = cv_h1_asked(r->method),
+		.client_closes = !r->is_keep_alive,
+		.wants_upgrade = r->is_upgrade,
+		.to_http10 = r->minor == 0,
+		.count = h->count + 1,
+		.verdict = h->verdict,
+	};
+	body_start(&h->up, r->body, r->length);
+	return true;
+}
+
+static bool head_step(struct cv_proxy *p, struct cv_flow *f)
+{
+	static struct cv_path path; /* scratch */
+	struct cv_leg *c = &f->client;
+	const bool has_moved = cv_leg_fill(c);
+	const struct cv_str text = cv_leg_text(c);
+	struct cv_http *h = &f->http;
+
+	if (c->is_broken || (c->is_eof && !text.n) || (!text.n && f->server.is_wire_eof)) {
+		cv_flow_end(p, f, c->is_broken);
+		return false;
+	}
+	if (!text.n) {
+		/* an idle upstream that closes ends the pair; so does one that speaks unasked */
+		if (f->server_tls != CV_SERVER_SHAKING && cv_leg_fill(&f->server) &&
+			(f->server.is_eof || cv_leg_text(&f->server).n))
+			cv_flow_finish(p, f);
+		return has_moved;
+	}
+	if (f->deadline_ms > p->loop.now_ms + CV_PROXY_HEAD_MS)
+		f->deadline_ms = p->loop.now_ms + CV_PROXY_HEAD_MS;
+	const enum cv_h1_rc rc = cv_h1_request_parse(text,
+		f->is_tunnel ? CV_H1_TUNNEL_HEAD_BYTES_MAX : CV_H1_PROXY_HEAD_BYTES_MAX,
+		&h->scanned, &p->request);
+	if (rc == CV_H1_MORE) {
+		if (c->is_eof)
+			cv_flow_end(p, f, false);
+		return has_moved;
+	}
+	h->scanned = 0;
+	if (rc != CV_H1_OK)
+		return head_refuse(p, f, rc);
+	if (!h->is_decided && !head_judge(p, f, &p->request, &path))
+		return true;
+	if (h->is_decided)
+		path_again(f, &p->request, &path);
+	h->is_decided = true;
+	switch (cv_tls_server_shake(p, f)) {
+	case CV_TLS_WAIT: return has_moved;
+	case CV_TLS_FAILED: return upstream_fail(p, f, CV_DENIAL_UPSTREAM_TLS, f->failure);
+	case CV_TLS_DONE: break;
+	}
+	const size_t head_bytes = p->request.head_bytes;
+	if (!head_write(p, f, &p->request, cv_path_str(&path)))
+		return head_refuse(p, f, CV_H1_HEAD_LONG);
+	if (cv_leg_put(&f->server, cv_buf_str(&p->head)) != cv_buf_len(&p->head))
+		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, "the upstream's connection broke");
+	cv_leg_take(c, head_bytes);
+	f->deadline_ms = p->loop.now_ms + CV_PROXY_REPLY_MS;
+	return true;
+}
+
+/* ---- bodies ---- */
+
+enum pass { PASS_IDLE, PASS_MOVED, PASS_BAD };
+
+#define CHUNK_EXTRA (CV_CHUNK_LINE_BYTES_MAX + 2)
+
+static enum pass length_pass(struct cv_leg *from, struct cv_leg *to, struct cv_body *b)
+{
+	struct cv_str text = cv_leg_text(from);
+
+	if (b->kind == CV_H1_BODY_LENGTH)
+		text = cv_str_slice(text, 0, (size_t)CV_MIN(b->left, text.n));
+	const size_t n = text.n ? cv_leg_put(to, text) : 0;
+	if (!n)
+		return PASS_IDLE;
+	cv_leg_take(from, n);
+	if (b->kind == CV_H1_BODY_LENGTH) {
+		b->left -= n;
+		b->is_done = b->left == 0;
+	}
+	return PASS_MOVED;
+}
+
+/* Takes chunks apart and puts them together; is_plain leaves the framing out (HTTP/1.0). */
+static enum pass chunks_pass(struct cv_buf *stage, struct cv_leg *from, struct cv_leg *to,
+	struct cv_body *b, bool is_plain)
+{
+	const size_t room = cv_leg_room(to);
+	struct cv_str in = cv_leg_text(from), data;
+	enum pass passed = PASS_IDLE;
+
+	cv_buf_reset(stage);
+	while (!b->is_done) {
+		const size_t used = cv_buf_len(stage);
+
+		if (used + CHUNK_EXTRA + CV_CHUNK_TRAILER_BYTES_MAX + 8 > room)
+			break; /* enough for one turn */
+		struct cv_str part = cv_str_slice(
+			in, 0, room - used - CHUNK_EXTRA);
+		const size_t given = part.n;
+		const enum cv_chunk_event ev = cv_chunk_next(&b->chunk, &part, &data);
+		const size_t took = given - part.n;
+		if (ev == CV_CHUNK_BAD)
+			return PASS_BAD;
+		if (ev == CV_CHUNK_DATA && !(is_plain ? cv_buf_put(stage, data) :
+							cv_chunk_write(stage, data)))
+			return PASS_BAD;
+		if (ev == CV_CHUNK_DONE) {
+			b->is_done = true;
+			if (!is_plain && !cv_chunk_write_end(
+						 stage, b->chunk.trailer, b->chunk.trailer_count))
+				return PASS_BAD;
+		}
+		in = cv_str_slice(in, took, in.n);
+		if (took)
+			passed = PASS_MOVED;
+		if (ev == CV_CHUNK_MORE)
+			break;
+	}
+	if (cv_leg_put(to, cv_buf_str(stage)) != cv_buf_len(stage))
+		return PASS_BAD;
+	if (passed == PASS_MOVED)
+		cv_leg_take(from, cv_leg_text(from).n - in.n);
+	return passed;
+}
+
+static enum pass body_pass(struct cv_proxy *p, struct cv_leg *from, struct cv_leg *to,
+	struct cv_body *b, bool is_plain)
+{
+	if (b->is_done)
+		return PASS_IDLE;
+	if (b->kind == CV_H1_BODY_CHUNKED)
+		return chunks_pass(&p->head, from, to, b, is_plain);
+	return length_pass(from, to, b);
+}
+
+/* ---- the response's head ---- */
+
+/* Whether the sandbox's connection lasts beyond this response. */
+static bool client_stays(const struct cv_flow *f, const struct cv_h1_response *r)
+{
+	return !f->http.client_closes && r->body != CV_H1_BODY_CLOSE &&
+	       (r->is_keep_alive || !f->is_tunnel);
+}
+
+static bool switch_protocols(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_response *r)
+{
+	struct cv_h1_edit e;
+
+	if (!f->http.wants_upgrade || !r->is_upgrade || !f->http.up.is_done)
+		return upstream_fail(
+			p, f, CV_DENIAL_UPSTREAM, "the upstream switched protocols unasked");
+	cv_h1_edit_of_response(&e, r);
+	cv_buf_reset(&p->head);
+	if (!cv_h1_write_response(&p->head, r, &e))
+		return upstream_fail(
+			p, f, CV_DENIAL_UPSTREAM, "the upstream's response can't be passed on");
+	cv_leg_put(&f->client, cv_buf_str(&p->head));
+	cv_leg_take(&f->server, r->head_bytes);
+	cv_flow_set_state(f, CV_FLOW_RELAY, p->loop.now_ms);
+	return true;
+}
+
+static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_response *r)
+{
+	struct cv_http *h = &f->http;
+	const bool is_final = r->status >= 200;
+	struct cv_h1_edit e;
+
+	if (r->status == 101)
+		return switch_protocols(p, f, r);
+	cv_h1_edit_of_response(&e, r);
+	e.upgrade = CV_STR_NONE;
+	if (is_final) {
+		h->has_response = true;
+		h->client_closes = !client_stays(f, r);
+		h->server_closes = !r->is_keep_alive || r->body == CV_H1_BODY_CLOSE;
+		e.is_keep_alive = !h->client_closes;
+		body_start(&h->down, r->body, r->length);
+		if (h->to_http10 && r->body == CV_H1_BODY_CHUNKED)
+			e.body = CV_H1_BODY_CLOSE;
+	} else {
+		e.is_keep_alive = true;
+		if (h->to_http10) { /* it knows of none (RFC 9110 15.2) */
+			cv_leg_take(&f->server, r->head_bytes);
+			return true;
+		}
+	}
+	cv_buf_reset(&p->head);
+	if (!cv_h1_write_response(&p->head, r, &e))
+		return upstream_fail(
+			p, f, CV_DENIAL_UPSTREAM, "the upstream's response can't be passed on");
+	cv_leg_take(&f->server, r->head_bytes);
+	/* the first of the body goes with the head: one record, one packet */
+	if (is_final && !h->down.is_done && h->down.kind != CV_H1_BODY_CHUNKED) {
+		struct cv_str text = cv_leg_text(&f->server);
+		const size_t used = cv_buf_len(&p->head);
+		size_t n = used < CV_PROXY_RECORD_BYTES ? CV_PROXY_RECORD_BYTES - used : 0;
+
+		n = CV_MIN(n, text.n);
+		if (h->down.kind == CV_H1_BODY_LENGTH)
+			n = (size_t)CV_MIN(n, h->down.left);
+		if (n && cv_buf_put(&p->head, cv_str_slice(text, 0, n))) {
+			cv_leg_take(&f->server, n);
+			if (h->down.kind == CV_H1_BODY_LENGTH) {
+				h->down.left -= n;
+				h->down.is_done = h->down.left == 0;
+			}
+		}
+	}
+	if (cv_leg_put(&f->client, cv_buf_str(&p->head)) != cv_buf_len(&p->head))
+		cv_flow_end(p, f, true);
+	return true;
+}
+
+/* Room for any head must be there before one is parsed. */
+static bool response_step(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_leg *s = &f->server;
+	struct cv_http *h = &f->http;
+	const struct cv_str text = cv_leg_text(s);
+
+	if (!text.n && !s->is_eof)
+		return false;
+	if (cv_leg_room(&f->client) < CV_PROXY_HEAD_BYTES_MAX)
+		return false;
+	const enum cv_h1_rc rc = cv_h1_response_parse(
+		text, CV_PROXY_HEAD_BYTES_MAX, &h->response_scanned, h->asked, &p->response);
+	if (rc == CV_H1_MORE && !s->is_eof)
+		return false;
+	h->response_scanned = 0;
+	if (rc == CV_H1_OK)
+		return response_pass(p, f, &p->response);
+	if (rc == CV_H1_MORE && h->count > 1 && !text.n) {
+		/* a kept connection that the upstream closed just now: the sandbox's client knows
+		 * that case, and may try again where that is safe */
+		cv_flow_finish(p, f);
+		return true;
+	}
+	return upstream_fail(p, f, CV_DENIAL_UPSTREAM,
+		rc == CV_H1_MORE ? "the upstream closed without a response" : cv_h1_rc_row(rc)->text);
+}
+
+/* ---- the exchange ---- */
+
+static bool exchange_end(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_http *h = &f->http;
+
+	if (h->client_closes || !h->up.is_done) {
+		cv_flow_finish(p, f);
+		return true;
+	}
+	if (h->server_closes)
+		cv_flow_drop_server(f);
+	cv_http_start(f);
+	if (!f->is_tunnel)
+		cv_flow_set_state(f, CV_FLOW_HEAD, p->loop.now_ms);
+	f->deadline_ms = p->loop.now_ms + CV_PROXY_IDLE_MS;
+	return true;
+}
+
+/* The upstream ended while its response was passing. */
+static bool response_end(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_http *h = &f->http;
+
+	if (h->down.kind == CV_H1_BODY_CLOSE && !f->server.is_cut) {
+		h->down.is_done = true;
+		return true;
+	}
+	cv_leg_flush(&f->client); /* what came is the sandbox's; that it is not all, too */
+	cv_flow_end(p, f, true);
+	return true;
+}
+
+static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_leg *c = &f->client, *s = &f->server;
+	struct cv_http *h = &f->http;
+	bool has_moved = false;
+	enum pass up = PASS_IDLE, down = PASS_IDLE;
+
+	if (!h->up.is_done) {
+		has_moved |= cv_leg_fill(c);
+		up = body_pass(p, c, s, &h->up, false);
+		if (up == PASS_BAD || (c->is_eof && !h->up.is_done && !cv_leg_text(c).n)) {
+			cv_flow_end(p, f, true); /* a body that can't be framed, or was cut */
+			return false;
+		}
+	}
+	has_moved |= cv_leg_fill(s);
+	if (!h->has_response && response_step(p, f))
+		return true;
+	if (h->has_response) {
+		down = body_pass(p, s, c, &h->down, h->to_http10);
+		if (down == PASS_BAD) {
+			cv_flow_end(p, f, true);
+			return false;
+		}
+		if (h->down.is_done)
+			return exchange_end(p, f);
+		if (s->is_eof && !cv_leg_text(s).n)
+			return response_end(p, f);
+	}
+	if (c->is_broken) {
+		cv_flow_end(p, f, true);
+		return false;
+	}
+	has_moved |= up == PASS_MOVED || down == PASS_MOVED;
+	if (has_moved)
+		f->deadline_ms = p->loop.now_ms + CV_PROXY_REPLY_MS;
+	return has_moved;
+}
+
+bool cv_http_step(struct cv_proxy *p, struct cv_flow *f)
+{
+	return f->http.phase == CV_HTTP_REQUEST_HEAD ? head_step(p, f) : exchange_step(p, f);
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * DOC: Theory of operation
+ *
+ * cove-proxy decides what leaves one sandbox.  It is started with one end of a socket pair as
+ * descriptor 3 and knows nothing else: no arguments, no environment, no files.  Stages:
+ *
+ *   1. start    - take policy, sockets, sinks from the supervisor's messages, up to GO
+ *   2. confine  - not dumpable, no core, no new privileges; Landlock without a single file;
+ *                 seccomp without open and exec.  Before the first byte from a stranger: until
+ *                 here only our own supervisor was read
+ *   3. serve    - one thread, one epoll loop, until the supervisor closes the link
+ *
+ * A turn of the loop goes in phases, which is what makes two promises cheap:
+ *
+ *   events -> steps -> audit -> sends -> frees
+ *
+ *   - Events only mark flows, steps run afterwards.  So a descriptor that one step closes can't be
+ *     met by a stale event of the same turn.
+ *   - Steps read, decide and fill buffers; they send nothing that this turn's decisions allow.
+ *     Then all audit events of the turn are written, by one write() for each sink, and only then
+ *     do bytes go.  A decision whose event could not be written is taken back: its flow is reset
+ *     before it sent anything.
+ *   - What ended is freed last, when nothing can name it any more.
+ */
+#include "proxy/proxy.h"
+
+#include "base/assert.h"
+#include "sys/fd.h"
+#include "sys/landlock.h"
+#include "sys/proc.h"
+#include "sys/seccomp.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+/* ---- what a step may ask of the loop ---- */
+
+void cv_proxy_queue(struct cv_proxy *p, struct cv_flow *f)
+{
+	if (f->is_queued || f->state == CV_FLOW_DYING || f->state == CV_FLOW_FREE)
+		return;
+	f->is_queued = true;
+	p->queue[p->queue_count++] = f->index;
+}
+
+void cv_proxy_die(struct cv_proxy *p, const char *why)
+{
+	cv_link_say(p, CV_PROXY_REPLY_FATAL, cv_str_of(why));
+	_exit(70);
+}
+
+/* ---- the phases of a turn ---- */
+
+static void event_take(struct cv_proxy *p, const struct cv_loop_event *e)
+{
+	struct cv_flow *f;
+
+	switch ((enum cv_watch_kind)e->watch.kind) {
+	case CV_WATCH_LINK: cv_link_drain(p); return;
+	case CV_WATCH_KEEPER: cv_keeper_drain(p); return;
+	case CV_WATCH_TCP: cv_accept(p, e->watch.ref.index); return;
+	case CV_WATCH_UDP: cv_dnsd_read(p, e->watch.ref.index); return;
+	case CV_WATCH_LOOKUP: cv_resolver_event(&p->resolver, e->watch.ref, e->events); return;
+	case CV_WATCH_CLIENT:
+	case CV_WATCH_SERVER:
+		f = cv_flow_get(&p->flows, e->watch.ref);
+		if (!f)
+			return;
+		cv_leg_ready(e->watch.kind == CV_WATCH_CLIENT ? &f->client : &f->server, e->events);
+		cv_proxy_queue(p, f);
+		return;
+	}
+}
+
+static void sweep_by(struct cv_proxy *p, int64_t when_ms)
+{
+	const int64_t soonest = p->loop.now_ms + CV_PROXY_SWEEP_MS;
+
+	p->next_sweep_ms = CV_MIN(p->next_sweep_ms, CV_MAX(when_ms, soonest));
+}
+
+/* Everything that happens because time passed. */
+static void sweep(struct cv_proxy *p)
+{
+	if (p->loop.now_ms < p->next_sweep_ms)
+		return;
+	p->next_sweep_ms = INT64_MAX;
+	cv_resolver_sweep(&p->resolver);
+	for (uint32_t i = 0; i < p->flows.high; i++) {
+		struct cv_flow *f = &p->flows.v[i];
+
+		if (f->state == CV_FLOW_FREE || f->state == CV_FLOW_DYING)
+			continue;
+		if (f->deadline_ms <= p->loop.now_ms) {
+			cv_flow_timeout(p, f);
+			cv_proxy_queue(p, f);
+		} else if (f->state == CV_FLOW_DIAL && f->attempt_ends_ms <= p->loop.now_ms) {
+			cv_proxy_queue(p, f);
+		}
+		if (f->state == CV_FLOW_DIAL)
+			sweep_by(p, f->attempt_ends_ms);
+		sweep_by(p, f->deadline_ms);
+	}
+}
+
+static void step_all(struct cv_proxy *p)
+{
+	const size_t n = p->queue_count;
+
+	for (size_t i = 0; i < n; i++) {
+		struct cv_flow *f = &p->flows.v[p->queue[i]];
+		bool has_moved = true;
+
+		f->is_queued = false;
+		for (int round = 0; round < CV_PROXY_ROUNDS_MAX && has_moved; round++)
+			has_moved = f->state != CV_FLOW_DYING && cv_step(p, f);
+		if (has_moved)
+			cv_proxy_queue(p, f);
+		if (!f->is_touched) {
+			f->is_touched = true;
+			p->touched[p->touched_count++] = f->index;
+		}
+	}
+	p->queue_count -= n;
+	memmove(p->queue, p->queue + n, p->queue_count * sizeof(p->queue[0]));
+}
+
+/* A leg that sent something has room again: whoever waited for that goes on. */
+static void flow_send(struct cv_proxy *p, struct cv_flow *f)
+{
+	const bool has_moved = cv_leg_flush(&f->server) | cv_leg_flush(&f->client);
+
+	if (has_moved &&
+		(f->state == CV_FLOW_CLOSING || cv_leg_has_more(&f->client) ||
+			cv_leg_has_more(&f->server) || cv_leg_text(&f->client).n ||
+			cv_leg_text(&f->server).n || f->client.is_eof || f->server.is_eof))
+		cv_proxy_queue(p, f);
+}
+
+static void send_all(struct cv_proxy *p)
+{
+	const bool is_audited = cv_sinks_flush(&p->sinks);
+
+	for (size_t i = 0; i < p->touched_count; i++) {
+		struct cv_flow *f = &p->flows.v[p->touched[i]];
+
+		f->is_touched = false;
+		if (f->is_decided && !is_audited && f->state != CV_FLOW_DYING)
+			cv_flow_end(p, f, true);
+		f->is_decided = false;
+		if (f->state == CV_FLOW_HELD)
+			cv_dial_start(p, f);
+		if (f->state != CV_FLOW_DYING)
+			flow_send(p, f);
+		if (f->state == CV_FLOW_DYING) {
+			if (!f->is_queued) {
+				cv_flow_free(&p->flows, f);
+				continue;
+			}
+			f->is_touched = true; /* freed in the next turn */
+			continue;
+		}
+		sweep_by(p, f->deadline_ms);
+		if (f->state == CV_FLOW_DIAL)
+			sweep_by(p, f->attempt_ends_ms);
+	}
+	p->touched_count = 0;
+	if (p->resolver.pending_count)
+		sweep_by(p, p->loop.now_ms);
+	if (!p->is_accepting && p->flows.used < p->flows.max)
+		cv_accept_watch(p, true);
+}
+
+static void lookups_tell(struct cv_proxy *p)
+{
+	if (!p->resolver.has_news)
+		return;
+	p->resolver.has_news = false;
+	for (uint32_t i = 0; i < p->flows.high; i++)
+		if (p->flows.v[i].state == CV_FLOW_RESOLVE)
+			cv_proxy_queue(p, &p->flows.v[i]);
+}
+
+static int wait_ms(const struct cv_proxy *p)
+{
+	if (p->queue_count || p->resolver.has_news)
+		return 0;
+	if (p->next_sweep_ms == INT64_MAX)
+		return -1;
+	const int64_t ms = p->next_sweep_ms - p->loop.now_ms;
+	return (int)CV_MIN(CV_MAX(ms, 0), 60000);
+}
+
+static void serve(struct cv_proxy *p)
+{
+	struct cv_loop_event e[CV_LOOP_EVENTS_MAX];
+
+	while (!p->is_done) {
+		const size_t n = cv_loop_wait(&p->loop, wait_ms(p), e);
+
+		for (size_t i = 0; i < n; i++)
+			event_take(p, &e[i]);
+		lookups_tell(p);
+		sweep(p);
+		step_all(p);
+		send_all(p);
+	}
+}
+
+/* ---- the stages ---- */
+
+/* As many descriptors as the hard limit gives; the pool is cut to fit. */
+static uint32_t flows_max(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return CV_PROXY_FLOWS_MAX / 4;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files); /* else the old limit stands, read below */
+	getrlimit(RLIMIT_NOFILE, &files);
+	const rlim_t room = files.rlim_cur > 256 ? (files.rlim_cur - 128) / 2 : 64;
+	return (uint32_t)CV_MIN(room, (rlim_t)CV_PROXY_FLOWS_MAX);
+}
+
+static void must(struct cv_proxy *p, cv_code code, const struct cv_err *err)
+{
+	if (code != CV_OK)
+		cv_proxy_die(p, err->msg);
+}
+
+static void parts_make(struct cv_proxy *p)
+{
+	struct cv_err err;
+
+	must(p, cv_loop_init(&p->loop, &err), &err);
+	must(p, cv_flow_pool_init(&p->flows, flows_max(), &err), &err);
+	must(p, cv_names_new(&p->names, &err), &err);
+	must(p, cv_tls_server_new(&p->tls_server, &err), &err);
+	must(p, cv_leaves_new(&p->leaves, &err), &err);
+	cv_sinks_init(&p->sinks);
+	cv_buf_init(&p->head, CV_PROXY_IO_BYTES);
+	cv_arena_init(&p->arena, 256 * 1024);
+	p->resolver.loop = &p->loop;
+	p->resolver.watch_kind = CV_WATCH_LOOKUP;
+	p->next_sweep_ms = INT64_MAX;
+}
+
+static void confine(struct cv_proxy *p)
+{
+	struct cv_err err;
+
+	must(p, cv_proc_no_new_privs_set(&err), &err);
+	const struct cv_landlock_caps caps = cv_landlock_probe();
+	if (caps.abi > 0) /* where the kernel has none, seccomp alone keeps files shut */
+		must(p, cv_landlock_deny_files(caps, &err), &err);
+	must(p, cv_seccomp_install(CV_SECCOMP_PROXY, NULL, &err), &err);
+}
+
+static void watch(struct cv_proxy *p, int fd, enum cv_watch_kind kind, uint32_t index)
+{
+	const struct cv_watch w = { .kind = (uint8_t)kind, .ref = { index, 0 } };
+	struct cv_err err;
+
+	if (fd < 0)
+		return;
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+		cv_proxy_die(p, "a descriptor can't be made non-blocking");
+	must(p, cv_loop_add(&p->loop, fd, EPOLLIN, w, &err), &err);
+}
+
+static struct cv_proxy proxy; /* too large for a stack, and there is one */
+
+int main(void)
+{
+	struct cv_proxy *p = &proxy;
+	struct cv_err err;
+
+	p->link = CV_PROXY_LINK_FD;
+	p->keeper = p->diag = p->tcp[0] = p->tcp[1] = p->udp[0] = p->udp[1] = -1;
+	signal(SIGPIPE, SIG_IGN); /* a proxy killed by it would break every later connect */
+	must(p, cv_proc_harden(&err), &err);
+	parts_make(p);
+	cv_link_start(p);
+	confine(p);
+	watch(p, p->link, CV_WATCH_LINK, 0);
+	watch(p, p->keeper, CV_WATCH_KEEPER, 0);
+	watch(p, p->udp[0], CV_WATCH_UDP, 0);
+	watch(p, p->udp[1], CV_WATCH_UDP, 1);
+	watch(p, p->tcp[0], CV_WATCH_TCP, 0);
+	watch(p, p->tcp[1], CV_WATCH_TCP, 1);
+	p->is_accepting = true;
+	cv_link_say(p, CV_PROXY_REPLY_READY, CV_STR_NONE);
+	serve(p);
+	return 0;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * step.c - what a flow does next, by its state; and the ways in which one ends
+ *
+ * A flow ends in one of two ways.  finish: the sandbox has still to get some last bytes (a denial,
+ * the end of a response); they are sent, our side is half-closed, and what the sandbox still
+ * sends is read and thrown away for a moment, because closing a socket with unread bytes makes
+ * the kernel send a reset that destroys the answer on its way.  end: now.
+ */
+#include "base/assert.h"
+#include "proxy/denial.h"
+
+#include <stdlib.h>
+
+void cv_flow_drop_server(struct cv_flow *f)
+{
+	f->closed_up += f->server.bytes_out;
+	f->closed_down += f->server.bytes_in;
+	f->server.bytes_out = f->server.bytes_in = 0;
+	cv_leg_close(&f->server);
+	f->server_tls = CV_SERVER_PLAIN;
+}
+
+/* The record of the end belongs to what was allowed and carried bytes. */
+static void end_record(struct cv_proxy *p, struct cv_flow *f)
+{
+	const struct cv_fact fact = {
+		.action = CV_AUDIT_ACTION_ALLOW,
+		.activity = CV_ACTIVITY_CLOSE,
+		.has_counts = true,
+	};
+	const bool was_decided = f->is_decided;
+
+	if (!f->is_allowed)
+		return;
+	cv_decide_record(p, f, &fact);
+	f->is_allowed = false;
+	f->is_decided = was_decided;
+}
+
+void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
+{
+	if (f->state == CV_FLOW_DYING)
+		return;
+	end_record(p, f);
+	if (reset)
+		cv_leg_reset(&f->client);
+	else
+		cv_leg_close(&f->client);
+	cv_leg_close(&f->server);
+	cv_policy_unref(f->policy);
+	f->policy = NULL;
+	free(f->who);
+	f->who = NULL;
+	cv_flow_set_state(f, CV_FLOW_DYING, p->loop.now_ms);
+}
+
+void cv_flow_finish(struct cv_proxy *p, struct cv_flow *f)
+{
+	if (f->state == CV_FLOW_DYING || f->state == CV_FLOW_CLOSING)
+		return;
+	cv_leg_shut(&f->client);
+	cv_flow_drop_server(f);
+	cv_flow_set_state(f, CV_FLOW_CLOSING, p->loop.now_ms);
+}
+
+/* Throws away what still comes; the end when the sandbox has closed too, or talks too much. */
+static bool closing_step(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_leg *c = &f->client;
+
+	while (c->can_read && !c->is_wire_eof && f->drained <= CV_PROXY_DRAIN_BYTES_MAX) {
+		const uint64_t before = c->bytes_in;
+
+		cv_iob_drop(c->pool, &c->in);
+		if (c->ssl)
+			cv_iob_drop(c->pool, &c->plain);
+		cv_leg_fill(c);
+		f->drained += c->bytes_in - before;
+	}
+	if (c->is_broken || (c->is_shut && c->is_wire_eof) || f->drained > CV_PROXY_DRAIN_BYTES_MAX)
+		cv_flow_end(p, f, false);
+	return false;
+}
+
+void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
+{
+	const struct cv_denial_text late = { .why = CV_STR("the upstream did not answer in time") };
+	const struct cv_denial_text none = { 0 };
+
+	switch (f->state) {
+	case CV_FLOW_RESOLVE:
+	case CV_FLOW_DIAL:
+		if (!f->is_transparent) {
+			cv_deny(p, f, CV_DENIAL_UNREACHABLE, &none);
+			return;
+		}
+		break;
+	case CV_FLOW_HTTP:
+		if (f->http.phase == CV_HTTP_EXCHANGE && !f->http.has_response) {
+			cv_deny(p, f, CV_DENIAL_TIMEOUT, &late);
+			return;
+		}
+		break;
+	case CV_FLOW_HEAD:
+	case CV_FLOW_QUIET:
+	case CV_FLOW_HELD:
+	case CV_FLOW_PEEK:
+	case CV_FLOW_LEAF:
+	case CV_FLOW_ACCEPT:
+	case CV_FLOW_RELAY:
+	case CV_FLOW_DNS:
+	case CV_FLOW_CLOSING: break;
+	case CV_FLOW_FREE:
+	case CV_FLOW_DYING:
+	case CV_FLOW_STATE_COUNT: cv_unreachable();
+	}
+	cv_flow_end(p, f, f->state != CV_FLOW_CLOSING && f->state != CV_FLOW_HEAD);
+}
+
+bool cv_step(struct cv_proxy *p, struct cv_flow *f)
+{
+	cv_arena_reset(&p->arena);
+	switch (f->state) {
+	case CV_FLOW_HEAD: return cv_explicit_step(p, f);
+	case CV_FLOW_QUIET: return cv_transparent_step(p, f);
+	case CV_FLOW_RESOLVE: return cv_resolve_step(p, f);
+	case CV_FLOW_DIAL: return cv_dial_step(p, f);
+	case CV_FLOW_PEEK: return cv_peek_step(p, f);
+	case CV_FLOW_LEAF: return cv_tls_leaf_step(p, f);
+	case CV_FLOW_ACCEPT: return cv_tls_accept_step(p, f);
+	case CV_FLOW_HTTP: return cv_http_step(p, f);
+	case CV_FLOW_RELAY: return cv_relay_step(p, f);
+	case CV_FLOW_DNS: return cv_dnsd_step(p, f);
+	case CV_FLOW_CLOSING: return closing_step(p, f);
+	case CV_FLOW_HELD: /* until the end of this turn */
+	case CV_FLOW_DYING: return false;
+	case CV_FLOW_FREE:
+	case CV_FLOW_STATE_COUNT: break;
+	}
+	cv_unreachable();
+}
