@@ -62,7 +62,8 @@ bool cv_decide_again(struct cv_proxy *p, struct cv_flow *f)
 		return false;
 	}
 	/* bytes went unseen because policy said so; if it now wants to see them, the end */
-	return !(f->verdict.obligations & CV_OBLIGE_INSPECT) && (before & raw) == (f->verdict.obligations & raw);
+	return !(f->verdict.obligations & CV_OBLIGE_INSPECT) &&
+	       (before & raw) == (f->verdict.obligations & raw);
 }
 
 /* ---- the record ---- */
@@ -120,8 +121,8 @@ struct cv_str cv_decide_reason(struct cv_proxy *p, const struct cv_flow *f,
 		return cv_arena_printf(&p->arena, "binary integrity check failed: %.*s",
 			CV_STR_ARG(f->who->changed_path));
 	if (v->reason == CV_REASON_IDENTITY_UNKNOWN)
-		return f->who && f->who->unknown_reason.n ? f->who->unknown_reason :
-							    cv_str_of(f->who_problem);
+		return f->who && f->who->unknown_reason.n ? f->who->unknown_reason
+							  : cv_str_of(f->who_problem);
 	cv_decide_facts(p, f, request ? CV_OP_REQUEST : CV_OP_CONNECT, &facts);
 	if (request) {
 		facts.method = request->method;
@@ -169,7 +170,8 @@ void cv_decide_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_fac
 	if (fact->has_counts) {
 		e.has_counts = true;
 		e.bytes_up = f->closed_up + (cv_leg_is_open(&f->server) ? f->server.bytes_out : 0);
-		e.bytes_down = f->closed_down + (cv_leg_is_open(&f->server) ? f->server.bytes_in : 0);
+		e.bytes_down =
+			f->closed_down + (cv_leg_is_open(&f->server) ? f->server.bytes_in : 0);
 		e.duration_us = (uint64_t)(p->loop.now_ms - f->started_ms) * 1000;
 	}
 	cv_sinks_event(&p->sinks, &e);

@@ -36,8 +36,8 @@ static struct cv_str path_shown(const struct cv_denial_text *t)
 }
 
 /* "CONNECT h:p", "GET h:p/path" or, inside a tunnel, "GET /path". */
-static void subject_put(struct cv_buf *b, const struct cv_flow *f, enum cv_denial d,
-	const struct cv_denial_text *t)
+static void subject_put(
+	struct cv_buf *b, const struct cv_flow *f, enum cv_denial d, const struct cv_denial_text *t)
 {
 	const struct cv_authority a = { f->host, f->port };
 
@@ -49,8 +49,8 @@ static void subject_put(struct cv_buf *b, const struct cv_flow *f, enum cv_denia
 		cv_buf_put_json(b, path_shown(t));
 }
 
-static void sentence_put(struct cv_buf *b, const struct cv_flow *f, enum cv_denial d,
-	const struct cv_denial_text *t)
+static void sentence_put(
+	struct cv_buf *b, const struct cv_flow *f, enum cv_denial d, const struct cv_denial_text *t)
 {
 	const struct cv_authority a = { f->host, f->port };
 
@@ -68,9 +68,9 @@ static void sentence_put(struct cv_buf *b, const struct cv_flow *f, enum cv_deni
 		return;
 	case CV_DENIAL_L7:
 		subject_put(b, f, d, t);
-		cv_buf_put(b, t->verdict && t->verdict->reason == CV_REASON_DENY_RULE ?
-				      CV_STR(" blocked by deny rule") :
-				      CV_STR(" not permitted by policy"));
+		cv_buf_put(b, t->verdict && t->verdict->reason == CV_REASON_DENY_RULE
+				      ? CV_STR(" blocked by deny rule")
+				      : CV_STR(" not permitted by policy"));
 		return;
 	case CV_DENIAL_SSRF:
 		subject_put(b, f, d, t);
@@ -104,8 +104,8 @@ static void sentence_put(struct cv_buf *b, const struct cv_flow *f, enum cv_deni
 }
 
 /* What this host would accept: method and path templates. */
-static void allowed_put(struct cv_proxy *p, const struct cv_flow *f,
-	const struct cv_denial_text *t, struct cv_buf *b)
+static void allowed_put(struct cv_proxy *p, const struct cv_flow *f, const struct cv_denial_text *t,
+	struct cv_buf *b)
 {
 	struct cv_allowed_row row[CV_PROXY_ALLOWED_ROWS_MAX];
 	struct cv_facts facts;
@@ -182,8 +182,7 @@ static void answer(struct cv_proxy *p, struct cv_flow *f, int status,
 	};
 
 	cv_buf_reset(&p->head);
-	if (cv_h1_write_status(&p->head, status, &edit) &&
-		(is_head || cv_buf_put(&p->head, body)))
+	if (cv_h1_write_status(&p->head, status, &edit) && (is_head || cv_buf_put(&p->head, body)))
 		cv_leg_put(&f->client, cv_buf_str(&p->head));
 	cv_flow_finish(p, f);
 }

@@ -42,8 +42,8 @@ struct cv_denial_text {
 
 /* Answers the sandbox and ends the flow.  Writes no event: cv_decide_record() came before, and the
  * text may still live in its arena. */
-void cv_deny(struct cv_proxy *p, struct cv_flow *f, enum cv_denial d,
-	const struct cv_denial_text *t);
+void cv_deny(
+	struct cv_proxy *p, struct cv_flow *f, enum cv_denial d, const struct cv_denial_text *t);
 
 /* A status and, where body is not empty, text. */
 void cv_deny_bare(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str body);

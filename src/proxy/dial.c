@@ -52,7 +52,9 @@ static bool resolve_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_denial
 		.engine = "ssrf",
 		.reason_code = cv_denial_code(d),
 		.reason = reason,
-		.status = f->is_transparent ? 0 : d == CV_DENIAL_SSRF ? 403 : 502,
+		.status = f->is_transparent     ? 0
+			  : d == CV_DENIAL_SSRF ? 403
+						: 502,
 	};
 	const struct cv_denial_text t = { .request = request, .why = cv_str_of(word) };
 
@@ -89,8 +91,8 @@ static void head_again(struct cv_proxy *p, struct cv_flow *f)
 
 	if (f->is_tunnel)
 		return;
-	const enum cv_h1_rc rc = cv_h1_request_parse(cv_leg_text(&f->client),
-		CV_H1_PROXY_HEAD_BYTES_MAX, &scanned, &p->request);
+	const enum cv_h1_rc rc = cv_h1_request_parse(
+		cv_leg_text(&f->client), CV_H1_PROXY_HEAD_BYTES_MAX, &scanned, &p->request);
 	cv_assert(rc == CV_H1_OK);
 }
 
@@ -153,9 +155,9 @@ static bool attempt_next(struct cv_proxy *p, struct cv_flow *f)
 		if (!attempt_open(p, f, ip))
 			continue;
 		f->dialled = *ip;
-		f->attempt_ends_ms = f->addr_next < f->addr_count ?
-					     p->loop.now_ms + CV_PROXY_ATTEMPT_MS :
-					     INT64_MAX;
+		f->attempt_ends_ms = f->addr_next < f->addr_count
+					     ? p->loop.now_ms + CV_PROXY_ATTEMPT_MS
+					     : INT64_MAX;
 		return true;
 	}
 	return false;

@@ -75,8 +75,7 @@ static bool answer(struct cv_proxy *p, struct cv_str msg, bool is_tcp, struct cv
 			refusal_record(p, &q, a.rcode, "too many names are in use");
 		}
 	}
-	return cv_dns_answer_write(
-		&q, &a, is_tcp ? CV_DNS_TCP_BYTES_MAX : q.udp_bytes_max, out);
+	return cv_dns_answer_write(&q, &a, is_tcp ? CV_DNS_TCP_BYTES_MAX : q.udp_bytes_max, out);
 }
 
 /* ---- UDP ---- */

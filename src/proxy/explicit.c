@@ -60,9 +60,8 @@ static void destination_set(struct cv_flow *f, const struct cv_authority *a, uin
 {
 	const uint16_t port = a->port ? a->port : port_default;
 
-	if (cv_leg_is_open(&f->server) &&
-		(port != f->port || !cv_host_eq(&a->host, &f->host) || f->server.is_eof ||
-			f->server.is_broken))
+	if (cv_leg_is_open(&f->server) && (port != f->port || !cv_host_eq(&a->host, &f->host) ||
+						  f->server.is_eof || f->server.is_broken))
 		cv_flow_drop_server(f);
 	f->host = a->host;
 	f->port = port;

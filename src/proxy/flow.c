@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define BIT(s)             (1u << CV_FLOW_##s)
-#define ROW(name, ms, to)  [CV_FLOW_##name] = { #name, ms, to },
+#define BIT(s)            (1u << CV_FLOW_##s)
+#define ROW(name, ms, to) [CV_FLOW_##name] = { #name, ms, to },
 static const struct {
 	const char *name;
 	int64_t ms;

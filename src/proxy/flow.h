@@ -80,13 +80,13 @@ struct cv_http {
 	size_t scanned, response_scanned; /* of the heads */
 	struct cv_body up, down;
 	enum cv_h1_asked asked;
-	bool is_decided;     /* the head in the buffer may pass; only the upstream is missing */
-	bool has_response;   /* its head has passed */
-	bool client_closes;  /* after this response the sandbox's side is closed */
+	bool is_decided;    /* the head in the buffer may pass; only the upstream is missing */
+	bool has_response;  /* its head has passed */
+	bool client_closes; /* after this response the sandbox's side is closed */
 	bool server_closes;
-	bool wants_upgrade;  /* 101 may be answered */
-	bool to_http10;      /* the request was HTTP/1.0: no chunks towards the sandbox */
-	uint32_t count;      /* requests sent on */
+	bool wants_upgrade;        /* 101 may be answered */
+	bool to_http10;            /* the request was HTTP/1.0: no chunks towards the sandbox */
+	uint32_t count;            /* requests sent on */
 	struct cv_verdict verdict; /* of the request, where requests are decided */
 };
 
@@ -99,7 +99,7 @@ struct cv_flow {
 	bool is_tunnel;  /* CONNECT was answered, or transparent: what follows is the tunnel's */
 	bool is_allowed; /* an event said so: its end is recorded too */
 	bool is_leaf_asked;
-	bool is_tls;     /* the sandbox's side speaks TLS that we end */
+	bool is_tls; /* the sandbox's side speaks TLS that we end */
 	enum cv_server_tls server_tls;
 
 	struct cv_leg client, server;
@@ -123,7 +123,7 @@ struct cv_flow {
 	int64_t deadline_ms, started_ms;
 	size_t drained;
 	uint64_t closed_up, closed_down; /* of server legs that this flow has had before */
-	char failure[160]; /* why the upstream's TLS failed; for the 502 */
+	char failure[160];               /* why the upstream's TLS failed; for the 502 */
 };
 
 struct cv_flow_pool {

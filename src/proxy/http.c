@@ -270,15 +270,14 @@ static enum pass chunks_pass(struct cv_buf *stage, struct cv_leg *from, struct c
 
 		if (used + CHUNK_EXTRA + CV_CHUNK_TRAILER_BYTES_MAX + 8 > room)
 			break; /* enough for one turn */
-		struct cv_str part = cv_str_slice(
-			in, 0, room - used - CHUNK_EXTRA);
+		struct cv_str part = cv_str_slice(in, 0, room - used - CHUNK_EXTRA);
 		const size_t given = part.n;
 		const enum cv_chunk_event ev = cv_chunk_next(&b->chunk, &part, &data);
 		const size_t took = given - part.n;
 		if (ev == CV_CHUNK_BAD)
 			return PASS_BAD;
-		if (ev == CV_CHUNK_DATA && !(is_plain ? cv_buf_put(stage, data) :
-							cv_chunk_write(stage, data)))
+		if (ev == CV_CHUNK_DATA &&
+			!(is_plain ? cv_buf_put(stage, data) : cv_chunk_write(stage, data)))
 			return PASS_BAD;
 		if (ev == CV_CHUNK_DONE) {
 			b->is_done = true;
@@ -413,7 +412,8 @@ static bool response_step(struct cv_proxy *p, struct cv_flow *f)
 		return true;
 	}
 	return upstream_fail(p, f, CV_DENIAL_UPSTREAM,
-		rc == CV_H1_MORE ? "the upstream closed without a response" : cv_h1_rc_row(rc)->text);
+		rc == CV_H1_MORE ? "the upstream closed without a response"
+				 : cv_h1_rc_row(rc)->text);
 }
 
 /* ---- the exchange ---- */

@@ -18,9 +18,9 @@ bool cv_inside_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_denial d,
 	const struct cv_fact fact = {
 		.action = CV_AUDIT_ACTION_DENY,
 		.request = request,
-		.engine = d == CV_DENIAL_AUTHORITY ? "request-authority" :
-			  d == CV_DENIAL_NO_TLS	   ? "tls" :
-						     "l7",
+		.engine = d == CV_DENIAL_AUTHORITY ? "request-authority"
+			  : d == CV_DENIAL_NO_TLS  ? "tls"
+						   : "l7",
 		.reason_code = cv_denial_code(d),
 		.reason = why,
 	};
@@ -30,8 +30,8 @@ bool cv_inside_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_denial d,
 	return true;
 }
 
-static bool path_find(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
-	struct cv_path *ret)
+static bool path_find(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_path *ret)
 {
 	if (!(f->verdict.obligations & CV_OBLIGE_INSPECT)) {
 		const struct cv_str path = r->path.n ? r->path : CV_STR("/");
@@ -60,8 +60,8 @@ static bool upgrade_is_fine(struct cv_proxy *p, struct cv_flow *f, const struct 
 		return true;
 	cv_inside_refuse(p, f, CV_DENIAL_PROTOCOL, r,
 		is_h2c ? CV_STR("HTTP/2 cleartext upgrade (h2c) is not supported for "
-				"L7-inspected endpoints") :
-			 CV_STR("protocol upgrades are not supported for L7-inspected endpoints"));
+				"L7-inspected endpoints")
+		       : CV_STR("protocol upgrades are not supported for L7-inspected endpoints"));
 	return false;
 }
 
@@ -96,14 +96,14 @@ bool cv_inside_decide(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 	return false;
 }
 
-void cv_inside_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
-	struct cv_str path)
+void cv_inside_record(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
 {
 	const bool is_inspected = f->verdict.obligations & CV_OBLIGE_INSPECT;
 	const struct cv_verdict *v = is_inspected ? &f->http.verdict : &f->verdict;
 	const struct cv_fact fact = {
-		.action = v->obligations & CV_OBLIGE_LOG_ONLY ? CV_AUDIT_ACTION_LOG :
-								CV_AUDIT_ACTION_ALLOW,
+		.action = v->obligations & CV_OBLIGE_LOG_ONLY ? CV_AUDIT_ACTION_LOG
+							      : CV_AUDIT_ACTION_ALLOW,
 		.request = r,
 		.path = path,
 		.verdict = v,

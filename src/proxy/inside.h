@@ -15,9 +15,9 @@ bool cv_inside_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_denial d,
 
 /* May the request pass on f's connection?  False: recorded and answered.  ret_path is the path to
  * be sent. */
-CV_MUST bool cv_inside_decide(struct cv_proxy *p, struct cv_flow *f,
-	const struct cv_h1_request *r, struct cv_path *ret_path);
+CV_MUST bool cv_inside_decide(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
+	struct cv_path *ret_path);
 
 /* The event of a request that may pass. */
-void cv_inside_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
-	struct cv_str path);
+void cv_inside_record(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path);

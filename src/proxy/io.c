@@ -38,8 +38,7 @@ static void block_give(struct cv_iopool *pool, char *p)
 		free(p);
 }
 
-char *cv_iob_reserve(
-	struct cv_iopool *pool, struct cv_iob *b, uint32_t want, uint32_t *ret_room)
+char *cv_iob_reserve(struct cv_iopool *pool, struct cv_iob *b, uint32_t want, uint32_t *ret_room)
 {
 	if (!b->data) {
 		b->data = block_take(pool);

@@ -41,8 +41,7 @@ static inline uint32_t cv_iob_room(const struct cv_iob *b)
 
 /* Where to write (moves what is there to the front if less than want is behind it) and how much
  * may be written; NULL when the pool is used up. */
-char *cv_iob_reserve(
-	struct cv_iopool *pool, struct cv_iob *b, uint32_t want, uint32_t *ret_room);
+char *cv_iob_reserve(struct cv_iopool *pool, struct cv_iob *b, uint32_t want, uint32_t *ret_room);
 static inline void cv_iob_commit(struct cv_iob *b, uint32_t n)
 {
 	b->end += n;

@@ -41,11 +41,11 @@ static bool leaf_ask(struct cv_proxy *p, const struct cv_host *host)
 	cv_buf_init(&b, 2048);
 	if (++p->leaf_tag == 0)
 		p->leaf_tag = 1;
-	is_sent = cv_tls_server_spki(p->tls_server, &spki, NULL) == CV_OK &&
-		  cv_ipc_put_u32(&b, p->leaf_tag) && cv_ipc_put_str(&b, cv_host_str(host)) &&
-		  cv_ipc_put_str(&b, cv_buf_str(&spki)) &&
-		  cv_ipc_send(p->keeper, CV_KEEPER_REQ_LEAF, cv_buf_str(&b), NULL, 0, NULL) ==
-			  CV_OK;
+	is_sent =
+		cv_tls_server_spki(p->tls_server, &spki, NULL) == CV_OK &&
+		cv_ipc_put_u32(&b, p->leaf_tag) && cv_ipc_put_str(&b, cv_host_str(host)) &&
+		cv_ipc_put_str(&b, cv_buf_str(&spki)) &&
+		cv_ipc_send(p->keeper, CV_KEEPER_REQ_LEAF, cv_buf_str(&b), NULL, 0, NULL) == CV_OK;
 	if (is_sent)
 		*w = (struct cv_leaf_wait){ .host = *host, .tag = p->leaf_tag };
 	cv_buf_fini(&spki);
@@ -53,8 +53,7 @@ static bool leaf_ask(struct cv_proxy *p, const struct cv_host *host)
 	return is_sent;
 }
 
-X509 *cv_keeper_leaf(
-	struct cv_proxy *p, const struct cv_host *host, bool may_ask, bool *ret_waits)
+X509 *cv_keeper_leaf(struct cv_proxy *p, const struct cv_host *host, bool may_ask, bool *ret_waits)
 {
 	X509 *leaf = cv_leaves_find(p->leaves, cv_host_str(host), wall_s());
 
@@ -86,8 +85,7 @@ static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 	struct cv_ipc_reader r = { .rest = m->body };
 	const uint32_t tag = cv_ipc_get_u32(&r);
 	const struct cv_str text = cv_ipc_get_str(&r); /* the leaf, or why not */
-	const uint64_t not_after_s =
-		m->type == CV_KEEPER_REPLY_LEAF_CERT ? cv_ipc_get_u64(&r) : 0;
+	const uint64_t not_after_s = m->type == CV_KEEPER_REPLY_LEAF_CERT ? cv_ipc_get_u64(&r) : 0;
 
 	if (!cv_ipc_reader_is_done(&r) || tag == 0)
 		return false;

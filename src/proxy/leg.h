@@ -25,10 +25,10 @@ struct cv_leg {
 	int fd;                       /* owned; -1: not open */
 	/* Readiness, as the edges of epoll told it. */
 	bool can_read, can_write, has_hangup;
-	bool is_wire_eof; /* the socket will give no more */
-	bool is_eof;      /* the peer will say no more; the text may still hold bytes */
-	bool is_cut;      /* ... and that without TLS's own end: perhaps not the whole */
-	bool is_broken;   /* reset, or TLS failed: nothing can be sent or will come */
+	bool is_wire_eof;         /* the socket will give no more */
+	bool is_eof;              /* the peer will say no more; the text may still hold bytes */
+	bool is_cut;              /* ... and that without TLS's own end: perhaps not the whole */
+	bool is_broken;           /* reset, or TLS failed: nothing can be sent or will come */
 	bool wants_shut, is_shut; /* half-close, once out is empty */
 };
 

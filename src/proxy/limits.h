@@ -11,8 +11,8 @@
 
 /* Buffers.  One holds a whole head or ClientHello, or two TLS records with their overhead. */
 #define CV_PROXY_IO_BYTES        (34 * 1024)
-#define CV_PROXY_IO_BLOCKS_MAX   2048 /* 68 MiB: what all flows together may hold */
-#define CV_PROXY_IO_KEPT_MAX     32   /* free ones kept for the next; the rest go back */
+#define CV_PROXY_IO_BLOCKS_MAX   2048        /* 68 MiB: what all flows together may hold */
+#define CV_PROXY_IO_KEPT_MAX     32          /* free ones kept for the next; the rest go back */
 #define CV_PROXY_RELAY_BYTES_MAX (32 * 1024) /* of one read */
 #define CV_PROXY_RECORD_BYTES    16384       /* of a TLS record, RFC 8446 5.1 */
 #define CV_PROXY_RECORD_EXTRA    512         /* its header, tag and a key update beside it */
@@ -27,31 +27,31 @@
 #define CV_PROXY_ATTEMPT_MS   1000   /* one address, while others are left */
 #define CV_PROXY_RESOLVE_MS   10000
 #define CV_PROXY_HANDSHAKE_MS 10000
-#define CV_PROXY_QUIET_MS     500   /* a refused transparent client, to see if it speaks HTTP */
-#define CV_PROXY_LINGER_MS    1000  /* after a denial, so that its text is not lost in a reset */
-#define CV_PROXY_SWEEP_MS     50    /* grain of all of these */
+#define CV_PROXY_QUIET_MS     500  /* a refused transparent client, to see if it speaks HTTP */
+#define CV_PROXY_LINGER_MS    1000 /* after a denial, so that its text is not lost in a reset */
+#define CV_PROXY_SWEEP_MS     50   /* grain of all of these */
 
 /* Who. */
 #define CV_PROXY_IDENTITIES_MAX 2048  /* connects that were not accepted yet, of one sandbox */
 #define CV_PROXY_IDENTITY_MS    10000 /* how long such a record may be used */
 
 /* Names. */
-#define CV_PROXY_LOOKUPS_MAX     256 /* names remembered, pending ones among them */
+#define CV_PROXY_LOOKUPS_MAX     256  /* names remembered, pending ones among them */
 #define CV_PROXY_QUERY_MS        1500 /* before the next server is asked; doubles */
 #define CV_PROXY_QUERY_TRIES_MAX 4
-#define CV_PROXY_TTL_MS_MIN      1000   /* so that everyone who waited sees the answer */
-#define CV_PROXY_TTL_MS_MAX      60000  /* an origin that moves is found again within a minute */
-#define CV_PROXY_NEGATIVE_MS     2000   /* a name that is not there, or a server that failed */
-#define CV_PROXY_PINS_MAX        64     /* --resolve options */
+#define CV_PROXY_TTL_MS_MIN      1000  /* so that everyone who waited sees the answer */
+#define CV_PROXY_TTL_MS_MAX      60000 /* an origin that moves is found again within a minute */
+#define CV_PROXY_NEGATIVE_MS     2000  /* a name that is not there, or a server that failed */
+#define CV_PROXY_PINS_MAX        64    /* --resolve options */
 #define CV_PROXY_HOSTS_BYTES_MAX (1 << 20)
-#define CV_PROXY_DNS_TTL_S       10     /* of synthetic answers: programs keep them for so long */
-#define CV_PROXY_DNS_TURN_MAX    64     /* datagrams answered in one turn */
+#define CV_PROXY_DNS_TTL_S       10 /* of synthetic answers: programs keep them for so long */
+#define CV_PROXY_DNS_TURN_MAX    64 /* datagrams answered in one turn */
 
 /* Policy, roots, sinks. */
 #define CV_PROXY_POLICY_BYTES_MAX (8 << 20)
 #define CV_PROXY_ROOTS_BYTES_MAX  (8 << 20)
 #define CV_PROXY_SINKS_MAX        4
-#define CV_PROXY_ALIASES_MAX      1024 /* literal binaries of a policy that may be links */
-#define CV_PROXY_LEAF_WAITS_MAX   64   /* names that the keeper is asked for at a time */
-#define CV_PROXY_ALLOWED_ROWS_MAX 32   /* in a denial's "allowed": a page, not a manual */
+#define CV_PROXY_ALIASES_MAX      1024  /* literal binaries of a policy that may be links */
+#define CV_PROXY_LEAF_WAITS_MAX   64    /* names that the keeper is asked for at a time */
+#define CV_PROXY_ALLOWED_ROWS_MAX 32    /* in a denial's "allowed": a page, not a manual */
 #define CV_PROXY_DENIAL_BYTES_MAX 24576 /* so that head and body fit one buffer */

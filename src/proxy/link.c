@@ -19,7 +19,8 @@ void cv_link_say(struct cv_proxy *p, uint32_t reply, struct cv_str text)
 
 	cv_buf_init(&b, CV_IPC_BODY_BYTES_MAX);
 	if (reply != CV_PROXY_REPLY_READY)
-		cv_ipc_put_str(&b, cv_str_slice(text, 0, reply == CV_PROXY_REPLY_FATAL ? 4000 : 65000));
+		cv_ipc_put_str(
+			&b, cv_str_slice(text, 0, reply == CV_PROXY_REPLY_FATAL ? 4000 : 65000));
 	/* a supervisor that does not read has more to worry about than this message */
 	(void)!cv_ipc_send(p->link, reply, cv_buf_str(&b), NULL, 0, NULL);
 	cv_buf_fini(&b);
@@ -115,9 +116,7 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	case CV_PROXY_REQ_ROOTS:
 		p->roots = fd_text(p, m->fds[0], CV_PROXY_ROOTS_BYTES_MAX);
 		return true;
-	case CV_PROXY_REQ_RESOLVER:
-		cv_resolvconf_parse(m->body, &p->resolver.conf);
-		return true;
+	case CV_PROXY_REQ_RESOLVER: cv_resolvconf_parse(m->body, &p->resolver.conf); return true;
 	case CV_PROXY_REQ_HOSTS:
 		p->hosts = fd_text(p, m->fds[0], CV_PROXY_HOSTS_BYTES_MAX);
 		p->resolver.hosts = p->hosts;
@@ -147,7 +146,11 @@ static bool link_read(struct cv_proxy *p)
 	case CV_OK: break;
 	case CV_UNAVAILABLE: return false;
 	case CV_NOT_FOUND: p->is_done = true; return false;
-	case CV_INVALID: case CV_DENIED: case CV_LIMIT: case CV_PROTO: case CV_SYSTEM:
+	case CV_INVALID:
+	case CV_DENIED:
+	case CV_LIMIT:
+	case CV_PROTO:
+	case CV_SYSTEM:
 	case CV_CODE_COUNT: cv_proxy_die(p, err.msg);
 	}
 	const bool is_good = message_take(p, &m);

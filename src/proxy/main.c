@@ -131,9 +131,10 @@ static void step_all(struct cv_proxy *p)
 /* A leg that sent something has room again: whoever waited for that goes on. */
 static void flow_send(struct cv_proxy *p, struct cv_flow *f)
 {
-	const bool has_moved = cv_leg_flush(&f->server) | cv_leg_flush(&f->client);
+	const bool has_server_moved = cv_leg_flush(&f->server);
+	const bool has_client_moved = cv_leg_flush(&f->client);
 
-	if (has_moved &&
+	if ((has_server_moved || has_client_moved) &&
 		(f->state == CV_FLOW_CLOSING || cv_leg_has_more(&f->client) ||
 			cv_leg_has_more(&f->server) || cv_leg_text(&f->client).n ||
 			cv_leg_text(&f->server).n || f->client.is_eof || f->server.is_eof))

@@ -81,8 +81,8 @@ static bool hello_step(struct cv_proxy *p, struct cv_flow *f, struct cv_str text
 		return hello_refuse(p, f, TLS_ACCESS_DENIED, "sni_mismatch",
 			h.sni.n ? cv_arena_printf(&p->arena,
 					  "TLS server name %s is not the host %s that was allowed",
-					  h.sni.text, f->host.text) :
-				  CV_STR("TLS without a server name can't be checked"),
+					  h.sni.text, f->host.text)
+				: CV_STR("TLS without a server name can't be checked"),
 			cv_name_str(&h.sni));
 	if (h.has_alpn && !h.offers_http11 && !is_relayed) {
 		if (obligations & CV_OBLIGE_INSPECT)
@@ -94,12 +94,12 @@ static bool hello_step(struct cv_proxy *p, struct cv_flow *f, struct cv_str text
 		is_relayed = true;
 	}
 	if (is_relayed)
-		return sni_is_fine(f, &h, true) ? relay_start(p, f) :
-						  hello_refuse(p, f, TLS_ACCESS_DENIED,
-							  "sni_mismatch",
-							  CV_STR("TLS without a server name can't "
-								 "be checked"),
-							  CV_STR_NONE);
+		return sni_is_fine(f, &h, true)
+			       ? relay_start(p, f)
+			       : hello_refuse(p, f, TLS_ACCESS_DENIED, "sni_mismatch",
+					 CV_STR("TLS without a server name can't "
+						"be checked"),
+					 CV_STR_NONE);
 	f->is_tls = true;
 	f->server_tls = CV_SERVER_TLS_LATER;
 	cv_flow_set_state(f, CV_FLOW_LEAF, p->loop.now_ms);
@@ -138,9 +138,10 @@ static bool spoken(struct cv_proxy *p, struct cv_flow *f, enum cv_peek what, str
 	case CV_PEEK_TLS:
 		if (!f->is_tls)
 			return hello_step(p, f, text);
-		return is_inspected ? bytes_refuse(p, f, CV_STR("TLS inside TLS is not supported "
-								"for L7-inspected endpoints")) :
-				      relay_start(p, f);
+		return is_inspected ? bytes_refuse(p, f,
+					      CV_STR("TLS inside TLS is not supported "
+						     "for L7-inspected endpoints"))
+				    : relay_start(p, f);
 	case CV_PEEK_HTTP1:
 		if (!is_inspected && !is_http_method(text))
 			return relay_start(p, f);
@@ -148,15 +149,17 @@ static bool spoken(struct cv_proxy *p, struct cv_flow *f, enum cv_peek what, str
 		cv_flow_set_state(f, CV_FLOW_HTTP, p->loop.now_ms);
 		return true;
 	case CV_PEEK_HTTP2:
-		return is_inspected ? bytes_refuse(p, f, CV_STR("HTTP/2 with prior knowledge (h2c) "
-								"is not supported for "
-								"L7-inspected endpoints")) :
-				      relay_start(p, f);
+		return is_inspected ? bytes_refuse(p, f,
+					      CV_STR("HTTP/2 with prior knowledge (h2c) "
+						     "is not supported for "
+						     "L7-inspected endpoints"))
+				    : relay_start(p, f);
 	case CV_PEEK_OTHER:
-		return is_inspected ? bytes_refuse(p, f, CV_STR("the tunnel carries neither TLS nor "
-								"HTTP/1, which an L7-inspected "
-								"endpoint needs")) :
-				      relay_start(p, f);
+		return is_inspected ? bytes_refuse(p, f,
+					      CV_STR("the tunnel carries neither TLS nor "
+						     "HTTP/1, which an L7-inspected "
+						     "endpoint needs"))
+				    : relay_start(p, f);
 	case CV_PEEK_NEED_MORE:
 	case CV_PEEK_COUNT: break;
 	}

@@ -71,9 +71,9 @@ struct cv_proxy {
 	/* Scratch of one step: no two uses overlap. */
 	struct cv_h1_request request;
 	struct cv_h1_response response;
-	struct cv_buf head;      /* written anew, perhaps with the first of its body */
-	struct cv_arena arena;   /* texts of one step's denial */
-	char *message;           /* of a link: CV_IPC_BODY_BYTES_MAX + 8 */
+	struct cv_buf head;    /* written anew, perhaps with the first of its body */
+	struct cv_arena arena; /* texts of one step's denial */
+	char *message;         /* of a link: CV_IPC_BODY_BYTES_MAX + 8 */
 };
 
 /* ---- main.c: the loop ---- */
@@ -103,8 +103,7 @@ void cv_reload_aliases(struct cv_proxy *p, struct cv_str body);
 
 void cv_keeper_drain(struct cv_proxy *p);
 /* The leaf of host, or NULL: then it is asked for (*ret_waits), or can't be had. */
-X509 *cv_keeper_leaf(
-	struct cv_proxy *p, const struct cv_host *host, bool may_ask, bool *ret_waits);
+X509 *cv_keeper_leaf(struct cv_proxy *p, const struct cv_host *host, bool may_ask, bool *ret_waits);
 
 /* ---- decide.c: policy, and the audit event of each decision ---- */
 
@@ -121,7 +120,7 @@ const char *cv_decide_addresses(
 /* One fact of a flow, for the record. */
 struct cv_fact {
 	enum cv_audit_action action;
-	enum cv_audit_activity activity; /* of NET */
+	enum cv_audit_activity activity;     /* of NET */
 	const struct cv_h1_request *request; /* not NULL: an event of HTTP */
 	struct cv_str path;                  /* canonical, of request; empty: as it came */
 	uint16_t status;                     /* that the sandbox got; 0: not known yet */

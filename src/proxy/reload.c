@@ -35,9 +35,10 @@ static void findings_print(struct cv_str file, const struct cv_findings *f, stru
 		const struct cv_finding *v = &f->v[i];
 
 		cv_buf_printf(out, "%.*s:%u:%u: %s%.*s%s%.*s%s%.*s\n", CV_STR_ARG(file),
-			v->pos.line, v->pos.column, v->is_error ? "" : "warning: ",
-			CV_STR_ARG(v->where), v->where.n ? ": " : "", CV_STR_ARG(v->message),
-			v->fix.n ? "; " : "", CV_STR_ARG(v->fix));
+			v->pos.line, v->pos.column,
+			v->is_error ? "" : "warning: ", CV_STR_ARG(v->where),
+			v->where.n ? ": " : "", CV_STR_ARG(v->message), v->fix.n ? "; " : "",
+			CV_STR_ARG(v->fix));
 	}
 }
 
@@ -131,8 +132,8 @@ static void config_record(struct cv_proxy *p, bool is_good, struct cv_str reason
 		.kind = CV_AUDIT_CONFIG,
 		.activity = CV_ACTIVITY_LOADED,
 		.severity = is_good ? CV_SEVERITY_INFO : CV_SEVERITY_MEDIUM,
-		.message = is_good ? CV_STR("Policy reloaded successfully") :
-				     CV_STR("Policy not loaded; the one before stays"),
+		.message = is_good ? CV_STR("Policy reloaded successfully")
+				   : CV_STR("Policy not loaded; the one before stays"),
 		.reason = reason,
 	};
 
@@ -151,8 +152,7 @@ void cv_reload_policy(struct cv_proxy *p, struct cv_str file, int fd)
 	cv_findings_init(&findings);
 	cv_buf_init(&said, 256 * 1024);
 	if (cv_ipc_fd_read_all(fd, CV_PROXY_POLICY_BYTES_MAX, &text, &n, &err) == CV_OK)
-		policy = policy_make(
-			file, (struct cv_str){ text, n }, NULL, 0, &findings, &err);
+		policy = policy_make(file, (struct cv_str){ text, n }, NULL, 0, &findings, &err);
 	findings_print(file, &findings, &said);
 	if (!policy && !findings.error_count)
 		cv_buf_printf(&said, "%.*s: %s\n", CV_STR_ARG(file), err.msg);

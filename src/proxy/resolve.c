@@ -168,7 +168,8 @@ static void lookup_try(struct cv_resolver *r, struct cv_lookup *l)
 		if (ids_make(l) && socket_open(r, l, false) && queries_send(l))
 			return;
 	}
-	lookup_end(r, l, r->conf.server_count ? "no name server answered" : "there is no name server");
+	lookup_end(
+		r, l, r->conf.server_count ? "no name server answered" : "there is no name server");
 }
 
 /* ---- answers ---- */
@@ -204,7 +205,8 @@ static bool answer_take(struct cv_resolver *r, struct cv_lookup *l, struct cv_st
 		h->is_done = true;
 		h->outcome = o;
 		if (o == CV_DNS_FOUND) {
-			for (size_t k = 0; k < response.ip_count && l->ip_count < CV_DNS_ADDRS_MAX; k++)
+			for (size_t k = 0; k < response.ip_count && l->ip_count < CV_DNS_ADDRS_MAX;
+				k++)
 				l->ip[l->ip_count++] = response.ip[k];
 			l->ttl_s = CV_MIN(l->ttl_s, response.ttl_s);
 		}
@@ -349,8 +351,8 @@ static struct cv_lookup *lookup_start(struct cv_resolver *r, struct cv_str name)
 	return l;
 }
 
-bool cv_resolver_get(struct cv_resolver *r, const struct cv_host *host, uint16_t port,
-	struct cv_addresses *ret)
+bool cv_resolver_get(
+	struct cv_resolver *r, const struct cv_host *host, uint16_t port, struct cv_addresses *ret)
 {
 	const struct cv_str name = cv_host_str(host);
 

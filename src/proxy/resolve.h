@@ -68,8 +68,8 @@ struct cv_addresses {
 };
 
 /* True: *ret holds the addresses, or why there are none.  False: ask again when has_news. */
-bool cv_resolver_get(struct cv_resolver *r, const struct cv_host *host, uint16_t port,
-	struct cv_addresses *ret);
+bool cv_resolver_get(
+	struct cv_resolver *r, const struct cv_host *host, uint16_t port, struct cv_addresses *ret);
 
 /* A socket of the lookup can be read or written. */
 void cv_resolver_event(struct cv_resolver *r, struct cv_ref ref, uint32_t events);

@@ -16,8 +16,8 @@
 
 #include <openssl/err.h>
 
-static bool accept_refuse(struct cv_proxy *p, struct cv_flow *f, const char *code,
-	struct cv_str reason)
+static bool accept_refuse(
+	struct cv_proxy *p, struct cv_flow *f, const char *code, struct cv_str reason)
 {
 	const struct cv_fact fact = {
 		.action = CV_AUDIT_ACTION_DENY,
@@ -45,8 +45,7 @@ bool cv_tls_leaf_step(struct cv_proxy *p, struct cv_flow *f)
 		return accept_refuse(p, f, cv_denial_code(CV_DENIAL_NO_TLS),
 			CV_STR("the keeper gave no certificate for this name"));
 	if (cv_tls_server_ssl(p->tls_server, -1, leaf, &ssl, &err) != CV_OK)
-		return accept_refuse(
-			p, f, cv_denial_code(CV_DENIAL_NO_TLS), cv_str_of(err.msg));
+		return accept_refuse(p, f, cv_denial_code(CV_DENIAL_NO_TLS), cv_str_of(err.msg));
 	if (!cv_leg_tls(&f->client, ssl)) {
 		cv_flow_end(p, f, true);
 		return false;
@@ -95,7 +94,8 @@ static bool server_start(struct cv_proxy *p, struct cv_flow *f)
 	if ((!p->tls_client && cv_tls_client_new(p->roots, &p->tls_client, &err) != CV_OK) ||
 		cv_tls_client_ssl(p->tls_client, -1, cv_host_str(&f->host), f->host.is_ip, &ssl,
 			&err) != CV_OK) {
-		snprintf(f->failure, sizeof(f->failure), "%.*s", (int)sizeof(f->failure) - 1, err.msg);
+		snprintf(f->failure, sizeof(f->failure), "%.*s", (int)sizeof(f->failure) - 1,
+			err.msg);
 		return false;
 	}
 	if (!cv_leg_tls(&f->server, ssl)) {

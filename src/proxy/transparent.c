@@ -45,9 +45,9 @@ void cv_transparent_start(struct cv_proxy *p, struct cv_flow *f)
 	}
 	if (!cv_decide_connect(p, f)) {
 		refuse(p, f, NULL,
-			name.n == 0 && cv_names_is_synthetic(&f->dst_ip) ?
-				CV_STR("the address belongs to no name that was asked for") :
-				CV_STR_NONE);
+			name.n == 0 && cv_names_is_synthetic(&f->dst_ip)
+				? CV_STR("the address belongs to no name that was asked for")
+				: CV_STR_NONE);
 		return;
 	}
 	cv_flow_set_state(f, CV_FLOW_RESOLVE, p->loop.now_ms);
@@ -67,14 +67,15 @@ bool cv_transparent_step(struct cv_proxy *p, struct cv_flow *f)
 		break;
 	case CV_PEEK_HTTP1: {
 		const struct cv_denial_text t = {
-			.why = f->verdict.action == CV_ACTION_DENY ?
-				       cv_decide_reason(p, f, &f->verdict, NULL, CV_STR_NONE) :
-				       CV_STR("internal address"),
+			.why = f->verdict.action == CV_ACTION_DENY
+				       ? cv_decide_reason(p, f, &f->verdict, NULL, CV_STR_NONE)
+				       : CV_STR("internal address"),
 		};
 
 		c->can_write = true;
 		cv_deny(p, f,
-			f->verdict.action == CV_ACTION_DENY ? CV_DENIAL_POLICY : CV_DENIAL_SSRF, &t);
+			f->verdict.action == CV_ACTION_DENY ? CV_DENIAL_POLICY : CV_DENIAL_SSRF,
+			&t);
 		return true;
 	}
 	case CV_PEEK_TLS:

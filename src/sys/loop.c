@@ -63,8 +63,7 @@ void cv_loop_remove(struct cv_loop *l, int fd)
 	epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL); /* not there any more is fine too */
 }
 
-size_t cv_loop_wait(
-	struct cv_loop *l, int timeout_ms, struct cv_loop_event ret[CV_LOOP_EVENTS_MAX])
+size_t cv_loop_wait(struct cv_loop *l, int timeout_ms, struct cv_loop_event ret[CV_LOOP_EVENTS_MAX])
 {
 	struct epoll_event e[CV_LOOP_EVENTS_MAX];
 	int n = epoll_wait(l->epoll, e, CV_LOOP_EVENTS_MAX, timeout_ms);
