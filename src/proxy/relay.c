@@ -32,7 +32,8 @@ bool cv_relay_step(struct cv_proxy *p, struct cv_flow *f)
 		cv_flow_end(p, f, true);
 		return false;
 	}
-	const bool has_moved = pass(&f->client, &f->server) | pass(&f->server, &f->client);
+	const bool has_gone_up = pass(&f->client, &f->server);
+	const bool has_come_down = pass(&f->server, &f->client);
 
 	if (f->client.is_broken || f->server.is_broken) {
 		cv_flow_end(p, f, true);
@@ -42,7 +43,7 @@ bool cv_relay_step(struct cv_proxy *p, struct cv_flow *f)
 		cv_flow_end(p, f, false);
 		return false;
 	}
-	if (has_moved)
+	if (has_gone_up || has_come_down)
 		f->deadline_ms = p->loop.now_ms + CV_PROXY_IDLE_MS;
 	return has_moved;
 }
