@@ -45,5 +45,5 @@ bool cv_relay_step(struct cv_proxy *p, struct cv_flow *f)
 	}
 	if (has_gone_up || has_come_down)
 		f->deadline_ms = p->loop.now_ms + CV_PROXY_IDLE_MS;
-	return has_moved;
+	return has_gone_up || has_come_down;
 }
