@@ -318,6 +318,10 @@ class Agent:
         """next: forgets the answer, so that the next `expect` reads another"""
         self.last = None
 
+    def do_drain(self):
+        """drain: reads to the end, whatever comes"""
+        self.log.append(f"drained: {self.see_end()}")
+
     def do_shut(self):
         """shut: half-closes, like a client that has said everything"""
         if self.conn.sock:
