@@ -394,7 +394,8 @@ class Run:
         if rest == "text":
             with open(self.stage.world.audit, encoding="latin-1") as f:
                 return f.read()
-        events = [e for e in self.stage.world.events() if e.get("action_id") in (1, 2)]
+        events = [e for e in self.stage.world.events()  # decisions; the end of a connection is none
+                  if e.get("action_id") in (1, 2) and e.get("activity_name") != "Close"]
         kinds = {"denied": lambda e: e["action_id"] == 2,
                  "passed": lambda e: e.get("disposition_id") == 17,
                  "allowed": lambda e: e["action_id"] == 1 and e.get("disposition_id") != 17}

@@ -18,6 +18,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "lib"), HERE]
+os.environ.setdefault("CV_COVE", os.path.join(HERE, "..", "..", "build/src/cli/cove"))
 import lang  # noqa: E402
 import world  # noqa: E402
 
