@@ -365,8 +365,8 @@ def read_response(s):
                (line.split(":", 1) for line in lines[1:] if ":" in line)}
     if "content-length" in headers:
         body = b""
-        while len(body) < int(headers["content-length"]):
-            piece = s.recv(65536)
+        while (left := int(headers["content-length"]) - len(body)) > 0:
+            piece = s.recv(min(left, 65536))
             if not piece:
                 break
             body += piece
