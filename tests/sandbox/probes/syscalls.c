@@ -135,16 +135,6 @@ static long fastopen_connect(void)
 	return setsockopt(fd, IPPROTO_TCP, 30 /* TCP_FASTOPEN_CONNECT */, &one, sizeof one);
 }
 
-static long udp(uint32_t ip, int port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port),
-		.sin_addr.s_addr = htonl(ip) };
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-	if (fd < 0)
-		return -1;
-	return sendto(fd, "x", 1, 0, (void *)&a, sizeof a);
-}
-
 static long ulp(void)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -270,18 +260,12 @@ int main(void)
 	SYS("lookup_dcookie", 212, 0, buf, 1);
 	SYS("migrate_pages", SYS_migrate_pages, 0, 0, 0, 0);
 	SYS("move_pages", SYS_move_pages, 0, 0, 0, 0, 0, 0);
-	SYS("vmsplice-self", SYS_vmsplice, -1, &iov, 1, 0);
-	SYS("memfd_secret", 447, 0);
-	SYS("landlock-weaken", 446, -1, 0);
-	SYS("map_shadow_stack", 453, 0, 4096, 1);
 	SYS("lsm_set_self_attr", 460, 0, buf, 32, 0);
 #ifdef __x86_64__
 	SYS("iopl", SYS_iopl, 3);
 	SYS("ioperm", SYS_ioperm, 0x70, 2, 1);
 	SYS("modify_ldt", SYS_modify_ldt, 0, buf, 16);
 	SYS("uselib", SYS_uselib, "/usr/lib/x");
-	SYS("ustat", SYS_ustat, 0, buf);
-	SYS("vm86", 0x40000000 | 39);
 #endif
 
 	TRY("ptrace-traceme", ({ long r; pid_t p = 0; r = syscall(SYS_ptrace, PTRACE_SEIZE, 1, 0, 0); r; }));
@@ -354,15 +338,10 @@ int main(void)
 	TRY("tiocsti", tty_inject(TIOCSTI, "x"));
 	TRY("tiocsti-high-word", tty_inject(0x100000000ul | TIOCSTI, "x"));
 	TRY("tioclinux", tty_inject(TIOCLINUX, "\x02"));
-	TRY("tiocsetd", tty_inject(TIOCSETD, (char *)(int[]){ 3 }));
-	TRY("tioccons", tty_inject(TIOCCONS, 0));
-	TRY("fibmap", ({ int fd = open(".", O_RDONLY); ioctl(fd, 1, buf); }));
 	TRY("fs-ioc-setflags", ({ int f = 0x10, fd = open(".", O_RDONLY); ioctl(fd, _IOW('f', 2, long), &f); }));
-	TRY("fiemap-clone", ({ int fd = open(".", O_RDONLY); ioctl(fd, 0x40049409, -1); }));
 	TRY("siocsifaddr", ({ int fd = socket(AF_INET, SOCK_DGRAM, 0); ioctl(fd, 0x8916, buf); }));
 
 	CHILD("personality-readimplies", personality(READ_IMPLIES_EXEC));
-	CHILD("personality-noaslr", personality(ADDR_NO_RANDOMIZE));
 	CHILD("mmap-null", exec_stack());
 	SYS("setuid-0", SYS_setuid, 0);
 	SYS("setresuid-0", SYS_setresuid, 0, 0, 0);
@@ -410,8 +389,5 @@ int main(void)
 	SYS("pidfd_open-self", SYS_pidfd_open, getpid(), 0);
 	SYS("futex", SYS_futex, buf, 1, 1, 0, 0, 0);
 	TRY("pty", posix_openpt(O_RDWR | O_NOCTTY));
-	TRY("udp-443", udp(0x5db8d822, 443));
-	TRY("udp-53-public", udp(0x08080808, 53));
-	TRY("udp-853", udp(0x08080808, 853));
 	return 0;
 }
