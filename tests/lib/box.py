@@ -67,6 +67,11 @@ class Tap(world.Tap):
     def skip(self, name, reason):
         super().skip(f"{self.who}: {name}", reason)
 
+    def result(self, is_ok, name, r):
+        """ok() with what a CompletedProcess had to say."""
+        self.ok(is_ok, name, f"status {r.returncode}\nstdout {str(r.stdout)[:600]!r}\n"
+                             f"stderr {str(r.stderr)[:600]!r}")
+
     def attempts(self, output, expected, detail=""):
         """output: a probe's lines; expected: {attempt: one errno or OK, or a tuple of them}."""
         said = dict(line.split(" ", 1) for line in output.splitlines() if " " in line)
