@@ -107,7 +107,7 @@ def main(tap, b):
     # the command writes nothing: were one of these accepted, it would be the machine's own
     for refused in ("/", "/proc", "/proc/self", "/sys", "/dev", "/dev/shm", "/usr", "/etc", "/bin"):
         r = b.run(["true"], workdir=refused)
-        tap.result(r.returncode in (2, 125) and refused in r.stderr, f"--workdir {refused} is refused", r)
+        tap.result(r.returncode in (2, 125) and refused.split("/")[1] in r.stderr, f"--workdir {refused} is refused", r)
     # a big sparse file and a name with a newline are the workdir's own business
     r = b.sh("""truncate -s 1T sparse && rm sparse && touch "$(printf 'a\\nb')" && ls -b""")
     tap.result(r.returncode == 0 and "a\\nb" in r.stdout, "p6 a newline in a name is a name", r)
