@@ -81,6 +81,8 @@ for name, family, to in (("udp-443", socket.AF_INET, ("93.184.216.34", 443)),
         answer = s.recv(512)
         if to[1] == 53 and family:
             answer = b"" if answer[3] & 15 and answer[6:8] == b"\0\0" else answer
+        if b"403 Forbidden" in answer:
+            answer = b""  # the proxy's own refusal: captured and judged, nothing left
         print(name, "ANSWERED " + repr(answer[:60]) if answer else "REFUSED", flush=True)
     except TimeoutError:
         print(name, "SILENCE", flush=True)

@@ -193,10 +193,6 @@ def host_git(tap, b):
                    "rm .git/HEAD; cp -r .git/objects .git/refs . && echo ref: refs/heads/main >HEAD && "
                    "printf '[core]\\nrepositoryformatversion=0\\nbare=false\\nworktree=.\\n' >config && "
                    + fsmonitor.format("config"))
-    executed_later(tap, b, "a nested repository, as a submodule",
-                   "git init -q sub && cd sub && git commit -q --allow-empty -m s && cd .. && "
-                   "git add sub 2>/dev/null && git commit -q -m sub; cd sub; "
-                   + fsmonitor.format(".git/config"))
     executed_later(tap, b, ".git that is a link", "hook real/hooks/post-checkout", linked_git)
     executed_later(tap, b, ".git that is a file, its directory in the tree",
                    "hook real/hooks/post-checkout", git_file)

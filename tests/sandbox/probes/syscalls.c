@@ -37,19 +37,36 @@ static void say(const char *name, long ret)
 	fflush(stdout);
 }
 
-#define TRY(name, call) do { errno = 0; long r_ = (long)(call); say(name, r_); } while (0)
+#define TRY(name, call)                 \
+	do {                            \
+		errno = 0;              \
+		long r_ = (long)(call); \
+		say(name, r_);          \
+	} while (0)
 #define SYS(name, ...) TRY(name, syscall(__VA_ARGS__))
 
 // In a child, for what may kill or change the caller for good.
-#define CHILD(name, call) do { \
-	fflush(stdout); pid_t p_ = fork(); \
-	if (p_ == 0) { errno = 0; long r_ = (long)(call); say(name, r_); _exit(0); } \
-	int st_; waitpid(p_, &st_, 0); \
-	if (WIFSIGNALED(st_)) printf("%s KILLED %d\n", name, WTERMSIG(st_)); \
-	fflush(stdout); } while (0)
+#define CHILD(name, call)                                              \
+	do {                                                           \
+		fflush(stdout);                                        \
+		pid_t p_ = fork();                                     \
+		if (p_ == 0) {                                         \
+			errno = 0;                                     \
+			long r_ = (long)(call);                        \
+			say(name, r_);                                 \
+			_exit(0);                                      \
+		}                                                      \
+		int st_;                                               \
+		waitpid(p_, &st_, 0);                                  \
+		if (WIFSIGNALED(st_))                                  \
+			printf("%s KILLED %d\n", name, WTERMSIG(st_)); \
+		fflush(stdout);                                        \
+	} while (0)
 
-struct clone3_args { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size,
-	tls, set_tid, set_tid_size, cgroup; };
+struct clone3_args {
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+		set_tid_size, cgroup;
+};
 
 static long raw_clone(unsigned long flags)
 {
@@ -80,8 +97,10 @@ static long raw_clone3(uint64_t flags)
 static long int80(long nr, long a, long b, long c)
 {
 	long ret;
-	__asm__ volatile("int $0x80" : "=a"(ret) : "a"(nr), "b"(a), "c"(b), "d"(c)
-		: "memory", "r8", "r9", "r10", "r11");
+	__asm__ volatile("int $0x80"
+			 : "=a"(ret)
+			 : "a"(nr), "b"(a), "c"(b), "d"(c)
+			 : "memory", "r8", "r9", "r10", "r11");
 	if (ret < 0 && ret > -4096) {
 		errno = -ret;
 		return -1;
@@ -106,24 +125,29 @@ static long sockpair(int family, int type, int protocol)
 
 static long fastopen(int v6)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(443),
-		.sin_addr.s_addr = htonl(0x5db8d822) };
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons(443), .sin_addr.s_addr = htonl(0x5db8d822)
+	};
 	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(443) };
 	a6.sin6_addr.s6_addr[0] = 0x26;
 	int fd = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
 	if (fd < 0)
 		return -1;
 	fcntl(fd, F_SETFL, O_NONBLOCK);
-	return sendto(fd, "x", 1, MSG_FASTOPEN, v6 ? (void *)&a6 : (void *)&a, v6 ? sizeof a6 : sizeof a);
+	return sendto(
+		fd, "x", 1, MSG_FASTOPEN, v6 ? (void *)&a6 : (void *)&a, v6 ? sizeof a6 : sizeof a);
 }
 
 static long fastopen_msg(int many)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(443),
-		.sin_addr.s_addr = htonl(0x5db8d822) };
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons(443), .sin_addr.s_addr = htonl(0x5db8d822)
+	};
 	struct iovec v = { "x", 1 };
-	struct mmsghdr m = { .msg_hdr = { .msg_name = &a, .msg_namelen = sizeof a, .msg_iov = &v,
-		.msg_iovlen = 1 } };
+	struct mmsghdr m = { .msg_hdr = { .msg_name = &a,
+				     .msg_namelen = sizeof a,
+				     .msg_iov = &v,
+				     .msg_iovlen = 1 } };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	return many ? sendmmsg(fd, &m, 1, MSG_FASTOPEN) : sendmsg(fd, &m.msg_hdr, MSG_FASTOPEN);
@@ -151,21 +175,36 @@ static long tty_inject(unsigned long request, char *arg)
 
 static long own_filter(int flags)
 {
-	struct { unsigned short code; unsigned char jt, jf; unsigned int k; } f = { 0x06, 0, 0, 0x7fff0000 };
-	struct { unsigned short len; void *filter; } prog = { 1, &f };
+	struct {
+		unsigned short code;
+		unsigned char jt, jf;
+		unsigned int k;
+	} f = { 0x06, 0, 0, 0x7fff0000 };
+	struct {
+		unsigned short len;
+		void *filter;
+	} prog = { 1, &f };
 	return syscall(SYS_seccomp, 1, flags, &prog);
 }
 
 static long file_handle(void)
 {
-	struct { unsigned bytes; int type; unsigned char h[128]; } h = { 128 };
+	struct {
+		unsigned bytes;
+		int type;
+		unsigned char h[128];
+	} h = { 128 };
 	int mount;
 	return syscall(SYS_name_to_handle_at, AT_FDCWD, ".", &h, &mount, 0);
 }
 
 static long file_handle_open(void)
 {
-	struct { unsigned bytes; int type; unsigned char h[8]; } h = { 8, 1, { 2 } };
+	struct {
+		unsigned bytes;
+		int type;
+		unsigned char h[8];
+	} h = { 8, 1, { 2 } };
 	return syscall(SYS_open_by_handle_at, AT_FDCWD, &h, O_RDONLY);
 }
 
@@ -179,7 +218,8 @@ static long setns_of(const char *path)
 
 static long exec_stack(void)
 {
-	return (long)mmap((void *)0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	return (long)mmap(
+		(void *)0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
 int main(void)
@@ -268,14 +308,22 @@ int main(void)
 	SYS("uselib", SYS_uselib, "/usr/lib/x");
 #endif
 
-	TRY("ptrace-traceme", ({ long r; pid_t p = 0; r = syscall(SYS_ptrace, PTRACE_SEIZE, 1, 0, 0); r; }));
+	TRY("ptrace-traceme", ({
+		long r;
+		pid_t p = 0;
+		r = syscall(SYS_ptrace, PTRACE_SEIZE, 1, 0, 0);
+		r;
+	}));
 	CHILD("ptrace-me", ptrace(PTRACE_TRACEME, 0, 0, 0));
 	SYS("ptrace-parent", SYS_ptrace, PTRACE_ATTACH, getppid(), 0, 0);
 	SYS("process_vm_readv", SYS_process_vm_readv, 1, &iov, 1, &riov, 1, 0);
 	SYS("process_vm_writev", SYS_process_vm_writev, 1, &iov, 1, &riov, 1, 0);
 	SYS("process_madvise", SYS_process_madvise, -1, &iov, 1, 4, 0);
 	SYS("kcmp", SYS_kcmp, 1, getpid(), 0, 0, 0);
-	TRY("pidfd_getfd", ({ int pf = syscall(SYS_pidfd_open, 1, 0); syscall(SYS_pidfd_getfd, pf, 0, 0); }));
+	TRY("pidfd_getfd", ({
+		int pf = syscall(SYS_pidfd_open, 1, 0);
+		syscall(SYS_pidfd_getfd, pf, 0, 0);
+	}));
 	CHILD("seccomp-own-filter", own_filter(0));
 	CHILD("seccomp-own-listener", own_filter(8));
 	CHILD("seccomp-strict", syscall(SYS_seccomp, 0, 0, 0));
@@ -338,22 +386,38 @@ int main(void)
 	TRY("tiocsti", tty_inject(TIOCSTI, "x"));
 	TRY("tiocsti-high-word", tty_inject(0x100000000ul | TIOCSTI, "x"));
 	TRY("tioclinux", tty_inject(TIOCLINUX, "\x02"));
-	TRY("fs-ioc-setflags", ({ int f = 0x10, fd = open(".", O_RDONLY); ioctl(fd, _IOW('f', 2, long), &f); }));
-	TRY("siocsifaddr", ({ int fd = socket(AF_INET, SOCK_DGRAM, 0); ioctl(fd, 0x8916, buf); }));
+	TRY("fs-ioc-setflags", ({
+		int f = 0x10, fd = open(".", O_RDONLY);
+		ioctl(fd, _IOW('f', 2, long), &f);
+	}));
+	TRY("siocsifaddr", ({
+		int fd = socket(AF_INET, SOCK_DGRAM, 0);
+		ioctl(fd, 0x8916, buf);
+	}));
 
 	CHILD("personality-readimplies", personality(READ_IMPLIES_EXEC));
 	CHILD("mmap-null", exec_stack());
 	SYS("setuid-0", SYS_setuid, 0);
 	SYS("setresuid-0", SYS_setresuid, 0, 0, 0);
 	SYS("setgroups", SYS_setgroups, 1, buf);
-	SYS("capset", SYS_capset, ({ static unsigned h[2] = { 0x20080522, 0 }; h; }),
-	    ({ static unsigned d[6] = { 1u << 21, 1u << 21, 1u << 21 }; d; }));
+	SYS("capset", SYS_capset, ({
+		static unsigned h[2] = { 0x20080522, 0 };
+		h;
+	}),
+		({
+			static unsigned d[6] = { 1u << 21, 1u << 21, 1u << 21 };
+			d;
+		}));
 	TRY("prctl-ambient", prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 21, 0, 0));
 	TRY("prctl-mm", prctl(PR_SET_MM, 1, 4096, 0, 0));
 	TRY("no_new_privs-off", prctl(PR_SET_NO_NEW_PRIVS, 0, 0, 0, 0));
-	SYS("sched-fifo", SYS_sched_setscheduler, 0, 1, ({ static int p = 1; &p; }));
+	SYS("sched-fifo", SYS_sched_setscheduler, 0, 1, ({
+		static int p = 1;
+		&p;
+	}));
 	TRY("nice-up", setpriority(PRIO_PROCESS, 0, -5));
-	TRY("rlimit-core-up", setrlimit(RLIMIT_CORE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY }));
+	TRY("rlimit-core-up",
+		setrlimit(RLIMIT_CORE, &(struct rlimit){ RLIM_INFINITY, RLIM_INFINITY }));
 	SYS("mknod-device", SYS_mknodat, AT_FDCWD, "n0", S_IFCHR | 0666, 0x103);
 	SYS("mknod-block", SYS_mknodat, AT_FDCWD, "n1", S_IFBLK | 0666, 0xfe00);
 
@@ -370,7 +434,13 @@ int main(void)
 	CHILD("nr-unknown", syscall(999));
 
 	// What must go on working: a sandbox that breaks programs is turned off.
-	TRY("fork", ({ pid_t p = fork(); if (p == 0) _exit(0); waitpid(p, NULL, 0); p; }));
+	TRY("fork", ({
+		pid_t p = fork();
+		if (p == 0)
+			_exit(0);
+		waitpid(p, NULL, 0);
+		p;
+	}));
 	TRY("tcp", sock(AF_INET, SOCK_STREAM, 0));
 	TRY("tcp6", sock(AF_INET6, SOCK_STREAM, 0));
 	TRY("udp", sock(AF_INET, SOCK_DGRAM, 0));

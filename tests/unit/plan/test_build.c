@@ -16,7 +16,7 @@ static const struct cv_str argv_true[] = { { "true", 4 } };
 
 static struct cv_run_spec basic(void)
 {
-	return (struct cv_run_spec){ .workdir = CV_STR("/home/me/project"),
+	return (struct cv_run_spec){ .workdir = CV_STR("/home/user/project"),
 		.include_workdir = true,
 		.has_workdir_protection = true,
 		.argv = argv_true,
@@ -118,10 +118,10 @@ static void image_as_root(void **state)
 static void p11_workdir_protection(void **state)
 {
 	static const struct cv_spec_path paths[] = {
-		{ { "/home/me/project/.git/hooks", 27 }, CV_PATH_DIR, false },
-		{ { "/home/me/project/.git/config", 28 }, CV_PATH_FILE, false },
-		{ { "/home/me/project/.envrc", 23 }, CV_PATH_ABSENT, false },
-		{ { "/home/me/project/.vscode", 24 }, CV_PATH_OTHER, false },
+		{ { "/home/user/project/.git/hooks", 27 }, CV_PATH_DIR, false },
+		{ { "/home/user/project/.git/config", 28 }, CV_PATH_FILE, false },
+		{ { "/home/user/project/.envrc", 23 }, CV_PATH_ABSENT, false },
+		{ { "/home/user/project/.vscode", 24 }, CV_PATH_OTHER, false },
 	};
 	const struct cv_plan_files files = { 0 };
 	struct cv_run_spec s = basic();
@@ -138,7 +138,7 @@ static void p11_workdir_protection(void **state)
 	assert_int_equal(cv_plan_build(&s, &files, &arena, &plan, &err), CV_OK);
 	for (uint32_t i = 0; i < plan.op_count; i++) {
 		kept += plan.ops[i].type == CV_PLAN_KEEP &&
-			cv_str_eq(plan.ops[i].dst, CV_STR("/home/me/project/.git"));
+			cv_str_eq(plan.ops[i].dst, CV_STR("/home/user/project/.git"));
 		protected += plan.ops[i].type == CV_PLAN_PROTECT;
 	}
 	assert_int_equal(kept, 1);
