@@ -19,12 +19,12 @@
 
 #include "supervisor/limits.h"
 #include "sys/fd.h"
+#include "sys/openat2.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -42,13 +42,6 @@ int umount2(const char *target, int flags);
 static int sys_open_tree(int dir, const char *path, unsigned flags)
 {
 	return (int)syscall(SYS_open_tree, dir, path, flags);
-}
-
-static int sys_openat2(int dir, const char *path, int flags, uint64_t resolve)
-{
-	const struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC), .resolve = resolve };
-
-	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
 }
 
 static int tree_set(int tree, uint64_t set, bool is_deep)
@@ -83,7 +76,7 @@ static int dirs_open(struct build *b, struct cv_str dir)
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	const int whole = sys_openat2(
+	const int whole = cv_openat2(
 		b->root, path + 1, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_IN_ROOT);
 	if (whole >= 0 || errno != ENOENT)
 		return whole;
@@ -97,7 +90,7 @@ static int dirs_open(struct build *b, struct cv_str dir)
 			close(at);
 			return -1;
 		}
-		const int next = sys_openat2(
+		const int next = cv_openat2(
 			at, name, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
 		close(at);
 		at = next;
@@ -271,7 +264,7 @@ static int op_file(struct build *b, const struct cv_plan_op *op)
 
 static int source_open(struct build *b, const struct cv_plan_op *op, int flags)
 {
-	return sys_openat2(b->host, op->src.p + 1, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	return cv_openat2(b->host, op->src.p + 1, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
 static bool may_skip(const struct cv_plan_op *op)
@@ -334,7 +327,7 @@ static int op_over(struct build *b, const struct cv_plan_op *op)
 		fstatat(t.dir, t.name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 		return may_skip(op) ? 0 : -1;
 	CV_AUTO_FD int src =
-		sys_openat2(b->root, op->src.p + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+		cv_openat2(b->root, op->src.p + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 	if (src < 0)
 		return -1;
 	CV_AUTO_FD int tree =
