@@ -173,8 +173,12 @@ static void send_all(struct cv_proxy *p)
 	p->touched_count = 0;
 	if (p->resolver.pending_count)
 		sweep_by(p, p->loop.now_ms);
-	if (!p->is_accepting && p->flows.used < p->flows.max)
-		cv_accept_watch(p, true);
+	if (!p->is_accepting && p->flows.used < p->flows.max) {
+		if (p->loop.now_ms >= p->accept_after_ms)
+			cv_accept_watch(p, true);
+		else
+			sweep_by(p, p->accept_after_ms);
+	}
 }
 
 static void lookups_tell(struct cv_proxy *p)
@@ -290,6 +294,7 @@ int main(void)
 	must(p, cv_proc_harden(&err), &err);
 	parts_make(p);
 	cv_link_start(p);
+	cv_proc_trim(); /* most sandboxes wait most of the time */
 	confine(p);
 	watch(p, p->link, CV_WATCH_LINK, 0);
 	watch(p, p->keeper, CV_WATCH_KEEPER, 0);

@@ -78,6 +78,10 @@ static bool closing_step(struct cv_proxy *p, struct cv_flow *f)
 		cv_leg_fill(c);
 		f->drained += c->bytes_in - before;
 	}
+	if (c->is_shut && !f->is_lingering) {
+		f->is_lingering = true;
+		f->deadline_ms = p->loop.now_ms + CV_PROXY_LINGER_MS;
+	}
 	if (c->is_broken || (c->is_shut && c->is_wire_eof) || f->drained > CV_PROXY_DRAIN_BYTES_MAX)
 		cv_flow_end(p, f, false);
 	return false;
@@ -97,7 +101,8 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 		}
 		break;
 	case CV_FLOW_HTTP:
-		if (f->http.phase == CV_HTTP_EXCHANGE && !f->http.has_response) {
+		if (f->http.is_decided ||
+			(f->http.phase == CV_HTTP_EXCHANGE && !f->http.has_response)) {
 			cv_deny(p, f, CV_DENIAL_TIMEOUT, &late);
 			return;
 		}
