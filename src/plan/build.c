@@ -138,6 +138,8 @@ static void etc_add(struct builder *b)
 	file_add(b, "/etc/nsswitch.conf",
 		CV_STR("passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
 		       "networks: files\nprotocols: files\nservices: files\n"));
+	op_add(b, CV_PLAN_LINK, CV_STR_NONE, CV_STR("/etc/os-release"))->text =
+		CV_STR("../usr/lib/os-release");
 #define ETC_ROW(how, path, why)                                       \
 	op_add(b, CV_PLAN_##how, CV_STR(path), CV_STR(path))->flags = \
 		CV_PLAN_OPTIONAL | CV_PLAN_READONLY;

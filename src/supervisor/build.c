@@ -141,11 +141,7 @@ static int point_make(const struct target *t, bool is_dir)
 {
 	if (is_dir)
 		return mkdirat(t->dir, t->name, 0755) < 0 && errno != EEXIST ? -1 : 0;
-	const int fd = openat(t->dir, t->name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return errno == EEXIST ? 0 : -1;
-	close(fd);
-	return 0;
+	return mknodat(t->dir, t->name, S_IFREG | 0644, 0) < 0 && errno != EEXIST ? -1 : 0;
 }
 
 /* ---- the new root ---- */
@@ -312,9 +308,18 @@ static int op_bind(struct build *b, const struct cv_plan_op *op)
 			(op->flags & CV_PLAN_READONLY ? MOUNT_ATTR_RDONLY : 0));
 }
 
+/* As the host has it mounted: a node can't be run, and what it may do is the driver's business. */
 static int op_node(struct build *b, const struct cv_plan_op *op)
 {
-	return bind(b, op, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	struct target t;
+	CV_AUTO_FD int tree = sys_open_tree(
+		b->host, op->src.p + 1, AT_SYMLINK_NOFOLLOW | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (tree < 0)
+		return may_skip(op) ? 0 : -1;
+	if (target_find(b, op->dst, &t) < 0 || point_make(&t, false) < 0)
+		return -1;
+	return attach(b, tree, &t, op->dst);
 }
 
 /* A file of the sandbox itself over another one; skipped where that one is not. */
