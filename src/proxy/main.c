@@ -29,6 +29,7 @@
 #include "sys/fd.h"
 #include "sys/landlock.h"
 #include "sys/proc.h"
+#include "sys/trim.h"
 #include "sys/seccomp.h"
 
 #include <fcntl.h>
@@ -294,7 +295,7 @@ int main(void)
 	must(p, cv_proc_harden(&err), &err);
 	parts_make(p);
 	cv_link_start(p);
-	cv_proc_trim(); /* most sandboxes wait most of the time */
+	cv_trim(); /* most sandboxes wait most of the time */
 	confine(p);
 	watch(p, p->link, CV_WATCH_LINK, 0);
 	watch(p, p->keeper, CV_WATCH_KEEPER, 0);

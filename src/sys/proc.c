@@ -4,12 +4,8 @@
  */
 #include "sys/proc.h"
 
-#include <link.h>
 #include <linux/close_range.h>
-#include <malloc.h>
 #include <signal.h>
-#include <stdint.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -47,30 +43,4 @@ cv_code cv_proc_cloexec_from(unsigned first, struct cv_err *err)
 	if (syscall(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		return cv_fail_errno(err, "mark descriptors close-on-exec");
 	return CV_OK;
-}
-
-/* Read-only segments of a program are clean copies of its file: dropping them loses nothing. */
-static int segments_drop(struct dl_phdr_info *info, size_t bytes, void *page)
-{
-	const uintptr_t mask = *(const uintptr_t *)page - 1;
-
-	(void)bytes;
-	for (size_t i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
-		const uintptr_t from = info->dlpi_addr + h->p_vaddr;
-		const uintptr_t to = from + h->p_memsz;
-
-		if (h->p_type == PT_LOAD && !(h->p_flags & PF_W))
-			madvise((void *)(from & ~mask), (to & ~mask) - (from & ~mask),
-				MADV_DONTNEED); /* advice: nothing depends on it */
-	}
-	return 1; /* the program itself comes first; libraries are shared anyway */
-}
-
-void cv_proc_trim(void)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-
-	malloc_trim(0);
-	dl_iterate_phdr(segments_drop, &page);
 }

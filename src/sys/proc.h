@@ -21,8 +21,3 @@ CV_MUST cv_code cv_proc_die_with_parent(pid_t parent, struct cv_err *err);
 
 /* Marks every descriptor from first on close-on-exec. */
 CV_MUST cv_code cv_proc_cloexec_from(unsigned first, struct cv_err *err);
-
-/* Gives back the memory that only start-up needed: free heap, and the pages of the program's own
- * code that were read in around those it ran (the kernel brings them back when they are wanted).
- * A process that mostly waits then costs what it uses. */
-void cv_proc_trim(void);
