@@ -308,7 +308,6 @@ static int op_bind(struct build *b, const struct cv_plan_op *op)
 			(op->flags & CV_PLAN_READONLY ? MOUNT_ATTR_RDONLY : 0));
 }
 
-/* As the host has it mounted: a node can't be run, and what it may do is the driver's business. */
 static int op_node(struct build *b, const struct cv_plan_op *op)
 {
 	struct target t;
@@ -317,7 +316,8 @@ static int op_node(struct build *b, const struct cv_plan_op *op)
 
 	if (tree < 0)
 		return may_skip(op) ? 0 : -1;
-	if (target_find(b, op->dst, &t) < 0 || point_make(&t, false) < 0)
+	if (tree_set(tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, false) < 0 ||
+		target_find(b, op->dst, &t) < 0 || point_make(&t, false) < 0)
 		return -1;
 	return attach(b, tree, &t, op->dst);
 }
@@ -402,7 +402,8 @@ static int op_mask(struct build *b, const struct cv_plan_op *op)
 				"size=0,nr_inodes=1,mode=555"));
 	CV_AUTO_FD int tree =
 		sys_open_tree(b->host, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (tree < 0 || tree_set(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, false) < 0)
+	if (tree < 0 || tree_set(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+				false) < 0)
 		return -1;
 	return attach(b, tree, &t, op->dst);
 }
