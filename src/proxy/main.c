@@ -43,8 +43,8 @@
 
 void cv_proxy_queue(struct cv_proxy *p, struct cv_flow *f)
 {
-	if (f->is_queued || f->state == CV_FLOW_DYING || f->state == CV_FLOW_FREE)
-		return;
+	if (f->is_queued || f->state == CV_FLOW_FREE)
+		return; /* a dying one is queued too: it is freed by way of the queue */
 	f->is_queued = true;
 	p->queue[p->queue_count++] = f->index;
 }
@@ -160,11 +160,8 @@ static void send_all(struct cv_proxy *p)
 		if (f->state != CV_FLOW_DYING)
 			flow_send(p, f);
 		if (f->state == CV_FLOW_DYING) {
-			if (!f->is_queued) {
+			if (!f->is_queued) /* else in the next turn */
 				cv_flow_free(&p->flows, f);
-				continue;
-			}
-			f->is_touched = true; /* freed in the next turn */
 			continue;
 		}
 		sweep_by(p, f->deadline_ms);
