@@ -140,7 +140,9 @@ def main(tap, b):
     t.send(b"jobs\n")
     is_stopped = t.expect(b"Stopped") or b"[1]" in t.output
     tap.ok(is_stopped, "job control: Ctrl-Z stops a job of the shell inside", t.output)
-    t.send(b"kill -9 %1; wait; exit 4\n")
+    t.send(b"kill -9 %1\n")
+    time.sleep(0.4)
+    t.send(b"\nexit 4\n")
     status = t.wait()
     tap.ok(status == 4, "and the shell ends as told", (status, t.output[-200:]))
     t.close()
