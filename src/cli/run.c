@@ -15,9 +15,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define PLAN_FD       3
@@ -41,6 +43,24 @@ static cv_code image_check(struct cv_str dir, struct cv_err *err)
 	return CV_OK;
 }
 
+/* What the kernel answers in these is the host's, whatever the namespace: with /proc a sandbox that
+ * root started would set the host's core_pattern.  The sandbox has its own where it may. */
+static cv_code mount_source_check(struct cv_str src, struct cv_err *err)
+{
+	static const unsigned long kernels_own[] = { PROC_SUPER_MAGIC, SYSFS_MAGIC,
+		CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC,
+		SECURITYFS_MAGIC, BPF_FS_MAGIC, EFIVARFS_MAGIC, BINFMTFS_MAGIC };
+	struct statfs fs;
+
+	if (statfs(src.p, &fs) < 0)
+		return cv_fail_errno(err, "mount %s", src.p);
+	for (size_t i = 0; i < CV_ARRAY_LEN(kernels_own); i++)
+		if ((unsigned long)fs.f_type == kernels_own[i])
+			return cv_fail(err, CV_INVALID,
+				"mount %s: this is the host kernel's own; leave it out", src.p);
+	return CV_OK;
+}
+
 static cv_code paths_resolve(struct cv_run_request *r, struct cv_arena *arena, struct cv_err *err)
 {
 	struct cv_run_spec *s = &r->spec;
@@ -57,8 +77,11 @@ static cv_code paths_resolve(struct cv_run_request *r, struct cv_arena *arena, s
 		code = run_path_resolve("--from", s->rootfs_dir, arena, &s->rootfs_dir, err);
 	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR)
 		code = image_check(s->rootfs_dir, err);
-	for (size_t i = 0; code == CV_OK && i < s->mount_count; i++)
+	for (size_t i = 0; code == CV_OK && i < s->mount_count; i++) {
 		code = run_path_resolve("mount", r->mounts[i].src, arena, &r->mounts[i].src, err);
+		if (code == CV_OK)
+			code = mount_source_check(r->mounts[i].src, err);
+	}
 	return code;
 }
 

@@ -20,6 +20,8 @@
 	X(".git/hooks", "git runs these at commit, checkout and push")                     \
 	X(".git/config", "git runs its aliases, filters, fsmonitor, pagers and ssh commands") \
 	X(".git/config.worktree", "as .git/config")                                         \
+	X(".git/commondir", "moves .git/config and .git/hooks elsewhere")                   \
+	X("HEAD", "without a valid .git, git takes the directory itself for one")           \
 	X(".git/info/attributes", "selects the filters that git runs")                      \
 	X(".husky", "git hooks of Node projects")                                           \
 	X(".pre-commit-config.yaml", "pre-commit runs what this names")                     \
