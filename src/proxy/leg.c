@@ -162,6 +162,17 @@ bool cv_leg_fill(struct cv_leg *leg)
 	return has_grown;
 }
 
+size_t cv_leg_discard(struct cv_leg *leg)
+{
+	const uint64_t before = leg->bytes_in;
+
+	cv_iob_drop(leg->pool, &leg->plain);
+	cv_iob_drop(leg->pool, &leg->in);
+	wire_read(leg);
+	cv_iob_drop(leg->pool, &leg->in);
+	return (size_t)(leg->bytes_in - before);
+}
+
 bool cv_leg_has_more(const struct cv_leg *leg)
 {
 	if (leg->fd < 0 || leg->is_eof)

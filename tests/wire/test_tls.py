@@ -290,6 +290,16 @@ def refused_request_says_nothing_upstream():
     assert len(wire.seen) == wire_seen, "bytes reached the server"
 
 
+def unread_body_inside():
+    s = lab.tls("api.test", 443)
+    try:
+        s.sendall(b"POST /v2 HTTP/1.1\r\nHost: api.test\r\nContent-Length: 900000\r\n\r\n" + b"x" * 900000)
+    except OSError:
+        pass
+    answer = read_all(s)
+    assert answer.startswith(b"HTTP/1.1 403") and answer.endswith(b"}"), answer[-100:]
+
+
 def pinning_client():
     before = len(lab.events())
     s, _, _ = lab.tunnel("api.test", 443)
@@ -341,6 +351,7 @@ for name, check in [
         ("bytes that are no HTTP pass on plain L4, inside TLS", other_bytes_inside),
         ("t1 an address as authority", literal_authority),
         ("a refused request says nothing to the upstream", refused_request_says_nothing_upstream),
+        ("t11 a denial inside TLS survives an unread body", unread_body_inside),
         ("t7 a client that pins fails, and is recorded", pinning_client),
         ("3 MiB each way, byte for byte", fragmented_large_transfer)]:
     tap.check(name, check)
