@@ -382,6 +382,16 @@ def unread_body_does_not_eat_the_answer():
 tap.check("t11 a denial survives an unread body", unread_body_does_not_eat_the_answer)
 
 
+def is_confined():
+    with open(f"/proc/{lab.process.pid}/status") as f:
+        status = dict(line.rstrip().split(":\t", 1) for line in f if ":\t" in line)
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", status
+    assert os.stat(f"/proc/{lab.process.pid}/mem").st_uid == 0  # not dumpable: root's
+
+
+tap.check("t23 the proxy has confined itself", is_confined)
+
+
 def report_counts():
     text = lab.report()
     assert "denied:" in text and "plain.test" in text, text
