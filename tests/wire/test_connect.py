@@ -384,7 +384,7 @@ tap.check("t11 a denial survives an unread body", unread_body_does_not_eat_the_a
 
 def is_confined():
     with open(f"/proc/{lab.process.pid}/status") as f:
-        status = dict(line.rstrip().split(":\t", 1) for line in f if ":\t" in line)
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
     assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", status
     assert os.stat(f"/proc/{lab.process.pid}/mem").st_uid == 0  # not dumpable: root's
 
