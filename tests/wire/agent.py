@@ -137,7 +137,7 @@ class Plain:
 class Connection:
     def __init__(self, sock, host):
         self.sock, self.host, self.layer = sock, host, Plain(sock)
-        self.buf, self.dead, self.is_head = b"", None, False
+        self.buf, self.dead, self.is_head, self.is_connect = b"", None, False, False
 
     def more(self):
         data = self.layer.recv()
@@ -178,7 +178,7 @@ class Connection:
                 pass
         elif "content-length" in headers:
             body = self.exactly(min(int(headers["content-length"]), BODY_MAX))
-        elif got.get("status") == "200" and getattr(self, "is_connect", False):
+        elif got["status"] == "200" and self.is_connect:
             body = b""
         else:
             while len(self.buf) < BODY_MAX and self.more():
@@ -232,9 +232,7 @@ class Agent:
             return self.do_connect(where)
         self.do_connect("proxy")
         self.do_send(f"CONNECT {where} HTTP/1.1\r\nHost: {where}\r\n\r\n")
-        self.conn.is_connect = True
         answer = self.read()
-        self.conn.is_connect = False
         self.conn.host = split_authority(where)[0]
         if answer["status"] != "200" and not self.conn.dead:
             self.conn.dead = "refused"
@@ -299,6 +297,7 @@ class Agent:
             self.log.append(f"not sent, {self.conn.dead}: {data[:60]!r}")
             return
         self.last, self.conn.is_head = None, data.startswith(b"HEAD ")
+        self.conn.is_connect = data.startswith(b"CONNECT ")
         step = int(given.get("piece", 0)) or len(data) or 1
         for i in range(0, len(data), step):
             if not self.write(data[i:i + step]):

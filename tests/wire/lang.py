@@ -29,6 +29,8 @@ the closing brace as they are.  Outside a block:
                                 port is 443 with -tls, else 80; every host is pinned to it with
                                 --resolve; FAULT: expired, wrong, selfsigned, unknown
     resolve HOST:PORT:ADDRESS   one more pin
+    names { NAME ADDRESS... }   the machine's name servers: what they answer; the lines of one name are
+                                its answers in turn; cname:NAME before addresses
     cove OPTION...              more options of `cove run`
     agent { steps }             runs in the sandbox (agent.py has the steps)
     reload { YAML }             within agent: the policy file is replaced, then the agent goes on
@@ -39,8 +41,9 @@ Subjects outside: SERVER.requests .connections .bytes (application bytes) .recei
 .sni .targets .last.method .last.target .last.body .last.head .last.header.NAME (or .1.method: the
 first request); audit.count, audit.denied, audit.allowed, audit.passed (violations that audit mode
 let through), audit.text, audit.last.PATH, audit.denied.last.PATH (a path into the JSON of the last
-such event, and likewise .1.PATH), cove.status, cove.stderr, cove.stdout.
+such event, and likewise .1.PATH), names.queries, cove.status, cove.stderr, cove.stdout.
 """
+import contextlib
 import json
 import os
 import re
@@ -52,11 +55,13 @@ import time
 
 import world
 from agent import compare
-from peer import Peer
+from peer import Names, Peer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ADDRESSES = {"private": world.PRIVATE, "public": world.PUBLIC, "private6": world.PRIVATE6,
              "public6": world.PUBLIC6, "loopback": "127.0.0.1", "loopback6": "::1"}
+with open("/etc/resolv.conf", encoding="utf-8") as _f:
+    NAME_SERVERS = re.findall(r"^nameserver\s+([^\s%]+)", _f.read(), re.M)[:3] or ["127.0.0.1"]
 RUN_SECONDS = 60
 SETTLE_SECONDS = 1.0  # in which an expectation about servers or audit may still come true
 RELOAD_SECONDS = 0.2  # four times what a reload may take
@@ -192,7 +197,8 @@ class Stage:
         """An address that servers can listen on, put on lo when it is not there."""
         address = ADDRESSES.get(text, text)
         if address not in self.added and text not in ADDRESSES:
-            world.add_address(address)
+            with contextlib.suppress(FileExistsError):
+                world.add_address(address)
         self.added.add(address)
         return address
 
@@ -257,6 +263,9 @@ class Run:
         """What is worth seeing of a failed test."""
         lines = ["agent " + x for x in self.result.get("log", [])]
         for name, peer in self.peers.items():
+            if name == "names":
+                lines.append(f"names: asked for {peer.queries}")
+                continue
             lines.append(f"{name}: {peer.connections} connections, received {peer.bytes[:300]!r} "
                          f"{'; '.join(peer.faults)}")
         lines += ["audit " + e.get("message", "") + " | " + str(e.get("status_detail", ""))
@@ -271,6 +280,11 @@ class Run:
             self.policy = policy_text(st, self.script)
         elif word == "server":
             self.server(st, args)
+        elif word == "names":
+            table = {}
+            for name, *records in (self.script.filled(s) for s in st.block):
+                table.setdefault(name, []).append(records)
+            self.peers["names"] = Names([self.stage.address(a) for a in NAME_SERVERS], table)
         elif word == "resolve":
             self.pins += args
         elif word == "cove":
@@ -375,6 +389,8 @@ class Run:
         if head not in self.peers:
             raise ScriptError(f"line {line}: nothing is called {head}")
         peer = self.peers[head]
+        if head == "names":
+            return " ".join(peer.queries)
         if rest in ("requests", "bytes"):
             return len(getattr(peer, rest))
         if rest == "received":

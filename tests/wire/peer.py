@@ -9,6 +9,7 @@ closed), and what stands before it: `delay SECONDS`, `continue` (100 before the 
 answer closes.
 """
 import contextlib
+import errno
 import socket
 import ssl
 import struct
@@ -35,6 +36,79 @@ class Request:
         return ", ".join(values) if values else None
 
 
+def bind(sock, address, port):
+    """An address that was just put on lo can take a moment to be there."""
+    for i in range(200):
+        try:
+            return sock.bind((address, port))
+        except OSError as e:
+            if e.errno != errno.EADDRNOTAVAIL or i == 199:
+                raise
+            time.sleep(0.01)
+    return None
+
+
+class Names:
+    """The name servers of this machine's resolv.conf, played: whoever resolves asks us.
+
+    `table` maps a name to a list of answers, given in turn (the last one repeats); an answer is a
+    list of addresses, or of "cname:NAME" followed by the addresses of that name.  Other names do
+    not exist.  `queries` has every name asked for.
+    """
+
+    def __init__(self, addresses, table):
+        self.queries, self.table, self.turn, self.socks = [], table, {}, []
+        for address in addresses:
+            sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bind(sock, address, 53)
+            self.socks.append(sock)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def close(self):
+        for sock in self.socks:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # wakes the thread; a datagram socket says ENOTCONN
+            sock.close()
+
+    def _serve(self, sock):
+        while True:
+            try:
+                data, peer = sock.recvfrom(4096)
+            except OSError:
+                return
+            with contextlib.suppress(OSError, ValueError, IndexError, struct.error):
+                sock.sendto(self._answer(data), peer)
+
+    def _answer(self, data):
+        at, labels = 12, []
+        while data[at]:
+            labels.append(data[at + 1:at + 1 + data[at]].decode("latin-1"))
+            at += data[at] + 1
+        name, question = ".".join(labels).lower(), data[12:at + 5]
+        kind = struct.unpack(">H", data[at + 1:at + 3])[0]
+        self.queries.append(name)
+        answers = self.table.get(name)
+        if answers is None:
+            return data[:2] + struct.pack(">HHHHH", 0x8183, 1, 0, 0, 0) + question
+        key = (name, kind)
+        records = answers[min(self.turn.get(key, 0), len(answers) - 1)]
+        self.turn[key] = self.turn.get(key, 0) + 1
+        out, count, owner = b"", 0, b"\xc0\x0c"
+        for text in records:
+            if text.startswith("cname:"):
+                target = b"".join(bytes([len(x)]) + x.encode() for x in text[6:].split(".")) + b"\0"
+                out += owner + struct.pack(">HHIH", 5, 1, 0, len(target)) + target
+                owner, count = target, count + 1
+                continue
+            family = 28 if ":" in text else 1
+            if family == kind:
+                raw = socket.inet_pton(socket.AF_INET6 if family == 28 else socket.AF_INET, text)
+                out += owner + struct.pack(">HHIH", family, 1, 0, len(raw)) + raw
+                count += 1
+        return data[:2] + struct.pack(">HHHHH", 0x8180, 1, count, 0, 0) + question + out
+
+
 class Peer:
     def __init__(self, address, port, context=None, script=()):
         self.requests, self.connections, self.bytes, self.sni = [], 0, b"", None
@@ -59,7 +133,7 @@ class Peer:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.listener = socket.socket(family, socket.SOCK_STREAM)
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((address, port))
+        bind(self.listener, address, port)
         self.listener.listen(LISTEN_BACKLOG)
         threading.Thread(target=self._accept, daemon=True).start()
 
