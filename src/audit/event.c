@@ -75,27 +75,29 @@ static const char *ascii_escape(char c, enum audit_escape how)
 
 bool cv_audit_put_escaped(struct cv_buf *out, struct cv_str s, enum audit_escape how)
 {
-	bool ok = true;
+	size_t plain = 0; /* start of the run that needs no escape */
 
-	for (size_t i = 0, n; ok && i < s.n; i += n) {
-		uint32_t cp = 0;
+	for (size_t i = 0, n; i < s.n; i += n) {
+		uint32_t cp = (unsigned char)s.p[i];
 		const char *escape;
 
-		n = cv_utf8_decode(cv_str_slice(s, i, s.n), &cp);
-		if (!n) {
-			n = 1;
-			ok = cv_buf_printf(out, "\\x{%02x}", (unsigned char)s.p[i]);
-			continue;
-		}
-		escape = n == 1 ? ascii_escape(s.p[i], how) : cv_utf8_is_hidden(cp) ? "" : NULL;
+		n = cp < 0x80 ? 1 : cv_utf8_decode(cv_str_slice(s, i, s.n), &cp);
+		escape = n == 1                            ? ascii_escape(s.p[i], how)
+			 : n == 0 || cv_utf8_is_hidden(cp) ? ""
+							   : NULL;
 		if (!escape)
-			ok = cv_buf_put(out, cv_str_slice(s, i, i + n));
+			continue;
+		cv_buf_put(out, cv_str_slice(s, plain, i));
+		if (!n)
+			cv_buf_printf(out, "\\x{%02x}", (unsigned char)s.p[i]);
 		else if (*escape)
-			ok = cv_buf_put(out, cv_str_of(escape));
+			cv_buf_put(out, cv_str_of(escape));
 		else
-			ok = cv_buf_printf(out, "\\u{%x}", cp);
+			cv_buf_printf(out, "\\u{%x}", cp);
+		n = n ? n : 1;
+		plain = i + n;
 	}
-	return ok;
+	return cv_buf_put(out, cv_str_slice(s, plain, s.n)) && !out->is_overflown;
 }
 
 bool cv_audit_is_address(struct cv_str host)

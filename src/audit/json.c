@@ -9,8 +9,6 @@
 
 #include "base/assert.h"
 
-#include <inttypes.h>
-
 #define OCSF_VERSION "1.8.0"
 
 struct json {
@@ -49,13 +47,15 @@ static void put_z(struct json *j, const char *key, const char *z)
 static void put_int(struct json *j, const char *key, int64_t v)
 {
 	put_key(j, key);
-	cv_buf_printf(j->out, "%" PRId64, v);
+	if (v < 0)
+		cv_buf_put_byte(j->out, '-');
+	cv_buf_put_u64(j->out, v < 0 ? -(uint64_t)v : (uint64_t)v);
 }
 
 static void put_uint(struct json *j, const char *key, uint64_t v)
 {
 	put_key(j, key);
-	cv_buf_printf(j->out, "%" PRIu64, v);
+	cv_buf_put_u64(j->out, v);
 }
 
 static void begin(struct json *j, const char *key)

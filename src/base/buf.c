@@ -80,7 +80,7 @@ void cv_buf_skip(struct cv_buf *b, size_t n)
 		b->start = b->end = 0;
 }
 
-bool cv_buf_put(struct cv_buf *b, struct cv_str s)
+bool cv_buf_put_growing(struct cv_buf *b, struct cv_str s)
 {
 	char *room = cv_buf_reserve(b, s.n);
 
@@ -92,9 +92,15 @@ bool cv_buf_put(struct cv_buf *b, struct cv_str s)
 	return true;
 }
 
-bool cv_buf_put_byte(struct cv_buf *b, char c)
+bool cv_buf_put_u64(struct cv_buf *b, uint64_t v)
 {
-	return cv_buf_put(b, (struct cv_str){ &c, 1 });
+	char text[20]; /* 2^64 has 20 digits */
+	size_t at = sizeof(text);
+
+	do
+		text[--at] = (char)('0' + v % 10);
+	while (v /= 10);
+	return cv_buf_put(b, (struct cv_str){ text + at, sizeof(text) - at });
 }
 
 bool cv_buf_put_u16be(struct cv_buf *b, uint16_t v)
@@ -146,6 +152,11 @@ static bool put_json_hidden(struct cv_buf *b, uint32_t cp)
 	return cv_buf_printf(b, "\\u%04x\\u%04x", 0xd7c0 + (cp >> 10), 0xdc00 + (cp & 0x3ff));
 }
 
+static bool is_plain_json(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 bool cv_buf_put_json(struct cv_buf *b, struct cv_str s)
 {
 	size_t plain = 0; /* start of the run that needs no escape */
@@ -153,9 +164,14 @@ bool cv_buf_put_json(struct cv_buf *b, struct cv_str s)
 	for (size_t i = 0; i < s.n;) {
 		const unsigned char c = (unsigned char)s.p[i];
 		uint32_t cp = c;
+
+		if (is_plain_json(c)) {
+			i++;
+			continue;
+		}
 		const size_t step = c < 0x80 ? 1 : cv_utf8_decode(cv_str_slice(s, i, s.n), &cp);
 
-		if (step && !cv_utf8_is_hidden(cp) && c != '"' && c != '\\') {
+		if (step > 1 && !cv_utf8_is_hidden(cp)) {
 			i += step;
 			continue;
 		}

@@ -37,9 +37,24 @@ static inline struct cv_str cv_buf_str(const struct cv_buf *b)
 	return (struct cv_str){ b->data ? b->data + b->start : NULL, b->end - b->start };
 }
 
+bool cv_buf_put_growing(struct cv_buf *b, struct cv_str s); /* cv_buf_put() without room */
+
 /* False when the bytes did not fit (then nothing was appended and b is overflown). */
-bool cv_buf_put(struct cv_buf *b, struct cv_str s);
-bool cv_buf_put_byte(struct cv_buf *b, char c);
+static inline bool cv_buf_put(struct cv_buf *b, struct cv_str s)
+{
+	if (b->is_overflown || s.n > b->cap - b->end || !s.n)
+		return cv_buf_put_growing(b, s);
+	memcpy(b->data + b->end, s.p, s.n);
+	b->end += s.n;
+	return true;
+}
+
+static inline bool cv_buf_put_byte(struct cv_buf *b, char c)
+{
+	return cv_buf_put(b, (struct cv_str){ &c, 1 });
+}
+
+bool cv_buf_put_u64(struct cv_buf *b, uint64_t v); /* decimal */
 bool cv_buf_put_u16be(struct cv_buf *b, uint16_t v);
 bool cv_buf_put_u32be(struct cv_buf *b, uint32_t v);
 CV_PRINTF(2, 3) bool cv_buf_printf(struct cv_buf *b, const char *fmt, ...);

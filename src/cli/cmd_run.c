@@ -38,7 +38,9 @@ static cv_code set_from(void *into, const char *value, struct cv_err *err)
 
 static cv_code set_workdir(void *into, const char *value, struct cv_err *err)
 {
-	(void)err;
+	/* An unset variable of a script must not become the current directory, writable. */
+	if (!*value)
+		return cv_fail(err, CV_INVALID, "empty; name a directory");
 	((struct cv_run_request *)into)->spec.workdir = cv_str_of(value);
 	return CV_OK;
 }

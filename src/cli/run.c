@@ -15,12 +15,51 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define PLAN_FD       3
 #define RUN_ARENA_MAX (16u << 20) /* argv and env of the largest plan, as arrays */
+
+/* One id exists in the sandbox: files of any other owner could be read by mode, but neither
+ * changed nor, at the root, replaced. */
+static cv_code image_check(struct cv_str dir, struct cv_err *err)
+{
+	struct stat st;
+
+	if (stat(dir.p, &st) < 0)
+		return cv_fail_errno(err, "--from %.*s", CV_STR_ARG(dir));
+	if (!S_ISDIR(st.st_mode))
+		return cv_fail(err, CV_INVALID, "--from %.*s: not a directory", CV_STR_ARG(dir));
+	if (st.st_uid != geteuid() || st.st_gid != getegid())
+		return cv_fail(err, CV_UNAVAILABLE,
+			"--from %.*s: belongs to %u:%u, and only your own %u:%u can be mapped; "
+			"unpack the image as yourself",
+			CV_STR_ARG(dir), st.st_uid, st.st_gid, geteuid(), getegid());
+	return CV_OK;
+}
+
+/* What the kernel answers in these is the host's, whatever the namespace: with /proc a sandbox that
+ * root started would set the host's core_pattern.  The sandbox has its own where it may. */
+static cv_code mount_source_check(struct cv_str src, struct cv_err *err)
+{
+	static const unsigned long kernels_own[] = { PROC_SUPER_MAGIC, SYSFS_MAGIC,
+		CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC,
+		SECURITYFS_MAGIC, BPF_FS_MAGIC, EFIVARFS_MAGIC, BINFMTFS_MAGIC };
+	struct statfs fs;
+
+	if (statfs(src.p, &fs) < 0)
+		return cv_fail_errno(err, "mount %s", src.p);
+	for (size_t i = 0; i < CV_ARRAY_LEN(kernels_own); i++)
+		if ((unsigned long)fs.f_type == kernels_own[i])
+			return cv_fail(err, CV_INVALID,
+				"mount %s: this is the host kernel's own; leave it out", src.p);
+	return CV_OK;
+}
 
 static cv_code paths_resolve(struct cv_run_request *r, struct cv_arena *arena, struct cv_err *err)
 {
@@ -36,12 +75,13 @@ static cv_code paths_resolve(struct cv_run_request *r, struct cv_arena *arena, s
 			CV_STR_ARG(s->workdir));
 	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR)
 		code = run_path_resolve("--from", s->rootfs_dir, arena, &s->rootfs_dir, err);
-	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR &&
-		run_path_kind(s->rootfs_dir.p) != CV_PATH_DIR)
-		return cv_fail(
-			err, CV_INVALID, "--from %.*s: not a directory", CV_STR_ARG(s->rootfs_dir));
-	for (size_t i = 0; code == CV_OK && i < s->mount_count; i++)
+	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR)
+		code = image_check(s->rootfs_dir, err);
+	for (size_t i = 0; code == CV_OK && i < s->mount_count; i++) {
 		code = run_path_resolve("mount", r->mounts[i].src, arena, &r->mounts[i].src, err);
+		if (code == CV_OK)
+			code = mount_source_check(r->mounts[i].src, err);
+	}
 	return code;
 }
 
@@ -143,6 +183,22 @@ static cv_code supervise(struct cv_str exe, const struct cv_plan *plan, struct c
 	return cv_fail_errno(err, "execute %s", exe.p);
 }
 
+/* TERM describes the user's terminal, which is the one output ends up on; the rest of our
+ * environment stays outside. */
+static void terminal_name_add(struct cv_run_request *r, struct cv_arena *arena)
+{
+	const char *term = getenv("TERM");
+
+	for (size_t i = 0; i < r->spec.env_count; i++)
+		if (cv_str_has_prefix(r->env[i], CV_STR("TERM=")))
+			return;
+	if (term && *term && r->spec.env_count < CV_RUN_ENV_MAX) {
+		const struct cv_str pair = cv_arena_printf(arena, "TERM=%s", term);
+		if (pair.p)
+			r->env[r->spec.env_count++] = pair;
+	}
+}
+
 static cv_code start(struct cv_run_request *r, struct cv_arena *arena, struct cv_err *err)
 {
 	struct cv_plan_files files = { 0 };
@@ -154,6 +210,7 @@ static cv_code start(struct cv_run_request *r, struct cv_arena *arena, struct cv
 		return cv_fail(err, CV_UNAVAILABLE,
 			"--require: this build reaches the tier 'namespaces', not what was asked for");
 	r->spec.include_workdir = true;
+	terminal_name_add(r, arena);
 	code = stdio_ensure(err);
 	if (code == CV_OK && r->policy_path)
 		code = run_policy_fill(r, arena, err);

@@ -2,6 +2,7 @@
 /*
  * run_host.c - what a plan must know about this host; it looks and changes nothing
  */
+#include "cli/run_git.h"
 #include "cli/run_int.h"
 
 #include "base/time.h"
@@ -105,20 +106,32 @@ static struct cv_str roots_find(void)
 	return CV_STR_NONE;
 }
 
+/* The fixed list, and what this repository's own configuration names. */
 static cv_code protected_find(struct cv_run_spec *s, struct cv_arena *arena, struct cv_err *err)
 {
-	struct cv_spec_path *v = cv_arena_array(arena, cv_protected_row_count, sizeof(*v));
+	struct cv_str more[RUN_GIT_PATHS_MAX];
+	const size_t more_count = run_git_paths(s->workdir, arena, more);
+	struct cv_spec_path *v =
+		cv_arena_array(arena, cv_protected_row_count + more_count, sizeof(*v));
+	size_t n = 0;
 
 	for (size_t i = 0; v && i < cv_protected_row_count; i++) {
-		v[i].path = cv_arena_printf(
-			arena, "%.*s/%s", CV_STR_ARG(s->workdir), cv_protected_row[i].path);
-		if (v[i].path.p)
-			v[i].kind = run_path_kind(v[i].path.p);
+		const char *path = cv_protected_row[i].path;
+		const struct cv_str whole =
+			cv_arena_printf(arena, "%.*s/%s", CV_STR_ARG(s->workdir), path);
+		const enum cv_path_kind kind = whole.p ? run_path_kind(whole.p) : CV_PATH_ABSENT;
+
+		/* git must be able to write into its own directory */
+		if (kind != CV_PATH_DIR || strcmp(path, ".git") != 0)
+			v[n++] = (struct cv_spec_path){ .path = whole, .kind = kind };
 	}
+	for (size_t i = 0; v && i < more_count; i++)
+		v[n++] = (struct cv_spec_path){ .path = more[i],
+			.kind = more[i].p ? run_path_kind(more[i].p) : CV_PATH_ABSENT };
 	if (arena->is_overflown)
 		return cv_fail(err, CV_LIMIT, "no memory for the protected paths");
 	s->protected_paths = v;
-	s->protected_count = cv_protected_row_count;
+	s->protected_count = n;
 	return CV_OK;
 }
 

@@ -69,6 +69,7 @@ static void command_start(uint32_t id, struct start *s)
 		s->id = id;
 		s->link = CV_INIT_LINK_FD;
 		s->command = &command;
+		s->arena = &arena;
 		const pid_t pid = start_command(s);
 		if (pid < 0)
 			report_failed(CV_INIT_LINK_FD, id, CV_INIT_STAGE_BUILD, errno, "fork");

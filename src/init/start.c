@@ -4,7 +4,8 @@
  *
  * The child's way to its exec is one list, in become().  Each step that fails says which one it
  * was; none is skipped.  It keeps the link until the very end, because FAILED travels on it;
- * everything above 2 is close-on-exec, proven by close_range and not by hope.
+ * everything above 2 is close-on-exec, proven by close_range and not by hope.  It runs on our
+ * memory until then, so it changes nothing there that cove-init relies on.
  */
 #include "init/start.h"
 
@@ -17,7 +18,6 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -82,9 +82,10 @@ static bool rlimits_set(const struct cv_plan_command *c)
 	return true;
 }
 
-static char **strings(const struct cv_str *v, uint32_t n, const char *before)
+static char **strings(
+	struct cv_arena *arena, const struct cv_str *v, uint32_t n, const char *before)
 {
-	char **z = calloc((size_t)n + 2, sizeof(*z));
+	char **z = cv_arena_array(arena, (size_t)n + 2, sizeof(*z));
 
 	if (!z)
 		return NULL;
@@ -97,16 +98,15 @@ static char **strings(const struct cv_str *v, uint32_t n, const char *before)
 }
 
 /* A text file without #! is the shell's, as everywhere (POSIX execvp). */
-static void try_exec(const char *path, const struct cv_plan_command *c, char **argv, char **envp)
+static void try_exec(const char *path, const struct start *s, char **argv, char **envp)
 {
 	execve(path, argv, envp);
 	if (errno != ENOEXEC)
 		return;
-	char **script = strings(c->argv, c->argc, "/bin/sh");
+	char **script = strings(s->arena, s->command->argv, s->command->argc, "/bin/sh");
 	if (script) {
 		script[1] = (char *)(uintptr_t)path;
 		execve("/bin/sh", script, envp);
-		free(script);
 	}
 	errno = ENOEXEC;
 }
@@ -120,9 +120,11 @@ static struct cv_str path_variable(const struct cv_plan_command *c)
 }
 
 /* Returns only on failure, with the errno that explains best: the first that is not "not here". */
-static int exec_search(const struct cv_plan_command *c)
+static int exec_search(const struct start *s)
 {
-	char **argv = strings(c->argv, c->argc, NULL), **envp = strings(c->env, c->envc, NULL);
+	const struct cv_plan_command *c = s->command;
+	char **argv = strings(s->arena, c->argv, c->argc, NULL);
+	char **envp = strings(s->arena, c->env, c->envc, NULL);
 	const struct cv_str name = c->argv[0];
 	struct cv_str rest = path_variable(c);
 	char path[INIT_PATH_MAX];
@@ -131,7 +133,7 @@ static int exec_search(const struct cv_plan_command *c)
 	if (!argv || !envp)
 		return ENOMEM;
 	if (cv_str_has_byte(name, '/')) {
-		try_exec(name.p, c, argv, envp);
+		try_exec(name.p, s, argv, envp);
 		return errno;
 	}
 	while (rest.p) {
@@ -144,7 +146,7 @@ static int exec_search(const struct cv_plan_command *c)
 		path[n++] = '/';
 		memcpy(path + n, name.p, name.n);
 		path[n + name.n] = '\0';
-		try_exec(path, c, argv, envp);
+		try_exec(path, s, argv, envp);
 		if (errno != ENOENT && errno != ENOTDIR && why == ENOENT)
 			why = errno;
 	}
@@ -172,7 +174,7 @@ static CV_NORETURN void become(const struct start *s)
 		report_failed(s->link, s->id, stage, errno, what);
 	} else if (confine(s->link, s->id, c)) {
 		syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);
-		error = exec_search(c);
+		error = exec_search(s);
 		report_failed(s->link, s->id, CV_INIT_STAGE_EXEC, error, c->argv[0].p);
 	}
 	_exit(125);
@@ -180,7 +182,9 @@ static CV_NORETURN void become(const struct start *s)
 
 pid_t start_command(const struct start *s)
 {
-	const pid_t pid = fork();
+	/* vfork(): nothing of ours is copied, and nothing is lost by waiting.  What the child writes
+	 * it writes into our memory: the arena, and what it is about to leave anyway. */
+	const pid_t pid = vfork();
 
 	if (pid == 0)
 		become(s);

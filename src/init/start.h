@@ -10,12 +10,13 @@
 struct start {
 	uint32_t id;
 	const struct cv_plan_command *command;
-	int link;     /* to the supervisor; the child reports on it until its exec */
-	int stdio[3]; /* without a terminal */
-	int tty;      /* the terminal's inner end, or -1 */
+	struct cv_arena *arena; /* for what exec wants as arrays */
+	int link;               /* to the supervisor; the child reports on it until its exec */
+	int stdio[3];           /* without a terminal */
+	int tty;                /* the terminal's inner end, or -1 */
 };
 
-/* Forks; the child confines itself and becomes the command, or sends FAILED and exits.  Returns
+/* Forks (the parent waits until the child is the command or gone); the child confines itself and becomes the command, or sends FAILED and exits.  Returns
  * its process id, or -1 with errno. */
 pid_t start_command(const struct start *s);
 

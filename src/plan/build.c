@@ -138,6 +138,8 @@ static void etc_add(struct builder *b)
 	file_add(b, "/etc/nsswitch.conf",
 		CV_STR("passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n"
 		       "networks: files\nprotocols: files\nservices: files\n"));
+	op_add(b, CV_PLAN_LINK, CV_STR_NONE, CV_STR("/etc/os-release"))->text =
+		CV_STR("../usr/lib/os-release");
 #define ETC_ROW(how, path, why)                                       \
 	op_add(b, CV_PLAN_##how, CV_STR(path), CV_STR(path))->flags = \
 		CV_PLAN_OPTIONAL | CV_PLAN_READONLY;
@@ -216,6 +218,18 @@ static void logs_add(struct builder *b)
 	rule_add(b, CV_STR("/var/log"), CV_ACCESS_KIND_READ);
 }
 
+/* Does the user put something of his own below dir? */
+static bool is_anything_beneath(const struct cv_run_spec *s, struct cv_str dir)
+{
+	bool is_found = s->include_workdir && is_beneath(s->workdir, dir);
+
+	for (size_t i = 0; i < s->mount_count; i++)
+		is_found |= is_beneath(s->mounts[i].dst, dir);
+	for (size_t i = 0; i < s->path_count; i++)
+		is_found |= s->paths[i].kind != CV_PATH_ABSENT && is_beneath(s->paths[i].path, dir);
+	return is_found;
+}
+
 static void scratch_add(struct builder *b)
 {
 	static const struct {
@@ -228,7 +242,8 @@ static void scratch_add(struct builder *b)
 		op_add(b, CV_PLAN_KEEP, CV_STR_NONE, cv_str_of(rows[i].path));
 		rule_add(b, cv_str_of(rows[i].path), CV_ACCESS_KIND_WRITE);
 	}
-	op_add(b, CV_PLAN_LINK, CV_STR_NONE, CV_STR("/var/tmp"))->text = CV_STR("../tmp");
+	if (!is_anything_beneath(b->spec, CV_STR("/var/tmp")))
+		op_add(b, CV_PLAN_LINK, CV_STR_NONE, CV_STR("/var/tmp"))->text = CV_STR("../tmp");
 	op_add(b, CV_PLAN_LINK, CV_STR_NONE, CV_STR("/var/run"))->text = CV_STR("../run");
 }
 
@@ -446,6 +461,23 @@ static cv_code dst_check(const char *what, struct cv_str path, struct cv_err *er
 	return CV_OK;
 }
 
+/* Whoever may write here on the host (root) would hand over the machine. */
+static cv_code workdir_check(struct cv_str path, struct cv_err *err)
+{
+	static const char *const trees[] = { "/usr", "/etc", "/boot", "/lib/modules", "/var/lib" };
+	const cv_code code = dst_check("the working directory", path, err);
+
+	if (code != CV_OK)
+		return code;
+	for (size_t i = 0; i < CV_ARRAY_LEN(trees); i++)
+		if (is_beneath(path, cv_str_of(trees[i])))
+			return cv_fail(err, CV_INVALID,
+				"the working directory can't be %.*s: %s is the system's own, and it "
+				"would be writable; choose another with --workdir",
+				CV_STR_ARG(path), trees[i]);
+	return CV_OK;
+}
+
 /* "sandbox", or a number that is not root's. */
 static cv_code id_parse(const char *what, struct cv_str text, uint32_t *ret, struct cv_err *err)
 {
@@ -481,7 +513,7 @@ static cv_code spec_check(const struct cv_run_spec *s, struct cv_err *err)
 				(int)CV_MIN(s->env[i].n, (size_t)80), s->env[i].p);
 	}
 	if (code == CV_OK && s->include_workdir)
-		code = dst_check("the working directory", s->workdir, err);
+		code = workdir_check(s->workdir, err);
 	for (size_t i = 0; code == CV_OK && i < s->mount_count; i++) {
 		code = path_check("a mount's source", s->mounts[i].src, err);
 		if (code == CV_OK)

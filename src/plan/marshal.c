@@ -80,7 +80,7 @@ cv_code cv_plan_get(
 		return cv_fail(err, CV_PROTO, "not a plan");
 	v.command_bytes = c.rest;
 	if (cv_plan_command_get(c.rest, arena, &v.command, err) != CV_OK)
-		return cv_wrap(err, "plan");
+		return CV_PROTO;
 	*ret = v;
 	return CV_OK;
 }

@@ -14,17 +14,9 @@
 	X(COPY, "/etc/ssl/openssl.cnf", "OpenSSL refuses some commands without it")             \
 	X(BIND, "/etc/ld.so.cache", "where the loader finds libraries outside of /usr/lib")     \
 	X(COPY, "/etc/localtime", "local time")                                                 \
-	X(COPY, "/etc/timezone", "the zone's name")                                             \
-	X(COPY, "/etc/os-release", "which distribution this is")                                \
-	X(COPY, "/etc/debian_version", "which distribution this is")                            \
 	X(COPY, "/etc/protocols", "getprotobyname()")                                           \
 	X(COPY, "/etc/services", "getservbyname()")                                             \
 	X(BIND, "/etc/mime.types", "types of files by name")                                    \
-	X(COPY, "/etc/inputrc", "keys of readline")                                             \
-	X(COPY, "/etc/bash.bashrc", "interactive bash")                                         \
-	X(COPY, "/etc/profile", "login shells")                                                 \
-	X(BIND, "/etc/python3", "Debian's Python helper tools")                                 \
-	X(BIND, "/etc/perl", "Perl's configuration")                                            \
 	X(BIND, "/etc/java-17-openjdk", "Java does not start without its configuration")        \
 	X(BIND, "/etc/java-21-openjdk", "Java does not start without its configuration")
 

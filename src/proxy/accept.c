@@ -131,8 +131,13 @@ void cv_accept(struct cv_proxy *p, unsigned listener)
 		fd = accept4(p->tcp[listener], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
 			continue;
+		if (fd < 0 &&
+			errno != EAGAIN) { /* no descriptor, or no memory: not at once again */
+			cv_accept_watch(p, false);
+			p->accept_after_ms = p->loop.now_ms + CV_PROXY_ACCEPT_PAUSE_MS;
+		}
 		if (fd < 0)
-			return; /* no more, or no descriptor now: the next turn tries again */
+			return;
 		flow_start(p, fd);
 	}
 }

@@ -43,7 +43,7 @@
 	X(HTTP,    CV_PROXY_IDLE_MS, BIT(HEAD) | BIT(RELAY))                                   \
 	X(RELAY,   CV_PROXY_IDLE_MS, 0)                                                        \
 	X(DNS,     CV_PROXY_HEAD_MS, 0)                                                        \
-	X(CLOSING, CV_PROXY_LINGER_MS, 0)                                                      \
+	X(CLOSING, CV_PROXY_IDLE_MS, 0)                                                        \
 	X(DYING,   0, BIT(FREE))
 /* CLOSING and DYING may follow any state but FREE and DYING. */
 /* clang-format on */
@@ -121,7 +121,8 @@ struct cv_flow {
 
 	struct cv_http http;
 	int64_t deadline_ms, started_ms;
-	size_t drained;
+	bool is_lingering; /* CLOSING: all is sent, and the moment of grace has begun */
+	size_t drained;    /* ... and so much was thrown away */
 	uint64_t closed_up, closed_down; /* of server legs that this flow has had before */
 	char failure[160];               /* why the upstream's TLS failed; for the 502 */
 };

@@ -162,6 +162,17 @@ bool cv_leg_fill(struct cv_leg *leg)
 	return has_grown;
 }
 
+size_t cv_leg_discard(struct cv_leg *leg)
+{
+	const uint64_t before = leg->bytes_in;
+
+	cv_iob_drop(leg->pool, &leg->plain);
+	cv_iob_drop(leg->pool, &leg->in);
+	wire_read(leg);
+	cv_iob_drop(leg->pool, &leg->in);
+	return (size_t)(leg->bytes_in - before);
+}
+
 bool cv_leg_has_more(const struct cv_leg *leg)
 {
 	if (leg->fd < 0 || leg->is_eof)
@@ -236,15 +247,9 @@ static size_t wire_send(struct cv_leg *leg, struct cv_str s)
 
 size_t cv_leg_send(struct cv_leg *leg, struct cv_str s)
 {
-	size_t done = 0;
-
-	if (!leg->ssl && !cv_iob_len(&leg->out) && cv_leg_room(leg) && s.n) {
-		done = wire_send(leg, s);
-		s = cv_str_slice(s, done, s.n);
-		if (leg->is_broken)
-			return done;
-		return done; /* the rest stays where it is: the socket is full */
-	}
+	/* what the socket does not take now stays with the caller: that is the back-pressure */
+	if (!leg->ssl && !cv_iob_len(&leg->out) && cv_leg_room(leg))
+		return wire_send(leg, s);
 	return cv_leg_put(leg, s);
 }
 

@@ -53,6 +53,9 @@ static inline struct cv_str cv_leg_text(const struct cv_leg *leg)
 	return cv_iob_str(leg->ssl ? &leg->plain : &leg->in);
 }
 
+/* Reads and throws away, without decrypting; returns how much.  For legs that are only waited for. */
+size_t cv_leg_discard(struct cv_leg *leg);
+
 /* Something may be there that cv_leg_fill() did not get to. */
 bool cv_leg_has_more(const struct cv_leg *leg);
 

@@ -5,9 +5,10 @@
 #pragma once
 
 /* Connections. */
-#define CV_PROXY_FLOWS_MAX   1024 /* 2 descriptors and at most 6 buffers each; later ones wait */
-#define CV_PROXY_ACCEPTS_MAX 32   /* in one turn, so that a flood does not starve the others */
-#define CV_PROXY_ROUNDS_MAX  4    /* of work for one flow in one turn, for the same reason */
+#define CV_PROXY_FLOWS_MAX       1024 /* 2 descriptors and at most 6 buffers each; later ones wait */
+#define CV_PROXY_ACCEPTS_MAX     32   /* in one turn, so that a flood does not starve the others */
+#define CV_PROXY_ACCEPT_PAUSE_MS 100  /* without descriptors, instead of a busy loop */
+#define CV_PROXY_ROUNDS_MAX      4    /* of work for one flow in one turn, for the same reason */
 
 /* Buffers.  One holds a whole head or ClientHello, or two TLS records with their overhead. */
 #define CV_PROXY_IO_BYTES        (34 * 1024)

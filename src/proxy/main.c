@@ -29,19 +29,22 @@
 #include "sys/fd.h"
 #include "sys/landlock.h"
 #include "sys/proc.h"
+#include "sys/trim.h"
 #include "sys/seccomp.h"
 
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* ---- what a step may ask of the loop ---- */
 
 void cv_proxy_queue(struct cv_proxy *p, struct cv_flow *f)
 {
-	if (f->is_queued || f->state == CV_FLOW_DYING || f->state == CV_FLOW_FREE)
-		return;
+	if (f->is_queued || f->state == CV_FLOW_FREE)
+		return; /* a dying one is queued too: it is freed by way of the queue */
 	f->is_queued = true;
 	p->queue[p->queue_count++] = f->index;
 }
@@ -157,11 +160,8 @@ static void send_all(struct cv_proxy *p)
 		if (f->state != CV_FLOW_DYING)
 			flow_send(p, f);
 		if (f->state == CV_FLOW_DYING) {
-			if (!f->is_queued) {
+			if (!f->is_queued) /* else in the next turn */
 				cv_flow_free(&p->flows, f);
-				continue;
-			}
-			f->is_touched = true; /* freed in the next turn */
 			continue;
 		}
 		sweep_by(p, f->deadline_ms);
@@ -171,8 +171,12 @@ static void send_all(struct cv_proxy *p)
 	p->touched_count = 0;
 	if (p->resolver.pending_count)
 		sweep_by(p, p->loop.now_ms);
-	if (!p->is_accepting && p->flows.used < p->flows.max)
-		cv_accept_watch(p, true);
+	if (!p->is_accepting && p->flows.used < p->flows.max) {
+		if (p->loop.now_ms >= p->accept_after_ms)
+			cv_accept_watch(p, true);
+		else
+			sweep_by(p, p->accept_after_ms);
+	}
 }
 
 static void lookups_tell(struct cv_proxy *p)
@@ -282,10 +286,13 @@ int main(void)
 
 	p->link = CV_PROXY_LINK_FD;
 	p->keeper = p->diag = p->tcp[0] = p->tcp[1] = p->udp[0] = p->udp[1] = -1;
+	/* no openssl.cnf: nothing outside decides what our TLS is, and files can't be read later */
+	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a proxy killed by it would break every later connect */
 	must(p, cv_proc_harden(&err), &err);
 	parts_make(p);
 	cv_link_start(p);
+	cv_trim(); /* most sandboxes wait most of the time */
 	confine(p);
 	watch(p, p->link, CV_WATCH_LINK, 0);
 	watch(p, p->keeper, CV_WATCH_KEEPER, 0);
@@ -296,5 +303,5 @@ int main(void)
 	p->is_accepting = true;
 	cv_link_say(p, CV_PROXY_REPLY_READY, CV_STR_NONE);
 	serve(p);
-	return 0;
+	_exit(0); /* the kernel takes all of it back faster than we could give it */
 }

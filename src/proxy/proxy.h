@@ -49,7 +49,8 @@ struct cv_proxy {
 
 	int link, keeper, diag; /* -1: none */
 	int tcp[2], udp[2];     /* IPv4, IPv6 */
-	bool is_accepting, is_udp_ready[2];
+	bool is_accepting;
+	int64_t accept_after_ms; /* not before: there was no descriptor left */
 	struct cv_ipc_link link_in, keeper_in;
 	bool is_ready; /* GO came */
 	bool is_done;  /* the supervisor is gone */

@@ -69,14 +69,11 @@ static bool closing_step(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_leg *c = &f->client;
 
-	while (c->can_read && !c->is_wire_eof && f->drained <= CV_PROXY_DRAIN_BYTES_MAX) {
-		const uint64_t before = c->bytes_in;
-
-		cv_iob_drop(c->pool, &c->in);
-		if (c->ssl)
-			cv_iob_drop(c->pool, &c->plain);
-		cv_leg_fill(c);
-		f->drained += c->bytes_in - before;
+	while (c->can_read && !c->is_wire_eof && f->drained <= CV_PROXY_DRAIN_BYTES_MAX)
+		f->drained += cv_leg_discard(c);
+	if (c->is_shut && !f->is_lingering) {
+		f->is_lingering = true;
+		f->deadline_ms = p->loop.now_ms + CV_PROXY_LINGER_MS;
 	}
 	if (c->is_broken || (c->is_shut && c->is_wire_eof) || f->drained > CV_PROXY_DRAIN_BYTES_MAX)
 		cv_flow_end(p, f, false);
@@ -87,17 +84,24 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 {
 	const struct cv_denial_text late = { .why = CV_STR("the upstream did not answer in time") };
 	const struct cv_denial_text none = { 0 };
+	const struct cv_fact fact = {
+		.activity = CV_ACTIVITY_FAIL,
+		.reason_code = cv_denial_code(CV_DENIAL_UNREACHABLE),
+		.reason = CV_STR("no connection in time"),
+	};
 
 	switch (f->state) {
 	case CV_FLOW_RESOLVE:
 	case CV_FLOW_DIAL:
+		cv_decide_record(p, f, &fact);
 		if (!f->is_transparent) {
 			cv_deny(p, f, CV_DENIAL_UNREACHABLE, &none);
 			return;
 		}
 		break;
 	case CV_FLOW_HTTP:
-		if (f->http.phase == CV_HTTP_EXCHANGE && !f->http.has_response) {
+		if (f->http.is_decided ||
+			(f->http.phase == CV_HTTP_EXCHANGE && !f->http.has_response)) {
 			cv_deny(p, f, CV_DENIAL_TIMEOUT, &late);
 			return;
 		}

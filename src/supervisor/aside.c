@@ -20,8 +20,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -73,18 +75,31 @@ cv_code aside_start(struct aside *a, struct cv_err *err)
 	a->shared->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (a->shared->proc < 0)
 		return cv_fail_errno(err, "open /proc");
-	const pid_t pid = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	const pid_t pid =
+		(pid_t)syscall(SYS_clone, CLONE_FILES | CLONE_PIDFD | SIGCHLD, 0, &a->pidfd, 0, 0);
 	if (pid == 0)
 		aside_main(a->shared, pair[1]);
 	a->link = pair[0];
 	return pid < 0 ? cv_fail_errno(err, "fork the second process") : CV_OK;
 }
 
-cv_code aside_network(struct aside *a, struct cv_netns_fds *ret, struct cv_err *err)
+/* Both ends of the link are in the descriptors that the two share, so it never says "end of file":
+ * that it ended is the pidfd's to say. */
+static bool has_answered(const struct aside *a)
 {
+	struct pollfd fds[] = { { .fd = a->link, .events = POLLIN },
+		{ .fd = a->pidfd, .events = POLLIN } };
 	char byte;
 
-	if (read(a->link, &byte, 1) != 1)
+	while (poll(fds, CV_ARRAY_LEN(fds), -1) < 0)
+		if (errno != EINTR)
+			return false;
+	return (fds[0].revents & POLLIN) && read(a->link, &byte, 1) == 1;
+}
+
+cv_code aside_network(struct aside *a, struct cv_netns_fds *ret, struct cv_err *err)
+{
+	if (!has_answered(a))
 		return cv_fail(err, CV_SYSTEM, "the second process ended");
 	if (a->shared->code != CV_OK) {
 		*err = a->shared->err;

@@ -13,7 +13,8 @@ struct aside_shared;
 
 struct aside {
 	struct aside_shared *shared;
-	int link; /* one byte each way: "network is there", "let go" */
+	int link;  /* one byte each way: "network is there", "let go" */
+	int pidfd; /* of it, readable once it has ended */
 };
 
 /* Forks it: it makes the network namespace at once. */

@@ -19,12 +19,12 @@
 
 #include "supervisor/limits.h"
 #include "sys/fd.h"
+#include "sys/openat2.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -42,13 +42,6 @@ int umount2(const char *target, int flags);
 static int sys_open_tree(int dir, const char *path, unsigned flags)
 {
 	return (int)syscall(SYS_open_tree, dir, path, flags);
-}
-
-static int sys_openat2(int dir, const char *path, int flags, uint64_t resolve)
-{
-	const struct open_how how = { .flags = (uint64_t)(flags | O_CLOEXEC), .resolve = resolve };
-
-	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
 }
 
 static int tree_set(int tree, uint64_t set, bool is_deep)
@@ -83,7 +76,7 @@ static int dirs_open(struct build *b, struct cv_str dir)
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	const int whole = sys_openat2(
+	const int whole = cv_openat2(
 		b->root, path + 1, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_IN_ROOT);
 	if (whole >= 0 || errno != ENOENT)
 		return whole;
@@ -97,7 +90,7 @@ static int dirs_open(struct build *b, struct cv_str dir)
 			close(at);
 			return -1;
 		}
-		const int next = sys_openat2(
+		const int next = cv_openat2(
 			at, name, O_PATH | O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
 		close(at);
 		at = next;
@@ -148,11 +141,7 @@ static int point_make(const struct target *t, bool is_dir)
 {
 	if (is_dir)
 		return mkdirat(t->dir, t->name, 0755) < 0 && errno != EEXIST ? -1 : 0;
-	const int fd = openat(t->dir, t->name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return errno == EEXIST ? 0 : -1;
-	close(fd);
-	return 0;
+	return mknodat(t->dir, t->name, S_IFREG | 0644, 0) < 0 && errno != EEXIST ? -1 : 0;
 }
 
 /* ---- the new root ---- */
@@ -271,7 +260,7 @@ static int op_file(struct build *b, const struct cv_plan_op *op)
 
 static int source_open(struct build *b, const struct cv_plan_op *op, int flags)
 {
-	return sys_openat2(b->host, op->src.p + 1, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	return cv_openat2(b->host, op->src.p + 1, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
 static bool may_skip(const struct cv_plan_op *op)
@@ -321,7 +310,16 @@ static int op_bind(struct build *b, const struct cv_plan_op *op)
 
 static int op_node(struct build *b, const struct cv_plan_op *op)
 {
-	return bind(b, op, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	struct target t;
+	CV_AUTO_FD int tree = sys_open_tree(
+		b->host, op->src.p + 1, AT_SYMLINK_NOFOLLOW | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (tree < 0)
+		return may_skip(op) ? 0 : -1;
+	if (tree_set(tree, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, false) < 0 ||
+		target_find(b, op->dst, &t) < 0 || point_make(&t, false) < 0)
+		return -1;
+	return attach(b, tree, &t, op->dst);
 }
 
 /* A file of the sandbox itself over another one; skipped where that one is not. */
@@ -334,7 +332,7 @@ static int op_over(struct build *b, const struct cv_plan_op *op)
 		fstatat(t.dir, t.name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 		return may_skip(op) ? 0 : -1;
 	CV_AUTO_FD int src =
-		sys_openat2(b->root, op->src.p + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+		cv_openat2(b->root, op->src.p + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 	if (src < 0)
 		return -1;
 	CV_AUTO_FD int tree =
@@ -404,7 +402,8 @@ static int op_mask(struct build *b, const struct cv_plan_op *op)
 				"size=0,nr_inodes=1,mode=555"));
 	CV_AUTO_FD int tree =
 		sys_open_tree(b->host, "dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (tree < 0 || tree_set(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, false) < 0)
+	if (tree < 0 || tree_set(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+				false) < 0)
 		return -1;
 	return attach(b, tree, &t, op->dst);
 }

@@ -9,32 +9,30 @@
 #include <errno.h>
 #include <signal.h>
 #include <fcntl.h>
-#include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* vfork underneath (glibc): the cost does not grow with us. */
-static int spawn(pid_t *ret, const char *exe, const char *name, int link)
+#define HELPER_LINK_FD 3 /* CV_PROXY_LINK_FD and CV_KEEPER_CONTROL_FD */
+
+/* What a helper starts with, after vfork(): system calls only, and the parent waits. */
+static CV_NORETURN void become(const char *exe, const char *name, int link)
 {
 	char *const argv[] = { (char *)(uintptr_t)name, NULL };
 	char *const envp[] = { NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
 	sigset_t none;
 
 	sigemptyset(&none);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
-	posix_spawn_file_actions_adddup2(&actions, 0, 1);
-	posix_spawn_file_actions_adddup2(&actions, link, 3);
-	posix_spawn_file_actions_addclosefrom_np(&actions, 4);
-	const int error = posix_spawn(ret, exe, &actions, &attr, argv, envp);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attr);
-	return error;
+	if (setsid() < 0 || dup2(link, HELPER_LINK_FD) < 0 ||
+		syscall(SYS_close_range, HELPER_LINK_FD + 1, ~0U, 0) < 0 ||
+		sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+		_exit(125);
+	const int null = open("/dev/null", O_RDWR);
+	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0)
+		_exit(125);
+	close(null);
+	execve(exe, argv, envp);
+	_exit(125); /* the link closes: its owner says that the helper did not start */
 }
 
 cv_code helper_start(struct helper *h, struct cv_str exe, const struct cv_ipc_rule *rules,
@@ -45,15 +43,16 @@ cv_code helper_start(struct helper *h, struct cv_str exe, const struct cv_ipc_ru
 
 	if (code != CV_OK)
 		return code;
-	errno = spawn(&h->pid, exe.p, h->name, pair[1]);
-	const int error = errno;
+	/* vfork(), because the child only makes system calls, and copies none of our pages. */
+	const pid_t pid = vfork();
+	if (pid == 0)
+		become(exe.p, h->name, pair[1]);
 	close(pair[1]);
-	if (error) {
+	if (pid < 0) {
 		close(pair[0]);
-		h->pid = 0;
-		errno = error;
 		return cv_fail_errno(err, "start %s", h->name);
 	}
+	h->pid = pid;
 	h->link = pair[0];
 	h->rules = (struct cv_ipc_link){ rules, rule_count, 0, 0 };
 	return CV_OK;

@@ -8,25 +8,23 @@
 #include "supervisor/supervisor.h"
 
 #include "sys/fd.h"
+#include "sys/openat2.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 
 #define PATHS_MAX 1024 /* of one question; a message holds no more of any length */
 
 static struct cv_str resolve(int root, struct cv_str path, char real[PATH_MAX])
 {
-	const struct open_how how = { .flags = O_PATH | O_CLOEXEC,
-		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
 	char given[PATH_MAX], link[64];
 
 	if (!cv_str_to_cstr(path, given, sizeof(given)))
 		return CV_STR_NONE;
-	CV_AUTO_FD int fd = (int)syscall(SYS_openat2, root, given, &how, sizeof(how));
+	CV_AUTO_FD int fd =
+		cv_openat2(root, given, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 	if (fd < 0)
 		return CV_STR_NONE;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);

@@ -5,9 +5,9 @@
  * The child's steps, each needing something that a later one takes away:
  *
  *     die with parent   before anything that could outlive it
+ *     network           lo, routes, listeners: needs CAP_NET_ADMIN; by a second process (aside.c)
  *     id maps           the only id inside is the caller's own; it is not 0 inside, so the exec
  *                       of cove-init drops every capability by itself
- *     network           lo, routes, listeners: needs CAP_NET_ADMIN; by a second process (aside.c)
  *     file systems      needs CAP_SYS_ADMIN (build.c)
  *     host's tree       unmounted, by the second process too
  *     BUILT             listeners and root leave for the supervisor
@@ -111,10 +111,11 @@ static cv_code make(const struct cv_plan *plan, uid_t uid, gid_t gid, struct cv_
 	struct cv_netns_fds net;
 	struct build build;
 	struct aside aside;
-	cv_code code = ids_map(plan, uid, gid, err);
+	/* First, because it takes longest; a network needs capabilities and no ids. */
+	cv_code code = aside_start(&aside, err);
 
 	if (code == CV_OK)
-		code = aside_start(&aside, err);
+		code = ids_map(plan, uid, gid, err);
 	if (code == CV_OK)
 		code = build_run(&build, plan, err);
 	if (code == CV_OK)

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 cv_code cv_proc_harden(struct cv_err *err)
@@ -39,7 +40,7 @@ cv_code cv_proc_die_with_parent(pid_t parent, struct cv_err *err)
 
 cv_code cv_proc_cloexec_from(unsigned first, struct cv_err *err)
 {
-	if (close_range(first, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+	if (syscall(SYS_close_range, first, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		return cv_fail_errno(err, "mark descriptors close-on-exec");
 	return CV_OK;
 }

@@ -54,8 +54,6 @@ static const struct cv_seccomp_call_row cv_seccomp_agent_calls[] = {
 		"attributes of own files; more needs a capability, and there is none" },
 	{ CV_SECCOMP_PERMIT, "mknod mknodat",
 		"FIFOs, sockets and plain files; a device needs CAP_MKNOD on the host" },
-	{ CV_SECCOMP_PERMIT, "name_to_handle_at",
-		"names a file only; the dangerous half, open_by_handle_at, is refused" },
 	{ CV_SECCOMP_PERMIT, "inotify_init inotify_init1 inotify_add_watch inotify_rm_watch",
 		"file watchers; each watch needs the right to read the file" },
 	{ CV_SECCOMP_PERMIT, "io_setup io_destroy io_submit io_cancel io_getevents io_pgetevents",
@@ -133,7 +131,7 @@ static const struct cv_seccomp_call_row cv_seccomp_agent_calls[] = {
 		"large kernel surface; userfaultfd holds the kernel still in the middle of a copy" },
 	{ CV_SECCOMP_EPERM, "add_key keyctl request_key",
 		"keyrings are not in a namespace" },
-	{ CV_SECCOMP_EPERM, "open_by_handle_at fanotify_init fanotify_mark",
+	{ CV_SECCOMP_EPERM, "name_to_handle_at open_by_handle_at fanotify_init fanotify_mark",
 		"files without paths, past the mounts" },
 	{ CV_SECCOMP_EPERM, "kexec_load kexec_file_load init_module finit_module delete_module reboot swapon "
 		"swapoff acct quotactl quotactl_fd syslog sethostname setdomainname vhangup uselib sysfs "

@@ -68,6 +68,10 @@ static cv_code make(struct cv_tls_server *s, struct cv_err *err)
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+	/* these bytes never leave the machine: the fastest that is sound goes first, and has the
+	 * hash that the CPU helps with for its key schedule */
+	SSL_CTX_set_ciphersuites(
+		ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
 	SSL_CTX_set_read_ahead(ctx, 1);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets need no memory here */
 	SSL_CTX_set_num_tickets(ctx, 1);

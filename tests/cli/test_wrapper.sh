@@ -25,9 +25,10 @@ ok() { # STATUS NAME: ok if STATUS is 0
 skip() { count=$((count + 1)) && echo "ok $count - $1 # SKIP $2"; }
 
 checkout=$work/checkout
-mkdir -p "$checkout/src/cli" "$checkout/tests"
+mkdir -p "$checkout/src/cli" "$checkout/tests" "$checkout/bench"
 cp -r "$root/cove" "$root/tools" "$root/meson.build" "$root/meson_options.txt" "$checkout/"
 : >"$checkout/tests/meson.build"
+: >"$checkout/bench/meson.build"
 echo "subdir('cli')" >"$checkout/src/meson.build"
 echo "executable('cove', 'main.c')" >"$checkout/src/cli/meson.build"
 program() { # WORD: a program that says WORD and its arguments, and exits with 7

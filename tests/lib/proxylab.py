@@ -70,6 +70,7 @@ def listener(address, port):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     s = socket.socket(family, socket.SOCK_STREAM)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # a wildcard beside a server's address
     if family == socket.AF_INET6:
         s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     s.bind((address, port))
@@ -365,8 +366,8 @@ def read_response(s):
                (line.split(":", 1) for line in lines[1:] if ":" in line)}
     if "content-length" in headers:
         body = b""
-        while len(body) < int(headers["content-length"]):
-            piece = s.recv(65536)
+        while (left := int(headers["content-length"]) - len(body)) > 0:
+            piece = s.recv(min(left, 65536))
             if not piece:
                 break
             body += piece
