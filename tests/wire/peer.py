@@ -166,7 +166,7 @@ class Peer:
                     return
             with contextlib.suppress(OSError, ValueError):
                 self._speak(sock)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):  # a ValueError: the other side was first
                 if isinstance(sock, ssl.SSLSocket):
                     sock.unwrap()
 
