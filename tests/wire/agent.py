@@ -41,14 +41,15 @@ def compare(is_value, op, want):
     if op in ("absent", "present"):
         return (is_value is None) == (op == "absent")
     if is_value is None:
-        return op in ("!=", "lacks")
+        return op in ("!=", "lacks") or op == "in" and "" in want.split("|")
     text = str(is_value)
     if op in ("<", ">", "<=", ">="):
         a, b = float(text), float(want)
         return {"<": a < b, ">": a > b, "<=": a <= b, ">=": a >= b}[op]
+    if op == "matches":
+        return re.search(want, text, re.S) is not None
     return {"==": text == want, "!=": text != want, "contains": want in text,
-            "lacks": want not in text, "matches": re.search(want, text, re.S) is not None,
-            "in": text in want.split("|")}[op]
+            "lacks": want not in text, "in": text in want.split("|")}[op]
 
 
 def options(words, flags=(), values=()):

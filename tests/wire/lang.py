@@ -17,8 +17,8 @@
     expect audit.denied == 1
 
 A .wt file is a prelude, which every test of the file begins with, and tests, each up to the next
-`test`.  A line is words; quotes make a word of anything, with \\r \\n \\t \\0 \\" \\\\ \\xHH, and 9*"ab"
-repeats; # to the end of the line is a comment.  `policy {` and `endpoints {` take the lines up to
+`test`.  A line is words; quotes make a word of anything, with \\r \\n \\t \\0 \\" \\\\ \\xHH (any other
+backslash stays, so that expressions are written as they are), and 9*"ab" repeats; # to the end of the line is a comment.  `policy {` and `endpoints {` take the lines up to
 the closing brace as they are.  Outside a block:
 
     test NAME [for {ROW...}]    a test, or one for each row: its words are $1, $2, ... everywhere
@@ -33,7 +33,8 @@ the closing brace as they are.  Outside a block:
                                 its answers in turn; cname:NAME before addresses
     cove OPTION...              more options of `cove run`
     agent { steps }             runs in the sandbox (agent.py has the steps)
-    reload { YAML }             within agent: the policy file is replaced, then the agent goes on
+    reload { YAML }             within agent: the policy file is replaced, then the agent goes on;
+                                endpoints, or a whole policy
     expect SUBJECT OP VALUE     OP: == != < > <= >= contains lacks matches in absent present
                                 (`in` takes A|B|C)
 
@@ -68,7 +69,7 @@ RELOAD_SECONDS = 0.2  # four times what a reload may take
 
 ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.)")
 WORD = re.compile(r'\s*(?:(#.*)|(?:(\d+)\*)?"((?:[^"\\]|\\.)*)"|([^\s"{]+|\{\S+|\{(?=\s*\S))|(\{))')
-PLAIN_ESCAPES = {"r": "\r", "n": "\n", "t": "\t", "0": "\0"}
+PLAIN_ESCAPES = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", '"': '"', "\\": "\\"}
 
 
 class ScriptError(Exception):
@@ -77,7 +78,7 @@ class ScriptError(Exception):
 
 def unescape(text):
     return ESCAPE.sub(lambda m: chr(int(m[1][1:], 16)) if m[1][0] == "x" and len(m[1]) == 3
-                      else PLAIN_ESCAPES.get(m[1], m[1]), text)
+                      else PLAIN_ESCAPES.get(m[1], m[0]), text)
 
 
 def words_of(line):
@@ -229,7 +230,7 @@ class Stage:
 
 def policy_text(st, script):
     text = script.fill(st.raw)
-    if st.words[0] == "policy" or text.startswith("version:"):
+    if st.words[0] == "policy" or "version:" in text or not text.strip():
         return text
     return ("version: 1\nnetwork_policies:\n  api:\n    endpoints:\n" +
             "".join("    " + line for line in text.splitlines(True)) +
