@@ -129,9 +129,18 @@ void cv_command_help(const struct cv_command *cmd, FILE *to)
 	}
 }
 
+/* Names may hold anything, and a terminal obeys escape sequences. */
+static void put_printable(const char *z, FILE *to)
+{
+	for (; *z; z++)
+		fputc((unsigned char)*z < 0x20 || *z == 0x7f ? '?' : *z, to);
+}
+
 int cv_command_fail(const struct cv_command *cmd, const struct cv_err *err)
 {
-	fprintf(stderr, "cove %s: %s\n", cmd->name, err->msg);
+	fprintf(stderr, "cove %s: ", cmd->name);
+	put_printable(err->msg, stderr);
+	fputc('\n', stderr);
 	if (err->code == CV_INVALID)
 		fprintf(stderr, "Try 'cove %s --help'.\n", cmd->name);
 	return cv_code_row(err->code)->exit;

@@ -22,8 +22,10 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#define PLAN_FD       3
-#define RUN_ARENA_MAX (16u << 20) /* argv and env of the largest plan, as arrays */
+#define RUN_CA_BYTES_MAX (8u << 20) /* Debian's whole bundle is 220 KB */
+
+#define PLAN_FD          3
+#define RUN_ARENA_MAX    (16u << 20) /* argv and env of the largest plan, as arrays */
 
 /* One id exists in the sandbox: files of any other owner could be read by mode, but neither
  * changed nor, at the root, replaced. */
@@ -97,6 +99,24 @@ static cv_code audit_resolve(
 	return run_path_resolve("--audit", cv_str_of(path), arena, ret, err);
 }
 
+/* A file without a certificate would be trusted for nothing, and nobody would notice. */
+static cv_code ca_check(const char *path, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char *text = NULL;
+	size_t n;
+
+	if (fd < 0)
+		return cv_fail_errno(err, "--ca %s", path);
+	if (cv_ipc_fd_read_all(fd, RUN_CA_BYTES_MAX, &text, &n, err) != CV_OK)
+		return cv_wrap(err, "--ca %s", path);
+	const bool has_one = strstr(text, "-----BEGIN CERTIFICATE-----") != NULL;
+	free(text);
+	return has_one ? CV_OK
+		       : cv_fail(err, CV_INVALID, "--ca %s: holds no certificate in PEM form",
+				 path);
+}
+
 static cv_code files_resolve(struct cv_run_request *r, struct cv_plan_files *files,
 	struct cv_arena *arena, struct cv_err *err)
 {
@@ -109,8 +129,8 @@ static cv_code files_resolve(struct cv_run_request *r, struct cv_plan_files *fil
 	for (size_t i = 0; code == CV_OK && i < r->ca_count; i++) {
 		code = run_path_resolve(
 			"--ca", cv_str_of(r->ca_paths[i]), arena, &cas[files->ca_count++], err);
-		if (code == CV_OK && access(cas[i].p, R_OK) < 0)
-			code = cv_fail_errno(err, "--ca %s", r->ca_paths[i]);
+		if (code == CV_OK)
+			code = ca_check(r->ca_paths[i], err);
 	}
 	if (code == CV_OK && r->policy_path) {
 		files->policy_name = cv_str_of(r->policy_path);

@@ -8,6 +8,7 @@
  *   1. harden      not dumpable, no core: the key must not leave through a crash
  *   2. make        the CA key and certificate
  *   3. start       one START message: the proxy's link in, the CA certificate out
+ *      then memory that only the start needed is given back
  *   4. confine     no new privileges, then a filter that leaves only messages, memory and time
  *   5. serve       leaves for the proxy, until the supervisor closes the control link
  *
@@ -19,6 +20,7 @@
 #include "sys/fd.h"
 #include "sys/proc.h"
 #include "sys/seccomp.h"
+#include "sys/trim.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -189,6 +191,7 @@ int main(void)
 	if (cv_ipc_recv(CV_KEEPER_CONTROL_FD, &k.control, k.buf, &m, &err) != CV_OK ||
 		start_answer(&k, &m, &err) != CV_OK)
 		die(&err);
+	cv_trim();
 	confine();
 	serve(&k);
 }

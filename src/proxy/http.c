@@ -30,21 +30,28 @@ void cv_http_start(struct cv_flow *f)
 
 /* ---- refusals ---- */
 
-static bool head_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_h1_rc rc)
+static bool malformed_refuse(
+	struct cv_proxy *p, struct cv_flow *f, const char *slug, const char *text, unsigned status)
 {
-	const struct cv_h1_rc_row *row = cv_h1_rc_row(rc);
 	const struct cv_fact fact = {
 		.action = CV_AUDIT_ACTION_DENY,
 		.activity = CV_ACTIVITY_REFUSE,
 		.engine = "l7",
-		.reason_code = row->slug,
-		.reason = cv_str_of(row->text),
-		.status = (uint16_t)row->status,
+		.reason_code = slug,
+		.reason = cv_str_of(text),
+		.status = (uint16_t)status,
 	};
 
 	cv_decide_record(p, f, &fact);
-	cv_deny_bare(p, f, row->status, CV_STR_NONE);
+	cv_deny_bare(p, f, status, CV_STR_NONE);
 	return true;
+}
+
+static bool head_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_h1_rc rc)
+{
+	const struct cv_h1_rc_row *row = cv_h1_rc_row(rc);
+
+	return malformed_refuse(p, f, row->slug, row->text, row->status);
 }
 
 /* The upstream failed before a byte of its response passed. */
@@ -426,7 +433,8 @@ static bool exchange_end(struct cv_proxy *p, struct cv_flow *f)
 		cv_flow_finish(p, f);
 		return true;
 	}
-	if (h->server_closes)
+	/* what stands behind the response was not asked for: it must not answer the next request */
+	if (h->server_closes || cv_leg_text(&f->server).n)
 		cv_flow_drop_server(f);
 	cv_http_start(f);
 	if (!f->is_tunnel)
@@ -459,6 +467,9 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 	if (!h->up.is_done) {
 		has_moved |= cv_leg_fill(c);
 		up = body_pass(p, c, s, &h->up, false);
+		if (up == PASS_BAD && !h->has_response)
+			return malformed_refuse(
+				p, f, "bad_chunk", "chunked body is malformed", 400);
 		if (up == PASS_BAD || (c->is_eof && !h->up.is_done && !cv_leg_text(c).n)) {
 			cv_flow_end(p, f, true); /* a body that can't be framed, or was cut */
 			return false;
