@@ -478,6 +478,19 @@ static cv_code workdir_check(struct cv_str path, struct cv_err *err)
 	return CV_OK;
 }
 
+/* The same files at a second place would be there without their protection. */
+static cv_code overlap_check(
+	const struct cv_run_spec *s, const struct cv_spec_mount *m, struct cv_err *err)
+{
+	if (m->is_readonly || !s->include_workdir || !s->has_workdir_protection ||
+		(!is_beneath(m->src, s->workdir) && !is_beneath(s->workdir, m->src)))
+		return CV_OK;
+	return cv_fail(err, CV_INVALID,
+		"--mount %.*s: overlaps the working directory, whose .git/hooks and the like would "
+		"be writable there; append :ro, or lift the protection with --no-protect",
+		CV_STR_ARG(m->src));
+}
+
 /* "sandbox", or a number that is not root's. */
 static cv_code id_parse(const char *what, struct cv_str text, uint32_t *ret, struct cv_err *err)
 {
@@ -518,6 +531,8 @@ static cv_code spec_check(const struct cv_run_spec *s, struct cv_err *err)
 		code = path_check("a mount's source", s->mounts[i].src, err);
 		if (code == CV_OK)
 			code = dst_check("a mount's target", s->mounts[i].dst, err);
+		if (code == CV_OK)
+			code = overlap_check(s, &s->mounts[i], err);
 	}
 	for (size_t i = 0; code == CV_OK && i < s->path_count; i++) {
 		code = path_check("a path of filesystem_policy", s->paths[i].path, err);
