@@ -197,7 +197,10 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 	struct cv_http *h = &f->http;
 
 	if (c->is_broken || (c->is_eof && !text.n) || (!text.n && f->server.is_wire_eof)) {
-		cv_flow_end(p, f, c->is_broken);
+		if (c->is_broken)
+			cv_flow_end(p, f, true);
+		else
+			cv_flow_finish(p, f); /* the last response may still be in the buffer */
 		return false;
 	}
 	if (!text.n) {
