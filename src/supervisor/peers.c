@@ -219,6 +219,13 @@ static cv_code keeper_link(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
+static bool peer_is_gone(int link)
+{
+	struct pollfd w = { link, POLLIN, 0 };
+
+	return poll(&w, 1, 0) == 1 && (w.revents & (POLLHUP | POLLERR));
+}
+
 cv_code proxy_start(struct supervisor *s, struct cv_err *err)
 {
 	if (s->proxy.pid)
@@ -227,6 +234,9 @@ cv_code proxy_start(struct supervisor *s, struct cv_err *err)
 		&s->proxy, s->plan.exe_proxy, cv_proxy_reply_rule, CV_PROXY_REPLY_COUNT, err);
 	if (code == CV_OK)
 		code = proxy_configure(s, err);
+	/* One that died already, or said why it can't run, is found by who reads its link. */
+	if (code != CV_OK && s->proxy.pid && peer_is_gone(s->proxy.link))
+		return CV_OK;
 	return code == CV_OK ? code : cv_wrap(err, "start the proxy");
 }
 
@@ -238,7 +248,7 @@ static void proxy_died(struct supervisor *s)
 	helper_stop(&s->proxy);
 	cv_fail(&err, CV_UNAVAILABLE,
 		was_ready ? "the proxy dies again and again" : "the proxy did not start");
-	if (!was_ready || !helper_may_restart(&s->proxy)) {
+	if (!helper_may_restart(&s->proxy)) {
 		run_fail(s, &err);
 		return;
 	}
@@ -366,7 +376,7 @@ static void keeper_died(struct supervisor *s)
 	helper_stop(&s->keeper);
 	cv_fail(&err, CV_UNAVAILABLE,
 		was_ready ? "the keeper dies again and again" : "the keeper did not start");
-	if (!was_ready || !helper_may_restart(&s->keeper)) {
+	if (!helper_may_restart(&s->keeper)) {
 		run_fail(s, &err);
 		return;
 	}
