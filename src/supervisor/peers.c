@@ -146,7 +146,7 @@ static cv_code log_send(struct supervisor *s, const struct cv_plan_op *op, struc
 
 	if (fd < 0)
 		return cv_fail_errno(err, "make %.*s in the sandbox", CV_STR_ARG(op->dst));
-	return sink_send(s, fd, op->arg ? CV_AUDIT_FORM_OCSF : CV_AUDIT_FORM_LINE, false, err);
+	return sink_send(s, fd, CV_AUDIT_FORM_LINE, false, err);
 }
 
 static cv_code sinks_send(struct supervisor *s, struct cv_err *err)
