@@ -187,7 +187,8 @@ int main(void)
 
 	if (cv_proc_harden(&err) != CV_OK)
 		die(&err);
-	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	OPENSSL_init_crypto(
+		OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS, NULL);
 	if (cv_ipc_recv(CV_KEEPER_CONTROL_FD, &k.control, k.buf, &m, &err) != CV_OK ||
 		start_answer(&k, &m, &err) != CV_OK)
 		die(&err);

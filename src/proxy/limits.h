@@ -50,6 +50,7 @@
 
 /* Policy, roots, sinks. */
 #define CV_PROXY_POLICY_BYTES_MAX (8 << 20)
+#define CV_PROXY_ROOTS_FILES_MAX  32 /* the host's bundle, and one for each --ca */
 #define CV_PROXY_ROOTS_BYTES_MAX  (8 << 20)
 #define CV_PROXY_SINKS_MAX        4
 #define CV_PROXY_ALIASES_MAX      1024  /* literal binaries of a policy that may be links */

@@ -67,6 +67,8 @@ struct cv_proxy {
 	struct cv_leaves *leaves;
 	struct cv_leaf_wait leaf_wait[CV_PROXY_LEAF_WAITS_MAX];
 	uint32_t leaf_tag;
+	int roots_fd[CV_PROXY_ROOTS_FILES_MAX]; /* read when the first upstream speaks TLS */
+	size_t roots_count;
 	struct cv_str roots, hosts; /* owned */
 
 	/* Scratch of one step: no two uses overlap. */

@@ -68,15 +68,21 @@ static cv_code text_send(
 	return code;
 }
 
+static cv_code root_send(struct supervisor *s, const char *path, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd < 0 ? cv_fail_errno(err, "open %s", path)
+		      : cv_ipc_send(s->proxy.link, CV_PROXY_REQ_ROOTS, CV_STR_NONE, &fd, 1, err);
+}
+
+/* As files, which all proxies of the host share, and most never read. */
 static cv_code roots_send(struct supervisor *s, struct cv_err *err)
 {
-	struct cv_buf b;
+	cv_code code = s->plan.roots.n ? root_send(s, s->plan.roots.p, err) : CV_OK;
 
-	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
-	cv_code code = roots_read(s, &b, err);
-	if (code == CV_OK)
-		code = text_send(s, CV_PROXY_REQ_ROOTS, cv_buf_str(&b), err);
-	cv_buf_fini(&b);
+	for (uint32_t i = 0; code == CV_OK && i < s->plan.ca_count; i++)
+		code = root_send(s, s->plan.ca_files[i].p, err);
 	return code;
 }
 
