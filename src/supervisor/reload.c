@@ -9,6 +9,8 @@
  * The watch begins SUP_WATCH_AFTER_MS into the run, by comparing the file with what was sent before:
  * the last close of an inotify descriptor that watched anything waits for a grace period of the
  * kernel (fsnotify_destroy_group(), about 20 ms), which would be most of what a short run takes.
+ * Where there is no descriptor to be had (fs.inotify.max_user_instances is 128), the file is compared
+ * every such while instead.
  */
 #include "supervisor/supervisor.h"
 
@@ -88,7 +90,10 @@ static bool is_changed(struct supervisor *s)
 	const struct policy_mark now =
 		stat(s->plan.policy_file.p, &st) == 0 ? mark_of(&st) : s->policy_mark;
 
-	return !mark_is(&now, &s->policy_mark);
+	const bool is_new = !mark_is(&now, &s->policy_mark);
+
+	s->policy_mark = now; /* said once, also when it can't be read */
+	return is_new;
 }
 
 void reload_watch(struct supervisor *s)
@@ -106,8 +111,7 @@ void reload_watch(struct supervisor *s)
 		s->watch = -1;
 	}
 	if (s->watch < 0)
-		say("changes of %.*s are not seen (%s); send SIGHUP after one",
-			CV_STR_ARG(s->plan.policy_name), strerror(errno));
+		reload_later(s);
 	if (is_changed(s))
 		reload_event(s, true);
 }

@@ -59,7 +59,7 @@ struct supervisor {
 	int signals, watch;       /* signalfd; inotify of the policy's directory */
 
 	int64_t deadline_ms;    /* --timeout, then the grace; 0: none */
-	int64_t watch_after_ms; /* when the policy's directory is to be watched; 0: not any more */
+	int64_t watch_after_ms; /* when to watch or compare the policy file; 0: watched, or no file */
 	struct policy_mark policy_mark; /* reload.c */
 	bool is_timed_out;
 
@@ -101,7 +101,7 @@ void proxy_report(struct supervisor *s);
 CV_MUST cv_code ca_files_write(struct supervisor *s, struct cv_err *err);
 
 /* reload.c: the policy file changes. */
-void reload_later(struct supervisor *s); /* once: watch_after_ms */
+void reload_later(struct supervisor *s); /* sets watch_after_ms */
 void reload_watch(struct supervisor *s); /* at watch_after_ms */
 /* is_forced: by SIGHUP, whatever the directory says. */
 void reload_event(struct supervisor *s, bool is_forced);
