@@ -245,15 +245,24 @@ static void put_pairs(struct writer *w, const struct cv_fill_key *k, const void 
 	cv_buf_put_byte(w->out, '}');
 }
 
-/* Always a list: port and ports are one field. */
+/* port and ports are one field: the first says one, the second any other number. */
+static void put_port(struct writer *w, const struct cv_fill_key *k, const void *obj)
+{
+	size_t n;
+	const uint16_t *v = (const void *)array_at(obj, k, &n);
+
+	if (n == 1)
+		put_number(w, k, v[0], true);
+}
+
 static void put_ports(struct writer *w, const struct cv_fill_key *k, const void *obj)
 {
 	size_t n;
 	const uint16_t *v = (const void *)array_at(obj, k, &n);
 
-	if (!n)
+	if (n < 2)
 		return;
-	put_key(w, CV_STR("ports"));
+	put_key(w, cv_str_of(k->name));
 	for (size_t i = 0; i < n; i++)
 		cv_buf_printf(w->out, "%c%u", i ? ',' : '[', v[i]);
 	cv_buf_put_byte(w->out, ']');
@@ -283,8 +292,8 @@ static put_fn *const put_fns[CV_FILL_KIND_COUNT] = {
 	[CV_FILL_GLOBS] = put_one_globs,
 	[CV_FILL_PAIRS] = put_pairs,
 	[CV_FILL_COUNT] = put_wide,
-	[CV_FILL_PORT] = put_ports,
-	[CV_FILL_PORTS] = put_nothing, /* said by PORT */
+	[CV_FILL_PORT] = put_port,
+	[CV_FILL_PORTS] = put_ports,
 	[CV_FILL_VERSION] = put_version,
 	[CV_FILL_DROPPED] = put_nothing,
 	[CV_FILL_ANYTHING] = put_nothing,
