@@ -14,7 +14,7 @@
 #include "cred/placeholder.h"
 
 #include "base/assert.h"
-#include "cred/decode_int.h"
+#include "cred/ph_escape_int.h"
 #include "cred/placeholder_int.h"
 
 enum { PATTERN_CANONICAL, PATTERN_ALIAS, PATTERN_TEXT };

@@ -3,7 +3,7 @@
  * rewrite_int.h - what heads and bodies have in common: uses, and values spliced into a text
  */
 #pragma once
-#include "cred/decode_int.h"
+#include "cred/ph_escape_int.h"
 #include "cred/rewrite.h"
 
 /* What a text says when a placeholder is in it: all of it, part of it, or only encoded. */

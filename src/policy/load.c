@@ -23,7 +23,7 @@ static void names_default(struct cv_policy_doc *doc)
 			doc->entries[i].name = doc->entries[i].key.s;
 }
 
-static struct cv_policy_doc *doc_new(struct cv_str file)
+struct cv_policy_doc *cv_policy_doc_new(struct cv_str file)
 {
 	struct cv_policy_doc *doc = calloc(1, sizeof(*doc));
 
@@ -37,7 +37,7 @@ static struct cv_policy_doc *doc_new(struct cv_str file)
 cv_code cv_policy_load(struct cv_str file, struct cv_str text, struct cv_policy_doc **ret_doc,
 	struct cv_findings *findings)
 {
-	struct cv_policy_doc *doc = doc_new(file);
+	struct cv_policy_doc *doc = cv_policy_doc_new(file);
 
 	*ret_doc = NULL;
 	if (!doc)

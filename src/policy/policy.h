@@ -38,6 +38,8 @@ void cv_findings_fini(struct cv_findings *f);
  * limits are findings; CV_INVALID when any is an error (ret_doc is then NULL). */
 CV_MUST cv_code cv_policy_load(struct cv_str file, struct cv_str text,
 	struct cv_policy_doc **ret_doc, struct cv_findings *findings);
+/* An empty document, for who fills one without a text; NULL without memory. */
+struct cv_policy_doc *cv_policy_doc_new(struct cv_str file);
 void cv_policy_doc_free(struct cv_policy_doc *doc);
 
 /* Names of network policies that begin so belong to providers. */

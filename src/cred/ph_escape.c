@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decode.c - a text without its escapes; see decode_int.h
+ * ph_escape.c - a text without its escapes; see ph_escape_int.h
  */
-#include "cred/decode_int.h"
+#include "cred/ph_escape_int.h"
 
 #include "base/hex.h"
 

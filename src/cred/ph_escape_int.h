@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decode_int.h - a text without its escapes, and where each byte of it came from
+ * ph_escape_int.h - a text without its escapes, and where each byte of it came from
  *
  * A placeholder is sought in what the receiver will read, and cut out of what was sent: the map
  * leads from one to the other.  Lenient, as receivers are: an escape that is none stays.
