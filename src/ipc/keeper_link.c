@@ -48,3 +48,12 @@ bool cv_keeper_release_get(struct cv_str body, struct cv_keeper_release *ret)
 		ret->creds[i] = cv_ipc_get_u32(&r);
 	return cv_ipc_reader_is_done(&r) && ret->host.n && ret->path.n;
 }
+
+const char *cv_release_slug(enum cv_release r)
+{
+#define SLUG(name, slug) [CV_RELEASE_##name] = slug,
+	static const char *const slugs[] = { CV_RELEASES(SLUG) };
+#undef SLUG
+
+	return slugs[r];
+}

@@ -46,21 +46,23 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(REFUSED, 4096, 0, IN(READY), 0)       /* u32 tag, u32 cv_release, str key, str provider, str why */
 /* clang-format on */
 
-/* Why credentials are not released.  Status and error are what the sandbox gets (openshell-behaviour
- * 4.4); the last column is the audit's code. */
+/* Why credentials are not released, and the audit's code for it. */
 /* clang-format off */
 #define CV_RELEASES(X)                                                                    \
-	X(OK, 200, "released")                                                            \
-	X(MISMATCH, 403, "credential_endpoint_mismatch") /* not bound to this request */  \
-	X(STALE, 502, "credential_refresh_pending")      /* has to be renewed first */    \
-	X(DEAD, 502, "credential_expired")       /* and can't be renewed */               \
-	X(RENEWAL, 502, "credential_refresh_failed")                                      \
-	X(UNKNOWN, 500, "credential_unavailable")                                         \
-	X(LARGE, 500, "credential_too_large")    /* does not fit a message */
+	X(OK, "released")                                                                 \
+	X(MISMATCH, "credential_endpoint_mismatch") /* not bound to this request */  \
+	X(STALE, "credential_refresh_pending")      /* has to be renewed first */    \
+	X(DEAD, "credential_expired")       /* and can't be renewed */               \
+	X(RENEWAL, "credential_refresh_failed")                                      \
+	X(UNKNOWN, "credential_unavailable")                                         \
+	X(LARGE, "credential_too_large")    /* does not fit a message */             \
+	X(KEEPER, "keeper_unavailable")     /* the proxy's own word: no answer came */
 /* clang-format on */
-#define CV_RELEASE_ENUM(name, status, slug) CV_RELEASE_##name,
+#define CV_RELEASE_ENUM(name, slug) CV_RELEASE_##name,
 enum cv_release { CV_RELEASES(CV_RELEASE_ENUM) CV_RELEASE_COUNT };
 #undef CV_RELEASE_ENUM
+
+const char *cv_release_slug(enum cv_release r);
 
 enum {                                   /* of the endpoint that the request goes to */
 	CV_RELEASED_BOUND = 1 << 0,      /* some provider is bound to host and port */

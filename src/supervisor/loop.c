@@ -132,8 +132,8 @@ static int wait_ms(const struct supervisor *s)
 {
 	int64_t until = s->deadline_ms;
 
-	if (s->watch_after_ms && (!until || s->watch_after_ms < until))
-		until = s->watch_after_ms;
+	if (s->look_ms && (!until || s->look_ms < until))
+		until = s->look_ms;
 	return until ? (int)CV_MIN(CV_MAX(until - now_ms(), 0), (int64_t)60000) : -1;
 }
 
@@ -151,8 +151,8 @@ void loop_run(struct supervisor *s)
 		}
 		if (s->deadline_ms && now_ms() >= s->deadline_ms)
 			on_deadline(s);
-		if (s->watch_after_ms && now_ms() >= s->watch_after_ms)
-			reload_watch(s);
+		if (s->look_ms && now_ms() >= s->look_ms)
+			reload_look(s);
 		/* What one reaction closes, a later one of the same turn must not read. */
 		for (int i = 0; n > 0 && i < WATCH_COUNT && s->outcome == OUTCOME_NONE; i++)
 			if (w[i].fd >= 0 && w[i].revents) {

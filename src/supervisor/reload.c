@@ -6,11 +6,11 @@
  * file.  The text goes to the proxy as it is; the proxy judges it and keeps the old one when the
  * new one is bad (POLICY_RESULT).  A file that is being written is seen at its close.
  *
- * The watch begins SUP_WATCH_AFTER_MS into the run, by comparing the file with what was sent before:
- * the last close of an inotify descriptor that watched anything waits for a grace period of the
- * kernel (fsnotify_destroy_group(), about 20 ms), which would be most of what a short run takes.
- * Where there is no descriptor to be had (fs.inotify.max_user_instances is 128), the file is compared
- * every such while instead.
+ * The watch begins SUP_WATCH_AFTER_MS into the run; until then the file is looked at every
+ * SUP_LOOK_MS.  For the last close of an inotify descriptor that watched anything waits for a grace
+ * period of the kernel (fsnotify_destroy_group(), about 20 ms), which would be most of what a short
+ * run takes.  Where there is no descriptor to be had (fs.inotify.max_user_instances is 128), the
+ * file is looked at every SUP_LOOK_SLOWLY_MS.
  */
 #include "supervisor/supervisor.h"
 
@@ -78,10 +78,12 @@ cv_code policy_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
-void reload_later(struct supervisor *s)
+void reload_start(struct supervisor *s)
 {
-	if (s->plan.policy_file.n)
-		s->watch_after_ms = now_ms() + SUP_WATCH_AFTER_MS;
+	if (!s->plan.policy_file.n)
+		return;
+	s->watch_ms = now_ms() + SUP_WATCH_AFTER_MS;
+	s->look_ms = now_ms() + SUP_LOOK_MS;
 }
 
 static bool is_changed(struct supervisor *s)
@@ -96,12 +98,11 @@ static bool is_changed(struct supervisor *s)
 	return is_new;
 }
 
-void reload_watch(struct supervisor *s)
+static void watch_begin(struct supervisor *s)
 {
 	char dir[PATH_MAX];
 	const size_t slash = cv_str_rfind_byte(s->plan.policy_file, '/');
 
-	s->watch_after_ms = 0;
 	if (!cv_str_to_cstr(cv_str_slice(s->plan.policy_file, 0, CV_MAX(slash, (size_t)1)), dir,
 		    sizeof(dir)))
 		return;
@@ -110,8 +111,15 @@ void reload_watch(struct supervisor *s)
 		close(s->watch);
 		s->watch = -1;
 	}
-	if (s->watch < 0)
-		reload_later(s);
+}
+
+void reload_look(struct supervisor *s)
+{
+	const bool is_late = now_ms() >= s->watch_ms;
+
+	if (is_late)
+		watch_begin(s);
+	s->look_ms = s->watch >= 0 ? 0 : now_ms() + (is_late ? SUP_LOOK_SLOWLY_MS : SUP_LOOK_MS);
 	if (is_changed(s))
 		reload_event(s, true);
 }

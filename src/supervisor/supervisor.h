@@ -58,8 +58,8 @@ struct supervisor {
 	struct terminal terminal; /* terminal.c */
 	int signals, watch;       /* signalfd; inotify of the policy's directory */
 
-	int64_t deadline_ms;    /* --timeout, then the grace; 0: none */
-	int64_t watch_after_ms; /* when to watch or compare the policy file; 0: watched, or no file */
+	int64_t deadline_ms;       /* --timeout, then the grace; 0: none */
+	int64_t look_ms, watch_ms; /* when to look at the policy file (0: never), to watch it */
 	struct policy_mark policy_mark; /* reload.c */
 	bool is_timed_out;
 
@@ -101,8 +101,8 @@ void proxy_report(struct supervisor *s);
 CV_MUST cv_code ca_files_write(struct supervisor *s, struct cv_err *err);
 
 /* reload.c: the policy file changes. */
-void reload_later(struct supervisor *s); /* sets watch_after_ms */
-void reload_watch(struct supervisor *s); /* at watch_after_ms */
+void reload_start(struct supervisor *s); /* sets look_ms */
+void reload_look(struct supervisor *s);  /* at look_ms */
 /* is_forced: by SIGHUP, whatever the directory says. */
 void reload_event(struct supervisor *s, bool is_forced);
 CV_MUST cv_code policy_send(struct supervisor *s, struct cv_err *err);

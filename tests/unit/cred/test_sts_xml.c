@@ -55,8 +55,8 @@ static void refused(void **state)
 		"</a>", "<a></a></a>", "<a/>x", "<a\x01/>", "<a>\x01</a>", "< a/>", "<a", "<a/",
 		"<ErrorResponse><Error><Code>1</Code><Code>2</Code></Error></ErrorResponse>",
 		"<ErrorResponse><Error><Code>1<x/>2</Code></Error></ErrorResponse>",
-		"<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a></a></a></a></a></a></a></a></a></a>"
-		"</a></a></a></a></a></a></a></a>" };
+		("<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a></a></a></a></a></a></a></a></a></a>"
+		 "</a></a></a></a></a></a></a></a>") };
 	struct cv_sts_answer a;
 	struct cv_arena arena;
 
