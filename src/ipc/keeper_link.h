@@ -21,9 +21,9 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 /* clang-format off */
 /* supervisor to keeper */
 #define CV_KEEPER_CONTROLS(X) /* message, body bytes, descriptors, states, flags */     \
-	X(SECRETS, 0, 1, IN(NEW), CV_IPC_ONCE)  /* memfd: a cv_cred_set */               \
 	X(START, 256, 1, IN(NEW), CV_IPC_ONCE)  /* str run name; the proxy's link */     \
-	X(PROXY, 0, 1, IN(READY), 0)            /* the link of a proxy started anew */
+	X(PROXY, 0, 1, IN(READY), 0)            /* the link of a proxy started anew */   \
+	X(SECRETS, 0, 1, IN(NEW), CV_IPC_ONCE)  /* memfd: a cv_cred_set; before START */
 
 /* keeper to supervisor */
 #define CV_KEEPER_CONTROL_REPLIES(X)                                                    \
