@@ -67,16 +67,19 @@ struct cv_rewrite_rc_row {
 
 const struct cv_rewrite_rc_row *cv_rewrite_rc_row(enum cv_rewrite_rc rc); /* static storage */
 
-#define CV_REWRITE_PLACES(X) /* name, slug */ \
-	X(HEADER, "header")                   \
-	X(SCHEME, "scheme")                   \
-	X(BASIC_USER, "basic_user")           \
-	X(BASIC_PASSWORD, "basic_password")   \
-	X(COOKIE, "cookie")                   \
-	X(PATH, "path")                       \
-	X(QUERY, "query")                     \
-	X(BODY_JSON, "body_json")             \
-	X(BODY_FORM, "body_form")             \
+/* What collect and apply may need together: decoded copies of a head, and all its values. */
+#define CV_REWRITE_ARENA_BYTES (2u << 20)
+
+#define CV_REWRITE_PLACES(X)   /* name, slug */ \
+	X(HEADER, "header")                     \
+	X(SCHEME, "scheme")                     \
+	X(BASIC_USER, "basic_user")             \
+	X(BASIC_PASSWORD, "basic_password")     \
+	X(COOKIE, "cookie")                     \
+	X(PATH, "path")                         \
+	X(QUERY, "query")                       \
+	X(BODY_JSON, "body_json")               \
+	X(BODY_FORM, "body_form")               \
 	X(BODY_TEXT, "body_text")
 
 #define CV_REWRITE_PLACE_ENUM(name, slug) CV_REWRITE_IN_##name,

@@ -12,8 +12,6 @@
 #include "wire/h1_write.h"
 #include "wire/path.h"
 
-#define ARENA_BYTES (8u << 20)
-
 static void uses_check(const struct cv_rewrite_head *head, const struct cv_rewrite_plan *plan)
 {
 	for (size_t i = 0; i < plan->count; i++) {
@@ -71,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			return 0;
 		head.path = cv_path_str(&path);
 	}
-	cv_arena_init(&arena, ARENA_BYTES);
+	cv_arena_init(&arena, CV_REWRITE_ARENA_BYTES);
 	const enum cv_rewrite_rc rc = cv_rewrite_collect(ph_set(), &head, &arena, &plan);
 	cv_assert(rc < CV_REWRITE_RC_COUNT && rc != CV_REWRITE_MEMORY);
 	if (rc == CV_REWRITE_OK) {
