@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "cred/decode.c"
+#include "cred/ph_escape.c"
 #include "cred/placeholder.c"
 #include "cred/scan.c"
 
