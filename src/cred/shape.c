@@ -39,7 +39,7 @@ static const struct cv_shape shapes[] = {
 	{ "github_user", "ghu_%30w%c", "ghu_", "" },
 	{ "github_server", "ghs_%30w%c", "ghs_", "GITHUB_APP_TOKEN" },
 	{ "github_refresh", "ghr_%30w%c", "ghr_", "" },
-	{ "gitlab", "glpat-%20b", "glpat-", "GITLAB_TOKEN GLAB_TOKEN GITLAB_PRIVATE_TOKEN" },
+	{ "gitlab_pat", "glpat-%20b", "glpat-", "GITLAB_TOKEN GLAB_TOKEN GITLAB_PRIVATE_TOKEN" },
 
 	{ "anthropic_oauth", "sk-ant-oat01-%93bAA", "sk-ant-oat", "CLAUDE_CODE_OAUTH_TOKEN ANTHROPIC_AUTH_TOKEN" },
 	{ "anthropic", "sk-ant-api03-%93bAA", "sk-ant-", "ANTHROPIC_API_KEY CLAUDE_API_KEY" },
@@ -48,7 +48,7 @@ static const struct cv_shape shapes[] = {
 	{ "openai", "sk-%20wT3BlbkFJ%20w", "sk-", "OPENAI_API_KEY" },
 	{ "nvidia", "nvapi-%64b", "nvapi-", "NVIDIA_API_KEY NGC_API_KEY" },
 	{ "google_api_key", "AIza%35b", "AIza", "GOOGLE_API_KEY GEMINI_API_KEY" },
-	{ "google_token", "ya29.a0%170b", "ya29.", "GCP_SA_ACCESS_TOKEN GCP_ADC_ACCESS_TOKEN VERTEX_AI_TOKEN "
+	{ "google_access_token", "ya29.a0%170b", "ya29.", "GCP_SA_ACCESS_TOKEN GCP_ADC_ACCESS_TOKEN VERTEX_AI_TOKEN "
 		"VERTEX_AI_SERVICE_ACCOUNT_TOKEN" },
 	{ "huggingface", "hf_%34l", "hf_", "HF_TOKEN HUGGING_FACE_HUB_TOKEN" },
 	{ "groq", "gsk_%52w", "gsk_", "GROQ_API_KEY" },
@@ -59,9 +59,9 @@ static const struct cv_shape shapes[] = {
 	{ "slack_app", "xapp-1-A%10u-%13d-%64h", "xapp-", "SLACK_APP_TOKEN" },
 
 	{ "aws_temporary_key", "ASIA%16k", "ASIA", "" },
-	{ "aws_access_key", "AKIA%16k", "AKIA", "AWS_ACCESS_KEY_ID" },
-	{ "aws_secret", "%40w", NULL, "AWS_SECRET_ACCESS_KEY" },
-	{ "aws_session", "IQoJb3JpZ2luX2Vj%300w", "IQoJ", "AWS_SESSION_TOKEN" },
+	{ "aws_key_id", "AKIA%16k", "AKIA", "AWS_ACCESS_KEY_ID" },
+	{ "aws_secret_key", "%40w", NULL, "AWS_SECRET_ACCESS_KEY" },
+	{ "aws_session_token", "IQoJb3JpZ2luX2Vj%300w", "IQoJ", "AWS_SESSION_TOKEN" },
 
 	{ "npm", "npm_%30w%c", "npm_", "NPM_TOKEN NODE_AUTH_TOKEN NPM_CONFIG_TOKEN" },
 	{ "pypi", "pypi-AgEIcHlwaS5vcmcC%150b", "pypi-", "PYPI_TOKEN PYPI_API_TOKEN TWINE_PASSWORD UV_PUBLISH_TOKEN" },

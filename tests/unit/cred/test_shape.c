@@ -4,6 +4,7 @@
  */
 #include "unit/test.h"
 
+#include <dirent.h>
 #include <regex.h>
 #include <stdio.h>
 
@@ -49,7 +50,7 @@ static void c13_shapes_are_what_sdks_look_for(void **state)
 		{ "github_user", "^ghu_[0-9A-Za-z]{36}$" },
 		{ "github_server", "^ghs_[0-9A-Za-z]{36}$" },
 		{ "github_refresh", "^ghr_[0-9A-Za-z]{36}$" },
-		{ "gitlab", "^glpat-[0-9A-Za-z_-]{20}$" },
+		{ "gitlab_pat", "^glpat-[0-9A-Za-z_-]{20}$" },
 		{ "anthropic_oauth", "^sk-ant-oat01-[A-Za-z0-9_-]{93}AA$" },
 		{ "anthropic", "^sk-ant-api03-[A-Za-z0-9_-]{93}AA$" },
 		{ "openrouter", "^sk-or-v1-[0-9a-f]{64}$" },
@@ -57,7 +58,7 @@ static void c13_shapes_are_what_sdks_look_for(void **state)
 		{ "openai", "^sk-[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}$" },
 		{ "nvidia", "^nvapi-[A-Za-z0-9_-]{64}$" },
 		{ "google_api_key", "^AIza[A-Za-z0-9_-]{35}$" },
-		{ "google_token", "^ya29\\.[A-Za-z0-9_-]{172}$" },
+		{ "google_access_token", "^ya29\\.[A-Za-z0-9_-]{172}$" },
 		{ "huggingface", "^hf_[A-Za-z]{34}$" },
 		{ "groq", "^gsk_[A-Za-z0-9]{52}$" },
 		{ "xai", "^xai-[A-Za-z0-9]{80}$" },
@@ -65,9 +66,9 @@ static void c13_shapes_are_what_sdks_look_for(void **state)
 		{ "slack_user", "^xoxp-([0-9]{10,13}-){3}[a-f0-9]{32}$" },
 		{ "slack_app", "^xapp-1-A[A-Z0-9]{10}-[0-9]{13}-[a-f0-9]{64}$" },
 		{ "aws_temporary_key", "^ASIA[A-Z2-7]{16}$" },
-		{ "aws_access_key", "^AKIA[A-Z2-7]{16}$" },
-		{ "aws_secret", "^[A-Za-z0-9/+=]{40}$" },
-		{ "aws_session", "^IQoJ[A-Za-z0-9]{312}$" },
+		{ "aws_key_id", "^AKIA[A-Z2-7]{16}$" },
+		{ "aws_secret_key", "^[A-Za-z0-9/+=]{40}$" },
+		{ "aws_session_token", "^IQoJ[A-Za-z0-9]{312}$" },
 		{ "npm", "^npm_[0-9A-Za-z]{36}$" },
 		{ "pypi", "^pypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,1000}$" },
 		{ "jwt", "^eyJ[A-Za-z0-9_-]+\\.eyJ[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]{43}$" },
@@ -215,8 +216,8 @@ static void shapes_are_guessed(void **state)
 		{ "WHATEVER", "sk-x", "openai" },
 		{ "ANTHROPIC_API_KEY", "", "anthropic" },
 		{ "CODEX_AUTH_ID_TOKEN", "", "jwt" },
-		{ "AWS_ACCESS_KEY_ID", "", "aws_access_key" },
-		{ "AWS_SECRET_ACCESS_KEY", "wJalr", "aws_secret" },
+		{ "AWS_ACCESS_KEY_ID", "", "aws_key_id" },
+		{ "AWS_SECRET_ACCESS_KEY", "wJalr", "aws_secret_key" },
 		{ "PASSWORD", "hunter2", "canonical" },
 		{ "", "", "canonical" },
 	};
@@ -230,6 +231,40 @@ static void shapes_are_guessed(void **state)
 	assert_false(cv_shape_find(CV_STR("no_such"), &shape));
 }
 
+/* A profile's `shape: NAME` must be a row of the table; a wrong word would fail a run. */
+static void shapes_of_our_profiles_exist(void **state)
+{
+	struct dirent *d;
+	size_t count = 0;
+
+	(void)state;
+	DIR *dir = opendir(PROFILES_DIR);
+	assert_non_null(dir);
+	while ((d = readdir(dir))) {
+		char path[4096], line[512], name[64];
+
+		snprintf(path, sizeof(path), PROFILES_DIR "/%s", d->d_name);
+		FILE *f = strstr(d->d_name, ".yaml") ? fopen(path, "r") : NULL;
+		while (f && fgets(line, sizeof(line), f)) {
+			const struct cv_shape *shape;
+			struct cv_str text =
+				cv_str_trim(cv_str_slice(cv_str_of(line), 0, strcspn(line, "#\n")));
+
+			if (!cv_str_has_prefix(text, CV_STR("shape:")))
+				continue;
+			text = cv_str_trim(cv_str_slice(text, 6, text.n));
+			assert_true(cv_str_to_cstr(text, name, sizeof(name)));
+			if (!cv_shape_find(text, &shape))
+				fail_msg("%s: no shape %s", d->d_name, name);
+			count++;
+		}
+		if (f)
+			fclose(f);
+	}
+	closedir(dir);
+	assert_true(count > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -240,6 +275,7 @@ int main(void)
 		cmocka_unit_test(letters_are_spread_evenly),
 		cmocka_unit_test(c4_every_shape_is_found_again),
 		cmocka_unit_test(shapes_are_guessed),
+		cmocka_unit_test(shapes_of_our_profiles_exist),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
