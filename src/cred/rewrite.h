@@ -93,7 +93,7 @@ struct cv_rewrite_use {
 	uint32_t entry; /* index in the set; never CV_PH_UNKNOWN */
 	enum cv_ph_form form;
 	enum cv_rewrite_place place;
-	struct cv_str tag; /* of a revision or handle */
+	struct cv_str tag; /* of a revision or handle; lives as the request and the arena do */
 	uint32_t at, n;    /* in header value, path, query or body; of Basic: when decoded */
 	uint16_t header;   /* index, of header places */
 	bool is_encoded;   /* of a cookie: stood there percent-encoded, and so will the value */
