@@ -22,7 +22,7 @@ struct cred_decoded {
 		*at; /* text.n + 1 offsets: where in raw each byte's source starts, and raw's end */
 };
 
-/* False when the arena is full.  CRED_PLAIN borrows raw. */
+/* False when the arena is full.  The result is the arena's: five bytes for each of raw. */
 CV_MUST bool cred_decode(struct cv_str raw, enum cred_coding coding, struct cv_arena *arena,
 	struct cred_decoded *ret);
 

@@ -324,6 +324,21 @@ static cv_code texts_add(struct cv_ph_set *set, uint32_t *queue, struct cv_err *
 	return inner ? cv_fail(err, CV_INVALID, "a placeholder has a marker in it") : CV_OK;
 }
 
+/* The first two bytes of every pattern, and all that may start an escape. */
+static void pairs_make(struct cv_ph_set *set)
+{
+	for (unsigned pattern = 0; pattern < set->count + PATTERN_TEXT; pattern++) {
+		const struct cv_str s = pattern_of(set, pattern);
+		const uint32_t pair = s.n < 2 ? 0 : ph_pair(s.p[0], s.p[1]);
+
+		set->pairs[pair / 64] |= UINT64_C(1) << pair % 64;
+	}
+	for (unsigned second = 0; second < 256; second += 64) {
+		set->pairs[ph_pair('%', (char)second) / 64] = UINT64_MAX;
+		set->pairs[ph_pair('\\', (char)second) / 64] = UINT64_MAX;
+	}
+}
+
 cv_code cv_ph_set_compile(struct cv_ph_set *ret, const struct cv_ph_entry *entries, size_t count,
 	struct cv_arena *arena, struct cv_err *err)
 {
@@ -345,12 +360,15 @@ cv_code cv_ph_set_compile(struct cv_ph_set *ret, const struct cv_ph_entry *entri
 		return code;
 	set.nodes = cv_arena_array(arena, nodes, sizeof(*set.nodes));
 	uint32_t *queue = cv_arena_array(arena, nodes, sizeof(*queue));
-	if (!set.nodes || !queue)
+	set.pairs = cv_arena_array(arena, PH_PAIR_WORDS, sizeof(*set.pairs));
+	if (!set.nodes || !queue || !set.pairs)
 		return cv_fail(err, CV_LIMIT, "placeholders: no memory");
 	code = texts_add(&set, queue, err);
-	if (code == CV_OK)
-		*ret = set;
-	return code;
+	if (code != CV_OK)
+		return code;
+	pairs_make(&set);
+	*ret = set;
+	return CV_OK;
 }
 
 /* ---- redaction ---- */

@@ -57,6 +57,7 @@ struct cv_ph_set {
 	struct cv_ph_node *nodes;
 	uint32_t node_count;
 	uint32_t root[256]; /* where the automaton goes from its root */
+	uint64_t *pairs;    /* a bit for each two bytes at which a scan must look closer */
 };
 
 /* entries must outlive the set.  CV_INVALID: too many; a key that is no name, is reserved, or is

@@ -13,6 +13,13 @@ struct cv_ph_node {
 	uint8_t byte;
 };
 
+#define PH_PAIR_WORDS (65536 / 64)
+
+static inline uint32_t ph_pair(char first, char second)
+{
+	return (uint32_t)(uint8_t)first << 8 | (uint8_t)second;
+}
+
 static inline uint32_t ph_child(const struct cv_ph_set *set, uint32_t node, uint8_t byte)
 {
 	uint32_t c = set->nodes[node].child;

@@ -284,6 +284,16 @@ static bool is_in_host(const struct cv_ph_set *set, struct cv_str host)
 	return is_in_name(set, host);
 }
 
+/* gRPC's binary metadata is base64 (PROTOCOL-HTTP2.md), and never a credential's place. */
+static bool is_in_binary(struct collect *c, const struct cv_h1_header *h)
+{
+	const struct cv_str bin = CV_STR("-bin"),
+			    end = cv_str_slice(
+				    h->name, h->name.n - CV_MIN(h->name.n, bin.n), h->name.n);
+
+	return cv_str_eq_nocase(end, bin) && cv_ph_is_in(c->set, base64_guess(h->value, c->arena));
+}
+
 static enum cv_rewrite_rc header_collect(struct collect *c, size_t i)
 {
 	const struct cv_h1_header *h = &c->head->request->header[i];
@@ -303,6 +313,8 @@ static enum cv_rewrite_rc header_collect(struct collect *c, size_t i)
 		return cookies_collect(c, i, h->value);
 	if (is_in)
 		return plain_collect(c, i, h->value);
+	if (is_in_binary(c, h))
+		return CV_REWRITE_ENCODED;
 	if (basic_end(h->value) == 0 || (h->flags & ends_here))
 		return CV_REWRITE_OK;
 	return basic_collect(c, i, h->value);
@@ -408,7 +420,8 @@ enum cv_rewrite_rc cv_rewrite_collect(const struct cv_ph_set *set,
 		rc = query_collect(&c);
 	if (rc == CV_REWRITE_OK)
 		rc = headers_collect(&c);
-	return rc;
+	/* what could not be decoded was not looked at */
+	return rc == CV_REWRITE_OK && arena->is_overflown ? CV_REWRITE_MEMORY : rc;
 }
 
 enum cv_rewrite_rc cv_rewrite_check_trailers(

@@ -67,16 +67,19 @@ struct cv_rewrite_rc_row {
 
 const struct cv_rewrite_rc_row *cv_rewrite_rc_row(enum cv_rewrite_rc rc); /* static storage */
 
-#define CV_REWRITE_PLACES(X) /* name, slug */ \
-	X(HEADER, "header")                   \
-	X(SCHEME, "scheme")                   \
-	X(BASIC_USER, "basic_user")           \
-	X(BASIC_PASSWORD, "basic_password")   \
-	X(COOKIE, "cookie")                   \
-	X(PATH, "path")                       \
-	X(QUERY, "query")                     \
-	X(BODY_JSON, "body_json")             \
-	X(BODY_FORM, "body_form")             \
+/* What collect and apply may need together: decoded copies of a head, and all its values. */
+#define CV_REWRITE_ARENA_BYTES (2u << 20)
+
+#define CV_REWRITE_PLACES(X)   /* name, slug */ \
+	X(HEADER, "header")                     \
+	X(SCHEME, "scheme")                     \
+	X(BASIC_USER, "basic_user")             \
+	X(BASIC_PASSWORD, "basic_password")     \
+	X(COOKIE, "cookie")                     \
+	X(PATH, "path")                         \
+	X(QUERY, "query")                       \
+	X(BODY_JSON, "body_json")               \
+	X(BODY_FORM, "body_form")               \
 	X(BODY_TEXT, "body_text")
 
 #define CV_REWRITE_PLACE_ENUM(name, slug) CV_REWRITE_IN_##name,
@@ -90,7 +93,7 @@ struct cv_rewrite_use {
 	uint32_t entry; /* index in the set; never CV_PH_UNKNOWN */
 	enum cv_ph_form form;
 	enum cv_rewrite_place place;
-	struct cv_str tag; /* of a revision or handle */
+	struct cv_str tag; /* of a revision or handle; lives as the request and the arena do */
 	uint32_t at, n;    /* in header value, path, query or body; of Basic: when decoded */
 	uint16_t header;   /* index, of header places */
 	bool is_encoded;   /* of a cookie: stood there percent-encoded, and so will the value */

@@ -8,7 +8,8 @@
  * view, and a text longer than that is found all the same.
  *
  * Nearly all bytes are no escapes, and then all views stand at one node: while they do, one view is
- * walked for all.
+ * walked for all.  Most of the time that node is the root, where a look at two bytes says whether
+ * anything can start there.
  */
 #include "cred/placeholder.h"
 
@@ -118,6 +119,43 @@ static bool are_together(const struct cv_ph_scan *s)
 	return true;
 }
 
+/*
+ * The length of an escape at the front of s after which all views are at the root again if they were
+ * there before it; 0: not that simple.  Bodies that are mostly escapes are passed over this way.
+ */
+static size_t escape_skip(const struct cv_ph_set *set, struct cv_str s)
+{
+	const uint8_t b = s.n > 1 ? (uint8_t)s.p[1] : 0, c = s.n > 2 ? (uint8_t)s.p[2] : 0;
+
+	if (s.n > 1 && s.p[0] == '\\')
+		return b && memchr("\"/bfnrt", b, 7) && !set->root[b] ? 2 : 0;
+	const int high = cv_hex_digit((char)b), low = cv_hex_digit((char)c);
+	if (s.n < 3 || s.p[0] != '%' || high < 0 || low < 0 || set->root[b] || set->root[c])
+		return 0;
+	const uint8_t made = (uint8_t)(high << 4 | low);
+	return made == '%' || made == '\\' || set->root[made] ? 0 : 3;
+}
+
+/* From the root: how many bytes lead nowhere. */
+static size_t root_skip(const struct cv_ph_set *set, struct cv_str s)
+{
+	size_t i = 0;
+
+	while (i + 1 < s.n) {
+		const uint32_t pair = ph_pair(s.p[i], s.p[i + 1]);
+
+		if (!(set->pairs[pair / 64] >> pair % 64 & 1)) {
+			i++;
+			continue;
+		}
+		const size_t n = escape_skip(set, cv_str_slice(s, i, s.n));
+		if (n == 0)
+			break;
+		i += n;
+	}
+	return i;
+}
+
 /* Walks one view for all, up to an escape; returns how far it came. */
 static size_t together_feed(struct cv_ph_scan *s, struct cv_str bytes)
 {
@@ -125,10 +163,13 @@ static size_t together_feed(struct cv_ph_scan *s, struct cv_str bytes)
 	uint32_t node = s->view[0].node;
 	size_t i = 0;
 
-	for (; i < bytes.n && bytes.p[i] != '%' && bytes.p[i] != '\\'; i++) {
-		node = node == PH_ROOT ? set->root[(uint8_t)bytes.p[i]]
-				       : ph_step(set, node, (uint8_t)bytes.p[i]);
-		if (node != PH_ROOT && set->nodes[node].pattern) {
+	for (; i < bytes.n; i++) {
+		if (node == PH_ROOT)
+			i += root_skip(set, cv_str_slice(bytes, i, bytes.n));
+		if (i == bytes.n || bytes.p[i] == '%' || bytes.p[i] == '\\')
+			break;
+		node = ph_step(set, node, (uint8_t)bytes.p[i]);
+		if (set->nodes[node].pattern) {
 			s->has_hit = true;
 			break;
 		}

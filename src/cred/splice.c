@@ -229,9 +229,11 @@ enum cv_rewrite_rc rewrite_splice(const struct cv_ph_set *set, struct cv_str tex
 		out = value_put(out, &use[i], values[use[i].entry]);
 	}
 	out = mempcpy(out, text.p + at, text.n - at);
-	*ret = cv_str_range(start, out);
-	if (!cv_ph_is_in(set, *ret))
-		return CV_REWRITE_OK;
-	rewrite_wipe(*ret);
-	return CV_REWRITE_LEFT;
+	const struct cv_str made = cv_str_range(start, out);
+	if (cv_ph_is_in(set, made)) {
+		rewrite_wipe(made);
+		return CV_REWRITE_LEFT;
+	}
+	*ret = made;
+	return CV_REWRITE_OK;
 }

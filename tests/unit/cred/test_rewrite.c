@@ -216,6 +216,10 @@ static void c4_placeholders_out_of_place_refuse(void **state)
 		{ "GET /", "Cookie: a=x" P "\r\n", CV_REWRITE_EMBEDDED },
 		{ "GET /", "Cookie: a=\"" P "\r\n", CV_REWRITE_EMBEDDED },
 		{ "GET /", "Cookie: a=openshell%253aresolve:env:KEY\r\n", CV_REWRITE_ENCODED },
+		/* P, in gRPC's binary metadata */
+		{ "GET /", "X-Key-Bin: b3BlbnNoZWxsOnJlc29sdmU6ZW52OktFWQ\r\n",
+			CV_REWRITE_ENCODED },
+		{ "GET /", "X-Key-Bind: b3BlbnNoZWxsOnJlc29sdmU6ZW52OktFWQ\r\n", CV_REWRITE_OK },
 		/* user:xP */
 		{ "GET /", "A: Basic dXNlcjp4b3BlbnNoZWxsOnJlc29sdmU6ZW52OktFWQ==\r\n",
 			CV_REWRITE_EMBEDDED },
