@@ -9,6 +9,8 @@
  *
  * Started by the supervisor with its control link as descriptor 3 and nothing else.  Its stages:
  *
+ *   0. wipe        starts itself once more, with an allocator that overwrites what is freed: the
+ *                  libraries keep copies of requests and answers, and wipe none of them
  *   1. harden      not dumpable, no core: a token must not leave through a crash
  *   2. configure   roots, pinned names, variables for commands; until GO with the keeper's link
  *   3. confine     no new privileges; and, unless commands are to be run, no file may be written,
@@ -29,6 +31,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+extern char **environ;
 
 #define WATCHES_MAX (2 + 2 * COURIER_ERRANDS_MAX)
 
@@ -335,6 +340,24 @@ static void serve(struct courier *c)
 	}
 }
 
+/* glibc reads these before main(), and no call can set them later.  Without a cache per thread,
+ * every free() overwrites; see mallopt(3), M_PERTURB. */
+static void wipe_freed_memory(void)
+{
+	char *const argv[] = { (char[]){ "cove-courier" }, NULL };
+	char *const envp[] = {
+		(char[]){ "GLIBC_TUNABLES=glibc.malloc.tcache_count=0:glibc.malloc.perturb=90" },
+		NULL
+	};
+	struct cv_err err;
+
+	if (environ[0])
+		return; /* the second time; the supervisor gives no environment */
+	execve("/proc/self/exe", argv, envp);
+	cv_fail_errno(&err, "start again");
+	die(&err);
+}
+
 int main(void)
 {
 	static struct courier c = {
@@ -348,6 +371,7 @@ int main(void)
 	};
 	struct cv_err err;
 
+	wipe_freed_memory();
 	if (cv_proc_harden(&err) != CV_OK || fetch_open(&c, &err) != CV_OK)
 		die(&err);
 	while (c.control.state == CV_COURIER_NEW)
