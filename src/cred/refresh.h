@@ -17,7 +17,7 @@
  *   aws_sts_assume_role        role_arn aws_access_key_id aws_secret_access_key
  *                              aws_session_token? session_name? external_id? aws_region?
  *   github_app_installation    app_id installation_id private_key repositories?
- *   command                    none; argv
+ *   command                    argv; env? names variables that it gets besides the usual
  *
  * Outputs, the token itself first: access_token (and id_token) of OAuth; access_key_id,
  * secret_access_key and session_token of AWS; token of the others.
