@@ -16,7 +16,7 @@
 #define CV_JWT_RSA_BITS_MIN  2048  /* what Google, GitHub and RFC 7518 3.3 ask for */
 
 /* ---- renewal ---- */
-#define CV_REFRESH_BODY_BYTES_MAX    65536      /* of a request: an assertion and a few fields */
+#define CV_REFRESH_BODY_BYTES_MAX    40960      /* of a request; with its head it is one message */
 #define CV_REFRESH_URL_BYTES_MAX     2048       /* more is nobody's token endpoint */
 #define CV_REFRESH_TOKEN_BYTES_MAX   16384      /* JWTs with many claims reach 8 KB */
 #define CV_REFRESH_ANSWER_BYTES_MAX  (1u << 20) /* of an answer; the courier reads no more */
