@@ -302,7 +302,7 @@ static void byte_push(struct cv_scrub *s, size_t i)
 
 /* Steps over text in which no match starts; the answer is `at` or behind it.  Up to `to` there is no
  * escape. */
-static size_t skip(struct cv_scrub *s, size_t at, size_t to)
+static size_t step_over(struct cv_scrub *s, size_t at, size_t to)
 {
 	struct lane *raw = &s->lane[LANE_RAW];
 	const size_t step = CV_SCRUB_WINDOW - CV_SCRUB_GRAM + 1;
@@ -338,7 +338,7 @@ static void scan(struct cv_scrub *s, size_t from)
 			percent = find(s, '%', at);
 		if (at > backslash)
 			backslash = find(s, '\\', at);
-		at = skip(s, at, CV_MIN(percent, backslash));
+		at = step_over(s, at, CV_MIN(percent, backslash));
 		if (at == s->len)
 			break;
 		byte_push(s, at);
