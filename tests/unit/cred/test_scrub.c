@@ -209,7 +209,7 @@ static const struct {
 	{ "base64 in lines", base64_lines, 12, 10 },
 	{ "base64 percent", base64_percent, 6, 20 },
 	{ "base64 json", base64_json, 6, 40 },
-	{ "hex", hex, 4, 1 },
+	{ "hex", hex, 4, 4 },
 };
 
 /* Longest run of bytes, of what stood at the same place before, that is there still. */
