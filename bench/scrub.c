@@ -93,6 +93,14 @@ static void escaped_put(struct cv_buf *b)
 	cv_buf_printf(b, "\\u0067\\u0068%%70%%5F\\\"%%67%%68\\n\\\\");
 }
 
+/* Text of another script, as Python's json writes it. */
+static void script_put(struct cv_buf *b)
+{
+	for (int i = 0; i < 20; i++)
+		cv_buf_printf(b, "\\u%04x", 0x4e00u + next_random() % 0x5000u);
+	cv_buf_printf(b, "\",\"%s\":\"", word());
+}
+
 static void base64_put(struct cv_buf *b)
 {
 	static const char letters[] =
@@ -128,6 +136,7 @@ static const struct {
 	{ "json, one line", json_put },
 	{ "json, indented", pretty_put },
 	{ "model stream with escapes", stream_put },
+	{ "script as \\u escapes", script_put },
 	{ "base64 in lines", base64_put },
 	{ "random bytes", random_put },
 	{ "escapes only", escaped_put },

@@ -17,6 +17,8 @@
  * `%` or `\` as copies of raw and stop as soon as all their partial matches consist of raw bytes,
  * which raw follows as well.
  *
+ * Nor do they start at an escape that is nobody's, such as \" when no value has a quote.
+ *
  * Most text is not even given to raw.  While no partial match is older than a few bytes and no
  * escape is near, three bytes out of each window of eight are looked up in the set's filter; if no
  * match may have them there, none starts in the six places before, and these are stepped over.
@@ -283,11 +285,28 @@ static uint32_t live(const struct cv_scrub *s)
 
 /* ---- bytes ---- */
 
+/* Whether the escape at i ends every partial match in the lanes that read it, so that they would be
+ * back asleep at its end. */
+static bool is_dead_end(const struct cv_scrub *s, size_t i)
+{
+	const int v = cv_scrub_escape_value(s->buf + i, s->len - i);
+
+	if (v < 0 || v >= 0x80)
+		return v >= 0 && !s->set->is_high_used;
+	for (int f = 0; f < CV_SCRUB_FORM_COUNT; f++) {
+		const struct cv_scrub_trie *t = &s->set->trie[f];
+
+		if (t->first[t->fold[v]] || (s->lane[LANE_RAW].run[f].node && s->set->is_used[v]))
+			return false;
+	}
+	return true;
+}
+
 static void byte_push(struct cv_scrub *s, size_t i)
 {
 	const struct cv_scrub_unit u = { s->base + (uint32_t)i, 1, (uint8_t)s->buf[i] };
 
-	if (u.byte == '%' || u.byte == '\\')
+	if ((u.byte == '%' || u.byte == '\\') && (s->awake || !is_dead_end(s, i)))
 		for (int id = LANE_RAW + 1; id < LANE_COUNT; id++)
 			if (!(s->awake >> id & 1) && strchr(lane_row[id].starts, u.byte))
 				lane_wake(s, (enum lane_id)id);
@@ -322,11 +341,21 @@ static size_t step_over(struct cv_scrub *s, size_t at, size_t to)
 	return p;
 }
 
+/* The next escape with c that may belong to a match.  One that stands for a byte which no value has
+ * can't, if no value has c itself. */
 static size_t find(const struct cv_scrub *s, char c, size_t from)
 {
-	const char *p = memchr(s->buf + from, c, s->len - from);
+	for (;; from++) {
+		const char *p = memchr(s->buf + from, c, s->len - from);
 
-	return p ? (size_t)(p - s->buf) : s->len;
+		if (!p)
+			return s->len;
+		from = (size_t)(p - s->buf);
+		const int v = cv_scrub_escape_value(p, s->len - from);
+
+		if (v < 0 || cv_scrub_set_uses(s->set, v) || s->set->is_used[(uint8_t)c])
+			return from;
+	}
 }
 
 static void scan(struct cv_scrub *s, size_t from)

@@ -142,8 +142,21 @@ static void filter_add(
 
 /* ---- patterns of one value ---- */
 
+static void used_add(struct cv_scrub_set *set, enum cv_scrub_form form, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		uint8_t x[2];
+
+		spellings(form, p[i], x);
+		set->is_used[x[0]] = set->is_used[x[1]] = true;
+		set->is_high_used = set->is_high_used || x[0] >= 0x80;
+	}
+	set->is_used['\r'] = set->is_used['\n'] = true;
+}
+
 static void put(struct cv_scrub_set *set, enum cv_scrub_form form, const uint8_t *p, size_t n)
 {
+	used_add(set, form, p, n);
 	pattern_add(&set->trie[form], p, n);
 	filter_add(set, form, p, n);
 }

@@ -49,6 +49,8 @@ struct cv_scrub_set {
 	uint32_t refs;
 	uint32_t value_bytes_max; /* longest value */
 	struct cv_scrub_trie trie[CV_SCRUB_FORM_COUNT];
+	bool is_used[256]; /* by some match, as a byte of it */
+	bool is_high_used; /* some byte from 0x80 up is */
 	uint8_t filter[(1u << CV_SCRUB_FILTER_BITS) / 8];
 };
 
@@ -71,6 +73,12 @@ static inline uint32_t cv_scrub_gram_hash(uint8_t a, uint8_t b, uint8_t c)
 	const uint32_t gram = a | (uint32_t)b << 8 | (uint32_t)c << 16;
 
 	return (gram * 2654435761u) >> (32 - CV_SCRUB_FILTER_BITS);
+}
+
+/* Whether a match may have a byte of this character. */
+static inline bool cv_scrub_set_uses(const struct cv_scrub_set *set, int c)
+{
+	return c < 0x80 ? set->is_used[c] : set->is_high_used;
 }
 
 /* Whether a match whose first eight bytes cover these three may exist. */

@@ -251,6 +251,34 @@ bool cv_scrub_chain_is_empty(const struct cv_scrub_chain *c)
 	return true;
 }
 
+/* The value of n hex digits, or -1. */
+static int digits_value(const char *p, size_t n)
+{
+	int v = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const int d = cv_hex_digit(p[i]);
+
+		if (d < 0)
+			return -1;
+		v = v << 4 | d;
+	}
+	return v;
+}
+
+int cv_scrub_escape_value(const char *p, size_t n)
+{
+	int v = -1;
+
+	if (n >= 3 && p[0] == '%')
+		v = digits_value(p + 1, 2);
+	else if (n >= 2 && p[0] == '\\' && p[1] != 'u')
+		v = short_escape((uint8_t)p[1]);
+	else if (n >= 6 && p[0] == '\\')
+		v = digits_value(p + 2, 4);
+	return v != '%' && v != '\\' ? v : -1;
+}
+
 static uint32_t earlier(uint32_t a, uint32_t b)
 {
 	return (int32_t)(a - b) < 0 ? a : b;

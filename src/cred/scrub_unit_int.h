@@ -53,3 +53,7 @@ bool cv_scrub_chain_is_empty(const struct cv_scrub_chain *c); /* keeps nothing *
 
 /* The place of the first byte kept, if that is before `at`; else `at`. */
 uint32_t cv_scrub_chain_live(const struct cv_scrub_chain *c, uint32_t at);
+
+/* The character that the escape at p stands for, whichever chain reads it (a half of a surrogate pair
+ * counts as itself); -1 when that depends, on the chain or on bytes behind the n. */
+int cv_scrub_escape_value(const char *p, size_t n);
