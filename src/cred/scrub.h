@@ -17,8 +17,11 @@
  * text, with line ends in it; hex in any case; base64 and hex with escapes in them; escapes inside
  * escapes twice percent, JSON in JSON, and one in the other.  Of base64 up to four bits of the first
  * and the last byte stay when they share a letter with a neighbour.
- * Not found are: other transformations (reversed, compressed, encrypted, cut into pieces, other
- * character sets, HTML entities, quoted-printable, base32).
+ * Not found are: other transformations (reversed, encrypted, compressed once more, cut into pieces,
+ * other character sets, HTML entities, quoted-printable, base32, hex with separators); and a value in
+ * escapes right behind an unfinished escape (`%` and then a value that begins with two hex digits),
+ * which any decoder would read as something else.  An escaped slash in base64 (`\/`) stays: nothing
+ * else of two bytes is one letter.
  *
  * Ownership: a stream holds a reference on its set.  Memory is fixed when it is made and wiped when
  * it is freed.  Pure.
