@@ -68,7 +68,7 @@ static int fail_unknown(int argc, char **argv)
 	fprintf(stderr, "cove: unknown command '%s'", typed);
 	if (near < CV_ARRAY_LEN(names))
 		fprintf(stderr, "; did you mean 'cove %s'?", names[near]);
-	fputs("\nTry 'cove --help'.\n", stderr);
+	fputs(" (see 'cove --help')\n", stderr);
 	return EXIT_USAGE;
 }
 

@@ -200,21 +200,15 @@ static void dev_add(struct builder *b)
 	rule_add(b, CV_STR("/dev/shm"), CV_ACCESS_KIND_WRITE);
 }
 
-/* The logs are files of the sandbox that it may read; who writes them is the proxy, through
- * descriptors that the builder of the sandbox opens and passes out. */
-static void logs_add(struct builder *b)
+/* The log is a file of the sandbox that it may read; who writes it is the proxy, through a
+ * descriptor that the builder of the sandbox opens and passes out. */
+static void log_add(struct builder *b)
 {
-	const struct cv_str date = b->spec->date;
-	static const char *const names[] = { "openshell", "openshell-ocsf" };
-
 	dir_add(b, "/var", 0755);
 	dir_add(b, "/var/log", 0755);
-	for (size_t i = 0; i < CV_ARRAY_LEN(names); i++) {
-		struct cv_plan_op *op = op_add(b, CV_PLAN_LOG, CV_STR_NONE,
-			cv_arena_printf(
-				b->arena, "/var/log/%s.%.*s.log", names[i], CV_STR_ARG(date)));
-		op->arg = (uint32_t)i; /* 0: lines, 1: OCSF */
-	}
+	op_add(b, CV_PLAN_LOG, CV_STR_NONE,
+		cv_arena_printf(
+			b->arena, "/var/log/openshell.%.*s.log", CV_STR_ARG(b->spec->date)));
 	rule_add(b, CV_STR("/var/log"), CV_ACCESS_KIND_READ);
 }
 
@@ -267,7 +261,7 @@ static void root_add(struct builder *b)
 		roots_add(b);
 	proc_add(b);
 	dev_add(b);
-	logs_add(b);
+	log_add(b);
 	scratch_add(b);
 }
 

@@ -288,6 +288,11 @@ static bool fields_differ(enum field_kind kind, const struct cv_policy_endpoint 
 		{ FIELD_REQUEST, "credential_binding",
 			cv_str_eq(a->credential_binding_provider.s,
 				b->credential_binding_provider.s) },
+		{ FIELD_REQUEST, "credential_mode",
+			(a->credential_mode == CV_CREDENTIAL_MODE_REQUIRE) ==
+				(b->credential_mode == CV_CREDENTIAL_MODE_REQUIRE) },
+		{ FIELD_REQUEST, "scrub",
+			(a->scrub == CV_SCRUB_OFF) == (b->scrub == CV_SCRUB_OFF) },
 		{ FIELD_REQUEST, "GraphQL settings",
 			SAME_IF(BOTH(WEBSOCKET), has_graphql(a) == has_graphql(b)) },
 		{ FIELD_REQUEST, "persisted_queries",

@@ -3,7 +3,8 @@
  * enforceable.c - what a valid policy may ask for and this build can't do yet
  *
  * Each is an error by name: a policy that is obeyed only in part would look like one that is
- * obeyed.  A feature that is built is a row removed here.
+ * obeyed.  A feature that is built is a row removed here; one that means something only where a
+ * provider is attached stays as a row that asks has_provider(c).
  */
 #include "policy/check_int.h"
 
@@ -23,6 +24,13 @@ static bool has_protocol_not_built(const struct cv_policy_endpoint *e)
 	return true;
 }
 
+/* Whether the run has a provider: without one there is no credential to bind, rewrite or let
+ * through uninspected. */
+static bool has_provider(const struct cv_check *c)
+{
+	return c->doc->has_providers;
+}
+
 static void check_endpoint(struct cv_check *c)
 {
 	const struct cv_policy_endpoint *e = c->ep;
@@ -34,7 +42,7 @@ static void check_endpoint(struct cv_check *c)
 		{ e->request_body_credential_rewrite, "request_body_credential_rewrite" },
 		{ e->allow_uninspected_credentials, "allow_uninspected_credentials" },
 		{ e->credential_signing.s.n > 0, "credential_signing" },
-		{ e->has_credential_binding, "credential_binding" },
+		{ e->has_credential_binding && !has_provider(c), "credential_binding" },
 		{ e->persisted_queries.s.n > 0, "persisted_queries" },
 		{ e->has_graphql_persisted_queries, "graphql_persisted_queries" },
 	};

@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -363,6 +364,14 @@ static void fill_order(struct fill *f, const struct cv_fill_key *k, void *obj)
 		memcpy(field(obj, k->at), &v, sizeof(v));
 }
 
+static void fill_count(struct fill *f, const struct cv_fill_key *k, void *obj)
+{
+	int64_t v;
+
+	if (read_number(f, k->name, 0, UINT32_MAX, &v))
+		memcpy(field(obj, k->at), &v, sizeof(v));
+}
+
 static void fill_version(struct fill *f, const struct cv_fill_key *k, void *obj)
 {
 	const struct cv_policy_pos pos = cv_yaml_pos(f->y);
@@ -488,13 +497,8 @@ static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj);
 
 /* One element of a list or of a mapping of names, built beside the stack and then pushed. */
 union element {
-	struct cv_policy_entry entry;
-	struct cv_policy_endpoint endpoint;
-	struct cv_policy_rule rule;
-	struct cv_policy_middleware middleware;
-	struct cv_policy_binary binary;
-	struct cv_policy_persisted_query persisted;
-	struct cv_policy_matcher matcher;
+	max_align_t aligned;
+	char bytes[CV_FILL_ELEMENT_BYTES_MAX];
 };
 
 static void element_begin(union element *e, const struct cv_schema *s, struct cv_policy_pos pos)
@@ -586,6 +590,29 @@ static void fill_named(struct fill *f, const struct cv_fill_key *k, void *obj)
 	void *v = stack_take(f, mark, k->sub->size, &n);
 	set_array(obj, k, v, n);
 	check_duplicates(f, v, n, k->sub->size, k->sub->at_key);
+}
+
+/* Scalars by name: what the names are is the author's affair. */
+static void fill_pairs(struct fill *f, const struct cv_fill_key *k, void *obj)
+{
+	const size_t mark = f->stack_used;
+	size_t n;
+
+	if (!opens(f, k->name, CV_YAML_MAPPING))
+		return;
+	place_push(f, cv_str_of(k->name), SIZE_MAX);
+	while (next_in(f, YAML_MAPPING_END_EVENT)) {
+		struct cv_fill_pair pair = { .key.is_present = true };
+
+		if (!read_key(f, &pair.key.s, &pair.key.pos))
+			continue;
+		if (read_text(f, "", &pair.value) && !stack_put(f, &pair, sizeof(pair)))
+			break;
+	}
+	void *v = stack_take(f, mark, sizeof(struct cv_fill_pair), &n);
+	set_array(obj, k, v, n);
+	check_duplicates(f, v, n, sizeof(struct cv_fill_pair), offsetof(struct cv_fill_pair, key));
+	f->place_depth--;
 }
 
 /* ---- matchers ---- */
@@ -706,6 +733,13 @@ static void fill_anything(struct fill *f, const struct cv_fill_key *k, void *obj
 	cv_yaml_skip(f->y);
 }
 
+static void fill_refused(struct fill *f, const struct cv_fill_key *k, void *obj)
+{
+	(void)obj;
+	REPORT(f, cv_yaml_pos(f->y), k->why, "'%s' is not accepted", k->name);
+	cv_yaml_skip(f->y);
+}
+
 typedef void fill_fn(struct fill *f, const struct cv_fill_key *k, void *obj);
 
 static fill_fn *const fill_fns[CV_FILL_KIND_COUNT] = {
@@ -726,6 +760,9 @@ static fill_fn *const fill_fns[CV_FILL_KIND_COUNT] = {
 	[CV_FILL_VERSION] = fill_version,
 	[CV_FILL_DROPPED] = fill_dropped,
 	[CV_FILL_ANYTHING] = fill_anything,
+	[CV_FILL_PAIRS] = fill_pairs,
+	[CV_FILL_COUNT] = fill_count,
+	[CV_FILL_REFUSED] = fill_refused,
 };
 
 static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj)

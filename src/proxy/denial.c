@@ -19,6 +19,11 @@ const char *cv_denial_code(enum cv_denial d)
 	return denial_row[d].code;
 }
 
+int cv_denial_status(enum cv_denial d)
+{
+	return denial_row[d].status;
+}
+
 /* ---- JSON, member by member ---- */
 
 static void member_put(struct cv_buf *b, const char *key, struct cv_str value)
@@ -47,6 +52,23 @@ static void subject_put(
 		cv_authority_write(b, &a, 0);
 	if (t->request && d != CV_DENIAL_SSRF)
 		cv_buf_put_json(b, path_shown(t));
+}
+
+/* The first two are OpenShell's; why is said in a member of its own. */
+static struct cv_str credential_sentence(enum cv_denial d)
+{
+	switch ((int)d) {
+	case CV_DENIAL_CREDENTIAL_PLACE:
+		return CV_STR("Credential is not authorized for this request endpoint");
+	case CV_DENIAL_CREDENTIAL_UNAVAILABLE:
+		return CV_STR("Credential placeholder could not be resolved");
+	case CV_DENIAL_CREDENTIAL_EXPIRED:
+		return CV_STR("Credential has expired and can't be renewed");
+	case CV_DENIAL_CREDENTIAL_RENEWAL: return CV_STR("Credential could not be renewed");
+	case CV_DENIAL_CREDENTIAL_KEEPER:
+		return CV_STR("Credentials are not available now; try again");
+	default: return CV_STR("This endpoint takes the provider's credential only");
+	}
 }
 
 static void sentence_put(
@@ -92,6 +114,12 @@ static void sentence_put(
 		cv_buf_put(b, CV_STR(" failed: "));
 		cv_buf_put_json(b, t->why);
 		return;
+	case CV_DENIAL_CREDENTIAL_PLACE:
+	case CV_DENIAL_CREDENTIAL_UNAVAILABLE:
+	case CV_DENIAL_CREDENTIAL_EXPIRED:
+	case CV_DENIAL_CREDENTIAL_RENEWAL:
+	case CV_DENIAL_CREDENTIAL_KEEPER:
+	case CV_DENIAL_CREDENTIAL_OWN: cv_buf_put(b, credential_sentence(d)); return;
 	case CV_DENIAL_PROTOCOL:
 	case CV_DENIAL_NO_TLS:
 	case CV_DENIAL_AUDIT:
@@ -163,7 +191,7 @@ static void body_put(struct cv_proxy *p, const struct cv_flow *f, enum cv_denial
 	cv_buf_put_byte(b, '"');
 	if (d == CV_DENIAL_L7)
 		l7_put(b, f, t);
-	if (d == CV_DENIAL_POLICY && t->why.n && !t->verdict)
+	if (t->why.n && (d >= CV_DENIAL_CREDENTIAL_PLACE || (d == CV_DENIAL_POLICY && !t->verdict)))
 		member_put(b, "reason", t->why);
 	if (d == CV_DENIAL_L7 || d == CV_DENIAL_POLICY)
 		allowed_put(p, f, t, b);

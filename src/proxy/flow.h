@@ -7,10 +7,10 @@
  */
 #pragma once
 #include "policy/policy.h"
+#include "proxy/body.h"
 #include "proxy/identity.h"
 #include "proxy/leg.h"
 #include "sys/loop.h"
-#include "wire/chunk.h"
 #include "wire/dns.h"
 #include "wire/host.h"
 
@@ -54,14 +54,6 @@ enum cv_flow_state { CV_FLOW_STATES(CV_FLOW_ENUM) CV_FLOW_STATE_COUNT };
 
 const char *cv_flow_state_name(enum cv_flow_state s);
 
-/* How the body that passes in one direction is framed, and what is left of it. */
-struct cv_body {
-	enum cv_h1_body kind;
-	bool is_done;
-	uint64_t left; /* LENGTH */
-	struct cv_chunk chunk;
-};
-
 enum cv_http_phase {
 	CV_HTTP_REQUEST_HEAD, /* waiting for a head, or for the upstream that it needs */
 	CV_HTTP_EXCHANGE,     /* request sent on; bodies and responses pass */
@@ -103,7 +95,8 @@ struct cv_flow {
 	enum cv_server_tls server_tls;
 
 	struct cv_leg client, server;
-	struct cv_who *who; /* owned; NULL: no record */
+	struct cv_flow_cred *cred; /* owned; NULL: no credential was asked for */
+	struct cv_who *who;        /* owned; NULL: no record */
 	const char *who_problem;
 	struct cv_ip src_ip, dst_ip; /* of the accepted socket */
 	uint16_t src_port, dst_port;

@@ -50,6 +50,9 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	cv_leg_close(&f->server);
 	cv_policy_unref(f->policy);
 	f->policy = NULL;
+	cv_body_fini(&f->http.up);
+	cv_body_fini(&f->http.down);
+	cv_cred_end(f);
 	free(f->who);
 	f->who = NULL;
 	cv_flow_set_state(f, CV_FLOW_DYING, p->loop.now_ms);

@@ -12,7 +12,10 @@
  */
 #include "proxy/inside.h"
 
+#include "ipc/frame.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <openssl/err.h>
 
@@ -85,13 +88,48 @@ bool cv_tls_accept_step(struct cv_proxy *p, struct cv_flow *f)
 	return true;
 }
 
+/* The files that were handed over, one behind the other.  Only now: a run that never speaks TLS need
+ * not hold 200 KiB of roots. */
+static cv_code roots_read(struct cv_proxy *p, struct cv_err *err)
+{
+	struct cv_buf all;
+	cv_code code = CV_OK;
+
+	cv_buf_init(&all, CV_PROXY_ROOTS_BYTES_MAX);
+	for (size_t i = 0; code == CV_OK && i < p->roots_count; i++) {
+		char *text;
+		size_t n;
+
+		code = cv_ipc_fd_read_all(p->roots_fd[i], CV_PROXY_ROOTS_BYTES_MAX, &text, &n, err);
+		if (code != CV_OK)
+			break;
+		if (!cv_buf_put(&all, (struct cv_str){ text, n }) || !cv_buf_put_byte(&all, '\n'))
+			code = cv_fail(
+				err, CV_LIMIT, "larger than %u bytes", CV_PROXY_ROOTS_BYTES_MAX);
+		free(text);
+	}
+	if (code != CV_OK) {
+		cv_buf_fini(&all);
+		return cv_wrap(err, "read the trusted roots");
+	}
+	p->roots = cv_buf_str(&all); /* the client's from here on */
+	return CV_OK;
+}
+
+static cv_code client_make(struct cv_proxy *p, struct cv_err *err)
+{
+	const cv_code code = p->roots.n ? CV_OK : roots_read(p, err);
+
+	return code == CV_OK ? cv_tls_client_new(p->roots, &p->tls_client, err) : code;
+}
+
 static bool server_start(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_err err;
 	SSL *ssl;
 
 	f->server_tls = CV_SERVER_TLS_FAILED; /* unless all goes well */
-	if ((!p->tls_client && cv_tls_client_new(p->roots, &p->tls_client, &err) != CV_OK) ||
+	if ((!p->tls_client && client_make(p, &err) != CV_OK) ||
 		cv_tls_client_ssl(p->tls_client, -1, cv_host_str(&f->host), f->host.is_ip, &ssl,
 			&err) != CV_OK) {
 		snprintf(f->failure, sizeof(f->failure), "%.*s", (int)sizeof(f->failure) - 1,

@@ -126,7 +126,7 @@ static cv_code start(struct supervisor *s, struct cv_err *err)
 	inside_command(s);
 	if (s->plan.flags & CV_PLAN_NETWORK)
 		code = keeper_start(s, err);
-	reload_watch(s);
+	reload_start(s);
 	return code;
 }
 
