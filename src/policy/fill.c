@@ -368,8 +368,10 @@ static void fill_count(struct fill *f, const struct cv_fill_key *k, void *obj)
 {
 	int64_t v;
 
-	if (read_number(f, k->name, 0, UINT32_MAX, &v))
-		memcpy(field(obj, k->at), &v, sizeof(v));
+	if (!read_number(f, k->name, 0, UINT32_MAX, &v))
+		return;
+	memcpy(field(obj, k->at), &v, sizeof(v));
+	set_bool(obj, k->at_has, true);
 }
 
 static void fill_version(struct fill *f, const struct cv_fill_key *k, void *obj)
@@ -782,7 +784,8 @@ static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj)
 			continue;
 		const struct cv_fill_key *k = key_find(s, name);
 		if (!k) {
-			unknown_key(f, s, name, pos);
+			if (!s->is_open)
+				unknown_key(f, s, name, pos);
 			cv_yaml_skip(f->y);
 		} else if (line[k - s->keys]) {
 			duplicate_key(f, name, pos, line[k - s->keys]);
