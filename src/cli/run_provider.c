@@ -250,21 +250,20 @@ static cv_code fail_missing(const struct cv_profile_credential *c, struct cv_err
 		CV_POLICY_QUOTE(c->name.s), looked);
 }
 
-static cv_code variable_read(struct reader *r, const struct cv_profile_credential *c,
-	struct cv_attached_key key, bool may_look, bool *ret_found, struct cv_err *err)
+/* key holds what all variables of the credential have. */
+static cv_code variable_read(struct reader *r, struct cv_attached_key key, bool may_look,
+	bool *ret_found, struct cv_err *err)
 {
 	const struct cv_instance_source *source =
 		cv_instance_source_find(r->found->instance, key.key);
 	const char *value = may_look ? getenv(key.key.p) : NULL;
 	cv_code code = CV_OK;
 
-	if (!source)
-		source = cv_instance_source_find(r->found->instance, c->name.s);
 	if (source)
 		code = source_read(r, source, &key, err);
 	else if (value && *value)
 		code = run_secret_keep(r->all, cv_str_of(value), &key.value, err);
-	else if (key.refresh == CV_CRED_NONE)
+	else if (!key.value.n && key.refresh == CV_CRED_NONE)
 		return CV_OK;
 	if (code == CV_OK)
 		key_add(r, key);
@@ -276,18 +275,21 @@ static cv_code credential_read(
 	struct reader *r, const struct cv_profile_credential *c, struct cv_err *err)
 {
 	const struct cv_instance *v = r->found->instance;
+	const struct cv_instance_source *whole = cv_instance_source_find(v, c->name.s);
 	struct cv_attached_key key = { .shape = c->shape.s };
 	cv_code code = CV_OK;
 	bool is_found = false;
 
 	key.refresh = refresh_of(r, c, &key.output);
 	/* What an instance says of a credential is all there is to it. */
-	bool may_look = key.refresh == CV_CRED_NONE && !cv_instance_source_find(v, c->name.s);
+	bool may_look = key.refresh == CV_CRED_NONE && !whole;
 	for (size_t i = 0; i < c->env_vars.n; i++)
 		may_look &= !cv_instance_source_find(v, c->env_vars.v[i].s);
+	if (whole) /* once: a descriptor has nothing more to give, and a command may ask somebody */
+		code = source_read(r, whole, &key, err);
 	for (size_t i = 0; i < c->env_vars.n && code == CV_OK; i++) {
 		key.key = c->env_vars.v[i].s;
-		code = variable_read(r, c, key, may_look, &is_found, err);
+		code = variable_read(r, key, may_look, &is_found, err);
 	}
 	return code == CV_OK && !is_found && c->is_required ? fail_missing(c, err) : code;
 }
