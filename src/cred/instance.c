@@ -28,7 +28,7 @@ static const struct cv_fill_key source_keys[] = {
 		.why = "a secret does not belong into a file that is passed around; " SOURCE_FIX },
 };
 static const struct cv_schema source_schema = { SCHEMA("a source of a value", source_keys),
-	.size = sizeof(S), .at_key = offsetof(S, key) };
+	.hint = SOURCE_FIX, .size = sizeof(S), .at_key = offsetof(S, key), .is_private = true };
 
 #define R struct cv_instance_refresh
 static const struct cv_fill_key refresh_keys[] = {
