@@ -16,6 +16,8 @@ static const struct cv_command *const command[] = {
 	&cv_cmd_run,
 	&cv_cmd_policy_check,
 	&cv_cmd_policy_explain,
+	&cv_cmd_provider_show,
+	&cv_cmd_provider_lint,
 	&cv_cmd_doctor,
 };
 

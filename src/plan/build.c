@@ -571,6 +571,9 @@ static cv_code files_add(struct builder *b, const struct cv_plan_files *files, s
 	p->exe_keeper = files->exe_keeper;
 	p->policy_file = files->policy_file;
 	p->policy_name = files->policy_name;
+	p->policy_layer = files->policy_layer;
+	p->providers = files->providers;
+	p->provider_count = (uint32_t)files->provider_count;
 	p->audit_file = files->audit_file;
 	p->roots = files->roots;
 	p->ca_files = cv_arena_array(b->arena, files->ca_count, sizeof(p->ca_files[0]));
@@ -596,6 +599,8 @@ static uint32_t flags_of(const struct cv_run_spec *s, const struct cv_plan_files
 		flags |= CV_PLAN_VERBOSE;
 	if (files->audit_file.n)
 		flags |= CV_PLAN_AUDIT;
+	if (files->provider_count)
+		flags |= CV_PLAN_CREDENTIALS;
 	return flags;
 }
 

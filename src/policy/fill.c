@@ -37,6 +37,7 @@ struct fill {
 	size_t stack_used, stack_cap;
 	struct place place[PLACE_DEPTH_MAX];
 	size_t place_depth;
+	bool is_private;
 };
 
 /* ---- reporting ---- */
@@ -78,7 +79,8 @@ static void wrong_type(struct fill *f, const char *key, const char *wanted, cons
 	const enum cv_yaml_type type = cv_yaml_type(f->y);
 	const char *colon = key[0] ? ": " : "";
 
-	if (type == CV_YAML_STRING || type == CV_YAML_NUMBER || type == CV_YAML_BOOL)
+	if (!f->is_private &&
+		(type == CV_YAML_STRING || type == CV_YAML_NUMBER || type == CV_YAML_BOOL))
 		REPORT(f, cv_yaml_pos(f->y), fix, "%s%sexpected %s, found %s '%.*s'", key, colon,
 			wanted, cv_yaml_type_name(type), CV_POLICY_QUOTE(cv_yaml_scalar(f->y)));
 	else
@@ -368,8 +370,10 @@ static void fill_count(struct fill *f, const struct cv_fill_key *k, void *obj)
 {
 	int64_t v;
 
-	if (read_number(f, k->name, 0, UINT32_MAX, &v))
-		memcpy(field(obj, k->at), &v, sizeof(v));
+	if (!read_number(f, k->name, 0, UINT32_MAX, &v))
+		return;
+	memcpy(field(obj, k->at), &v, sizeof(v));
+	set_bool(obj, k->at_has, true);
 }
 
 static void fill_version(struct fill *f, const struct cv_fill_key *k, void *obj)
@@ -765,24 +769,21 @@ static fill_fn *const fill_fns[CV_FILL_KIND_COUNT] = {
 	[CV_FILL_REFUSED] = fill_refused,
 };
 
-static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj)
+/* The reader stands on a mapping. */
+static void keys_fill(struct fill *f, const struct cv_schema *s, void *obj)
 {
 	const struct cv_policy_pos start = cv_yaml_pos(f->y);
 	uint32_t line[CV_FILL_KEYS_MAX] = { 0 }; /* where each key was; 0 not yet */
 	struct cv_policy_pos pos;
 	struct cv_str name;
 
-	cv_assert(s->key_count <= CV_FILL_KEYS_MAX);
-	if (cv_yaml_type(f->y) != CV_YAML_MAPPING) {
-		wrong_type(f, "", "a mapping", NULL);
-		return;
-	}
 	while (next_in(f, YAML_MAPPING_END_EVENT)) {
 		if (!read_key(f, &name, &pos))
 			continue;
 		const struct cv_fill_key *k = key_find(s, name);
 		if (!k) {
-			unknown_key(f, s, name, pos);
+			if (!s->is_open)
+				unknown_key(f, s, name, pos);
 			cv_yaml_skip(f->y);
 		} else if (line[k - s->keys]) {
 			duplicate_key(f, name, pos, line[k - s->keys]);
@@ -796,6 +797,19 @@ static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj)
 		if (s->keys[i].is_required && !line[i])
 			REPORT(f, start, "add it", "%s needs the key '%s'", s->noun,
 				s->keys[i].name);
+}
+
+static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj)
+{
+	const bool was_private = f->is_private;
+
+	cv_assert(s->key_count <= CV_FILL_KEYS_MAX);
+	f->is_private |= s->is_private;
+	if (cv_yaml_type(f->y) != CV_YAML_MAPPING)
+		wrong_type(f, "", "a mapping", s->is_private ? s->hint : NULL);
+	else
+		keys_fill(f, s, obj);
+	f->is_private = was_private;
 }
 
 void cv_fill(struct cv_yaml *y, const struct cv_schema *schema, void *obj, struct cv_arena *arena)

@@ -63,6 +63,8 @@ struct cv_schema {
 	size_t key_count;
 	size_t size;              /* of an element of a list */
 	bool has_pos;             /* an element begins with its struct cv_policy_pos */
+	bool is_private;          /* values in it, and one in its place, are never quoted */
+	bool is_open;             /* unknown keys are stepped over: for a first look */
 	size_t at_key;            /* where a named element keeps its name (cv_policy_text) */
 	void (*init)(void *elem); /* defaults that are not zero; may be NULL */
 };

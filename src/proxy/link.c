@@ -129,6 +129,9 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 		return true;
 	case CV_PROXY_REQ_PIN: return pin_take(p, m->body);
 	case CV_PROXY_REQ_AUDIT_SINK: return sink_take(p, m);
+	case CV_PROXY_REQ_LAYER:
+		p->policy_layer = fd_text(p, m->fds[0], CV_PROXY_POLICY_BYTES_MAX);
+		return true;
 	case CV_PROXY_REQ_POLICY: return policy_take(p, m);
 	case CV_PROXY_REQ_GO:
 		p->is_ready = true;

@@ -56,7 +56,8 @@ struct cv_proxy {
 	bool is_ready; /* GO came */
 	bool is_done;  /* the supervisor is gone */
 
-	struct cv_policy *policy; /* what the next decision uses; NULL until the first came */
+	struct cv_policy *policy;   /* what the next decision uses; NULL until the first came */
+	struct cv_str policy_layer; /* owned; of the run's providers, p NULL without any */
 	struct cv_str policy_file, policy_text; /* owned: compiled again when links are resolved */
 	struct cv_identities ids;
 	struct cv_sinks sinks;

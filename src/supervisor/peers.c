@@ -175,6 +175,19 @@ static cv_code sinks_send(struct supervisor *s, struct cv_err *err)
 
 /* ---- the proxy ---- */
 
+/* What the providers lay over every policy of this run. */
+static cv_code layer_send(struct supervisor *s, struct cv_err *err)
+{
+	int fd;
+	cv_code code = cv_ipc_memfd("cove-layer", s->plan.policy_layer, &fd, err);
+
+	if (code != CV_OK)
+		return code;
+	code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LAYER, CV_STR_NONE, &fd, 1, err);
+	close(fd);
+	return code;
+}
+
 static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 {
 	cv_code code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LISTENERS, CV_STR_NONE,
@@ -191,7 +204,9 @@ static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 		code = pins_send(s, err);
 	if (code == CV_OK)
 		code = sinks_send(s, err);
-	if (code == CV_OK && s->plan.policy_file.n)
+	if (code == CV_OK && s->plan.policy_layer.n)
+		code = layer_send(s, err);
+	if (code == CV_OK && (s->plan.policy_file.n || s->plan.policy_layer.n))
 		code = policy_send(s, err);
 	if (code == CV_OK)
 		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_GO, CV_STR_NONE, NULL, 0, err);

@@ -45,6 +45,9 @@ static bool mark_is(const struct policy_mark *a, const struct policy_mark *b)
 
 static cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err)
 {
+	/* Providers without a policy: their rules lie over an empty one. */
+	if (!s->plan.policy_file.n)
+		return cv_ipc_memfd("cove-policy", CV_STR(CV_PLAN_NO_POLICY_TEXT), ret, err);
 	CV_AUTO_FD int fd = open(s->plan.policy_file.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 	char *text;
