@@ -17,6 +17,7 @@
 #include "policy/findings.h"
 
 #include <stdlib.h>
+#include <sys/random.h>
 #include <time.h>
 
 struct reader { /* one provider's */
@@ -438,7 +439,11 @@ static cv_code config_put(struct run_providers *p, struct cv_run_request *r, str
 cv_code run_providers_compose(struct run_providers *p, struct cv_run_request *r,
 	const struct cv_policy_doc *doc, struct cv_arena *arena, struct cv_err *err)
 {
-	cv_code code = cv_compose_set(p->attached, p->count, doc, &p->set, err);
+	unsigned char seed[CV_SHAPE_SEED_BYTES];
+
+	if (getrandom(seed, sizeof(seed), 0) != sizeof(seed))
+		return cv_fail_errno(err, "getrandom");
+	cv_code code = cv_compose_set(p->attached, p->count, doc, seed, &p->set, err);
 
 	if (code != CV_OK)
 		return code;

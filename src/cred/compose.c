@@ -129,6 +129,7 @@ cv_code cv_compose_layer(
 struct composer {
 	struct cv_cred_set *set;
 	struct cv_arena *arena; /* the set's */
+	const unsigned char *seed;
 };
 
 static struct cv_str copy(struct composer *c, struct cv_str s)
@@ -139,7 +140,12 @@ static struct cv_str copy(struct composer *c, struct cv_str s)
 /* The text that the sandbox sees in place of the value.  One place decides. */
 static struct cv_str placeholder_make(struct composer *c, const struct cv_attached_key *k)
 {
-	return cv_arena_printf(c->arena, "openshell:resolve:env:%.*s", CV_STR_ARG(k->key));
+	const struct cv_shape *shape = NULL;
+	struct cv_str text;
+
+	if (!k->shape.n || !cv_shape_find(k->shape, &shape))
+		shape = cv_shape_guess(k->key, k->value);
+	return cv_shape_make(shape, k->key, c->seed, c->arena, &text) ? text : CV_STR_NONE;
 }
 
 static size_t access_rules(enum cv_policy_access access, struct cv_cred_rule ret[8])
@@ -337,10 +343,10 @@ static cv_code policy_check(
 }
 
 cv_code cv_compose_set(const struct cv_attached *v, size_t n, const struct cv_policy_doc *doc,
-	struct cv_cred_set *ret, struct cv_err *err)
+	const unsigned char seed[CV_SHAPE_SEED_BYTES], struct cv_cred_set *ret, struct cv_err *err)
 {
 	struct cv_cred_set set;
-	struct composer c = { .set = &set, .arena = &set.arena };
+	struct composer c = { .set = &set, .arena = &set.arena, .seed = seed };
 	size_t keys = 0, refreshes = 0;
 
 	if (policy_check(v, n, doc, err) != CV_OK)

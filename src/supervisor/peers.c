@@ -225,12 +225,16 @@ static cv_code keeper_link(struct supervisor *s, struct cv_err *err)
 
 	if (code != CV_OK)
 		return code;
+	if (s->credentials >= 0)
+		code = cv_ipc_send(s->keeper.link, CV_KEEPER_CONTROL_SECRETS, CV_STR_NONE,
+			&s->credentials, 1, err);
 	cv_buf_init(&b, 256);
 	char name[32];
 	snprintf(name, sizeof(name), "cove-%d", (int)getpid());
 	cv_ipc_put_str(&b, cv_str_of(name));
-	code = cv_ipc_send(
-		s->keeper.link, CV_KEEPER_CONTROL_START, cv_buf_str(&b), &pair[1], 1, err);
+	if (code == CV_OK)
+		code = cv_ipc_send(
+			s->keeper.link, CV_KEEPER_CONTROL_START, cv_buf_str(&b), &pair[1], 1, err);
 	cv_buf_fini(&b);
 	close(pair[1]);
 	if (code == CV_OK)

@@ -6,6 +6,8 @@
 
 #include "cred/compose.c"
 
+static const unsigned char seed[CV_SHAPE_SEED_BYTES] = { 1, 2, 3 };
+
 #define NOW 1000000
 
 static struct cv_profile *profile(const char *text)
@@ -116,7 +118,7 @@ static void test_bindings_are_the_endpoints(void **state)
 	struct cv_err err;
 
 	(void)state;
-	assert_int_equal(cv_compose_set(&v, 1, NULL, &set, &err), CV_OK);
+	assert_int_equal(cv_compose_set(&v, 1, NULL, seed, &set, &err), CV_OK);
 	assert_int_equal(set.cred_count, 1);
 	assert_str(set.creds[0].placeholder, "openshell:resolve:env:T");
 	assert_str(set.creds[0].value, "value");
@@ -175,17 +177,17 @@ static void test_policies_bind(void **state)
 	struct cv_err err;
 
 	(void)state;
-	assert_int_equal(cv_compose_set(&v, 1, doc, &set, &err), CV_OK);
+	assert_int_equal(cv_compose_set(&v, 1, doc, seed, &set, &err), CV_OK);
 	assert_int_equal(set.providers[0].binding_count, 1);
 	assert_str(set.providers[0].bindings[0].host, "b.example");
 	assert_int_equal(set.providers[0].bindings[0].rule_count, 3);
 	cv_cred_set_fini(&set);
 	v.profile = bound;
-	assert_int_equal(cv_compose_set(&v, 1, doc, &set, &err), CV_INVALID);
+	assert_int_equal(cv_compose_set(&v, 1, doc, seed, &set, &err), CV_INVALID);
 	assert_non_null(strstr(err.msg, "has endpoints of its own"));
 	cv_policy_doc_free(doc);
 	doc = policy(BINDS("other"), CV_STR("version: 1"));
-	assert_int_equal(cv_compose_set(&v, 1, doc, &set, &err), CV_INVALID);
+	assert_int_equal(cv_compose_set(&v, 1, doc, seed, &set, &err), CV_INVALID);
 	assert_non_null(strstr(err.msg, "not attached"));
 	cv_policy_doc_free(doc);
 	cv_profile_free(loose);
