@@ -13,6 +13,7 @@ static bool has_protocol_not_built(const struct cv_policy_endpoint *e)
 	switch (e->protocol) {
 	case CV_PROTOCOL_L4:
 	case CV_PROTOCOL_TCP:
+	case CV_PROTOCOL_POSTGRES:
 	case CV_PROTOCOL_REST: return false;
 	case CV_PROTOCOL_WEBSOCKET:
 	case CV_PROTOCOL_GRAPHQL:

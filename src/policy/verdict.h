@@ -77,6 +77,8 @@ enum {
 		1 << 4, /* user named this host exactly: private addresses allowed */
 	CV_OBLIGE_ALLOWED_IPS = 1 << 5, /* every address must be in cv_policy_allowed_ips() */
 	CV_OBLIGE_TCP = 1 << 6,         /* protocol tcp: raw bytes, never HTTP or TLS inspected */
+	/* protocol postgres: statements are decided, method the command, path "/" and the database */
+	CV_OBLIGE_POSTGRES = 1 << 12,
 };
 
 struct cv_verdict {
