@@ -145,6 +145,9 @@ void cv_decide_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_fac
 		.engine = fact->engine,
 		.reason_code = fact->reason_code,
 		.sni = fact->sni,
+		.protocol = fact->protocol,
+		.extra = fact->extra,
+		.extra_count = fact->extra_count,
 	};
 
 	event_who(f, &e);

@@ -114,6 +114,9 @@ static bool absolute_head(struct cv_proxy *p, struct cv_flow *f)
 	destination_set(f, &r->authority, http_port);
 	if (!cv_decide_connect(p, f))
 		return connect_refuse(p, f, r);
+	if (f->verdict.obligations & CV_OBLIGE_POSTGRES)
+		return cv_inside_refuse(p, f, CV_DENIAL_PROTOCOL, r,
+			CV_STR("the endpoint speaks PostgreSQL, not HTTP"));
 	if (!cv_inside_decide(p, f, r, &path))
 		return true; /* answered */
 	f->http.is_decided = true;

@@ -27,6 +27,7 @@
  * ACCEPT   TLS handshake with the sandbox
  * HTTP     requests and responses, one after the other
  * RELAY    bytes, both ways
+ * PG       PostgreSQL: its own phases are in postgres_int.h
  * DNS      queries over TCP
  * CLOSING  last bytes towards the sandbox; what still comes from it is thrown away
  * DYING    freed at the end of the turn */
@@ -36,12 +37,13 @@
 	X(QUIET,   CV_PROXY_QUIET_MS, 0)                                                       \
 	X(RESOLVE, CV_PROXY_RESOLVE_MS, BIT(HELD) | BIT(QUIET))                                \
 	X(HELD,    0, BIT(DIAL))                                                               \
-	X(DIAL,    CV_PROXY_DIAL_MS, BIT(PEEK) | BIT(HTTP) | BIT(RELAY))                       \
+	X(DIAL,    CV_PROXY_DIAL_MS, BIT(PEEK) | BIT(HTTP) | BIT(RELAY) | BIT(PG))                       \
 	X(PEEK,    CV_PROXY_IDLE_MS, BIT(LEAF) | BIT(ACCEPT) | BIT(HTTP) | BIT(RELAY))         \
 	X(LEAF,    CV_PROXY_HANDSHAKE_MS, BIT(ACCEPT))                                         \
-	X(ACCEPT,  CV_PROXY_HANDSHAKE_MS, BIT(PEEK))                                           \
+	X(ACCEPT,  CV_PROXY_HANDSHAKE_MS, BIT(PEEK) | BIT(PG))                                           \
 	X(HTTP,    CV_PROXY_IDLE_MS, BIT(HEAD) | BIT(RELAY))                                   \
 	X(RELAY,   CV_PROXY_IDLE_MS, 0)                                                        \
+	X(PG,      CV_PROXY_PG_START_MS, BIT(LEAF)) \
 	X(DNS,     CV_PROXY_HEAD_MS, 0)                                                        \
 	X(CLOSING, CV_PROXY_IDLE_MS, 0)                                                        \
 	X(DYING,   0, BIT(FREE))
@@ -113,6 +115,7 @@ struct cv_flow {
 	int64_t attempt_ends_ms;
 
 	struct cv_http http;
+	struct cv_pg *pg; /* owned; NULL where PostgreSQL is not spoken */
 	int64_t deadline_ms, started_ms;
 	bool is_lingering; /* CLOSING: all is sent, and the moment of grace has begun */
 	size_t drained;    /* ... and so much was thrown away */

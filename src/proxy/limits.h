@@ -29,9 +29,11 @@
 #define CV_PROXY_ATTEMPT_MS   1000   /* one address, while others are left */
 #define CV_PROXY_RESOLVE_MS   10000
 #define CV_PROXY_HANDSHAKE_MS 10000
-#define CV_PROXY_QUIET_MS     500  /* a refused transparent client, to see if it speaks HTTP */
-#define CV_PROXY_LINGER_MS    1000 /* after a denial, so that its text is not lost in a reset */
-#define CV_PROXY_SWEEP_MS     50   /* grain of all of these */
+#define CV_PROXY_QUIET_MS     500     /* a refused transparent client, to see if it speaks HTTP */
+#define CV_PROXY_LINGER_MS    1000    /* after a denial, so that its text is not lost in a reset */
+#define CV_PROXY_PG_START_MS  60000   /* to a session; the server's authentication_timeout */
+#define CV_PROXY_PG_IDLE_MS   3600000 /* pools keep idle sessions for that long */
+#define CV_PROXY_SWEEP_MS     50      /* grain of all of these */
 
 /* Who. */
 #define CV_PROXY_IDENTITIES_MAX 2048  /* connects that were not accepted yet, of one sandbox */
@@ -48,6 +50,12 @@
 #define CV_PROXY_HOSTS_BYTES_MAX (1 << 20)
 #define CV_PROXY_DNS_TTL_S       10 /* of synthetic answers: programs keep them for so long */
 #define CV_PROXY_DNS_TURN_MAX    64 /* datagrams answered in one turn */
+
+/* PostgreSQL. */
+#define CV_PROXY_PG_STATEMENT_BYTES_MAX (1 << 20)  /* of text to be decided; values are not in it */
+#define CV_PROXY_PG_GATHER_BYTES_MAX    (16 << 20) /* of such texts, all connections together */
+#define CV_PROXY_PG_PASSWORD_BYTES_MAX  1024
+#define CV_PROXY_PG_MESSAGE_BYTES_MAX   8192 /* of the server's that are read: short by nature */
 
 /* Policy, roots, sinks. */
 #define CV_PROXY_POLICY_BYTES_MAX (8 << 20)

@@ -135,6 +135,9 @@ struct cv_fact {
 	const char *engine, *reason_code;
 	struct cv_str reason, sni, host; /* host empty: f's */
 	bool has_counts;
+	const struct cv_audit_pair *extra;
+	size_t extra_count;
+	struct cv_str protocol;
 };
 void cv_decide_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_fact *fact);
 /* The sentence of a denial; request NULL: of a connection.  Lives until the step ends. */
@@ -178,6 +181,7 @@ bool cv_tls_leaf_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_tls_accept_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_http_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_relay_step(struct cv_proxy *p, struct cv_flow *f);
+bool cv_postgres_step(struct cv_proxy *p, struct cv_flow *f);
 
 /* Starts the upstream's TLS where there is to be one, and goes on with it.  DONE also without;
  * FAILED: f->failure says why, and nothing may be sent. */

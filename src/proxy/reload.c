@@ -11,6 +11,7 @@
  * look.  The supervisor is asked where they lead (RESOLVE), and its answer (RESOLVED) compiles
  * the same text once more with the targets added.
  */
+#include "proxy/postgres.h"
 #include "proxy/proxy.h"
 
 #include "base/assert.h"
@@ -70,7 +71,10 @@ static void policy_swap(struct cv_proxy *p, struct cv_policy *policy)
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
 
-		if (f->state == CV_FLOW_RELAY && !cv_decide_again(p, f)) {
+		const bool stands = f->state == CV_FLOW_RELAY ? cv_decide_again(p, f)
+				    : f->state == CV_FLOW_PG  ? cv_postgres_again(p, f)
+							      : true;
+		if (!stands) {
 			cv_flow_end(p, f, true);
 			cv_proxy_queue(p, f);
 		}

@@ -9,6 +9,7 @@
  */
 #include "base/assert.h"
 #include "proxy/denial.h"
+#include "proxy/postgres.h"
 
 #include <stdlib.h>
 
@@ -55,6 +56,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	cv_cred_end(f);
 	free(f->who);
 	f->who = NULL;
+	cv_postgres_free(f);
 	cv_flow_set_state(f, CV_FLOW_DYING, p->loop.now_ms);
 }
 
@@ -116,6 +118,7 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_LEAF:
 	case CV_FLOW_ACCEPT:
 	case CV_FLOW_RELAY:
+	case CV_FLOW_PG:
 	case CV_FLOW_DNS:
 	case CV_FLOW_CLOSING: break;
 	case CV_FLOW_FREE:
@@ -138,6 +141,7 @@ bool cv_step(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_ACCEPT: return cv_tls_accept_step(p, f);
 	case CV_FLOW_HTTP: return cv_http_step(p, f);
 	case CV_FLOW_RELAY: return cv_relay_step(p, f);
+	case CV_FLOW_PG: return cv_postgres_step(p, f);
 	case CV_FLOW_DNS: return cv_dnsd_step(p, f);
 	case CV_FLOW_CLOSING: return closing_step(p, f);
 	case CV_FLOW_HELD: /* until the end of this turn */

@@ -11,6 +11,7 @@
  * pass, so that for a refused one the upstream never hears a word.
  */
 #include "proxy/inside.h"
+#include "proxy/postgres.h"
 
 #include "ipc/frame.h"
 
@@ -49,6 +50,8 @@ bool cv_tls_leaf_step(struct cv_proxy *p, struct cv_flow *f)
 			CV_STR("the keeper gave no certificate for this name"));
 	if (cv_tls_server_ssl(p->tls_server, -1, leaf, &ssl, &err) != CV_OK)
 		return accept_refuse(p, f, cv_denial_code(CV_DENIAL_NO_TLS), cv_str_of(err.msg));
+	if (f->pg)
+		cv_tls_server_alpn(ssl, CV_PG_ALPN);
 	if (!cv_leg_tls(&f->client, ssl)) {
 		cv_flow_end(p, f, true);
 		return false;
@@ -84,7 +87,7 @@ bool cv_tls_accept_step(struct cv_proxy *p, struct cv_flow *f)
 	case CV_TLS_FAILED: return accept_fail(p, f);
 	case CV_TLS_DONE: break;
 	}
-	cv_flow_set_state(f, CV_FLOW_PEEK, p->loop.now_ms);
+	cv_flow_set_state(f, f->pg ? CV_FLOW_PG : CV_FLOW_PEEK, p->loop.now_ms);
 	return true;
 }
 
@@ -136,6 +139,8 @@ static bool server_start(struct cv_proxy *p, struct cv_flow *f)
 			err.msg);
 		return false;
 	}
+	if (f->pg) /* servers that know of ALPN take no other protocol */
+		SSL_set_alpn_protos(ssl, (const unsigned char *)CV_PG_ALPN, sizeof(CV_PG_ALPN) - 1);
 	if (!cv_leg_tls(&f->server, ssl)) {
 		snprintf(f->failure, sizeof(f->failure), "out of memory");
 		return false;

@@ -42,14 +42,20 @@ void cv_tls_server_free(struct cv_tls_server *s)
 static int alpn_select(SSL *ssl, const unsigned char **ret, unsigned char *ret_bytes,
 	const unsigned char *offered, unsigned bytes, void *arg)
 {
-	static const unsigned char ours[] = "\x08http/1.1";
+	const char *const other = SSL_get_app_data(ssl);
+	const char *const name = other ? other : "\x08http/1.1";
+	const unsigned char *const ours = (const unsigned char *)name;
 
-	(void)ssl;
 	(void)arg;
 	if (SSL_select_next_proto((unsigned char **)(uintptr_t)ret, ret_bytes, ours,
-		    sizeof(ours) - 1, offered, bytes) != OPENSSL_NPN_NEGOTIATED)
+		    (unsigned)strlen(name), offered, bytes) != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	return SSL_TLSEXT_ERR_OK;
+}
+
+void cv_tls_server_alpn(SSL *ssl, const char *name)
+{
+	SSL_set_app_data(ssl, (char *)(uintptr_t)name);
 }
 
 static cv_code make(struct cv_tls_server *s, struct cv_err *err)

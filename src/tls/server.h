@@ -26,3 +26,7 @@ CV_MUST cv_code cv_tls_server_spki(struct cv_tls_server *s, struct cv_buf *ret, 
  * alert no_application_protocol (RFC 7301 section 3.2). */
 CV_MUST cv_code cv_tls_server_ssl(
 	struct cv_tls_server *s, int fd, X509 *leaf, SSL **ret, struct cv_err *err);
+
+/* Another protocol than http/1.1, as one ALPN name with its length before it; static.  Before the
+ * handshake. */
+void cv_tls_server_alpn(SSL *ssl, const char *name);
