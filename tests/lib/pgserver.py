@@ -7,8 +7,10 @@ Its log has every statement it was given: "the server never heard of it" is a se
 import glob
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 
@@ -26,6 +28,20 @@ hostssl all trusted all trust
 hostssl all owner all scram-sha-256
 host    all all all reject
 """
+
+
+def socket_echo(address, port):
+    """A server that says back what it hears."""
+    s = socket.create_server((address, port))
+
+    def serve():
+        while True:
+            c, _ = s.accept()
+            c.sendall(c.recv(4096))
+            c.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return s
 
 
 class PgServer:
