@@ -59,7 +59,9 @@ static enum release credential_release(struct cv_proxy *p, struct cv_flow *f,
 
 static void secret_wipe(struct cv_pg_secret *s)
 {
-	explicit_bzero(s, sizeof(*s));
+	explicit_bzero(s->text, sizeof(s->text));
+	s->n = 0;
+	s->is_there = false;
 }
 
 static bool secret_set(struct cv_pg_secret *s, struct cv_str text)
@@ -170,7 +172,7 @@ static bool startup_take(struct cv_proxy *p, struct cv_flow *f, const struct cv_
 	const struct cv_policy_endpoint *e;
 	struct cv_pg *g = f->pg;
 
-	if (s->user.n > sizeof(g->user) || s->database.n >= sizeof(g->user))
+	if (s->user.n >= sizeof(g->user) || s->database.n >= sizeof(g->user))
 		return cv_pg_fail(p, f, "08P01", "startup_refused",
 			CV_STR("user and database names have at most 63 bytes"));
 	memcpy(g->user, s->user.p, s->user.n);
