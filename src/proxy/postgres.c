@@ -32,20 +32,33 @@
 
 #define MARKER "cove_denied_statement"
 
-/* Held in `gather` by all connections. */
+/* Held by all connections, while gathered and while it can't be sent. */
 static size_t gathered;
 
-static void gather_end(struct cv_pg *g)
+static void give_back(size_t *bytes, struct cv_buf *b)
 {
-	cv_assert(gathered >= g->gather_bytes);
-	gathered -= g->gather_bytes;
-	g->gather_bytes = 0;
-	cv_buf_fini(&g->gather);
+	cv_assert(gathered >= *bytes);
+	gathered -= *bytes;
+	*bytes = 0;
+	cv_buf_fini(b);
+	cv_buf_init(b, CV_PROXY_PG_UP_BYTES_MAX);
 }
 
 void cv_pg_session_end(struct cv_pg *g)
 {
-	gather_end(g);
+	give_back(&g->gather_bytes, &g->gather);
+	give_back(&g->lent_bytes, &g->up);
+}
+
+/* The gathered statement is what goes to the server next; `up` was empty. */
+static void gathered_send(struct cv_pg *g)
+{
+	const struct cv_buf empty = g->up;
+
+	g->up = g->gather;
+	g->lent_bytes = g->gather_bytes;
+	g->gather = empty;
+	g->gather_bytes = 0;
 }
 
 bool cv_pg_flush(struct cv_leg *leg, struct cv_buf *b, bool *ret_has_moved)
@@ -148,6 +161,7 @@ static enum next statement_next(
 		return NEXT_STAY;
 	if (whole <= CV_PROXY_PG_STATEMENT_BYTES_MAX &&
 		gathered + whole <= CV_PROXY_PG_GATHER_BYTES_MAX) {
+		cv_buf_fini(&g->gather);
 		cv_buf_init(&g->gather, CV_PROXY_PG_STATEMENT_BYTES_MAX + 64);
 		g->gather_bytes = whole;
 		gathered += whole;
@@ -177,12 +191,12 @@ static bool gather_step(struct cv_proxy *p, struct cv_flow *f, struct cv_str tex
 	const bool is_simple = message.p[0] == 'Q';
 	if (statement_decide(p, f, message)) {
 		statement_sent(g, is_simple);
-		cv_buf_put(&g->up, message);
+		gathered_send(g);
 	} else {
+		give_back(&g->gather_bytes, &g->gather);
 		denied_send(g, is_simple);
 	}
-	gather_end(g);
-	return g->up.is_overflown ? protocol_fail(p, f, "out of memory") : true;
+	return true;
 }
 
 static enum next skip(struct cv_pg *g, size_t whole)
@@ -302,6 +316,8 @@ static bool up_step(struct cv_proxy *p, struct cv_flow *f)
 
 	if (!cv_pg_flush(&f->server, &g->up, &has_moved))
 		return has_moved;
+	if (g->lent_bytes)
+		give_back(&g->lent_bytes, &g->up);
 	if (g->skip_left) {
 		const size_t n = CV_MIN(g->skip_left, cv_leg_text(&f->client).n);
 
@@ -482,8 +498,9 @@ static bool down_step(struct cv_proxy *p, struct cv_flow *f)
 
 /* ---- the session ---- */
 
-/* One side has ended: what it said is passed on, then the other side's end follows. */
-static bool ends_step(struct cv_proxy *p, struct cv_flow *f)
+/* One side has ended: what it said is passed on, then the other side's end follows.  The beginning
+ * of a message that has no end is not. */
+static bool ends_step(struct cv_proxy *p, struct cv_flow *f, bool has_moved)
 {
 	struct cv_pg *g = f->pg;
 
@@ -491,12 +508,13 @@ static bool ends_step(struct cv_proxy *p, struct cv_flow *f)
 		cv_flow_end(p, f, f->server.is_broken);
 		return true;
 	}
-	if (f->server.is_eof && !cv_leg_text(&f->server).n && !cv_buf_len(&g->down)) {
+	if (f->server.is_eof && !cv_buf_len(&g->down) &&
+		(!cv_leg_text(&f->server).n || (!g->down_left && !has_moved))) {
 		cv_flow_finish(p, f);
 		return true;
 	}
 	if (f->client.is_eof && !f->server.wants_shut && !cv_buf_len(&g->up) &&
-		(!cv_leg_text(&f->client).n || g->waits)) {
+		(!cv_leg_text(&f->client).n || g->waits || (!g->up_left && !has_moved))) {
 		cv_leg_shut(&f->server);
 		return true;
 	}
@@ -515,7 +533,7 @@ bool cv_pg_session_step(struct cv_proxy *p, struct cv_flow *f)
 		return protocol_fail(p, f, "out of memory");
 	if (has_moved)
 		f->deadline_ms = p->loop.now_ms + CV_PROXY_PG_IDLE_MS;
-	return ends_step(p, f) || has_moved;
+	return ends_step(p, f, has_moved) || has_moved;
 }
 
 bool cv_postgres_again(struct cv_proxy *p, struct cv_flow *f)
@@ -523,11 +541,14 @@ bool cv_postgres_again(struct cv_proxy *p, struct cv_flow *f)
 	const struct cv_policy_endpoint *e;
 	struct cv_pg *g = f->pg;
 	const bool was_restricted = g->is_restricted, was_read_only = g->is_read_only;
+	const uint32_t before = g->allowed;
 	bool stands = cv_decide_connect(p, f) && f->verdict.obligations & CV_OBLIGE_POSTGRES;
 
 	if (stands && g->path_n)
-		stands = cv_pg_access_find(p, f, g, CV_STR_NONE, &e) &&
-			 g->is_restricted == was_restricted && g->is_read_only == was_read_only;
+		stands = cv_pg_access_find(p, f, g, CV_STR_NONE, &e) && !(before & ~g->allowed);
+	/* what was prepared under the old policy needs all of it; what was told at the start stays */
+	g->is_restricted = was_restricted;
+	g->is_read_only = was_read_only;
 	if (!stands) {
 		const struct cv_fact fact = {
 			.action = CV_AUDIT_ACTION_DENY,

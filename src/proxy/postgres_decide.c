@@ -58,6 +58,7 @@ bool cv_pg_access_find(struct cv_proxy *p, struct cv_flow *f, struct cv_pg *g,
 {
 	bool is_any = false;
 
+	g->allowed = 0;
 	g->is_restricted = false;
 	g->is_read_only = true;
 	*ret_endpoint = NULL;
@@ -72,6 +73,7 @@ bool cv_pg_access_find(struct cv_proxy *p, struct cv_flow *f, struct cv_pg *g,
 			g->is_restricted = true;
 			continue;
 		}
+		g->allowed |= 1u << i;
 		if (!*ret_endpoint)
 			*ret_endpoint = cv_policy_endpoint_of(f->policy, &v);
 		is_any |= level > CV_PG_ALWAYS;

@@ -45,6 +45,7 @@ struct cv_pg {
 	/* What policy said at the start. */
 	char path[1 + 3 * 64 + 1]; /* "/" and the database, percent-encoded */
 	size_t path_n;
+	uint32_t allowed;   /* commands */
 	bool is_restricted; /* not everything may pass, so the server's words must stay ours */
 	bool is_read_only;  /* nothing that writes may pass: the server is told so too */
 
@@ -70,6 +71,7 @@ struct cv_pg {
 	size_t skip_left;          /* bytes of the client's that are thrown away */
 	struct cv_buf gather;      /* a statement that is longer than a buffer */
 	size_t gather_bytes;       /* that it will have; 0: none */
+	size_t lent_bytes;         /* of `up`, which has become such a statement */
 	char status;               /* of the last ReadyForQuery */
 	bool waits;                /* for ReadyForQuery: the client's next message stays */
 	bool is_waiting_sync;      /* ... because of a Sync */

@@ -246,7 +246,7 @@ static bool start_step(struct cv_proxy *p, struct cv_flow *f)
 	const struct cv_str text = cv_leg_text(&f->client);
 
 	if (text.n && text.p[0] == 0x16 && !f->is_tls && p->keeper >= 0) {
-		f->is_tls = true; /* sslnegotiation=direct */
+		f->is_tls = f->pg->is_ssl_answered = true; /* sslnegotiation=direct */
 		cv_flow_set_state(f, CV_FLOW_LEAF, p->loop.now_ms);
 		return true;
 	}
@@ -531,7 +531,7 @@ void cv_postgres_start(struct cv_proxy *p, struct cv_flow *f)
 		return;
 	}
 	cv_buf_init(&g->first, CV_PG_STARTUP_BYTES_MAX);
-	cv_buf_init(&g->up, CV_PROXY_PG_STATEMENT_BYTES_MAX + 64 * 1024);
+	cv_buf_init(&g->up, CV_PROXY_PG_UP_BYTES_MAX);
 	cv_buf_init(&g->down, 64 * 1024);
 	cv_buf_init(&g->gather, CV_PROXY_PG_STATEMENT_BYTES_MAX + 64);
 	cv_buf_init(&g->denied, CV_PROXY_PG_MESSAGE_BYTES_MAX);
@@ -548,9 +548,8 @@ void cv_postgres_free(struct cv_flow *f)
 	f->pg = NULL;
 	secret_wipe(&g->password);
 	cv_buf_fini(&g->first);
-	cv_buf_fini(&g->up);
-	cv_buf_fini(&g->down);
 	cv_pg_session_end(g);
+	cv_buf_fini(&g->down);
 	cv_buf_fini(&g->denied);
 	free(g);
 }

@@ -305,6 +305,49 @@ def tls_inside():
     t = lab.wrap(s, "ro.test", alpn=("postgresql",))
     t.sendall(startup(b"user", b"agent"))
     assert until(t, READY).endswith(READY)
+    s, status, _ = lab.tunnel("ro.test", 5432)
+    t = lab.wrap(s, "ro.test", alpn=("postgresql",))
+    t.sendall(struct.pack(">II", 8, 80877103))
+    fatal(everything(t), b"SSLRequest")
+
+
+def ends():
+    """A server that ends within a message, a client that does."""
+    def answer(s, more):
+        s.sendall(LOGIN)
+        more()
+        s.sendall(message(b"D", b"x" * 100)[:50])
+        s.close()
+
+    s = client(answer=answer)
+    until(s, READY)
+    s.sendall(query(b"SELECT 1"))
+    start = time.monotonic()
+    everything(s)
+    assert time.monotonic() - start < 3
+    done = threading.Event()
+
+    def listens(s, more):
+        s.sendall(LOGIN)
+        while more():
+            pass
+        done.set()
+
+    s = client(answer=listens)
+    until(s, READY)
+    s.sendall(query(b"SELECT 1")[:-4])
+    s.close()
+    assert done.wait(3)
+
+
+def new_policy():
+    s = session("rw.test")
+    assert lab.policy(POLICY.replace("read-only", "full"))[0] == 0
+    s.sendall(query(b"SELECT 1"))
+    assert until(s, READY) == READY
+    assert lab.policy(POLICY.replace("access: read-write", "rules: [{allow: {command: SELECT}}]"))[0] == 0
+    assert everything(s) == b""
+    assert lab.policy(POLICY)[0] == 0
 
 
 def bounded():
@@ -356,6 +399,8 @@ for name, check in [("t6 a server without TLS, or with bytes before it, gets no 
                     ("messages cut at every byte", cut_anywhere),
                     ("cancellations of one's own sessions only", cancels),
                     ("TLS with the client, asked for or direct", tls_inside),
+                    ("ends within a message", ends),
+                    ("a policy that allows less ends what began under more", new_policy),
                     ("what waits is not held in memory", bounded),
                     ("noise both ways", noise)]:
     tap.check(name, check)
