@@ -353,6 +353,38 @@ bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *
 	return true;
 }
 
+enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f, struct cv_str text,
+	struct cv_str method, struct cv_str path, struct cv_str *ret_value, const char **ret_slug)
+{
+	static struct cv_rewrite_plan plan; /* scratch */
+	const struct cv_h1_request r = { .method = method, .path = path };
+	struct cv_ph_hit hit;
+
+	*ret_value = CV_STR_NONE;
+	*ret_slug = cv_release_slug(CV_RELEASE_MISMATCH);
+	if (p->keeper >= 0 && !p->creds.has_catalog)
+		cv_keeper_drain(p);
+	if (!p->creds.count || !cv_ph_find(&p->creds.set, text, 0, &hit))
+		return CV_CRED_OK;
+	if (hit.at != 0 || hit.n != text.n || hit.entry >= p->creds.count || !flow_cred_make(f))
+		return CV_CRED_ANSWERED;
+	plan.count = 1;
+	plan.use[0] = (struct cv_rewrite_use){ .entry = hit.entry, .form = hit.form };
+	if (f->cred->state == CV_CRED_IDLE && !release_ask(p, f, &r, path, &plan))
+		return CV_CRED_ANSWERED;
+	switch (f->cred->state) {
+	case CV_CRED_IDLE:
+	case CV_CRED_ASKED: return CV_CRED_WAIT;
+	case CV_CRED_REFUSED:
+		f->cred->state = CV_CRED_IDLE;
+		*ret_slug = cv_release_slug(f->cred->refusal);
+		return CV_CRED_ANSWERED;
+	case CV_CRED_RELEASED: break;
+	}
+	*ret_value = f->cred->values[hit.entry];
+	return ret_value->p ? CV_CRED_OK : CV_CRED_ANSWERED;
+}
+
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f)
 {
 	if (!f->cred)

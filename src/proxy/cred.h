@@ -70,6 +70,14 @@ enum cv_cred_step cv_cred_request(
 CV_MUST bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *r,
 	struct cv_h1_request_edit *e);
 
+/* For protocols without requests of HTTP: the value in place of text, which is one placeholder and
+ * nothing else, for method and path (canonical) at f's host and port.  OK with *ret_value empty
+ * (p NULL): text has no placeholder in it.  WAIT: call again when the flow is stepped next.
+ * ANSWERED: refused, for *ret_slug; nothing is recorded or said.  The value lives until
+ * cv_cred_forget(). */
+enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f, struct cv_str text,
+	struct cv_str method, struct cv_str path, struct cv_str *ret_value, const char **ret_slug);
+
 /* The head is written: no value is held any more. */
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f);
 void cv_cred_end(struct cv_flow *f); /* of the flow */

@@ -9,11 +9,12 @@
  * Phases, and what ends each:
  *
  *     START    the client's packets: SSLRequest, then startup or cancellation
- *     ASKED    a binding: the client owes its placeholder; the server has heard nothing yet
+ *     ASKED    the client owes a password: because of a binding, before the server hears anything,
+ *              or because the server wants one
+ *     RELEASE  it is a placeholder: the keeper is asked for the value
  *     REQUEST  SSLRequest was sent to the server; one byte comes back
  *     SHAKE    TLS with the server, verified for the name that policy allows
  *     AUTH     the server asks, we answer
- *     OWED     the server wants a password and the client was asked for its own
  *     SESSION  until either side ends
  *     CANCEL   a cancellation was sent; the server closes
  */
@@ -26,10 +27,10 @@
 enum cv_pg_phase {
 	CV_PG_AT_START,
 	CV_PG_AT_ASKED,
+	CV_PG_AT_RELEASE,
 	CV_PG_AT_REQUEST,
 	CV_PG_AT_SHAKE,
 	CV_PG_AT_AUTH,
-	CV_PG_AT_OWED,
 	CV_PG_AT_SESSION,
 	CV_PG_AT_CANCEL,
 };
@@ -55,6 +56,7 @@ struct cv_pg {
 	/* START to AUTH */
 	struct cv_buf first; /* the packet with which the server's side begins */
 	bool is_ssl_answered, is_cancel;
+	bool is_bound; /* to a provider: no password but its placeholder */
 	char user[64];
 	size_t user_n;
 	struct cv_pg_secret password;

@@ -19,6 +19,7 @@
  * The startup packet is written anew.  On a restricted session only parameters that can't change
  * what a statement means are let in; `options` and replication never are.
  */
+#include "proxy/cred.h"
 #include "proxy/postgres_int.h"
 
 #include "wire/pg_sql.h"
@@ -37,25 +38,7 @@ enum auth_code { /* of Authentication messages */
 	AUTH_SASL_END = 12,
 };
 
-/* ---- the credential ---- */
-
-enum release { RELEASE_NONE, RELEASE_DONE };
-
-/*
- * Where a binding's credential comes from: `placeholder` is what the client gave as its password,
- * `e` has the provider's name; on RELEASE_DONE user (may stay empty: the client's) and password
- * are set.  Nothing releases credentials for this protocol yet, so a bound endpoint is closed.
- */
-static enum release credential_release(struct cv_proxy *p, struct cv_flow *f,
-	const struct cv_policy_endpoint *e, struct cv_str placeholder, struct cv_pg_secret *ret)
-{
-	(void)p;
-	(void)f;
-	(void)e;
-	(void)placeholder;
-	(void)ret;
-	return RELEASE_NONE;
-}
+/* ---- the password ---- */
 
 static void secret_wipe(struct cv_pg_secret *s)
 {
@@ -82,10 +65,10 @@ static void server_begin(struct cv_flow *f)
 	f->pg->phase = CV_PG_AT_REQUEST;
 }
 
-static void password_ask(struct cv_pg *g, enum cv_pg_phase phase)
+static void password_ask(struct cv_pg *g)
 {
 	cv_pg_put_auth(&g->down, AUTH_CLEAR, CV_STR_NONE);
-	g->phase = phase;
+	g->phase = CV_PG_AT_ASKED;
 }
 
 /* ---- the client's packets ---- */
@@ -184,8 +167,9 @@ static bool startup_take(struct cv_proxy *p, struct cv_flow *f, const struct cv_
 				CV_STR_ARG(s->database), f->host.text, f->port));
 	if (!first_write(p, f, s))
 		return true;
-	if (e->has_credential_binding)
-		password_ask(g, CV_PG_AT_ASKED);
+	g->is_bound = e->has_credential_binding;
+	if (g->is_bound)
+		password_ask(g);
 	else
 		server_begin(f);
 	return true;
@@ -297,38 +281,49 @@ static int password_take(struct cv_proxy *p, struct cv_flow *f)
 	return -1;
 }
 
-/* The client's password is a placeholder, or nothing goes on. */
-static bool asked_step(struct cv_proxy *p, struct cv_flow *f)
+/* What the client gave is a placeholder, and the keeper releases the value for this server and
+ * database; or it is the client's own password, which a binding does not accept. */
+static bool release_step(struct cv_proxy *p, struct cv_flow *f)
 {
-	const struct cv_policy_endpoint *e;
-	struct cv_pg_secret given;
 	struct cv_pg *g = f->pg;
-	const int rc = password_take(p, f);
+	struct cv_str value;
+	const char *slug;
+	bool is_set = true;
 
-	if (rc <= 0)
-		return rc < 0;
-	given = g->password;
-	secret_wipe(&g->password);
-	(void)cv_pg_access_find(p, f, g, CV_STR_NONE, &e);
-	const bool is_released =
-		e && credential_release(p, f, e, (struct cv_str){ given.text, given.n },
-			     &g->password) == RELEASE_DONE;
-	secret_wipe(&given);
-	if (!is_released)
+	switch (cv_cred_exact(p, f, (struct cv_str){ g->password.text, g->password.n },
+		CV_STR("CONNECT"), cv_pg_path(g), &value, &slug)) {
+	case CV_CRED_WAIT: return false;
+	case CV_CRED_ANSWERED:
+		secret_wipe(&g->password);
+		return cv_pg_fail(p, f, "28P01", slug,
+			CV_STR("the credential is not released for this server and database"));
+	case CV_CRED_OK: break;
+	}
+	if (value.p) {
+		is_set = secret_set(&g->password, value);
+		cv_cred_forget(p, f);
+	}
+	if (!is_set || (!value.p && g->is_bound)) {
+		secret_wipe(&g->password);
 		return cv_pg_fail(p, f, "28P01", "no_credential",
-			CV_STR("no credential is released for this endpoint"));
-	server_begin(f);
-	return true;
+			CV_STR("this endpoint takes the placeholder of its provider as the password"));
+	}
+	if (!g->challenge_code) {
+		server_begin(f);
+		return true;
+	}
+	g->phase = CV_PG_AT_AUTH;
+	return auth_answer(p, f);
 }
 
-static bool owed_step(struct cv_proxy *p, struct cv_flow *f)
+static bool asked_step(struct cv_proxy *p, struct cv_flow *f)
 {
 	const int rc = password_take(p, f);
 
 	if (rc <= 0)
 		return rc < 0;
-	f->pg->phase = CV_PG_AT_AUTH;
-	return auth_answer(p, f);
+	f->pg->phase = CV_PG_AT_RELEASE;
+	return release_step(p, f) || f->pg->phase == CV_PG_AT_RELEASE;
 }
 
 /* ---- TLS with the server ---- */
@@ -430,7 +425,7 @@ static bool auth_answer(struct cv_proxy *p, struct cv_flow *f)
 	struct cv_err err;
 
 	if (!g->password.is_there) {
-		password_ask(g, CV_PG_AT_OWED);
+		password_ask(g);
 		return true;
 	}
 	if (answer_write(f, (struct cv_str){ g->password.text, g->password.n }, &err) != CV_OK)
@@ -562,7 +557,7 @@ static bool phase_step(struct cv_proxy *p, struct cv_flow *f)
 	case CV_PG_AT_REQUEST: return request_step(p, f);
 	case CV_PG_AT_SHAKE: return shake_step(p, f);
 	case CV_PG_AT_AUTH: return auth_step(p, f);
-	case CV_PG_AT_OWED: return owed_step(p, f);
+	case CV_PG_AT_RELEASE: return release_step(p, f);
 	case CV_PG_AT_SESSION: return cv_pg_session_step(p, f);
 	case CV_PG_AT_CANCEL:
 		if (f->server.is_eof || f->server.is_broken)

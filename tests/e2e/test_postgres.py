@@ -357,6 +357,25 @@ if os.path.exists("/usr/lib/postgresql/15/bin/pgbench"):
     before = len(server.log())
     fails("a pipeline with a denied statement", bench + "-M extended -f deny.sql", "DELETE is not permitted")
     tap.ok("DELETE" not in server.log()[before:], "which the server did not hear of", server.log()[before:])
+# ---- a provider's credential in place of its placeholder ----
+PROFILE = """\
+id: my-db
+credentials: [{name: password, env_vars: [DB_PASSWORD], required: true}]
+endpoints:
+  - {host: bound.example.test, port: 5432, protocol: postgres, enforcement: enforce, access: read-only}
+binaries: [{path: "/usr/**"}]
+"""
+profile = w.policy(PROFILE, "my-db.yaml")
+BOUND = {"options": ["--provider", profile], "env": {**os.environ, "DB_PASSWORD": "open sesame"}}
+PSQL = "PGPASSWORD=\"$DB_PASSWORD\" /usr/bin/psql -X -At -U scram -d app -h "
+r = works("a provider's placeholder as the password", PSQL + "bound.example.test -c 'SELECT 6 * 7'; env", "42",
+          **BOUND)
+tap.ok("open sesame" not in r.stdout + r.stderr and "DB_PASSWORD=" in r.stdout, "the value is not inside",
+       r.stdout + r.stderr)
+before = len(server.log())
+fails("t18 a placeholder for another server", PSQL + "db.example.test -c 'SELECT 1'",
+      "credential is not released", **BOUND)
+tap.ok(any("credential_endpoint_mismatch" in str(e) for e in w.events()), "which is recorded", w.events())
 tap.ok(server.sql("SELECT count(*) FROM t", "app") == "100", "all rows are still there")
 server.close()
 naked.close()
