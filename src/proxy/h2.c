@@ -92,6 +92,34 @@ void cv_h2_mark(struct cv_h2 *h2)
 	p->dirty[p->dirty_count++] = h2->flow->index;
 }
 
+/* Every frame, also those that the library passes over without a word. */
+static void frame_count(struct cv_h2 *h2, const struct cv_h2_frame *f)
+{
+	switch (f->type) {
+	case NGHTTP2_HEADERS: h2->continuations = 0; break; /* counted by their streams' ends */
+	case NGHTTP2_RST_STREAM: break;
+	case NGHTTP2_DATA: /* nothing, or perhaps nothing but padding */
+		if ((!f->length && !(f->flags & NGHTTP2_FLAG_END_STREAM)) ||
+			(f->flags & NGHTTP2_FLAG_PADDED))
+			control_take(h2);
+		break;
+	case NGHTTP2_CONTINUATION:
+		control_take(h2);
+		if (++h2->continuations > CV_H2_CONTINUATIONS_MAX && !h2->abuse)
+			h2->abuse = "too many CONTINUATION frames";
+		break;
+	default: control_take(h2); break;
+	}
+}
+
+static void frames_count(struct cv_h2 *h2, struct cv_str bytes)
+{
+	struct cv_h2_frame f;
+
+	while (cv_h2_scan_next(&h2->scan, &bytes, &f))
+		frame_count(h2, &f);
+}
+
 /* ---- what nghttp2 tells ---- */
 
 static struct cv_h2_link *link_of(struct cv_h2 *h2, int32_t id)
@@ -106,28 +134,6 @@ static void stream_refuse(struct cv_h2 *h2, struct cv_h2_link *link)
 	cv_h2_stream_end(h2->p, link->flow);
 }
 
-static int frame_begin(nghttp2_session *s, const nghttp2_frame_hd *hd, void *user)
-{
-	struct cv_h2 *h2 = user;
-
-	(void)s;
-	switch (hd->type) {
-	case NGHTTP2_HEADERS:
-	case NGHTTP2_RST_STREAM: break; /* counted elsewhere */
-	case NGHTTP2_DATA:
-		if (!(hd->flags & NGHTTP2_FLAG_END_STREAM))
-			control_take(h2);
-		break;
-	case NGHTTP2_CONTINUATION:
-		control_take(h2);
-		if (++h2->continuations > CV_H2_CONTINUATIONS_MAX && !h2->abuse)
-			h2->abuse = "too many CONTINUATION frames";
-		break;
-	default: control_take(h2); break;
-	}
-	return 0;
-}
-
 static int headers_begin(nghttp2_session *s, const nghttp2_frame *frame, void *user)
 {
 	struct cv_h2 *h2 = user;
@@ -137,7 +143,6 @@ static int headers_begin(nghttp2_session *s, const nghttp2_frame *frame, void *u
 	cv_h2_fields_fini(&h2->fields);
 	cv_h2_fields_init(&h2->fields);
 	h2->has_block = true;
-	h2->continuations = 0;
 	return 0;
 }
 
@@ -244,7 +249,7 @@ static int frame_sent(nghttp2_session *s, const nghttp2_frame *frame, void *user
 			cv_proxy_queue(h2->p, h2->flow);
 	}
 	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
-		!h2->abuse) {
+		!h2->abuse && !h2->is_over) {
 		h2->abuse = nghttp2_http2_strerror(frame->goaway.error_code);
 		h2->is_over = true;
 		cv_proxy_queue(h2->p, h2->flow);
@@ -294,6 +299,7 @@ bool cv_h2_new(struct cv_proxy *p, struct cv_flow *f, bool is_client)
 	h2->p = p;
 	h2->flow = f;
 	h2->is_client = is_client;
+	h2->scan.left = is_client ? 0 : CV_H2_PREFACE_BYTES;
 	h2->up.index = UINT32_MAX;
 	f->h2 = h2;
 	return true;
@@ -305,7 +311,6 @@ static nghttp2_session_callbacks *callbacks_make(void)
 
 	if (nghttp2_session_callbacks_new(&c) != 0)
 		return NULL;
-	nghttp2_session_callbacks_set_on_begin_frame_callback(c, frame_begin);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(c, headers_begin);
 	nghttp2_session_callbacks_set_on_header_callback(c, header_add);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(c, frame_take);
@@ -386,6 +391,7 @@ bool cv_h2_receive(struct cv_h2 *h2, struct cv_leg *leg)
 		}
 		if (n == 0)
 			break;
+		frames_count(h2, cv_str_slice(text, 0, (size_t)n));
 		cv_leg_take(leg, (size_t)n);
 		if (h2->abuse)
 			return false;

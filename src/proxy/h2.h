@@ -22,6 +22,7 @@
  */
 #pragma once
 #include "proxy/flow.h"
+#include "wire/h2_frame.h"
 #include "wire/h2_head.h"
 
 #include <nghttp2/nghttp2.h>
@@ -89,6 +90,7 @@ struct cv_h2 {
 
 	struct cv_h2_fields fields; /* of the block that is being read */
 	bool has_block;
+	struct cv_h2_scan scan;
 	uint32_t continuations;
 	struct cv_h2_rate control, resets;
 	const char *abuse; /* not NULL: what the peer overdid */

@@ -151,15 +151,12 @@ static bool spoken(struct cv_proxy *p, struct cv_flow *f, enum cv_peek what, str
 		cv_flow_set_state(f, CV_FLOW_HTTP, p->loop.now_ms);
 		return true;
 	case CV_PEEK_HTTP2:
-		if (!f->is_tls && (f->verdict.obligations & CV_OBLIGE_H2C)) {
-			cv_h2_down_start(p, f);
-			return true;
-		}
-		return is_inspected ? bytes_refuse(p, f,
-					      CV_STR("HTTP/2 with prior knowledge (h2c) "
-						     "is not supported for "
-						     "L7-inspected endpoints"))
-				    : relay_start(p, f);
+		if (is_inspected && (f->is_tls || !(f->verdict.obligations & CV_OBLIGE_H2C)))
+			return bytes_refuse(p, f,
+				CV_STR("HTTP/2 with prior knowledge (h2c) is not supported for "
+				       "L7-inspected endpoints, unless they say so"));
+		cv_h2_down_start(p, f); /* for its authorities, at least */
+		return true;
 	case CV_PEEK_OTHER:
 		return is_inspected ? bytes_refuse(p, f,
 					      CV_STR("the tunnel carries neither TLS nor "

@@ -46,6 +46,12 @@ def literal(name, value):
     return b"\x00" + text(name) + text(value)
 
 
+def unpacked(data):
+    """The values of a header block, for a look at them; of a fresh connection's first block."""
+    import hpack
+    return b"|".join((v if isinstance(v, bytes) else v.encode()) for _, v in hpack.Decoder().decode(data))
+
+
 def block(fields):
     return b"".join(literal(n, v) for n, v in fields)
 
@@ -119,8 +125,8 @@ class Client:
         self.streams[sid] = {"head": {}, "body": b"", "trailers": None, "end": False, "reset": None,
                              "info": []}
         self.h2.send_headers(sid, fields, end_stream=end and not body)
-        if body:
-            self.h2.send_data(sid, body, end_stream=end)
+        for i in range(0, len(body), 16384):
+            self.h2.send_data(sid, body[i:i + 16384], end_stream=end and i + 16384 >= len(body))
         self.flush()
         return sid
 
@@ -241,7 +247,7 @@ class Server:
     request heads, `bytes` what reached it in all."""
 
     def __init__(self, address, port, answer, pki=None, alpn=("h2",), settings=None):
-        self.answer, self.seen, self.bodies, self.events = answer, [], {}, []
+        self.answer, self.seen, self.events = answer, [], []
         self.bytes = self.connections = 0
         self.settings, self.conns = settings, []
         self.tls = None
@@ -271,7 +277,7 @@ class Server:
             if self.settings:
                 c.local_settings = h2.settings.Settings(client=False, initial_values=self.settings)
             c.initiate_connection()
-            c.sock = s
+            c.sock, c.heads, c.bodies, c.pending = s, {}, {}, {}
             self.conns.append(c)
             s.sendall(c.data_to_send())
             while data := s.recv(65536):
@@ -280,9 +286,10 @@ class Server:
                     self.events.append(e)
                     if isinstance(e, h2.events.RequestReceived):
                         self.seen.append(dict(e.headers))
-                        self.bodies[e.stream_id] = b""
+                        c.heads[e.stream_id] = dict(e.headers)
+                        c.bodies[e.stream_id] = b""
                     if isinstance(e, h2.events.DataReceived):
-                        self.bodies[e.stream_id] += e.data
+                        c.bodies[e.stream_id] += e.data
                         c.acknowledge_received_data(e.flow_controlled_length, e.stream_id)
                     self.answer(self, c, e)
                 out = c.data_to_send()
@@ -303,10 +310,20 @@ class Server:
 def echo(server, c, e):
     """200 with the request's method and path and body, when the request has ended."""
     if isinstance(e, h2.events.StreamEnded):
-        head = server.seen[-1]
-        body = f"{head[':method']} {head[':path']}\n".encode() + server.bodies[e.stream_id]
+        head = c.heads[e.stream_id]
+        body = f"{head[':method']} {head[':path']}\n".encode() + c.bodies[e.stream_id]
         c.send_headers(e.stream_id, [(":status", "200"), ("content-type", "text/plain")])
-        c.send_data(e.stream_id, body, end_stream=True)
+        c.pending[e.stream_id] = body
+    for sid in list(c.pending):
+        while sid in c.pending:
+            n = min(c.local_flow_control_window(sid), 16384, len(c.pending[sid]))
+            if n <= 0 and c.pending[sid]:
+                break
+            piece, rest = c.pending[sid][:n], c.pending[sid][n:]
+            c.send_data(sid, piece, end_stream=not rest)
+            c.pending[sid] = rest
+            if not rest:
+                del c.pending[sid]
 
 
 def run(*argv, timeout=30, **kw):
