@@ -208,10 +208,6 @@ static void grpc_answer(struct cv_proxy *p, struct cv_flow *f, int status, struc
 static void answer(struct cv_proxy *p, struct cv_flow *f, int status,
 	const struct cv_h1_header *fields, size_t field_count, struct cv_str body, bool is_head)
 {
-	if (f->stream && f->stream->is_grpc && body.n) {
-		grpc_answer(p, f, status, body);
-		return;
-	}
 	const struct cv_h1_edit edit = {
 		.set = fields,
 		.set_count = field_count,
@@ -251,6 +247,14 @@ void cv_deny(
 			.name = CV_STR("X-OpenShell-Policy"),
 			.value = header_value(cv_policy_entry_name(f->policy, t->verdict->entry)),
 		};
+	if (f->stream && f->stream->is_grpc) {
+		cv_buf_reset(&body);
+		cv_buf_printf(&body, "%s: ", denial_row[d].error);
+		sentence_put(&body, f, d, t);
+		grpc_answer(p, f, denial_row[d].status, cv_buf_str(&body));
+		cv_buf_fini(&body);
+		return;
+	}
 	/* on a connection of streams, 421 tells the client to make one of its own for that host */
 	const int status = d == CV_DENIAL_AUTHORITY && f->stream ? 421 : denial_row[d].status;
 	answer(p, f, status, field, n, cv_buf_str(&body),

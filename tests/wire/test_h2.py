@@ -636,7 +636,7 @@ def streams_are_counted():
     r = raw()
     for i in range(200):
         r.request(2 * i + 1, but(method="POST", path="/v1/hang"), END_HEADERS)
-    r.read(seconds=1)
+    r.read(lambda f: len([f for f in r.frames if f[0] == RST]) == 72)
     refused = [f for f in r.frames if f[0] == RST]
     assert len(refused) >= 70, len(refused)
     assert all(struct.unpack(">I", f[3])[0] == 7 for f in refused)
