@@ -271,6 +271,7 @@ static bool fields_differ(enum field_kind kind, const struct cv_policy_endpoint 
 			(a->protocol == CV_PROTOCOL_TCP) == (b->protocol == CV_PROTOCOL_TCP) },
 		{ FIELD_CONNECTION, "tls", (a->tls == CV_TLS_SKIP) == (b->tls == CV_TLS_SKIP) },
 		{ FIELD_CONNECTION, "allowed_ips", ips_agree(a, b) },
+		{ FIELD_CONNECTION, "h2c", a->h2c == b->h2c },
 		{ FIELD_REQUEST, "protocol", a->protocol == b->protocol },
 		{ FIELD_REQUEST, "enforcement", a->enforcement == b->enforcement },
 		{ FIELD_REQUEST, "allow_encoded_slash",

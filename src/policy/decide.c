@@ -186,6 +186,7 @@ static uint32_t obligations_of(
 	       (keeps_slash ? CV_OBLIGE_ENCODED_SLASH : 0) |
 	       (t->declared != CV_POLICY_NONE ? CV_OBLIGE_DECLARED_HOST : 0) |
 	       (p->endpoints[t->settings].has_ips ? CV_OBLIGE_ALLOWED_IPS : 0) |
+	       (p->endpoints[t->settings].source->h2c ? CV_OBLIGE_H2C : 0) |
 	       (t->not_tcp == CV_POLICY_NONE ? CV_OBLIGE_TCP : 0);
 }
 
