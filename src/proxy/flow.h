@@ -27,6 +27,7 @@
  * ACCEPT   TLS handshake with the sandbox
  * HTTP     requests and responses, one after the other
  * RELAY    bytes, both ways
+ * WEBSOCKET  frames, both ways, taken apart and written anew
  * DNS      queries over TCP
  * CLOSING  last bytes towards the sandbox; what still comes from it is thrown away
  * DYING    freed at the end of the turn */
@@ -42,6 +43,7 @@
 	X(ACCEPT,  CV_PROXY_HANDSHAKE_MS, BIT(PEEK))                                           \
 	X(HTTP,    CV_PROXY_IDLE_MS, BIT(HEAD) | BIT(RELAY))                                   \
 	X(RELAY,   CV_PROXY_IDLE_MS, 0)                                                        \
+	X(WEBSOCKET, CV_PROXY_IDLE_MS, 0)                                                      \
 	X(DNS,     CV_PROXY_HEAD_MS, 0)                                                        \
 	X(CLOSING, CV_PROXY_IDLE_MS, 0)                                                        \
 	X(DYING,   0, BIT(FREE))
@@ -113,6 +115,7 @@ struct cv_flow {
 	int64_t attempt_ends_ms;
 
 	struct cv_http http;
+	struct cv_websocket *ws; /* owned; NULL: none asked for */
 	int64_t deadline_ms, started_ms;
 	bool is_lingering; /* CLOSING: all is sent, and the moment of grace has begun */
 	size_t drained;    /* ... and so much was thrown away */

@@ -9,6 +9,7 @@
  */
 #include "base/assert.h"
 #include "proxy/denial.h"
+#include "proxy/websocket.h"
 
 #include <stdlib.h>
 
@@ -55,6 +56,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	cv_cred_end(f);
 	free(f->who);
 	f->who = NULL;
+	cv_websocket_free(p, f);
 	cv_flow_set_state(f, CV_FLOW_DYING, p->loop.now_ms);
 }
 
@@ -64,6 +66,7 @@ void cv_flow_finish(struct cv_proxy *p, struct cv_flow *f)
 		return;
 	cv_leg_shut(&f->client);
 	cv_flow_drop_server(f);
+	cv_websocket_free(p, f);
 	cv_flow_set_state(f, CV_FLOW_CLOSING, p->loop.now_ms);
 }
 
@@ -109,6 +112,7 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 			return;
 		}
 		break;
+	case CV_FLOW_WEBSOCKET: cv_websocket_timeout(p, f); return;
 	case CV_FLOW_HEAD:
 	case CV_FLOW_QUIET:
 	case CV_FLOW_HELD:
@@ -138,6 +142,7 @@ bool cv_step(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_ACCEPT: return cv_tls_accept_step(p, f);
 	case CV_FLOW_HTTP: return cv_http_step(p, f);
 	case CV_FLOW_RELAY: return cv_relay_step(p, f);
+	case CV_FLOW_WEBSOCKET: return cv_websocket_step(p, f);
 	case CV_FLOW_DNS: return cv_dnsd_step(p, f);
 	case CV_FLOW_CLOSING: return closing_step(p, f);
 	case CV_FLOW_HELD: /* until the end of this turn */
