@@ -41,7 +41,7 @@
 	X(PEEK,    CV_PROXY_IDLE_MS, BIT(LEAF) | BIT(ACCEPT) | BIT(HTTP) | BIT(RELAY))         \
 	X(LEAF,    CV_PROXY_HANDSHAKE_MS, BIT(ACCEPT))                                         \
 	X(ACCEPT,  CV_PROXY_HANDSHAKE_MS, BIT(PEEK))                                           \
-	X(HTTP,    CV_PROXY_IDLE_MS, BIT(HEAD) | BIT(RELAY))                                   \
+	X(HTTP,    CV_PROXY_IDLE_MS, BIT(HEAD) | BIT(RELAY) | BIT(WEBSOCKET))                        \
 	X(RELAY,   CV_PROXY_IDLE_MS, 0)                                                        \
 	X(WEBSOCKET, CV_PROXY_IDLE_MS, 0)                                                      \
 	X(DNS,     CV_PROXY_HEAD_MS, 0)                                                        \
