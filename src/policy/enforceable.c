@@ -55,7 +55,7 @@ static void check_endpoint(struct cv_check *c)
 	if (e->protocol == CV_PROTOCOL_WEBSOCKET && cv_policy_has_graphql(e))
 		CV_CHECK_ERROR(c, e->protocol_text.pos,
 			"remove them, or allow method: WEBSOCKET_TEXT to run without them",
-			"GraphQL rules on protocol websocket are not enforced by this build");
+			"GraphQL on protocol websocket is not enforced by this build");
 	for (size_t i = 0; i < CV_ARRAY_LEN(features); i++)
 		if (features[i].is_there)
 			CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove it to run without it",
