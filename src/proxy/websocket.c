@@ -41,7 +41,9 @@
 #include <stdlib.h>
 
 #define ENGINE        "l7-websocket"
-#define TEXT_KEPT_MAX 4096 /* memory that a connection keeps between messages */
+#define TEXT_MAX      (CV_WS_TEXT_BYTES_MAX + (64u << 10)) /* credentials outgrow placeholders */
+#define STAGE_MAX     (1u << 20) /* of a server's message: a piece, and what a scrubber held */
+#define TEXT_KEPT_MAX 4096       /* memory that a connection keeps between messages */
 #define ROOM_MIN      (CV_WS_HEAD_BYTES_MAX + CV_WS_CONTROL_BYTES_MAX) /* for any control frame */
 #define HANDSHAKE_MAX (64u << 10) /* path, query and subprotocols of one request */
 #define EXTENSIONS    CV_STR("Sec-WebSocket-Extensions")
@@ -61,8 +63,8 @@ struct cv_websocket {
 
 	/* the client's text message */
 	struct cv_buf text;
-	bool is_assembling, is_forwarding;
-	bool has_place, is_waiting; /* of the assemblies */
+	bool is_assembling, is_whole, is_forwarding; /* one after the other */
+	bool has_place, is_waiting;                  /* of the assemblies */
 	size_t forwarded;
 	int64_t began_ms, part_ms; /* assembling, or forwarding */
 
@@ -71,6 +73,9 @@ struct cv_websocket {
 	struct cv_ws_inflate *inflate; /* while a compressed one passes */
 	bool is_inflating, is_out_first;
 	enum cv_ws_opcode out_opcode;
+	struct cv_buf stage; /* scrubbed, not sent yet; only where there is something to scrub */
+	bool is_staged, is_stage_first, is_stage_last;
+	enum cv_ws_opcode stage_opcode;
 
 	bool has_verdict; /* on messages, of flow.policy */
 	struct cv_verdict verdict;
@@ -85,28 +90,46 @@ static char *const payload = frame + CV_WS_HEAD_BYTES_MAX;
 
 /* ---- hooks for credentials ---- */
 
-/* A client's text message, whole and allowed, before it is sent: placeholders become credentials
- * here.  May change ws->text (its maximum holds).  NULL, or why it is refused: a sentence for
- * audit, with close code 1008. */
-static const char *hook_client_text(struct cv_proxy *p, struct cv_flow *f, struct cv_buf *text)
+enum hook_result { HOOK_DONE, HOOK_WAIT, HOOK_REFUSED };
+
+/* A client's text message, whole and allowed, before any of it is sent: placeholders become
+ * credentials here.  May change text (its maximum holds).  WAIT: somebody has been asked; whoever
+ * has the answer queues the flow, and this is called again with the same text.  REFUSED: *ret_why
+ * is a sentence for audit and for the client, whose close code is 1008. */
+static enum hook_result hook_client_text(
+	struct cv_proxy *p, struct cv_flow *f, struct cv_buf *text, const char **ret_why)
 {
 	(void)p;
 	(void)f;
 	(void)text;
-	return NULL;
+	(void)ret_why;
+	return HOOK_DONE;
 }
 
-/* A piece of a server's message before it is passed on: released secrets are scrubbed here, in
- * place (same length).  is_first, is_last: of the message. */
-static void hook_server_payload(
-	struct cv_proxy *p, struct cv_flow *f, char *bytes, size_t n, bool is_first, bool is_last)
+/* Is there anything to scrub from what this server says?  Then its messages go by way of
+ * hook_server_payload(). */
+static bool hook_is_scrubbed(const struct cv_flow *f)
 {
-	(void)p;
+	(void)f;
+	return false;
+}
+
+/* The next bytes of a server's message (inflated): appends to out what may pass.  What may be the
+ * beginning of a secret can be held until more comes, but not behind is_last.  False: out is full. */
+static bool hook_server_payload(
+	struct cv_flow *f, struct cv_str in, bool is_last, struct cv_buf *out)
+{
+	(void)f;
+	(void)is_last;
+	return cv_buf_put(out, in);
+}
+
+/* The payload of a server's ping, pong or close, in place. */
+static void hook_server_control(struct cv_flow *f, char *bytes, size_t n)
+{
 	(void)f;
 	(void)bytes;
 	(void)n;
-	(void)is_first;
-	(void)is_last;
 }
 
 /* Is this an endpoint for which credentials may be released?  Then binary messages, which nobody
@@ -155,7 +178,8 @@ static bool ask_keep(struct cv_websocket *ws, const struct cv_h1_request *r, str
 	ws->protocol_count = offer->protocol_count;
 	ws->has_offered_deflate = offer->has_deflate;
 	ws->offer = (struct cv_h1_header){ .name = EXTENSIONS, .value = CV_WS_OFFER_DEFLATE };
-	cv_buf_init(&ws->text, CV_WS_TEXT_BYTES_MAX);
+	cv_buf_init(&ws->text, TEXT_MAX);
+	cv_buf_init(&ws->stage, STAGE_MAX);
 	return !ws->arena.is_overflown && accept_make(ws, offer->key);
 }
 
@@ -270,7 +294,7 @@ static void text_drop(struct cv_buf *text)
 		explicit_bzero(text->data, text->cap);
 	if (text->cap > TEXT_KEPT_MAX) {
 		cv_buf_fini(text);
-		cv_buf_init(text, CV_WS_TEXT_BYTES_MAX);
+		cv_buf_init(text, TEXT_MAX);
 	}
 	cv_buf_reset(text);
 }
@@ -285,6 +309,7 @@ void cv_websocket_free(struct cv_proxy *p, struct cv_flow *f)
 	place_give(p, ws);
 	text_drop(&ws->text);
 	cv_buf_fini(&ws->text);
+	cv_buf_fini(&ws->stage);
 	cv_ws_inflate_free(ws->inflate);
 	cv_arena_fini(&ws->arena);
 	free(ws);
@@ -534,25 +559,24 @@ static bool text_forward(struct cv_proxy *p, struct cv_flow *f)
 	return true;
 }
 
-/* The message is whole. */
-static void text_end(struct cv_proxy *p, struct cv_flow *f)
+/* The whole message is made ready to be sent; false when it must wait, or it is the end. */
+static bool text_release(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_websocket *ws = f->ws;
+	const char *why = "message is too large with its credentials";
+	const enum hook_result got = hook_client_text(p, f, &ws->text, &why);
 
-	if (!cv_utf8_is_valid(cv_buf_str(&ws->text))) {
-		client_fail(p, f, CV_WS_RC_UTF8);
-		return;
+	if (got == HOOK_WAIT)
+		return false;
+	if (got == HOOK_REFUSED || ws->text.is_overflown) {
+		client_refuse(p, f, CV_WS_CODE_POLICY, "ws_text_refused", why);
+		return false;
 	}
-	const char *why = hook_client_text(p, f, &ws->text);
-	if (why || ws->text.is_overflown) {
-		client_refuse(p, f, CV_WS_CODE_POLICY, "ws_text_refused",
-			why ? why : "message is too large with its credentials");
-		return;
-	}
-	ws->is_assembling = false;
+	ws->is_whole = false;
 	ws->is_forwarding = true;
 	ws->forwarded = 0;
 	ws->began_ms = p->loop.now_ms;
+	return true;
 }
 
 /* False: the flow's reading ends for now, or for ever. */
@@ -572,8 +596,12 @@ static bool text_take(struct cv_proxy *p, struct cv_flow *f, const struct cv_ws_
 		return false;
 	}
 	if (piece->is_last) {
-		text_end(p, f);
-		return !ws->is_closing;
+		ws->is_assembling = false;
+		ws->is_whole = true;
+		if (cv_utf8_is_valid(cv_buf_str(&ws->text)))
+			return true;
+		client_fail(p, f, CV_WS_RC_UTF8);
+		return false;
 	}
 	if (place_take(p, ws))
 		return true;
@@ -630,6 +658,8 @@ static bool up_step(struct cv_proxy *p, struct cv_flow *f)
 
 	ws->is_up_starved = false;
 	for (;;) {
+		if (ws->is_whole && !text_release(p, f))
+			return has_moved;
 		if (ws->is_forwarding) {
 			if (!text_forward(p, f))
 				return has_moved;
@@ -653,6 +683,53 @@ static bool up_step(struct cv_proxy *p, struct cv_flow *f)
 
 /* ---- server to client ---- */
 
+/* The next frame of what is staged; false when there is no room, or the flow ended. */
+static bool stage_pass(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_websocket *ws = f->ws;
+	const struct cv_str rest = cv_buf_str(&ws->stage);
+	const size_t room = payload_room(&f->client), n = CV_MIN(room, rest.n);
+	const bool is_end = n == rest.n;
+
+	if (!room)
+		return false;
+	if (n)
+		memcpy(payload, rest.p, n);
+	if (!frame_put(&f->client, false,
+		    ws->is_stage_first ? ws->stage_opcode : CV_WS_CONTINUATION,
+		    is_end && ws->is_stage_last, n)) {
+		cv_flow_end(p, f, true);
+		return false;
+	}
+	ws->is_stage_first = false;
+	cv_buf_skip(&ws->stage, n);
+	ws->is_staged = !is_end;
+	if (is_end) { /* one that waits holds nothing */
+		cv_buf_fini(&ws->stage);
+		cv_buf_init(&ws->stage, STAGE_MAX);
+	}
+	return true;
+}
+
+/* Stages the n bytes at payload, scrubbed.  False: the flow ended. */
+static bool stage_put(struct cv_proxy *p, struct cv_flow *f, enum cv_ws_opcode opcode, size_t n,
+	bool is_first, bool is_last)
+{
+	struct cv_websocket *ws = f->ws;
+
+	if (is_first) {
+		ws->is_stage_first = true;
+		ws->stage_opcode = opcode;
+	}
+	ws->is_stage_last = is_last;
+	if (!hook_server_payload(f, (struct cv_str){ payload, n }, is_last, &ws->stage)) {
+		server_fail(p, f, CV_WS_RC_SIZE);
+		return false;
+	}
+	ws->is_staged = is_last || cv_buf_len(&ws->stage);
+	return true;
+}
+
 /* The n bytes at payload are a piece of the server's message.  False: the flow ended. */
 static bool down_put(struct cv_proxy *p, struct cv_flow *f, enum cv_ws_opcode opcode, size_t n,
 	bool is_first, bool is_last)
@@ -667,7 +744,8 @@ static bool down_put(struct cv_proxy *p, struct cv_flow *f, enum cv_ws_opcode op
 		server_fail(p, f, CV_WS_RC_UTF8);
 		return false;
 	}
-	hook_server_payload(p, f, payload, n, is_first, is_last);
+	if (hook_is_scrubbed(f))
+		return stage_put(p, f, opcode, n, is_first, is_last);
 	if (frame_put(&f->client, false, is_first ? opcode : CV_WS_CONTINUATION, is_last, n))
 		return true;
 	cv_flow_end(p, f, true);
@@ -705,7 +783,10 @@ static bool down_take(struct cv_proxy *p, struct cv_flow *f, const struct cv_ws_
 	struct cv_websocket *ws = f->ws;
 
 	if (piece->opcode != CV_WS_TEXT && piece->opcode != CV_WS_BINARY) {
-		if (control_put(&f->client, false, piece->opcode, piece->data))
+		if (piece->data.n)
+			memcpy(payload, piece->data.p, piece->data.n);
+		hook_server_control(f, payload, piece->data.n);
+		if (frame_put(&f->client, false, piece->opcode, true, piece->data.n))
 			return true;
 		cv_flow_end(p, f, true);
 		return false;
@@ -739,6 +820,12 @@ static bool down_step(struct cv_proxy *p, struct cv_flow *f)
 
 		if (!room)
 			return has_moved;
+		if (ws->is_staged) {
+			if (!stage_pass(p, f))
+				return has_moved;
+			has_moved = true;
+			continue;
+		}
 		if (ws->is_inflating) {
 			if (!inflate_pass(p, f, room))
 				return true;
@@ -768,7 +855,7 @@ static void deadline_set(struct cv_proxy *p, struct cv_flow *f, bool has_moved)
 	if (has_moved)
 		ws->idle_by_ms = p->loop.now_ms + CV_PROXY_IDLE_MS;
 	f->deadline_ms = ws->idle_by_ms;
-	if (ws->is_forwarding)
+	if (ws->is_whole || ws->is_forwarding)
 		f->deadline_ms = CV_MIN(f->deadline_ms, ws->began_ms + CV_PROXY_WS_FORWARD_MS);
 	if (ws->is_assembling) {
 		f->deadline_ms = CV_MIN(f->deadline_ms, ws->part_ms + CV_PROXY_WS_PART_MS);
@@ -833,9 +920,9 @@ void cv_websocket_timeout(struct cv_proxy *p, struct cv_flow *f)
 	else if (ws->is_assembling)
 		client_refuse(p, f, CV_WS_CODE_POLICY, "ws_message_timeout",
 			"message was not finished in time");
-	else if (ws->is_forwarding)
+	else if (ws->is_whole || ws->is_forwarding)
 		both_close(p, f, CV_WS_CODE_BUSY, CV_WS_CODE_GOING,
-			"the server did not take the message in time");
+			"the message could not be sent in time");
 	else
 		both_close(p, f, CV_WS_CODE_GOING, CV_WS_CODE_GOING, "idle for too long");
 }
