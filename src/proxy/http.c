@@ -165,12 +165,12 @@ static enum head head_write(
 	e.common.is_keep_alive = true; /* ours with the upstream; it may say no */
 	if (!f->is_tunnel)
 		e.common.via = CV_STR("1.1 openshell-sandbox");
-	if (!cv_cred_apply(p, f, r, &e))
-		return HEAD_ANSWERED;
 	cv_websocket_free(p, f);
 	if (r->is_upgrade && (h->verdict.obligations & CV_OBLIGE_WEBSOCKET) &&
 		!cv_websocket_ask(f, r, path))
 		return HEAD_LONG;
+	if (!cv_cred_apply(p, f, r, &e))
+		return HEAD_ANSWERED;
 	cv_buf_reset(&p->head);
 	if (!cv_h1_write_request(&p->head, r, &e))
 		return HEAD_LONG;
@@ -272,7 +272,7 @@ static bool switch_protocols(struct cv_proxy *p, struct cv_flow *f, struct cv_h1
 		return upstream_fail(
 			p, f, CV_DENIAL_UPSTREAM, "the upstream switched protocols unasked");
 	cv_h1_edit_of_response(&e, r);
-	const char *fault = f->ws ? cv_websocket_answer(f, r, &e) : NULL;
+	const char *fault = f->ws ? cv_websocket_answer(f, r) : NULL;
 	if (!f->ws && (f->verdict.obligations & CV_OBLIGE_INSPECT))
 		fault = "the upstream switched to a protocol that can't be inspected";
 	if (fault)

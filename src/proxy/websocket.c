@@ -46,7 +46,6 @@
 #define TEXT_KEPT_MAX 4096       /* memory that a connection keeps between messages */
 #define ROOM_MIN      (CV_WS_HEAD_BYTES_MAX + CV_WS_CONTROL_BYTES_MAX) /* for any control frame */
 #define HANDSHAKE_MAX (64u << 10) /* path, query and subprotocols of one request */
-#define EXTENSIONS    CV_STR("Sec-WebSocket-Extensions")
 
 struct cv_websocket {
 	/* of the handshake */
@@ -56,7 +55,6 @@ struct cv_websocket {
 	size_t protocol_count;
 	char accept[CV_WS_ACCEPT_BYTES];
 	bool has_offered_deflate, may_inflate;
-	struct cv_h1_header offer; /* what the edit borrows */
 
 	struct cv_ws up, down;
 	bool is_up_starved, is_down_starved; /* nothing more to parse until bytes come */
@@ -134,8 +132,11 @@ static void hook_server_control(struct cv_flow *f, char *bytes, size_t n)
 
 /* Is this an endpoint for which credentials may be released?  Then binary messages, which nobody
  * looks into, may not pass. */
-static bool hook_is_credentialed(const struct cv_policy_endpoint *e)
+static bool hook_is_credentialed(
+	const struct cv_proxy *p, const struct cv_flow *f, const struct cv_policy_endpoint *e)
 {
+	(void)p;
+	(void)f;
 	return e->websocket_credential_rewrite || e->has_credential_binding;
 }
 
@@ -177,16 +178,26 @@ static bool ask_keep(struct cv_websocket *ws, const struct cv_h1_request *r, str
 		ws->protocols[i] = cv_arena_str(&ws->arena, offer->protocols[i]);
 	ws->protocol_count = offer->protocol_count;
 	ws->has_offered_deflate = offer->has_deflate;
-	ws->offer = (struct cv_h1_header){ .name = EXTENSIONS, .value = CV_WS_OFFER_DEFLATE };
 	cv_buf_init(&ws->text, TEXT_MAX);
 	cv_buf_init(&ws->stage, STAGE_MAX);
 	return !ws->arena.is_overflown && accept_make(ws, offer->key);
 }
 
-static const struct cv_str extensions_name = { "Sec-WebSocket-Extensions", 24 };
+/* The first field about extensions gets our value, if there is one; all others stay here. */
+static void extensions_set(struct cv_h1_header *headers, size_t n, struct cv_str value)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!cv_h1_name_eq(headers[i].name, CV_STR("Sec-WebSocket-Extensions")))
+			continue;
+		if (value.n)
+			headers[i].value = value;
+		else
+			headers[i].flags |= CV_H1_NAMED; /* as what belongs to one connection */
+		value = CV_STR_NONE;
+	}
+}
 
-bool cv_websocket_ask(
-	struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path, struct cv_h1_edit *e)
+bool cv_websocket_ask(struct cv_flow *f, struct cv_h1_request *r, struct cv_str path)
 {
 	struct cv_ws_offer offer;
 
@@ -195,18 +206,12 @@ bool cv_websocket_ask(
 	f->ws = calloc(1, sizeof(*f->ws));
 	if (!f->ws || !ask_keep(f->ws, r, path, &offer))
 		return false; /* what there is, is freed with the flow */
-	if (offer.has_deflate) {
-		e->set = &f->ws->offer;
-		e->set_count = 1;
-	} else {
-		e->drop = &extensions_name;
-		e->drop_count = 1;
-	}
+	extensions_set(
+		r->header, r->header_count, offer.has_deflate ? CV_WS_OFFER_DEFLATE : CV_STR_NONE);
 	return true;
 }
 
-const char *cv_websocket_answer(
-	struct cv_flow *f, const struct cv_h1_response *r, struct cv_h1_edit *e)
+const char *cv_websocket_answer(struct cv_flow *f, struct cv_h1_response *r)
 {
 	struct cv_websocket *ws = f->ws;
 	const struct cv_ws_asked asked = {
@@ -217,8 +222,8 @@ const char *cv_websocket_answer(
 	};
 	const enum cv_ws_hand rc = cv_ws_response_check(r, &asked, &ws->may_inflate);
 
-	e->drop = &extensions_name; /* with the client none is agreed on */
-	e->drop_count = 1;
+	extensions_set(
+		r->header, r->header_count, CV_STR_NONE); /* with the client there are none */
 	return rc == CV_WS_HAND_OK ? NULL : cv_ws_hand_text(rc);
 }
 
@@ -486,16 +491,17 @@ static bool message_is_allowed(struct cv_proxy *p, struct cv_flow *f)
 	return false;
 }
 
-static bool binary_is_fine(const struct cv_policy_endpoint *e)
+static bool binary_is_fine(
+	const struct cv_proxy *p, const struct cv_flow *f, const struct cv_policy_endpoint *e)
 {
-	return !e || !hook_is_credentialed(e) || e->allow_uninspected_credentials;
+	return !e || !hook_is_credentialed(p, f, e) || e->allow_uninspected_credentials;
 }
 
 static bool binary_is_allowed(struct cv_proxy *p, struct cv_flow *f)
 {
 	if (!message_is_allowed(p, f))
 		return false;
-	if (binary_is_fine(cv_policy_endpoint_of(f->policy, &f->ws->verdict)))
+	if (binary_is_fine(p, f, cv_policy_endpoint_of(f->policy, &f->ws->verdict)))
 		return true;
 	client_refuse(p, f, CV_WS_CODE_POLICY, "ws_binary_uninspected",
 		"binary message where credentials may be released");

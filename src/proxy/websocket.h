@@ -10,21 +10,18 @@
  */
 #pragma once
 #include "proxy/proxy.h"
-#include "wire/h1_write.h"
 
 struct cv_websocket;
 
 /* What is wrong with the request's handshake, or NULL.  Static text. */
 const char *cv_websocket_request_fault(const struct cv_h1_request *r);
 
-/* The request will be sent: remembers what an answer must fit to, and sets what is ours in its
- * head.  False without memory. */
-CV_MUST bool cv_websocket_ask(
-	struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path, struct cv_h1_edit *e);
+/* The request will be sent: remembers what an answer must fit to, and makes its extensions ours.
+ * Before credentials are put in: none is remembered.  False without memory. */
+CV_MUST bool cv_websocket_ask(struct cv_flow *f, struct cv_h1_request *r, struct cv_str path);
 
-/* A 101 came: NULL and the fields of e set, or what is wrong with it (static text). */
-const char *cv_websocket_answer(
-	struct cv_flow *f, const struct cv_h1_response *r, struct cv_h1_edit *e);
+/* A 101 came: NULL and its extensions dropped, or what is wrong with it (static text). */
+const char *cv_websocket_answer(struct cv_flow *f, struct cv_h1_response *r);
 
 /* From here on frames; sets the state. */
 void cv_websocket_start(struct cv_proxy *p, struct cv_flow *f);
