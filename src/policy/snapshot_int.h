@@ -98,11 +98,13 @@ CV_MUST bool cv_hosts_build(struct cv_hosts *hosts, const struct cv_endpoint *en
 
 /* ---- rules ---- */
 
-/* Methods that rules and presets name; every other one is OTHER and compared as text. */
-#define CV_METHODS(X)                                                               \
-	X(GET)                                                                      \
-	X(HEAD) X(OPTIONS) X(POST) X(PUT) X(PATCH) X(DELETE) X(TRACE) X(CONNECT) X( \
-		WEBSOCKET_TEXT) /* a message, not a request: only websocket endpoints speak of it */
+/* Methods that rules and presets name; every other one is OTHER and compared as text.
+ * WEBSOCKET_TEXT is a message, not a request: only websocket endpoints speak of it. */
+/* clang-format off */
+#define CV_METHODS(X) \
+	X(GET) X(HEAD) X(OPTIONS) X(POST) X(PUT) X(PATCH) X(DELETE) X(TRACE) X(CONNECT) \
+	X(WEBSOCKET_TEXT)
+/* clang-format on */
 #define CV_METHOD_ENUM(name) CV_METHOD_##name,
 enum cv_method { CV_METHODS(CV_METHOD_ENUM) CV_METHOD_OTHER, CV_METHOD_COUNT };
 #undef CV_METHOD_ENUM
