@@ -52,6 +52,7 @@ static const struct {
 	{ CV_OBLIGE_ALLOWED_IPS, "allowed_ips" },
 	{ CV_OBLIGE_TCP, "tcp" },
 	{ CV_OBLIGE_H2C, "h2c" },
+	{ CV_OBLIGE_WEBSOCKET, "websocket" },
 };
 
 static bool is_the_decider(const struct explanation *x, const struct cv_near_miss *m)

@@ -125,6 +125,7 @@ static void sentence_put(
 	case CV_DENIAL_NO_TLS:
 	case CV_DENIAL_AUDIT:
 	case CV_DENIAL_UPSTREAM:
+	case CV_DENIAL_WEBSOCKET:
 	case CV_DENIAL_TARGET:
 	case CV_DENIAL_TIMEOUT: cv_buf_put_json(b, t->why); return;
 	case CV_DENIAL_COUNT: break;

@@ -29,6 +29,7 @@
  * RELAY    bytes, both ways
  * H2       a connection that carries streams, each a flow of its own (h2.h)
  * H2_UP    the connection to their upstream; it has no client
+ * WEBSOCKET  frames, both ways, taken apart and written anew
  * DNS      queries over TCP
  * CLOSING  last bytes towards the sandbox; what still comes from it is thrown away
  * DYING    freed at the end of the turn */
@@ -44,10 +45,11 @@
 				     BIT(H2))                                                  \
 	X(LEAF,    CV_PROXY_HANDSHAKE_MS, BIT(ACCEPT))                                         \
 	X(ACCEPT,  CV_PROXY_HANDSHAKE_MS, BIT(PEEK) | BIT(H2))                                 \
-	X(HTTP,    CV_PROXY_IDLE_MS, BIT(HEAD) | BIT(RELAY) | BIT(RESOLVE))                    \
+	X(HTTP,    CV_PROXY_IDLE_MS, BIT(HEAD) | BIT(RELAY) | BIT(RESOLVE) | BIT(WEBSOCKET)) \
 	X(RELAY,   CV_PROXY_IDLE_MS, 0)                                                        \
 	X(H2,      CV_PROXY_IDLE_MS, 0)                                                        \
 	X(H2_UP,   CV_PROXY_HANDSHAKE_MS, 0)                                                   \
+	X(WEBSOCKET, CV_PROXY_IDLE_MS, 0)                                                      \
 	X(DNS,     CV_PROXY_HEAD_MS, 0)                                                        \
 	X(CLOSING, CV_PROXY_IDLE_MS, 0)                                                        \
 	X(DYING,   0, BIT(FREE))
@@ -105,7 +107,7 @@ struct cv_flow {
 
 	struct cv_leg client, server;
 	struct cv_flow_cred *cred; /* owned; NULL: no credential was asked for */
-	struct cv_who *who; /* owned, except by inner flows; NULL: no record */
+	struct cv_who *who;        /* owned, except by inner flows; NULL: no record */
 	const char *who_problem;
 	struct cv_ip src_ip, dst_ip; /* of the accepted socket */
 	uint16_t src_port, dst_port;
@@ -122,6 +124,7 @@ struct cv_flow {
 	int64_t attempt_ends_ms;
 
 	struct cv_http http;
+	struct cv_websocket *ws; /* owned; NULL: none asked for */
 	int64_t deadline_ms, started_ms;
 	bool is_lingering; /* CLOSING: all is sent, and the moment of grace has begun */
 	size_t drained;    /* ... and so much was thrown away */

@@ -53,6 +53,15 @@
 #define CV_PROXY_LINGER_MS    1000 /* after a denial, so that its text is not lost in a reset */
 #define CV_PROXY_SWEEP_MS     50   /* grain of all of these */
 
+/* WebSocket (openshell-behaviour 4.5).  A text message that is not in hand as a whole is assembled. */
+#define CV_PROXY_WS_ASSEMBLIES_MAX 32     /* at once, of 4 MiB each at most */
+#define CV_PROXY_WS_WAITING_MAX    64     /* connections that wait for one of these */
+#define CV_PROXY_WS_PART_MS        30000  /* without a byte of a message that has begun */
+#define CV_PROXY_WS_MESSAGE_MS     120000 /* from a message's first byte to its last */
+#define CV_PROXY_WS_FORWARD_MS     120000 /* until the server has taken it */
+#define CV_PROXY_WS_CLOSE_MS       1000   /* for our close frames to be taken */
+#define CV_PROXY_WS_PIECE_BYTES    16384  /* of a message, in one frame: a TLS record */
+
 /* Who. */
 #define CV_PROXY_IDENTITIES_MAX 2048  /* connects that were not accepted yet, of one sandbox */
 #define CV_PROXY_IDENTITY_MS    10000 /* how long such a record may be used */

@@ -161,9 +161,10 @@ static void flow_send(struct cv_proxy *p, struct cv_flow *f)
 	const bool has_client_moved = cv_leg_flush(&f->client);
 
 	if ((has_server_moved || has_client_moved) &&
-		(f->state == CV_FLOW_CLOSING || cv_leg_has_more(&f->client) ||
-			cv_leg_has_more(&f->server) || cv_leg_text(&f->client).n ||
-			cv_leg_text(&f->server).n || f->client.is_eof || f->server.is_eof))
+		(f->state == CV_FLOW_CLOSING || f->state == CV_FLOW_WEBSOCKET ||
+			cv_leg_has_more(&f->client) || cv_leg_has_more(&f->server) ||
+			cv_leg_text(&f->client).n || cv_leg_text(&f->server).n ||
+			f->client.is_eof || f->server.is_eof))
 		cv_proxy_queue(p, f);
 }
 

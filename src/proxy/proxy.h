@@ -77,6 +77,8 @@ struct cv_proxy {
 	size_t roots_count;
 	struct cv_str roots, hosts; /* owned */
 
+	uint32_t ws_assemblies, ws_waiting; /* WebSockets that hold, or wait for, an assembly */
+
 	/* Scratch of one step: no two uses overlap. */
 	struct cv_h1_request request;
 	struct cv_h1_response response;

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "proxy/denial.h"
 #include "proxy/h2.h"
+#include "proxy/websocket.h"
 
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -87,6 +88,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	if (!f->is_inner)
 		free(f->who);
 	f->who = NULL;
+	cv_websocket_free(p, f);
 	cv_flow_set_state(f, CV_FLOW_DYING, p->loop.now_ms);
 }
 
@@ -98,6 +100,7 @@ void cv_flow_finish(struct cv_proxy *p, struct cv_flow *f)
 	if (f->h2)
 		h2_drop(p, f);
 	cv_flow_drop_server(f);
+	cv_websocket_free(p, f);
 	cv_flow_set_state(f, CV_FLOW_CLOSING, p->loop.now_ms);
 }
 
@@ -154,6 +157,7 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 		break;
 	case CV_FLOW_H2: cv_h2_down_timeout(p, f); return;
 	case CV_FLOW_H2_UP: cv_h2_up_timeout(p, f); return;
+	case CV_FLOW_WEBSOCKET: cv_websocket_timeout(p, f); return;
 	case CV_FLOW_HEAD:
 	case CV_FLOW_QUIET:
 	case CV_FLOW_HELD:
@@ -183,6 +187,7 @@ bool cv_step(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_ACCEPT: return cv_tls_accept_step(p, f);
 	case CV_FLOW_HTTP: return cv_http_step(p, f);
 	case CV_FLOW_RELAY: return cv_relay_step(p, f);
+	case CV_FLOW_WEBSOCKET: return cv_websocket_step(p, f);
 	case CV_FLOW_DNS: return cv_dnsd_step(p, f);
 	case CV_FLOW_H2: return cv_h2_down_step(p, f);
 	case CV_FLOW_H2_UP: return cv_h2_up_step(p, f);
