@@ -218,6 +218,15 @@ refused("empty value", run(instance("profile: openai\ncredentials: {api_key: {fi
         "empty")
 refused("missing secret: which variables were looked for", run("github"), 125, "GITHUB_TOKEN",
         "GH_TOKEN")
+refused("missing secret: not one that is looked for", run(write("quiet.yaml", """\
+id: quiet
+credentials: [{name: a, env_vars: [QUIET_A], required: true}]
+discovery: {credentials: []}
+"""), env={"QUIET_A": SECRET}), 125, "not taken from variables")
+refused("a token grant", run(write("grant.yaml", """\
+id: grant
+credentials: [{name: a, required: true, token_grant: {token_endpoint: "https://a.example/"}}]
+""")), 125, "token_grant")
 refused("an empty variable is missing", run("github", env={"GH_TOKEN": ""}), 125, "GH_TOKEN")
 refused("missing secret: of an instance",
         run(instance("profile: openai\ncredentials: {api_key: {env: NOT_THERE}}\n")), 125,
