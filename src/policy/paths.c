@@ -219,8 +219,8 @@ static bool query_add(struct cv_paths_builder *b, struct cv_rule *rule)
 	return !b->arena->is_overflown;
 }
 
-/* For postgres an absent path is every database.  Otherwise an absent or malformed path: an allow matches nothing and is not filed, a deny matches every
- * path and is filed as "**". */
+/* For postgres an absent path is every database.  Otherwise an absent or malformed path: an allow
+ * matches nothing and is not filed, a deny matches every path and is filed as "**". */
 bool cv_paths_add(struct cv_paths_builder *b, uint32_t root, const struct cv_policy_rule *source,
 	uint32_t index, bool is_deny, bool is_postgres)
 {

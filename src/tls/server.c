@@ -39,18 +39,36 @@ void cv_tls_server_free(struct cv_tls_server *s)
 	free(s);
 }
 
+/* only: of cv_tls_server_alpn(); NULL: it was not called. */
+static bool alpn_is_ours(const char *only, struct cv_str name)
+{
+	static const struct cv_str ours[] = { CV_STR("h2"), CV_STR("http/1.1") };
+
+	if (only)
+		return cv_str_eq(name, (struct cv_str){ only + 1, (unsigned char)only[0] });
+	for (size_t i = 0; i < CV_ARRAY_LEN(ours); i++)
+		if (cv_str_eq(name, ours[i]))
+			return true;
+	return false;
+}
+
+/* The client's preference decides: whatever is ours is inspected alike. */
 static int alpn_select(SSL *ssl, const unsigned char **ret, unsigned char *ret_bytes,
 	const unsigned char *offered, unsigned bytes, void *arg)
 {
-	const char *const other = SSL_get_app_data(ssl);
-	const char *const name = other ? other : "\x08http/1.1";
-	const unsigned char *const ours = (const unsigned char *)name;
+	const char *only = SSL_get_app_data(ssl);
 
 	(void)arg;
-	if (SSL_select_next_proto((unsigned char **)(uintptr_t)ret, ret_bytes, ours,
-		    (unsigned)strlen(name), offered, bytes) != OPENSSL_NPN_NEGOTIATED)
-		return SSL_TLSEXT_ERR_ALERT_FATAL;
-	return SSL_TLSEXT_ERR_OK;
+	for (unsigned at = 0; at < bytes && offered[at] < bytes - at; at += offered[at] + 1u) {
+		const struct cv_str name = { (const char *)offered + at + 1, offered[at] };
+
+		if (!alpn_is_ours(only, name))
+			continue;
+		*ret = offered + at + 1;
+		*ret_bytes = offered[at];
+		return SSL_TLSEXT_ERR_OK;
+	}
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 void cv_tls_server_alpn(SSL *ssl, const char *name)

@@ -603,10 +603,12 @@ static void statement(struct sql *s, unsigned depth)
 
 struct cv_pg_sql cv_pg_sql_classify(struct cv_str text)
 {
-	struct sql s = { .at = text.p, .end = text.p + text.n };
+	struct sql s = { 0 };
 
 	if (!text.n)
 		return s.result;
+	s.at = text.p;
+	s.end = text.p + text.n;
 	for (advance(&s); s.t.kind != TOKEN_END; advance(&s)) {
 		if (is_mark(&s, ';'))
 			continue;
