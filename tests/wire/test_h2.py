@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -30,7 +31,7 @@ network_policies:
   api:
     endpoints:
       - host: api.test
-        ports: [443, 444, 445, 446, 447, 448]
+        ports: [443, 444, 445, 446, 447, 448, 449]
         protocol: rest
         enforcement: enforce
         rules: [{allow: {method: "*", path: "/v1/**"}}]
@@ -41,13 +42,13 @@ network_policies:
 """
 P, Q, R = world.PUBLIC, "93.184.216.35", "93.184.216.36"
 AUTH = {443: "api.test", 444: "api.test:444", 445: "api.test:445", 446: "api.test:446",
-        447: "api.test:447"}
+        447: "api.test:447", 448: "api.test:448"}
 
 w = world.World(["api.test", "l4.test"])
 proxylab.add_local("10.200.0.0", 24)
 for a in (Q, R):
     world.add_address(a)
-lab = Lab(w, POLICY, pins=[("api.test", p, P) for p in range(443, 449)]
+lab = Lab(w, POLICY, pins=[("api.test", p, P) for p in range(443, 449)] + [("api.test", 449, R)]
           + [("l4.test", 443, Q), ("l4.test", 81, Q), ("clear.test", 80, Q), ("noclear.test", 80, R)])
 assert lab.policy_result[0] == 0, lab.policy_result
 tap = world.Tap()
@@ -265,6 +266,44 @@ def reset_goes_up():
 def refused_stays_refused():
     s = client().ask("GET", "/v1/refuse")
     assert s["reset"] == 7, s
+
+
+def refused_once_is_sent_again():
+    tries = []
+
+    def once(server, c, e):
+        if isinstance(e, h2.events.RequestReceived) and dict(e.headers)[":path"] == "/v1/once":
+            tries.append(e.stream_id)
+            if len(tries) == 1:
+                c.reset_stream(e.stream_id, 7)
+        elif isinstance(e, h2.events.StreamEnded):
+            pass
+        if isinstance(e, h2.events.StreamEnded) and len(tries) != 1:
+            h2lab.echo(server, c, e)
+    h2lab.Server(P, 448, once, pki=w.pki)
+    c = client(448)
+    assert c.ask("GET", "/v1/once")["body"] == b"GET /v1/once\n"
+    assert len(tries) == 2
+
+
+def goaway_storm():
+    """A server that takes 20 requests per connection: no stream of a client is lost."""
+    conf = os.path.join(w.dir, "nginx.conf")
+    with open(conf, "w", encoding="utf-8") as f:
+        f.write(f"""worker_processes 1; error_log /dev/null; pid {w.dir}/n.pid; events {{ }}
+http {{ access_log off; keepalive_requests 20; client_body_temp_path {w.dir}; proxy_temp_path {w.dir};
+ fastcgi_temp_path {w.dir}; uwsgi_temp_path {w.dir}; scgi_temp_path {w.dir};
+ server {{ listen {R}:449 ssl http2; ssl_certificate {w.pki.cert}; ssl_certificate_key {w.pki.key};
+ location / {{ return 200 "x"; }} }} }}""")
+    p = subprocess.Popen(["nginx", "-c", conf, "-g", "daemon off;"])
+    try:
+        time.sleep(0.5)
+        port = h2lab.Bridge(lab, connect=("api.test", 449)).port
+        r = h2lab.run("h2load", "-n", "1000", "-c", "2", "-m", "10", "-H", ":authority: api.test:449",
+                      f"https://127.0.0.1:{port}/v1/l", timeout=60)
+        assert b"1000 succeeded" in r.stdout, r.stdout
+    finally:
+        p.terminate()
 
 
 def goaway_then_anew():
@@ -771,7 +810,9 @@ def l4_authority():
 
 
 def l4_clear_authority():
-    c = Client(lab.tunnel("l4.test", 81)[0], "l4.test:81", "http")
+    s = lab.tunnel("l4.test", 81)[0]
+    time.sleep(0.3)  # the server has spoken first by now
+    c = Client(s, "l4.test:81", "http")
     assert c.ask("GET", "/x")["body"] == b"GET /x\n"
     assert c.status("GET", "/x", authority="other.test") == 421
 
@@ -853,7 +894,6 @@ def node_client():
 
 
 def node_server():
-    import subprocess
     p = subprocess.Popen(["node", "-e", NODE_SERVER, P, "447", w.pki.cert, w.pki.key], stdout=subprocess.PIPE)
     try:
         p.stdout.readline()
@@ -892,6 +932,7 @@ for name, check in (
         ("RST_STREAM from the upstream ends one stream, with its code", reset_comes_down),
         ("RST_STREAM from the client ends one stream", reset_goes_up),
         ("REFUSED_STREAM stays that", refused_stays_refused),
+        ("a stream without a body that was refused once is sent again", refused_once_is_sent_again),
         ("after GOAWAY the next stream dials", goaway_then_anew),
         ("GOAWAY lets streams finish", goaway_lets_streams_finish),
         ("an upstream that is lost: reset, or 502", upstream_lost),
@@ -944,6 +985,7 @@ for name, program, check in (
         ("curl --http2-prior-knowledge", "curl", curl_prior_knowledge),
         ("nghttp", "nghttp", nghttp),
         ("h2load", "h2load", h2load),
+        ("nginx, a GOAWAY every 20 requests", "nginx", goaway_storm),
         ("node as a client", "node", node_client),
         ("node as a server", "node", node_server)):
     if shutil.which(program):
