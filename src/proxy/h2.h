@@ -120,6 +120,8 @@ void cv_h2_terminate(struct cv_h2 *h2, uint32_t error);
 /* Counts; false when the peer overdid it. */
 bool cv_h2_rate_take(struct cv_h2_rate *r, int64_t now_ms, int64_t per_s, int64_t max);
 void cv_h2_link_add(struct cv_h2 *h2, struct cv_h2_link *link);
+void cv_h2_idle(
+	struct cv_h2 *h2); /* its last link went: from now on it has a deadline of its own */
 
 /* ---- h2_down.c ---- */
 

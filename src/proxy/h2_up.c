@@ -282,10 +282,23 @@ static bool start(struct cv_proxy *p, struct cv_flow *u)
 		cv_h2_up_fail(p, u, CV_DENIAL_UPSTREAM_TLS, "no memory for a session");
 		return false;
 	}
-	u->deadline_ms = INT64_MAX; /* D's, and its streams', bound it */
+	cv_h2_idle(u->h2); /* until the first is joined */
 	waiting_queue(p, d);
 	rejoin_all(p, d, u);
 	return true;
+}
+
+static void abuse_record(struct cv_proxy *p, struct cv_flow *u)
+{
+	const struct cv_fact fact = {
+		.action = CV_AUDIT_ACTION_NONE,
+		.activity = CV_ACTIVITY_FAIL,
+		.engine = "l7",
+		.reason_code = cv_denial_code(CV_DENIAL_UPSTREAM),
+		.reason = cv_str_of(u->h2->abuse),
+	};
+
+	cv_decide_record(p, u, &fact);
 }
 
 bool cv_h2_up_step(struct cv_proxy *p, struct cv_flow *u)
@@ -303,6 +316,8 @@ bool cv_h2_up_step(struct cv_proxy *p, struct cv_flow *u)
 		return false;
 	}
 	if (!is_well || h2->abuse) { /* an upstream that floods or breaks the protocol */
+		if (h2->abuse)
+			abuse_record(p, u);
 		h2->abuse = NULL;
 		if (!h2->is_over)
 			nghttp2_session_terminate_session(h2->session, NGHTTP2_PROTOCOL_ERROR);

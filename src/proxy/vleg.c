@@ -40,6 +40,8 @@ static void link_remove(struct cv_h2_link *link)
 	if (link->next)
 		link->next->prev = link->prev;
 	h2->link_count--;
+	if (!h2->links)
+		cv_h2_idle(h2);
 	link->h2 = NULL;
 	link->prev = link->next = NULL;
 }

@@ -31,7 +31,7 @@ network_policies:
   api:
     endpoints:
       - host: api.test
-        ports: [443, 444, 445, 446, 447, 448, 449]
+        ports: [443, 444, 445, 446, 447, 448, 449, 450]
         protocol: rest
         enforcement: enforce
         rules: [{allow: {method: "*", path: "/v1/**"}}]
@@ -48,7 +48,7 @@ w = world.World(["api.test", "l4.test"])
 proxylab.add_local("10.200.0.0", 24)
 for a in (Q, R):
     world.add_address(a)
-lab = Lab(w, POLICY, pins=[("api.test", p, P) for p in range(443, 449)] + [("api.test", 449, R)]
+lab = Lab(w, POLICY, pins=[("api.test", p, P) for p in range(443, 449)] + [("api.test", p, R) for p in (449, 450)]
           + [("l4.test", 443, Q), ("l4.test", 81, Q), ("clear.test", 80, Q), ("noclear.test", 80, R)])
 assert lab.policy_result[0] == 0, lab.policy_result
 tap = world.Tap()
@@ -266,6 +266,23 @@ def reset_goes_up():
 def refused_stays_refused():
     s = client().ask("GET", "/v1/refuse")
     assert s["reset"] == 7, s
+
+
+def flooding_server():
+    """An upstream that floods is cut off: its streams fail, and the client's connection lives."""
+    def ping(server, c, e):
+        if isinstance(e, h2.events.RequestReceived) and "flood" in dict(e.headers)[":path"]:
+            try:
+                c.sock.sendall(frame(PING, 0, 0, b"12345678") * 4000)
+            except OSError:
+                pass
+        elif isinstance(e, h2.events.StreamEnded) and "flood" not in c.heads[e.stream_id][":path"]:
+            h2lab.echo(server, c, e)
+    h2lab.Server(R, 450, ping, pki=w.pki)
+    c = Client(lab.tls("api.test", 450, alpn=("h2",)), "api.test:450")
+    s = c.ask("GET", "/v1/flood")
+    assert s["head"].get(":status") == "502" or s["reset"] is not None, s
+    assert c.status("GET", "/v1/other") == 200
 
 
 def refused_once_is_sent_again():
@@ -932,6 +949,7 @@ for name, check in (
         ("RST_STREAM from the upstream ends one stream, with its code", reset_comes_down),
         ("RST_STREAM from the client ends one stream", reset_goes_up),
         ("REFUSED_STREAM stays that", refused_stays_refused),
+        ("t19 an upstream that floods", flooding_server),
         ("a stream without a body that was refused once is sent again", refused_once_is_sent_again),
         ("after GOAWAY the next stream dials", goaway_then_anew),
         ("GOAWAY lets streams finish", goaway_lets_streams_finish),
