@@ -345,7 +345,8 @@ static bool session_make(struct cv_h2 *h2)
 		nghttp2_option_set_no_closed_streams(o, 1);
 		nghttp2_option_set_max_outbound_ack(o, CV_H2_ACKS_MAX);
 		nghttp2_option_set_max_deflate_dynamic_table_size(o, CV_H2_TABLE_BYTES);
-		nghttp2_option_set_peer_max_concurrent_streams(o, CV_H2_STREAMS_MAX);
+		/* the first needs no leave; how many more, the server's SETTINGS say */
+		nghttp2_option_set_peer_max_concurrent_streams(o, 1);
 		failed = h2->is_client ? nghttp2_session_client_new2(&h2->session, c, h2, o)
 				       : nghttp2_session_server_new2(&h2->session, c, h2, o);
 	}

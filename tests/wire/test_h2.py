@@ -31,7 +31,7 @@ network_policies:
   api:
     endpoints:
       - host: api.test
-        ports: [443, 444, 445, 446, 447, 448, 449, 450]
+        ports: [443, 444, 445, 446, 447, 448, 449, 450, 451]
         protocol: rest
         enforcement: enforce
         rules: [{allow: {method: "*", path: "/v1/**"}}]
@@ -48,7 +48,7 @@ w = world.World(["api.test", "l4.test"])
 proxylab.add_local("10.200.0.0", 24)
 for a in (Q, R):
     world.add_address(a)
-lab = Lab(w, POLICY, pins=[("api.test", p, P) for p in range(443, 449)] + [("api.test", p, R) for p in (449, 450)]
+lab = Lab(w, POLICY, pins=[("api.test", p, P) for p in range(443, 449)] + [("api.test", p, R) for p in (449, 450, 451)]
           + [("l4.test", 443, Q), ("l4.test", 81, Q), ("clear.test", 80, Q), ("noclear.test", 80, R)])
 assert lab.policy_result[0] == 0, lab.policy_result
 tap = world.Tap()
@@ -283,6 +283,19 @@ def flooding_server():
     s = c.ask("GET", "/v1/flood")
     assert s["head"].get(":status") == "502" or s["reset"] is not None, s
     assert c.status("GET", "/v1/other") == 200
+
+
+def servers_limit_is_kept():
+    """Not one stream is refused by a server that takes three at a time, from the first moment on."""
+    def three(server, c, e):
+        if isinstance(e, h2.events.StreamEnded):
+            h2lab.echo(server, c, e)
+    server = h2lab.Server(R, 451, three, pki=w.pki,
+                          settings={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 3})
+    c = Client(lab.tls("api.test", 451, alpn=("h2",)), "api.test:451")
+    ids = [c.send(c.head("POST", f"/v1/{i}"), body=b"x") for i in range(30)]
+    assert all(c.finish(i)["head"].get(":status") == "200" for i in ids), c.streams
+    assert server.connections == 1
 
 
 def refused_once_is_sent_again():
@@ -950,6 +963,7 @@ for name, check in (
         ("RST_STREAM from the client ends one stream", reset_goes_up),
         ("REFUSED_STREAM stays that", refused_stays_refused),
         ("t19 an upstream that floods", flooding_server),
+        ("as many streams as the server takes", servers_limit_is_kept),
         ("a stream without a body that was refused once is sent again", refused_once_is_sent_again),
         ("after GOAWAY the next stream dials", goaway_then_anew),
         ("GOAWAY lets streams finish", goaway_lets_streams_finish),
