@@ -847,6 +847,33 @@ def l4_clear_authority():
     assert c.status("GET", "/x", authority="other.test") == 421
 
 
+def transparent():
+    """No proxy is configured: the name's own address is dialled, and HTTP/2 spoken at once."""
+    proxylab.add_local("198.18.0.0", 15)
+    other = Lab(w, POLICY.replace("ports: [80]", "ports: [82]"), listen=("0.0.0.0", 82),
+                pins=[("clear.test", 82, Q), ("noclear.test", 82, Q)])
+    server = h2lab.Server(Q, 82, upstream)
+    before = server.connections
+
+    def address(name):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.settimeout(2)
+        s.sendto(struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"".join(
+            bytes([len(x)]) + x.encode() for x in name.split(".")) + b"\0\0\1\0\1",
+            ("127.0.0.1", other.udp[0].getsockname()[1]))
+        return socket.inet_ntoa(s.recv(512)[-4:])
+
+    c = Client(other.connect((address("clear.test"), 82)), "clear.test:82", "http")
+    assert c.ask("GET", "/t")["body"] == b"GET /t\n"
+    assert c.status("GET", "/t", authority="other.test") == 421
+    seen = len(server.seen)
+    s = other.connect((address("noclear.test"), 82))
+    s.sendall(PREFACE + frame(SETTINGS) + frame(HEADERS, 5, 1, block(GOOD)))
+    assert b"unsupported_l7_protocol" in read_all(s)
+    assert len(server.seen) == seen and server.connections >= before
+    assert other.close() == 0, other.stderr()
+
+
 # ---- programs ----
 
 bridge = h2lab.Bridge(lab)
@@ -1007,6 +1034,7 @@ for name, check in (
         ("RFC 9113 6.1 padding, and priority in HEADERS", padding_and_priority),
         ("t9 h2c where the endpoint says so", h2c_allowed),
         ("t9 h2c elsewhere", nothing_reached(h2c_refused)),
+        ("t9 h2c without a proxy, where the endpoint says so and elsewhere", transparent),
         ("t2 :authority on a plain L4 endpoint", l4_authority),
         ("t2 :authority on a plain L4 endpoint, without TLS", l4_clear_authority),
         ("t8 a client of http/1.1 asks the upstream for nothing else", h1_client_asks_for_h1),
