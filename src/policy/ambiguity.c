@@ -235,7 +235,7 @@ static bool takes_part(const struct cv_policy_endpoint *e)
 	       e->allowed_ips.n || e->tls != CV_TLS_AUTO || e->has_credential_binding;
 }
 
-static bool has_graphql(const struct cv_policy_endpoint *e)
+bool cv_policy_has_graphql(const struct cv_policy_endpoint *e)
 {
 	const struct cv_policy_rules *const lists[] = { &e->rules, &e->deny_rules };
 
@@ -271,6 +271,7 @@ static bool fields_differ(enum field_kind kind, const struct cv_policy_endpoint 
 			(a->protocol == CV_PROTOCOL_TCP) == (b->protocol == CV_PROTOCOL_TCP) },
 		{ FIELD_CONNECTION, "tls", (a->tls == CV_TLS_SKIP) == (b->tls == CV_TLS_SKIP) },
 		{ FIELD_CONNECTION, "allowed_ips", ips_agree(a, b) },
+		{ FIELD_CONNECTION, "h2c", a->h2c == b->h2c },
 		{ FIELD_REQUEST, "protocol", a->protocol == b->protocol },
 		{ FIELD_REQUEST, "enforcement", a->enforcement == b->enforcement },
 		{ FIELD_REQUEST, "allow_encoded_slash",
@@ -294,7 +295,8 @@ static bool fields_differ(enum field_kind kind, const struct cv_policy_endpoint 
 		{ FIELD_REQUEST, "scrub",
 			(a->scrub == CV_SCRUB_OFF) == (b->scrub == CV_SCRUB_OFF) },
 		{ FIELD_REQUEST, "GraphQL settings",
-			SAME_IF(BOTH(WEBSOCKET), has_graphql(a) == has_graphql(b)) },
+			SAME_IF(BOTH(WEBSOCKET),
+				cv_policy_has_graphql(a) == cv_policy_has_graphql(b)) },
 		{ FIELD_REQUEST, "persisted_queries",
 			SAME_IF(BOTH(GRAPHQL),
 				cv_policy_is_word(a->persisted_queries, "allow_registered") ==

@@ -13,8 +13,8 @@ static bool has_protocol_not_built(const struct cv_policy_endpoint *e)
 	switch (e->protocol) {
 	case CV_PROTOCOL_L4:
 	case CV_PROTOCOL_TCP:
-	case CV_PROTOCOL_REST: return false;
-	case CV_PROTOCOL_WEBSOCKET:
+	case CV_PROTOCOL_REST:
+	case CV_PROTOCOL_WEBSOCKET: return false;
 	case CV_PROTOCOL_GRAPHQL:
 	case CV_PROTOCOL_MCP:
 	case CV_PROTOCOL_JSON_RPC:
@@ -52,6 +52,10 @@ static void check_endpoint(struct cv_check *c)
 			"remove the endpoint to run without it, or use protocol: rest",
 			"protocol %s is not enforced by this build",
 			cv_policy_protocol_name(e->protocol));
+	if (e->protocol == CV_PROTOCOL_WEBSOCKET && cv_policy_has_graphql(e))
+		CV_CHECK_ERROR(c, e->protocol_text.pos,
+			"remove them, or allow method: WEBSOCKET_TEXT to run without them",
+			"GraphQL on protocol websocket is not enforced by this build");
 	for (size_t i = 0; i < CV_ARRAY_LEN(features); i++)
 		if (features[i].is_there)
 			CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove it to run without it",

@@ -137,6 +137,7 @@ struct cv_policy_endpoint {
 	struct cv_policy_rules rules, deny_rules;
 	struct cv_policy_texts allowed_ips;
 	bool allow_encoded_slash;
+	bool h2c; /* HTTP/2 by prior knowledge */
 	bool websocket_credential_rewrite;
 	bool request_body_credential_rewrite;
 	bool allow_uninspected_credentials;

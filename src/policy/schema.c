@@ -108,6 +108,7 @@ static const struct cv_fill_key endpoint_keys[] = {
 	{ "deny_rules",           CV_FILL_LIST,  RULES(deny_rules, rule_schema) },
 	{ "allowed_ips",          CV_FILL_TEXTS, AT(E, allowed_ips) },
 	{ "allow_encoded_slash",  CV_FILL_BOOL,  AT(E, allow_encoded_slash) },
+	{ "h2c",                  CV_FILL_BOOL,  AT(E, h2c) },
 	{ "websocket_credential_rewrite",    CV_FILL_BOOL, AT(E, websocket_credential_rewrite) },
 	{ "request_body_credential_rewrite", CV_FILL_BOOL, AT(E, request_body_credential_rewrite) },
 	{ "allow_uninspected_credentials",   CV_FILL_BOOL, AT(E, allow_uninspected_credentials) },

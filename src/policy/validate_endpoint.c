@@ -306,6 +306,7 @@ static void check_tcp_fields(struct cv_check *c)
 		{ e->rules.is_present, "rules" },
 		{ e->deny_rules.is_present, "deny_rules" },
 		{ e->allow_encoded_slash, "allow_encoded_slash" },
+		{ e->h2c, "h2c" },
 		{ e->websocket_credential_rewrite, "websocket_credential_rewrite" },
 		{ e->request_body_credential_rewrite, "request_body_credential_rewrite" },
 		{ e->credential_signing.s.n > 0, "credential_signing" },

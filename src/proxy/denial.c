@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "policy/explain.h"
+#include "proxy/h2.h"
 #include "wire/h1_write.h"
 
 #define ROW(name, status, error, member, code) { status, error, member, code },
@@ -124,6 +125,7 @@ static void sentence_put(
 	case CV_DENIAL_NO_TLS:
 	case CV_DENIAL_AUDIT:
 	case CV_DENIAL_UPSTREAM:
+	case CV_DENIAL_WEBSOCKET:
 	case CV_DENIAL_TARGET:
 	case CV_DENIAL_TIMEOUT: cv_buf_put_json(b, t->why); return;
 	case CV_DENIAL_COUNT: break;
@@ -198,6 +200,39 @@ static void body_put(struct cv_proxy *p, const struct cv_flow *f, enum cv_denial
 	cv_buf_put_byte(b, '}');
 }
 
+/* What gRPC's clients make of a status (its own mapping, statuses of ours). */
+static unsigned grpc_status(int status)
+{
+	return status == 403 || status == 421 ? 7 : status == 504 ? 4 : status >= 500 ? 14 : 13;
+}
+
+/* A client of gRPC reads no body of an error: the reason is in its trailers, which stand in the
+ * head when there is nothing else. */
+static void grpc_answer(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str text)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	cv_buf_reset(&p->head);
+	cv_buf_printf(&p->head,
+		"HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-status: %u\r\n"
+		"grpc-message: ",
+		grpc_status(status));
+	for (size_t i = 0; i < text.n && i < CV_PROXY_GRPC_MESSAGE_BYTES_MAX; i++) {
+		const unsigned char c = (unsigned char)text.p[i];
+		const char coded[] = { '%', hex[c >> 4], hex[c & 15] };
+
+		if (c > 0x20 && c < 0x7f && c != '%')
+			cv_buf_put_byte(&p->head, text.p[i]);
+		else if (c == ' ' && i > 0 && i + 1 < text.n)
+			cv_buf_put_byte(&p->head, ' ');
+		else
+			cv_buf_put(&p->head, (struct cv_str){ coded, sizeof(coded) });
+	}
+	cv_buf_put(&p->head, CV_STR("\r\ncontent-length: 0\r\n\r\n"));
+	cv_leg_put(&f->client, cv_buf_str(&p->head));
+	cv_flow_finish(p, f);
+}
+
 /* Status, fields and body as the sandbox will see them, then the end of the flow. */
 static void answer(struct cv_proxy *p, struct cv_flow *f, int status,
 	const struct cv_h1_header *fields, size_t field_count, struct cv_str body, bool is_head)
@@ -241,7 +276,17 @@ void cv_deny(
 			.name = CV_STR("X-OpenShell-Policy"),
 			.value = header_value(cv_policy_entry_name(f->policy, t->verdict->entry)),
 		};
-	answer(p, f, denial_row[d].status, field, n, cv_buf_str(&body),
+	if (f->stream && f->stream->is_grpc) {
+		cv_buf_reset(&body);
+		cv_buf_printf(&body, "%s: ", denial_row[d].error);
+		sentence_put(&body, f, d, t);
+		grpc_answer(p, f, denial_row[d].status, cv_buf_str(&body));
+		cv_buf_fini(&body);
+		return;
+	}
+	/* on a connection of streams, 421 tells the client to make one of its own for that host */
+	const int status = d == CV_DENIAL_AUTHORITY && f->stream ? 421 : denial_row[d].status;
+	answer(p, f, status, field, n, cv_buf_str(&body),
 		t->request && cv_str_eq(t->request->method, CV_STR("HEAD")));
 	cv_buf_fini(&body);
 }

@@ -19,6 +19,7 @@
  */
 #include "proxy/inside.h"
 
+#include "proxy/websocket.h"
 #include "wire/h1_write.h"
 
 void cv_http_start(struct cv_flow *f)
@@ -164,6 +165,10 @@ static enum head head_write(
 	e.common.is_keep_alive = true; /* ours with the upstream; it may say no */
 	if (!f->is_tunnel)
 		e.common.via = CV_STR("1.1 openshell-sandbox");
+	cv_websocket_free(p, f);
+	if (r->is_upgrade && (h->verdict.obligations & CV_OBLIGE_WEBSOCKET) &&
+		!cv_websocket_ask(f, r, path))
+		return HEAD_LONG;
 	if (!cv_cred_apply(p, f, r, &e))
 		return HEAD_ANSWERED;
 	cv_buf_reset(&p->head);
@@ -267,13 +272,21 @@ static bool switch_protocols(struct cv_proxy *p, struct cv_flow *f, struct cv_h1
 		return upstream_fail(
 			p, f, CV_DENIAL_UPSTREAM, "the upstream switched protocols unasked");
 	cv_h1_edit_of_response(&e, r);
+	const char *fault = f->ws ? cv_websocket_answer(f, r) : NULL;
+	if (!f->ws && (f->verdict.obligations & CV_OBLIGE_INSPECT))
+		fault = "the upstream switched to a protocol that can't be inspected";
+	if (fault)
+		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, fault);
 	cv_buf_reset(&p->head);
 	if (!cv_h1_write_response(&p->head, r, &e))
 		return upstream_fail(
 			p, f, CV_DENIAL_UPSTREAM, "the upstream's response can't be passed on");
 	cv_leg_put(&f->client, cv_buf_str(&p->head));
 	cv_leg_take(&f->server, r->head_bytes);
-	cv_flow_set_state(f, CV_FLOW_RELAY, p->loop.now_ms);
+	if (f->ws)
+		cv_websocket_start(p, f);
+	else
+		cv_flow_set_state(f, CV_FLOW_RELAY, p->loop.now_ms);
 	return true;
 }
 

@@ -44,8 +44,10 @@ struct cv_proxy {
 	struct cv_flow_pool flows;
 
 	/* Indices of flows: to be stepped, and stepped in this turn. */
-	uint32_t queue[2 * CV_PROXY_FLOWS_MAX], touched[CV_PROXY_FLOWS_MAX];
+	uint32_t queue[2 * CV_PROXY_POOL_MAX], touched[CV_PROXY_POOL_MAX];
 	size_t queue_count, touched_count;
+	uint32_t dirty[CV_PROXY_POOL_MAX]; /* flows whose HTTP/2 session may have frames to send */
+	size_t dirty_count;
 	int64_t next_sweep_ms;
 
 	int link, keeper, diag; /* -1: none */
@@ -75,12 +77,15 @@ struct cv_proxy {
 	size_t roots_count;
 	struct cv_str roots, hosts; /* owned */
 
+	uint32_t ws_assemblies, ws_waiting; /* WebSockets that hold, or wait for, an assembly */
+
 	/* Scratch of one step: no two uses overlap. */
 	struct cv_h1_request request;
 	struct cv_h1_response response;
-	struct cv_buf head;    /* written anew, perhaps with the first of its body */
-	struct cv_arena arena; /* texts of one step's denial */
-	char *message;         /* of a link: CV_IPC_BODY_BYTES_MAX + 8 */
+	struct cv_buf h2_names; /* of an HTTP/2 header list on its way out */
+	struct cv_buf head;     /* written anew, perhaps with the first of its body */
+	struct cv_arena arena;  /* texts of one step's denial */
+	char *message;          /* of a link: CV_IPC_BODY_BYTES_MAX + 8 */
 };
 
 /* ---- main.c: the loop ---- */
@@ -111,6 +116,9 @@ void cv_reload_aliases(struct cv_proxy *p, struct cv_str body);
 void cv_keeper_drain(struct cv_proxy *p);
 /* The leaf of host, or NULL: then it is asked for (*ret_waits), or can't be had. */
 X509 *cv_keeper_leaf(struct cv_proxy *p, const struct cv_host *host, bool may_ask, bool *ret_waits);
+
+/* A connection to f's destination that another flow made, or is about to. */
+void cv_server_move(struct cv_proxy *p, struct cv_flow *from, struct cv_flow *to);
 
 /* ---- decide.c: policy, and the audit event of each decision ---- */
 

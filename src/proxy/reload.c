@@ -5,13 +5,13 @@
  * Load, validate, ask whether this build can enforce it, compile; only then is one pointer
  * changed.  A request keeps the snapshot that it started with; the next one on the same
  * connection is decided by the new one.  What passes bytes unseen (raw tunnels) is asked again at
- * once, and closed if the new policy would not allow it.
+ * once, and closed if the new policy would not allow it; so is a WebSocket's upgrade.
  *
  * The policy names executables by paths that may be links inside the sandbox, where we can't
  * look.  The supervisor is asked where they lead (RESOLVE), and its answer (RESOLVED) compiles
  * the same text once more with the targets added.
  */
-#include "proxy/proxy.h"
+#include "proxy/websocket.h"
 
 #include "base/assert.h"
 
@@ -74,6 +74,8 @@ static void policy_swap(struct cv_proxy *p, struct cv_policy *policy)
 			cv_flow_end(p, f, true);
 			cv_proxy_queue(p, f);
 		}
+		if (f->state == CV_FLOW_WEBSOCKET)
+			cv_websocket_reload(p, f);
 	}
 }
 

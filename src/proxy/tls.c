@@ -10,6 +10,7 @@
  * Where requests are inspected the upstream's handshake waits for the first request that may
  * pass, so that for a refused one the upstream never hears a word.
  */
+#include "proxy/h2.h"
 #include "proxy/inside.h"
 
 #include "ipc/frame.h"
@@ -78,13 +79,19 @@ static bool accept_fail(struct cv_proxy *p, struct cv_flow *f)
 bool cv_tls_accept_step(struct cv_proxy *p, struct cv_flow *f)
 {
 	const bool has_moved = cv_leg_fill(&f->client);
+	const unsigned char *name = NULL;
+	unsigned n = 0;
 
 	switch (cv_leg_handshake(&f->client)) {
 	case CV_TLS_WAIT: return has_moved;
 	case CV_TLS_FAILED: return accept_fail(p, f);
 	case CV_TLS_DONE: break;
 	}
-	cv_flow_set_state(f, CV_FLOW_PEEK, p->loop.now_ms);
+	SSL_get0_alpn_selected(f->client.ssl, &name, &n);
+	if (cv_str_eq((struct cv_str){ (const char *)name, n }, CV_STR("h2")))
+		cv_h2_down_start(p, f);
+	else
+		cv_flow_set_state(f, CV_FLOW_PEEK, p->loop.now_ms);
 	return true;
 }
 
@@ -130,8 +137,8 @@ static bool server_start(struct cv_proxy *p, struct cv_flow *f)
 
 	f->server_tls = CV_SERVER_TLS_FAILED; /* unless all goes well */
 	if ((!p->tls_client && client_make(p, &err) != CV_OK) ||
-		cv_tls_client_ssl(p->tls_client, -1, cv_host_str(&f->host), f->host.is_ip, &ssl,
-			&err) != CV_OK) {
+		cv_tls_client_ssl(p->tls_client, -1, cv_host_str(&f->host), f->host.is_ip,
+			f->h2 != NULL, &ssl, &err) != CV_OK) {
 		snprintf(f->failure, sizeof(f->failure), "%.*s", (int)sizeof(f->failure) - 1,
 			err.msg);
 		return false;
@@ -146,6 +153,8 @@ static bool server_start(struct cv_proxy *p, struct cv_flow *f)
 
 enum cv_tls_step cv_tls_server_shake(struct cv_proxy *p, struct cv_flow *f)
 {
+	if (f->stream && f->server.fd < 0)
+		return cv_h2_upstream(p, f);
 	if (f->server_tls == CV_SERVER_TLS_LATER && !server_start(p, f))
 		return CV_TLS_FAILED;
 	if (f->server_tls != CV_SERVER_SHAKING)

@@ -32,3 +32,7 @@
 #define CV_CHUNK_DIGITS_MAX        15   /* of a size: below 2^60, so that no sum overflows */
 #define CV_CHUNK_TRAILER_BYTES_MAX 4096 /* whole trailer section; gRPC status with a message */
 #define CV_CHUNK_TRAILERS_MAX      16
+
+/* HTTP/2 header lists. */
+#define CV_H2_LIST_BYTES_MAX 32768 /* what is kept of one: a head of HTTP/1 and its overhead */
+#define CV_H2_FIELDS_MAX     256   /* kept: cookies come in crumbs, a field each */

@@ -90,9 +90,9 @@ def main(tap, b):
         ("policy of two documents", ["run", "--policy", put("two.yaml", GOOD + "---\n" + GOOD), "--", *mark],
          (2, 125), ("two.yaml",)),
         ("policy with what is not enforced yet",
-         ["run", "--policy", put("ws.yaml", "version: 1\nnetwork_policies:\n  a:\n    endpoints:\n      - "
-          "{host: a.example.test, port: 443, protocol: websocket, access: full}\n    binaries: "
-          "[{path: /usr/bin/curl}]\n"), "--", *mark], (2, 125), ("websocket",)),
+         ["run", "--policy", put("ql.yaml", "version: 1\nnetwork_policies:\n  a:\n    endpoints:\n      - "
+          "{host: a.example.test, port: 443, protocol: graphql, access: full}\n    binaries: "
+          "[{path: /usr/bin/curl}]\n"), "--", *mark], (2, 125), ("graphql",)),
         ("workdir missing", ["run", "--workdir", "/no/such", "--", *mark], (2, 125), ("/no/such",)),
         ("workdir is a file", ["run", "--workdir", good, "--", *mark], (2, 125), ("director",)),
         ("workdir empty", ["run", "--workdir", "", "--", *mark], (2, 125), ("workdir", "directory")),
