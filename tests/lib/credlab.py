@@ -229,8 +229,11 @@ class Lab:
         with self.arrived:
             self.next_id += 1
             job = {**job, "id": self.next_id}
-            self.process.stdin.write(json.dumps(job) + "\n")
-            self.process.stdin.flush()
+            try:
+                self.process.stdin.write(json.dumps(job) + "\n")
+                self.process.stdin.flush()
+            except BrokenPipeError:
+                raise AssertionError(f"the run ended with {self.process.wait()}: {self.stderr()}") from None
         return job["id"]
 
     def wait(self, job_id, seconds=30):
