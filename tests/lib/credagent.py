@@ -74,7 +74,7 @@ def talk(job):
         if job["how"] == "tls":
             context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
             context.set_alpn_protocols(["http/1.1"])
-            s = context.wrap_socket(s, server_hostname=job["host"])
+            s = context.wrap_socket(s, server_hostname=job.get("sni", job["host"]))
         begin = time.monotonic()
         left, seen = job.get("count", 1), 0
         for i, piece in enumerate(job["pieces"]):

@@ -94,7 +94,7 @@ class Origin:
     """Every connection's bytes, and an answer to each request: bytes, or a list of bytes, of pauses
     (numbers) and of None (closes); or a function of the request's bytes that returns one."""
 
-    def __init__(self, pki, address=world.PRIVATE, ports=(443,), plain=()):
+    def __init__(self, pki, address=world.PUBLIC, ports=(443,), plain=()):
         self.answer, self.connections, self.lock = OK, [], threading.Lock()
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(pki.cert, pki.key)
@@ -190,7 +190,7 @@ class Lab:
         (all of them by default)."""
         self.world = world.World(list(names))
         self.origin = Origin(self.world.pki, ports=ports, plain=plain)
-        self.pins = [f"{n}:{p}:{world.PRIVATE}" for n in names for p in (*ports, *plain)]
+        self.pins = [f"{n}:{p}:{world.PUBLIC}" for n in names for p in (*ports, *plain)]
         self.env = {**os.environ, **(env or {})}
         paths = {name: self.world.policy(text, name) for name, text in profiles.items()}
         for path in paths.values():
