@@ -94,10 +94,10 @@ class Origin:
     """Every connection's bytes, and an answer to each request: bytes, or a list of bytes, of pauses
     (numbers) and of None (closes); or a function of the request's bytes that returns one."""
 
-    def __init__(self, pki, address=world.PUBLIC, ports=(443,), plain=()):
+    def __init__(self, pki, address=world.PUBLIC, ports=(443,), plain=(), cert=None):
         self.answer, self.connections, self.lock = OK, [], threading.Lock()
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.tls.load_cert_chain(pki.cert, pki.key)
+        self.tls.load_cert_chain(*(cert or (pki.cert, pki.key)))
         for port in (*ports, *plain):
             sock = listener(address, port)
             threading.Thread(target=self._accept, args=(sock, port, port in ports), daemon=True).start()
@@ -185,14 +185,15 @@ class Lab:
     """One `cove run` with providers, and the agent in it."""
 
     def __init__(self, profiles, policy=None, env=None, names=(), ports=(443,), plain=(), options=(),
-                 instances=()):
-        """profiles: {file name: text}; instances: names of those files that are given to --provider
-        (all of them by default)."""
+                 instances=(), pass_fds=()):
+        """profiles: {file name: text}, @DIR@ in it is their directory; instances: names of those files
+        that are given to --provider (all of them by default)."""
         self.world = world.World(list(names))
         self.origin = Origin(self.world.pki, ports=ports, plain=plain)
         self.pins = [f"{n}:{p}:{world.PUBLIC}" for n in names for p in (*ports, *plain)]
         self.env = {**os.environ, **(env or {})}
-        paths = {name: self.world.policy(text, name) for name, text in profiles.items()}
+        paths = {name: self.world.policy(text.replace("@DIR@", self.world.dir), name)
+                 for name, text in profiles.items()}
         for path in paths.values():
             os.chmod(path, 0o600)
         shutil.copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), "credagent.py"),
@@ -201,7 +202,8 @@ class Lab:
         argv = [world.COVE, "run", "-q", "--workdir", self.world.work, "--ca", self.world.pki.ca,
                 "--audit", self.world.audit]
         if policy:
-            argv += ["--policy", self.world.policy(policy)]
+            self.policy_path = self.world.policy(policy)
+            argv += ["--policy", self.policy_path]
         for name in instances or paths:
             argv += ["--provider", paths[name]]
         for pin in self.pins:
@@ -209,7 +211,7 @@ class Lab:
         self.process = subprocess.Popen(
             [*argv, *options, "--", PYTHON, os.path.join(self.world.work, "credagent.py")],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(self.stderr_path, "w"),
-            text=True, env=self.env)
+            text=True, env=self.env, pass_fds=pass_fds)
         self.answers, self.arrived, self.next_id = {}, threading.Condition(), 0
         threading.Thread(target=self._read, daemon=True).start()
         said = self.do({"do": "env"})
