@@ -112,7 +112,7 @@ def inside():
 
 tap.check("C10 inside: environments, arguments, descriptors, files", inside)
 tap.check("C10 inside: the memory of every process that the agent may read", lambda: equal(lab.sh(
-    "/usr/bin/python3 - <<'E'\nimport glob,os\nw=bytes(reversed(b'fo-eul4v'))\nfor p in glob.glob('/proc/[0-9]*'):\n"
+    "/usr/bin/python3 - <<'E'\nimport glob,os\nw=bytes(reversed(b'fo-eul4v'))\nfor p in glob.glob('/proc/[0-9]*'):\n if p[6:]==str(os.getpid()): continue\n"
     " try:\n  m=open(p+'/mem','rb')\n  for l in open(p+'/maps'):\n"
     "   a,b=[int(x,16) for x in l.split()[0].split('-')]\n   try:\n    m.seek(a); d=m.read(min(b-a,1<<26))\n"
     "   except Exception: continue\n   if w in d: print('hit',p,l)\n except Exception: pass\nE")["out"], ""))

@@ -95,6 +95,25 @@ tap.check("C4 in a body beside a good credential", lambda: unseen(
     lab.post(HOST, P, fields=[f"Authorization: Bearer {P}"])))
 
 
+def each_letter(escape):
+    bad = []
+    for p in (CANON + "MY_KEY", ALIAS):
+        lab.origin.forget()
+        lab.origin.answer = credlab.OK
+        jobs = []
+        for i in range(len(p)):
+            body = ("k=" + p[:i] + escape(p[i]) + p[i + 1:]).encode()
+            jobs.append(lab.start_talk(HOST, request("POST", HOST, f"/{i}", [f"Content-Length: {len(body)}"]) + body))
+        for job in jobs:
+            lab.wait(job)
+        bad += [line for line in lab.origin.seen(0.05).split(b"\r\n") if b"k=" in line]
+    equal(bad, [])
+
+
+tap.check("C4 each letter on its own percent-encoded", lambda: each_letter(pct))
+tap.check("C4 each letter on its own behind a JSON escape", lambda: each_letter(u_escape))
+
+
 def cut(late):
     """The body comes late and in pieces: what passes is never whole and never has the placeholder."""
     pieces = [request("POST", HOST, "/", [f"Content-Length: {late + len(P)}"])]

@@ -13,7 +13,7 @@ import urllib.parse
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import credlab  # noqa: E402
 import world  # noqa: E402
-from credlab import b64, equal, field, refused, request, target  # noqa: E402
+from credlab import OK, b64, equal, field, refused, request, target  # noqa: E402
 
 HOST = "api.test"
 SETTLE = 0.01  # for bytes to arrive that should not
@@ -247,6 +247,34 @@ for form, p in (("canonical", CANON + "MY_KEY"), ("alias", ALIAS), ("shaped", la
         HOST, request("POST", HOST, "/", ["Transfer-Encoding: chunked"]) +
         f"2;x={p}\r\nok\r\n0\r\n\r\n".encode()))
     c4(f"{form}: fragment", get(f"/a#{p}"))
+
+
+def each_letter(where):
+    """One letter after the other as %XX: replaced, or refused, never passed on."""
+    bad = []
+    for p in (CANON + "MY_KEY", ALIAS):
+        jobs = []
+        lab.origin.forget()
+        lab.origin.answer = OK
+        for i in range(len(p)):
+            e = p[:i] + pct(p[i]) + p[i + 1:]
+            jobs.append(lab.start_talk(HOST, {
+                "a header": lambda: request("GET", HOST, "/", [f"X-A: {e}"]),
+                "a path": lambda: request("GET", HOST, f"/{e}"),
+                "a query": lambda: request("GET", HOST, f"/?k={e}"),
+                "a query's name": lambda: request("GET", HOST, f"/?{e}"),
+                "a cookie": lambda: request("GET", HOST, "/", [f"Cookie: s={e}"]),
+                "Basic": lambda: request("GET", HOST, "/", ["Authorization: Basic " + b64("u:" + e)])}[where]()))
+        for job in jobs:
+            lab.wait(job)
+        seen = lab.origin.seen(SETTLE)
+        seen += b"".join(base64.b64decode(x) for x in re.findall(rb"Basic ([^\r]+)", seen))
+        bad += re.findall(rb"[^ =/\r\n:]{0,6}:?%[0-9A-F]{2}[^\r\n =]*", seen)
+    equal(bad, [])
+
+
+for where in ("a header", "a path", "a query", "a query's name", "a cookie", "Basic"):
+    tap.check(f"C4 each letter on its own percent-encoded, in {where}", lambda: each_letter(where))
 c4("a field by its name: split over two fields of one name", get(fields=[
     f"X-A: {CANON[:half]}", f"X-A: {CANON[half:]}MY_KEY"]))
 c4("split over two fields, the marker in the first", get(fields=[f"X-A: {CANON}MY_", "X-B: KEY"]))
