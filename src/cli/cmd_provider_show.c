@@ -124,7 +124,7 @@ static void show_text(const struct cv_provider_found *f, struct cv_buf *out)
 	for (size_t i = 0; i < p->network.endpoint_count; i++) {
 		const struct cv_policy_endpoint *e = &p->network.endpoints[i];
 
-		cv_buf_printf(out, "  %.*s:%u %.*s %.*s%s\n", CV_STR_ARG(e->host.s),
+		cv_buf_printf(out, "  %.*s:%u%.*s %.*s%s\n", CV_STR_ARG(e->host.s),
 			e->port_count ? e->ports[0] : 0, CV_STR_ARG(e->path.s),
 			CV_STR_ARG(e->access_text.s), e->rules.n ? "by rules" : "");
 	}

@@ -125,6 +125,9 @@ static cv_code materials_read(struct reader *r, const struct cv_profile_credenti
 				CV_POLICY_QUOTE(from->key.s), CV_POLICY_QUOTE(name),
 				CV_POLICY_QUOTE(name));
 	}
+	if (!to->material_count && !from->command.n)
+		return cv_fail(err, CV_INVALID, "refresh of %.*s gives no material",
+			CV_POLICY_QUOTE(from->key.s));
 	for (size_t i = 0; is_listed && i < from->material_count; i++) {
 		bool is_known = false;
 
@@ -237,11 +240,31 @@ static cv_code source_read(struct reader *r, const struct cv_instance_source *so
 	return CV_OK;
 }
 
-static cv_code fail_missing(const struct cv_profile_credential *c, struct cv_err *err)
+/* discovery.credentials, where a profile has it, names those that may be taken from variables. */
+static bool is_discovered(const struct cv_profile *p, const struct cv_profile_credential *c)
+{
+	for (size_t i = 0; i < p->discovery.n; i++)
+		if (cv_str_eq(p->discovery.v[i].s, c->name.s))
+			return true;
+	return !p->discovery.is_present;
+}
+
+static cv_code fail_missing(
+	const struct reader *r, const struct cv_profile_credential *c, struct cv_err *err)
 {
 	char looked[256] = "";
 	size_t n = 0;
 
+	if (c->has_grant)
+		return cv_fail(err, CV_UNAVAILABLE,
+			"%.*s is had by token_grant, which this build can't do; name another source in "
+			"an instance file",
+			CV_POLICY_QUOTE(c->name.s));
+	if (!is_discovered(r->found->profile, c))
+		return cv_fail(err, CV_NOT_FOUND,
+			"no value for %.*s, which is not taken from variables; name its source in an "
+			"instance file",
+			CV_POLICY_QUOTE(c->name.s));
 	for (size_t i = 0; i < c->env_vars.n && n < sizeof(looked); i++)
 		n += (size_t)snprintf(looked + n, sizeof(looked) - n, "%s%.*s", i ? ", " : "",
 			CV_POLICY_QUOTE(c->env_vars.v[i].s));
@@ -283,7 +306,8 @@ static cv_code credential_read(
 
 	key.refresh = refresh_of(r, c, &key.output);
 	/* What an instance says of a credential is all there is to it. */
-	bool may_look = key.refresh == CV_CRED_NONE && !whole;
+	bool may_look =
+		key.refresh == CV_CRED_NONE && !whole && is_discovered(r->found->profile, c);
 	for (size_t i = 0; i < c->env_vars.n; i++)
 		may_look &= !cv_instance_source_find(v, c->env_vars.v[i].s);
 	if (whole) /* once: a descriptor has nothing more to give, and a command may ask somebody */
@@ -292,7 +316,7 @@ static cv_code credential_read(
 		key.key = c->env_vars.v[i].s;
 		code = variable_read(r, key, may_look, &is_found, err);
 	}
-	return code == CV_OK && !is_found && c->is_required ? fail_missing(c, err) : code;
+	return code == CV_OK && !is_found && c->is_required ? fail_missing(r, c, err) : code;
 }
 
 /* A profile without credentials takes the instance's variables as they are. */

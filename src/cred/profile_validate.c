@@ -7,6 +7,7 @@
  */
 #include "cred/limits_profile.h"
 #include "cred/profile.h"
+#include "cred/shape.h"
 #include "policy/findings.h"
 
 #include <stdio.h>
@@ -192,6 +193,21 @@ static void check_auth_style(struct check *c)
 	}
 }
 
+static void check_shape(struct check *c)
+{
+	const struct cv_policy_text *t = &c->cred->shape;
+	const struct cv_shape *shape;
+	char known[640] = "known:";
+	size_t n = strlen(known);
+
+	if (!t->s.n || cv_shape_find(t->s, &shape))
+		return;
+	for (size_t i = 0; (shape = cv_shape_at(i)) && n < sizeof(known); i++)
+		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s %.*s", i ? "," : "",
+			CV_STR_ARG(cv_shape_name(shape)));
+	ERROR(c, t->pos, known, "unknown shape '%.*s'", CV_POLICY_QUOTE(t->s));
+}
+
 static void check_path_template(struct check *c)
 {
 	static const char mark[] = "{credential}";
@@ -275,6 +291,7 @@ static check_fn *const credential_checks[] = {
 	check_env_vars,
 	check_auth_style,
 	check_path_template,
+	check_shape,
 	check_refresh,
 	check_grant,
 };

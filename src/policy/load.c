@@ -23,17 +23,6 @@ static void names_default(struct cv_policy_doc *doc)
 			doc->entries[i].name = doc->entries[i].key.s;
 }
 
-struct cv_policy_doc *cv_policy_doc_new(struct cv_str file)
-{
-	struct cv_policy_doc *doc = calloc(1, sizeof(*doc));
-
-	if (!doc)
-		return NULL;
-	cv_arena_init(&doc->arena, CV_POLICY_DOC_BYTES_MAX);
-	doc->file = cv_arena_str(&doc->arena, file);
-	return doc;
-}
-
 cv_code cv_policy_load(struct cv_str file, struct cv_str text, struct cv_policy_doc **ret_doc,
 	struct cv_findings *findings)
 {
@@ -53,15 +42,6 @@ cv_code cv_policy_load(struct cv_str file, struct cv_str text, struct cv_policy_
 	names_default(doc);
 	*ret_doc = doc;
 	return CV_OK;
-}
-
-void cv_policy_doc_free(struct cv_policy_doc *doc)
-{
-	if (!doc)
-		return;
-	cv_policy_doc_free(doc->layer);
-	cv_arena_fini(&doc->arena);
-	free(doc);
 }
 
 /* ---- layers ---- */

@@ -44,6 +44,8 @@ static const struct said_case cases[] = {
 		"unknown auth_style 'cookie'; expected basic, bearer, header, query, path" },
 	{ "header", HEAD "credentials: [{name: t, env_vars: [X], auth_style: header}]\n",
 		"auth_style header needs header_name; add it" },
+	{ "shape", HEAD "credentials: [{name: t, env_vars: [X], shape: round}]\n",
+		"p:2:47: error: credentials[0]: unknown shape 'round'; known: github_pat" },
 	{ "template",
 		HEAD "credentials: [{name: t, env_vars: [X], auth_style: path, path_template: "
 		     "/a}]\n",
