@@ -32,3 +32,9 @@
 #define CV_CHUNK_DIGITS_MAX        15   /* of a size: below 2^60, so that no sum overflows */
 #define CV_CHUNK_TRAILER_BYTES_MAX 4096 /* whole trailer section; gRPC status with a message */
 #define CV_CHUNK_TRAILERS_MAX      16
+
+/* JSON. */
+#define CV_JSON_DEPTH_MAX      128   /* tool schemas of today stay below 40; a multiple of 32 */
+#define CV_JSON_KEYS_MAX       65536 /* of all open objects: 1.5 MiB of memory, no more */
+#define CV_JSON_PATH_DEPTH_MAX 8     /* of a value that we look for */
+#define CV_JSON_VALUES_MAX     16    /* that are looked for in one pass */
