@@ -31,8 +31,9 @@
  * CLOSING  last bytes towards the sandbox; what still comes from it is thrown away
  * DYING    freed at the end of the turn */
 #define CV_FLOW_STATES(X)                                                                      \
-	X(FREE,    0, BIT(HEAD) | BIT(QUIET) | BIT(RESOLVE) | BIT(DNS) | BIT(DYING))           \
-	X(HEAD,    0, BIT(RESOLVE) | BIT(HTTP) | BIT(HELD))                                    \
+	X(FREE,    0, BIT(HEAD) | BIT(QUIET) | BIT(RESOLVE) | BIT(DNS) | BIT(HTTP) | BIT(PEEK) \
+		| BIT(DYING))                                                                  \
+	X(HEAD,    0, BIT(RESOLVE) | BIT(HTTP) | BIT(HELD) | BIT(PEEK))                        \
 	X(QUIET,   CV_PROXY_QUIET_MS, 0)                                                       \
 	X(RESOLVE, CV_PROXY_RESOLVE_MS, BIT(HELD) | BIT(QUIET))                                \
 	X(HELD,    0, BIT(DIAL))                                                               \
@@ -90,6 +91,8 @@ struct cv_http {
 	struct cv_verdict verdict; /* of the request, where requests are decided */
 };
 
+struct cv_local;
+
 struct cv_flow {
 	enum cv_flow_state state;
 	uint32_t index, gen, next_free;
@@ -120,6 +123,7 @@ struct cv_flow {
 	int64_t attempt_ends_ms;
 
 	struct cv_http http;
+	struct cv_local *local; /* owned; NULL unless answered here (local.h) */
 	int64_t deadline_ms, started_ms;
 	bool is_lingering; /* CLOSING: all is sent, and the moment of grace has begun */
 	size_t drained;    /* ... and so much was thrown away */

@@ -56,3 +56,9 @@
 #define CV_PROXY_LEAF_WAITS_MAX   64    /* names that the keeper is asked for at a time */
 #define CV_PROXY_ALLOWED_ROWS_MAX 32    /* in a denial's "allowed": a page, not a manual */
 #define CV_PROXY_DENIAL_BYTES_MAX 24576 /* so that head and body fit one buffer */
+
+/* What is answered here: policy.local and inference.local. */
+#define CV_PROXY_DENIED_MAX       100        /* denials that policy.local can tell */
+#define CV_PROXY_DENIED_BYTES_MAX 4096       /* of a line of them */
+#define CV_PROXY_ANSWER_BYTES_MAX (12 << 20) /* the largest policy, escaped as JSON */
+#define CV_PROXY_LOCAL_BYTES_MAX  (64 << 20) /* such answers and bodies of all flows together */

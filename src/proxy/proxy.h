@@ -69,6 +69,8 @@ struct cv_proxy {
 	uint32_t leaf_tag;
 	struct cv_str roots, hosts; /* owned */
 
+	size_t local_bytes; /* held by answers of our own, of all flows */
+
 	/* Scratch of one step: no two uses overlap. */
 	struct cv_h1_request request;
 	struct cv_h1_response response;

@@ -9,6 +9,7 @@
  */
 #include "base/assert.h"
 #include "proxy/denial.h"
+#include "proxy/local.h"
 
 #include <stdlib.h>
 
@@ -48,6 +49,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	else
 		cv_leg_close(&f->client);
 	cv_leg_close(&f->server);
+	cv_local_end(p, f);
 	cv_policy_unref(f->policy);
 	f->policy = NULL;
 	free(f->who);
@@ -100,6 +102,10 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 		}
 		break;
 	case CV_FLOW_HTTP:
+		if (f->local) {
+			cv_local_timeout(p, f);
+			return;
+		}
 		if (f->http.is_decided ||
 			(f->http.phase == CV_HTTP_EXCHANGE && !f->http.has_response)) {
 			cv_deny(p, f, CV_DENIAL_TIMEOUT, &late);
