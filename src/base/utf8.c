@@ -79,11 +79,45 @@ bool cv_utf8_is_hidden(uint32_t cp)
 bool cv_utf8_is_valid(struct cv_str s)
 {
 	while (s.n) {
-		const size_t step = cv_utf8_step(s);
+		const size_t step = (unsigned char)s.p[0] < 0x80 ? 1 : cv_utf8_step(s);
 
 		if (!step)
 			return false;
 		s = cv_str_slice(s, step, s.n);
 	}
 	return true;
+}
+
+/* The character that was cut, one byte after the other. */
+static bool held_put(struct cv_utf8_stream *u, struct cv_str *s)
+{
+	while (u->n && s->n) {
+		u->held[u->n++] = s->p[0];
+		*s = cv_str_slice(*s, 1, s->n);
+		if (cv_utf8_step((struct cv_str){ u->held, u->n }))
+			u->n = 0;
+		else if (u->n == sizeof(u->held))
+			return false; /* no character is longer */
+	}
+	return true;
+}
+
+bool cv_utf8_stream_put(struct cv_utf8_stream *u, struct cv_str s)
+{
+	u->is_bad = u->is_bad || !held_put(u, &s);
+	while (s.n && !u->is_bad) {
+		const size_t step = (unsigned char)s.p[0] < 0x80 ? 1 : cv_utf8_step(s);
+
+		if (step) {
+			s = cv_str_slice(s, step, s.n);
+			continue;
+		}
+		u->is_bad = s.n >= sizeof(u->held);
+		if (!u->is_bad) {
+			memcpy(u->held, s.p, s.n);
+			u->n = (uint8_t)s.n;
+			break;
+		}
+	}
+	return !u->is_bad;
 }

@@ -16,3 +16,18 @@ size_t cv_utf8_decode(struct cv_str s, uint32_t *ret_cp);
 bool cv_utf8_is_hidden(uint32_t cp);
 
 bool cv_utf8_is_valid(struct cv_str s);
+
+/* A text that comes in pieces, which may cut characters.  Zero at its start. */
+struct cv_utf8_stream {
+	char held[4]; /* what may begin a character */
+	uint8_t n;
+	bool is_bad;
+};
+
+/* False when the text, with s behind what came before, can't become valid any more. */
+bool cv_utf8_stream_put(struct cv_utf8_stream *u, struct cv_str s);
+
+static inline bool cv_utf8_stream_is_whole(const struct cv_utf8_stream *u) /* at the end */
+{
+	return !u->is_bad && u->n == 0;
+}
