@@ -38,3 +38,9 @@
 #define CV_JSON_KEYS_MAX       65536 /* of all open objects: 1.5 MiB of memory, no more */
 #define CV_JSON_PATH_DEPTH_MAX 8     /* of a value that we look for */
 #define CV_JSON_VALUES_MAX     16    /* that are looked for in one pass */
+
+/* Calls of models. */
+#define CV_JSON_EDIT_BYTES_MAX   4096 /* of one value that is put in: a model's name, escaped */
+#define CV_INFER_WHOLE_BYTES_MAX (4 << 20) /* of an answer that is read: 200 embeddings, say */
+#define CV_INFER_EVENT_BYTES_MAX (2 << 20) /* of Bedrock's stream: twice the longest message read */
+#define CV_INFER_TOKEN_BYTES     4         /* of English, where nobody counted */
