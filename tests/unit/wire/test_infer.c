@@ -185,7 +185,7 @@ static const struct answer {
 		UINT64_MAX, UINT64_MAX, true },
 	{ CV_INFER_CHAT, J, "{\"usage\":{\"prompt_tokens\":-5,\"completion_tokens\":\"7\"}}", 26,
 		13, false },
-	{ CV_INFER_CHAT, J, "{\"usage\":{\"prompt_tokens\":1,\"prompt_tokens\":0}}", 26, 12,
+	{ CV_INFER_CHAT, J, "{\"usage\":{\"prompt_tokens\":1,\"prompt_tokens\":0}}", 26, 11,
 		false },
 	{ CV_INFER_CHAT, J, "<html>", 26, 1, false },
 	{ CV_INFER_MODELS, J, "{\"data\":[]}", 0, 0, true },
