@@ -9,10 +9,11 @@
 #include "cli/commands.h"
 #include "plan/spec.h"
 
-#define CV_RUN_MOUNTS_MAX 128
-#define CV_RUN_ENV_MAX    1024
-#define CV_RUN_PINS_MAX   256
-#define CV_RUN_CAS_MAX    16
+#define CV_RUN_MOUNTS_MAX  128
+#define CV_RUN_ENV_MAX     1024
+#define CV_RUN_PINS_MAX    256
+#define CV_RUN_CAS_MAX     16
+#define CV_RUN_BUDGETS_MAX 32 /* what the proxy counts: CV_BUDGETS_MAX */
 
 /* What was asked for.  Strings are borrowed from argv; spec's lists point into this struct. */
 struct cv_run_request {
@@ -21,6 +22,9 @@ struct cv_run_request {
 	const char *audit_path;  /* NULL: none */
 	const char *ca_paths[CV_RUN_CAS_MAX];
 	size_t ca_count;
+	const char *routes_path; /* --inference; NULL: none */
+	struct cv_str budgets[CV_RUN_BUDGETS_MAX];
+	size_t budget_count;
 	bool is_dry_run;
 	enum cv_output output; /* of the dry run */
 	struct cv_spec_mount mounts[CV_RUN_MOUNTS_MAX];

@@ -218,6 +218,17 @@ void cv_deny(
 	cv_buf_fini(&body);
 }
 
+void cv_deny_json(
+	struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str body, bool is_head)
+{
+	const struct cv_h1_header field = {
+		.name = CV_STR("Content-Type"),
+		.value = CV_STR("application/json"),
+	};
+
+	answer(p, f, status, &field, 1, body, is_head);
+}
+
 void cv_deny_bare(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str body)
 {
 	answer(p, f, status, NULL, 0, body, false);

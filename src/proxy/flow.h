@@ -125,8 +125,9 @@ struct cv_flow {
 	struct cv_http http;
 	struct cv_local *local; /* owned; NULL unless answered here (local.h) */
 	int64_t deadline_ms, started_ms;
-	bool is_lingering; /* CLOSING: all is sent, and the moment of grace has begun */
-	size_t drained;    /* ... and so much was thrown away */
+	bool is_lingering;    /* CLOSING: all is sent, and the moment of grace has begun */
+	size_t drained;       /* ... and so much was thrown away */
+	uint64_t bytes_spent; /* what budgets have counted */
 	uint64_t closed_up, closed_down; /* of server legs that this flow has had before */
 	char failure[160];               /* why the upstream's TLS failed; for the 502 */
 };

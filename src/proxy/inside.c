@@ -9,6 +9,7 @@
  */
 #include "proxy/inside.h"
 
+#include "proxy/spend.h"
 #include "wire/h1.h"
 
 bool cv_inside_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_denial d,
@@ -71,11 +72,11 @@ bool cv_inside_decide(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 	if (!path_find(p, f, r, ret_path) || !upgrade_is_fine(p, f, r))
 		return false;
 	if (!(f->verdict.obligations & CV_OBLIGE_INSPECT))
-		return true;
+		return cv_spend_request(p, f, r);
 	const struct cv_verdict v = cv_decide_request(p, f, r, cv_path_str(ret_path));
 	f->http.verdict = v;
 	if (v.action == CV_ACTION_ALLOW)
-		return true;
+		return cv_spend_request(p, f, r);
 	const struct cv_fact fact = {
 		.action = CV_AUDIT_ACTION_DENY,
 		.request = r,

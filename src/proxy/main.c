@@ -26,6 +26,7 @@
 #include "proxy/proxy.h"
 
 #include "base/assert.h"
+#include "proxy/spend.h"
 #include "sys/fd.h"
 #include "sys/landlock.h"
 #include "sys/proc.h"
@@ -157,7 +158,7 @@ static void send_all(struct cv_proxy *p)
 		f->is_decided = false;
 		if (f->state == CV_FLOW_HELD)
 			cv_dial_start(p, f);
-		if (f->state != CV_FLOW_DYING)
+		if (f->state != CV_FLOW_DYING && cv_spend_bytes(p, f))
 			flow_send(p, f);
 		if (f->state == CV_FLOW_DYING) {
 			if (!f->is_queued) /* else in the next turn */

@@ -10,7 +10,9 @@
  */
 #pragma once
 #include "ipc/keeper_link.h"
+#include "plan/routes.h"
 #include "policy/policy.h"
+#include "proxy/budget.h"
 #include "proxy/flow.h"
 #include "proxy/identity.h"
 #include "proxy/names.h"
@@ -69,7 +71,9 @@ struct cv_proxy {
 	uint32_t leaf_tag;
 	struct cv_str roots, hosts; /* owned */
 
-	size_t local_bytes; /* held by answers of our own, of all flows */
+	struct cv_budgets budgets;
+	struct cv_routes routes; /* of inference.local; none: not configured */
+	size_t local_bytes;      /* held by answers of our own, of all flows */
 
 	/* Scratch of one step: no two uses overlap. */
 	struct cv_h1_request request;

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "proxy/denial.h"
 #include "proxy/local.h"
+#include "proxy/spend.h"
 
 #include <stdlib.h>
 
@@ -44,6 +45,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	if (f->state == CV_FLOW_DYING)
 		return;
 	end_record(p, f);
+	cv_spend_bytes_last(p, f);
 	if (reset)
 		cv_leg_reset(&f->client);
 	else
