@@ -8,7 +8,7 @@
 #include "plan/routes.h"
 
 #include "plan/budget.h"
-#include "policy/yaml_int.h"
+#include "policy/yaml_events.h"
 #include "wire/h1.h"
 #include "wire/url.h"
 

@@ -7,7 +7,7 @@
  * messages, so documentation, messages and reader can't disagree.
  */
 #pragma once
-#include "policy/yaml_int.h"
+#include "policy/yaml_events.h"
 
 enum cv_fill_kind {
 	CV_FILL_TEXT,     /* any scalar but nothing: struct cv_policy_text */

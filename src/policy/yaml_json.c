@@ -5,7 +5,7 @@
 #include "policy/yaml_json.h"
 
 #include "policy/limits.h"
-#include "policy/yaml_int.h"
+#include "policy/yaml_events.h"
 
 static void string_put(struct cv_buf *out, struct cv_str s)
 {

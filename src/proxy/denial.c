@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "policy/explain.h"
+#include "proxy/local.h"
 #include "wire/h1_write.h"
 
 #define ROW(name, status, error, member, code) { status, error, member, code },
@@ -181,6 +182,11 @@ static void answer(struct cv_proxy *p, struct cv_flow *f, int status,
 		.length = body.n,
 	};
 
+	if (f->is_inner) { /* nobody reads it: whoever asked goes on with the next route */
+		cv_local_inner_failed(p, f);
+		cv_flow_end(p, f, true);
+		return;
+	}
 	cv_buf_reset(&p->head);
 	if (cv_h1_write_status(&p->head, status, &edit) && (is_head || cv_buf_put(&p->head, body)))
 		cv_leg_put(&f->client, cv_buf_str(&p->head));

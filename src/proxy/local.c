@@ -227,16 +227,6 @@ static bool authority_is_fine(struct cv_proxy *p, struct cv_flow *f, const struc
 	return false;
 }
 
-static bool inference_refuse(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r)
-{
-	cv_local_record(p, f, r, 503);
-	cv_local_answer(p, f, 503, CV_STR("application/json"),
-		CV_STR("{\"error\":\"cluster inference is not configured\","
-		       "\"hint\":\"start the sandbox with cove run --inference FILE\"}"),
-		cv_str_eq(r->method, CV_STR("HEAD")));
-	return true;
-}
-
 static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_leg *c = &f->client;
@@ -264,24 +254,30 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 	if (!authority_is_fine(p, f, &p->request))
 		return true;
 	if (f->local->kind == CV_LOCAL_INFERENCE)
-		return inference_refuse(p, f, &p->request);
+		return cv_local_inference_head(p, f, &p->request);
 	return cv_local_policy_step(p, f, &p->request);
 }
 
 bool cv_local_step(struct cv_proxy *p, struct cv_flow *f)
 {
-	return f->local->is_answering ? answer_step(p, f) : head_step(p, f);
+	if (f->local->is_answering)
+		return answer_step(p, f);
+	return f->local->call ? cv_local_inference_step(p, f) : head_step(p, f);
 }
 
 void cv_local_timeout(struct cv_proxy *p, struct cv_flow *f)
 {
-	cv_flow_end(p, f, true);
+	if (f->local->call)
+		cv_local_inference_timeout(p, f);
+	else
+		cv_flow_end(p, f, true);
 }
 
 void cv_local_end(struct cv_proxy *p, struct cv_flow *f)
 {
 	if (!f->local)
 		return;
+	cv_local_inference_end(p, f);
 	p->local_bytes -= f->local->held;
 	cv_buf_fini(&f->local->out);
 	free(f->local);

@@ -55,3 +55,9 @@ CV_MUST bool cv_local_hold(struct cv_proxy *p, struct cv_flow *f, size_t n);
 
 /* local_policy.c, local_inference.c */
 bool cv_local_policy_step(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r);
+bool cv_local_inference_head(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r);
+bool cv_local_inference_step(struct cv_proxy *p, struct cv_flow *f); /* with a call under way */
+void cv_local_inference_timeout(struct cv_proxy *p, struct cv_flow *f);
+/* The inner flow had an answer of its own for whoever asked: what was asked could not be had. */
+void cv_local_inner_failed(struct cv_proxy *p, const struct cv_flow *inner);
+void cv_local_inference_end(struct cv_proxy *p, struct cv_flow *f);

@@ -72,8 +72,9 @@ struct cv_proxy {
 	struct cv_str roots, hosts; /* owned */
 
 	struct cv_budgets budgets;
-	struct cv_routes routes; /* of inference.local; none: not configured */
-	size_t local_bytes;      /* held by answers of our own, of all flows */
+	int64_t route_turn[CV_ROUTES_MAX]; /* what each is owed of its weight */
+	struct cv_routes routes;           /* of inference.local; none: not configured */
+	size_t local_bytes;                /* held by answers of our own, of all flows */
 
 	/* Scratch of one step: no two uses overlap. */
 	struct cv_h1_request request;

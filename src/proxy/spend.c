@@ -21,6 +21,8 @@ static void bytes_count(struct cv_proxy *p, struct cv_flow *f)
 		f->closed_up + f->closed_down + f->server.bytes_out + f->server.bytes_in;
 	const struct cv_budget_where where = where_of(f);
 
+	if (f->local) /* its other side is ours: the inner flow counts */
+		return;
 	if (passed > f->bytes_spent)
 		cv_budgets_add(&p->budgets, CV_BUDGET_BYTES, &where, passed - f->bytes_spent);
 	f->bytes_spent = passed;
@@ -32,7 +34,7 @@ bool cv_spend_request(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 	const struct cv_budget *over;
 	struct cv_buf why, body;
 
-	if (!p->budgets.n)
+	if (!p->budgets.n || f->is_inner) /* the agent's call was counted */
 		return true;
 	bytes_count(p, f);
 	over = cv_budgets_exceeded(&p->budgets, &where);
