@@ -389,8 +389,13 @@ static bool response_start(struct cv_proxy *p, struct cv_flow *f, const struct c
 		return route_next(p, f, &broken);
 	cv_leg_take(&f->server, r->head_bytes);
 	cv_leg_put(&f->client, cv_buf_str(&p->head));
+	/* there is no other route any more: what was kept for it goes */
 	cv_buf_fini(&call->wire);
+	cv_buf_fini(&call->body);
 	cv_buf_init(&call->wire, 0);
+	cv_buf_init(&call->body, 0);
+	p->local_bytes -= f->local->held;
+	f->local->held = 0;
 	call->phase = CV_CALL_PASS;
 	return true;
 }
@@ -514,6 +519,8 @@ static bool pass_step(struct cv_proxy *p, struct cv_flow *f)
 	cv_buf_reset(&p->head);
 	while (cv_buf_len(&p->head) + in.n + 2 * CHUNK_EXTRA < room &&
 		piece_next(call, &in, &piece, &is_bad)) {
+		if (call->is_tapped && call->tap.form == CV_INFER_WHOLE && !call->tap.is_long)
+			call->tap.is_long = !cv_local_hold(p, f, piece.n);
 		if (call->is_tapped)
 			cv_infer_tap_feed(&call->tap, piece);
 		call->passed += piece.n;

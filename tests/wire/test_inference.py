@@ -476,6 +476,9 @@ def sandboxed():
     done = w.cove(["/usr/bin/python3", "-c", asks], policy=w.policy(POLICY), options=["--inference", path],
                   pins=[":".join(map(str, x)) for x in PINS])
     assert done.stdout.split() == ["gpt-9", "gpt-9", "200"], done
+    done = w.cove(["/usr/bin/python3", "-c", asks], options=["--inference", path],
+                  pins=[":".join(map(str, x)) for x in PINS])  # no policy: no other network
+    assert done.stdout.split() == ["gpt-9", "gpt-9", "200"], done
     for text, words in ((HEAD, "list"), (HEAD + "  - {name: a, typ: openai}\n", "3:"), ("{", "--inference")):
         done = w.cove(["true"], options=["--inference", w.policy(text, "bad.yaml")])
         assert done.returncode == 2 and words in done.stderr, done
