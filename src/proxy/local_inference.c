@@ -23,8 +23,7 @@
 
 #include <stdlib.h>
 
-#define JSON        CV_STR("application/json")
-#define CHUNK_EXTRA (CV_CHUNK_LINE_BYTES_MAX + 2)
+#define JSON CV_STR("application/json")
 
 /* ---- answers of our own ---- */
 
@@ -215,6 +214,9 @@ static bool call_start(struct cv_proxy *p, struct cv_flow *f)
 			problem == CV_JSON_PROBLEM_TOKEN
 				? "it is no JSON object with a model and a stream of their types"
 				: cv_json_problem_text(problem));
+	call->hides_usage =
+		asked.is_stream && !asked.wants_usage &&
+		(call->protocol == CV_INFER_CHAT || call->protocol == CV_INFER_COMPLETIONS);
 	call->is_stream = asked.is_stream || cv_infer_is_stream(call->protocol);
 	event_write(p, f, CV_AUDIT_ACTION_ALLOW, 0, NULL,
 		cv_str_of(cv_infer_protocol_id(call->protocol)));
@@ -316,6 +318,7 @@ bool cv_local_inference_head(struct cv_proxy *p, struct cv_flow *f, const struct
 	}
 	f->local->call = call;
 	call->inner = (struct cv_ref){ UINT32_MAX, 0 };
+	cv_infer_filter_init(&call->filter);
 	cv_arena_init(&call->arena, 4 * CV_H1_TUNNEL_HEAD_BYTES_MAX);
 	cv_buf_init(&call->body, CV_PROXY_CALL_BYTES_MAX);
 	cv_buf_init(&call->wire,
@@ -363,6 +366,7 @@ static void tap_start(struct cv_local_call *call, const struct cv_h1_response *r
 		cv_infer_tap_field(&call->tap, r->header[i].name, r->header[i].value);
 	call->is_tapped = true;
 	call->is_sse = call->tap.form == CV_INFER_SSE;
+	call->hides_usage &= call->is_sse;
 }
 
 static bool response_start(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_response *r)
@@ -372,6 +376,8 @@ static bool response_start(struct cv_proxy *p, struct cv_flow *f, const struct c
 
 	if (r->status < 400)
 		tap_start(call, r);
+	else
+		call->hides_usage = false;
 	call->down.kind = r->body;
 	call->down.left = r->length;
 	call->down.is_done =
@@ -461,8 +467,7 @@ static bool pass_fail(struct cv_proxy *p, struct cv_flow *f, struct cv_str said)
 	cv_buf_reset(&p->head);
 	cv_buf_put(&p->head, CV_STR("\n\n")); /* ends an event that was cut */
 	cv_buf_put(&p->head, said);
-	struct cv_buf *out = &f->local->out;
-	cv_buf_reset(out);
+	struct cv_buf *out = &f->local->out; /* behind what waits there */
 	if (!call->is_chunked)
 		cv_buf_put(out, cv_buf_str(&p->head));
 	else if (!cv_chunk_write(out, cv_buf_str(&p->head)) || !cv_chunk_write_end(out, NULL, 0))
@@ -471,8 +476,32 @@ static bool pass_fail(struct cv_proxy *p, struct cv_flow *f, struct cv_str said)
 	return true;
 }
 
+/* Puts a piece of the body behind what waits to be sent.  False: it can't be. */
+static bool piece_put(struct cv_proxy *p, struct cv_flow *f, struct cv_str piece)
+{
+	struct cv_local_call *call = f->local->call;
+	struct cv_buf *out = &f->local->out;
+
+	if (call->hides_usage) {
+		cv_buf_reset(&p->stage);
+		if (!cv_infer_filter_feed(&call->filter, piece, &p->stage))
+			return false;
+		piece = cv_buf_str(&p->stage);
+	}
+	return !piece.n || (call->is_chunked ? cv_chunk_write(out, piece) : cv_buf_put(out, piece));
+}
+
 static bool pass_end(struct cv_proxy *p, struct cv_flow *f)
 {
+	struct cv_local_call *call = f->local->call;
+
+	cv_buf_reset(&p->stage);
+	if (call->hides_usage && cv_infer_filter_end(&call->filter, &p->stage) &&
+		cv_buf_len(&p->stage)) {
+		call->hides_usage = false;
+		if (!piece_put(p, f, cv_buf_str(&p->stage)))
+			return false;
+	}
 	usage_count(p, f);
 	inner_end(p, f);
 	if (f->local->call->is_chunked)
@@ -511,26 +540,32 @@ static bool pass_step(struct cv_proxy *p, struct cv_flow *f)
 	struct cv_local_call *call = f->local->call;
 	struct cv_leg *s = &f->server, *c = &f->client;
 	bool is_bad = false, has_moved = cv_leg_fill(s);
-	const size_t room = cv_leg_room(c);
-	/* all of it fits, whatever its chunks are made of: ours are no more than its own */
-	struct cv_str piece, in = cv_str_slice(cv_leg_text(s), 0, room > 1024 ? room - 1024 : 0);
-	const size_t given = in.n;
+	struct cv_buf *out = &f->local->out;
+	struct cv_str piece, in = CV_STR_NONE;
+	size_t sent = cv_leg_put(c, cv_buf_str(out)), given;
 
-	cv_buf_reset(&p->head);
-	while (cv_buf_len(&p->head) + in.n + 2 * CHUNK_EXTRA < room &&
-		piece_next(call, &in, &piece, &is_bad)) {
+	cv_buf_skip(out, sent);
+	if (!cv_buf_len(out)) { /* no more is taken than the agent takes */
+		cv_buf_reset(out);
+		in = cv_leg_text(s);
+	}
+	given = in.n;
+	while (piece_next(call, &in, &piece, &is_bad) && !is_bad) {
 		if (call->is_tapped && call->tap.form == CV_INFER_WHOLE && !call->tap.is_long)
 			call->tap.is_long = !cv_local_hold(p, f, piece.n);
 		if (call->is_tapped)
 			cv_infer_tap_feed(&call->tap, piece);
 		call->passed += piece.n;
-		if (!(call->is_chunked ? cv_chunk_write(&p->head, piece)
-				       : cv_buf_put(&p->head, piece)))
-			is_bad = true;
+		is_bad = !piece_put(p, f, piece);
 	}
-	cv_leg_put(c, cv_buf_str(&p->head));
 	cv_leg_take(s, given - in.n);
-	if (given != in.n) {
+	if (given) {
+		const size_t n = cv_leg_put(c, cv_buf_str(out));
+
+		cv_buf_skip(out, n);
+		sent += n;
+	}
+	if (given != in.n || sent) {
 		has_moved = true;
 		f->deadline_ms = p->loop.now_ms + CV_PROXY_CALL_IDLE_MS;
 	}
@@ -538,6 +573,8 @@ static bool pass_step(struct cv_proxy *p, struct cv_flow *f)
 		cv_flow_end(p, f, true);
 		return false;
 	}
+	if (!given && cv_buf_len(out))
+		return has_moved;
 	if (is_bad)
 		return pass_fail(p, f, STREAM_ERROR("the upstream's response is malformed"));
 	if (call->down.is_done)
@@ -591,6 +628,7 @@ void cv_local_inference_end(struct cv_proxy *p, struct cv_flow *f)
 		return;
 	usage_count(p, f);
 	inner_end(p, f);
+	cv_infer_filter_fini(&call->filter);
 	cv_buf_fini(&call->body);
 	cv_buf_fini(&call->wire);
 	cv_arena_fini(&call->arena);

@@ -6,6 +6,7 @@
 #include "plan/routes.h"
 #include "proxy/local.h"
 #include "wire/infer.h"
+#include "wire/infer_filter.h"
 #include "wire/infer_usage.h"
 #include "wire/path.h"
 
@@ -23,6 +24,7 @@ struct cv_local_call {
 	enum cv_infer_protocol protocol;
 	struct cv_str path_model; /* borrowed from path */
 	bool is_stream;           /* the body, or the path, asks for one */
+	bool hides_usage;         /* ... of OpenAI, and did not ask for its usage */
 
 	struct cv_body up; /* what is still to come of the agent's body */
 	uint32_t chunks;
@@ -39,6 +41,7 @@ struct cv_local_call {
 	size_t scanned; /* of the response's head */
 	struct cv_body down;
 	struct cv_infer_tap tap;
+	struct cv_infer_filter filter; /* with hides_usage, of an event stream */
 	bool is_tapped, is_sse, is_chunked;
 	uint64_t passed;
 };

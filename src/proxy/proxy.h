@@ -80,6 +80,7 @@ struct cv_proxy {
 	struct cv_h1_request request;
 	struct cv_h1_response response;
 	struct cv_buf head;    /* written anew, perhaps with the first of its body */
+	struct cv_buf stage;   /* of a body on its way */
 	struct cv_arena arena; /* texts of one step's denial */
 	char *message;         /* of a link: CV_IPC_BODY_BYTES_MAX + 8 */
 };

@@ -70,7 +70,8 @@ bool cv_infer_is_stream(enum cv_infer_protocol p)
 
 enum cv_json_problem cv_infer_read(struct cv_str body, struct cv_infer_asked *ret)
 {
-	struct cv_json_value v[] = { { .path = "model" }, { .path = "stream" } };
+	struct cv_json_value v[] = { { .path = "model" }, { .path = "stream" },
+		{ .path = "stream_options.include_usage" } };
 	const enum cv_json_problem problem = cv_json_find(body, v, CV_ARRAY_LEN(v));
 	const struct cv_json_token *model = &v[0].token, *stream = &v[1].token;
 	struct cv_json_token first;
@@ -88,6 +89,7 @@ enum cv_json_problem cv_infer_read(struct cv_str body, struct cv_infer_asked *re
 		return CV_JSON_PROBLEM_TOKEN;
 	*ret = (struct cv_infer_asked){
 		.is_stream = stream->type == CV_JSON_TRUE,
+		.wants_usage = v[2].token.type == CV_JSON_TRUE,
 		.model = *model,
 	};
 	return CV_JSON_PROBLEM_NONE;

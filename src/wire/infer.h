@@ -50,6 +50,7 @@ struct cv_infer_edit {
 
 struct cv_infer_asked { /* what a body asked for; borrowed from it */
 	bool is_stream;
+	bool wants_usage;           /* stream_options.include_usage: its own wish */
 	struct cv_json_token model; /* CV_JSON_STRING, or END: there is none */
 };
 

@@ -217,6 +217,15 @@ def _(lab):
     assert "9 input and 12 output" in used(lab)[0], used(lab)
 
 
+@with_lab("its usage is the agent's only if that asked for it")
+def _(lab):
+    _, answer = ask(lab, body={"stream": True})
+    assert b"usage" not in answer and answer.count(b"data: ") == 4, answer
+    _, answer = ask(lab, body={"stream": True, "stream_options": {"include_usage": True}})
+    assert b"usage" in answer and answer.count(b"data: ") == 5, answer
+    assert len(used(lab)) == 2 and all("9 input" in u for u in used(lab))
+
+
 @with_lab("the shapes of other protocols")
 def _(lab):
     ask(lab, "/v1/responses", {"input": "x"})

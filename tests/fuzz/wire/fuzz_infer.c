@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "wire/infer.h"
+#include "wire/infer_filter.h"
 #include "wire/infer_usage.h"
 
 #define BYTES_MAX (4u << 20)
@@ -58,6 +59,33 @@ static struct cv_infer_usage answer_try(
 	return u;
 }
 
+/* What is taken out is the same however the stream is cut, but for line ends that a CR is cut from. */
+static void filter_try(struct cv_str body, size_t step)
+{
+	struct cv_infer_filter f;
+	struct cv_buf out[2];
+
+	if (cv_str_has_byte(body, '\r'))
+		return;
+	for (size_t i = 0; i < CV_ARRAY_LEN(out); i++) {
+		struct cv_str rest = body;
+
+		cv_infer_filter_init(&f);
+		cv_buf_init(&out[i], BYTES_MAX);
+		while (rest.n) {
+			const size_t n = i ? step : rest.n;
+
+			cv_assert(cv_infer_filter_feed(&f, cv_str_slice(rest, 0, n), &out[i]));
+			rest = cv_str_slice(rest, n, rest.n);
+		}
+		cv_assert(cv_infer_filter_end(&f, &out[i]));
+		cv_infer_filter_fini(&f);
+	}
+	cv_assert(cv_str_eq(cv_buf_str(&out[0]), cv_buf_str(&out[1])));
+	cv_buf_fini(&out[0]);
+	cv_buf_fini(&out[1]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const type[] = { "application/json", "text/event-stream",
@@ -72,6 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	body_try(body, data[1] & 1);
 	(void)!cv_infer_classify(data[1] & 2 ? CV_STR("POST") : CV_STR("GET"), body, &model);
+	filter_try(body, 1u + data[1]);
 	const struct cv_infer_usage whole = answer_try(body, p, form, SIZE_MAX);
 	const struct cv_infer_usage parts = answer_try(body, p, form, 1u + data[1]);
 	cv_assert(whole.input == parts.input && whole.output == parts.output &&
