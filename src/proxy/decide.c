@@ -42,7 +42,7 @@ bool cv_decide_connect(struct cv_proxy *p, struct cv_flow *f)
 		cv_policy_unref(f->policy);
 		f->policy = cv_policy_ref(p->policy);
 	}
-	if (f->is_inner)
+	if (f->is_routed)
 		return true; /* its verdict was given with it */
 	f->verdict = cv_policy_decide(f->policy, &facts);
 	verdict_mend(f, &f->verdict);
@@ -196,7 +196,7 @@ struct cv_verdict cv_decide_request(
 {
 	struct cv_facts facts;
 
-	if (f->is_inner)
+	if (f->is_routed)
 		return f->verdict;
 	cv_decide_facts(p, f, CV_OP_REQUEST, &facts);
 	facts.method = r->method;

@@ -182,7 +182,7 @@ static void answer(struct cv_proxy *p, struct cv_flow *f, int status,
 		.length = body.n,
 	};
 
-	if (f->is_inner) { /* nobody reads it: whoever asked goes on with the next route */
+	if (f->is_routed) { /* nobody reads it: whoever asked goes on with the next route */
 		cv_local_inner_failed(p, f);
 		cv_flow_end(p, f, true);
 		return;

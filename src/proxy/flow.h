@@ -101,7 +101,7 @@ struct cv_flow {
 	bool is_transparent;
 	bool is_tunnel;  /* CONNECT was answered, or transparent: what follows is the tunnel's */
 	bool is_allowed; /* an event said so: its end is recorded too */
-	bool is_inner;   /* ours towards a route of inference.local: its verdict is given */
+	bool is_routed;  /* ours towards a route of inference.local: its verdict is given */
 	bool is_leaf_asked;
 	bool is_tls; /* the sandbox's side speaks TLS that we end */
 	enum cv_server_tls server_tls;

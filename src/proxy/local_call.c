@@ -7,9 +7,9 @@
  * flow.  So names are looked up, addresses checked, TLS verified, placeholders replaced, answers
  * scrubbed and events written by the same code as for an agent's own request, and none of it
  * knows where the request came from.  The inner flow differs in one thing: its verdict is given,
- * by whoever wrote the routes (flow.is_inner), and instead of a denial it just ends.
+ * by whoever wrote the routes (flow.is_routed), and instead of a denial it just ends.
  *
- *     agent --TLS-- flow(local) ==socket pair== flow(is_inner) --TLS-- upstream
+ *     agent --TLS-- flow(local) ==socket pair== flow(is_routed) --TLS-- upstream
  *
  * What passes of the agent's head is a short list; credentials of its own are none of it.
  */
@@ -274,7 +274,7 @@ static void inner_fill(struct cv_proxy *p, struct cv_flow *inner, const struct c
 	const struct cv_route *r = f->local->call->route;
 
 	inner->started_ms = p->loop.now_ms;
-	inner->is_inner = inner->is_tunnel = inner->is_transparent = true;
+	inner->is_routed = inner->is_tunnel = inner->is_transparent = true;
 	inner->is_tls = r->is_https; /* to the code of HTTP: requests are for https */
 	inner->server_tls = r->is_https ? CV_SERVER_TLS_LATER : CV_SERVER_PLAIN;
 	inner->host = r->host;

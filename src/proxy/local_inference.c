@@ -148,7 +148,7 @@ static void inner_end(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_flow *inner = cv_flow_get(&p->flows, f->local->call->inner);
 
-	if (inner && inner->is_inner && inner->state != CV_FLOW_DYING) {
+	if (inner && inner->is_routed && inner->state != CV_FLOW_DYING) {
 		cv_flow_end(p, inner, true);
 		cv_proxy_queue(p, inner);
 	}

@@ -34,7 +34,7 @@ bool cv_spend_request(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 	const struct cv_budget *over;
 	struct cv_buf why, body;
 
-	if (!p->budgets.n || f->is_inner) /* the agent's call was counted */
+	if (!p->budgets.n || f->is_routed) /* the agent's call was counted */
 		return true;
 	bytes_count(p, f);
 	over = cv_budgets_exceeded(&p->budgets, &where);
