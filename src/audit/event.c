@@ -126,7 +126,7 @@ static bool put_host_port(struct cv_buf *out, const struct cv_audit_event *e)
 	const bool has_host = e->host.n || !e->dst_ip;
 
 	put_host(out, has_host ? e->host : cv_ip_format(e->dst_ip, text));
-	return !e->port || cv_buf_printf(out, ":%u", e->port);
+	return !e->port || (cv_buf_put_byte(out, ':') && cv_buf_put_u64(out, e->port));
 }
 
 static uint16_t default_port(struct cv_str scheme)
@@ -141,8 +141,10 @@ bool cv_audit_put_url(struct cv_buf *out, const struct cv_audit_event *e)
 	cv_audit_put_escaped(out, scheme, AUDIT_ESCAPE_WORD);
 	cv_buf_put(out, CV_STR("://"));
 	put_host(out, e->host);
-	if (e->port && e->port != default_port(scheme))
-		cv_buf_printf(out, ":%u", e->port);
+	if (e->port && e->port != default_port(scheme)) {
+		cv_buf_put_byte(out, ':');
+		cv_buf_put_u64(out, e->port);
+	}
 	cv_audit_put_escaped(out, e->path, AUDIT_ESCAPE_WORD);
 	return cv_buf_put(out, e->has_query ? CV_STR("?[redacted]") : CV_STR(""));
 }
@@ -153,13 +155,17 @@ static bool put_process(struct cv_buf *out, const struct cv_audit_event *e)
 		cv_audit_put_escaped(out, e->exe, AUDIT_ESCAPE_WORD);
 	else
 		cv_buf_put_byte(out, '-');
-	return cv_buf_printf(out, "(%" PRId64 ")", e->pid);
+	cv_buf_put_byte(out, '(');
+	cv_buf_put_u64(out, (uint64_t)e->pid);
+	return cv_buf_put_byte(out, ')');
 }
 
 static bool put_who_does(struct cv_buf *out, const struct cv_audit_event *e, bool is_optional)
 {
-	if (e->action != CV_AUDIT_ACTION_NONE)
-		cv_buf_printf(out, "%s ", cv_audit_action_row(e->action)->word);
+	if (e->action != CV_AUDIT_ACTION_NONE) {
+		cv_buf_put(out, cv_str_of(cv_audit_action_row(e->action)->word));
+		cv_buf_put_byte(out, ' ');
+	}
 	if (is_optional && !e->exe.n && !e->pid)
 		return true;
 	return put_process(out, e) && cv_buf_put(out, CV_STR(" -> "));

@@ -13,8 +13,6 @@
 #include "base/time.h"
 #include "base/utf8.h"
 
-#include <inttypes.h>
-
 /* At most max bytes of s, cut between two characters, and "..." where something is missing. */
 static bool put_cut(struct cv_buf *out, struct cv_str s, size_t max, enum audit_escape how)
 {
@@ -34,7 +32,9 @@ struct tags {
 
 static void tag_begin(struct tags *t, const char *key)
 {
-	cv_buf_printf(t->out, "%s%s:", t->is_open ? " " : " [", key);
+	cv_buf_put(t->out, t->is_open ? CV_STR(" ") : CV_STR(" ["));
+	cv_buf_put(t->out, cv_str_of(key));
+	cv_buf_put_byte(t->out, ':');
 	t->is_open = true;
 }
 
@@ -67,11 +67,11 @@ static void put_facts(struct tags *t, const struct cv_audit_event *e)
 		tag_word(t, e->extra[i].key, e->extra[i].value);
 	if (e->has_counts) {
 		tag_begin(t, "up");
-		cv_buf_printf(t->out, "%" PRIu64, e->bytes_up);
+		cv_buf_put_u64(t->out, e->bytes_up);
 		tag_begin(t, "down");
-		cv_buf_printf(t->out, "%" PRIu64, e->bytes_down);
+		cv_buf_put_u64(t->out, e->bytes_down);
 		tag_begin(t, "ms");
-		cv_buf_printf(t->out, "%" PRIu64, e->duration_us / 1000);
+		cv_buf_put_u64(t->out, e->duration_us / 1000);
 	}
 	if (e->reason.n) {
 		tag_begin(t, "reason");
@@ -124,9 +124,12 @@ bool cv_audit_short(const struct cv_audit_event *e, struct cv_buf *out)
 {
 	struct tags t = { .out = out };
 
-	cv_buf_printf(out, "%s:", cv_audit_kind_row(e->kind)->prefix);
+	cv_buf_put(out, cv_str_of(cv_audit_kind_row(e->kind)->prefix));
+	cv_buf_put_byte(out, ':');
 	put_word(out, e);
-	cv_buf_printf(out, " [%s] ", cv_audit_severity_row(e)->word);
+	cv_buf_put(out, CV_STR(" ["));
+	cv_buf_put(out, cv_str_of(cv_audit_severity_row(e)->word));
+	cv_buf_put(out, CV_STR("] "));
 	switch (e->kind) {
 	case CV_AUDIT_NET:
 	case CV_AUDIT_HTTP:

@@ -8,7 +8,7 @@
  */
 #include "base/time.h"
 
-#include <stdio.h>
+#include "base/attr.h"
 
 #define DAY_MS     86400000LL
 #define ERA_DAYS   146097
@@ -48,16 +48,38 @@ static int64_t days_of(int year, int month, int day)
 	       EPOCH_DAYS;
 }
 
+/* v as exactly n digits, and at moved behind them. */
+static void put_digits(char **at, unsigned v, int n)
+{
+	for (int i = n; i-- > 0; v /= 10)
+		(*at)[i] = (char)('0' + v % 10);
+	*at += n;
+}
+
+/* Not by printf: every audit event has one. */
 struct cv_str cv_time_format(int64_t unix_ms, char text[CV_TIME_TEXT_BYTES])
 {
 	const struct cv_time_civil t = cv_time_civil(unix_ms);
-	/* the remainders tell the compiler how long the text can get */
-	const int n = snprintf(text, CV_TIME_TEXT_BYTES, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-		(unsigned)t.year % 10000, (unsigned)t.month % 100, (unsigned)t.day % 100,
-		(unsigned)t.hour % 100, (unsigned)t.minute % 100, (unsigned)t.second % 100,
-		(unsigned)t.ms % 1000);
+	const struct {
+		int value, digits;
+		char then;
+	} part[] = {
+		{ t.year, 4, '-' },
+		{ t.month, 2, '-' },
+		{ t.day, 2, 'T' },
+		{ t.hour, 2, ':' },
+		{ t.minute, 2, ':' },
+		{ t.second, 2, '.' },
+		{ t.ms, 3, 'Z' },
+	};
+	char *at = text;
 
-	return (struct cv_str){ text, (size_t)n };
+	for (size_t i = 0; i < CV_ARRAY_LEN(part); i++) {
+		put_digits(&at, (unsigned)part[i].value, part[i].digits);
+		*at++ = part[i].then;
+	}
+	*at = '\0';
+	return (struct cv_str){ text, (size_t)(at - text) };
 }
 
 /* Exactly n digits at the front of *s. */

@@ -153,6 +153,18 @@ static cv_code set_ca(void *into, const char *value, struct cv_err *err)
 	return CV_OK;
 }
 
+static cv_code set_provider(void *into, const char *value, struct cv_err *err)
+{
+	struct cv_run_request *r = into;
+
+	if (!*value)
+		return cv_fail(err, CV_INVALID, "empty; name a provider or a file");
+	if (r->provider_count == CV_RUN_PROVIDERS_MAX)
+		return cv_fail(err, CV_INVALID, "more than %d providers", CV_RUN_PROVIDERS_MAX);
+	r->providers[r->provider_count++] = value;
+	return CV_OK;
+}
+
 /* HOST:PORT:ADDR as in curl; an IPv6 ADDR may stand in brackets. */
 static cv_code set_resolve(void *into, const char *value, struct cv_err *err)
 {
@@ -267,6 +279,7 @@ static const struct cv_option option[] = {
 	{ "tty", 't', NULL, "give the command a terminal of its own", set_tty },
 	{ "no-tty", 0, NULL, "give it cove's own stdin, stdout and stderr", set_no_tty },
 	{ "audit", 0, "FILE", "append every decision, as OCSF JSON lines", set_audit },
+	{ "provider", 0, "NAME|FILE", "credentials that stay outside (repeatable)", set_provider },
 	{ "ca", 0, "FILE", "trust these upstream roots too (repeatable)", set_ca },
 	{ "resolve", 0, "HOST:PORT:ADDR", "take this address for a name (repeatable)",
 		set_resolve },

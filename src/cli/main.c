@@ -16,6 +16,8 @@ static const struct cv_command *const command[] = {
 	&cv_cmd_run,
 	&cv_cmd_policy_check,
 	&cv_cmd_policy_explain,
+	&cv_cmd_provider_show,
+	&cv_cmd_provider_lint,
 	&cv_cmd_doctor,
 };
 
@@ -68,7 +70,7 @@ static int fail_unknown(int argc, char **argv)
 	fprintf(stderr, "cove: unknown command '%s'", typed);
 	if (near < CV_ARRAY_LEN(names))
 		fprintf(stderr, "; did you mean 'cove %s'?", names[near]);
-	fputs("\nTry 'cove --help'.\n", stderr);
+	fputs(" (see 'cove --help')\n", stderr);
 	return EXIT_USAGE;
 }
 

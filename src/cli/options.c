@@ -140,9 +140,9 @@ int cv_command_fail(const struct cv_command *cmd, const struct cv_err *err)
 {
 	fprintf(stderr, "cove %s: ", cmd->name);
 	put_printable(err->msg, stderr);
-	fputc('\n', stderr);
 	if (err->code == CV_INVALID)
-		fprintf(stderr, "Try 'cove %s --help'.\n", cmd->name);
+		fprintf(stderr, " (see 'cove %s --help')", cmd->name);
+	fputc('\n', stderr);
 	return cv_code_row(err->code)->exit;
 }
 

@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -26,7 +27,6 @@
 
 #define RUN_CA_BYTES_MAX (8u << 20) /* Debian's whole bundle is 220 KB */
 
-#define PLAN_FD          3
 #define RUN_ARENA_MAX    (16u << 20) /* argv and env of the largest plan, as arrays */
 
 /* One id exists in the sandbox: files of any other owner could be read by mode, but neither
@@ -194,6 +194,8 @@ static cv_code files_resolve(struct cv_run_request *r, struct cv_plan_files *fil
 		if (code == CV_OK)
 			code = ca_check(r->ca_paths[i], err);
 	}
+	if (r->provider_count)
+		files->policy_name = CV_STR(CV_PLAN_NO_POLICY_NAME);
 	if (code == CV_OK && r->policy_path) {
 		files->policy_name = cv_str_of(r->policy_path);
 		code = run_path_resolve(
@@ -237,14 +239,63 @@ static cv_code stdio_ensure(struct cv_err *err)
 	return CV_OK;
 }
 
+/* What of the providers is no secret, for the plan. */
+static cv_code providers_list(const struct run_providers *p, struct cv_plan_files *files,
+	struct cv_arena *arena, struct cv_err *err)
+{
+	struct cv_plan_provider *v = cv_arena_array(arena, p->count + 1, sizeof(*v));
+
+	for (size_t i = 0; v && i < p->count; i++) {
+		const struct cv_attached *a = &p->attached[i];
+
+		v[i] = (struct cv_plan_provider){ .name = a->name, .type = a->profile->id.s };
+		v[i].keys = cv_arena_array(arena, a->key_count + 1, sizeof(v[i].keys[0]));
+		for (size_t k = 0; v[i].keys && k < a->key_count; k++)
+			v[i].keys[v[i].key_count++] = a->keys[k].key;
+	}
+	files->providers = v;
+	files->provider_count = p->count;
+	files->policy_layer = run_providers_layer(p);
+	return arena->is_overflown ? cv_fail(err, CV_LIMIT, "no memory for the providers") : CV_OK;
+}
+
+/* Descriptors of the plan and, with providers, of their set, in their places; no other above. */
+static cv_code descriptors_place(const struct cv_plan *plan, struct run_providers *providers,
+	struct cv_str plan_bytes, struct cv_err *err)
+{
+	const bool has_set = plan->flags & CV_PLAN_CREDENTIALS;
+	int fd[2] = { -1, -1 };
+	cv_code code = cv_ipc_memfd("cove-plan", plan_bytes, &fd[0], err);
+
+	if (code == CV_OK && has_set)
+		code = run_providers_memfd(providers, &fd[1], err);
+	for (int i = 0; code == CV_OK && i < (has_set ? 2 : 1); i++) {
+		/* Out of the way first: each may stand where another belongs. */
+		const int high = fcntl(fd[i], F_DUPFD_CLOEXEC, CV_PLAN_CREDENTIALS_FD + 1);
+
+		if (high < 0)
+			code = cv_fail_errno(err, "place a descriptor");
+		fd[i] = high;
+	}
+	if (code != CV_OK)
+		return code;
+	if (dup2(fd[0], CV_PLAN_FD) < 0 || (has_set && dup2(fd[1], CV_PLAN_CREDENTIALS_FD) < 0))
+		return cv_fail_errno(err, "place a descriptor");
+	/* Whatever else our caller left open ends here. */
+	if (syscall(SYS_close_range, has_set ? CV_PLAN_CREDENTIALS_FD + 1 : CV_PLAN_FD + 1, ~0U,
+		    0) < 0)
+		return cv_fail_errno(err, "close_range");
+	return CV_OK;
+}
+
 /* Returns only on failure. */
-static cv_code supervise(struct cv_str exe, const struct cv_plan *plan, struct cv_err *err)
+static cv_code supervise(struct cv_str exe, const struct cv_plan *plan,
+	struct run_providers *providers, struct cv_err *err)
 {
 	static char *const none[] = { NULL };
 	static char name[] = "cove-supervisor";
 	char *const argv[] = { name, NULL };
 	struct cv_buf b;
-	int fd;
 
 	cv_buf_init(&b, CV_PLAN_BYTES_MAX);
 	if (!cv_plan_put(&b, plan)) {
@@ -252,15 +303,11 @@ static cv_code supervise(struct cv_str exe, const struct cv_plan *plan, struct c
 		return cv_fail(err, CV_LIMIT, "arguments and variables exceed %u bytes",
 			CV_PLAN_BYTES_MAX);
 	}
-	const cv_code code = cv_ipc_memfd("cove-plan", cv_buf_str(&b), &fd, err);
+	const cv_code code = descriptors_place(plan, providers, cv_buf_str(&b), err);
 	cv_buf_fini(&b);
+	run_providers_fini(providers); /* the values are in the memfd, and here no more */
 	if (code != CV_OK)
 		return code;
-	if (fd == PLAN_FD ? fcntl(fd, F_SETFD, 0) < 0 : dup2(fd, PLAN_FD) < 0)
-		return cv_fail_errno(err, "place the plan");
-	/* Whatever else our caller left open ends here. */
-	if (syscall(SYS_close_range, PLAN_FD + 1, ~0U, 0) < 0)
-		return cv_fail_errno(err, "close_range");
 	execve(exe.p, argv, none);
 	return cv_fail_errno(err, "execute %s", exe.p);
 }
@@ -281,7 +328,8 @@ static void terminal_name_add(struct cv_run_request *r, struct cv_arena *arena)
 	}
 }
 
-static cv_code start(struct cv_run_request *r, struct cv_arena *arena, struct cv_err *err)
+static cv_code start(struct cv_run_request *r, struct run_providers *providers,
+	struct cv_arena *arena, struct cv_err *err)
 {
 	struct cv_plan_files files = { 0 };
 	struct cv_str supervisor;
@@ -294,8 +342,12 @@ static cv_code start(struct cv_run_request *r, struct cv_arena *arena, struct cv
 	r->spec.include_workdir = true;
 	terminal_name_add(r, arena);
 	code = stdio_ensure(err);
-	if (code == CV_OK && r->policy_path)
-		code = run_policy_fill(r, arena, err);
+	if (code == CV_OK && r->provider_count)
+		code = run_providers_attach(providers, r, err);
+	if (code == CV_OK && (r->policy_path || r->provider_count))
+		code = run_policy_fill(r, providers, arena, err);
+	if (code == CV_OK)
+		code = providers_list(providers, &files, arena, err);
 	if (code == CV_OK)
 		code = run_programs_find(&files, arena, &supervisor, err);
 	if (code == CV_OK)
@@ -312,15 +364,21 @@ static cv_code start(struct cv_run_request *r, struct cv_arena *arena, struct cv
 		code = cv_plan_build(&r->spec, &files, arena, &plan, err);
 	if (code != CV_OK)
 		return code;
-	return r->is_dry_run ? print(r, &plan, err) : supervise(supervisor, &plan, err);
+	return r->is_dry_run ? print(r, &plan, err) : supervise(supervisor, &plan, providers, err);
 }
 
 cv_code cv_run_start(struct cv_run_request *request, struct cv_err *err)
 {
+	static struct run_providers providers; /* too large for a stack */
 	struct cv_arena arena;
 
 	cv_arena_init(&arena, RUN_ARENA_MAX);
-	const cv_code code = start(request, &arena, err);
+	run_providers_init(&providers);
+	/* From here on no core of ours holds a value; exec makes the supervisor dumpable again. */
+	if (request->provider_count)
+		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	const cv_code code = start(request, &providers, &arena, err);
+	run_providers_fini(&providers);
 	cv_arena_fini(&arena);
 	return code;
 }

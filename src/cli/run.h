@@ -9,11 +9,16 @@
 #include "cli/commands.h"
 #include "plan/spec.h"
 
-#define CV_RUN_MOUNTS_MAX  128
-#define CV_RUN_ENV_MAX     1024
-#define CV_RUN_PINS_MAX    256
-#define CV_RUN_CAS_MAX     16
-#define CV_RUN_BUDGETS_MAX 32 /* what the proxy counts: CV_BUDGETS_MAX */
+#define CV_RUN_MOUNTS_MAX    128
+#define CV_RUN_ENV_MAX       1024
+#define CV_RUN_PINS_MAX      256
+#define CV_RUN_CAS_MAX       16
+#define CV_RUN_BUDGETS_MAX   32 /* what the proxy counts: CV_BUDGETS_MAX */
+
+#define CV_RUN_PROVIDERS_MAX 32 /* the language's own number (openshell-behaviour 6.1) */
+
+/* What providers add to the policy, as one string of the plan. */
+#define CV_RUN_LAYER_BYTES_MAX (128u << 10)
 
 /* What was asked for.  Strings are borrowed from argv; spec's lists point into this struct. */
 struct cv_run_request {
@@ -25,6 +30,8 @@ struct cv_run_request {
 	const char *routes_path; /* --inference; NULL: none */
 	struct cv_str budgets[CV_RUN_BUDGETS_MAX];
 	size_t budget_count;
+	const char *providers[CV_RUN_PROVIDERS_MAX];
+	size_t provider_count;
 	bool is_dry_run;
 	enum cv_output output; /* of the dry run */
 	struct cv_spec_mount mounts[CV_RUN_MOUNTS_MAX];

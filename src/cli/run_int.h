@@ -4,6 +4,7 @@
  */
 #pragma once
 #include "cli/run.h"
+#include "cli/run_provider.h"
 #include "plan/plan.h"
 
 /* path as the host has it: absolute, links resolved, in the arena.  CV_NOT_FOUND, CV_SYSTEM. */
@@ -20,10 +21,10 @@ CV_MUST cv_code run_host_fill(struct cv_run_spec *s, struct cv_plan_files *files
 CV_MUST cv_code run_programs_find(struct cv_plan_files *files, struct cv_arena *arena,
 	struct cv_str *ret_supervisor, struct cv_err *err);
 
-/* Reads and judges the policy, and takes its static sections into the spec.  CV_INVALID after the
- * findings were printed. */
-CV_MUST cv_code run_policy_fill(
-	struct cv_run_request *r, struct cv_arena *arena, struct cv_err *err);
+/* Reads and judges the policy with what the providers lay over it, and takes its static sections
+ * into the spec; then the providers' set is made.  CV_INVALID after the findings were printed. */
+CV_MUST cv_code run_policy_fill(struct cv_run_request *r, struct run_providers *providers,
+	struct cv_arena *arena, struct cv_err *err);
 
 /* Which means enforces each limit that was asked for; said on stderr unless quiet.
  * CV_UNAVAILABLE when nothing does. */

@@ -16,3 +16,44 @@ const struct cv_ipc_rule cv_keeper_control_reply_rule[CV_KEEPER_CONTROL_REPLY_CO
 const struct cv_ipc_rule cv_keeper_req_rule[CV_KEEPER_REQ_COUNT] = { CV_KEEPER_REQS(ROW) };
 const struct cv_ipc_rule cv_keeper_reply_rule[CV_KEEPER_REPLY_COUNT] = { CV_KEEPER_REPLIES(ROW) };
 /* clang-format on */
+
+bool cv_keeper_release_put(struct cv_buf *b, const struct cv_keeper_release *r)
+{
+	cv_ipc_put_u32(b, r->tag);
+	cv_ipc_put_str(b, r->host);
+	cv_ipc_put_u32(b, r->host_is_ip);
+	cv_ipc_put_u32(b, r->port);
+	cv_ipc_put_str(b, r->method);
+	cv_ipc_put_str(b, r->path);
+	cv_ipc_put_u32(b, (uint32_t)r->count);
+	for (size_t i = 0; i < r->count; i++)
+		cv_ipc_put_u32(b, r->creds[i]);
+	return !b->is_overflown;
+}
+
+bool cv_keeper_release_get(struct cv_str body, struct cv_keeper_release *ret)
+{
+	struct cv_ipc_reader r = { .rest = body };
+
+	*ret = (struct cv_keeper_release){ .tag = cv_ipc_get_u32(&r) };
+	ret->host = cv_ipc_get_str(&r);
+	ret->host_is_ip = cv_ipc_get_u32(&r) != 0;
+	ret->port = (uint16_t)cv_ipc_get_u32(&r);
+	ret->method = cv_ipc_get_str(&r);
+	ret->path = cv_ipc_get_str(&r);
+	ret->count = cv_ipc_get_u32(&r);
+	if (ret->count > CV_KEEPER_CREDS_MAX)
+		return false;
+	for (size_t i = 0; i < ret->count; i++)
+		ret->creds[i] = cv_ipc_get_u32(&r);
+	return cv_ipc_reader_is_done(&r) && ret->host.n && ret->path.n;
+}
+
+const char *cv_release_slug(enum cv_release r)
+{
+#define SLUG(name, slug) [CV_RELEASE_##name] = slug,
+	static const char *const slugs[] = { CV_RELEASES(SLUG) };
+#undef SLUG
+
+	return slugs[r];
+}

@@ -2,10 +2,14 @@
 /*
  * keeper_link.h - the keeper's two links
  *
- * Control (descriptor 3): from the supervisor.  It asks for the run's CA certificate and hands
- * over the other end of the proxy's link; a later PROXY replaces that link.
- * Leaves: from a proxy, which made its own key pair and wants a certificate for one name.  The CA
- * key never leaves the keeper; the proxy's key never leaves the proxy.
+ * Control (descriptor 3): from the supervisor.  It hands over the run's credentials, asks for the
+ * run's CA certificate and hands over the other end of the proxy's link; a later PROXY replaces
+ * that link.
+ * The proxy's: a proxy made its own key pair and wants a certificate for one name; or it has a
+ * request that was allowed and wants the credentials that the request names.  The CA key never
+ * leaves the keeper, the proxy's key never leaves the proxy, and a credential leaves for requests
+ * that the keeper itself judged.  CATALOG comes first, unasked, before the supervisor has the CA:
+ * so it is there before any request can be.
  */
 #pragma once
 #include "ipc/frame.h"
@@ -18,7 +22,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 /* supervisor to keeper */
 #define CV_KEEPER_CONTROLS(X) /* message, body bytes, descriptors, states, flags */     \
 	X(START, 256, 1, IN(NEW), CV_IPC_ONCE)  /* str run name; the proxy's link */     \
-	X(PROXY, 0, 1, IN(READY), 0)            /* the link of a proxy started anew */
+	X(PROXY, 0, 1, IN(READY), 0)            /* the link of a proxy started anew */   \
+	X(SECRETS, 0, 1, IN(NEW), CV_IPC_ONCE)  /* memfd: a cv_cred_set; before START */
 
 /* keeper to supervisor */
 #define CV_KEEPER_CONTROL_REPLIES(X)                                                    \
@@ -27,13 +32,58 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 
 /* proxy to keeper */
 #define CV_KEEPER_REQS(X)                                                               \
-	X(LEAF, 1024, 0, IN(READY), 0)          /* u32 tag, str host (canonical), str SPKI DER */
+	X(LEAF, 1024, 0, IN(READY), 0)          /* u32 tag, str host (canonical), str SPKI DER */ \
+	X(RELEASE, 32768, 0, IN(READY), 0)      /* cv_keeper_release */
 
 /* keeper to proxy */
 #define CV_KEEPER_REPLIES(X)                                                            \
 	X(LEAF_CERT, 4096, 0, IN(READY), 0)     /* u32 tag, str leaf DER, u64 not_after_s */ \
-	X(LEAF_REFUSED, 1024, 0, IN(READY), 0)  /* u32 tag, str reason */
+	X(LEAF_REFUSED, 1024, 0, IN(READY), 0)  /* u32 tag, str reason */                \
+	X(CATALOG, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), CV_IPC_ONCE)                     \
+		/* u32 n; n x (str key, str placeholder) */                              \
+	X(RELEASED, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0)                              \
+		/* u32 tag, u32 CV_RELEASED_ flags, u32 n; n x (u32 credential, u32 is asked, str value) */ \
+	X(REFUSED, 4096, 0, IN(READY), 0)       /* u32 tag, u32 cv_release, str key, str provider, str why */
 /* clang-format on */
+
+/* Why credentials are not released, and the audit's code for it. */
+/* clang-format off */
+#define CV_RELEASES(X)                                                                    \
+	X(OK, "released")                                                                 \
+	X(MISMATCH, "credential_endpoint_mismatch") /* not bound to this request */  \
+	X(STALE, "credential_refresh_pending")      /* has to be renewed first */    \
+	X(DEAD, "credential_expired")       /* and can't be renewed */               \
+	X(RENEWAL, "credential_refresh_failed")                                      \
+	X(UNKNOWN, "credential_unavailable")                                         \
+	X(LARGE, "credential_too_large")    /* does not fit a message */             \
+	X(KEEPER, "keeper_unavailable")     /* the proxy's own word: no answer came */
+/* clang-format on */
+#define CV_RELEASE_ENUM(name, slug) CV_RELEASE_##name,
+enum cv_release { CV_RELEASES(CV_RELEASE_ENUM) CV_RELEASE_COUNT };
+#undef CV_RELEASE_ENUM
+
+const char *cv_release_slug(enum cv_release r);
+
+enum {                                   /* of the endpoint that the request goes to */
+	CV_RELEASED_BOUND = 1 << 0,      /* some provider is bound to host and port */
+	CV_RELEASED_REQUIRED = 1 << 1,   /* credentials that are not ours are refused there */
+	CV_RELEASED_UNSCRUBBED = 1 << 2, /* scrub: off */
+};
+
+#define CV_KEEPER_CREDS_MAX 16 /* placeholders of one request; a cookie jar has fewer */
+
+/* Body of RELEASE.  Strings borrowed from the message.  path is canonical, host too. */
+struct cv_keeper_release {
+	uint32_t tag;
+	struct cv_str host, method, path;
+	bool host_is_ip;
+	uint16_t port;
+	uint32_t creds[CV_KEEPER_CREDS_MAX]; /* indices of the catalog */
+	size_t count;
+};
+
+bool cv_keeper_release_put(struct cv_buf *b, const struct cv_keeper_release *r);
+CV_MUST bool cv_keeper_release_get(struct cv_str body, struct cv_keeper_release *ret);
 
 #define CV_KEEPER_ENUM(name, bytes, fds, states, flags)        CV_KEEPER_CONTROL_##name,
 #define CV_KEEPER_CREPLY_ENUM(name, bytes, fds, states, flags) CV_KEEPER_CONTROL_REPLY_##name,

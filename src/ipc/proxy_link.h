@@ -22,13 +22,14 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 #define CV_PROXY_REQS(X) /* message, body bytes, descriptors, states, flags */               \
 	X(LISTENERS, 0, 5, IN(NEW), CV_IPC_ONCE)  /* tcp4 tcp6 udp4 udp6 sock_diag */         \
 	X(KEEPER, 0, 1, IN(NEW), CV_IPC_ONCE)     /* keeper_link; absent: no interception */  \
-	X(ROOTS, 0, 1, IN(NEW), CV_IPC_ONCE)      /* PEM of the trusted roots */              \
+	X(ROOTS, 0, 1, IN(NEW), 0)                /* a file of trusted roots, PEM */          \
 	X(RESOLVER, 8192, 0, IN(NEW), CV_IPC_ONCE) /* the host's resolv.conf */               \
 	X(HOSTS, 0, 1, IN(NEW), CV_IPC_ONCE)      /* the host's hosts file */                 \
 	X(PIN, 1024, 0, IN(NEW), 0)               /* str host, u32 port, str address */       \
 	X(AUDIT_SINK, 8, 1, IN(NEW), 0)           /* u32 cv_audit_form, u32 is_required */    \
 	X(BUDGET, 1024, 0, IN(NEW), 0)            /* str: as plan/budget.h reads it */        \
 	X(ROUTES, 0, 1, IN(NEW), CV_IPC_ONCE)     /* inference, as plan/routes.h reads it */  \
+	X(LAYER, 0, 1, IN(NEW), CV_IPC_ONCE)      /* memfd: what providers lay over policies */ \
 	X(POLICY, 4096, 1, IN(NEW) | IN(READY), 0) /* str file name; memfd: text */           \
 	X(GO, 0, 0, IN(NEW), CV_IPC_ONCE)         /* start to accept */                       \
 	X(IDENTITY, CV_IPC_BODY_BYTES_MAX, 0, IN(NEW) | IN(READY), 0) /* cv_proxy_identity */ \

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * main.c - cove-keeper: the process that holds the run's CA key
+ * main.c - cove-keeper: the process that holds the run's CA key and credentials
  *
  * Started by the supervisor with its control link as descriptor 3 and nothing else: no arguments,
  * no environment, no files.  Its stages:
  *
  *   1. harden      not dumpable, no core: the key must not leave through a crash
  *   2. make        the CA key and certificate
- *   3. start       one START message: the proxy's link in, the CA certificate out
+ *   3. start       SECRETS, where the run has any: its credentials
+ *                  START: the proxy's link in, the CA certificate out
  *      then memory that only the start needed is given back
  *   4. confine     no new privileges, then a filter that leaves only messages, memory and time
- *   5. serve       leaves for the proxy, until the supervisor closes the control link
+ *   5. serve       leaves and credentials for the proxy, until the supervisor closes the control link
  *
  * It never touches network or files.  A message that the link's table does not allow ends the
  * link it came on: the proxy's, and leaves stop; or the supervisor's, and the keeper ends.
  */
-#include "ipc/keeper_link.h"
-#include "keeper/ca.h"
+#include "keeper/keeper.h"
 #include "sys/fd.h"
 #include "sys/proc.h"
 #include "sys/seccomp.h"
@@ -29,15 +29,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define LEAF_DER_BYTES_MAX 2048 /* a P-256 leaf is about 400 bytes, plus a name of 253 */
-#define PEM_BYTES_MAX      4096
-
-struct keeper {
-	struct cv_ca *ca;
-	struct cv_ipc_link control, leaves;
-	int proxy; /* the proxy's link, -1 when there is none */
-	char buf[CV_IPC_BODY_BYTES_MAX + 8];
-};
+#define PEM_BYTES_MAX 4096
 
 /* One line to the supervisor, then the end: nothing here can be repaired. */
 CV_NORETURN static void die(const struct cv_err *err)
@@ -47,7 +39,7 @@ CV_NORETURN static void die(const struct cv_err *err)
 	_exit(cv_code_row(err->code)->exit);
 }
 
-static int64_t now_s(void)
+int64_t keeper_now_s(void)
 {
 	struct timespec ts;
 
@@ -66,7 +58,10 @@ static cv_code start_answer(struct keeper *k, struct cv_ipc_msg *m, struct cv_er
 		return cv_fail(err, CV_PROTO, "START: bad body");
 	cv_buf_init(&pem, PEM_BYTES_MAX);
 	cv_buf_init(&body, PEM_BYTES_MAX);
-	code = cv_ca_new(run, now_s(), &k->ca, err);
+	k->proxy = cv_take_fd(m->fds[0]);
+	code = keeper_catalog_send(k, err);
+	if (code == CV_OK)
+		code = cv_ca_new(run, keeper_now_s(), &k->ca, err);
 	if (code == CV_OK)
 		code = cv_ca_pem(k->ca, &pem, err);
 	if (code == CV_OK) {
@@ -76,9 +71,27 @@ static cv_code start_answer(struct keeper *k, struct cv_ipc_msg *m, struct cv_er
 	}
 	cv_buf_fini(&pem);
 	cv_buf_fini(&body);
-	k->proxy = cv_take_fd(m->fds[0]);
 	k->control.state = k->leaves.state = CV_KEEPER_READY;
 	return code;
+}
+
+/* SECRETS, where the run has any, then START. */
+static void start(struct keeper *k)
+{
+	struct cv_ipc_msg m;
+	struct cv_err err;
+	cv_code code = CV_OK;
+
+	while (code == CV_OK && k->control.state == CV_KEEPER_NEW) {
+		code = cv_ipc_recv(CV_KEEPER_CONTROL_FD, &k->control, k->buf, &m, &err);
+		if (code != CV_OK)
+			break;
+		code = m.type == CV_KEEPER_CONTROL_SECRETS ? keeper_secrets_take(k, m.fds[0], &err)
+							   : start_answer(k, &m, &err);
+		cv_ipc_msg_fini(&m);
+	}
+	if (code != CV_OK)
+		die(&err);
 }
 
 static void confine(void)
@@ -111,43 +124,21 @@ static void control_serve(struct keeper *k)
 	k->proxy = cv_take_fd(m.fds[0]);
 	k->leaves.seen = 0;
 	cv_ipc_msg_fini(&m);
+	if (keeper_catalog_send(k, &err) != CV_OK)
+		proxy_drop(k);
 }
 
-static cv_code leaf_answer(struct keeper *k, struct cv_str request, struct cv_err *err)
-{
-	struct cv_ipc_reader r = { .rest = request };
-	const uint32_t tag = cv_ipc_get_u32(&r);
-	const struct cv_str host = cv_ipc_get_str(&r);
-	const struct cv_str spki = cv_ipc_get_str(&r);
-	uint32_t reply = CV_KEEPER_REPLY_LEAF_CERT;
-	int64_t not_after_s = 0;
-	struct cv_buf der, body;
-
-	if (!cv_ipc_reader_is_done(&r))
-		return cv_fail(err, CV_PROTO, "LEAF: bad body");
-	cv_buf_init(&der, LEAF_DER_BYTES_MAX);
-	cv_buf_init(&body, LEAF_DER_BYTES_MAX + CV_ERR_MSG_BYTES_MAX);
-	cv_ipc_put_u32(&body, tag);
-	if (cv_ca_leaf_sign(k->ca, host, spki, now_s(), &der, &not_after_s, err) == CV_OK) {
-		cv_ipc_put_str(&body, cv_buf_str(&der));
-		cv_ipc_put_u64(&body, (uint64_t)not_after_s);
-	} else {
-		reply = CV_KEEPER_REPLY_LEAF_REFUSED;
-		cv_ipc_put_str(&body, cv_str_of(err->msg));
-	}
-	const cv_code code = cv_ipc_send(k->proxy, reply, cv_buf_str(&body), NULL, 0, err);
-	cv_buf_fini(&der);
-	cv_buf_fini(&body);
-	return code;
-}
-
-static void leaves_serve(struct keeper *k)
+/* What the proxy wants.  One that sends what it must not, or can't take the answer, loses its link. */
+static void proxy_serve(struct keeper *k)
 {
 	struct cv_ipc_msg m;
 	struct cv_err err;
+	cv_code code = cv_ipc_recv(k->proxy, &k->leaves, k->buf, &m, &err);
 
-	if (cv_ipc_recv(k->proxy, &k->leaves, k->buf, &m, &err) != CV_OK ||
-		leaf_answer(k, m.body, &err) != CV_OK)
+	if (code == CV_OK)
+		code = m.type == CV_KEEPER_REQ_LEAF ? keeper_leaf_answer(k, m.body, &err)
+						    : keeper_release_answer(k, m.body, &err);
+	if (code != CV_OK)
 		proxy_drop(k);
 }
 
@@ -165,7 +156,7 @@ static void serve(struct keeper *k)
 			exit(1);
 		}
 		if (p[1].revents)
-			leaves_serve(k);
+			proxy_serve(k);
 		if (p[0].revents)
 			control_serve(k);
 	}
@@ -182,15 +173,13 @@ int main(void)
 			.state = CV_KEEPER_NEW },
 		.proxy = -1,
 	};
-	struct cv_ipc_msg m;
 	struct cv_err err;
 
 	if (cv_proc_harden(&err) != CV_OK)
 		die(&err);
-	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
-	if (cv_ipc_recv(CV_KEEPER_CONTROL_FD, &k.control, k.buf, &m, &err) != CV_OK ||
-		start_answer(&k, &m, &err) != CV_OK)
-		die(&err);
+	OPENSSL_init_crypto(
+		OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS, NULL);
+	start(&k);
 	cv_trim();
 	confine();
 	serve(&k);

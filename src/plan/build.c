@@ -200,21 +200,15 @@ static void dev_add(struct builder *b)
 	rule_add(b, CV_STR("/dev/shm"), CV_ACCESS_KIND_WRITE);
 }
 
-/* The logs are files of the sandbox that it may read; who writes them is the proxy, through
- * descriptors that the builder of the sandbox opens and passes out. */
-static void logs_add(struct builder *b)
+/* The log is a file of the sandbox that it may read; who writes it is the proxy, through a
+ * descriptor that the builder of the sandbox opens and passes out. */
+static void log_add(struct builder *b)
 {
-	const struct cv_str date = b->spec->date;
-	static const char *const names[] = { "openshell", "openshell-ocsf" };
-
 	dir_add(b, "/var", 0755);
 	dir_add(b, "/var/log", 0755);
-	for (size_t i = 0; i < CV_ARRAY_LEN(names); i++) {
-		struct cv_plan_op *op = op_add(b, CV_PLAN_LOG, CV_STR_NONE,
-			cv_arena_printf(
-				b->arena, "/var/log/%s.%.*s.log", names[i], CV_STR_ARG(date)));
-		op->arg = (uint32_t)i; /* 0: lines, 1: OCSF */
-	}
+	op_add(b, CV_PLAN_LOG, CV_STR_NONE,
+		cv_arena_printf(
+			b->arena, "/var/log/openshell.%.*s.log", CV_STR_ARG(b->spec->date)));
 	rule_add(b, CV_STR("/var/log"), CV_ACCESS_KIND_READ);
 }
 
@@ -267,7 +261,7 @@ static void root_add(struct builder *b)
 		roots_add(b);
 	proc_add(b);
 	dev_add(b);
-	logs_add(b);
+	log_add(b);
 	scratch_add(b);
 }
 
@@ -577,6 +571,9 @@ static cv_code files_add(struct builder *b, const struct cv_plan_files *files, s
 	p->exe_keeper = files->exe_keeper;
 	p->policy_file = files->policy_file;
 	p->policy_name = files->policy_name;
+	p->policy_layer = files->policy_layer;
+	p->providers = files->providers;
+	p->provider_count = (uint32_t)files->provider_count;
 	p->audit_file = files->audit_file;
 	p->roots = files->roots;
 	p->ca_files = cv_arena_array(b->arena, files->ca_count, sizeof(p->ca_files[0]));
@@ -606,6 +603,8 @@ static uint32_t flags_of(const struct cv_run_spec *s, const struct cv_plan_files
 		flags |= CV_PLAN_VERBOSE;
 	if (files->audit_file.n)
 		flags |= CV_PLAN_AUDIT;
+	if (files->provider_count)
+		flags |= CV_PLAN_CREDENTIALS;
 	return flags;
 }
 

@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-#define PLAN_MAGIC 0x31705643u /* "CVp1": a plan of another version is refused */
+#define PLAN_MAGIC 0x32705643u /* "CVp2": a plan of another version is refused */
 
 static void op_walk(struct cv_codec *c, struct cv_plan_op *v)
 {
@@ -48,6 +48,15 @@ static void walk(struct cv_codec *c, struct cv_plan *v)
 	cv_codec_str(c, &v->exe_keeper);
 	cv_codec_str(c, &v->policy_file);
 	cv_codec_str(c, &v->policy_name);
+	cv_codec_str(c, &v->policy_layer);
+	v->providers = cv_codec_array(c, v->providers, &v->provider_count, CV_PLAN_PROVIDERS_MAX,
+		sizeof(v->providers[0]));
+	for (uint32_t i = 0; i < v->provider_count; i++) {
+		cv_codec_str(c, &v->providers[i].name);
+		cv_codec_str(c, &v->providers[i].type);
+		cv_codec_strs(
+			c, &v->providers[i].keys, &v->providers[i].key_count, CV_PLAN_KEYS_MAX);
+	}
 	cv_codec_str(c, &v->audit_file);
 	cv_codec_str(c, &v->roots);
 	cv_codec_strs(c, &v->ca_files, &v->ca_count, CV_PLAN_PINS_MAX);

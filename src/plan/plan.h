@@ -65,6 +65,23 @@ enum {                            /* cv_plan.flags */
 	CV_PLAN_QUIET = 1 << 2,
 	CV_PLAN_VERBOSE = 1 << 3,
 	CV_PLAN_AUDIT = 1 << 4, /* the user named an audit file */
+	/* Descriptor CV_PLAN_CREDENTIALS_FD is a sealed memfd with a cv_cred_set: the supervisor
+	 * gives it to the keeper and to nobody else, and does not read it. */
+	CV_PLAN_CREDENTIALS = 1 << 5,
+};
+
+#define CV_PLAN_FD             3 /* of the plan itself */
+#define CV_PLAN_CREDENTIALS_FD 4
+
+/* A run with providers and without a policy file: what the proxy is given instead. */
+#define CV_PLAN_NO_POLICY_NAME "(no policy)"
+#define CV_PLAN_NO_POLICY_TEXT "version: 1\n"
+
+/* An attached provider, for people to see. */
+struct cv_plan_provider {
+	struct cv_str name, type;
+	struct cv_str *keys; /* variables of the sandbox that hold its placeholders */
+	uint32_t key_count;
 };
 
 struct cv_plan {
@@ -81,9 +98,12 @@ struct cv_plan {
 	struct cv_str exe_init, exe_proxy, exe_keeper; /* our own programs */
 	struct cv_str policy_file;                     /* absolute, as to be watched */
 	struct cv_str policy_name;                     /* as the user wrote it */
-	struct cv_str audit_file;                      /* absolute */
-	struct cv_str roots;                           /* PEM bundle of the host */
-	struct cv_str *ca_files;                       /* --ca */
+	struct cv_str policy_layer; /* what providers lay over the policy; empty: no provider */
+	struct cv_plan_provider *providers;
+	uint32_t provider_count;
+	struct cv_str audit_file; /* absolute */
+	struct cv_str roots;      /* PEM bundle of the host */
+	struct cv_str *ca_files;  /* --ca */
 	uint32_t ca_count;
 	struct cv_plan_pin *pins;
 	uint32_t pin_count;
@@ -97,7 +117,9 @@ struct cv_plan {
 /* What a run has besides its spec: files of the host that only the supervisor opens. */
 struct cv_plan_files {
 	struct cv_str exe_init, exe_proxy, exe_keeper;
-	struct cv_str policy_file, policy_name, audit_file, roots;
+	struct cv_str policy_file, policy_name, policy_layer, audit_file, roots;
+	struct cv_plan_provider *providers;
+	size_t provider_count;
 	const struct cv_str *ca_files;
 	size_t ca_count;
 	const struct cv_str *budgets;

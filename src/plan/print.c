@@ -104,6 +104,13 @@ void cv_plan_text(const struct cv_plan *p, struct cv_buf *out)
 		word_put(out, c->rules[i].path);
 		cv_buf_put_byte(out, '\n');
 	}
+	for (uint32_t i = 0; i < p->provider_count; i++) {
+		cv_buf_put(out, CV_STR("provider "));
+		word_put(out, p->providers[i].name);
+		cv_buf_put_byte(out, ' ');
+		word_put(out, p->providers[i].type);
+		words_put(out, " for", p->providers[i].keys, p->providers[i].key_count);
+	}
 	words_put(out, "env", c->env, c->envc);
 	words_put(out, "cwd", &c->cwd, 1);
 	words_put(out, "exec", c->argv, c->argc);
@@ -174,6 +181,15 @@ void cv_plan_json(const struct cv_plan *p, struct cv_buf *out)
 		json_str(out, "access", cv_str_of(cv_access_kind_name(c->rules[i].access)));
 		cv_buf_put_byte(out, ',');
 		json_str(out, "path", c->rules[i].path);
+		cv_buf_put_byte(out, '}');
+	}
+	cv_buf_put(out, CV_STR("],\"providers\":["));
+	for (uint32_t i = 0; i < p->provider_count; i++) {
+		cv_buf_put(out, i ? CV_STR(",{") : CV_STR("{"));
+		json_str(out, "name", p->providers[i].name);
+		cv_buf_put_byte(out, ',');
+		json_str(out, "type", p->providers[i].type);
+		json_strs(out, "env", p->providers[i].keys, p->providers[i].key_count);
 		cv_buf_put_byte(out, '}');
 	}
 	cv_buf_put_byte(out, ']');

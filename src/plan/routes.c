@@ -331,7 +331,7 @@ cv_code cv_routes_load(struct cv_str text, struct cv_routes *ret, struct cv_err 
 	if (text.n > CV_ROUTES_FILE_BYTES_MAX)
 		return cv_fail(err, CV_INVALID, "larger than %u bytes", CV_ROUTES_FILE_BYTES_MAX);
 	cv_findings_init(&findings);
-	if (cv_yaml_open(&r.y, text, &findings)) {
+	if (cv_yaml_open(&r.y, text, "the file", &findings)) {
 		code = stream_read(&r);
 		cv_yaml_close(&r.y);
 	}

@@ -235,7 +235,7 @@ static bool takes_part(const struct cv_policy_endpoint *e)
 	       e->allowed_ips.n || e->tls != CV_TLS_AUTO || e->has_credential_binding;
 }
 
-static bool has_graphql(const struct cv_policy_endpoint *e)
+bool cv_policy_has_graphql(const struct cv_policy_endpoint *e)
 {
 	const struct cv_policy_rules *const lists[] = { &e->rules, &e->deny_rules };
 
@@ -271,6 +271,7 @@ static bool fields_differ(enum field_kind kind, const struct cv_policy_endpoint 
 			(a->protocol == CV_PROTOCOL_TCP) == (b->protocol == CV_PROTOCOL_TCP) },
 		{ FIELD_CONNECTION, "tls", (a->tls == CV_TLS_SKIP) == (b->tls == CV_TLS_SKIP) },
 		{ FIELD_CONNECTION, "allowed_ips", ips_agree(a, b) },
+		{ FIELD_CONNECTION, "h2c", a->h2c == b->h2c },
 		{ FIELD_REQUEST, "protocol", a->protocol == b->protocol },
 		{ FIELD_REQUEST, "enforcement", a->enforcement == b->enforcement },
 		{ FIELD_REQUEST, "allow_encoded_slash",
@@ -288,8 +289,14 @@ static bool fields_differ(enum field_kind kind, const struct cv_policy_endpoint 
 		{ FIELD_REQUEST, "credential_binding",
 			cv_str_eq(a->credential_binding_provider.s,
 				b->credential_binding_provider.s) },
+		{ FIELD_REQUEST, "credential_mode",
+			(a->credential_mode == CV_CREDENTIAL_MODE_REQUIRE) ==
+				(b->credential_mode == CV_CREDENTIAL_MODE_REQUIRE) },
+		{ FIELD_REQUEST, "scrub",
+			(a->scrub == CV_SCRUB_OFF) == (b->scrub == CV_SCRUB_OFF) },
 		{ FIELD_REQUEST, "GraphQL settings",
-			SAME_IF(BOTH(WEBSOCKET), has_graphql(a) == has_graphql(b)) },
+			SAME_IF(BOTH(WEBSOCKET),
+				cv_policy_has_graphql(a) == cv_policy_has_graphql(b)) },
 		{ FIELD_REQUEST, "persisted_queries",
 			SAME_IF(BOTH(GRAPHQL),
 				cv_policy_is_word(a->persisted_queries, "allow_registered") ==
@@ -403,12 +410,15 @@ static void report(struct search *s, uint32_t x, uint32_t y)
 	ports_text(ia->ep, ib->ep, ports, sizeof(ports));
 	const int n = snprintf(where, sizeof(where), "%.*s.endpoints[%zu]",
 		CV_POLICY_QUOTE(ib->entry->key.s), ib->index);
+	char line[24] = ""; /* a provider's endpoint has none */
+	if (ia->ep->pos.line)
+		snprintf(line, sizeof(line), "line %u, ", ia->ep->pos.line);
 	cv_findings_add(s->findings, CV_FINDING_ERROR, ib->ep->pos,
 		(struct cv_str){ where, (size_t)n },
 		"make them agree, or give one a more specific path or another port",
-		"'%.*s' overlaps %.*s.endpoints[%zu] (line %u, '%.*s') on port %s but differs in %s",
-		CV_POLICY_QUOTE(ib->ep->host.s), CV_POLICY_QUOTE(ia->entry->key.s), ia->index,
-		ia->ep->pos.line, CV_POLICY_QUOTE(ia->ep->host.s), ports, fields);
+		"'%.*s' overlaps %.*s.endpoints[%zu] (%s'%.*s') on port %s but differs in %s",
+		CV_POLICY_QUOTE(ib->ep->host.s), CV_POLICY_QUOTE(ia->entry->key.s), ia->index, line,
+		CV_POLICY_QUOTE(ia->ep->host.s), ports, fields);
 }
 
 /* ---- the table ---- */

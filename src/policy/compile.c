@@ -9,6 +9,7 @@
  * memory.
  */
 #include "base/assert.h"
+#include "policy/check_int.h"
 #include "policy/snapshot_int.h"
 
 #include <stdlib.h>
@@ -144,6 +145,9 @@ static void protocol_compile(struct cv_endpoint *ep)
 		ep->is_enforceable = true;
 		break;
 	case CV_PROTOCOL_WEBSOCKET:
+		ep->is_l7 = ep->is_websocket = true;
+		ep->is_enforceable = !cv_policy_has_graphql(ep->source);
+		break;
 	case CV_PROTOCOL_GRAPHQL:
 	case CV_PROTOCOL_MCP:
 	case CV_PROTOCOL_JSON_RPC:
@@ -157,7 +161,7 @@ static bool rules_compile(struct builder *b, struct cv_endpoint *ep)
 	const struct cv_policy_endpoint *source = ep->source;
 
 	if (!source->rules.is_present && source->rules.n == 0)
-		ep->access_methods = cv_access_bits(source->access);
+		ep->access_methods = cv_access_bits(source->protocol, source->access);
 	ep->root = CV_MAP_NONE;
 	ep->first_rule = b->p->paths.rule_count;
 	if (source->rules.n + source->deny_rules.n == 0)

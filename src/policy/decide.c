@@ -11,8 +11,9 @@
  *   3. REQUEST, where none of the endpoints that count is for L7, is allowed like the connection.
  *      Otherwise only L7 endpoints whose path selector matches speak: none is NO_PATH_ENDPOINT;
  *      a deny rule of any of them denies; an allow rule or preset of one of them allows.
+ *      Of messages inside a WebSocket (method WEBSOCKET_TEXT) only websocket endpoints speak.
  *   4. The endpoint with the most specific selector says whether a denial by rules is enforced or
- *      only logged.
+ *      only logged, and whether an upgrade to WebSocket may follow.
  *
  * Where endpoints that count disagree about the connection (validation refuses that), what
  * tightens needs one of them and what loosens needs all: one L7 endpoint makes the proxy inspect,
@@ -127,7 +128,8 @@ static void request_tally(
 	const struct cv_endpoint *ep = &p->endpoints[e];
 	struct cv_rule_hits hits;
 
-	if (!ep->is_l7 || !cv_selector_matches(&ep->selector, facts->path))
+	if (!ep->is_l7 || !cv_endpoint_speaks_of(ep, facts->method_id) ||
+		!cv_selector_matches(&ep->selector, facts->path))
 		return;
 	if (!ep->is_enforceable)
 		keep_first(&t->unenforceable, e);
@@ -181,11 +183,16 @@ static uint32_t obligations_of(
 			? t->encoded_slash != CV_POLICY_NONE
 			: t->speaker != CV_POLICY_NONE && p->endpoints[t->speaker].keeps_slash;
 
+	const bool is_websocket =
+		t->speaker != CV_POLICY_NONE && p->endpoints[t->speaker].is_websocket;
+
 	return (t->l7 != CV_POLICY_NONE ? CV_OBLIGE_INSPECT : 0) |
+	       (is_websocket ? CV_OBLIGE_WEBSOCKET : 0) |
 	       (t->not_skip == CV_POLICY_NONE ? CV_OBLIGE_TLS_SKIP : 0) |
 	       (keeps_slash ? CV_OBLIGE_ENCODED_SLASH : 0) |
 	       (t->declared != CV_POLICY_NONE ? CV_OBLIGE_DECLARED_HOST : 0) |
 	       (p->endpoints[t->settings].has_ips ? CV_OBLIGE_ALLOWED_IPS : 0) |
+	       (p->endpoints[t->settings].source->h2c ? CV_OBLIGE_H2C : 0) |
 	       (t->not_tcp == CV_POLICY_NONE ? CV_OBLIGE_TCP : 0);
 }
 

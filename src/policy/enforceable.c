@@ -3,7 +3,8 @@
  * enforceable.c - what a valid policy may ask for and this build can't do yet
  *
  * Each is an error by name: a policy that is obeyed only in part would look like one that is
- * obeyed.  A feature that is built is a row removed here.
+ * obeyed.  A feature that is built is a row removed here; one that means something only where a
+ * provider is attached stays as a row that asks has_provider(c).
  */
 #include "policy/check_int.h"
 
@@ -12,8 +13,8 @@ static bool has_protocol_not_built(const struct cv_policy_endpoint *e)
 	switch (e->protocol) {
 	case CV_PROTOCOL_L4:
 	case CV_PROTOCOL_TCP:
-	case CV_PROTOCOL_REST: return false;
-	case CV_PROTOCOL_WEBSOCKET:
+	case CV_PROTOCOL_REST:
+	case CV_PROTOCOL_WEBSOCKET: return false;
 	case CV_PROTOCOL_GRAPHQL:
 	case CV_PROTOCOL_MCP:
 	case CV_PROTOCOL_JSON_RPC:
@@ -21,6 +22,13 @@ static bool has_protocol_not_built(const struct cv_policy_endpoint *e)
 	case CV_PROTOCOL_COUNT: break;
 	}
 	return true;
+}
+
+/* Whether the run has a provider: without one there is no credential to bind, rewrite or let
+ * through uninspected. */
+static bool has_provider(const struct cv_check *c)
+{
+	return c->doc->has_providers;
 }
 
 static void check_endpoint(struct cv_check *c)
@@ -34,7 +42,7 @@ static void check_endpoint(struct cv_check *c)
 		{ e->request_body_credential_rewrite, "request_body_credential_rewrite" },
 		{ e->allow_uninspected_credentials, "allow_uninspected_credentials" },
 		{ e->credential_signing.s.n > 0, "credential_signing" },
-		{ e->has_credential_binding, "credential_binding" },
+		{ e->has_credential_binding && !has_provider(c), "credential_binding" },
 		{ e->persisted_queries.s.n > 0, "persisted_queries" },
 		{ e->has_graphql_persisted_queries, "graphql_persisted_queries" },
 	};
@@ -44,6 +52,10 @@ static void check_endpoint(struct cv_check *c)
 			"remove the endpoint to run without it, or use protocol: rest",
 			"protocol %s is not enforced by this build",
 			cv_policy_protocol_name(e->protocol));
+	if (e->protocol == CV_PROTOCOL_WEBSOCKET && cv_policy_has_graphql(e))
+		CV_CHECK_ERROR(c, e->protocol_text.pos,
+			"remove them, or allow method: WEBSOCKET_TEXT to run without them",
+			"GraphQL on protocol websocket is not enforced by this build");
 	for (size_t i = 0; i < CV_ARRAY_LEN(features); i++)
 		if (features[i].is_there)
 			CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove it to run without it",

@@ -130,7 +130,8 @@ static enum cv_miss endpoint_miss(
 		return CV_MISS_BINARY;
 	if (q->facts->op == CV_OP_CONNECT || !q->is_inspected)
 		return ep->is_enforceable ? CV_MISS_NONE : CV_MISS_DENIED;
-	if (!ep->is_l7 || !cv_selector_matches(&ep->selector, q->facts->path))
+	if (!ep->is_l7 || !cv_endpoint_speaks_of(ep, q->rule_facts.method_id) ||
+		!cv_selector_matches(&ep->selector, q->facts->path))
 		return CV_MISS_PATH_SELECTOR;
 	if (!ep->is_enforceable)
 		return CV_MISS_DENIED;
@@ -202,6 +203,10 @@ static struct cv_str miss_text(const struct probe *q, const struct cv_endpoint *
 		if (!ep->is_l7)
 			return cv_arena_printf(q->arena,
 				"it has no protocol, and another endpoint inspects requests");
+		if (!cv_endpoint_speaks_of(ep, q->rule_facts.method_id))
+			return cv_arena_printf(q->arena,
+				"its protocol '%.*s' says nothing about WebSocket messages",
+				CV_STR_ARG(ep->source->protocol_text.s));
 		return cv_arena_printf(q->arena, "its path '%.*s' does not select '%.*s'",
 			CV_STR_ARG(ep->source->path.s), CV_STR_ARG(f->path));
 	case CV_MISS_METHOD:

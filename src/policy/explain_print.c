@@ -51,6 +51,8 @@ static const struct {
 	{ CV_OBLIGE_DECLARED_HOST, "declared_host" },
 	{ CV_OBLIGE_ALLOWED_IPS, "allowed_ips" },
 	{ CV_OBLIGE_TCP, "tcp" },
+	{ CV_OBLIGE_H2C, "h2c" },
+	{ CV_OBLIGE_WEBSOCKET, "websocket" },
 };
 
 static bool is_the_decider(const struct explanation *x, const struct cv_near_miss *m)

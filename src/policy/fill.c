@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -36,6 +37,7 @@ struct fill {
 	size_t stack_used, stack_cap;
 	struct place place[PLACE_DEPTH_MAX];
 	size_t place_depth;
+	bool is_private;
 };
 
 /* ---- reporting ---- */
@@ -77,7 +79,8 @@ static void wrong_type(struct fill *f, const char *key, const char *wanted, cons
 	const enum cv_yaml_type type = cv_yaml_type(f->y);
 	const char *colon = key[0] ? ": " : "";
 
-	if (type == CV_YAML_STRING || type == CV_YAML_NUMBER || type == CV_YAML_BOOL)
+	if (!f->is_private &&
+		(type == CV_YAML_STRING || type == CV_YAML_NUMBER || type == CV_YAML_BOOL))
 		REPORT(f, cv_yaml_pos(f->y), fix, "%s%sexpected %s, found %s '%.*s'", key, colon,
 			wanted, cv_yaml_type_name(type), CV_POLICY_QUOTE(cv_yaml_scalar(f->y)));
 	else
@@ -363,6 +366,16 @@ static void fill_order(struct fill *f, const struct cv_fill_key *k, void *obj)
 		memcpy(field(obj, k->at), &v, sizeof(v));
 }
 
+static void fill_count(struct fill *f, const struct cv_fill_key *k, void *obj)
+{
+	int64_t v;
+
+	if (!read_number(f, k->name, 0, UINT32_MAX, &v))
+		return;
+	memcpy(field(obj, k->at), &v, sizeof(v));
+	set_bool(obj, k->at_has, true);
+}
+
 static void fill_version(struct fill *f, const struct cv_fill_key *k, void *obj)
 {
 	const struct cv_policy_pos pos = cv_yaml_pos(f->y);
@@ -488,13 +501,8 @@ static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj);
 
 /* One element of a list or of a mapping of names, built beside the stack and then pushed. */
 union element {
-	struct cv_policy_entry entry;
-	struct cv_policy_endpoint endpoint;
-	struct cv_policy_rule rule;
-	struct cv_policy_middleware middleware;
-	struct cv_policy_binary binary;
-	struct cv_policy_persisted_query persisted;
-	struct cv_policy_matcher matcher;
+	max_align_t aligned;
+	char bytes[CV_FILL_ELEMENT_BYTES_MAX];
 };
 
 static void element_begin(union element *e, const struct cv_schema *s, struct cv_policy_pos pos)
@@ -586,6 +594,29 @@ static void fill_named(struct fill *f, const struct cv_fill_key *k, void *obj)
 	void *v = stack_take(f, mark, k->sub->size, &n);
 	set_array(obj, k, v, n);
 	check_duplicates(f, v, n, k->sub->size, k->sub->at_key);
+}
+
+/* Scalars by name: what the names are is the author's affair. */
+static void fill_pairs(struct fill *f, const struct cv_fill_key *k, void *obj)
+{
+	const size_t mark = f->stack_used;
+	size_t n;
+
+	if (!opens(f, k->name, CV_YAML_MAPPING))
+		return;
+	place_push(f, cv_str_of(k->name), SIZE_MAX);
+	while (next_in(f, YAML_MAPPING_END_EVENT)) {
+		struct cv_fill_pair pair = { .key.is_present = true };
+
+		if (!read_key(f, &pair.key.s, &pair.key.pos))
+			continue;
+		if (read_text(f, "", &pair.value) && !stack_put(f, &pair, sizeof(pair)))
+			break;
+	}
+	void *v = stack_take(f, mark, sizeof(struct cv_fill_pair), &n);
+	set_array(obj, k, v, n);
+	check_duplicates(f, v, n, sizeof(struct cv_fill_pair), offsetof(struct cv_fill_pair, key));
+	f->place_depth--;
 }
 
 /* ---- matchers ---- */
@@ -706,6 +737,13 @@ static void fill_anything(struct fill *f, const struct cv_fill_key *k, void *obj
 	cv_yaml_skip(f->y);
 }
 
+static void fill_refused(struct fill *f, const struct cv_fill_key *k, void *obj)
+{
+	(void)obj;
+	REPORT(f, cv_yaml_pos(f->y), k->why, "'%s' is not accepted", k->name);
+	cv_yaml_skip(f->y);
+}
+
 typedef void fill_fn(struct fill *f, const struct cv_fill_key *k, void *obj);
 
 static fill_fn *const fill_fns[CV_FILL_KIND_COUNT] = {
@@ -726,26 +764,26 @@ static fill_fn *const fill_fns[CV_FILL_KIND_COUNT] = {
 	[CV_FILL_VERSION] = fill_version,
 	[CV_FILL_DROPPED] = fill_dropped,
 	[CV_FILL_ANYTHING] = fill_anything,
+	[CV_FILL_PAIRS] = fill_pairs,
+	[CV_FILL_COUNT] = fill_count,
+	[CV_FILL_REFUSED] = fill_refused,
 };
 
-static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj)
+/* The reader stands on a mapping. */
+static void keys_fill(struct fill *f, const struct cv_schema *s, void *obj)
 {
 	const struct cv_policy_pos start = cv_yaml_pos(f->y);
 	uint32_t line[CV_FILL_KEYS_MAX] = { 0 }; /* where each key was; 0 not yet */
 	struct cv_policy_pos pos;
 	struct cv_str name;
 
-	cv_assert(s->key_count <= CV_FILL_KEYS_MAX);
-	if (cv_yaml_type(f->y) != CV_YAML_MAPPING) {
-		wrong_type(f, "", "a mapping", NULL);
-		return;
-	}
 	while (next_in(f, YAML_MAPPING_END_EVENT)) {
 		if (!read_key(f, &name, &pos))
 			continue;
 		const struct cv_fill_key *k = key_find(s, name);
 		if (!k) {
-			unknown_key(f, s, name, pos);
+			if (!s->is_open)
+				unknown_key(f, s, name, pos);
 			cv_yaml_skip(f->y);
 		} else if (line[k - s->keys]) {
 			duplicate_key(f, name, pos, line[k - s->keys]);
@@ -759,6 +797,19 @@ static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj)
 		if (s->keys[i].is_required && !line[i])
 			REPORT(f, start, "add it", "%s needs the key '%s'", s->noun,
 				s->keys[i].name);
+}
+
+static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj)
+{
+	const bool was_private = f->is_private;
+
+	cv_assert(s->key_count <= CV_FILL_KEYS_MAX);
+	f->is_private |= s->is_private;
+	if (cv_yaml_type(f->y) != CV_YAML_MAPPING)
+		wrong_type(f, "", "a mapping", s->is_private ? s->hint : NULL);
+	else
+		keys_fill(f, s, obj);
+	f->is_private = was_private;
 }
 
 void cv_fill(struct cv_yaml *y, const struct cv_schema *schema, void *obj, struct cv_arena *arena)

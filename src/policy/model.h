@@ -56,17 +56,36 @@ struct cv_policy_texts { /* a list of scalars */
 	X(READ_ONLY, "read-only")                                                     \
 	X(READ_WRITE, "read-write")                                                   \
 	X(FULL, "full")
+
+/* Ours, beyond OpenShell's language. */
+#define CV_POLICY_SCRUBS(X)                                                           \
+	X(ON, "")               /* released secrets are taken out of what comes back */ \
+	X(ON_SAID, "on")                                                              \
+	X(OFF, "off")
+
+#define CV_POLICY_CREDENTIAL_MODES(X)                                                 \
+	X(OPTIONAL, "")         /* the agent's own credential passes as it is */      \
+	X(OPTIONAL_SAID, "optional")                                                  \
+	X(REQUIRE, "require")   /* it is refused: only the provider's goes out */
 /* clang-format on */
 
 #define CV_PROTOCOL_ENUM(name, yaml) CV_PROTOCOL_##name,
 #define CV_TLS_ENUM(name, yaml)      CV_TLS_##name,
 #define CV_ACCESS_ENUM(name, yaml)   CV_ACCESS_##name,
+#define CV_SCRUB_ENUM(name, yaml)    CV_SCRUB_##name,
+#define CV_MODE_ENUM(name, yaml)     CV_CREDENTIAL_MODE_##name,
 enum cv_policy_protocol { CV_POLICY_PROTOCOLS(CV_PROTOCOL_ENUM) CV_PROTOCOL_COUNT };
 enum cv_policy_tls { CV_POLICY_TLS_MODES(CV_TLS_ENUM) CV_TLS_COUNT };
 enum cv_policy_access { CV_POLICY_ACCESSES(CV_ACCESS_ENUM) CV_ACCESS_COUNT };
+enum cv_policy_scrub { CV_POLICY_SCRUBS(CV_SCRUB_ENUM) CV_SCRUB_COUNT };
+enum cv_policy_credential_mode {
+	CV_POLICY_CREDENTIAL_MODES(CV_MODE_ENUM) CV_CREDENTIAL_MODE_COUNT
+};
 #undef CV_PROTOCOL_ENUM
 #undef CV_TLS_ENUM
 #undef CV_ACCESS_ENUM
+#undef CV_SCRUB_ENUM
+#undef CV_MODE_ENUM
 
 enum cv_policy_enforcement { CV_ENFORCEMENT_AUDIT, CV_ENFORCEMENT_ENFORCE }; /* default audit */
 
@@ -118,12 +137,16 @@ struct cv_policy_endpoint {
 	struct cv_policy_rules rules, deny_rules;
 	struct cv_policy_texts allowed_ips;
 	bool allow_encoded_slash;
+	bool h2c; /* HTTP/2 by prior knowledge */
 	bool websocket_credential_rewrite;
 	bool request_body_credential_rewrite;
 	bool allow_uninspected_credentials;
 	struct cv_policy_text credential_signing, signing_service, signing_region;
 	bool has_credential_binding;
 	struct cv_policy_text credential_binding_provider;
+	struct cv_policy_text scrub_text, credential_mode_text;
+	enum cv_policy_scrub scrub;
+	enum cv_policy_credential_mode credential_mode;
 	struct cv_policy_text persisted_queries;
 	struct cv_policy_persisted_query *graphql_persisted_queries;
 	size_t graphql_persisted_query_count;
@@ -147,6 +170,7 @@ struct cv_policy_entry {          /* one of network_policies */
 	struct cv_policy_binary *binaries;
 	size_t binary_count;
 	bool has_binaries; /* the key was written */
+	bool is_provider;  /* of a provider's layer; places in it mean nothing */
 };
 
 struct cv_policy_middleware {
@@ -173,4 +197,6 @@ struct cv_policy_doc {
 	size_t entry_count;
 	struct cv_policy_middleware *middlewares;
 	size_t middleware_count;
+	bool has_providers;          /* a layer was laid over it, be it empty */
+	struct cv_policy_doc *layer; /* owned: whose memory the layer's entries are in */
 };

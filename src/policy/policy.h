@@ -38,14 +38,26 @@ void cv_findings_fini(struct cv_findings *f);
  * limits are findings; CV_INVALID when any is an error (ret_doc is then NULL). */
 CV_MUST cv_code cv_policy_load(struct cv_str file, struct cv_str text,
 	struct cv_policy_doc **ret_doc, struct cv_findings *findings);
+/* An empty document, for who fills one without a text; NULL without memory. */
+struct cv_policy_doc *cv_policy_doc_new(struct cv_str file);
 void cv_policy_doc_free(struct cv_policy_doc *doc);
+
+/* Names of network policies that begin so belong to providers. */
+#define CV_POLICY_PROVIDER_PREFIX "_provider_"
+
+/* Loads text and lays over it what the attached providers add: layer_text is a policy document of
+ * our own making whose network_policies are named CV_POLICY_PROVIDER_PREFIX..., possibly none.
+ * Places in it mean nothing to the user and are 0 in the result.  layer_text empty (p NULL): no
+ * provider, as cv_policy_load(). */
+CV_MUST cv_code cv_policy_load_layered(struct cv_str file, struct cv_str text,
+	struct cv_str layer_text, struct cv_policy_doc **ret_doc, struct cv_findings *findings);
 
 /* Every rule of the language's validation matrix, ambiguity included.  CV_INVALID when an error
  * was found; warnings alone give CV_OK. */
 CV_MUST cv_code cv_policy_validate(const struct cv_policy_doc *doc, struct cv_findings *findings);
 
-/* What a valid document asks for and this build does not enforce yet (websocket, graphql, mcp,
- * json-rpc, sql, signing, rewriting, middlewares), each as an error finding by name.  Called when
+/* What a valid document asks for and this build does not enforce yet (graphql, mcp, json-rpc, sql,
+ * signing, rewriting, middlewares), each as an error finding by name.  Called when
  * the policy is to be run, not when it is checked.  CV_INVALID when there is any. */
 CV_MUST cv_code cv_policy_enforceable(
 	const struct cv_policy_doc *doc, struct cv_findings *findings);

@@ -38,10 +38,20 @@ uint32_t cv_method_bits(struct cv_str method)
 	return id == CV_METHOD_GET ? CV_METHOD_BIT(GET) | CV_METHOD_BIT(HEAD) : 1u << id;
 }
 
-uint32_t cv_access_bits(enum cv_policy_access access)
+/* An upgrade, and for those that may write, what is then said. */
+static uint32_t websocket_bits(enum cv_policy_access access)
+{
+	const uint32_t upgrade = CV_METHOD_BIT(GET);
+
+	return access == CV_ACCESS_READ_ONLY ? upgrade : upgrade | CV_METHOD_BIT(WEBSOCKET_TEXT);
+}
+
+uint32_t cv_access_bits(enum cv_policy_protocol protocol, enum cv_policy_access access)
 {
 	const uint32_t read = CV_METHOD_BIT(GET) | CV_METHOD_BIT(HEAD) | CV_METHOD_BIT(OPTIONS);
 
+	if (protocol == CV_PROTOCOL_WEBSOCKET && access != CV_ACCESS_NONE)
+		return websocket_bits(access);
 	switch (access) {
 	case CV_ACCESS_READ_ONLY: return read;
 	case CV_ACCESS_READ_WRITE:

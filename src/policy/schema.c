@@ -2,10 +2,12 @@
 /*
  * schema.c - the policy language, version 1, as tables: one per mapping level, one row per key
  *
- * Names are OpenShell's (openshell-behaviour 3.1 to 3.3).  What a value may be beyond its type is
+ * Names are OpenShell's (openshell-behaviour 3.1 to 3.3); credential_mode and scrub are ours.  What a value may be beyond its type is
  * validation's business (validate.c).
  */
-#include "policy/fill_int.h"
+#include "policy/fill.h"
+
+#include <stddef.h>
 
 #define AT(type, member) .at = offsetof(type, member)
 
@@ -17,10 +19,15 @@
 #define PROTOCOL_WORD(id, yaml) { yaml, CV_PROTOCOL_##id },
 #define TLS_WORD(id, yaml)      { yaml, CV_TLS_##id },
 #define ACCESS_WORD(id, yaml)   { yaml, CV_ACCESS_##id },
+#define SCRUB_WORD(id, yaml)    { yaml, CV_SCRUB_##id },
+#define MODE_WORD(id, yaml)     { yaml, CV_CREDENTIAL_MODE_##id },
 
 static const struct cv_fill_word protocol_words[] = { CV_POLICY_PROTOCOLS(PROTOCOL_WORD){ NULL } };
 static const struct cv_fill_word tls_words[] = { CV_POLICY_TLS_MODES(TLS_WORD){ NULL } };
 static const struct cv_fill_word access_words[] = { CV_POLICY_ACCESSES(ACCESS_WORD){ NULL } };
+static const struct cv_fill_word scrub_words[] = { CV_POLICY_SCRUBS(SCRUB_WORD){ NULL } };
+static const struct cv_fill_word credential_mode_words[] = { CV_POLICY_CREDENTIAL_MODES(MODE_WORD){
+	NULL } };
 static const struct cv_fill_word enforcement_words[] = {
 	{ "", CV_ENFORCEMENT_AUDIT },
 	{ "audit", CV_ENFORCEMENT_AUDIT },
@@ -101,6 +108,7 @@ static const struct cv_fill_key endpoint_keys[] = {
 	{ "deny_rules",           CV_FILL_LIST,  RULES(deny_rules, rule_schema) },
 	{ "allowed_ips",          CV_FILL_TEXTS, AT(E, allowed_ips) },
 	{ "allow_encoded_slash",  CV_FILL_BOOL,  AT(E, allow_encoded_slash) },
+	{ "h2c",                  CV_FILL_BOOL,  AT(E, h2c) },
 	{ "websocket_credential_rewrite",    CV_FILL_BOOL, AT(E, websocket_credential_rewrite) },
 	{ "request_body_credential_rewrite", CV_FILL_BOOL, AT(E, request_body_credential_rewrite) },
 	{ "allow_uninspected_credentials",   CV_FILL_BOOL, AT(E, allow_uninspected_credentials) },
@@ -109,6 +117,8 @@ static const struct cv_fill_key endpoint_keys[] = {
 	{ "signing_region",       CV_FILL_TEXT,  AT(E, signing_region) },
 	{ "credential_binding",   CV_FILL_INSIDE, .sub = &binding_schema,
 		.at_has = offsetof(E, has_credential_binding) },
+	{ "credential_mode",      CV_FILL_WORD,  WORD(credential_mode, credential_mode_words) },
+	{ "scrub",                CV_FILL_WORD,  WORD(scrub, scrub_words) },
 	{ "persisted_queries",    CV_FILL_TEXT,  AT(E, persisted_queries) },
 	{ "graphql_persisted_queries", CV_FILL_NAMED, LIST(E, graphql_persisted_queries,
 		graphql_persisted_query_count, persisted_schema),
@@ -126,21 +136,21 @@ static void endpoint_init(void *elem)
 }
 
 /* clang-format off */
-static const struct cv_schema endpoint_schema = { SCHEMA("an endpoint", endpoint_keys),
+const struct cv_schema cv_policy_endpoint_schema = { SCHEMA("an endpoint", endpoint_keys),
 	.size = sizeof(E), .has_pos = true, .init = endpoint_init };
 
 static const struct cv_fill_key binary_keys[] = {
 	{ "path",    CV_FILL_TEXT, AT(struct cv_policy_binary, path), .is_required = true },
 	{ "harness", CV_FILL_DROPPED }, /* deprecated upstream: read and ignored */
 };
-static const struct cv_schema binary_schema = { SCHEMA("a binary", binary_keys),
+const struct cv_schema cv_policy_binary_schema = { SCHEMA("a binary", binary_keys),
 	.size = sizeof(struct cv_policy_binary) };
 
 #define N struct cv_policy_entry
 static const struct cv_fill_key entry_keys[] = {
 	{ "name",      CV_FILL_STR,  AT(N, name) },
-	{ "endpoints", CV_FILL_LIST, LIST(N, endpoints, endpoint_count, endpoint_schema) },
-	{ "binaries",  CV_FILL_LIST, LIST(N, binaries, binary_count, binary_schema),
+	{ "endpoints", CV_FILL_LIST, LIST(N, endpoints, endpoint_count, cv_policy_endpoint_schema) },
+	{ "binaries",  CV_FILL_LIST, LIST(N, binaries, binary_count, cv_policy_binary_schema),
 		.at_has = offsetof(N, has_binaries) },
 };
 static const struct cv_schema entry_schema = { SCHEMA("a network policy", entry_keys),

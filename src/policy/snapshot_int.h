@@ -98,9 +98,13 @@ CV_MUST bool cv_hosts_build(struct cv_hosts *hosts, const struct cv_endpoint *en
 
 /* ---- rules ---- */
 
-/* Methods that rules and presets name; every other one is OTHER and compared as text. */
+/* Methods that rules and presets name; every other one is OTHER and compared as text.
+ * WEBSOCKET_TEXT is a message, not a request: only websocket endpoints speak of it. */
+/* clang-format off */
 #define CV_METHODS(X) \
-	X(GET) X(HEAD) X(OPTIONS) X(POST) X(PUT) X(PATCH) X(DELETE) X(TRACE) X(CONNECT)
+	X(GET) X(HEAD) X(OPTIONS) X(POST) X(PUT) X(PATCH) X(DELETE) X(TRACE) X(CONNECT) \
+	X(WEBSOCKET_TEXT)
+/* clang-format on */
 #define CV_METHOD_ENUM(name) CV_METHOD_##name,
 enum cv_method { CV_METHODS(CV_METHOD_ENUM) CV_METHOD_OTHER, CV_METHOD_COUNT };
 #undef CV_METHOD_ENUM
@@ -113,7 +117,7 @@ enum cv_method cv_method_of(struct cv_str text); /* without case */
 /* The methods that a rule's method stands for: GET covers HEAD, * everything, "" nothing. */
 uint32_t cv_method_bits(struct cv_str method);
 /* The methods of an access preset. */
-uint32_t cv_access_bits(enum cv_policy_access access);
+uint32_t cv_access_bits(enum cv_policy_protocol protocol, enum cv_policy_access access);
 
 struct cv_query_rule { /* a matcher of a rule */
 	struct cv_str key;
@@ -224,8 +228,15 @@ struct cv_endpoint {
 	bool has_ips;                                /* allowed_ips was written */
 	bool is_skip, is_tcp, is_audit, keeps_slash; /* as in the source, without a way there */
 	bool is_l7;                                  /* requests inside are decided */
+	bool is_websocket;                           /* ... and messages, after an upgrade */
 	bool is_enforceable;                         /* this build can do it */
 };
+
+/* Has an L7 endpoint anything to say about this method? */
+static inline bool cv_endpoint_speaks_of(const struct cv_endpoint *ep, enum cv_method method)
+{
+	return method != CV_METHOD_WEBSOCKET_TEXT || ep->is_websocket;
+}
 
 struct cv_entry {
 	const struct cv_policy_entry *source;

@@ -159,7 +159,7 @@ static void check_entry(struct cv_check *c)
 
 	if (!key->s.n)
 		CV_CHECK_ERROR(c, key->pos, NULL, "a network policy needs a name");
-	if (cv_str_has_prefix(key->s, CV_STR("_provider_")))
+	if (!c->entry->is_provider && cv_str_has_prefix(key->s, CV_STR(CV_POLICY_PROVIDER_PREFIX)))
 		CV_CHECK_ERROR(c, key->pos, "choose another name",
 			"names that begin with _provider_ are reserved");
 	if (!c->entry->endpoint_count)

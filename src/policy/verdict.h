@@ -37,7 +37,7 @@ struct cv_facts {
 	bool host_is_ip;    /* patterns never match an address */
 	uint16_t port;
 	/* REQUEST only */
-	struct cv_str method; /* as sent */
+	struct cv_str method; /* as sent; WEBSOCKET_TEXT: a message, on the path of its upgrade */
 	struct cv_str path;   /* canonical, starts with / (or "*") */
 	struct cv_str query;  /* raw, without ?; CV_STR_NONE when absent */
 };
@@ -76,7 +76,10 @@ enum {
 	CV_OBLIGE_DECLARED_HOST =
 		1 << 4, /* user named this host exactly: private addresses allowed */
 	CV_OBLIGE_ALLOWED_IPS = 1 << 5, /* every address must be in cv_policy_allowed_ips() */
+	CV_OBLIGE_H2C = 1 << 7,         /* HTTP/2 without TLS, by prior knowledge, may be spoken */
 	CV_OBLIGE_TCP = 1 << 6,         /* protocol tcp: raw bytes, never HTTP or TLS inspected */
+	CV_OBLIGE_WEBSOCKET =
+		1 << 7, /* of a request: it may upgrade to WebSocket, whose messages are decided */
 };
 
 struct cv_verdict {

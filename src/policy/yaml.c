@@ -12,6 +12,9 @@
 #include "base/assert.h"
 #include "base/utf8.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 static const char *const type_names[CV_YAML_TYPE_COUNT] = {
 	[CV_YAML_NULL] = "nothing",
 	[CV_YAML_BOOL] = "true or false",
@@ -130,21 +133,22 @@ static size_t bad_byte(struct cv_str text)
 	return text.n;
 }
 
-static bool bytes_are_fine(struct cv_str text, struct cv_findings *f)
+static bool bytes_are_fine(struct cv_str text, const char *noun, struct cv_findings *f)
 {
 	if (text.n > CV_POLICY_FILE_BYTES_MAX) {
 		cv_findings_add(f, CV_FINDING_ERROR, (struct cv_policy_pos){ 0 }, CV_STR_NONE,
-			"split it, or use host patterns",
-			"a policy of %zu bytes; at most %u are read", text.n,
-			CV_POLICY_FILE_BYTES_MAX);
+			"split it, or use host patterns", "a %s of %zu bytes; at most %u are read",
+			noun, text.n, CV_POLICY_FILE_BYTES_MAX);
 		return false;
 	}
 	const size_t at = bad_byte(text);
 	if (at == text.n)
 		return true;
+	char fix[96];
+
+	snprintf(fix, sizeof(fix), "a %s is UTF-8 text without control characters", noun);
 	const unsigned char c = (unsigned char)text.p[at];
-	cv_findings_add(f, CV_FINDING_ERROR, pos_at(text, at), CV_STR_NONE,
-		"a policy is UTF-8 text without control characters", "%s 0x%02x",
+	cv_findings_add(f, CV_FINDING_ERROR, pos_at(text, at), CV_STR_NONE, fix, "%s 0x%02x",
 		c == 0     ? "NUL byte"
 		: c < 0x80 ? "control character"
 			   : "not UTF-8: byte",
@@ -152,20 +156,85 @@ static bool bytes_are_fine(struct cv_str text, struct cv_findings *f)
 	return false;
 }
 
-bool cv_yaml_open(struct cv_yaml *y, struct cv_str text, struct cv_findings *findings)
+/* ---- JSON's surrogate pairs ---- */
+
+static bool hex4(struct cv_str s, uint32_t *ret)
 {
-	*y = (struct cv_yaml){ .findings = findings, .text = text };
-	if (!bytes_are_fine(text, findings))
+	uint32_t v = 0;
+
+	for (size_t i = 0; i < 4; i++) {
+		const char c = i < s.n ? cv_ascii_lower(s.p[i]) : ' ';
+
+		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+			return false;
+		v = v << 4 | (uint32_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+	}
+	*ret = v;
+	return true;
+}
+
+/* s begins with an escaped pair, the JSON way to write what is beyond 16 bits: its code point. */
+static bool surrogates(struct cv_str s, uint32_t *ret)
+{
+	uint32_t high, low;
+
+	if (s.n < 12 || s.p[1] != 'u' || s.p[6] != '\\' || s.p[7] != 'u' ||
+		!hex4(cv_str_slice(s, 2, 6), &high) || !hex4(cv_str_slice(s, 8, 12), &low) ||
+		high < 0xd800 || high > 0xdbff || low < 0xdc00 || low > 0xdfff)
+		return false;
+	*ret = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+	return true;
+}
+
+/* libyaml knows \\U00012345 and refuses JSON's pairs: they are written anew, in a copy.  What is
+ * behind one on its line moves by two columns.  Only a text that is JSON (its first character is a
+ * brace) is touched, since a backslash in YAML may be just that.  False: out of memory. */
+static bool json_rewrite(struct cv_yaml *y)
+{
+	size_t from = 0, n = 0;
+	uint32_t c;
+
+	while (from < y->text.n && strchr(" \t\r\n", y->text.p[from]))
+		from++;
+	if (from == y->text.n || y->text.p[from] != '{' || !memmem(y->text.p, y->text.n, "\\ud", 3))
+		return true;
+	y->rewritten = malloc(y->text.n + 1);
+	if (!y->rewritten)
+		return false;
+	for (size_t i = 0; i < y->text.n; n++) {
+		const struct cv_str rest = cv_str_slice(y->text, i, y->text.n);
+		const bool is_escape = rest.p[0] == '\\' && rest.n > 1;
+
+		if (is_escape && surrogates(rest, &c)) {
+			n += (size_t)snprintf(y->rewritten + n, 11, "\\U%08x", c) - 1;
+			i += 12;
+			continue;
+		}
+		y->rewritten[n] = rest.p[0];
+		if (is_escape) /* both of them: the second may be a backslash too */
+			y->rewritten[++n] = rest.p[1];
+		i += is_escape ? 2 : 1;
+	}
+	y->text = (struct cv_str){ y->rewritten, n };
+	return true;
+}
+
+bool cv_yaml_open(
+	struct cv_yaml *y, struct cv_str text, const char *noun, struct cv_findings *findings)
+{
+	*y = (struct cv_yaml){ .findings = findings, .text = text, .noun = noun };
+	if (!bytes_are_fine(text, noun, findings))
 		return false;
 	if (cv_str_has_prefix(text, CV_STR("\xef\xbb\xbf")))
-		text = y->text = cv_str_slice(text, 3, text.n); /* a byte order mark says nothing */
-	if (!yaml_parser_initialize(&y->parser)) {
+		y->text = cv_str_slice(text, 3, text.n); /* a byte order mark says nothing */
+	if (!json_rewrite(y) || !yaml_parser_initialize(&y->parser)) {
+		free(y->rewritten);
 		cv_findings_add(findings, CV_FINDING_ERROR, (struct cv_policy_pos){ 0 },
 			CV_STR_NONE, NULL, "out of memory");
 		return false;
 	}
 	yaml_parser_set_encoding(&y->parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&y->parser, (const unsigned char *)text.p, text.n);
+	yaml_parser_set_input_string(&y->parser, (const unsigned char *)y->text.p, y->text.n);
 	return true;
 }
 
@@ -185,6 +254,7 @@ void cv_yaml_close(struct cv_yaml *y)
 		places_within_text(y);
 	yaml_event_delete(&y->ev);
 	yaml_parser_delete(&y->parser);
+	free(y->rewritten);
 }
 
 static void refuse(struct cv_yaml *y, const char *fix, const char *what)

@@ -16,6 +16,8 @@ struct cv_yaml {
 	yaml_event_t ev;
 	struct cv_findings *findings;
 	struct cv_str text;
+	const char *noun; /* what the document is called: "policy" */
+	char *rewritten;  /* owned copy of the text, where it had to be changed */
 	unsigned depth;
 	bool has_failed; /* nothing more can be read */
 };
@@ -31,7 +33,8 @@ enum cv_yaml_type {
 	CV_YAML_TYPE_COUNT
 };
 
-bool cv_yaml_open(struct cv_yaml *y, struct cv_str text, struct cv_findings *findings);
+bool cv_yaml_open(
+	struct cv_yaml *y, struct cv_str text, const char *noun, struct cv_findings *findings);
 void cv_yaml_close(struct cv_yaml *y);
 
 /* The next event; false at the end of the stream and after a failure. */

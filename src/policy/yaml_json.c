@@ -108,7 +108,7 @@ bool cv_policy_yaml_to_json(struct cv_str text, struct cv_buf *out)
 	struct cv_yaml y;
 
 	cv_findings_init(&findings);
-	if (cv_yaml_open(&y, text, &findings)) {
+	if (cv_yaml_open(&y, text, "the policy", &findings)) {
 		while (y.ev.type != YAML_SCALAR_EVENT && y.ev.type != YAML_SEQUENCE_START_EVENT &&
 			y.ev.type != YAML_MAPPING_START_EVENT && cv_yaml_next(&y))
 			;

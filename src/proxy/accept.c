@@ -124,7 +124,7 @@ void cv_accept(struct cv_proxy *p, unsigned listener)
 	for (int i = 0; i < CV_PROXY_ACCEPTS_MAX; i++) {
 		int fd;
 
-		if (p->flows.used == p->flows.max) {
+		if (!cv_flow_pool_has_room(&p->flows)) {
 			cv_accept_watch(p, false); /* the rest wait in the backlog */
 			return;
 		}

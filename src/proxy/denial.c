@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "policy/explain.h"
 #include "proxy/local.h"
+#include "proxy/h2.h"
 #include "wire/h1_write.h"
 
 #define ROW(name, status, error, member, code) { status, error, member, code },
@@ -18,6 +19,11 @@ static const struct {
 const char *cv_denial_code(enum cv_denial d)
 {
 	return denial_row[d].code;
+}
+
+int cv_denial_status(enum cv_denial d)
+{
+	return denial_row[d].status;
 }
 
 /* ---- JSON, member by member ---- */
@@ -48,6 +54,23 @@ static void subject_put(
 		cv_authority_write(b, &a, 0);
 	if (t->request && d != CV_DENIAL_SSRF)
 		cv_buf_put_json(b, path_shown(t));
+}
+
+/* The first two are OpenShell's; why is said in a member of its own. */
+static struct cv_str credential_sentence(enum cv_denial d)
+{
+	switch ((int)d) {
+	case CV_DENIAL_CREDENTIAL_PLACE:
+		return CV_STR("Credential is not authorized for this request endpoint");
+	case CV_DENIAL_CREDENTIAL_UNAVAILABLE:
+		return CV_STR("Credential placeholder could not be resolved");
+	case CV_DENIAL_CREDENTIAL_EXPIRED:
+		return CV_STR("Credential has expired and can't be renewed");
+	case CV_DENIAL_CREDENTIAL_RENEWAL: return CV_STR("Credential could not be renewed");
+	case CV_DENIAL_CREDENTIAL_KEEPER:
+		return CV_STR("Credentials are not available now; try again");
+	default: return CV_STR("This endpoint takes the provider's credential only");
+	}
 }
 
 static void sentence_put(
@@ -93,10 +116,17 @@ static void sentence_put(
 		cv_buf_put(b, CV_STR(" failed: "));
 		cv_buf_put_json(b, t->why);
 		return;
+	case CV_DENIAL_CREDENTIAL_PLACE:
+	case CV_DENIAL_CREDENTIAL_UNAVAILABLE:
+	case CV_DENIAL_CREDENTIAL_EXPIRED:
+	case CV_DENIAL_CREDENTIAL_RENEWAL:
+	case CV_DENIAL_CREDENTIAL_KEEPER:
+	case CV_DENIAL_CREDENTIAL_OWN: cv_buf_put(b, credential_sentence(d)); return;
 	case CV_DENIAL_PROTOCOL:
 	case CV_DENIAL_NO_TLS:
 	case CV_DENIAL_AUDIT:
 	case CV_DENIAL_UPSTREAM:
+	case CV_DENIAL_WEBSOCKET:
 	case CV_DENIAL_TARGET:
 	case CV_DENIAL_TIMEOUT: cv_buf_put_json(b, t->why); return;
 	case CV_DENIAL_COUNT: break;
@@ -164,11 +194,44 @@ static void body_put(struct cv_proxy *p, const struct cv_flow *f, enum cv_denial
 	cv_buf_put_byte(b, '"');
 	if (d == CV_DENIAL_L7)
 		l7_put(b, f, t);
-	if (d == CV_DENIAL_POLICY && t->why.n && !t->verdict)
+	if (t->why.n && (d >= CV_DENIAL_CREDENTIAL_PLACE || (d == CV_DENIAL_POLICY && !t->verdict)))
 		member_put(b, "reason", t->why);
 	if (d == CV_DENIAL_L7 || d == CV_DENIAL_POLICY)
 		allowed_put(p, f, t, b);
 	cv_buf_put_byte(b, '}');
+}
+
+/* What gRPC's clients make of a status (its own mapping, statuses of ours). */
+static unsigned grpc_status(int status)
+{
+	return status == 403 || status == 421 ? 7 : status == 504 ? 4 : status >= 500 ? 14 : 13;
+}
+
+/* A client of gRPC reads no body of an error: the reason is in its trailers, which stand in the
+ * head when there is nothing else. */
+static void grpc_answer(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str text)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	cv_buf_reset(&p->head);
+	cv_buf_printf(&p->head,
+		"HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-status: %u\r\n"
+		"grpc-message: ",
+		grpc_status(status));
+	for (size_t i = 0; i < text.n && i < CV_PROXY_GRPC_MESSAGE_BYTES_MAX; i++) {
+		const unsigned char c = (unsigned char)text.p[i];
+		const char coded[] = { '%', hex[c >> 4], hex[c & 15] };
+
+		if (c > 0x20 && c < 0x7f && c != '%')
+			cv_buf_put_byte(&p->head, text.p[i]);
+		else if (c == ' ' && i > 0 && i + 1 < text.n)
+			cv_buf_put_byte(&p->head, ' ');
+		else
+			cv_buf_put(&p->head, (struct cv_str){ coded, sizeof(coded) });
+	}
+	cv_buf_put(&p->head, CV_STR("\r\ncontent-length: 0\r\n\r\n"));
+	cv_leg_put(&f->client, cv_buf_str(&p->head));
+	cv_flow_finish(p, f);
 }
 
 /* Status, fields and body as the sandbox will see them, then the end of the flow. */
@@ -219,7 +282,17 @@ void cv_deny(
 			.name = CV_STR("X-OpenShell-Policy"),
 			.value = header_value(cv_policy_entry_name(f->policy, t->verdict->entry)),
 		};
-	answer(p, f, denial_row[d].status, field, n, cv_buf_str(&body),
+	if (f->stream && f->stream->is_grpc) {
+		cv_buf_reset(&body);
+		cv_buf_printf(&body, "%s: ", denial_row[d].error);
+		sentence_put(&body, f, d, t);
+		grpc_answer(p, f, denial_row[d].status, cv_buf_str(&body));
+		cv_buf_fini(&body);
+		return;
+	}
+	/* on a connection of streams, 421 tells the client to make one of its own for that host */
+	const int status = d == CV_DENIAL_AUTHORITY && f->stream ? 421 : denial_row[d].status;
+	answer(p, f, status, field, n, cv_buf_str(&body),
 		t->request && cv_str_eq(t->request->method, CV_STR("HEAD")));
 	cv_buf_fini(&body);
 }

@@ -23,14 +23,22 @@
 	X(UNREACHABLE,  502, "upstream_unreachable", "detail", "upstream_unreachable")         \
 	X(UPSTREAM_TLS, 502, "upstream_tls_failed", "detail", "upstream_tls_failed")           \
 	X(UPSTREAM,     502, "upstream_protocol_error", "detail", "upstream_protocol_error")   \
+	X(WEBSOCKET,    400, "invalid_websocket_upgrade", "detail", "invalid_websocket_upgrade") \
 	X(TARGET,       400, "invalid_request_target", "detail", "invalid_request_target")     \
-	X(TIMEOUT,      504, "upstream_timeout", "detail", "upstream_timeout")
+	X(TIMEOUT,      504, "upstream_timeout", "detail", "upstream_timeout")                 \
+	X(CREDENTIAL_PLACE, 403, "credential_endpoint_mismatch", "message", NULL)              \
+	X(CREDENTIAL_OWN, 403, "own_credential_refused", "message", NULL)                      \
+	X(CREDENTIAL_UNAVAILABLE, 500, "credential_unavailable", "message", NULL)              \
+	X(CREDENTIAL_EXPIRED, 502, "credential_expired", "message", NULL)                      \
+	X(CREDENTIAL_RENEWAL, 502, "credential_refresh_failed", "message", NULL)               \
+	X(CREDENTIAL_KEEPER, 503, "credential_keeper_unavailable", "message", NULL)
 /* clang-format on */
 
 #define CV_DENIAL_ENUM(name, ...) CV_DENIAL_##name,
 enum cv_denial { CV_DENIALS(CV_DENIAL_ENUM) CV_DENIAL_COUNT };
 #undef CV_DENIAL_ENUM
 
+int cv_denial_status(enum cv_denial d);
 const char *cv_denial_code(enum cv_denial d); /* for audit; NULL: the verdict's */
 
 struct cv_denial_text {

@@ -12,6 +12,7 @@
  * CV_PROXY_ATTEMPT_MS while others are left: a path that is black-holed costs a second, one that
  * is refused nothing.
  */
+#include "proxy/h2.h"
 #include "proxy/inside.h"
 
 #include "base/assert.h"
@@ -59,7 +60,9 @@ static bool resolve_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_denial
 	const struct cv_denial_text t = { .request = request, .why = cv_str_of(word) };
 
 	cv_decide_record(p, f, &fact);
-	if (f->is_transparent)
+	if (f->h2)
+		cv_h2_up_fail(p, f, d, word);
+	else if (f->is_transparent)
 		cv_flow_set_state(f, CV_FLOW_QUIET, p->loop.now_ms);
 	else
 		cv_deny(p, f, d, &t);
@@ -72,6 +75,8 @@ static bool allow_record(struct cv_proxy *p, struct cv_flow *f)
 	static struct cv_path path; /* scratch */
 	const struct cv_fact fact = { .action = CV_AUDIT_ACTION_ALLOW, .engine = "opa" };
 
+	if (f->is_inner)
+		return true; /* a stream's own event has said so */
 	if (f->is_tunnel) {
 		cv_decide_record(p, f, &fact);
 		return true;
@@ -175,7 +180,9 @@ static void dial_fail(struct cv_proxy *p, struct cv_flow *f)
 
 	cv_decide_record(p, f, &fact);
 	f->is_allowed = false; /* nothing was opened, so nothing ends */
-	if (f->is_transparent)
+	if (f->h2)
+		cv_h2_up_fail(p, f, CV_DENIAL_UNREACHABLE, NULL);
+	else if (f->is_transparent)
 		cv_flow_end(p, f, true);
 	else
 		cv_deny(p, f, CV_DENIAL_UNREACHABLE, &none);
@@ -192,6 +199,10 @@ void cv_dial_start(struct cv_proxy *p, struct cv_flow *f)
 static void dial_done(struct cv_proxy *p, struct cv_flow *f)
 {
 	f->server.can_read = f->server.can_write = true;
+	if (f->is_inner) { /* a stream's head waits in its buffer, decided */
+		cv_flow_set_state(f, f->h2 ? CV_FLOW_H2_UP : CV_FLOW_HTTP, p->loop.now_ms);
+		return;
+	}
 	if (!f->is_tunnel) {
 		cv_http_start(f);
 		f->http.is_decided = true;

@@ -33,7 +33,7 @@ cv_code cv_flow_pool_init(struct cv_flow_pool *pool, uint32_t max, struct cv_err
 
 	if (p == MAP_FAILED)
 		return cv_fail_errno(err, "map the pool of connections");
-	*pool = (struct cv_flow_pool){ .v = p, .max = max };
+	*pool = (struct cv_flow_pool){ .v = p, .max = max, .accepted_max = max };
 	return CV_OK;
 }
 
@@ -60,9 +60,21 @@ struct cv_flow *cv_flow_new(struct cv_flow_pool *pool)
 	return f;
 }
 
+struct cv_flow *cv_flow_new_inner(struct cv_flow_pool *pool)
+{
+	struct cv_flow *f = cv_flow_new(pool);
+
+	if (f) {
+		f->is_inner = true;
+		pool->inner++;
+	}
+	return f;
+}
+
 void cv_flow_free(struct cv_flow_pool *pool, struct cv_flow *f)
 {
 	cv_assert(f->state == CV_FLOW_DYING && !f->is_queued);
+	pool->inner -= f->is_inner;
 	cv_flow_set_state(f, CV_FLOW_FREE, 0);
 	f->next_free = pool->free;
 	pool->free = f->index;

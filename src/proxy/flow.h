@@ -3,14 +3,14 @@
  * flow.h - one connection of the sandbox, and the one to its destination
  *
  * Ownership: a flow belongs to the proxy's pool; events and queues hold its index and generation.
- * Limits:    CV_PROXY_FLOWS_MAX; times per state in the table below.
+ * Limits:    CV_PROXY_FLOWS_MAX, CV_PROXY_STREAMS_MAX; times per state in the table below.
  */
 #pragma once
 #include "policy/policy.h"
+#include "proxy/body.h"
 #include "proxy/identity.h"
 #include "proxy/leg.h"
 #include "sys/loop.h"
-#include "wire/chunk.h"
 #include "wire/dns.h"
 #include "wire/host.h"
 
@@ -27,22 +27,29 @@
  * ACCEPT   TLS handshake with the sandbox
  * HTTP     requests and responses, one after the other
  * RELAY    bytes, both ways
+ * H2       a connection that carries streams, each a flow of its own (h2.h)
+ * H2_UP    the connection to their upstream; it has no client
+ * WEBSOCKET  frames, both ways, taken apart and written anew
  * DNS      queries over TCP
  * CLOSING  last bytes towards the sandbox; what still comes from it is thrown away
  * DYING    freed at the end of the turn */
 #define CV_FLOW_STATES(X)                                                                      \
-	X(FREE,    0, BIT(HEAD) | BIT(QUIET) | BIT(RESOLVE) | BIT(DNS) | BIT(HTTP) | BIT(PEEK) \
-		| BIT(DYING))                                                                  \
-	X(HEAD,    0, BIT(RESOLVE) | BIT(HTTP) | BIT(HELD) | BIT(PEEK))                        \
+	X(FREE,    0, BIT(HEAD) | BIT(QUIET) | BIT(RESOLVE) | BIT(DNS) | BIT(DYING) |          \
+			   BIT(HTTP) | BIT(H2_UP) | BIT(PEEK))                                             \
+	X(HEAD,    0, BIT(RESOLVE) | BIT(HTTP) | BIT(HELD) | BIT(PEEK))                                    \
 	X(QUIET,   CV_PROXY_QUIET_MS, 0)                                                       \
 	X(RESOLVE, CV_PROXY_RESOLVE_MS, BIT(HELD) | BIT(QUIET))                                \
 	X(HELD,    0, BIT(DIAL))                                                               \
-	X(DIAL,    CV_PROXY_DIAL_MS, BIT(PEEK) | BIT(HTTP) | BIT(RELAY))                       \
-	X(PEEK,    CV_PROXY_IDLE_MS, BIT(LEAF) | BIT(ACCEPT) | BIT(HTTP) | BIT(RELAY))         \
+	X(DIAL,    CV_PROXY_DIAL_MS, BIT(PEEK) | BIT(HTTP) | BIT(RELAY) | BIT(H2_UP))          \
+	X(PEEK,    CV_PROXY_IDLE_MS, BIT(LEAF) | BIT(ACCEPT) | BIT(HTTP) | BIT(RELAY) |        \
+				     BIT(H2))                                                  \
 	X(LEAF,    CV_PROXY_HANDSHAKE_MS, BIT(ACCEPT))                                         \
-	X(ACCEPT,  CV_PROXY_HANDSHAKE_MS, BIT(PEEK))                                           \
-	X(HTTP,    CV_PROXY_IDLE_MS, BIT(HEAD) | BIT(RELAY))                                   \
+	X(ACCEPT,  CV_PROXY_HANDSHAKE_MS, BIT(PEEK) | BIT(H2))                                 \
+	X(HTTP,    CV_PROXY_IDLE_MS, BIT(HEAD) | BIT(RELAY) | BIT(RESOLVE) | BIT(WEBSOCKET)) \
 	X(RELAY,   CV_PROXY_IDLE_MS, 0)                                                        \
+	X(H2,      CV_PROXY_IDLE_MS, 0)                                                        \
+	X(H2_UP,   CV_PROXY_HANDSHAKE_MS, 0)                                                   \
+	X(WEBSOCKET, CV_PROXY_IDLE_MS, 0)                                                      \
 	X(DNS,     CV_PROXY_HEAD_MS, 0)                                                        \
 	X(CLOSING, CV_PROXY_IDLE_MS, 0)                                                        \
 	X(DYING,   0, BIT(FREE))
@@ -54,14 +61,6 @@ enum cv_flow_state { CV_FLOW_STATES(CV_FLOW_ENUM) CV_FLOW_STATE_COUNT };
 #undef CV_FLOW_ENUM
 
 const char *cv_flow_state_name(enum cv_flow_state s);
-
-/* How the body that passes in one direction is framed, and what is left of it. */
-struct cv_body {
-	enum cv_h1_body kind;
-	bool is_done;
-	uint64_t left; /* LENGTH */
-	struct cv_chunk chunk;
-};
 
 enum cv_http_phase {
 	CV_HTTP_REQUEST_HEAD, /* waiting for a head, or for the upstream that it needs */
@@ -103,11 +102,15 @@ struct cv_flow {
 	bool is_allowed; /* an event said so: its end is recorded too */
 	bool is_routed;  /* ours towards a route of inference.local: its verdict is given */
 	bool is_leaf_asked;
-	bool is_tls; /* the sandbox's side speaks TLS that we end */
+	bool is_tls;              /* the sandbox's side speaks TLS that we end */
+	bool is_inner;            /* a stream of HTTP/2 or its upstream: part of another flow */
+	struct cv_stream *stream; /* owned; not NULL: a virtual flow */
+	struct cv_h2 *h2;         /* owned; not NULL: carries streams */
 	enum cv_server_tls server_tls;
 
 	struct cv_leg client, server;
-	struct cv_who *who; /* owned; NULL: no record */
+	struct cv_flow_cred *cred; /* owned; NULL: no credential was asked for */
+	struct cv_who *who;        /* owned, except by inner flows; NULL: no record */
 	const char *who_problem;
 	struct cv_ip src_ip, dst_ip; /* of the accepted socket */
 	uint16_t src_port, dst_port;
@@ -124,7 +127,8 @@ struct cv_flow {
 	int64_t attempt_ends_ms;
 
 	struct cv_http http;
-	struct cv_local *local; /* owned; NULL unless answered here (local.h) */
+	struct cv_local *local;  /* owned; NULL unless answered here (local.h) */
+	struct cv_websocket *ws; /* owned; NULL: none asked for */
 	int64_t deadline_ms, started_ms;
 	bool is_lingering;    /* CLOSING: all is sent, and the moment of grace has begun */
 	size_t drained;       /* ... and so much was thrown away */
@@ -134,17 +138,25 @@ struct cv_flow {
 };
 
 struct cv_flow_pool {
-	struct cv_flow *v; /* CV_PROXY_FLOWS_MAX of them, touched only as they are used */
+	struct cv_flow *v; /* max of them, touched only as they are used */
 	uint32_t max, used;
-	uint32_t free; /* the slot to use next; max when there is none */
-	uint32_t high; /* slots that were ever used: none behind is touched */
+	uint32_t inner, accepted_max; /* used by inner flows; the most that may not be inner */
+	uint32_t free;                /* the slot to use next; max when there is none */
+	uint32_t high;                /* slots that were ever used: none behind is touched */
 };
 
 CV_MUST cv_code cv_flow_pool_init(struct cv_flow_pool *pool, uint32_t max, struct cv_err *err);
+
+/* Connections are accepted only while this holds. */
+static inline bool cv_flow_pool_has_room(const struct cv_flow_pool *pool)
+{
+	return pool->used - pool->inner < pool->accepted_max && pool->used < pool->max;
+}
 void cv_flow_pool_fini(struct cv_flow_pool *pool);
 
 /* A zeroed flow in state FREE, or NULL when all are in use. */
 struct cv_flow *cv_flow_new(struct cv_flow_pool *pool);
+struct cv_flow *cv_flow_new_inner(struct cv_flow_pool *pool);
 void cv_flow_free(struct cv_flow_pool *pool, struct cv_flow *f); /* must be DYING */
 
 /* The flow that ref names, or NULL if it ended. */

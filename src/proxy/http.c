@@ -20,12 +20,15 @@
 #include "proxy/inside.h"
 #include "proxy/local.h"
 
+#include "proxy/websocket.h"
 #include "wire/h1_write.h"
 
 void cv_http_start(struct cv_flow *f)
 {
 	const uint32_t count = f->http.count;
 
+	cv_body_fini(&f->http.up);
+	cv_body_fini(&f->http.down);
 	f->http = (struct cv_http){ .phase = CV_HTTP_REQUEST_HEAD, .count = count };
 }
 
@@ -129,10 +132,7 @@ static bool head_judge(
 		cv_inside_refuse(p, f, CV_DENIAL_AUTHORITY, r, CV_STR_NONE);
 		return false;
 	}
-	if (!policy_is_fine(p, f, r) || !cv_inside_decide(p, f, r, path))
-		return false;
-	cv_inside_record(p, f, r, cv_path_str(path));
-	return true;
+	return policy_is_fine(p, f, r) && cv_inside_decide(p, f, r, path);
 }
 
 /* The path that was decided on, once more, for a head that waited for its upstream. */
@@ -146,17 +146,10 @@ static void path_again(const struct cv_flow *f, const struct cv_h1_request *r, s
 	path->n = raw.n;
 }
 
-static void body_start(struct cv_body *b, enum cv_h1_body kind, uint64_t length)
-{
-	b->kind = kind;
-	b->left = length;
-	b->is_done = kind == CV_H1_BODY_NONE || (kind == CV_H1_BODY_LENGTH && length == 0);
-	if (kind == CV_H1_BODY_CHUNKED)
-		cv_chunk_init(&b->chunk);
-}
+enum head { HEAD_WRITTEN, HEAD_ANSWERED, HEAD_LONG };
 
 /* Writes the head into p->head and makes the exchange of it. */
-static bool head_write(
+static enum head head_write(
 	struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *r, struct cv_str path)
 {
 	const struct cv_authority to = { f->host, f->port };
@@ -173,9 +166,15 @@ static bool head_write(
 	e.common.is_keep_alive = true; /* ours with the upstream; it may say no */
 	if (!f->is_tunnel)
 		e.common.via = CV_STR("1.1 openshell-sandbox");
+	cv_websocket_free(p, f);
+	if (r->is_upgrade && (h->verdict.obligations & CV_OBLIGE_WEBSOCKET) &&
+		!cv_websocket_ask(f, r, path))
+		return HEAD_LONG;
+	if (!cv_cred_apply(p, f, r, &e))
+		return HEAD_ANSWERED;
 	cv_buf_reset(&p->head);
 	if (!cv_h1_write_request(&p->head, r, &e))
-		return false;
+		return HEAD_LONG;
 	*h = (struct cv_http){
 		.phase = CV_HTTP_EXCHANGE,
 		.asked = cv_h1_asked(r->method),
@@ -185,8 +184,8 @@ static bool head_write(
 		.count = h->count + 1,
 		.verdict = h->verdict,
 	};
-	body_start(&h->up, r->body, r->length);
-	return true;
+	cv_body_start(&h->up, r->body, r->length);
+	return HEAD_WRITTEN;
 }
 
 static bool head_step(struct cv_proxy *p, struct cv_flow *f)
@@ -224,99 +223,37 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 	h->scanned = 0;
 	if (rc != CV_H1_OK)
 		return head_refuse(p, f, rc);
-	if (!h->is_decided && !head_judge(p, f, &p->request, &path))
-		return true;
-	if (h->is_decided)
+	if (h->is_decided) {
 		path_again(f, &p->request, &path);
-	h->is_decided = true;
+	} else {
+		if (!head_judge(p, f, &p->request, &path))
+			return true;
+		switch (cv_cred_request(p, f, &p->request, cv_path_str(&path))) {
+		case CV_CRED_WAIT: return has_moved; /* judged again when the keeper answered */
+		case CV_CRED_ANSWERED: return true;
+		case CV_CRED_OK: break;
+		}
+		cv_inside_record(p, f, &p->request, cv_path_str(&path));
+		h->is_decided = true;
+	}
 	switch (cv_tls_server_shake(p, f)) {
 	case CV_TLS_WAIT: return has_moved;
 	case CV_TLS_FAILED: return upstream_fail(p, f, CV_DENIAL_UPSTREAM_TLS, f->failure);
 	case CV_TLS_DONE: break;
 	}
 	const size_t head_bytes = p->request.head_bytes;
-	if (!head_write(p, f, &p->request, cv_path_str(&path)))
-		return head_refuse(p, f, CV_H1_HEAD_LONG);
-	if (cv_leg_put(&f->server, cv_buf_str(&p->head)) != cv_buf_len(&p->head))
+	switch (head_write(p, f, &p->request, cv_path_str(&path))) {
+	case HEAD_ANSWERED: return true;
+	case HEAD_LONG: return head_refuse(p, f, CV_H1_HEAD_LONG);
+	case HEAD_WRITTEN: break;
+	}
+	const bool is_put = cv_leg_put(&f->server, cv_buf_str(&p->head)) == cv_buf_len(&p->head);
+	cv_cred_forget(p, f);
+	if (!is_put)
 		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, "the upstream's connection broke");
 	cv_leg_take(c, head_bytes);
 	f->deadline_ms = p->loop.now_ms + CV_PROXY_REPLY_MS;
 	return true;
-}
-
-/* ---- bodies ---- */
-
-enum pass { PASS_IDLE, PASS_MOVED, PASS_BAD };
-
-#define CHUNK_EXTRA (CV_CHUNK_LINE_BYTES_MAX + 2)
-
-static enum pass length_pass(struct cv_leg *from, struct cv_leg *to, struct cv_body *b)
-{
-	struct cv_str text = cv_leg_text(from);
-
-	if (b->kind == CV_H1_BODY_LENGTH)
-		text = cv_str_slice(text, 0, (size_t)CV_MIN(b->left, text.n));
-	const size_t n = text.n ? cv_leg_put(to, text) : 0;
-	if (!n)
-		return PASS_IDLE;
-	cv_leg_take(from, n);
-	if (b->kind == CV_H1_BODY_LENGTH) {
-		b->left -= n;
-		b->is_done = b->left == 0;
-	}
-	return PASS_MOVED;
-}
-
-/* Takes chunks apart and puts them together; is_plain leaves the framing out (HTTP/1.0). */
-static enum pass chunks_pass(struct cv_buf *stage, struct cv_leg *from, struct cv_leg *to,
-	struct cv_body *b, bool is_plain)
-{
-	const size_t room = cv_leg_room(to);
-	struct cv_str in = cv_leg_text(from), data;
-	enum pass passed = PASS_IDLE;
-
-	cv_buf_reset(stage);
-	while (!b->is_done) {
-		const size_t used = cv_buf_len(stage);
-
-		if (used + CHUNK_EXTRA + CV_CHUNK_TRAILER_BYTES_MAX + 8 > room)
-			break; /* enough for one turn */
-		struct cv_str part = cv_str_slice(in, 0, room - used - CHUNK_EXTRA);
-		const size_t given = part.n;
-		const enum cv_chunk_event ev = cv_chunk_next(&b->chunk, &part, &data);
-		const size_t took = given - part.n;
-		if (ev == CV_CHUNK_BAD)
-			return PASS_BAD;
-		if (ev == CV_CHUNK_DATA &&
-			!(is_plain ? cv_buf_put(stage, data) : cv_chunk_write(stage, data)))
-			return PASS_BAD;
-		if (ev == CV_CHUNK_DONE) {
-			b->is_done = true;
-			if (!is_plain && !cv_chunk_write_end(
-						 stage, b->chunk.trailer, b->chunk.trailer_count))
-				return PASS_BAD;
-		}
-		in = cv_str_slice(in, took, in.n);
-		if (took)
-			passed = PASS_MOVED;
-		if (ev == CV_CHUNK_MORE)
-			break;
-	}
-	if (cv_leg_put(to, cv_buf_str(stage)) != cv_buf_len(stage))
-		return PASS_BAD;
-	if (passed == PASS_MOVED)
-		cv_leg_take(from, cv_leg_text(from).n - in.n);
-	return passed;
-}
-
-static enum pass body_pass(struct cv_proxy *p, struct cv_leg *from, struct cv_leg *to,
-	struct cv_body *b, bool is_plain)
-{
-	if (b->is_done)
-		return PASS_IDLE;
-	if (b->kind == CV_H1_BODY_CHUNKED)
-		return chunks_pass(&p->head, from, to, b, is_plain);
-	return length_pass(from, to, b);
 }
 
 /* ---- the response's head ---- */
@@ -336,13 +273,21 @@ static bool switch_protocols(struct cv_proxy *p, struct cv_flow *f, struct cv_h1
 		return upstream_fail(
 			p, f, CV_DENIAL_UPSTREAM, "the upstream switched protocols unasked");
 	cv_h1_edit_of_response(&e, r);
+	const char *fault = f->ws ? cv_websocket_answer(f, r) : NULL;
+	if (!f->ws && (f->verdict.obligations & CV_OBLIGE_INSPECT))
+		fault = "the upstream switched to a protocol that can't be inspected";
+	if (fault)
+		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, fault);
 	cv_buf_reset(&p->head);
 	if (!cv_h1_write_response(&p->head, r, &e))
 		return upstream_fail(
 			p, f, CV_DENIAL_UPSTREAM, "the upstream's response can't be passed on");
 	cv_leg_put(&f->client, cv_buf_str(&p->head));
 	cv_leg_take(&f->server, r->head_bytes);
-	cv_flow_set_state(f, CV_FLOW_RELAY, p->loop.now_ms);
+	if (f->ws)
+		cv_websocket_start(p, f);
+	else
+		cv_flow_set_state(f, CV_FLOW_RELAY, p->loop.now_ms);
 	return true;
 }
 
@@ -361,9 +306,9 @@ static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_re
 		h->client_closes = !client_stays(f, r);
 		h->server_closes = !r->is_keep_alive || r->body == CV_H1_BODY_CLOSE;
 		e.is_keep_alive = !h->client_closes;
-		body_start(&h->down, r->body, r->length);
+		cv_body_start(&h->down, r->body, r->length);
 		if (h->to_http10 && r->body == CV_H1_BODY_CHUNKED)
-			e.body = CV_H1_BODY_CLOSE;
+			e.body = h->down.out = CV_H1_BODY_CLOSE;
 	} else {
 		e.is_keep_alive = true;
 		if (h->to_http10) { /* it knows of none (RFC 9110 15.2) */
@@ -389,7 +334,7 @@ static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_re
 			cv_leg_take(&f->server, n);
 			if (h->down.kind == CV_H1_BODY_LENGTH) {
 				h->down.left -= n;
-				h->down.is_done = h->down.left == 0;
+				h->down.is_read = h->down.is_done = h->down.left == 0;
 			}
 		}
 	}
@@ -466,15 +411,15 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 	struct cv_leg *c = &f->client, *s = &f->server;
 	struct cv_http *h = &f->http;
 	bool has_moved = false;
-	enum pass up = PASS_IDLE, down = PASS_IDLE;
+	enum cv_pass up = CV_PASS_IDLE, down = CV_PASS_IDLE;
 
 	if (!h->up.is_done) {
 		has_moved |= cv_leg_fill(c);
-		up = body_pass(p, c, s, &h->up, false);
-		if (up == PASS_BAD && !h->has_response)
+		up = cv_body_pass(&h->up, &p->head, c, s);
+		if (up == CV_PASS_BAD && !h->has_response)
 			return malformed_refuse(
 				p, f, "bad_chunk", "chunked body is malformed", 400);
-		if (up == PASS_BAD || (c->is_eof && !h->up.is_done && !cv_leg_text(c).n)) {
+		if (up == CV_PASS_BAD || (c->is_eof && !h->up.is_done && !cv_leg_text(c).n)) {
 			cv_flow_end(p, f, true); /* a body that can't be framed, or was cut */
 			return false;
 		}
@@ -483,8 +428,8 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 	if (!h->has_response && response_step(p, f))
 		return true;
 	if (h->has_response) {
-		down = body_pass(p, s, c, &h->down, h->to_http10);
-		if (down == PASS_BAD) {
+		down = cv_body_pass(&h->down, &p->head, s, c);
+		if (down == CV_PASS_BAD) {
 			cv_flow_end(p, f, true);
 			return false;
 		}
@@ -497,7 +442,7 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 		cv_flow_end(p, f, true);
 		return false;
 	}
-	has_moved |= up == PASS_MOVED || down == PASS_MOVED;
+	has_moved |= up == CV_PASS_MOVED || down == CV_PASS_MOVED;
 	if (has_moved)
 		f->deadline_ms = p->loop.now_ms + CV_PROXY_REPLY_MS;
 	return has_moved;

@@ -10,6 +10,7 @@
 #include "proxy/inside.h"
 
 #include "proxy/spend.h"
+#include "proxy/websocket.h"
 #include "wire/h1.h"
 
 bool cv_inside_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_denial d,
@@ -53,12 +54,34 @@ static bool path_find(
 	return false;
 }
 
-static bool upgrade_is_fine(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r)
+/* Before policy is asked: what no policy can allow. */
+static bool method_is_fine(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r)
+{
+	if (!(f->verdict.obligations & CV_OBLIGE_INSPECT) ||
+		!cv_str_eq_nocase(r->method, CV_STR("WEBSOCKET_TEXT")))
+		return true;
+	/* rules mean messages by it: no request may pass for one */
+	cv_inside_refuse(
+		p, f, CV_DENIAL_PROTOCOL, r, CV_STR("WEBSOCKET_TEXT is no method of requests"));
+	return false;
+}
+
+/* After policy has allowed the request; v is NULL where it was not asked. */
+static bool upgrade_is_fine(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
+	const struct cv_verdict *v)
 {
 	const bool is_h2c = cv_h1_list_has(r->upgrade, CV_STR("h2c"));
 
-	if (!r->is_upgrade || (!is_h2c && !(f->verdict.obligations & CV_OBLIGE_INSPECT)))
+	if (!r->is_upgrade || (!is_h2c && !v))
 		return true;
+	if (!is_h2c && (v->obligations & CV_OBLIGE_WEBSOCKET) &&
+		cv_h1_list_has(r->upgrade, CV_STR("websocket"))) {
+		const char *fault = cv_websocket_request_fault(r);
+
+		if (fault)
+			cv_inside_refuse(p, f, CV_DENIAL_WEBSOCKET, r, cv_str_of(fault));
+		return !fault;
+	}
 	cv_inside_refuse(p, f, CV_DENIAL_PROTOCOL, r,
 		is_h2c ? CV_STR("HTTP/2 cleartext upgrade (h2c) is not supported for "
 				"L7-inspected endpoints")
@@ -69,14 +92,14 @@ static bool upgrade_is_fine(struct cv_proxy *p, struct cv_flow *f, const struct 
 bool cv_inside_decide(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
 	struct cv_path *ret_path)
 {
-	if (!path_find(p, f, r, ret_path) || !upgrade_is_fine(p, f, r))
+	if (!path_find(p, f, r, ret_path) || !method_is_fine(p, f, r))
 		return false;
 	if (!(f->verdict.obligations & CV_OBLIGE_INSPECT))
-		return cv_spend_request(p, f, r);
+		return upgrade_is_fine(p, f, r, NULL) && cv_spend_request(p, f, r);
 	const struct cv_verdict v = cv_decide_request(p, f, r, cv_path_str(ret_path));
 	f->http.verdict = v;
 	if (v.action == CV_ACTION_ALLOW)
-		return cv_spend_request(p, f, r);
+		return upgrade_is_fine(p, f, r, &v) && cv_spend_request(p, f, r);
 	const struct cv_fact fact = {
 		.action = CV_AUDIT_ACTION_DENY,
 		.request = r,

@@ -85,3 +85,57 @@ void cv_iob_drop(struct cv_iopool *pool, struct cv_iob *b)
 		block_give(pool, b->data);
 	*b = (struct cv_iob){ 0 };
 }
+
+static struct cv_iob *ioq_at(struct cv_ioq *q, size_t i)
+{
+	return &q->b[(q->first + i) % CV_PROXY_QUEUE_BLOCKS_MAX];
+}
+
+/* Blocks behind the last are full or unused, so the room is known beforehand. */
+bool cv_ioq_put(struct cv_iopool *pool, struct cv_ioq *q, struct cv_str s)
+{
+	const size_t spare = CV_PROXY_QUEUE_BLOCKS_MAX - q->count;
+	const size_t behind = q->count ? CV_PROXY_IO_BYTES - ioq_at(q, q->count - 1u)->end : 0;
+
+	if (s.n > behind + spare * CV_PROXY_IO_BYTES ||
+		(s.n > behind && pool->used + (s.n - behind) / CV_PROXY_IO_BYTES + 1 >
+					 CV_PROXY_IO_BLOCKS_MAX))
+		return false;
+	while (s.n) {
+		uint32_t room = 0;
+		char *p = NULL;
+
+		if (q->count && ioq_at(q, q->count - 1u)->end < CV_PROXY_IO_BYTES)
+			p = cv_iob_reserve(pool, ioq_at(q, q->count - 1u), 0, &room);
+		else if ((p = cv_iob_reserve(pool, ioq_at(q, q->count), 0, &room)))
+			q->count++;
+		if (!p) /* no memory: what was put is cut off with the connection */
+			return false;
+		const uint32_t n = CV_MIN(room, (uint32_t)CV_MIN(s.n, (size_t)UINT32_MAX));
+		memcpy(p, s.p, n);
+		cv_iob_commit(ioq_at(q, q->count - 1u), n);
+		q->bytes += n;
+		s = cv_str_slice(s, n, s.n);
+	}
+	return true;
+}
+
+void cv_ioq_skip(struct cv_iopool *pool, struct cv_ioq *q, uint32_t n)
+{
+	struct cv_iob *b = &q->b[q->first];
+
+	cv_assert(q->count && n <= cv_iob_len(b));
+	cv_iob_skip(pool, b, n);
+	q->bytes -= n;
+	if (!b->data) {
+		q->first = (uint8_t)((q->first + 1) % CV_PROXY_QUEUE_BLOCKS_MAX);
+		q->count--;
+	}
+}
+
+void cv_ioq_drop(struct cv_iopool *pool, struct cv_ioq *q)
+{
+	for (size_t i = 0; i < q->count; i++)
+		cv_iob_drop(pool, ioq_at(q, i));
+	*q = (struct cv_ioq){ .count = 0 };
+}

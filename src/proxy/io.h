@@ -53,3 +53,22 @@ CV_MUST bool cv_iob_put(struct cv_iopool *pool, struct cv_iob *b, struct cv_str 
 /* Takes n bytes from the front; an empty buffer gives its block back. */
 void cv_iob_skip(struct cv_iopool *pool, struct cv_iob *b, uint32_t n);
 void cv_iob_drop(struct cv_iopool *pool, struct cv_iob *b); /* all of it */
+
+/* ---- a queue of blocks, for what a window lets a peer send before anyone reads it ---- */
+
+struct cv_ioq {
+	struct cv_iob b[CV_PROXY_QUEUE_BLOCKS_MAX]; /* a ring */
+	uint8_t first, count;
+	uint32_t bytes;
+};
+
+/* Appends all of s, or (false) nothing: the queue or the pool is full. */
+CV_MUST bool cv_ioq_put(struct cv_iopool *pool, struct cv_ioq *q, struct cv_str s);
+
+static inline struct cv_str cv_ioq_front(const struct cv_ioq *q) /* the first piece */
+{
+	return q->count ? cv_iob_str(&q->b[q->first]) : CV_STR_NONE;
+}
+
+void cv_ioq_skip(struct cv_iopool *pool, struct cv_ioq *q, uint32_t n); /* of the first piece */
+void cv_ioq_drop(struct cv_iopool *pool, struct cv_ioq *q);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keeper.c - leaves: kept here, asked of the keeper
+ * keeper.c - what comes from the keeper; and leaves: kept here, asked of it
  *
  * One question for one name at a time, whoever waits for it; flows that wait look again when an
  * answer came.  A keeper that is gone is not waited for: the flow is told at once.
@@ -8,6 +8,7 @@
 #include "proxy/proxy.h"
 #include "sys/fd.h"
 
+#include <string.h>
 #include <time.h>
 
 static int64_t wall_s(void)
@@ -78,9 +79,10 @@ static void keeper_lost(struct cv_proxy *p)
 	p->keeper = -1;
 	for (size_t i = 0; i < CV_PROXY_LEAF_WAITS_MAX; i++)
 		p->leaf_wait[i].tag = 0;
+	cv_creds_keeper_lost(p);
 }
 
-static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
+static bool leaf_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 {
 	struct cv_ipc_reader r = { .rest = m->body };
 	const uint32_t tag = cv_ipc_get_u32(&r);
@@ -98,6 +100,24 @@ static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 		return m->type != CV_KEEPER_REPLY_LEAF_CERT ||
 		       cv_leaves_put(p->leaves, cv_host_str(&w->host), text, (int64_t)not_after_s,
 			       NULL) == CV_OK;
+	}
+	return false;
+}
+
+static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
+{
+	switch ((enum cv_keeper_reply)m->type) {
+	case CV_KEEPER_REPLY_LEAF_CERT:
+	case CV_KEEPER_REPLY_LEAF_REFUSED: return leaf_take(p, m);
+	case CV_KEEPER_REPLY_CATALOG: return cv_creds_catalog_take(p, m->body);
+	case CV_KEEPER_REPLY_RELEASED: {
+		const bool is_good = cv_creds_released_take(p, m->body);
+
+		explicit_bzero(p->message, m->body.n + 8);
+		return is_good;
+	}
+	case CV_KEEPER_REPLY_REFUSED: return cv_creds_refused_take(p, m->body);
+	case CV_KEEPER_REPLY_COUNT: break;
 	}
 	return false;
 }

@@ -14,6 +14,7 @@
 #include "proxy/leg.h"
 
 #include "base/assert.h"
+#include "proxy/h2.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -28,6 +29,8 @@ void cv_leg_open(struct cv_leg *leg, struct cv_iopool *pool, int fd)
 
 void cv_leg_close(struct cv_leg *leg)
 {
+	if (leg->link)
+		cv_vleg_close(leg, false);
 	if (leg->fd >= 0)
 		close(leg->fd);
 	leg->fd = -1;
@@ -45,9 +48,20 @@ void cv_leg_reset(struct cv_leg *leg)
 {
 	const struct linger now = { .l_onoff = 1, .l_linger = 0 };
 
+	if (leg->link)
+		cv_vleg_close(leg, true);
 	if (leg->fd >= 0)
 		setsockopt(leg->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	cv_leg_close(leg);
+}
+
+void cv_leg_move(struct cv_leg *from, struct cv_leg *to)
+{
+	cv_assert(!from->link && !cv_leg_is_open(to));
+	*to = *from;
+	if (to->ssl)
+		BIO_set_data(SSL_get_rbio(to->ssl), to);
+	*from = (struct cv_leg){ .fd = -1 };
 }
 
 void cv_leg_ready(struct cv_leg *leg, uint32_t epoll_events)
@@ -153,6 +167,8 @@ static bool tls_read(struct cv_leg *leg)
 
 bool cv_leg_fill(struct cv_leg *leg)
 {
+	if (leg->link)
+		return cv_vleg_fill(leg);
 	bool has_grown = wire_read(leg);
 
 	/* a record without text (a ticket, say) may have been all that came before the end: what is
@@ -179,6 +195,8 @@ size_t cv_leg_discard(struct cv_leg *leg)
 
 bool cv_leg_has_more(const struct cv_leg *leg)
 {
+	if (leg->link)
+		return cv_vleg_has_more(leg);
 	if (leg->fd < 0 || leg->is_eof)
 		return false;
 	if (leg->can_read && cv_iob_room(&leg->in) > 0)
@@ -196,7 +214,7 @@ size_t cv_leg_room(const struct cv_leg *leg)
 {
 	const uint32_t room = cv_iob_room(&leg->out);
 
-	if (leg->is_broken || leg->wants_shut || leg->fd < 0)
+	if (leg->is_broken || leg->wants_shut || !cv_leg_is_open(leg))
 		return 0;
 	if (!leg->ssl)
 		return room;
@@ -252,14 +270,14 @@ static size_t wire_send(struct cv_leg *leg, struct cv_str s)
 size_t cv_leg_send(struct cv_leg *leg, struct cv_str s)
 {
 	/* what the socket does not take now stays with the caller: that is the back-pressure */
-	if (!leg->ssl && !cv_iob_len(&leg->out) && cv_leg_room(leg))
+	if (!leg->ssl && !leg->link && !cv_iob_len(&leg->out) && cv_leg_room(leg))
 		return wire_send(leg, s);
 	return cv_leg_put(leg, s);
 }
 
 void cv_leg_shut(struct cv_leg *leg)
 {
-	if (leg->fd < 0 || leg->wants_shut)
+	if (!cv_leg_is_open(leg) || leg->wants_shut)
 		return;
 	if (leg->ssl && SSL_is_init_finished(leg->ssl) && !leg->is_broken) {
 		ERR_clear_error();
@@ -272,6 +290,10 @@ bool cv_leg_flush(struct cv_leg *leg)
 {
 	bool has_moved = false;
 
+	if (leg->link) {
+		cv_vleg_flush(leg);
+		return false;
+	}
 	if (leg->fd < 0)
 		return false;
 	if (cv_iob_len(&leg->out)) {

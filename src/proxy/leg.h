@@ -4,7 +4,8 @@
  *
  * What came is read with cv_leg_text() and taken with cv_leg_take(); what goes is handed over with
  * cv_leg_put() and sent by cv_leg_flush().  Whether TLS lies in between is no concern of who does
- * that.  A leg belongs to its flow.
+ * that.  A leg belongs to its flow.  A virtual leg has no socket but a link to a stream of an HTTP/2
+ * session (h2.h), and behaves the same.
  *
  *     socket --recv--> in --(TLS)--> plain      the text is plain, or in without TLS
  *     socket <--send-- out <--(TLS)-- put
@@ -17,9 +18,12 @@
 
 enum cv_tls_step { CV_TLS_WAIT, CV_TLS_DONE, CV_TLS_FAILED };
 
+struct cv_h2_link;
+
 struct cv_leg {
 	struct cv_iopool *pool;
-	SSL *ssl; /* owned; NULL: bytes as they are */
+	SSL *ssl;                /* owned; NULL: bytes as they are */
+	struct cv_h2_link *link; /* NULL: not virtual */
 	struct cv_iob in, plain, out;
 	uint64_t bytes_in, bytes_out; /* on the wire */
 	int fd;                       /* owned; -1: not open */
@@ -39,8 +43,11 @@ void cv_leg_reset(struct cv_leg *leg); /* the same, and the peer sees a reset */
 
 static inline bool cv_leg_is_open(const struct cv_leg *leg)
 {
-	return leg->fd >= 0;
+	return leg->fd >= 0 || leg->link;
 }
+
+/* The socket and all that was read from it and not taken become to's. */
+void cv_leg_move(struct cv_leg *from, struct cv_leg *to);
 
 /* Takes in the edges of one event. */
 void cv_leg_ready(struct cv_leg *leg, uint32_t epoll_events);

@@ -6,19 +6,40 @@
 
 /* Connections. */
 #define CV_PROXY_FLOWS_MAX       1024 /* 2 descriptors and at most 6 buffers each; later ones wait */
-#define CV_PROXY_ACCEPTS_MAX     32   /* in one turn, so that a flood does not starve the others */
-#define CV_PROXY_ACCEPT_PAUSE_MS 100  /* without descriptors, instead of a busy loop */
-#define CV_PROXY_ROUNDS_MAX      4    /* of work for one flow in one turn, for the same reason */
+#define CV_PROXY_STREAMS_MAX     2048 /* of all HTTP/2 sessions, and their upstream connections */
+#define CV_PROXY_POOL_MAX        (CV_PROXY_FLOWS_MAX + CV_PROXY_STREAMS_MAX)
+#define CV_PROXY_ACCEPTS_MAX     32  /* in one turn, so that a flood does not starve the others */
+#define CV_PROXY_ACCEPT_PAUSE_MS 100 /* without descriptors, instead of a busy loop */
+#define CV_PROXY_ROUNDS_MAX      4   /* of work for one flow in one turn, for the same reason */
 
 /* Buffers.  One holds a whole head or ClientHello, or two TLS records with their overhead. */
-#define CV_PROXY_IO_BYTES        (34 * 1024)
-#define CV_PROXY_IO_BLOCKS_MAX   2048        /* 68 MiB: what all flows together may hold */
-#define CV_PROXY_IO_KEPT_MAX     32          /* free ones kept for the next; the rest go back */
-#define CV_PROXY_RELAY_BYTES_MAX (32 * 1024) /* of one read */
-#define CV_PROXY_RECORD_BYTES    16384       /* of a TLS record, RFC 8446 5.1 */
-#define CV_PROXY_RECORD_EXTRA    512         /* its header, tag and a key update beside it */
-#define CV_PROXY_HEAD_BYTES_MAX  (32 * 1024) /* of a response's head, of a ClientHello */
-#define CV_PROXY_DRAIN_BYTES_MAX (1 << 20)   /* of a refused body, read so the answer arrives */
+#define CV_PROXY_IO_BYTES          (34 * 1024)
+#define CV_PROXY_IO_BLOCKS_MAX     2048        /* 68 MiB: what all flows together may hold */
+#define CV_PROXY_IO_KEPT_MAX       32          /* free ones kept for the next; the rest go back */
+#define CV_PROXY_RELAY_BYTES_MAX   (32 * 1024) /* of one read */
+#define CV_PROXY_RECORD_BYTES      16384       /* of a TLS record, RFC 8446 5.1 */
+#define CV_PROXY_RECORD_EXTRA      512         /* its header, tag and a key update beside it */
+#define CV_PROXY_HEAD_BYTES_MAX    (32 * 1024) /* of a response's head, of a ClientHello */
+#define CV_PROXY_PENDING_BYTES_MAX (1 << 20)   /* of a body, filtered and waiting to go */
+#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20)   /* of a refused body, read so the answer arrives */
+
+#define CV_PROXY_QUEUE_BLOCKS_MAX  9 /* a stream's window, and the beginning of a block */
+
+/* HTTP/2.  A session's peer may make us hold its windows and its header tables; what it can make us
+ * do is counted below, since cheap frames cost us more than its sender (T19). */
+#define CV_H2_STREAMS_MAX       128 /* at a time, of one session: common, and RFC 9113's least */
+#define CV_H2_STREAM_WINDOW     (256 * 1024)  /* 2.5 MB/s at 100 ms; held only while nobody reads */
+#define CV_H2_SESSION_WINDOW    (1024 * 1024) /* of all its streams together */
+#define CV_H2_TABLE_BYTES       4096          /* HPACK, each direction: the protocol's default */
+#define CV_H2_ABUSE_LIST_BYTES  (256 * 1024)  /* a list so long, decoded, was made to hurt */
+#define CV_H2_CONTINUATIONS_MAX 16 /* of one header block: four times what we would keep */
+#define CV_H2_ACKS_MAX          64 /* PING and SETTINGS that wait for a peer which reads nothing */
+#define CV_H2_CONTROL_MAX       1000 /* frames that carry nothing, saved up ... */
+#define CV_H2_CONTROL_PER_S     100  /* ... earned by time, and ... */
+#define CV_H2_CONTROL_PER_DATA  3    /* ... by each frame with data, either way */
+#define CV_H2_RESETS_MAX        400 /* streams that were ended early, by either side's RST_STREAM */
+#define CV_H2_RESETS_PER_S      40  /* a client that gives up on so many has gone wrong */
+#define CV_H2_SENDS_MAX         8   /* buffers of one session in one turn */
 
 /* Times, in milliseconds. */
 #define CV_PROXY_HEAD_MS      15000  /* a request's head, once its first byte has come (T20) */
@@ -31,6 +52,15 @@
 #define CV_PROXY_QUIET_MS     500  /* a refused transparent client, to see if it speaks HTTP */
 #define CV_PROXY_LINGER_MS    1000 /* after a denial, so that its text is not lost in a reset */
 #define CV_PROXY_SWEEP_MS     50   /* grain of all of these */
+
+/* WebSocket (openshell-behaviour 4.5).  A text message that is not in hand as a whole is assembled. */
+#define CV_PROXY_WS_ASSEMBLIES_MAX 32     /* at once, of 4 MiB each at most */
+#define CV_PROXY_WS_WAITING_MAX    64     /* connections that wait for one of these */
+#define CV_PROXY_WS_PART_MS        30000  /* without a byte of a message that has begun */
+#define CV_PROXY_WS_MESSAGE_MS     120000 /* from a message's first byte to its last */
+#define CV_PROXY_WS_FORWARD_MS     120000 /* until the server has taken it */
+#define CV_PROXY_WS_CLOSE_MS       1000   /* for our close frames to be taken */
+#define CV_PROXY_WS_PIECE_BYTES    16384  /* of a message, in one frame: a TLS record */
 
 /* Who. */
 #define CV_PROXY_IDENTITIES_MAX 2048  /* connects that were not accepted yet, of one sandbox */
@@ -50,11 +80,14 @@
 
 /* Policy, roots, sinks. */
 #define CV_PROXY_POLICY_BYTES_MAX (8 << 20)
+#define CV_PROXY_ROOTS_FILES_MAX  32 /* the host's bundle, and one for each --ca */
 #define CV_PROXY_ROOTS_BYTES_MAX  (8 << 20)
 #define CV_PROXY_SINKS_MAX        4
-#define CV_PROXY_ALIASES_MAX      1024  /* literal binaries of a policy that may be links */
-#define CV_PROXY_LEAF_WAITS_MAX   64    /* names that the keeper is asked for at a time */
-#define CV_PROXY_ALLOWED_ROWS_MAX 32    /* in a denial's "allowed": a page, not a manual */
+#define CV_PROXY_ALIASES_MAX      1024 /* literal binaries of a policy that may be links */
+#define CV_PROXY_LEAF_WAITS_MAX   64   /* names that the keeper is asked for at a time */
+#define CV_PROXY_ALLOWED_ROWS_MAX 32   /* in a denial's "allowed": a page, not a manual */
+#define CV_PROXY_GRPC_MESSAGE_BYTES_MAX \
+	1024                            /* of a denial, before its coding: clients cap headers */
 #define CV_PROXY_DENIAL_BYTES_MAX 24576 /* so that head and body fit one buffer */
 
 /* What is answered here: policy.local and inference.local. */

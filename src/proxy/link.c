@@ -37,6 +37,14 @@ static struct cv_str fd_text(struct cv_proxy *p, int fd, size_t max)
 	return (struct cv_str){ text, n };
 }
 
+static bool roots_take(struct cv_proxy *p, struct cv_ipc_msg *m)
+{
+	if (p->roots_count == CV_PROXY_ROOTS_FILES_MAX)
+		return false;
+	p->roots_fd[p->roots_count++] = cv_take_fd(m->fds[0]);
+	return true;
+}
+
 static void listeners_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 {
 	p->tcp[0] = cv_take_fd(m->fds[0]);
@@ -132,9 +140,7 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	switch ((enum cv_proxy_req)m->type) {
 	case CV_PROXY_REQ_LISTENERS: listeners_take(p, m); return true;
 	case CV_PROXY_REQ_KEEPER: p->keeper = cv_take_fd(m->fds[0]); return true;
-	case CV_PROXY_REQ_ROOTS:
-		p->roots = fd_text(p, m->fds[0], CV_PROXY_ROOTS_BYTES_MAX);
-		return true;
+	case CV_PROXY_REQ_ROOTS: return roots_take(p, m);
 	case CV_PROXY_REQ_RESOLVER: cv_resolvconf_parse(m->body, &p->resolver.conf); return true;
 	case CV_PROXY_REQ_HOSTS:
 		p->hosts = fd_text(p, m->fds[0], CV_PROXY_HOSTS_BYTES_MAX);
@@ -144,6 +150,9 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	case CV_PROXY_REQ_AUDIT_SINK: return sink_take(p, m);
 	case CV_PROXY_REQ_BUDGET: return budget_take(p, m->body);
 	case CV_PROXY_REQ_ROUTES: return routes_take(p, m->fds[0]);
+	case CV_PROXY_REQ_LAYER:
+		p->policy_layer = fd_text(p, m->fds[0], CV_PROXY_POLICY_BYTES_MAX);
+		return true;
 	case CV_PROXY_REQ_POLICY: return policy_take(p, m);
 	case CV_PROXY_REQ_GO:
 		p->is_ready = true;

@@ -23,6 +23,7 @@
  *     before it sent anything.
  *   - What ended is freed last, when nothing can name it any more.
  */
+#include "proxy/h2.h"
 #include "proxy/proxy.h"
 
 #include "base/assert.h"
@@ -110,26 +111,48 @@ static void sweep(struct cv_proxy *p)
 	}
 }
 
+static void step_one(struct cv_proxy *p, struct cv_flow *f)
+{
+	bool has_moved = true;
+
+	f->is_queued = false;
+	for (int round = 0; round < CV_PROXY_ROUNDS_MAX && has_moved; round++)
+		has_moved = f->state != CV_FLOW_DYING && cv_step(p, f);
+	if (has_moved)
+		cv_proxy_queue(p, f);
+	if (!f->is_touched) {
+		f->is_touched = true;
+		p->touched[p->touched_count++] = f->index;
+	}
+}
+
 static void step_all(struct cv_proxy *p)
 {
 	const size_t n = p->queue_count;
 
-	for (size_t i = 0; i < n; i++) {
-		struct cv_flow *f = &p->flows.v[p->queue[i]];
-		bool has_moved = true;
-
-		f->is_queued = false;
-		for (int round = 0; round < CV_PROXY_ROUNDS_MAX && has_moved; round++)
-			has_moved = f->state != CV_FLOW_DYING && cv_step(p, f);
-		if (has_moved)
-			cv_proxy_queue(p, f);
-		if (!f->is_touched) {
-			f->is_touched = true;
-			p->touched[p->touched_count++] = f->index;
-		}
-	}
+	for (size_t i = 0; i < n; i++)
+		step_one(p, &p->flows.v[p->queue[i]]);
 	p->queue_count -= n;
 	memmove(p->queue, p->queue + n, p->queue_count * sizeof(p->queue[0]));
+}
+
+/* Streams that this turn's steps have woken: once more, so that what a connection brought needs no
+ * second turn to go on its way. */
+static void step_inner(struct cv_proxy *p)
+{
+	const size_t n = p->queue_count;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct cv_flow *f = &p->flows.v[p->queue[i]];
+
+		if (!f->is_inner || f->is_touched || f->state == CV_FLOW_DYING)
+			p->queue[kept++] = p->queue[i];
+		else
+			step_one(p, f);
+	}
+	memmove(p->queue + kept, p->queue + n, (p->queue_count - n) * sizeof(p->queue[0]));
+	p->queue_count -= n - kept;
 }
 
 /* A leg that sent something has room again: whoever waited for that goes on. */
@@ -139,27 +162,39 @@ static void flow_send(struct cv_proxy *p, struct cv_flow *f)
 	const bool has_client_moved = cv_leg_flush(&f->client);
 
 	if ((has_server_moved || has_client_moved) &&
-		(f->state == CV_FLOW_CLOSING || cv_leg_has_more(&f->client) ||
-			cv_leg_has_more(&f->server) || cv_leg_text(&f->client).n ||
-			cv_leg_text(&f->server).n || f->client.is_eof || f->server.is_eof))
+		(f->state == CV_FLOW_CLOSING || f->state == CV_FLOW_WEBSOCKET ||
+			cv_leg_has_more(&f->client) || cv_leg_has_more(&f->server) ||
+			cv_leg_text(&f->client).n || cv_leg_text(&f->server).n ||
+			f->client.is_eof || f->server.is_eof))
 		cv_proxy_queue(p, f);
 }
 
-static void send_all(struct cv_proxy *p)
+/* What this turn allowed goes, if it is on record; else it is taken back. */
+static void touched_send(struct cv_proxy *p, bool is_audited)
 {
-	const bool is_audited = cv_sinks_flush(&p->sinks);
-
 	for (size_t i = 0; i < p->touched_count; i++) {
 		struct cv_flow *f = &p->flows.v[p->touched[i]];
 
-		f->is_touched = false;
 		if (f->is_decided && !is_audited && f->state != CV_FLOW_DYING)
 			cv_flow_end(p, f, true);
 		f->is_decided = false;
 		if (f->state == CV_FLOW_HELD)
 			cv_dial_start(p, f);
+		if (f->h2)
+			cv_h2_mark(f->h2);
 		if (f->state != CV_FLOW_DYING && cv_spend_bytes(p, f))
 			flow_send(p, f);
+	}
+	cv_h2_send_all(p); /* what the streams have put */
+}
+
+static void send_all(struct cv_proxy *p)
+{
+	touched_send(p, cv_sinks_flush(&p->sinks));
+	for (size_t i = 0; i < p->touched_count; i++) {
+		struct cv_flow *f = &p->flows.v[p->touched[i]];
+
+		f->is_touched = false;
 		if (f->state == CV_FLOW_DYING) {
 			if (!f->is_queued) /* else in the next turn */
 				cv_flow_free(&p->flows, f);
@@ -172,7 +207,7 @@ static void send_all(struct cv_proxy *p)
 	p->touched_count = 0;
 	if (p->resolver.pending_count)
 		sweep_by(p, p->loop.now_ms);
-	if (!p->is_accepting && p->flows.used < p->flows.max) {
+	if (!p->is_accepting && cv_flow_pool_has_room(&p->flows)) {
 		if (p->loop.now_ms >= p->accept_after_ms)
 			cv_accept_watch(p, true);
 		else
@@ -212,24 +247,29 @@ static void serve(struct cv_proxy *p)
 		lookups_tell(p);
 		sweep(p);
 		step_all(p);
+		step_inner(p);
 		send_all(p);
 	}
 }
 
 /* ---- the stages ---- */
 
-/* As many descriptors as the hard limit gives; the pool is cut to fit. */
-static uint32_t flows_max(void)
+/* As many descriptors as the hard limit gives; the pool is cut to fit.  An accepted connection has
+ * two, a stream one at most. */
+static uint32_t flows_max(uint32_t *ret_accepted)
 {
 	struct rlimit files;
 
+	*ret_accepted = CV_PROXY_FLOWS_MAX / 4;
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return CV_PROXY_FLOWS_MAX / 4;
+		return CV_PROXY_FLOWS_MAX / 2;
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files); /* else the old limit stands, read below */
 	getrlimit(RLIMIT_NOFILE, &files);
-	const rlim_t room = files.rlim_cur > 256 ? (files.rlim_cur - 128) / 2 : 64;
-	return (uint32_t)CV_MIN(room, (rlim_t)CV_PROXY_FLOWS_MAX);
+	const rlim_t room = files.rlim_cur > 256 ? files.rlim_cur - 128 : 128;
+	*ret_accepted = (uint32_t)CV_MIN(room / 3, (rlim_t)CV_PROXY_FLOWS_MAX);
+	const rlim_t inner = CV_MIN(room - 2 * (rlim_t)*ret_accepted, (rlim_t)CV_PROXY_STREAMS_MAX);
+	return *ret_accepted + (uint32_t)inner;
 }
 
 static void must(struct cv_proxy *p, cv_code code, const struct cv_err *err)
@@ -240,16 +280,19 @@ static void must(struct cv_proxy *p, cv_code code, const struct cv_err *err)
 
 static void parts_make(struct cv_proxy *p)
 {
+	uint32_t accepted_max;
 	struct cv_err err;
 
 	must(p, cv_loop_init(&p->loop, &err), &err);
-	must(p, cv_flow_pool_init(&p->flows, flows_max(), &err), &err);
+	must(p, cv_flow_pool_init(&p->flows, flows_max(&accepted_max), &err), &err);
+	p->flows.accepted_max = accepted_max;
 	must(p, cv_names_new(&p->names, &err), &err);
 	must(p, cv_tls_server_new(&p->tls_server, &err), &err);
 	must(p, cv_leaves_new(&p->leaves, &err), &err);
 	cv_sinks_init(&p->sinks);
 	cv_buf_init(&p->head, CV_PROXY_IO_BYTES);
 	cv_buf_init(&p->stage, 2 * CV_INFER_EVENT_BYTES_MAX);
+	cv_buf_init(&p->h2_names, CV_PROXY_IO_BYTES);
 	cv_arena_init(&p->arena, 256 * 1024);
 	p->resolver.loop = &p->loop;
 	p->resolver.watch_kind = CV_WATCH_LOOKUP;

@@ -6,10 +6,11 @@
  *     protocol: tcp          relayed, never looked at                   relayed
  *     tls: skip              TLS: SNI must be the host; then relayed    relayed
  *     to be inspected        TLS: ended here; HTTP/1: parsed;           waits for the client
- *                            anything else is refused (T5)
+ *                            HTTP/2 in clear: where the endpoint says
+ *                            h2c; anything else is refused (T5)
  *     plain L4               TLS: ended here, or relayed when ours      relayed
  *                            can't be what it wants (ALPN without
- *                            http/1.1); HTTP/1: parsed for its
+ *                            h2 and http/1.1); HTTP/1: parsed for its
  *                            authority; anything else is relayed
  *
  * There is no timer in it: where nothing would be inspected, the upstream is connected and both
@@ -19,6 +20,7 @@
  * TLS is ended on plain L4 endpoints too, as upstream does, so that a Host inside can't differ
  * from the name that was allowed (T2).
  */
+#include "proxy/h2.h"
 #include "proxy/inside.h"
 
 #include "wire/clienthello.h"
@@ -84,12 +86,12 @@ static bool hello_step(struct cv_proxy *p, struct cv_flow *f, struct cv_str text
 					  h.sni.text, f->host.text)
 				: CV_STR("TLS without a server name can't be checked"),
 			cv_name_str(&h.sni));
-	if (h.has_alpn && !h.offers_http11 && !is_relayed) {
+	if (h.has_alpn && !h.offers_http11 && !h.offers_h2 && !is_relayed) {
 		if (obligations & CV_OBLIGE_INSPECT)
 			return hello_refuse(p, f, TLS_NO_PROTOCOL,
 				cv_denial_code(CV_DENIAL_PROTOCOL),
 				CV_STR("the client offers no protocol that can be inspected "
-				       "(http/1.1)"),
+				       "(h2, http/1.1)"),
 				cv_name_str(&h.sni));
 		is_relayed = true;
 	}
@@ -149,11 +151,12 @@ static bool spoken(struct cv_proxy *p, struct cv_flow *f, enum cv_peek what, str
 		cv_flow_set_state(f, CV_FLOW_HTTP, p->loop.now_ms);
 		return true;
 	case CV_PEEK_HTTP2:
-		return is_inspected ? bytes_refuse(p, f,
-					      CV_STR("HTTP/2 with prior knowledge (h2c) "
-						     "is not supported for "
-						     "L7-inspected endpoints"))
-				    : relay_start(p, f);
+		if (is_inspected && (f->is_tls || !(f->verdict.obligations & CV_OBLIGE_H2C)))
+			return bytes_refuse(p, f,
+				CV_STR("HTTP/2 with prior knowledge (h2c) is not supported for "
+				       "L7-inspected endpoints, unless they say so"));
+		cv_h2_down_start(p, f); /* for its authorities, at least */
+		return true;
 	case CV_PEEK_OTHER:
 		return is_inspected ? bytes_refuse(p, f,
 					      CV_STR("the tunnel carries neither TLS nor "

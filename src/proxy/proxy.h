@@ -13,6 +13,7 @@
 #include "plan/routes.h"
 #include "policy/policy.h"
 #include "proxy/budget.h"
+#include "proxy/cred.h"
 #include "proxy/flow.h"
 #include "proxy/identity.h"
 #include "proxy/names.h"
@@ -45,8 +46,10 @@ struct cv_proxy {
 	struct cv_flow_pool flows;
 
 	/* Indices of flows: to be stepped, and stepped in this turn. */
-	uint32_t queue[2 * CV_PROXY_FLOWS_MAX], touched[CV_PROXY_FLOWS_MAX];
+	uint32_t queue[2 * CV_PROXY_POOL_MAX], touched[CV_PROXY_POOL_MAX];
 	size_t queue_count, touched_count;
+	uint32_t dirty[CV_PROXY_POOL_MAX]; /* flows whose HTTP/2 session may have frames to send */
+	size_t dirty_count;
 	int64_t next_sweep_ms;
 
 	int link, keeper, diag; /* -1: none */
@@ -57,7 +60,8 @@ struct cv_proxy {
 	bool is_ready; /* GO came */
 	bool is_done;  /* the supervisor is gone */
 
-	struct cv_policy *policy; /* what the next decision uses; NULL until the first came */
+	struct cv_policy *policy;   /* what the next decision uses; NULL until the first came */
+	struct cv_str policy_layer; /* owned; of the run's providers, p NULL without any */
 	struct cv_str policy_file, policy_text; /* owned: compiled again when links are resolved */
 	struct cv_identities ids;
 	struct cv_sinks sinks;
@@ -69,20 +73,26 @@ struct cv_proxy {
 	struct cv_leaves *leaves;
 	struct cv_leaf_wait leaf_wait[CV_PROXY_LEAF_WAITS_MAX];
 	uint32_t leaf_tag;
+	struct cv_creds creds;
+	uint32_t cred_tag;
+	int roots_fd[CV_PROXY_ROOTS_FILES_MAX]; /* read when the first upstream speaks TLS */
+	size_t roots_count;
 	struct cv_str roots, hosts; /* owned */
 
 	struct cv_budgets budgets;
-	int64_t route_turn[CV_ROUTES_MAX]; /* what each is owed of its weight */
-	struct cv_routes routes;           /* of inference.local; none: not configured */
-	size_t local_bytes;                /* held by answers of our own, of all flows */
+	int64_t route_turn[CV_ROUTES_MAX];  /* what each is owed of its weight */
+	struct cv_routes routes;            /* of inference.local; none: not configured */
+	size_t local_bytes;                 /* held by answers of our own, of all flows */
+	uint32_t ws_assemblies, ws_waiting; /* WebSockets that hold, or wait for, an assembly */
 
 	/* Scratch of one step: no two uses overlap. */
 	struct cv_h1_request request;
 	struct cv_h1_response response;
-	struct cv_buf head;    /* written anew, perhaps with the first of its body */
-	struct cv_buf stage;   /* of a body on its way */
-	struct cv_arena arena; /* texts of one step's denial */
-	char *message;         /* of a link: CV_IPC_BODY_BYTES_MAX + 8 */
+	struct cv_buf h2_names; /* of an HTTP/2 header list on its way out */
+	struct cv_buf head;     /* written anew, perhaps with the first of its body */
+	struct cv_buf stage;    /* of a body on its way */
+	struct cv_arena arena;  /* texts of one step's denial */
+	char *message;          /* of a link: CV_IPC_BODY_BYTES_MAX + 8 */
 };
 
 /* ---- main.c: the loop ---- */
@@ -113,6 +123,9 @@ void cv_reload_aliases(struct cv_proxy *p, struct cv_str body);
 void cv_keeper_drain(struct cv_proxy *p);
 /* The leaf of host, or NULL: then it is asked for (*ret_waits), or can't be had. */
 X509 *cv_keeper_leaf(struct cv_proxy *p, const struct cv_host *host, bool may_ask, bool *ret_waits);
+
+/* A connection to f's destination that another flow made, or is about to. */
+void cv_server_move(struct cv_proxy *p, struct cv_flow *from, struct cv_flow *to);
 
 /* ---- decide.c: policy, and the audit event of each decision ---- */
 

@@ -5,13 +5,13 @@
  * Load, validate, ask whether this build can enforce it, compile; only then is one pointer
  * changed.  A request keeps the snapshot that it started with; the next one on the same
  * connection is decided by the new one.  What passes bytes unseen (raw tunnels) is asked again at
- * once, and closed if the new policy would not allow it.
+ * once, and closed if the new policy would not allow it; so is a WebSocket's upgrade.
  *
  * The policy names executables by paths that may be links inside the sandbox, where we can't
  * look.  The supervisor is asked where they lead (RESOLVE), and its answer (RESOLVED) compiles
  * the same text once more with the targets added.
  */
-#include "proxy/proxy.h"
+#include "proxy/websocket.h"
 
 #include "base/assert.h"
 
@@ -43,7 +43,7 @@ static void findings_print(struct cv_str file, const struct cv_findings *f, stru
 }
 
 /* The snapshot of text, with aliases where there are some; NULL when there are errors. */
-static struct cv_policy *policy_make(struct cv_str file, struct cv_str text,
+static struct cv_policy *policy_make(struct cv_str file, struct cv_str text, struct cv_str layer,
 	const struct cv_policy_alias *aliases, size_t alias_count, struct cv_findings *findings,
 	struct cv_err *err)
 {
@@ -51,7 +51,7 @@ static struct cv_policy *policy_make(struct cv_str file, struct cv_str text,
 	struct cv_policy *policy = NULL;
 
 	*err = (struct cv_err){ .code = CV_INVALID };
-	if (cv_policy_load(file, text, &doc, findings) != CV_OK)
+	if (cv_policy_load_layered(file, text, layer, &doc, findings) != CV_OK)
 		return NULL;
 	if (cv_policy_validate(doc, findings) != CV_OK ||
 		cv_policy_enforceable(doc, findings) != CV_OK) {
@@ -74,6 +74,8 @@ static void policy_swap(struct cv_proxy *p, struct cv_policy *policy)
 			cv_flow_end(p, f, true);
 			cv_proxy_queue(p, f);
 		}
+		if (f->state == CV_FLOW_WEBSOCKET)
+			cv_websocket_reload(p, f);
 	}
 }
 
@@ -152,7 +154,8 @@ void cv_reload_policy(struct cv_proxy *p, struct cv_str file, int fd)
 	cv_findings_init(&findings);
 	cv_buf_init(&said, 256 * 1024);
 	if (cv_ipc_fd_read_all(fd, CV_PROXY_POLICY_BYTES_MAX, &text, &n, &err) == CV_OK)
-		policy = policy_make(file, (struct cv_str){ text, n }, NULL, 0, &findings, &err);
+		policy = policy_make(file, (struct cv_str){ text, n }, p->policy_layer, NULL, 0,
+			&findings, &err);
 	findings_print(file, &findings, &said);
 	if (!policy && !findings.error_count)
 		cv_buf_printf(&said, "%.*s: %s\n", CV_STR_ARG(file), err.msg);
@@ -198,7 +201,8 @@ void cv_reload_aliases(struct cv_proxy *p, struct cv_str body)
 	if (!cv_ipc_reader_is_done(&r) || n == 0)
 		return;
 	cv_findings_init(&findings);
-	policy = policy_make(p->policy_file, p->policy_text, alias, n, &findings, &err);
+	policy = policy_make(
+		p->policy_file, p->policy_text, p->policy_layer, alias, n, &findings, &err);
 	if (policy)
 		policy_swap(p, policy);
 	cv_findings_fini(&findings);

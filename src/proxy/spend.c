@@ -21,7 +21,8 @@ static void bytes_count(struct cv_proxy *p, struct cv_flow *f)
 		f->closed_up + f->closed_down + f->server.bytes_out + f->server.bytes_in;
 	const struct cv_budget_where where = where_of(f);
 
-	if (f->local) /* its other side is ours: the inner flow counts */
+	/* where the other side is ours too, the flow that has the socket counts */
+	if (f->local || (f->stream && f->server.fd < 0))
 		return;
 	if (passed > f->bytes_spent)
 		cv_budgets_add(&p->budgets, CV_BUDGET_BYTES, &where, passed - f->bytes_spent);

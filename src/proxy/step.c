@@ -11,8 +11,11 @@
 #include "proxy/denial.h"
 #include "proxy/local.h"
 #include "proxy/spend.h"
+#include "proxy/h2.h"
+#include "proxy/websocket.h"
 
 #include <stdlib.h>
+#include <sys/epoll.h>
 
 void cv_flow_drop_server(struct cv_flow *f)
 {
@@ -40,11 +43,37 @@ static void end_record(struct cv_proxy *p, struct cv_flow *f)
 	f->is_decided = was_decided;
 }
 
+/* The streams of f go before it: those that the sandbox opened, or those to the upstream. */
+static void h2_drop(struct cv_proxy *p, struct cv_flow *f)
+{
+	if (f->h2->is_client)
+		cv_h2_up_drop(p, f);
+	else
+		cv_h2_down_drop(p, f);
+}
+
+void cv_server_move(struct cv_proxy *p, struct cv_flow *from, struct cv_flow *to)
+{
+	const struct cv_watch w = { .kind = CV_WATCH_SERVER, .ref = cv_flow_ref(to) };
+
+	cv_leg_move(&from->server, &to->server);
+	to->dialled = from->dialled;
+	cv_loop_remove(&p->loop, to->server.fd);
+	if (cv_loop_add(&p->loop, to->server.fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, w,
+		    NULL) != CV_OK)
+		cv_leg_close(&to->server);
+}
+
 void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 {
 	if (f->state == CV_FLOW_DYING)
 		return;
-	end_record(p, f);
+	if (f->h2)
+		h2_drop(p, f);
+	if (f->is_inner)
+		cv_h2_count(p, f);
+	else
+		end_record(p, f);
 	cv_spend_bytes_last(p, f);
 	if (reset)
 		cv_leg_reset(&f->client);
@@ -52,10 +81,18 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 		cv_leg_close(&f->client);
 	cv_leg_close(&f->server);
 	cv_local_end(p, f);
+	cv_h2_free(f);
+	free(f->stream);
+	f->stream = NULL;
 	cv_policy_unref(f->policy);
 	f->policy = NULL;
-	free(f->who);
+	cv_body_fini(&f->http.up);
+	cv_body_fini(&f->http.down);
+	cv_cred_end(f);
+	if (!f->is_inner)
+		free(f->who);
 	f->who = NULL;
+	cv_websocket_free(p, f);
 	cv_flow_set_state(f, CV_FLOW_DYING, p->loop.now_ms);
 }
 
@@ -64,7 +101,10 @@ void cv_flow_finish(struct cv_proxy *p, struct cv_flow *f)
 	if (f->state == CV_FLOW_DYING || f->state == CV_FLOW_CLOSING)
 		return;
 	cv_leg_shut(&f->client);
+	if (f->h2)
+		h2_drop(p, f);
 	cv_flow_drop_server(f);
+	cv_websocket_free(p, f);
 	cv_flow_set_state(f, CV_FLOW_CLOSING, p->loop.now_ms);
 }
 
@@ -73,6 +113,11 @@ static bool closing_step(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_leg *c = &f->client;
 
+	if (f->stream) { /* the session ends it, when all is sent */
+		if (!c->link || !c->link->h2)
+			cv_flow_end(p, f, false);
+		return false;
+	}
 	while (c->can_read && !c->is_wire_eof && f->drained <= CV_PROXY_DRAIN_BYTES_MAX)
 		f->drained += cv_leg_discard(c);
 	if (c->is_shut && !f->is_lingering) {
@@ -98,6 +143,10 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_RESOLVE:
 	case CV_FLOW_DIAL:
 		cv_decide_record(p, f, &fact);
+		if (f->h2) {
+			cv_h2_up_fail(p, f, CV_DENIAL_UNREACHABLE, NULL);
+			return;
+		}
 		if (!f->is_transparent) {
 			cv_deny(p, f, CV_DENIAL_UNREACHABLE, &none);
 			return;
@@ -114,6 +163,9 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 			return;
 		}
 		break;
+	case CV_FLOW_H2: cv_h2_down_timeout(p, f); return;
+	case CV_FLOW_H2_UP: cv_h2_up_timeout(p, f); return;
+	case CV_FLOW_WEBSOCKET: cv_websocket_timeout(p, f); return;
 	case CV_FLOW_HEAD:
 	case CV_FLOW_QUIET:
 	case CV_FLOW_HELD:
@@ -143,7 +195,10 @@ bool cv_step(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_ACCEPT: return cv_tls_accept_step(p, f);
 	case CV_FLOW_HTTP: return cv_http_step(p, f);
 	case CV_FLOW_RELAY: return cv_relay_step(p, f);
+	case CV_FLOW_WEBSOCKET: return cv_websocket_step(p, f);
 	case CV_FLOW_DNS: return cv_dnsd_step(p, f);
+	case CV_FLOW_H2: return cv_h2_down_step(p, f);
+	case CV_FLOW_H2_UP: return cv_h2_up_step(p, f);
 	case CV_FLOW_CLOSING: return closing_step(p, f);
 	case CV_FLOW_HELD: /* until the end of this turn */
 	case CV_FLOW_DYING: return false;

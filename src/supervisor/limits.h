@@ -10,6 +10,9 @@
 #define SUP_ROOTS_BYTES_MAX    (16u << 20)  /* PEM bundles: the usual one is 200 KiB */
 #define SUP_RESOLVER_BYTES_MAX 4096         /* resolv.conf: three servers are used, a few lines */
 #define SUP_TTY_BYTES          65536        /* one way of the terminal, waiting to be written */
+#define SUP_WATCH_AFTER_MS     1000         /* of a run: a shorter one is not worth a watch */
+#define SUP_LOOK_MS            25           /* at the policy file, until it is watched */
+#define SUP_LOOK_SLOWLY_MS     1000         /* ... and when it can't be */
 #define SUP_KILL_GRACE_MS      5000         /* from TERM to KILL after --timeout */
 #define SUP_REPORT_MS          1000         /* for the proxy to tell what happened */
 #define SUP_START_MS           10000 /* for keeper and proxy to come up, on a loaded machine */

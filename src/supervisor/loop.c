@@ -127,24 +127,32 @@ static void dispatch(struct supervisor *s, enum watch which, short events)
 	}
 }
 
+/* Until the first of the two times; -1: none. */
+static int wait_ms(const struct supervisor *s)
+{
+	int64_t until = s->deadline_ms;
+
+	if (s->look_ms && (!until || s->look_ms < until))
+		until = s->look_ms;
+	return until ? (int)CV_MIN(CV_MAX(until - now_ms(), 0), (int64_t)60000) : -1;
+}
+
 void loop_run(struct supervisor *s)
 {
 	struct pollfd w[WATCH_COUNT];
 	struct cv_err err;
 
 	while (s->outcome == OUTCOME_NONE) {
-		int64_t wait_ms = -1;
-
-		if (s->deadline_ms)
-			wait_ms = CV_MAX(s->deadline_ms - now_ms(), 0);
 		interest(s, w);
-		const int n = poll(w, WATCH_COUNT, (int)CV_MIN(wait_ms, (int64_t)60000));
+		const int n = poll(w, WATCH_COUNT, wait_ms(s));
 		if (n < 0 && errno != EINTR) {
 			cv_fail_errno(&err, "poll");
 			run_fail(s, &err);
 		}
 		if (s->deadline_ms && now_ms() >= s->deadline_ms)
 			on_deadline(s);
+		if (s->look_ms && now_ms() >= s->look_ms)
+			reload_look(s);
 		/* What one reaction closes, a later one of the same turn must not read. */
 		for (int i = 0; n > 0 && i < WATCH_COUNT && s->outcome == OUTCOME_NONE; i++)
 			if (w[i].fd >= 0 && w[i].revents) {

@@ -32,8 +32,6 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define PLAN_FD 3
-
 static struct supervisor sup;
 
 int64_t now_ms(void)
@@ -70,12 +68,20 @@ static cv_code plan_read(struct supervisor *s, struct cv_err *err)
 {
 	char *bytes;
 	size_t n;
-	const cv_code code = cv_ipc_fd_read_all(PLAN_FD, CV_PLAN_BYTES_MAX, &bytes, &n, err);
+	const cv_code code = cv_ipc_fd_read_all(CV_PLAN_FD, CV_PLAN_BYTES_MAX, &bytes, &n, err);
 
 	if (code != CV_OK)
 		return cv_wrap(err, "read the plan; cove-supervisor is started by cove");
 	/* The plan borrows from bytes, to the end of the process. */
-	return cv_plan_get((struct cv_str){ bytes, n }, &s->arena, &s->plan, err);
+	if (cv_plan_get((struct cv_str){ bytes, n }, &s->arena, &s->plan, err) != CV_OK)
+		return err->code;
+	if (!(s->plan.flags & CV_PLAN_CREDENTIALS))
+		return CV_OK;
+	/* Before anything is started: the sandbox's first process must never inherit it. */
+	s->credentials = CV_PLAN_CREDENTIALS_FD;
+	return fcntl(s->credentials, F_SETFD, FD_CLOEXEC) < 0
+		       ? cv_fail_errno(err, "the credentials' descriptor")
+		       : CV_OK;
 }
 
 static cv_code signals_open(struct supervisor *s, struct cv_err *err)
@@ -126,7 +132,7 @@ static cv_code start(struct supervisor *s, struct cv_err *err)
 	inside_command(s);
 	if (s->plan.flags & CV_PLAN_NETWORK)
 		code = keeper_start(s, err);
-	reload_watch(s);
+	reload_start(s);
 	return code;
 }
 
@@ -172,7 +178,7 @@ int main(void)
 	terminal_init(&s->terminal);
 	for (int i = 0; i < CV_BUILT_COUNT; i++)
 		s->built[i] = -1;
-	s->signals = s->watch = s->notify = s->keeper_for_proxy = s->sandbox.link =
+	s->credentials = s->signals = s->watch = s->notify = s->keeper_for_proxy = s->sandbox.link =
 		s->janitor_link = -1;
 	s->keeper = (struct helper){ .name = "cove-keeper", .link = -1 };
 	s->proxy = (struct helper){ .name = "cove-proxy", .link = -1 };

@@ -68,15 +68,21 @@ static cv_code text_send(
 	return code;
 }
 
+static cv_code root_send(struct supervisor *s, const char *path, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd < 0 ? cv_fail_errno(err, "open %s", path)
+		      : cv_ipc_send(s->proxy.link, CV_PROXY_REQ_ROOTS, CV_STR_NONE, &fd, 1, err);
+}
+
+/* As files, which all proxies of the host share, and most never read. */
 static cv_code roots_send(struct supervisor *s, struct cv_err *err)
 {
-	struct cv_buf b;
+	cv_code code = s->plan.roots.n ? root_send(s, s->plan.roots.p, err) : CV_OK;
 
-	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
-	cv_code code = roots_read(s, &b, err);
-	if (code == CV_OK)
-		code = text_send(s, CV_PROXY_REQ_ROOTS, cv_buf_str(&b), err);
-	cv_buf_fini(&b);
+	for (uint32_t i = 0; code == CV_OK && i < s->plan.ca_count; i++)
+		code = root_send(s, s->plan.ca_files[i].p, err);
 	return code;
 }
 
@@ -179,7 +185,7 @@ static cv_code log_send(struct supervisor *s, const struct cv_plan_op *op, struc
 
 	if (fd < 0)
 		return cv_fail_errno(err, "make %.*s in the sandbox", CV_STR_ARG(op->dst));
-	return sink_send(s, fd, op->arg ? CV_AUDIT_FORM_OCSF : CV_AUDIT_FORM_LINE, false, err);
+	return sink_send(s, fd, CV_AUDIT_FORM_LINE, false, err);
 }
 
 static cv_code sinks_send(struct supervisor *s, struct cv_err *err)
@@ -202,6 +208,19 @@ static cv_code sinks_send(struct supervisor *s, struct cv_err *err)
 
 /* ---- the proxy ---- */
 
+/* What the providers lay over every policy of this run. */
+static cv_code layer_send(struct supervisor *s, struct cv_err *err)
+{
+	int fd;
+	cv_code code = cv_ipc_memfd("cove-layer", s->plan.policy_layer, &fd, err);
+
+	if (code != CV_OK)
+		return code;
+	code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LAYER, CV_STR_NONE, &fd, 1, err);
+	close(fd);
+	return code;
+}
+
 static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 {
 	cv_code code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LISTENERS, CV_STR_NONE,
@@ -222,7 +241,9 @@ static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 		code = routes_send(s, err);
 	if (code == CV_OK)
 		code = sinks_send(s, err);
-	if (code == CV_OK && s->plan.policy_file.n)
+	if (code == CV_OK && s->plan.policy_layer.n)
+		code = layer_send(s, err);
+	if (code == CV_OK && (s->plan.policy_file.n || s->plan.policy_layer.n))
 		code = policy_send(s, err);
 	if (code == CV_OK)
 		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_GO, CV_STR_NONE, NULL, 0, err);
@@ -241,12 +262,16 @@ static cv_code keeper_link(struct supervisor *s, struct cv_err *err)
 
 	if (code != CV_OK)
 		return code;
+	if (s->credentials >= 0)
+		code = cv_ipc_send(s->keeper.link, CV_KEEPER_CONTROL_SECRETS, CV_STR_NONE,
+			&s->credentials, 1, err);
 	cv_buf_init(&b, 256);
 	char name[32];
 	snprintf(name, sizeof(name), "cove-%d", (int)getpid());
 	cv_ipc_put_str(&b, cv_str_of(name));
-	code = cv_ipc_send(
-		s->keeper.link, CV_KEEPER_CONTROL_START, cv_buf_str(&b), &pair[1], 1, err);
+	if (code == CV_OK)
+		code = cv_ipc_send(
+			s->keeper.link, CV_KEEPER_CONTROL_START, cv_buf_str(&b), &pair[1], 1, err);
 	cv_buf_fini(&b);
 	close(pair[1]);
 	if (code == CV_OK)
@@ -254,6 +279,13 @@ static cv_code keeper_link(struct supervisor *s, struct cv_err *err)
 	else
 		close(pair[0]);
 	return code;
+}
+
+static bool peer_is_gone(int link)
+{
+	struct pollfd w = { link, POLLIN, 0 };
+
+	return poll(&w, 1, 0) == 1 && (w.revents & (POLLHUP | POLLERR));
 }
 
 cv_code proxy_start(struct supervisor *s, struct cv_err *err)
@@ -264,6 +296,9 @@ cv_code proxy_start(struct supervisor *s, struct cv_err *err)
 		&s->proxy, s->plan.exe_proxy, cv_proxy_reply_rule, CV_PROXY_REPLY_COUNT, err);
 	if (code == CV_OK)
 		code = proxy_configure(s, err);
+	/* One that died already, or said why it can't run, is found by who reads its link. */
+	if (code != CV_OK && s->proxy.pid && peer_is_gone(s->proxy.link))
+		return CV_OK;
 	return code == CV_OK ? code : cv_wrap(err, "start the proxy");
 }
 
@@ -275,7 +310,7 @@ static void proxy_died(struct supervisor *s)
 	helper_stop(&s->proxy);
 	cv_fail(&err, CV_UNAVAILABLE,
 		was_ready ? "the proxy dies again and again" : "the proxy did not start");
-	if (!was_ready || !helper_may_restart(&s->proxy)) {
+	if (!helper_may_restart(&s->proxy)) {
 		run_fail(s, &err);
 		return;
 	}
@@ -403,7 +438,7 @@ static void keeper_died(struct supervisor *s)
 	helper_stop(&s->keeper);
 	cv_fail(&err, CV_UNAVAILABLE,
 		was_ready ? "the keeper dies again and again" : "the keeper did not start");
-	if (!was_ready || !helper_may_restart(&s->keeper)) {
+	if (!helper_may_restart(&s->keeper)) {
 		run_fail(s, &err);
 		return;
 	}

@@ -5,6 +5,12 @@
  * Editors write a new file and rename it over the old one, so the directory is watched and not the
  * file.  The text goes to the proxy as it is; the proxy judges it and keeps the old one when the
  * new one is bad (POLICY_RESULT).  A file that is being written is seen at its close.
+ *
+ * The watch begins SUP_WATCH_AFTER_MS into the run; until then the file is looked at every
+ * SUP_LOOK_MS.  For the last close of an inotify descriptor that watched anything waits for a grace
+ * period of the kernel (fsnotify_destroy_group(), about 20 ms), which would be most of what a short
+ * run takes.  Where there is no descriptor to be had (fs.inotify.max_user_instances is 128), the
+ * file is looked at every SUP_LOOK_SLOWLY_MS.
  */
 #include "supervisor/supervisor.h"
 
@@ -16,16 +22,41 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* Another file, or the same with another content, is another number.  Zeros: there is none. */
+static struct policy_mark mark_of(const struct stat *st)
+{
+	return (struct policy_mark){
+		.ino = st->st_ino,
+		.size = st->st_size,
+		.mtime = st->st_mtim,
+		.ctime = st->st_ctim,
+	};
+}
+
+static bool mark_is(const struct policy_mark *a, const struct policy_mark *b)
+{
+	return a->ino == b->ino && a->size == b->size && a->mtime.tv_sec == b->mtime.tv_sec &&
+	       a->mtime.tv_nsec == b->mtime.tv_nsec && a->ctime.tv_sec == b->ctime.tv_sec &&
+	       a->ctime.tv_nsec == b->ctime.tv_nsec;
+}
 
 static cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err)
 {
+	/* Providers without a policy: their rules lie over an empty one. */
+	if (!s->plan.policy_file.n)
+		return cv_ipc_memfd("cove-policy", CV_STR(CV_PLAN_NO_POLICY_TEXT), ret, err);
 	CV_AUTO_FD int fd = open(s->plan.policy_file.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
 	char *text;
 	size_t n;
 
-	if (fd < 0)
+	/* The mark is taken first: what is written while we read is a change. */
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return cv_fail_errno(err, "policy %.*s", CV_STR_ARG(s->plan.policy_name));
+	s->policy_mark = mark_of(&st);
 	cv_code code = cv_ipc_fd_read_all(fd, SUP_POLICY_BYTES_MAX, &text, &n, err);
 	if (code != CV_OK)
 		return cv_wrap(err, "policy %.*s", CV_STR_ARG(s->plan.policy_name));
@@ -50,23 +81,50 @@ cv_code policy_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
-void reload_watch(struct supervisor *s)
+void reload_start(struct supervisor *s)
+{
+	if (!s->plan.policy_file.n)
+		return;
+	s->watch_ms = now_ms() + SUP_WATCH_AFTER_MS;
+	s->look_ms = now_ms() + SUP_LOOK_MS;
+}
+
+static bool is_changed(struct supervisor *s)
+{
+	struct stat st;
+	const struct policy_mark now =
+		stat(s->plan.policy_file.p, &st) == 0 ? mark_of(&st) : s->policy_mark;
+
+	const bool is_new = !mark_is(&now, &s->policy_mark);
+
+	s->policy_mark = now; /* said once, also when it can't be read */
+	return is_new;
+}
+
+static void watch_begin(struct supervisor *s)
 {
 	char dir[PATH_MAX];
 	const size_t slash = cv_str_rfind_byte(s->plan.policy_file, '/');
 
-	if (!s->plan.policy_file.n ||
-		!cv_str_to_cstr(cv_str_slice(s->plan.policy_file, 0, CV_MAX(slash, (size_t)1)), dir,
-			sizeof(dir)))
+	if (!cv_str_to_cstr(cv_str_slice(s->plan.policy_file, 0, CV_MAX(slash, (size_t)1)), dir,
+		    sizeof(dir)))
 		return;
 	s->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (s->watch >= 0 && inotify_add_watch(s->watch, dir, IN_CLOSE_WRITE | IN_MOVED_TO) < 0) {
 		close(s->watch);
 		s->watch = -1;
 	}
-	if (s->watch < 0)
-		say("changes of %.*s are not seen (%s); send SIGHUP after one",
-			CV_STR_ARG(s->plan.policy_name), strerror(errno));
+}
+
+void reload_look(struct supervisor *s)
+{
+	const bool is_late = now_ms() >= s->watch_ms;
+
+	if (is_late)
+		watch_begin(s);
+	s->look_ms = s->watch >= 0 ? 0 : now_ms() + (is_late ? SUP_LOOK_SLOWLY_MS : SUP_LOOK_MS);
+	if (is_changed(s))
+		reload_event(s, true);
 }
 
 /* Whether any of the waiting events is about our file; all are consumed. */

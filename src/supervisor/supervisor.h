@@ -14,6 +14,8 @@
 #include "supervisor/terminal.h"
 
 #include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
 
 /* A program of ours beside the sandbox (helper.c). */
 struct helper {
@@ -23,6 +25,13 @@ struct helper {
 	struct cv_ipc_link rules;
 	int64_t window_ms; /* when the present window of restarts began */
 	unsigned restarts; /* in it */
+};
+
+/* What stat(2) says of the policy file that was sent last. */
+struct policy_mark {
+	ino_t ino;
+	off_t size;
+	struct timespec mtime, ctime;
 };
 
 enum outcome { OUTCOME_NONE, OUTCOME_STATUS, OUTCOME_FAILED };
@@ -47,9 +56,12 @@ struct supervisor {
 	char *report; /* the proxy's summary; malloc'd */
 
 	struct terminal terminal; /* terminal.c */
+	int credentials;          /* CV_PLAN_CREDENTIALS_FD, for the keeper; -1: no provider */
 	int signals, watch;       /* signalfd; inotify of the policy's directory */
 
-	int64_t deadline_ms; /* --timeout, then the grace; 0: none */
+	int64_t deadline_ms;       /* --timeout, then the grace; 0: none */
+	int64_t look_ms, watch_ms; /* when to look at the policy file (0: never), to watch it */
+	struct policy_mark policy_mark; /* reload.c */
 	bool is_timed_out;
 
 	struct cv_cgroup *cgroup; /* limits.c; NULL: no limit by cgroup */
@@ -90,7 +102,8 @@ void proxy_report(struct supervisor *s);
 CV_MUST cv_code ca_files_write(struct supervisor *s, struct cv_err *err);
 
 /* reload.c: the policy file changes. */
-void reload_watch(struct supervisor *s);
+void reload_start(struct supervisor *s); /* sets look_ms */
+void reload_look(struct supervisor *s);  /* at look_ms */
 /* is_forced: by SIGHUP, whatever the directory says. */
 void reload_event(struct supervisor *s, bool is_forced);
 CV_MUST cv_code policy_send(struct supervisor *s, struct cv_err *err);

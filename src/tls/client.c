@@ -163,8 +163,9 @@ static bool peer_set(struct cv_tls_client *c, SSL *ssl, const char *host, bool h
 }
 
 cv_code cv_tls_client_ssl(struct cv_tls_client *c, int fd, struct cv_str host, bool host_is_ip,
-	SSL **ret, struct cv_err *err)
+	bool offers_h2, SSL **ret, struct cv_err *err)
 {
+	static const unsigned char both[] = "\x02h2\x08http/1.1";
 	char z[CV_TLS_HOST_BYTES_MAX + 1];
 
 	if (!cv_str_to_cstr(host, z, sizeof(z)))
@@ -173,7 +174,8 @@ cv_code cv_tls_client_ssl(struct cv_tls_client *c, int fd, struct cv_str host, b
 		return err->code;
 	ERR_clear_error();
 	SSL *ssl = SSL_new(c->ctx);
-	if (!ssl || SSL_set_fd(ssl, fd) != 1 || !peer_set(c, ssl, z, host_is_ip)) {
+	if (!ssl || SSL_set_fd(ssl, fd) != 1 || !peer_set(c, ssl, z, host_is_ip) ||
+		(offers_h2 && SSL_set_alpn_protos(ssl, both, sizeof(both) - 1) != 0)) {
 		SSL_free(ssl);
 		return cv_tls_fail(err, "set up TLS");
 	}

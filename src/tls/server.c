@@ -39,17 +39,26 @@ void cv_tls_server_free(struct cv_tls_server *s)
 	free(s);
 }
 
+/* The client's preference decides: both are inspected alike. */
 static int alpn_select(SSL *ssl, const unsigned char **ret, unsigned char *ret_bytes,
 	const unsigned char *offered, unsigned bytes, void *arg)
 {
-	static const unsigned char ours[] = "\x08http/1.1";
+	static const struct cv_str ours[] = { CV_STR("h2"), CV_STR("http/1.1") };
 
-	(void)ssl;
+	const size_t from = SSL_get_app_data(ssl) ? 1 : 0; /* without h2 */
+
 	(void)arg;
-	if (SSL_select_next_proto((unsigned char **)(uintptr_t)ret, ret_bytes, ours,
-		    sizeof(ours) - 1, offered, bytes) != OPENSSL_NPN_NEGOTIATED)
-		return SSL_TLSEXT_ERR_ALERT_FATAL;
-	return SSL_TLSEXT_ERR_OK;
+	for (unsigned at = 0; at < bytes && offered[at] < bytes - at; at += offered[at] + 1u) {
+		const struct cv_str name = { (const char *)offered + at + 1, offered[at] };
+
+		for (size_t i = from; i < CV_ARRAY_LEN(ours); i++)
+			if (cv_str_eq(name, ours[i])) {
+				*ret = offered + at + 1;
+				*ret_bytes = offered[at];
+				return SSL_TLSEXT_ERR_OK;
+			}
+	}
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 static cv_code make(struct cv_tls_server *s, struct cv_err *err)
@@ -108,4 +117,11 @@ cv_code cv_tls_server_ssl(
 	SSL_set_accept_state(ssl);
 	*ret = ssl;
 	return CV_OK;
+}
+
+void cv_tls_server_http1_only(SSL *ssl)
+{
+	static char yes;
+
+	SSL_set_app_data(ssl, &yes);
 }

@@ -22,7 +22,10 @@ void cv_tls_server_free(struct cv_tls_server *s);
 CV_MUST cv_code cv_tls_server_spki(struct cv_tls_server *s, struct cv_buf *ret, struct cv_err *err);
 
 /* A connection on fd (non-blocking; not owned), in accept state, with leaf as its certificate
- * (referenced, not taken).  ALPN http/1.1; a client that offers only other protocols gets the
- * alert no_application_protocol (RFC 7301 section 3.2). */
+ * (referenced, not taken).  ALPN: h2 or http/1.1, whichever the client named first; one that
+ * offers neither gets the alert no_application_protocol (RFC 7301 section 3.2). */
 CV_MUST cv_code cv_tls_server_ssl(
 	struct cv_tls_server *s, int fd, X509 *leaf, SSL **ret, struct cv_err *err);
+
+/* Before the handshake: h2 is not chosen on this connection. */
+void cv_tls_server_http1_only(SSL *ssl);

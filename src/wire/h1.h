@@ -215,6 +215,7 @@ CV_MUST enum cv_h1_rc cv_h1_fields_parse(struct cv_str bytes, struct cv_h1_heade
 
 /* The field of that name (any case, `_` as `-`), CV_H1_FIELD_OTHER if the table has none. */
 enum cv_h1_field cv_h1_field_of(struct cv_str name);
+uint8_t cv_h1_flags_of(struct cv_str name); /* CV_H1_HOP and so on */
 
 /* The same name for an origin that hands fields over as variables: any case, `_` as `-`. */
 bool cv_h1_name_eq(struct cv_str a, struct cv_str b);

@@ -113,6 +113,11 @@ static uint8_t flags_of(struct cv_str name, enum cv_h1_field field)
 	return field_row[field].flags;
 }
 
+uint8_t cv_h1_flags_of(struct cv_str name)
+{
+	return flags_of(name, cv_h1_field_of(name));
+}
+
 enum cv_h1_rc cv_h1_head_end(struct cv_str bytes, size_t head_max, size_t *scanned, size_t *ret_end)
 {
 	const size_t n = CV_MIN(bytes.n, head_max);

@@ -44,3 +44,7 @@
 #define CV_INFER_WHOLE_BYTES_MAX (4 << 20) /* of an answer that is read: 200 embeddings, say */
 #define CV_INFER_EVENT_BYTES_MAX (2 << 20) /* of Bedrock's stream: twice the longest message read */
 #define CV_INFER_TOKEN_BYTES     4         /* of English, where nobody counted */
+
+/* HTTP/2 header lists. */
+#define CV_H2_LIST_BYTES_MAX 32768 /* what is kept of one: a head of HTTP/1 and its overhead */
+#define CV_H2_FIELDS_MAX     256   /* kept: cookies come in crumbs, a field each */

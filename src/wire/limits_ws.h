@@ -24,7 +24,7 @@
  * ones legitimately reach; deflate's own bound is 1032. */
 #define CV_WS_INFLATE_IN_BYTES  4096        /* compressed bytes taken at a time */
 #define CV_WS_INFLATE_BYTES_MAX (16u << 20) /* of one message, as one binary frame */
-#define CV_WS_INFLATE_FREE      (1u << 20)  /* below this, any ratio */
+#define CV_WS_INFLATE_FREE      (4u << 20)  /* below this, any ratio: what a client may say, too */
 #define CV_WS_INFLATE_RATIO_MAX 200         /* logs and tables of zeros reach 100 */
 
 /* Event streams (server-sent events). */

@@ -21,7 +21,7 @@ struct cv_ws_inflate {
 	z_stream z;
 	bool is_last; /* no input will follow */
 	bool has_tail;
-	bool is_bad;
+	enum cv_ws_rc rc; /* once refused */
 	uint64_t in, out; /* bytes of the message */
 	unsigned char bytes[CV_WS_INFLATE_IN_BYTES + sizeof(tail)];
 };
@@ -77,9 +77,9 @@ static bool inflate_some(struct cv_ws_inflate *i)
 	return rc == Z_OK || rc == Z_BUF_ERROR;
 }
 
-static enum cv_ws_inflated fail(struct cv_ws_inflate *i, enum cv_ws_rc rc, enum cv_ws_rc *ret_rc)
+static enum cv_ws_inflated refuse(struct cv_ws_inflate *i, enum cv_ws_rc rc, enum cv_ws_rc *ret_rc)
 {
-	i->is_bad = true;
+	i->rc = rc;
 	*ret_rc = rc;
 	return CV_WS_INFLATED_BAD;
 }
@@ -92,8 +92,8 @@ enum cv_ws_inflated cv_ws_inflate_next(
 	char extra; /* room for the byte that would be too much, when no other is left */
 
 	cv_assert(n > 0);
-	if (i->is_bad)
-		return fail(i, CV_WS_RC_DEFLATE, ret_rc);
+	if (i->rc != CV_WS_RC_OK)
+		return refuse(i, i->rc, ret_rc);
 	const size_t room = (size_t)CV_MIN((uint64_t)CV_MIN(n, (size_t)UINT32_MAX), may);
 	i->z.next_out = (unsigned char *)(room ? dst : &extra);
 	i->z.avail_out = room ? (uInt)room : 1;
@@ -102,13 +102,13 @@ enum cv_ws_inflated cv_ws_inflate_next(
 		const uInt in_before = i->z.avail_in, room_before = i->z.avail_out;
 
 		if (!inflate_some(i))
-			return fail(i, CV_WS_RC_DEFLATE, ret_rc);
+			return refuse(i, CV_WS_RC_DEFLATE, ret_rc);
 		if (i->z.avail_out == 0)
 			break;
 		if (i->z.avail_in && (i->z.avail_in < in_before || i->z.avail_out < room_before))
 			continue; /* behind a final block */
 		if (i->z.avail_in)
-			return fail(i, CV_WS_RC_DEFLATE, ret_rc); /* it makes no step */
+			return refuse(i, CV_WS_RC_DEFLATE, ret_rc); /* it makes no step */
 		if (!i->is_last || i->has_tail)
 			break;
 		i->has_tail = true;
@@ -118,7 +118,7 @@ enum cv_ws_inflated cv_ws_inflate_next(
 	}
 	const uInt made = out_before - i->z.avail_out;
 	if (!room && made)
-		return fail(i, over, ret_rc);
+		return refuse(i, over, ret_rc);
 	*ret_n = made;
 	i->out += made;
 	if (i->z.avail_out == 0 && room)
@@ -127,6 +127,6 @@ enum cv_ws_inflated cv_ws_inflate_next(
 		return CV_WS_INFLATED_WANT;
 	/* not behind the end of a block: the message was cut */
 	if (!(i->z.data_type & 128))
-		return fail(i, CV_WS_RC_DEFLATE, ret_rc);
+		return refuse(i, CV_WS_RC_DEFLATE, ret_rc);
 	return CV_WS_INFLATED_END;
 }

@@ -49,11 +49,11 @@ network_policies:
     binaries: [{path: /usr/bin/curl}]
 """)
 TYPO = write("typo.yaml", "version: 1\nnetwork_policies:\n  a:\n    endpoint: []\n")
-WEBSOCKET = write("websocket.yaml", """\
+GRAPHQL = write("graphql.yaml", """\
 version: 1
 network_policies:
   a:
-    endpoints: [{host: a.example.com, port: 443, protocol: websocket, access: full}]
+    endpoints: [{host: a.example.com, port: 443, protocol: graphql, access: full}]
     binaries: [{path: /usr/bin/curl}]
 """)
 
@@ -64,9 +64,9 @@ r = cove("policy", "check", "-o", "json", GOOD, TYPO)
 files = json.loads(r.stdout)
 tap.ok(r.returncode == 1 and [f["errors"] for f in files] == [0, 1] and
        files[1]["findings"][0]["line"] == 4, "check: the same as JSON", r.stdout + r.stderr)
-expect("check: what is not enforced yet is a warning by name", cove("policy", "check", WEBSOCKET), 0,
-       "warning", "websocket")
-expect("run: and refused, nothing started", cove("run", "--policy", WEBSOCKET, "--", "true"), 2, "websocket")
+expect("check: what is not enforced yet is a warning by name", cove("policy", "check", GRAPHQL), 0,
+       "warning", "graphql")
+expect("run: and refused, nothing started", cove("run", "--policy", GRAPHQL, "--", "true"), 2, "graphql")
 
 ASK = ["policy", "explain", GOOD, "--host", "api.example.com", "--port", "443"]
 expect("explain: allowed, with the rule's line",

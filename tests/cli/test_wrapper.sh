@@ -29,6 +29,8 @@ mkdir -p "$checkout/src/cli" "$checkout/tests" "$checkout/bench"
 cp -r "$root/cove" "$root/tools" "$root/meson.build" "$root/meson_options.txt" "$checkout/"
 : >"$checkout/tests/meson.build"
 : >"$checkout/bench/meson.build"
+mkdir "$checkout/profiles"
+: >"$checkout/profiles/meson.build"
 echo "subdir('cli')" >"$checkout/src/meson.build"
 echo "executable('cove', 'main.c')" >"$checkout/src/cli/meson.build"
 program() { # WORD: a program that says WORD and its arguments, and exits with 7

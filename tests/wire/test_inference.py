@@ -437,6 +437,8 @@ def _(lab):
     s = lab.tls("inference.local", 443)
     s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
     assert json.loads(read_response(s)[2])["error"] == "unsupported_l7_protocol"
+    s = lab.tls("inference.local", 443, alpn=("h2", "http/1.1"))
+    assert s.selected_alpn_protocol() == "http/1.1"
     s, status, _ = lab.tunnel("inference.local", 443)
     assert status == 200
     s.sendall(b"\x00\x01\x02\x03 something")

@@ -218,21 +218,25 @@ def tls_in_tls():
     assert denials() == before + 1
 
 
-def alpn_h2_only_refused():
+def alpn_others_refused():
     before = denials()
     s, _, _ = lab.tunnel("api.test", 443)
     try:
-        lab.wrap(s, "api.test", alpn=("h2",))
+        lab.wrap(s, "api.test", alpn=("grpc-exp", "h3"))
         raise AssertionError("handshake passed")
     except ssl.SSLError as e:
         assert "no application protocol" in str(e), e
     assert denials() == before + 1
 
 
-def alpn_h2_and_h1():
-    s = lab.tls("api.test", 443, alpn=("h2", "http/1.1"))
-    assert s.selected_alpn_protocol() == "http/1.1"
-    assert get(s, "/v1/x", "api.test")[0] == 200
+def alpn_prefers_what_the_client_does():
+    for offered in (("h2",), ("h2", "http/1.1"), ("http/1.1", "h2"), ("grpc-exp", "h2")):
+        s = lab.tls("api.test", 443, alpn=offered)
+        want = [o for o in offered if o != "grpc-exp"][0]
+        assert s.selected_alpn_protocol() == want, (offered, s.selected_alpn_protocol())
+        if want == "http/1.1":
+            assert get(s, "/v1/x", "api.test")[0] == 200
+        s.close()
 
 
 def no_alpn():
@@ -340,8 +344,8 @@ for name, check in [
         ("t4 a hello that is none", garbage_refused(b"\x16\x03\x01\x00\x04\x01\xff\xff\xff" + b"a" * 40)),
         ("t9 HTTP/2 with prior knowledge", garbage_refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")),
         ("t5 TLS in TLS", tls_in_tls),
-        ("t8 ALPN h2 alone is refused where requests are inspected", alpn_h2_only_refused),
-        ("t8 ALPN h2 and http/1.1 gives http/1.1", alpn_h2_and_h1),
+        ("t8 ALPN of neither h2 nor http/1.1 is refused where requests are inspected", alpn_others_refused),
+        ("t8 ALPN gives what the client named first", alpn_prefers_what_the_client_does),
         ("t8 no ALPN", no_alpn),
         ("t9 HTTP/2 preface after ALPN http/1.1", h2_preface_refused),
         ("t6 wrong name upstream", upstream_bad("nocert.test", 445, "mismatch")),

@@ -189,6 +189,11 @@ static uint32_t first_rule(const struct cv_policy_rules *rules, const struct cv_
 	return CV_POLICY_NONE;
 }
 
+static bool is_message(const struct cv_facts *f)
+{
+	return cv_str_eq_nocase(f->method, CV_STR("WEBSOCKET_TEXT"));
+}
+
 static bool access_match(ep_t ep, const struct cv_facts *f)
 {
 	static const char *const methods[] = { "GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH" };
@@ -198,6 +203,10 @@ static bool access_match(ep_t ep, const struct cv_facts *f)
 
 	if (ep->rules.is_present)
 		return false;
+	if (ep->protocol == CV_PROTOCOL_WEBSOCKET)
+		return ep->access != CV_ACCESS_NONE &&
+		       (cv_str_eq_nocase(f->method, CV_STR("GET")) ||
+			       (is_message(f) && ep->access != CV_ACCESS_READ_ONLY));
 	for (size_t i = 0; i < n; i++)
 		if (cv_str_eq_nocase(cv_str_of(methods[i]), f->method))
 			return true;
@@ -311,6 +320,17 @@ static uint32_t connection(const struct places *p, const struct cv_facts *f)
 	return o;
 }
 
+static bool is_built(ep_t ep)
+{
+	return ep->protocol == CV_PROTOCOL_REST || ep->protocol == CV_PROTOCOL_WEBSOCKET;
+}
+
+static bool is_asked(ep_t ep, const struct cv_facts *f)
+{
+	return is_l7(ep) && (ep->protocol == CV_PROTOCOL_WEBSOCKET || !is_message(f)) &&
+	       selector_match(ep->path.s, f->path);
+}
+
 static struct cv_verdict request(const struct places *p, const struct cv_facts *f)
 {
 	const struct place *first_l7 = NULL, *speaker = NULL;
@@ -323,14 +343,13 @@ static struct cv_verdict request(const struct places *p, const struct cv_facts *
 	if (!first_l7)
 		return say(CV_REASON_NONE, &p->v[0], CV_POLICY_NONE);
 	for (size_t i = 0; i < p->n; i++)
-		if (is_l7(p->v[i].ep) && selector_match(p->v[i].ep->path.s, f->path) &&
+		if (is_asked(p->v[i].ep, f) &&
 			(!speaker || specificity(p->v[i].ep) > specificity(speaker->ep)))
 			speaker = &p->v[i];
 	if (!speaker)
 		return say(CV_REASON_NO_PATH_ENDPOINT, first_l7, CV_POLICY_NONE);
 	for (size_t i = 0; i < p->n; i++)
-		if (is_l7(p->v[i].ep) && p->v[i].ep->protocol != CV_PROTOCOL_REST &&
-			selector_match(p->v[i].ep->path.s, f->path))
+		if (is_asked(p->v[i].ep, f) && !is_built(p->v[i].ep))
 			return say(CV_REASON_UNENFORCEABLE, &p->v[i], CV_POLICY_NONE);
 	if ((memmem(f->path.p, f->path.n, "%2F", 3) || memmem(f->path.p, f->path.n, "%2f", 3)) &&
 		!speaker->ep->allow_encoded_slash)
@@ -339,7 +358,7 @@ static struct cv_verdict request(const struct places *p, const struct cv_facts *
 	for (size_t i = p->n; i-- > 0;) {
 		ep_t ep = p->v[i].ep;
 
-		if (!is_l7(ep) || !selector_match(ep->path.s, f->path))
+		if (!is_asked(ep, f))
 			continue;
 		const uint32_t allow = first_rule(&ep->rules, f, false);
 		if (allow != CV_POLICY_NONE || access_match(ep, f)) {
@@ -350,7 +369,7 @@ static struct cv_verdict request(const struct places *p, const struct cv_facts *
 	for (size_t i = p->n; i-- > 0;) {
 		ep_t ep = p->v[i].ep;
 
-		if (!is_l7(ep) || !selector_match(ep->path.s, f->path))
+		if (!is_asked(ep, f))
 			continue;
 		const uint32_t deny = first_rule(&ep->deny_rules, f, true);
 		if (deny != CV_POLICY_NONE) {
@@ -364,6 +383,8 @@ static struct cv_verdict request(const struct places *p, const struct cv_facts *
 	}
 	if (v.action == CV_ACTION_ALLOW && speaker->ep->allow_encoded_slash)
 		v.obligations |= CV_OBLIGE_ENCODED_SLASH;
+	if (v.action == CV_ACTION_ALLOW && speaker->ep->protocol == CV_PROTOCOL_WEBSOCKET)
+		v.obligations |= CV_OBLIGE_WEBSOCKET;
 	return v;
 }
 
@@ -387,15 +408,15 @@ struct cv_verdict oracle_decide(const struct cv_policy_doc *doc, const struct cv
 		v = request(&p, f);
 	} else {
 		const struct place *l7 = NULL;
-		bool is_rest = false;
+		bool is_some_built = false;
 
 		for (size_t i = p.n; i-- > 0;)
 			if (is_l7(p.v[i].ep)) {
 				l7 = &p.v[i];
-				is_rest |= l7->ep->protocol == CV_PROTOCOL_REST;
+				is_some_built |= is_built(l7->ep);
 			}
-		v = l7 && !is_rest ? say(CV_REASON_UNENFORCEABLE, l7, CV_POLICY_NONE)
-				   : say(CV_REASON_NONE, &p.v[0], CV_POLICY_NONE);
+		v = l7 && !is_some_built ? say(CV_REASON_UNENFORCEABLE, l7, CV_POLICY_NONE)
+					 : say(CV_REASON_NONE, &p.v[0], CV_POLICY_NONE);
 	}
 	if (v.action == CV_ACTION_ALLOW)
 		v.obligations |= connection(&p, f);

@@ -453,6 +453,36 @@ static void obligations_tighten_by_one_and_loosen_by_all(void **state)
 	cv_policy_unref(p);
 }
 
+static void websocket_messages_need_a_websocket_endpoint(void **state)
+{
+	static const struct {
+		enum cv_policy_protocol protocol;
+		enum cv_policy_access access;
+		bool may_upgrade, may_post, may_speak;
+	} rows[] = {
+		{ CV_PROTOCOL_WEBSOCKET, CV_ACCESS_READ_ONLY, true, false, false },
+		{ CV_PROTOCOL_WEBSOCKET, CV_ACCESS_READ_WRITE, true, false, true },
+		{ CV_PROTOCOL_WEBSOCKET, CV_ACCESS_FULL, true, false, true },
+		{ CV_PROTOCOL_REST, CV_ACCESS_FULL, false, true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
+		struct cv_policy_doc *d = with_entry("e");
+
+		doc_rest(d, "h.example.com", rows[i].access)->protocol = rows[i].protocol;
+		struct cv_policy *p = compiled(d);
+		struct cv_verdict v = request(p, "GET", "/x", NULL);
+		assert_int_equal(v.action, CV_ACTION_ALLOW);
+		assert_int_equal(!!(v.obligations & CV_OBLIGE_WEBSOCKET), rows[i].may_upgrade);
+		v = request(p, "POST", "/x", NULL);
+		assert_int_equal(v.action == CV_ACTION_ALLOW, rows[i].may_post);
+		v = request(p, "WEBSOCKET_TEXT", "/x", NULL);
+		assert_int_equal(v.action == CV_ACTION_ALLOW, rows[i].may_speak);
+		cv_policy_unref(p);
+	}
+}
+
 static void the_entry_that_sorts_first_is_named(void **state)
 {
 	struct cv_policy_doc *d = with_entry("zeta");
@@ -492,6 +522,7 @@ int main(void)
 		cmocka_unit_test(deny_of_any_entry_wins_but_only_of_entries_that_count),
 		cmocka_unit_test(malformed_globs_never_allow),
 		cmocka_unit_test(obligations_tighten_by_one_and_loosen_by_all),
+		cmocka_unit_test(websocket_messages_need_a_websocket_endpoint),
 		cmocka_unit_test(the_entry_that_sorts_first_is_named),
 	};
 

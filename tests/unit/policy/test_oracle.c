@@ -35,7 +35,8 @@ static const char *const ask_hosts[] = { "a.x.com", "b.x.com", "x.com", "a.b.x.c
 	"fd00::1", "a.x.com.", "A.x.com", "", ".x.com", "a..x.com", "evil.com", "a\x01.x.com" };
 static const char *const binaries[] = { "/usr/bin/curl", "/usr/bin/git", "/usr/bin/*", "/usr/**", "/opt/[a*", "/bin/sh" };
 static const char *const exes[] = { "/usr/bin/curl", "/usr/bin/git", "/usr/lib/x/y", "/bin/sh", "/opt/a" };
-static const char *const methods[] = { "GET", "get", "HEAD", "POST", "DELETE", "OPTIONS", "*", "PURGE", "purge", "" };
+static const char *const methods[] = { "GET", "get", "HEAD", "POST", "DELETE", "OPTIONS", "*", "PURGE", "purge", "",
+	"WEBSOCKET_TEXT", "websocket_text" };
 static const char *const paths[] = { "/", "/a", "/a/b", "/a/*", "/a/**", "/**", "**", "/*/b", "/a/**/c", "**/c", "/[ab]/b",
 	"/{a,b}/c", "/{a/b,c}/d", "/a?", "/a[", "", "/a/b*", "/a/b/", "*", "/ab*/*", "/a*/**" };
 static const char *const ask_paths[] = { "/", "/a", "/a/", "/a/b", "/b/b", "/a/b/c", "/c/c", "/a/c", "/a/b/d", "/ab", "*",
@@ -74,6 +75,7 @@ static void random_endpoint(struct cv_policy_doc *d)
 	if (roll(6) == 0 || ep->host.s.n == 0)
 		doc_ip(d, PICK(ips));
 	ep->protocol = roll(3) == 0    ? CV_PROTOCOL_L4
+		       : roll(3) == 0  ? CV_PROTOCOL_WEBSOCKET
 		       : roll(10) == 0 ? (enum cv_policy_protocol)roll(CV_PROTOCOL_COUNT)
 				       : CV_PROTOCOL_REST;
 	ep->enforcement = roll(4) ? CV_ENFORCEMENT_ENFORCE : CV_ENFORCEMENT_AUDIT;

@@ -90,7 +90,14 @@ static void test_not_built_is_refused_by_name(void **state)
 	static const struct {
 		const char *endpoint, *said;
 	} rows[] = {
-		{ "protocol: websocket, access: full", "protocol websocket" },
+		{ "protocol: websocket, rules: [{allow: {operation_type: query}}]",
+			"GraphQL on protocol websocket" },
+		{ "protocol: websocket, access: full, deny_rules: [{operation_type: mutation}]",
+			"GraphQL on protocol websocket" },
+		{ "protocol: websocket, access: full, persisted_queries: deny",
+			"persisted_queries" },
+		{ "protocol: websocket, access: full, websocket_credential_rewrite: true",
+			"websocket_credential_rewrite" },
 		{ "protocol: graphql, access: full", "protocol graphql" },
 		{ "protocol: sql, access: full", "protocol sql" },
 		{ "protocol: json-rpc, rules: [{allow: {method: a}}]", "protocol json-rpc" },

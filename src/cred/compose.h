@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * compose.h - attached providers become the run's set of credentials and a layer of its policy
+ *
+ *     profile + values --+--cv_compose_layer()--> rules _provider_<name>, laid over the policy
+ *                        |                             |
+ *                        |            the policy's document, judged as a whole
+ *                        |                             |
+ *                        +--cv_compose_set()-----------+--> cv_cred_set, for the keeper
+ *
+ * Ownership: what is attached is borrowed from the caller; a set copies what it keeps.
+ */
+#pragma once
+#include "cred/profile.h"
+#include "cred/set.h"
+#include "cred/shape.h"
+
+struct cv_attached_key { /* a variable that the sandbox gets */
+	struct cv_str key;
+	struct cv_str value; /* empty: refreshed before its first use */
+	struct cv_str shape; /* hint of the profile; may be empty */
+	struct cv_str output;
+	int64_t expires_s;
+	uint32_t refresh; /* index in the provider's refreshes, or CV_CRED_NONE */
+};
+
+struct cv_attached {
+	struct cv_str name;
+	const struct cv_profile *profile;
+	struct cv_attached_key *keys;
+	size_t key_count;
+	const struct cv_cred_refresh *refreshes;
+	size_t refresh_count;
+};
+
+/* Why value can't be a credential's, or NULL. */
+const char *cv_cred_value_fault(struct cv_str value);
+
+/* What can be said before any policy is there: two providers of one name, two with one variable, a
+ * value that can't be sent, one that has expired and is not renewed.  CV_INVALID. */
+CV_MUST cv_code cv_compose_check(
+	const struct cv_attached *v, size_t n, int64_t now_s, struct cv_err *err);
+
+/* The layer for cv_policy_load_layered(): a document, also when no provider has endpoints. */
+CV_MUST cv_code cv_compose_layer(
+	const struct cv_attached *v, size_t n, struct cv_buf *ret, struct cv_err *err);
+
+/* The set of attached providers that passed the check.  doc is the policy of the run with the
+ * layer over it, seed random for each run: its endpoints with credential_binding bind providers whose profile has none.
+ * CV_INVALID when such an endpoint names a provider that is not attached or has endpoints of its
+ * own; CV_LIMIT. */
+CV_MUST cv_code cv_compose_set(const struct cv_attached *v, size_t n,
+	const struct cv_policy_doc *doc, const unsigned char seed[CV_SHAPE_SEED_BYTES],
+	struct cv_cred_set *ret, struct cv_err *err);

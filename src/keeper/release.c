@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * release.c - credentials for one request at a time
+ *
+ * The proxy says what the request is and which placeholders stand in it; the vault judges.  With
+ * the values that were asked for go those that were ever released to the same host and port, so
+ * that the proxy can take them out of what comes back.
+ */
+#include "keeper/keeper.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SECRETS_BYTES_MAX (16u << 20) /* 128 credentials of 64 KiB, twice */
+
+cv_code keeper_secrets_take(struct keeper *k, int fd, struct cv_err *err)
+{
+	char *text;
+	size_t n;
+	cv_code code = cv_ipc_fd_read_all(fd, SECRETS_BYTES_MAX, &text, &n, err);
+
+	if (code != CV_OK)
+		return cv_wrap(err, "read the credentials");
+	code = cv_vault_new((struct cv_str){ text, n }, &k->vault, err);
+	explicit_bzero(text, n);
+	free(text);
+	return code;
+}
+
+cv_code keeper_catalog_send(struct keeper *k, struct cv_err *err)
+{
+	const struct cv_cred_set *set = k->vault ? cv_vault_set(k->vault) : NULL;
+	struct cv_buf b;
+
+	cv_buf_init(&b, CV_IPC_BODY_BYTES_MAX);
+	cv_ipc_put_u32(&b, set ? (uint32_t)set->cred_count : 0);
+	for (size_t i = 0; set && i < set->cred_count; i++) {
+		cv_ipc_put_str(&b, set->creds[i].key);
+		cv_ipc_put_str(&b, set->creds[i].placeholder);
+	}
+	const cv_code code = b.is_overflown
+				     ? cv_fail(err, CV_LIMIT, "too many credentials for one run")
+				     : cv_ipc_send(k->proxy, CV_KEEPER_REPLY_CATALOG,
+					       cv_buf_str(&b), NULL, 0, err);
+	cv_buf_fini(&b);
+	return code;
+}
+
+static bool is_asked(const struct cv_keeper_release *r, uint32_t cred)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (r->creds[i] == cred)
+			return true;
+	return false;
+}
+
+static bool released_put(
+	struct keeper *k, const struct cv_keeper_release *r, uint32_t flags, struct cv_buf *b)
+{
+	const size_t n = k->vault ? cv_vault_set(k->vault)->cred_count : 0;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		count += cv_vault_is_scrubbed(k->vault, i, r);
+	cv_ipc_put_u32(b, r->tag);
+	cv_ipc_put_u32(b, flags);
+	cv_ipc_put_u32(b, count);
+	for (uint32_t i = 0; i < n; i++) {
+		if (!cv_vault_is_scrubbed(k->vault, i, r))
+			continue;
+		cv_ipc_put_u32(b, i);
+		cv_ipc_put_u32(b, is_asked(r, i));
+		cv_ipc_put_str(b, cv_vault_value(k->vault, i));
+	}
+	return !b->is_overflown;
+}
+
+static void refused_put(const struct keeper *k, const struct cv_keeper_release *r,
+	const struct cv_vault_answer *a, struct cv_buf *b)
+{
+	const struct cv_cred_set *set = k->vault ? cv_vault_set(k->vault) : NULL;
+	const struct cv_cred *c = set && a->cred < set->cred_count ? &set->creds[a->cred] : NULL;
+
+	cv_buf_reset(b);
+	cv_ipc_put_u32(b, r->tag);
+	cv_ipc_put_u32(b, a->release);
+	cv_ipc_put_str(b, c ? cv_str_slice(c->key, 0, 256) : CV_STR_NONE);
+	cv_ipc_put_str(b, c ? cv_str_slice(set->providers[c->provider].name, 0, 256) : CV_STR_NONE);
+	cv_ipc_put_str(b, CV_STR_NONE);
+}
+
+/* Values pass through one buffer, which never moves and is wiped. */
+static cv_code out_send(struct keeper *k, enum cv_keeper_reply type, struct cv_err *err)
+{
+	const struct cv_str s = cv_buf_str(&k->out);
+	const cv_code code = cv_ipc_send(k->proxy, type, s, NULL, 0, err);
+
+	explicit_bzero(k->out.data, k->out.end);
+	cv_buf_reset(&k->out);
+	return code;
+}
+
+cv_code keeper_release_answer(struct keeper *k, struct cv_str body, struct cv_err *err)
+{
+	struct cv_vault_answer a = { .release = CV_RELEASE_OK };
+	struct cv_keeper_release r;
+
+	if (!cv_keeper_release_get(body, &r))
+		return cv_fail(err, CV_PROTO, "RELEASE: bad body");
+	if (!k->out.data) {
+		cv_buf_init(&k->out, CV_IPC_BODY_BYTES_MAX);
+		if (!cv_buf_reserve(&k->out, CV_IPC_BODY_BYTES_MAX))
+			return cv_fail(err, CV_LIMIT, "no memory");
+	}
+	if (k->vault)
+		cv_vault_release(k->vault, &r, keeper_now_s(), &a);
+	else if (r.count)
+		a.release = CV_RELEASE_UNKNOWN;
+	if (a.release == CV_RELEASE_OK && !released_put(k, &r, a.flags, &k->out))
+		a.release = CV_RELEASE_LARGE;
+	if (a.release != CV_RELEASE_OK)
+		refused_put(k, &r, &a, &k->out);
+	return out_send(k,
+		a.release == CV_RELEASE_OK ? CV_KEEPER_REPLY_RELEASED : CV_KEEPER_REPLY_REFUSED,
+		err);
+}

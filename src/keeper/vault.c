@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vault.c - see vault.h
+ *
+ * Values that came with the set live in its arena; values that came later are allocated one by one
+ * and wiped when they are replaced.
+ */
+#include "keeper/vault.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The executable that all requests to a vault seem to come from: who asks was decided before. */
+#define ASKER CV_STR("/proxy")
+
+struct slot {          /* beside each credential of the set */
+	char *renewed; /* malloc'd; NULL: the set's value holds */
+	size_t renewed_bytes;
+	int64_t expires_s;
+	bool is_released, is_dead;
+};
+
+struct cv_vault {
+	struct cv_cred_set set;
+	struct cv_policy **bound; /* one for each provider; NULL: bound to nothing */
+	struct slot *slots;
+};
+
+/* ---- bindings as a policy ---- */
+
+static bool rules_fill(
+	struct cv_arena *a, const struct cv_cred_binding *from, struct cv_policy_endpoint *to)
+{
+	to->rules.v = cv_arena_array(a, from->rule_count, sizeof(to->rules.v[0]));
+	if (!to->rules.v)
+		return false;
+	for (size_t i = 0; i < from->rule_count; i++) {
+		struct cv_policy_rule *r = &to->rules.v[i];
+
+		*r = (struct cv_policy_rule){ 0 };
+		r->method =
+			(struct cv_policy_text){ .s = from->rules[i].method, .is_present = true };
+		r->path = (struct cv_policy_text){ .s = from->rules[i].path, .is_present = true };
+	}
+	to->rules.n = from->rule_count;
+	to->rules.is_present = true;
+	return true;
+}
+
+static bool endpoint_fill(
+	struct cv_arena *a, const struct cv_cred_binding *from, struct cv_policy_endpoint *to)
+{
+	*to = (struct cv_policy_endpoint){
+		.host = { .s = from->host, .is_present = true },
+		.path = { .s = from->path, .is_present = from->path.n > 0 },
+		.ports = from->ports,
+		.port_count = from->port_count,
+		.protocol = CV_PROTOCOL_REST,
+		.enforcement = CV_ENFORCEMENT_ENFORCE,
+		.access = from->rule_count ? CV_ACCESS_NONE : CV_ACCESS_FULL,
+		.scrub = from->is_unscrubbed ? CV_SCRUB_OFF : CV_SCRUB_ON,
+		.credential_mode = from->is_required ? CV_CREDENTIAL_MODE_REQUIRE
+						     : CV_CREDENTIAL_MODE_OPTIONAL,
+	};
+	return !from->rule_count || rules_fill(a, from, to);
+}
+
+static struct cv_policy_doc *doc_make(const struct cv_cred_provider *provider)
+{
+	struct cv_policy_doc *doc = cv_policy_doc_new(provider->name);
+	struct cv_policy_entry *entry;
+
+	if (!doc)
+		return NULL;
+	entry = cv_arena_array(&doc->arena, 1, sizeof(*entry));
+	struct cv_policy_endpoint *endpoints =
+		cv_arena_array(&doc->arena, provider->binding_count, sizeof(*endpoints));
+	struct cv_policy_binary *binary = cv_arena_array(&doc->arena, 1, sizeof(*binary));
+	bool ok = entry && endpoints && binary;
+	for (size_t i = 0; ok && i < provider->binding_count; i++)
+		ok = endpoint_fill(&doc->arena, &provider->bindings[i], &endpoints[i]);
+	if (!ok) {
+		cv_policy_doc_free(doc);
+		return NULL;
+	}
+	*binary = (struct cv_policy_binary){ .path = { .s = ASKER, .is_present = true } };
+	*entry = (struct cv_policy_entry){
+		.name = provider->name,
+		.endpoints = endpoints,
+		.endpoint_count = provider->binding_count,
+		.binaries = binary,
+		.binary_count = 1,
+		.has_binaries = true,
+	};
+	doc->version = 1;
+	doc->entries = entry;
+	doc->entry_count = 1;
+	return doc;
+}
+
+static cv_code bindings_compile(struct cv_vault *v, struct cv_err *err)
+{
+	for (size_t i = 0; i < v->set.provider_count; i++) {
+		struct cv_policy_doc *doc;
+
+		if (!v->set.providers[i].binding_count)
+			continue;
+		doc = doc_make(&v->set.providers[i]);
+		const cv_code code = doc ? cv_policy_compile(doc, &v->bound[i], err)
+					 : cv_fail(err, CV_LIMIT, "no memory for bindings");
+		if (code != CV_OK)
+			return cv_wrap(err, "provider %.*s", CV_STR_ARG(v->set.providers[i].name));
+	}
+	return CV_OK;
+}
+
+/* ---- life ---- */
+
+cv_code cv_vault_new(struct cv_str bytes, struct cv_vault **ret, struct cv_err *err)
+{
+	struct cv_vault *v = calloc(1, sizeof(*v));
+
+	*ret = NULL;
+	if (!v)
+		return cv_fail(err, CV_LIMIT, "no memory");
+	cv_code code = cv_cred_set_read(bytes, &v->set, err);
+	if (code == CV_OK) {
+		v->bound = calloc(v->set.provider_count + 1, sizeof(v->bound[0]));
+		v->slots = calloc(v->set.cred_count + 1, sizeof(v->slots[0]));
+		if (!v->bound || !v->slots)
+			code = cv_fail(err, CV_LIMIT, "no memory");
+	}
+	if (code == CV_OK)
+		code = bindings_compile(v, err);
+	if (code != CV_OK) {
+		cv_vault_free(v);
+		return code;
+	}
+	for (size_t i = 0; i < v->set.cred_count; i++)
+		v->slots[i].expires_s = v->set.creds[i].expires_s;
+	*ret = v;
+	return CV_OK;
+}
+
+static void value_wipe(struct slot *s)
+{
+	if (s->renewed) {
+		explicit_bzero(s->renewed, s->renewed_bytes);
+		free(s->renewed);
+	}
+	s->renewed = NULL;
+	s->renewed_bytes = 0;
+}
+
+void cv_vault_free(struct cv_vault *v)
+{
+	if (!v)
+		return;
+	for (size_t i = 0; v->slots && i < v->set.cred_count; i++)
+		value_wipe(&v->slots[i]);
+	for (size_t i = 0; v->bound && i < v->set.provider_count; i++)
+		cv_policy_unref(v->bound[i]);
+	free(v->slots);
+	free(v->bound);
+	cv_cred_set_fini(&v->set);
+	free(v);
+}
+
+const struct cv_cred_set *cv_vault_set(const struct cv_vault *v)
+{
+	return &v->set;
+}
+
+struct cv_str cv_vault_value(const struct cv_vault *v, uint32_t cred)
+{
+	const struct slot *s = &v->slots[cred];
+
+	return s->renewed ? (struct cv_str){ s->renewed, s->renewed_bytes }
+			  : v->set.creds[cred].value;
+}
+
+/* ---- the question ---- */
+
+static struct cv_verdict binding_ask(const struct cv_vault *v, uint32_t provider,
+	const struct cv_keeper_release *ask, enum cv_op op)
+{
+	const struct cv_facts facts = {
+		.op = op,
+		.who = { .is_known = true, .exe = ASKER },
+		.host = ask->host,
+		.host_is_ip = ask->host_is_ip,
+		.port = ask->port,
+		.method = ask->method,
+		.path = ask->path,
+		.query = CV_STR_NONE,
+	};
+
+	if (!v->bound[provider])
+		return (struct cv_verdict){ .action = CV_ACTION_DENY };
+	return cv_policy_decide(v->bound[provider], &facts);
+}
+
+static enum cv_release judge(
+	const struct cv_vault *v, uint32_t cred, const struct cv_keeper_release *ask, int64_t now_s)
+{
+	if (cred >= v->set.cred_count)
+		return CV_RELEASE_UNKNOWN;
+	const struct cv_cred *c = &v->set.creds[cred];
+	const struct slot *s = &v->slots[cred];
+	if (binding_ask(v, c->provider, ask, CV_OP_REQUEST).action != CV_ACTION_ALLOW)
+		return CV_RELEASE_MISMATCH;
+	const bool is_good = !s->is_dead && cv_vault_value(v, cred).n &&
+			     (s->expires_s == 0 || now_s < s->expires_s);
+	if (is_good)
+		return CV_RELEASE_OK;
+	return c->refresh == CV_CRED_NONE || s->is_dead ? CV_RELEASE_DEAD : CV_RELEASE_STALE;
+}
+
+/* What the endpoints of all providers say about this request, whoever's credential it carries. */
+static void endpoint_learn(
+	const struct cv_vault *v, const struct cv_keeper_release *ask, struct cv_vault_answer *ret)
+{
+	for (uint32_t i = 0; i < v->set.provider_count; i++) {
+		if (binding_ask(v, i, ask, CV_OP_CONNECT).action != CV_ACTION_ALLOW)
+			continue;
+		ret->flags |= CV_RELEASED_BOUND;
+		const struct cv_verdict verdict = binding_ask(v, i, ask, CV_OP_REQUEST);
+		const struct cv_policy_endpoint *e =
+			verdict.action == CV_ACTION_ALLOW
+				? cv_policy_endpoint_of(v->bound[i], &verdict)
+				: NULL;
+		if (!e)
+			continue;
+		if (e->credential_mode == CV_CREDENTIAL_MODE_REQUIRE)
+			ret->flags |= CV_RELEASED_REQUIRED;
+		if (e->scrub == CV_SCRUB_OFF)
+			ret->flags |= CV_RELEASED_UNSCRUBBED;
+	}
+}
+
+void cv_vault_release(struct cv_vault *v, const struct cv_keeper_release *ask, int64_t now_s,
+	struct cv_vault_answer *ret)
+{
+	*ret = (struct cv_vault_answer){ .release = CV_RELEASE_OK };
+	endpoint_learn(v, ask, ret);
+	for (size_t i = 0; i < ask->count && ret->release == CV_RELEASE_OK; i++) {
+		ret->release = judge(v, ask->creds[i], ask, now_s);
+		ret->cred = ask->creds[i];
+	}
+	for (size_t i = 0; i < ask->count && ret->release == CV_RELEASE_OK; i++)
+		v->slots[ask->creds[i]].is_released = true;
+}
+
+bool cv_vault_is_scrubbed(
+	const struct cv_vault *v, uint32_t cred, const struct cv_keeper_release *ask)
+{
+	return v->slots[cred].is_released &&
+	       binding_ask(v, v->set.creds[cred].provider, ask, CV_OP_CONNECT).action ==
+		       CV_ACTION_ALLOW;
+}
+
+/* ---- renewal ---- */
+
+cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value, int64_t expires_s,
+	struct cv_err *err)
+{
+	struct slot *s = &v->slots[cred];
+	char *copy;
+
+	if (!value.n || cv_str_has_byte(value, '\r') || cv_str_has_byte(value, '\n') ||
+		cv_str_has_byte(value, '\0'))
+		return cv_fail(err, CV_INVALID, "the new value is empty, or has a CR, LF or NUL");
+	copy = malloc(value.n);
+	if (!copy)
+		return cv_fail(err, CV_LIMIT, "no memory");
+	memcpy(copy, value.p, value.n);
+	value_wipe(s);
+	*s = (struct slot){ .renewed = copy,
+		.renewed_bytes = value.n,
+		.expires_s = expires_s,
+		.is_released = s->is_released };
+	return CV_OK;
+}
+
+void cv_vault_kill(struct cv_vault *v, uint32_t cred)
+{
+	v->slots[cred].is_dead = true;
+}

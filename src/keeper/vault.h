@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vault.h - the credentials of a run, and who may have which for what
+ *
+ * A credential is released for one request: host, port, method and canonical path must be among
+ * those that its provider is bound to.  The bindings of a provider are compiled like a policy and
+ * asked like one (cv_policy_decide()), so a binding means what the same endpoint means in a policy.
+ *
+ * No I/O and no clock: the keeper's loop brings requests and time.
+ */
+#pragma once
+#include "base/buf.h"
+#include "cred/set.h"
+#include "ipc/keeper_link.h"
+#include "policy/policy.h"
+
+#include <stdint.h>
+
+struct cv_vault_answer {
+	enum cv_release release; /* of the first that can't be released */
+	uint32_t cred;           /* which that is */
+	uint32_t flags;          /* CV_RELEASED_ */
+};
+
+struct cv_vault;
+
+/* bytes is a cv_cred_set as written.  CV_INVALID, CV_LIMIT, CV_PROTO. */
+CV_MUST cv_code cv_vault_new(struct cv_str bytes, struct cv_vault **ret, struct cv_err *err);
+void cv_vault_free(struct cv_vault *v); /* wipes every value; NULL is fine */
+
+const struct cv_cred_set *cv_vault_set(const struct cv_vault *v);
+
+/* Judges ask.  With OK the values are marked as released to that host. */
+void cv_vault_release(struct cv_vault *v, const struct cv_keeper_release *ask, int64_t now_s,
+	struct cv_vault_answer *ret);
+
+/* Whether cred's value was ever released, and its provider is bound to host and port: what comes
+ * back from there must be scrubbed of it. */
+bool cv_vault_is_scrubbed(
+	const struct cv_vault *v, uint32_t cred, const struct cv_keeper_release *ask);
+
+/* The value that holds; the caller has judged that it may be used.  Borrowed until it is renewed. */
+struct cv_str cv_vault_value(const struct cv_vault *v, uint32_t cred);
+
+/* Puts a new value in place; the old one is wiped.  CV_INVALID for a value with CR, LF or NUL. */
+CV_MUST cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value,
+	int64_t expires_s, struct cv_err *err);
+/* Never released again, until renewed. */
+void cv_vault_kill(struct cv_vault *v, uint32_t cred);

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * body.c - see body.h
+ */
+#include "proxy/body.h"
+
+#include "proxy/limits.h"
+
+#include <string.h>
+
+#define CHUNK_EXTRA (CV_CHUNK_LINE_BYTES_MAX + 2)
+
+void cv_body_start(struct cv_body *b, enum cv_h1_body kind, uint64_t length)
+{
+	*b = (struct cv_body){ .kind = kind, .out = kind, .left = length };
+	b->is_read = b->is_done =
+		kind == CV_H1_BODY_NONE || (kind == CV_H1_BODY_LENGTH && length == 0);
+	if (kind == CV_H1_BODY_CHUNKED)
+		cv_chunk_init(&b->chunk);
+	cv_buf_init(&b->input, CV_PROXY_IO_BYTES);
+	cv_buf_init(&b->pending, CV_PROXY_PENDING_BYTES_MAX);
+}
+
+static void buf_wipe(struct cv_buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->cap);
+	cv_buf_fini(b);
+}
+
+void cv_body_fini(struct cv_body *b)
+{
+	buf_wipe(&b->input);
+	buf_wipe(&b->pending);
+}
+
+static bool is_refused(const struct cv_body *b, struct cv_str bytes)
+{
+	return b->watch && b->watch(b->watch_ctx, bytes);
+}
+
+/* ---- as they are ---- */
+
+static enum cv_pass length_pass(struct cv_body *b, struct cv_leg *from, struct cv_leg *to)
+{
+	struct cv_str text = cv_leg_text(from);
+
+	if (b->kind == CV_H1_BODY_LENGTH)
+		text = cv_str_slice(text, 0, (size_t)CV_MIN(b->left, text.n));
+	if (b->watch) /* what it has seen must go */
+		text = cv_str_slice(text, 0, cv_leg_room(to));
+	if (is_refused(b, text))
+		return CV_PASS_REFUSED;
+	const size_t n = text.n ? cv_leg_put(to, text) : 0;
+	if (!n)
+		return CV_PASS_IDLE;
+	if (b->watch && n != text.n)
+		return CV_PASS_BAD;
+	cv_leg_take(from, n);
+	if (b->kind == CV_H1_BODY_LENGTH) {
+		b->left -= n;
+		b->is_read = b->is_done = b->left == 0;
+	}
+	return CV_PASS_MOVED;
+}
+
+/* Takes chunks apart and puts them together; out CLOSE leaves the framing out (HTTP/1.0). */
+static enum cv_pass chunks_pass(
+	struct cv_body *b, struct cv_buf *stage, struct cv_leg *from, struct cv_leg *to)
+{
+	const bool is_plain = b->out == CV_H1_BODY_CLOSE;
+	const size_t room = cv_leg_room(to);
+	struct cv_str in = cv_leg_text(from), data;
+	enum cv_pass passed = CV_PASS_IDLE;
+
+	cv_buf_reset(stage);
+	while (!b->is_done) {
+		const size_t used = cv_buf_len(stage);
+
+		if (used + CHUNK_EXTRA + CV_CHUNK_TRAILER_BYTES_MAX + 8 > room)
+			break; /* enough for one turn */
+		struct cv_str part = cv_str_slice(in, 0, room - used - CHUNK_EXTRA);
+		const size_t given = part.n;
+		const enum cv_chunk_event ev = cv_chunk_next(&b->chunk, &part, &data);
+		const size_t took = given - part.n;
+		if (ev == CV_CHUNK_BAD)
+			return CV_PASS_BAD;
+		if (ev == CV_CHUNK_DATA && is_refused(b, data))
+			return CV_PASS_REFUSED;
+		if (ev == CV_CHUNK_DATA &&
+			!(is_plain ? cv_buf_put(stage, data) : cv_chunk_write(stage, data)))
+			return CV_PASS_BAD;
+		if (ev == CV_CHUNK_DONE) {
+			b->is_read = b->is_done = true;
+			if (!is_plain && !cv_chunk_write_end(
+						 stage, b->chunk.trailer, b->chunk.trailer_count))
+				return CV_PASS_BAD;
+		}
+		in = cv_str_slice(in, took, in.n);
+		if (took)
+			passed = CV_PASS_MOVED;
+		if (ev == CV_CHUNK_MORE)
+			break;
+	}
+	if (cv_leg_put(to, cv_buf_str(stage)) != cv_buf_len(stage))
+		return CV_PASS_BAD;
+	if (passed == CV_PASS_MOVED)
+		cv_leg_take(from, cv_leg_text(from).n - in.n);
+	return passed;
+}
+
+/* ---- through a filter ---- */
+
+static bool frame(struct cv_body *b, struct cv_str data)
+{
+	return b->out == CV_H1_BODY_CHUNKED ? cv_chunk_write(&b->pending, data)
+					    : cv_buf_put(&b->pending, data);
+}
+
+/* The last chunk, each trailer's value filtered on its own. */
+static bool frame_end(struct cv_body *b, struct cv_buf *scratch)
+{
+	struct cv_h1_header trailer[CV_CHUNK_TRAILERS_MAX];
+	size_t end[CV_CHUNK_TRAILERS_MAX];
+	const size_t n = b->kind == CV_H1_BODY_CHUNKED ? b->chunk.trailer_count : 0;
+
+	if (b->out != CV_H1_BODY_CHUNKED)
+		return true;
+	cv_buf_reset(scratch);
+	for (size_t i = 0; i < n; i++) {
+		if (!b->filter->trailer(b->filter, b->chunk.trailer[i].value, scratch))
+			return false;
+		end[i] = cv_buf_len(scratch);
+	}
+	for (size_t i = 0; i < n; i++) {
+		trailer[i] = b->chunk.trailer[i];
+		trailer[i].value = cv_str_slice(cv_buf_str(scratch), i ? end[i - 1] : 0, end[i]);
+	}
+	return cv_chunk_write_end(&b->pending, trailer, n);
+}
+
+/* One step of the filter: from input, or at its end. */
+static enum cv_pass filter_step(struct cv_body *b, struct cv_buf *scratch, bool is_end)
+{
+	struct cv_str in = cv_buf_str(&b->input);
+
+	cv_buf_reset(scratch);
+	const enum cv_filter_rc rc = is_end ? b->filter->end(b->filter, scratch)
+					    : b->filter->feed(b->filter, &in, scratch);
+	if (rc == CV_FILTER_BAD)
+		return CV_PASS_REFUSED;
+	b->has_more = rc == CV_FILTER_MORE;
+	if (!is_end)
+		cv_buf_skip(&b->input, cv_buf_len(&b->input) - in.n);
+	return frame(b, cv_buf_str(scratch)) ? CV_PASS_MOVED : CV_PASS_BAD;
+}
+
+/* Trailers borrow from the source, so its end is filtered and framed before it is taken. */
+static enum cv_pass chunks_read(struct cv_body *b, struct cv_buf *scratch, struct cv_leg *from)
+{
+	struct cv_str in = cv_leg_text(from), data;
+	const size_t given = in.n;
+	enum cv_pass passed = CV_PASS_MOVED;
+	const enum cv_chunk_event ev = cv_chunk_next(&b->chunk, &in, &data);
+
+	if (ev == CV_CHUNK_BAD)
+		return CV_PASS_BAD;
+	if (ev == CV_CHUNK_DATA && !cv_buf_put(&b->input, data))
+		return CV_PASS_BAD;
+	if (ev == CV_CHUNK_DONE) {
+		b->is_read = true;
+		passed = filter_step(b, scratch, true);
+		if (passed == CV_PASS_MOVED && !frame_end(b, scratch))
+			passed = CV_PASS_BAD;
+	}
+	cv_leg_take(from, given - in.n);
+	return given == in.n && ev != CV_CHUNK_DONE ? CV_PASS_IDLE : passed;
+}
+
+static enum cv_pass plain_read(struct cv_body *b, struct cv_buf *scratch, struct cv_leg *from)
+{
+	struct cv_str text = cv_leg_text(from);
+
+	if (b->kind == CV_H1_BODY_LENGTH)
+		text = cv_str_slice(text, 0, (size_t)CV_MIN(b->left, text.n));
+	if (text.n && !cv_buf_put(&b->input, text))
+		return CV_PASS_BAD;
+	cv_leg_take(from, text.n);
+	b->left -= b->kind == CV_H1_BODY_LENGTH ? text.n : 0;
+	if (text.n)
+		return CV_PASS_MOVED;
+	const bool is_end =
+		b->kind == CV_H1_BODY_LENGTH ? b->left == 0 : from->is_eof && !from->is_cut;
+	if (!is_end)
+		return CV_PASS_IDLE;
+	b->is_read = true;
+	const enum cv_pass passed = filter_step(b, scratch, true);
+	return passed == CV_PASS_MOVED && !frame_end(b, scratch) ? CV_PASS_BAD : passed;
+}
+
+static enum cv_pass filtered_pass(
+	struct cv_body *b, struct cv_buf *scratch, struct cv_leg *from, struct cv_leg *to)
+{
+	enum cv_pass passed = CV_PASS_IDLE, step;
+
+	for (;;) {
+		const size_t n = cv_leg_put(to, cv_buf_str(&b->pending));
+
+		cv_buf_skip(&b->pending, n);
+		if (n)
+			passed = CV_PASS_MOVED;
+		if (cv_buf_len(&b->pending))
+			return passed; /* there is no room for more */
+		if (b->is_read) {
+			b->is_done = true;
+			return CV_PASS_MOVED;
+		}
+		step = cv_buf_len(&b->input) || b->has_more ? filter_step(b, scratch, false)
+		       : b->kind == CV_H1_BODY_CHUNKED      ? chunks_read(b, scratch, from)
+							    : plain_read(b, scratch, from);
+		if (step == CV_PASS_IDLE)
+			return passed;
+		if (step != CV_PASS_MOVED)
+			return step;
+		passed = CV_PASS_MOVED;
+	}
+}
+
+enum cv_pass cv_body_pass(
+	struct cv_body *b, struct cv_buf *scratch, struct cv_leg *from, struct cv_leg *to)
+{
+	if (b->is_done)
+		return CV_PASS_IDLE;
+	if (b->filter)
+		return filtered_pass(b, scratch, from, to);
+	if (b->kind == CV_H1_BODY_CHUNKED)
+		return chunks_pass(b, scratch, from, to);
+	return length_pass(b, from, to);
+}

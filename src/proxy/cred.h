@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cred.h - placeholders in what a sandbox sends, and the credentials that go in their place
+ *
+ *     parsed, judged --collect--> which placeholders --RELEASE--> keeper
+ *                                                    <--RELEASED-- values, for this request
+ *                    --apply--> head written anew; values wiped
+ *
+ * Process:   cove-proxy, which knows the placeholders of its run (the keeper's CATALOG) and no value
+ *            but those of requests under way.  What the keeper refuses never leaves.
+ * Ownership: what a flow holds belongs to it (cv_flow_cred), wiped at the end of each request.
+ */
+#pragma once
+#include "cred/placeholder.h"
+#include "cred/rewrite.h"
+#include "ipc/keeper_link.h"
+#include "wire/h1.h"
+#include "wire/h1_write.h"
+#include "wire/path.h"
+
+struct cv_proxy;
+struct cv_flow;
+
+struct cv_creds { /* of the run */
+	struct cv_arena arena;
+	struct cv_arena scratch; /* of one step */
+	struct cv_ph_entry *entries;
+	size_t count; /* 0: a run without credentials */
+	bool has_catalog;
+	struct cv_ph_set set;
+	struct cv_rewrite applied; /* to the head that is being written */
+};
+
+enum cv_cred_state { CV_CRED_IDLE, CV_CRED_ASKED, CV_CRED_RELEASED, CV_CRED_REFUSED };
+
+struct cv_flow_cred {
+	enum cv_cred_state state;
+	uint32_t tag;
+	uint32_t flags;  /* CV_RELEASED_ */
+	bool is_unbound; /* nobody is bound to this flow's host and port: said once */
+	/* RELEASED */
+	char *secrets; /* the keeper's message, which the values borrow from; wiped */
+	size_t secret_bytes;
+	struct cv_str values[CV_PH_ENTRIES_MAX];
+	/* REFUSED */
+	enum cv_release refusal;
+	char why[256];
+	struct cv_ph_scan scan; /* of the request's body */
+	bool has_placeholder;   /* the scan found one */
+};
+
+void cv_creds_fini(struct cv_creds *c);
+
+/* The keeper's messages.  False: malformed. */
+CV_MUST bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body);
+CV_MUST bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body);
+CV_MUST bool cv_creds_refused_take(struct cv_proxy *p, struct cv_str body);
+/* Flows that wait for the keeper are told that it is gone. */
+void cv_creds_keeper_lost(struct cv_proxy *p);
+
+enum cv_cred_step { CV_CRED_OK, CV_CRED_WAIT, CV_CRED_ANSWERED };
+
+/* Before an allowed request is recorded.  path is the one that will be sent.  WAIT: call again when
+ * the flow is stepped next.  ANSWERED: recorded and refused.  After OK the request may be written,
+ * with cv_cred_apply() first. */
+enum cv_cred_step cv_cred_request(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path);
+
+/* Puts the values into r's headers, and path and query into e.  False: answered. */
+CV_MUST bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *r,
+	struct cv_h1_request_edit *e);
+
+/* The head is written: no value is held any more. */
+void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f);
+void cv_cred_end(struct cv_flow *f); /* of the flow */
