@@ -10,6 +10,7 @@
  */
 #include "proxy/denial.h"
 #include "proxy/inside.h"
+#include "proxy/local.h"
 
 #include "wire/path.h"
 
@@ -117,7 +118,7 @@ static bool absolute_head(struct cv_proxy *p, struct cv_flow *f)
 	if (f->verdict.obligations & CV_OBLIGE_POSTGRES)
 		return cv_inside_refuse(p, f, CV_DENIAL_PROTOCOL, r,
 			CV_STR("the endpoint speaks PostgreSQL, not HTTP"));
-	if (!cv_inside_decide(p, f, r, &path))
+	if (!cv_inside_decide(p, f, r, &path) || !cv_cred_is_without(p, f, r, cv_path_str(&path)))
 		return true; /* answered */
 	f->http.is_decided = true;
 	if (!cv_leg_is_open(&f->server)) {
@@ -160,6 +161,8 @@ bool cv_explicit_step(struct cv_proxy *p, struct cv_flow *f)
 		return cv_inside_refuse(p, f, CV_DENIAL_AUDIT,
 			p->request.form == CV_H1_FORM_AUTHORITY ? NULL : &p->request,
 			CV_STR("the audit log can't be written; nothing is allowed until it can"));
+	if (cv_local_explicit(p, f, &p->request))
+		return true;
 	switch (p->request.form) {
 	case CV_H1_FORM_AUTHORITY: return connect_head(p, f);
 	case CV_H1_FORM_ABSOLUTE: return absolute_head(p, f);

@@ -8,6 +8,7 @@
 #pragma once
 #include "policy/policy.h"
 #include "proxy/body.h"
+#include "proxy/hold.h"
 #include "proxy/identity.h"
 #include "proxy/leg.h"
 #include "sys/loop.h"
@@ -36,8 +37,8 @@
  * DYING    freed at the end of the turn */
 #define CV_FLOW_STATES(X)                                                                      \
 	X(FREE,    0, BIT(HEAD) | BIT(QUIET) | BIT(RESOLVE) | BIT(DNS) | BIT(DYING) |          \
-			   BIT(HTTP) | BIT(H2_UP))                                             \
-	X(HEAD,    0, BIT(RESOLVE) | BIT(HTTP) | BIT(HELD))                                    \
+			   BIT(HTTP) | BIT(H2_UP) | BIT(PEEK))                                             \
+	X(HEAD,    0, BIT(RESOLVE) | BIT(HTTP) | BIT(HELD) | BIT(PEEK))                                    \
 	X(QUIET,   CV_PROXY_QUIET_MS, 0)                                                       \
 	X(RESOLVE, CV_PROXY_RESOLVE_MS, BIT(HELD) | BIT(QUIET))                                \
 	X(HELD,    0, BIT(DIAL))                                                               \
@@ -93,6 +94,8 @@ struct cv_http {
 	struct cv_verdict verdict; /* of the request, where requests are decided */
 };
 
+struct cv_local;
+
 struct cv_flow {
 	enum cv_flow_state state;
 	uint32_t index, gen, next_free;
@@ -101,6 +104,7 @@ struct cv_flow {
 	bool is_transparent;
 	bool is_tunnel;  /* CONNECT was answered, or transparent: what follows is the tunnel's */
 	bool is_allowed; /* an event said so: its end is recorded too */
+	bool is_routed;  /* ours towards a route of inference.local: its verdict is given */
 	bool is_leaf_asked;
 	bool is_tls;              /* the sandbox's side speaks TLS that we end */
 	bool is_inner;            /* a stream of HTTP/2 or its upstream: part of another flow */
@@ -109,6 +113,7 @@ struct cv_flow {
 	enum cv_server_tls server_tls;
 
 	struct cv_leg client, server;
+	struct cv_hold *hold;      /* owned; NULL: the request is in the client's buffer */
 	struct cv_flow_cred *cred; /* owned; NULL: no credential was asked for */
 	struct cv_who *who;        /* owned, except by inner flows; NULL: no record */
 	const char *who_problem;
@@ -127,11 +132,13 @@ struct cv_flow {
 	int64_t attempt_ends_ms;
 
 	struct cv_http http;
+	struct cv_local *local;  /* owned; NULL unless answered here (local.h) */
 	struct cv_websocket *ws; /* owned; NULL: none asked for */
 	struct cv_pg *pg;        /* owned; NULL where PostgreSQL is not spoken */
 	int64_t deadline_ms, started_ms;
-	bool is_lingering; /* CLOSING: all is sent, and the moment of grace has begun */
-	size_t drained;    /* ... and so much was thrown away */
+	bool is_lingering;    /* CLOSING: all is sent, and the moment of grace has begun */
+	size_t drained;       /* ... and so much was thrown away */
+	uint64_t bytes_spent; /* what budgets have counted */
 	uint64_t closed_up, closed_down; /* of server legs that this flow has had before */
 	char failure[160];               /* why the upstream's TLS failed; for the 502 */
 };

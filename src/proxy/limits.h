@@ -20,8 +20,9 @@
 #define CV_PROXY_RECORD_BYTES      16384       /* of a TLS record, RFC 8446 5.1 */
 #define CV_PROXY_RECORD_EXTRA      512         /* its header, tag and a key update beside it */
 #define CV_PROXY_HEAD_BYTES_MAX    (32 * 1024) /* of a response's head, of a ClientHello */
-#define CV_PROXY_PENDING_BYTES_MAX (1 << 20)   /* of a body, filtered and waiting to go */
-#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20)   /* of a refused body, read so the answer arrives */
+#define CV_PROXY_HELD_BYTES_MAX    (64 << 10) /* of a body that is looked at before its head goes */
+#define CV_PROXY_PENDING_BYTES_MAX (1 << 20)  /* of a body, filtered and waiting to go */
+#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20)  /* of a refused body, read so the answer arrives */
 
 #define CV_PROXY_QUEUE_BLOCKS_MAX  9 /* a stream's window, and the beginning of a block */
 
@@ -98,3 +99,13 @@
 #define CV_PROXY_GRPC_MESSAGE_BYTES_MAX \
 	1024                            /* of a denial, before its coding: clients cap headers */
 #define CV_PROXY_DENIAL_BYTES_MAX 24576 /* so that head and body fit one buffer */
+
+/* What is answered here: policy.local and inference.local. */
+#define CV_PROXY_DENIED_MAX       100        /* denials that policy.local can tell */
+#define CV_PROXY_DENIED_BYTES_MAX 4096       /* of a line of them */
+#define CV_PROXY_ANSWER_BYTES_MAX (12 << 20) /* the largest policy, escaped as JSON */
+#define CV_PROXY_CALL_BYTES_MAX   (10 << 20) /* of a call's body, as OpenShell's */
+#define CV_PROXY_CALL_CHUNKS_MAX  4096       /* that it may come in */
+#define CV_PROXY_CALL_STREAM_MAX  (32 << 20) /* of a streamed answer */
+#define CV_PROXY_CALL_IDLE_MS     120000     /* between two pieces of an answer, and before it */
+#define CV_PROXY_LOCAL_BYTES_MAX  (64 << 20) /* such answers and bodies of all flows together */

@@ -292,6 +292,7 @@ static bool release_step(struct cv_proxy *p, struct cv_flow *f)
 
 	switch (cv_cred_exact(p, f, (struct cv_str){ g->password.text, g->password.n },
 		CV_STR("CONNECT"), cv_pg_path(g), &value, &slug)) {
+	case CV_CRED_AGAIN: /* of HTTP's heads only */
 	case CV_CRED_WAIT: return false;
 	case CV_CRED_ANSWERED:
 		secret_wipe(&g->password);

@@ -53,6 +53,8 @@ bool cv_tls_leaf_step(struct cv_proxy *p, struct cv_flow *f)
 		return accept_refuse(p, f, cv_denial_code(CV_DENIAL_NO_TLS), cv_str_of(err.msg));
 	if (f->pg)
 		cv_tls_server_alpn(ssl, CV_PG_ALPN);
+	if (f->local) /* what answers here speaks HTTP/1 */
+		cv_tls_server_alpn(ssl, CV_TLS_ALPN_HTTP1);
 	if (!cv_leg_tls(&f->client, ssl)) {
 		cv_flow_end(p, f, true);
 		return false;

@@ -29,4 +29,5 @@ CV_MUST cv_code cv_tls_server_ssl(
 
 /* Instead of h2 and http/1.1 only this one: an ALPN name with its length before it; static.  Before
  * the handshake. */
+#define CV_TLS_ALPN_HTTP1 "\x08http/1.1"
 void cv_tls_server_alpn(SSL *ssl, const char *name);

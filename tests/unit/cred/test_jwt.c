@@ -15,7 +15,8 @@ static char *pem_of(EVP_PKEY *key)
 
 	assert_int_equal(PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL), 1);
 	const long n = BIO_get_mem_data(bio, &text);
-	copy = strndup(text, (size_t)n);
+	copy = calloc(1, (size_t)n + 1);
+	memcpy(copy, text, (size_t)n);
 	BIO_free(bio);
 	return copy;
 }
