@@ -6,6 +6,7 @@ Goal: a server that is not what it says gets nothing and is told on; messages cu
 out of place end a connection and nothing else; of a denied statement no byte reaches the server.
 Method: a server over TLS whose every answer a test writes, and a client of raw bytes.
 """
+import json
 import os
 import random
 import socket
@@ -101,7 +102,8 @@ class Server:
 
 
 server = Server()
-lab = Lab(w, POLICY, pins=[("ro.test", 5432, P), ("rw.test", 5432, P)])
+PINS = [("ro.test", 5432, P), ("rw.test", 5432, P)]
+lab = Lab(w, POLICY, pins=PINS)
 
 
 def client(host="ro.test", answer=lambda s, more: None, ssl_answer=b"S", start=None):
@@ -309,6 +311,31 @@ def tls_inside():
     t = lab.wrap(s, "ro.test", alpn=("postgresql",))
     t.sendall(struct.pack(">II", 8, 80877103))
     fatal(everything(t), b"SSLRequest")
+    try:
+        chosen = lab.wrap(lab.tunnel("ro.test", 5432)[0], "ro.test", alpn=("h2", "http/1.1"))
+    except ssl.SSLError:
+        return
+    raise AssertionError(chosen.selected_alpn_protocol())
+
+
+def over_budget():
+    """The last: with a proxy of its own."""
+    global lab
+    assert lab.close() == 0
+    lab = Lab(w, POLICY, pins=PINS, budgets=["bytes=100k"])
+    s = session(talk=lambda data: [message(b"D", b"x" * 30000) + READY])
+    total = 0
+    try:
+        for _ in range(20):
+            s.sendall(query(b"SELECT 1"))
+            data = until(s, READY)
+            total += len(data)
+            if not data.endswith(READY):
+                break
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+    assert 50000 < total < 300000, total
+    assert any("budget_exceeded" in json.dumps(e) for e in lab.events()), lab.events()
 
 
 def ends():
@@ -402,7 +429,8 @@ for name, check in [("t6 a server without TLS, or with bytes before it, gets no 
                     ("ends within a message", ends),
                     ("a policy that allows less ends what began under more", new_policy),
                     ("what waits is not held in memory", bounded),
-                    ("noise both ways", noise)]:
+                    ("noise both ways", noise),
+                    ("a budget of bytes ends a session", over_budget)]:
     tap.check(name, check)
 tap.check("the proxy ends well", lambda: lab.close() == 0 or 1 / 0)
 w.close()
