@@ -187,12 +187,12 @@ static bool key_keep(struct cv_json *j, const struct cv_json_token *t)
 static bool keys_drop(struct cv_json *j)
 {
 	const uint32_t from = j->keys_from[j->depth - 1];
-	struct cv_json_key *keys = j->keys + from;
 	const uint32_t n = j->key_count - from;
 
 	j->key_count = from;
 	if (n < 2)
 		return true;
+	struct cv_json_key *keys = j->keys + from;
 	qsort(keys, n, sizeof(*keys), key_cmp);
 	for (uint32_t i = 1; i < n; i++)
 		if (key_cmp(&keys[i - 1], &keys[i]) == 0)
