@@ -332,6 +332,11 @@ static void pairs_make(struct cv_ph_set *set)
 		const uint32_t pair = s.n < 2 ? 0 : ph_pair(s.p[0], s.p[1]);
 
 		set->pairs[pair / 64] |= UINT64_C(1) << pair % 64;
+		for (size_t i = 0; s.n && i < 2; i++) { /* its second byte may be an escape */
+			const uint32_t escaped = ph_pair(s.p[0], "%\\"[i]);
+
+			set->pairs[escaped / 64] |= UINT64_C(1) << escaped % 64;
+		}
 	}
 	for (unsigned second = 0; second < 256; second += 64) {
 		set->pairs[ph_pair('%', (char)second) / 64] = UINT64_MAX;

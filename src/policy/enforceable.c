@@ -40,7 +40,8 @@ static void check_endpoint(struct cv_check *c)
 		const char *name;
 	} features[] = {
 		{ e->websocket_credential_rewrite, "websocket_credential_rewrite" },
-		{ e->request_body_credential_rewrite, "request_body_credential_rewrite" },
+		{ e->request_body_credential_rewrite && !has_provider(c),
+			"request_body_credential_rewrite" },
 		{ e->allow_uninspected_credentials, "allow_uninspected_credentials" },
 		{ e->credential_signing.s.n > 0, "credential_signing" },
 		{ e->has_credential_binding && !has_provider(c), "credential_binding" },

@@ -37,6 +37,16 @@ static bool is_refused(const struct cv_body *b, struct cv_str bytes)
 	return b->watch && b->watch(b->watch_ctx, bytes);
 }
 
+static bool are_trailers_refused(const struct cv_body *b)
+{
+	bool is_bad = false;
+
+	for (size_t i = 0; i < b->chunk.trailer_count; i++)
+		is_bad |= is_refused(b, b->chunk.trailer[i].name) ||
+			  is_refused(b, b->chunk.trailer[i].value);
+	return is_bad;
+}
+
 /* ---- as they are ---- */
 
 static enum cv_pass length_pass(struct cv_body *b, struct cv_leg *from, struct cv_leg *to)
@@ -90,6 +100,8 @@ static enum cv_pass chunks_pass(
 			return CV_PASS_BAD;
 		if (ev == CV_CHUNK_DONE) {
 			b->is_read = b->is_done = true;
+			if (are_trailers_refused(b))
+				return CV_PASS_REFUSED;
 			if (!is_plain && !cv_chunk_write_end(
 						 stage, b->chunk.trailer, b->chunk.trailer_count))
 				return CV_PASS_BAD;
@@ -115,24 +127,29 @@ static bool frame(struct cv_body *b, struct cv_str data)
 					    : cv_buf_put(&b->pending, data);
 }
 
-/* The last chunk, each trailer's value filtered on its own. */
+/* The last chunk, each trailer's name and value filtered on its own. */
 static bool frame_end(struct cv_body *b, struct cv_buf *scratch)
 {
 	struct cv_h1_header trailer[CV_CHUNK_TRAILERS_MAX];
-	size_t end[CV_CHUNK_TRAILERS_MAX];
+	size_t end[CV_CHUNK_TRAILERS_MAX][2]; /* of name and value */
 	const size_t n = b->kind == CV_H1_BODY_CHUNKED ? b->chunk.trailer_count : 0;
 
 	if (b->out != CV_H1_BODY_CHUNKED)
 		return true;
 	cv_buf_reset(scratch);
 	for (size_t i = 0; i < n; i++) {
+		if (!b->filter->trailer(b->filter, b->chunk.trailer[i].name, scratch))
+			return false;
+		end[i][0] = cv_buf_len(scratch);
 		if (!b->filter->trailer(b->filter, b->chunk.trailer[i].value, scratch))
 			return false;
-		end[i] = cv_buf_len(scratch);
+		end[i][1] = cv_buf_len(scratch);
 	}
+	const struct cv_str made = cv_buf_str(scratch);
 	for (size_t i = 0; i < n; i++) {
 		trailer[i] = b->chunk.trailer[i];
-		trailer[i].value = cv_str_slice(cv_buf_str(scratch), i ? end[i - 1] : 0, end[i]);
+		trailer[i].name = cv_str_slice(made, i ? end[i - 1][1] : 0, end[i][0]);
+		trailer[i].value = cv_str_slice(made, end[i][0], end[i][1]);
 	}
 	return cv_chunk_write_end(&b->pending, trailer, n);
 }

@@ -28,7 +28,7 @@ struct cv_filter {
 	enum cv_filter_rc (*feed)(struct cv_filter *f, struct cv_str *in, struct cv_buf *out);
 	/* The input has ended. */
 	enum cv_filter_rc (*end)(struct cv_filter *f, struct cv_buf *out);
-	/* The value of a trailer; false: it can't pass. */
+	/* Name or value of a trailer; false: it can't pass. */
 	bool (*trailer)(struct cv_filter *f, struct cv_str value, struct cv_buf *out);
 	const char *why;
 };
@@ -50,6 +50,12 @@ struct cv_body {
 /* A body that is framed alike on both sides. */
 void cv_body_start(struct cv_body *b, enum cv_h1_body kind, uint64_t length);
 void cv_body_fini(struct cv_body *b); /* wiped: they may hold what nobody else should */
+
+/* Something was taken from its source that has not gone: room is all it waits for. */
+static inline bool cv_body_is_waiting(const struct cv_body *b)
+{
+	return cv_buf_len(&b->pending) || cv_buf_len(&b->input) || b->has_more;
+}
 
 /* A body that is all there already. */
 CV_MUST bool cv_body_start_held(struct cv_body *b, struct cv_str bytes);

@@ -296,22 +296,48 @@ static bool release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h
 	return true;
 }
 
-/* Headers that carry a caller's credential, whoever the server is. */
-static bool has_own_credential(const struct cv_h1_request *r, const struct cv_rewrite_plan *plan)
+/* Where a caller's credential stands, whoever the server is. */
+static const char *const credential_header[] = { "authorization", "cookie", "x-api-key", "api-key",
+	"apikey", "x-auth-token", "x-access-token", "private-token", "job-token", "x-goog-api-key",
+	"x-amz-security-token", "x-github-token", "x-vault-token", "x-figma-token" };
+static const char *const credential_query[] = { "access_token", "api_key", "apikey", "key", "token",
+	"auth", "private_token", "client_secret", "sig", "signature", "x-amz-signature",
+	"x-amz-credential", "x-goog-signature" };
+
+static bool is_one_of(struct cv_str name, const char *const *names, size_t n)
 {
-	static const char *const names[] = { "authorization", "x-api-key", "api-key", "apikey",
-		"x-auth-token", "x-access-token", "private-token", "job-token", "x-goog-api-key",
-		"x-amz-security-token", "x-github-token", "x-vault-token", "x-figma-token" };
+	for (size_t i = 0; i < n; i++)
+		if (cv_h1_name_eq(name, cv_str_of(names[i])))
+			return true;
+	return false;
+}
 
+static bool has_own_header(const struct cv_h1_request *r, const struct cv_rewrite_plan *plan)
+{
 	for (size_t i = 0; i < r->header_count; i++) {
-		bool is_credential = false, is_ours = false;
+		bool is_ours = false;
 
-		for (size_t k = 0; k < CV_ARRAY_LEN(names); k++)
-			is_credential |= cv_h1_name_eq(r->header[i].name, cv_str_of(names[k]));
 		for (size_t k = 0; k < plan->count; k++)
-			is_ours |= plan->use[k].place <= CV_REWRITE_IN_BASIC_PASSWORD &&
+			is_ours |= plan->use[k].place <= CV_REWRITE_IN_COOKIE &&
 				   plan->use[k].header == i;
-		if (is_credential && !is_ours)
+		if (!is_ours && is_one_of(r->header[i].name, credential_header,
+					CV_ARRAY_LEN(credential_header)))
+			return true;
+	}
+	return false;
+}
+
+static bool has_own_query(const struct cv_creds *c, const struct cv_h1_request *r)
+{
+	struct cv_str rest = r->query;
+
+	while (rest.p) {
+		const struct cv_str pair = cv_str_cut(&rest, '&');
+		const size_t eq = cv_str_find_byte(pair, '=');
+
+		if (is_one_of(cv_str_slice(pair, 0, eq), credential_query,
+			    CV_ARRAY_LEN(credential_query)) &&
+			!cv_ph_is_in(&c->set, cv_str_slice(pair, eq, pair.n)))
 			return true;
 	}
 	return false;
@@ -486,7 +512,8 @@ enum cv_cred_step cv_cred_request(
 	case CV_CRED_REFUSED: return release_refuse(p, f, r);
 	case CV_CRED_RELEASED: break;
 	}
-	if ((f->cred->flags & CV_RELEASED_REQUIRED) && has_own_credential(r, &plans.head))
+	if ((f->cred->flags & CV_RELEASED_REQUIRED) &&
+		(has_own_header(r, &plans.head) || has_own_query(&p->creds, r)))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_OWN, "own_credential_refused",
 			CV_STR("leave out your own, or use the placeholder from the environment"));
 	return CV_CRED_OK;

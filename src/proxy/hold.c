@@ -100,5 +100,5 @@ bool cv_hold_is_here(const struct cv_flow *f, const struct cv_h1_request *r)
 	cv_chunk_init(&c);
 	while (ev == CV_CHUNK_DATA)
 		ev = cv_chunk_next(&c, &in, &data);
-	return ev == CV_CHUNK_DONE;
+	return ev == CV_CHUNK_DONE && c.trailer_count == 0;
 }

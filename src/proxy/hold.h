@@ -38,5 +38,5 @@ CV_MUST enum cv_hold_rc cv_hold_fill(struct cv_flow *f);
 
 void cv_hold_end(struct cv_flow *f); /* wiped; as often as one likes */
 
-/* Whether the whole body of r stands in the flow's buffer now, behind the head. */
+/* Whether the whole body of r stands in the flow's buffer now, behind the head, without trailers. */
 CV_MUST bool cv_hold_is_here(const struct cv_flow *f, const struct cv_h1_request *r);

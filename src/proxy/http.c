@@ -433,7 +433,7 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 
 	if (!h->up.is_done) {
 		has_moved |= cv_leg_fill(c);
-		up = cv_body_pass(&h->up, &p->head, c, s);
+		up = cv_body_pass(&h->up, h->up.filter ? &p->filtered : &p->head, c, s);
 		if (up == CV_PASS_REFUSED) {
 			cv_cred_body_refuse(p, f);
 			return true;
@@ -450,7 +450,7 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 	if (!h->has_response && response_step(p, f))
 		return true;
 	if (h->has_response) {
-		down = cv_body_pass(&h->down, &p->head, s, c);
+		down = cv_body_pass(&h->down, h->down.filter ? &p->filtered : &p->head, s, c);
 		if (down == CV_PASS_BAD || down == CV_PASS_REFUSED) {
 			cv_flow_end(p, f, true);
 			return false;

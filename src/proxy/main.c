@@ -165,7 +165,8 @@ static void flow_send(struct cv_proxy *p, struct cv_flow *f)
 		(f->state == CV_FLOW_CLOSING || f->state == CV_FLOW_WEBSOCKET ||
 			f->state == CV_FLOW_PG || cv_leg_has_more(&f->client) ||
 			cv_leg_has_more(&f->server) || cv_leg_text(&f->client).n ||
-			cv_leg_text(&f->server).n || f->client.is_eof || f->server.is_eof))
+			cv_leg_text(&f->server).n || cv_body_is_waiting(&f->http.up) ||
+			cv_body_is_waiting(&f->http.down) || f->client.is_eof || f->server.is_eof))
 		cv_proxy_queue(p, f);
 }
 
@@ -291,6 +292,7 @@ static void parts_make(struct cv_proxy *p)
 	must(p, cv_leaves_new(&p->leaves, &err), &err);
 	cv_sinks_init(&p->sinks);
 	cv_buf_init(&p->head, CV_PROXY_IO_BYTES);
+	cv_buf_init(&p->filtered, CV_PROXY_PENDING_BYTES_MAX);
 	cv_buf_init(&p->stage, 2 * CV_INFER_EVENT_BYTES_MAX);
 	cv_buf_init(&p->h2_names, CV_PROXY_IO_BYTES);
 	cv_arena_init(&p->arena, 256 * 1024);

@@ -92,6 +92,7 @@ struct cv_proxy {
 	struct cv_h1_response response;
 	struct cv_buf h2_names; /* of an HTTP/2 header list on its way out */
 	struct cv_buf head;     /* written anew, perhaps with the first of its body */
+	struct cv_buf filtered; /* what a body's filter made in one step */
 	struct cv_buf stage;    /* of a body on its way */
 	struct cv_arena arena;  /* texts of one step's denial */
 	char *message;          /* of a link: CV_IPC_BODY_BYTES_MAX + 8 */

@@ -94,8 +94,14 @@ bool cv_scrub_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_requ
 
 	if (!f->cred->scrub_set || is_off(f))
 		return true;
+	size_t at = 0;
+
 	cv_buf_init(&value, 256);
-	if (set && cv_response_accept_encoding(r->header, r->header_count, &value)) {
+	/* Who names no coding gets none from any server that we know, and if one, it is decoded. */
+	if (set &&
+		cv_h1_header_next_named(
+			r->header, r->header_count, CV_STR("Accept-Encoding"), &at) &&
+		cv_response_accept_encoding(r->header, r->header_count, &value)) {
 		*set = (struct cv_h1_header){
 			.name = CV_STR("Accept-Encoding"),
 			.value = cv_arena_str(arena, cv_buf_str(&value)),

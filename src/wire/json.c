@@ -191,7 +191,7 @@ static bool keys_drop(struct cv_json *j)
 
 	j->key_count = from;
 	if (n < 2)
-		return true; /* without any there is no array yet */
+		return true;
 	struct cv_json_key *keys = j->keys + from;
 	qsort(keys, n, sizeof(*keys), key_cmp);
 	for (uint32_t i = 1; i < n; i++)
