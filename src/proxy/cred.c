@@ -159,16 +159,30 @@ bool cv_creds_refused_take(struct cv_proxy *p, struct cv_str body)
 	return true;
 }
 
+static void keeper_silent(struct cv_proxy *p, struct cv_flow *f)
+{
+	f->cred->refusal = CV_RELEASE_KEEPER;
+	f->cred->why[0] = '\0';
+	f->deadline_ms = p->loop.now_ms + CV_PROXY_KEEPER_MS;
+	answered(p, f, CV_CRED_REFUSED);
+}
+
+bool cv_cred_timeout(struct cv_proxy *p, struct cv_flow *f)
+{
+	const bool is_asked = f->cred && f->cred->state == CV_CRED_ASKED;
+
+	if (is_asked)
+		keeper_silent(p, f);
+	return is_asked;
+}
+
 void cv_creds_keeper_lost(struct cv_proxy *p)
 {
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
 
-		if (f->state == CV_FLOW_FREE || !f->cred || f->cred->state != CV_CRED_ASKED)
-			continue;
-		f->cred->refusal = CV_RELEASE_KEEPER;
-		f->cred->why[0] = '\0';
-		answered(p, f, CV_CRED_REFUSED);
+		if (f->state != CV_FLOW_FREE && f->cred && f->cred->state == CV_CRED_ASKED)
+			keeper_silent(p, f);
 	}
 }
 
@@ -291,6 +305,7 @@ static bool release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h
 				     NULL) == CV_OK;
 	cv_buf_fini(&b);
 	f->cred->state = is_sent ? CV_CRED_ASKED : CV_CRED_REFUSED;
+	f->deadline_ms = p->loop.now_ms + CV_PROXY_KEEPER_MS;
 	f->cred->refusal = CV_RELEASE_KEEPER;
 	f->cred->why[0] = '\0';
 	return true;
@@ -341,6 +356,16 @@ static bool has_own_query(const struct cv_creds *c, const struct cv_h1_request *
 			return true;
 	}
 	return false;
+}
+
+bool cv_cred_may_tunnel(const struct cv_flow *f)
+{
+	const struct cv_policy_endpoint *e = cv_policy_endpoint_of(f->policy, &f->verdict);
+	const struct cv_policy_doc *doc = cv_policy_doc(f->policy);
+	const bool is_raw = f->verdict.obligations & (CV_OBLIGE_TLS_SKIP | CV_OBLIGE_TCP);
+
+	return !is_raw || !e || !doc->entries[f->verdict.entry].is_provider ||
+	       e->allow_uninspected_credentials;
 }
 
 /* ---- its body ---- */

@@ -76,6 +76,12 @@ enum cv_cred_step cv_cred_request(
 CV_MUST bool cv_cred_is_without(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path);
 
+/* Whether bytes may pass unseen to f's destination: a provider's endpoint must say so itself. */
+CV_MUST bool cv_cred_may_tunnel(const struct cv_flow *f);
+
+/* The keeper did not answer in time: the request is refused in the next step.  False: nobody waits. */
+bool cv_cred_timeout(struct cv_proxy *p, struct cv_flow *f);
+
 /* Puts the values into r's headers, path and query into e, and into *body if the request is held: it
  * is another text then, until cv_cred_forget().  False: answered. */
 CV_MUST bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *r,

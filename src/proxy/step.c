@@ -158,6 +158,8 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 			cv_local_timeout(p, f);
 			return;
 		}
+		if (cv_cred_timeout(p, f))
+			return;
 		if (f->http.is_decided ||
 			(f->http.phase == CV_HTTP_EXCHANGE && !f->http.has_response)) {
 			cv_deny(p, f, CV_DENIAL_TIMEOUT, &late);
