@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BUF_CAP_MIN 256 /* one small message; below it, growth costs more than it saves */
 
@@ -22,6 +23,13 @@ void cv_buf_fini(struct cv_buf *b)
 {
 	free(b->data);
 	*b = (struct cv_buf){ .max = b->max };
+}
+
+void cv_buf_wipe(struct cv_buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->cap);
+	cv_buf_fini(b);
 }
 
 void cv_buf_reset(struct cv_buf *b)

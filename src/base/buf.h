@@ -24,7 +24,9 @@ struct cv_buf {
 
 /* No allocation yet.  max is a hard limit in bytes. */
 void cv_buf_init(struct cv_buf *b, size_t max);
-void cv_buf_fini(struct cv_buf *b);  /* frees; b may be used again after init */
+void cv_buf_fini(struct cv_buf *b); /* frees; b may be used again after init */
+void cv_buf_wipe(
+	struct cv_buf *b); /* overwrites, then frees; copies that growth left are not found */
 void cv_buf_reset(struct cv_buf *b); /* empty, memory kept, overflow forgotten */
 
 static inline size_t cv_buf_len(const struct cv_buf *b)

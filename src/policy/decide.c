@@ -17,8 +17,8 @@
  *
  * Where endpoints that count disagree about the connection (validation refuses that), what
  * tightens needs one of them and what loosens needs all: one L7 endpoint makes the proxy inspect,
- * TLS is skipped, and bytes are raw, only if all say so.  allowed_ips come from the endpoint that
- * names the host most exactly.
+ * TLS is skipped, bytes are raw, and HTTP/2 may be spoken without TLS, only if all say so.
+ * allowed_ips come from the endpoint that names the host most exactly.
  *
  * Ties go to the entry whose name sorts first, then to the order written.
  */
@@ -61,7 +61,7 @@ struct tally {
 	uint32_t counts;   /* endpoint whose entry counts */
 	uint32_t settings; /* of those, the one that rules the connection */
 	/* of those that count */
-	uint32_t l7, enforceable_l7, not_skip, not_tcp, declared, encoded_slash;
+	uint32_t l7, enforceable_l7, not_skip, not_tcp, not_h2c, declared, encoded_slash;
 	/* of the L7 ones, whose selector matches */
 	uint32_t speaker; /* the most specific */
 	uint32_t unenforceable;
@@ -116,6 +116,8 @@ static void connection_tally(struct tally *t, const struct cv_policy *p, uint32_
 		keep_first(&t->not_skip, e);
 	if (!ep->is_tcp)
 		keep_first(&t->not_tcp, e);
+	if (!ep->source->h2c)
+		keep_first(&t->not_h2c, e);
 	if (ep->host_kind == CV_HOST_EXACT)
 		keep_first(&t->declared, e);
 	if (ep->keeps_slash)
@@ -192,7 +194,7 @@ static uint32_t obligations_of(
 	       (keeps_slash ? CV_OBLIGE_ENCODED_SLASH : 0) |
 	       (t->declared != CV_POLICY_NONE ? CV_OBLIGE_DECLARED_HOST : 0) |
 	       (p->endpoints[t->settings].has_ips ? CV_OBLIGE_ALLOWED_IPS : 0) |
-	       (p->endpoints[t->settings].source->h2c ? CV_OBLIGE_H2C : 0) |
+	       (t->not_h2c == CV_POLICY_NONE ? CV_OBLIGE_H2C : 0) |
 	       (t->not_tcp == CV_POLICY_NONE ? CV_OBLIGE_TCP : 0);
 }
 
@@ -255,8 +257,8 @@ struct cv_verdict cv_policy_decide(const struct cv_policy *policy, const struct 
 {
 	struct tally t = { CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE,
 		CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE,
-		CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE, NULL, NULL,
-		CV_POLICY_NONE, false };
+		CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE,
+		NULL, NULL, CV_POLICY_NONE, false };
 	struct cv_verdict v;
 
 	if (policy->endpoint_count == 0)

@@ -6,8 +6,6 @@
 
 #include "proxy/limits.h"
 
-#include <string.h>
-
 #define CHUNK_EXTRA (CV_CHUNK_LINE_BYTES_MAX + 2)
 
 void cv_body_start(struct cv_body *b, enum cv_h1_body kind, uint64_t length)
@@ -21,17 +19,17 @@ void cv_body_start(struct cv_body *b, enum cv_h1_body kind, uint64_t length)
 	cv_buf_init(&b->pending, CV_PROXY_PENDING_BYTES_MAX);
 }
 
-static void buf_wipe(struct cv_buf *b)
+bool cv_body_start_held(struct cv_body *b, struct cv_str bytes)
 {
-	if (b->data)
-		explicit_bzero(b->data, b->cap);
-	cv_buf_fini(b);
+	cv_body_start(b, CV_H1_BODY_LENGTH, bytes.n);
+	b->is_read = true;
+	return cv_buf_put(&b->pending, bytes);
 }
 
 void cv_body_fini(struct cv_body *b)
 {
-	buf_wipe(&b->input);
-	buf_wipe(&b->pending);
+	cv_buf_wipe(&b->input);
+	cv_buf_wipe(&b->pending);
 }
 
 static bool is_refused(const struct cv_body *b, struct cv_str bytes)
@@ -231,7 +229,7 @@ enum cv_pass cv_body_pass(
 {
 	if (b->is_done)
 		return CV_PASS_IDLE;
-	if (b->filter)
+	if (b->filter || cv_buf_len(&b->pending))
 		return filtered_pass(b, scratch, from, to);
 	if (b->kind == CV_H1_BODY_CHUNKED)
 		return chunks_pass(b, scratch, from, to);

@@ -44,12 +44,15 @@ struct cv_body {
 	bool (*watch)(void *ctx, struct cv_str bytes);
 	void *watch_ctx;
 	struct cv_filter *filter;     /* NULL: bytes pass as they are */
-	struct cv_buf input, pending; /* of the filter; empty while nothing waits */
+	struct cv_buf input, pending; /* of the filter; pending also of a body that was held */
 };
 
 /* A body that is framed alike on both sides. */
 void cv_body_start(struct cv_body *b, enum cv_h1_body kind, uint64_t length);
 void cv_body_fini(struct cv_body *b); /* wiped: they may hold what nobody else should */
+
+/* A body that is all there already. */
+CV_MUST bool cv_body_start_held(struct cv_body *b, struct cv_str bytes);
 
 /* Moves what is there, as far as there is room.  scratch is empty before and after. */
 enum cv_pass cv_body_pass(

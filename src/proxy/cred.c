@@ -11,12 +11,17 @@
 
 #include "base/assert.h"
 #include "proxy/inside.h"
+#include "proxy/scrub.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SCRATCH_BYTES_MAX (1u << 20) /* a head, a few times over, and its credentials */
+/* A head, a few times over, with its credentials, and a body. */
+#define SCRATCH_BYTES_MAX (CV_REWRITE_ARENA_BYTES + CV_REWRITE_BODY_ARENA_BYTES)
+
+#define RELEASE_BYTES_MAX 32768      /* what the link takes */
+#define CATALOG_BYTES_MAX (4u << 20) /* the automaton of 128 placeholders */
 
 void cv_creds_fini(struct cv_creds *c)
 {
@@ -38,7 +43,7 @@ bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body)
 	c->has_catalog = true;
 	if (!n)
 		return cv_ipc_reader_is_done(&r);
-	cv_arena_init(&c->arena, 4 * SCRATCH_BYTES_MAX);
+	cv_arena_init(&c->arena, CATALOG_BYTES_MAX);
 	cv_arena_init(&c->scratch, SCRATCH_BYTES_MAX);
 	c->entries = cv_arena_array(&c->arena, n, sizeof(c->entries[0]));
 	if (!c->entries)
@@ -52,6 +57,13 @@ bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body)
 		return false;
 	c->count = n;
 	return true;
+}
+
+/* It was sent before anything in the sandbox could be. */
+static void catalog_await(struct cv_proxy *p)
+{
+	if (p->keeper >= 0 && !p->creds.has_catalog)
+		cv_keeper_drain(p);
 }
 
 /* The flow that asked; NULL when it ended meanwhile. */
@@ -87,12 +99,15 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
 	struct cv_flow *f = asker(p, cv_ipc_get_u32(&r));
+	struct cv_str all[CV_PH_ENTRIES_MAX];
 	struct cv_flow_cred *c;
+	size_t count = 0;
 
 	if (!f)
 		return true;
 	c = f->cred;
 	secrets_wipe(c);
+	cv_scrub_drop(f);
 	c->secrets = malloc(body.n);
 	if (!c->secrets) {
 		c->refusal = CV_RELEASE_UNKNOWN;
@@ -113,7 +128,11 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 			return false;
 		if (is_asked)
 			c->values[i] = value;
+		if (count < CV_ARRAY_LEN(all))
+			all[count++] = value;
 	}
+	if (count)
+		cv_scrub_use(&p->scrubs, f, all, count);
 	if (!(c->flags & CV_RELEASED_BOUND))
 		c->is_unbound = true;
 	answered(p, f, CV_CRED_RELEASED);
@@ -214,6 +233,10 @@ static struct cv_rewrite_head rewrite_head(const struct cv_h1_request *r, struct
 	};
 }
 
+struct plans { /* what stands where in one request */
+	struct cv_rewrite_plan head, body;
+};
+
 static bool flow_cred_make(struct cv_flow *f)
 {
 	if (!f->cred)
@@ -221,9 +244,25 @@ static bool flow_cred_make(struct cv_flow *f)
 	return f->cred != NULL;
 }
 
+/* Adds what plan names, each once.  False: too many. */
+static bool asked_add(struct cv_keeper_release *ask, const struct cv_rewrite_plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		bool is_new = true;
+
+		for (size_t k = 0; k < ask->count; k++)
+			is_new &= ask->creds[k] != plan->use[i].entry;
+		if (is_new && ask->count == CV_KEEPER_CREDS_MAX)
+			return false;
+		if (is_new)
+			ask->creds[ask->count++] = plan->use[i].entry;
+	}
+	return true;
+}
+
 /* The question: the request, and which credentials stand in it. */
 static bool release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
-	struct cv_str path, const struct cv_rewrite_plan *plan)
+	struct cv_str path, const struct plans *plans)
 {
 	static struct cv_path canonical; /* scratch */
 	struct cv_keeper_release ask = {
@@ -241,20 +280,12 @@ static bool release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h
 			return false;
 		ask.path = cv_path_str(&canonical);
 	}
-	for (size_t i = 0; i < plan->count; i++) {
-		bool is_new = true;
-
-		for (size_t k = 0; k < ask.count; k++)
-			is_new &= ask.creds[k] != plan->use[i].entry;
-		if (is_new && ask.count == CV_KEEPER_CREDS_MAX)
-			return false;
-		if (is_new)
-			ask.creds[ask.count++] = plan->use[i].entry;
-	}
+	if (!asked_add(&ask, &plans->head) || !asked_add(&ask, &plans->body))
+		return false;
 	if (++p->cred_tag == 0)
 		p->cred_tag = 1;
 	ask.tag = f->cred->tag = p->cred_tag;
-	cv_buf_init(&b, 32768);
+	cv_buf_init(&b, RELEASE_BYTES_MAX);
 	const bool is_sent = p->keeper >= 0 && cv_keeper_release_put(&b, &ask) &&
 			     cv_ipc_send(p->keeper, CV_KEEPER_REQ_RELEASE, cv_buf_str(&b), NULL, 0,
 				     NULL) == CV_OK;
@@ -286,34 +317,167 @@ static bool has_own_credential(const struct cv_h1_request *r, const struct cv_re
 	return false;
 }
 
+/* ---- its body ---- */
+
+static struct cv_str header_of(const struct cv_h1_request *r, enum cv_h1_field field)
+{
+	size_t at = 0;
+	const struct cv_h1_header *h = cv_h1_header_next(r->header, r->header_count, field, &at);
+
+	return h ? h->value : CV_STR_NONE;
+}
+
+static struct cv_rewrite_body body_kind(const struct cv_h1_request *r)
+{
+	return cv_rewrite_body_of(
+		header_of(r, CV_H1_FIELD_CONTENT_TYPE), header_of(r, CV_H1_FIELD_CONTENT_ENCODING));
+}
+
+static bool is_body_rewritten(const struct cv_flow *f, const struct cv_h1_request *r)
+{
+	const struct cv_policy_endpoint *e =
+		f->verdict.obligations & CV_OBLIGE_INSPECT
+			? cv_policy_endpoint_of(f->policy, &f->http.verdict)
+			: NULL;
+
+	return e && e->request_body_credential_rewrite && body_kind(r).kind != CV_REWRITE_BODY_NONE;
+}
+
+/* How much of a body is kept until it has been looked at; 0: it is watched as it passes.  A client
+ * that waits for 100 is kept waiting only where its body has to be changed. */
+static size_t body_held_max(const struct cv_flow *f, const struct cv_h1_request *r)
+{
+	if (r->body == CV_H1_BODY_NONE)
+		return 0;
+	if (f->is_tls && is_body_rewritten(f, r))
+		return CV_REWRITE_BODY_BYTES_MAX;
+	if (r->is_expect_continue)
+		return 0;
+	if (r->body == CV_H1_BODY_CHUNKED ? cv_hold_is_here(f, r)
+					  : r->length <= CV_PROXY_HELD_BYTES_MAX)
+		return CV_PROXY_HELD_BYTES_MAX;
+	return 0;
+}
+
+static enum cv_cred_step hold_start(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, size_t max)
+{
+	const bool is_waiting = r->is_expect_continue && r->minor == 1;
+
+	if (!cv_hold_begin(f, r, max))
+		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_UNAVAILABLE, "no_memory",
+			CV_STR("no memory"));
+	if (is_waiting)
+		cv_leg_put(&f->client, CV_STR("HTTP/1.1 100 Continue\r\n\r\n"));
+	return CV_CRED_AGAIN; /* r was in the flow's buffer */
+}
+
+/* The body, as far as it must be known before the head goes. */
+static enum cv_cred_step body_look(struct cv_proxy *p, struct cv_flow *f,
+	const struct cv_h1_request *r, struct cv_rewrite_plan *ret)
+{
+	const size_t max = f->hold ? 0 : body_held_max(f, r);
+
+	ret->count = 0;
+	if (max)
+		return hold_start(p, f, r, max);
+	if (!f->hold)
+		return CV_CRED_OK;
+	switch (cv_hold_fill(f)) {
+	case CV_HOLD_DONE: break;
+	case CV_HOLD_MORE: return CV_CRED_WAIT;
+	case CV_HOLD_LONG: return rewrite_refuse(p, f, r, CV_REWRITE_BODY_LONG);
+	case CV_HOLD_BAD: return rewrite_refuse(p, f, r, CV_REWRITE_BODY_MALFORMED);
+	case CV_HOLD_CUT: cv_flow_end(p, f, true); return CV_CRED_ANSWERED;
+	}
+	const struct cv_str body = cv_buf_str(&f->hold->body);
+	if (f->is_tls && is_body_rewritten(f, r)) {
+		const struct cv_rewrite_body kind = body_kind(r);
+		const enum cv_rewrite_rc rc =
+			cv_rewrite_body_collect(&p->creds.set, &kind, body, &p->creds.scratch, ret);
+
+		return rc == CV_REWRITE_OK ? CV_CRED_OK : rewrite_refuse(p, f, r, rc);
+	}
+	if (!cv_ph_is_in(&p->creds.set, body))
+		return CV_CRED_OK;
+	return refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "placeholder_in_body",
+		CV_STR("placeholder in a body that is not rewritten"));
+}
+
+static bool body_watch(void *ctx, struct cv_str bytes)
+{
+	return cv_ph_scan_feed(ctx, bytes);
+}
+
+void cv_cred_watch(struct cv_proxy *p, struct cv_flow *f)
+{
+	if (!p->creds.count || f->http.up.is_done)
+		return;
+	if (!flow_cred_make(f))
+		return cv_flow_end(p, f, true);
+	cv_ph_scan_init(&f->cred->scan, &p->creds.set);
+	f->http.up.watch = body_watch;
+	f->http.up.watch_ctx = &f->cred->scan;
+}
+
+void cv_cred_body_refuse(struct cv_proxy *p, struct cv_flow *f)
+{
+	const struct cv_fact fact = {
+		.action = CV_AUDIT_ACTION_DENY,
+		.activity = CV_ACTIVITY_REFUSE,
+		.engine = "credentials",
+		.reason_code = "placeholder_in_body",
+		.reason = CV_STR("placeholder in a body that is not rewritten"),
+		.status = 403,
+	};
+	const struct cv_denial_text t = { .why = fact.reason };
+
+	cv_decide_record(p, f, &fact);
+	if (f->http.has_response)
+		cv_flow_end(p, f, true);
+	else
+		cv_deny(p, f, CV_DENIAL_CREDENTIAL_PLACE, &t);
+}
+
+/* ---- both ---- */
+
+/* Head and body of the request; count 0 each: nothing of ours is in there. */
+static enum cv_cred_step collect(struct cv_proxy *p, struct cv_flow *f,
+	const struct cv_h1_request *r, struct cv_str path, struct plans *ret)
+{
+	const struct cv_rewrite_head head = rewrite_head(r, path);
+
+	cv_arena_reset(&p->creds.scratch);
+	const enum cv_rewrite_rc rc =
+		cv_rewrite_collect(&p->creds.set, &head, &p->creds.scratch, &ret->head);
+	return rc == CV_REWRITE_OK ? body_look(p, f, r, &ret->body) : rewrite_refuse(p, f, r, rc);
+}
+
 enum cv_cred_step cv_cred_request(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
 {
-	struct cv_rewrite_plan plan;
-	const struct cv_rewrite_head head = rewrite_head(r, path);
+	struct plans plans;
 
-	if (p->keeper >= 0 && !p->creds.has_catalog) /* it came before anything could be sent */
-		cv_keeper_drain(p);
+	catalog_await(p);
 	if (p->keeper >= 0 && !p->creds.has_catalog)
 		return refuse(
 			p, f, r, CV_DENIAL_CREDENTIAL_KEEPER, "keeper_unavailable", CV_STR_NONE);
 	if (!p->creds.count)
 		return CV_CRED_OK;
-	cv_arena_reset(&p->creds.scratch);
-	const enum cv_rewrite_rc rc =
-		cv_rewrite_collect(&p->creds.set, &head, &p->creds.scratch, &plan);
-	if (rc != CV_REWRITE_OK)
-		return rewrite_refuse(p, f, r, rc);
+	const enum cv_cred_step step = collect(p, f, r, path, &plans);
+	if (step != CV_CRED_OK)
+		return step;
+	const bool has_any = plans.head.count || plans.body.count;
 	if (!f->is_tls)
-		return plan.count ? refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "plain_http",
-					    CV_STR("credentials go out over TLS only"))
-				  : CV_CRED_OK;
+		return has_any ? refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "plain_http",
+					 CV_STR("credentials go out over TLS only"))
+			       : CV_CRED_OK;
 	if (!flow_cred_make(f))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_UNAVAILABLE, "no_memory",
 			CV_STR("no memory"));
-	if (f->cred->is_unbound && !plan.count)
+	if (f->cred->is_unbound && !has_any)
 		return CV_CRED_OK;
-	if (f->cred->state == CV_CRED_IDLE && !release_ask(p, f, r, path, &plan))
+	if (f->cred->state == CV_CRED_IDLE && !release_ask(p, f, r, path, &plans))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "credential_endpoint_mismatch",
 			CV_STR("the path has no canonical form, or there are too many"));
 	switch (f->cred->state) {
@@ -322,35 +486,64 @@ enum cv_cred_step cv_cred_request(
 	case CV_CRED_REFUSED: return release_refuse(p, f, r);
 	case CV_CRED_RELEASED: break;
 	}
-	if ((f->cred->flags & CV_RELEASED_REQUIRED) && has_own_credential(r, &plan))
+	if ((f->cred->flags & CV_RELEASED_REQUIRED) && has_own_credential(r, &plans.head))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_OWN, "own_credential_refused",
 			CV_STR("leave out your own, or use the placeholder from the environment"));
 	return CV_CRED_OK;
 }
 
-bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *r,
-	struct cv_h1_request_edit *e)
+bool cv_cred_is_without(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
 {
-	struct cv_rewrite *w = &p->creds.applied;
+	const struct cv_str text = cv_leg_text(&f->client);
+	const struct cv_rewrite_head head = rewrite_head(r, path);
 	struct cv_rewrite_plan plan;
-	const struct cv_rewrite_head head = rewrite_head(r, e->path);
-	enum cv_rewrite_rc rc;
 
-	if (!p->creds.count || !f->cred || f->cred->state != CV_CRED_RELEASED)
+	catalog_await(p);
+	if (!p->creds.count)
 		return true;
 	cv_arena_reset(&p->creds.scratch);
-	rc = cv_rewrite_collect(&p->creds.set, &head, &p->creds.scratch, &plan);
-	if (rc == CV_REWRITE_OK)
-		rc = cv_rewrite_apply(
-			&p->creds.set, &head, &plan, f->cred->values, &p->creds.scratch, w);
+	const enum cv_rewrite_rc rc =
+		cv_rewrite_collect(&p->creds.set, &head, &p->creds.scratch, &plan);
 	if (rc != CV_REWRITE_OK) {
 		rewrite_refuse(p, f, r, rc);
 		return false;
 	}
-	cv_rewrite_put(w, r);
-	e->path = w->path;
-	e->query = w->query;
-	return true;
+	/* What is here of the body; the rest is watched as it passes. */
+	if (!plan.count && !cv_ph_is_in(&p->creds.set, cv_str_slice(text, r->head_bytes, text.n)))
+		return true;
+	refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "plain_http",
+		CV_STR("credentials go out over TLS only"));
+	return false;
+}
+
+bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *r,
+	struct cv_h1_request_edit *e, struct cv_str *body)
+{
+	struct cv_creds *c = &p->creds;
+	const struct cv_rewrite_head head = rewrite_head(r, e->path);
+	struct plans plans;
+	enum cv_rewrite_rc rc;
+
+	if (!c->count || !f->cred || f->cred->state != CV_CRED_RELEASED)
+		return true;
+	if (collect(p, f, r, e->path, &plans) != CV_CRED_OK)
+		return false;
+	rc = cv_rewrite_apply(
+		&c->set, &head, &plans.head, f->cred->values, &c->scratch, &c->applied);
+	if (rc == CV_REWRITE_OK && plans.body.count) {
+		rc = cv_rewrite_body_apply(&c->set, *body, &plans.body, f->cred->values,
+			&c->scratch, &c->applied_body);
+		*body = c->applied_body;
+	}
+	if (rc != CV_REWRITE_OK) {
+		rewrite_refuse(p, f, r, rc);
+		return false;
+	}
+	cv_rewrite_put(&c->applied, r);
+	e->path = c->applied.path;
+	e->query = c->applied.query;
+	return cv_scrub_ask(p, f, r, e);
 }
 
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f)
@@ -361,6 +554,9 @@ void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f)
 		secrets_wipe(f->cred);
 		cv_rewrite_wipe(&p->creds.applied);
 		p->creds.applied = (struct cv_rewrite){ 0 };
+		if (p->creds.applied_body.p)
+			cv_rewrite_body_wipe(p->creds.applied_body);
+		p->creds.applied_body = CV_STR_NONE;
 		if (p->head.data)
 			explicit_bzero(p->head.data, p->head.cap);
 	}
@@ -372,6 +568,7 @@ void cv_cred_end(struct cv_flow *f)
 	if (!f->cred)
 		return;
 	secrets_wipe(f->cred);
+	cv_scrub_drop(f);
 	free(f->cred);
 	f->cred = NULL;
 }

@@ -13,12 +13,15 @@
 #pragma once
 #include "cred/placeholder.h"
 #include "cred/rewrite.h"
+#include "cred/rewrite_body.h"
 #include "ipc/keeper_link.h"
 #include "wire/h1.h"
 #include "wire/h1_write.h"
 #include "wire/path.h"
 
 struct cv_proxy;
+struct cv_scrub_set;
+struct cv_scrub_filter;
 struct cv_flow;
 
 struct cv_creds { /* of the run */
@@ -28,7 +31,8 @@ struct cv_creds { /* of the run */
 	size_t count; /* 0: a run without credentials */
 	bool has_catalog;
 	struct cv_ph_set set;
-	struct cv_rewrite applied; /* to the head that is being written */
+	struct cv_rewrite applied;  /* to the head that is being written */
+	struct cv_str applied_body; /* ... and to its body; p NULL: nothing was made */
 };
 
 enum cv_cred_state { CV_CRED_IDLE, CV_CRED_ASKED, CV_CRED_RELEASED, CV_CRED_REFUSED };
@@ -45,8 +49,10 @@ struct cv_flow_cred {
 	/* REFUSED */
 	enum cv_release refusal;
 	char why[256];
-	struct cv_ph_scan scan; /* of the request's body */
-	bool has_placeholder;   /* the scan found one */
+	struct cv_ph_scan scan;         /* of the request's body */
+	bool is_unscrubbable;           /* there was no memory for a set */
+	struct cv_scrub_set *scrub_set; /* of what comes back: a reference, or NULL */
+	struct cv_scrub_filter *scrub;  /* of the response's body; owned */
 };
 
 void cv_creds_fini(struct cv_creds *c);
@@ -58,17 +64,27 @@ CV_MUST bool cv_creds_refused_take(struct cv_proxy *p, struct cv_str body);
 /* Flows that wait for the keeper are told that it is gone. */
 void cv_creds_keeper_lost(struct cv_proxy *p);
 
-enum cv_cred_step { CV_CRED_OK, CV_CRED_WAIT, CV_CRED_ANSWERED };
+enum cv_cred_step { CV_CRED_OK, CV_CRED_WAIT, CV_CRED_AGAIN, CV_CRED_ANSWERED };
 
 /* Before an allowed request is recorded.  path is the one that will be sent.  WAIT: call again when
- * the flow is stepped next.  ANSWERED: recorded and refused.  After OK the request may be written,
+ * the flow is stepped next; AGAIN: now, with the head parsed anew.  ANSWERED: recorded and refused.  After OK the request may be written,
  * with cv_cred_apply() first. */
 enum cv_cred_step cv_cred_request(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path);
 
-/* Puts the values into r's headers, and path and query into e.  False: answered. */
+/* The same for a request in plain HTTP, where none may stand.  False: answered. */
+CV_MUST bool cv_cred_is_without(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path);
+
+/* Puts the values into r's headers, path and query into e, and into *body if the request is held: it
+ * is another text then, until cv_cred_forget().  False: answered. */
 CV_MUST bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *r,
-	struct cv_h1_request_edit *e);
+	struct cv_h1_request_edit *e, struct cv_str *body);
+
+/* The body that is about to be passed on must not have a placeholder in it. */
+void cv_cred_watch(struct cv_proxy *p, struct cv_flow *f);
+/* It has one: recorded, and the exchange ends before the upstream has the whole request. */
+void cv_cred_body_refuse(struct cv_proxy *p, struct cv_flow *f);
 
 /* The head is written: no value is held any more. */
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f);

@@ -114,7 +114,7 @@ static bool absolute_head(struct cv_proxy *p, struct cv_flow *f)
 	destination_set(f, &r->authority, http_port);
 	if (!cv_decide_connect(p, f))
 		return connect_refuse(p, f, r);
-	if (!cv_inside_decide(p, f, r, &path))
+	if (!cv_inside_decide(p, f, r, &path) || !cv_cred_is_without(p, f, r, cv_path_str(&path)))
 		return true; /* answered */
 	f->http.is_decided = true;
 	if (!cv_leg_is_open(&f->server)) {

@@ -8,6 +8,7 @@
 #pragma once
 #include "policy/policy.h"
 #include "proxy/body.h"
+#include "proxy/hold.h"
 #include "proxy/identity.h"
 #include "proxy/leg.h"
 #include "sys/loop.h"
@@ -106,6 +107,7 @@ struct cv_flow {
 	enum cv_server_tls server_tls;
 
 	struct cv_leg client, server;
+	struct cv_hold *hold;      /* owned; NULL: the request is in the client's buffer */
 	struct cv_flow_cred *cred; /* owned; NULL: no credential was asked for */
 	struct cv_who *who;        /* owned, except by inner flows; NULL: no record */
 	const char *who_problem;

@@ -76,6 +76,18 @@ void cv_h2_link_add(struct cv_h2 *h2, struct cv_h2_link *link)
 		h2->links->prev = link;
 	h2->links = link;
 	h2->link_count++;
+	if (h2->session && !h2->is_over && !h2->has_block)
+		h2->flow->deadline_ms = INT64_MAX; /* each stream has its own */
+}
+
+void cv_h2_idle(struct cv_h2 *h2)
+{
+	struct cv_proxy *p = h2->p;
+
+	if (h2->is_over || h2->has_block)
+		return;
+	h2->flow->deadline_ms = p->loop.now_ms + CV_PROXY_IDLE_MS;
+	p->next_sweep_ms = CV_MIN(p->next_sweep_ms, h2->flow->deadline_ms);
 }
 
 void cv_h2_mark(struct cv_h2 *h2)
@@ -333,7 +345,8 @@ static bool session_make(struct cv_h2 *h2)
 		nghttp2_option_set_no_closed_streams(o, 1);
 		nghttp2_option_set_max_outbound_ack(o, CV_H2_ACKS_MAX);
 		nghttp2_option_set_max_deflate_dynamic_table_size(o, CV_H2_TABLE_BYTES);
-		nghttp2_option_set_peer_max_concurrent_streams(o, CV_H2_STREAMS_MAX);
+		/* the first needs no leave; how many more, the server's SETTINGS say */
+		nghttp2_option_set_peer_max_concurrent_streams(o, 1);
 		failed = h2->is_client ? nghttp2_session_client_new2(&h2->session, c, h2, o)
 				       : nghttp2_session_server_new2(&h2->session, c, h2, o);
 	}

@@ -47,11 +47,14 @@ struct cv_h2_link {
 	struct cv_ioq raw; /* data that is no text yet */
 	struct cv_buf trailers;
 	enum cv_h1_body in_kind;
-	uint64_t in_left; /* LENGTH */
-	bool is_in_ended; /* all of it is here */
-	bool is_in_told;  /* ... and the text says so */
-	bool is_in_cut;   /* no more will come, and it was not the end */
-	bool has_in_head; /* of a response: the final one has come */
+	uint64_t in_left;    /* LENGTH */
+	bool is_in_ended;    /* all of it is here */
+	bool is_in_told;     /* ... and the text says so */
+	bool is_in_cut;      /* no more will come, and it was not the end */
+	bool has_in_head;    /* of a response: the final one has come */
+	struct cv_buf retry; /* a request without a body, until its response has come */
+	bool is_waiting;     /* to be sent once more, on the next connection */
+	bool has_retried;
 
 	/* towards the peer */
 	enum cv_h2_out out;
@@ -117,6 +120,8 @@ void cv_h2_terminate(struct cv_h2 *h2, uint32_t error);
 /* Counts; false when the peer overdid it. */
 bool cv_h2_rate_take(struct cv_h2_rate *r, int64_t now_ms, int64_t per_s, int64_t max);
 void cv_h2_link_add(struct cv_h2 *h2, struct cv_h2_link *link);
+void cv_h2_idle(
+	struct cv_h2 *h2); /* its last link went: from now on it has a deadline of its own */
 
 /* ---- h2_down.c ---- */
 
@@ -140,7 +145,9 @@ bool cv_h2_up_step(struct cv_proxy *p, struct cv_flow *u);
 /* U could not be connected: its streams are told.  reason is of the step's arena. */
 void cv_h2_up_fail(struct cv_proxy *p, struct cv_flow *u, unsigned denial, const char *word);
 void cv_h2_up_timeout(struct cv_proxy *p, struct cv_flow *u);
-void cv_h2_up_drop(struct cv_proxy *p, struct cv_flow *u);  /* its streams are cut off */
+void cv_h2_up_drop(struct cv_proxy *p, struct cv_flow *u); /* its streams are cut off */
+/* The upstream never looked at the request: once more, on a connection that takes streams. */
+void cv_h2_up_rejoin(struct cv_proxy *p, struct cv_h2_link *link);
 void cv_h2_up_head(struct cv_h2_link *link, bool is_ended); /* fields has a response */
 
 /* ---- vleg.c: virtual legs ---- */

@@ -9,8 +9,8 @@
  *
  * A U that said GOAWAY, or is lost, gets no more streams: the next one makes a new U, whose name
  * is looked up and whose addresses are checked again.  Streams that the upstream says it never
- * looked at are refused towards the sandbox in the same words, so its client may try again; others
- * are cut off and never tried again by us.
+ * looked at are sent there once more if they have no body, else refused towards the sandbox in the
+ * same words, so its client may try again; others are cut off and never tried again by us.
  */
 #include "proxy/denial.h"
 #include "proxy/h2.h"
@@ -110,6 +110,42 @@ enum cv_tls_step cv_h2_upstream(struct cv_proxy *p, struct cv_flow *v)
 	return CV_TLS_DONE;
 }
 
+void cv_h2_up_rejoin(struct cv_proxy *p, struct cv_h2_link *link)
+{
+	struct cv_flow *d = owner_of(p, link->flow);
+	struct cv_flow *u = d && d->h2 ? current(p, d) : NULL;
+
+	if (!u && d && d->h2)
+		u = up_new(p, d);
+	link->is_waiting = u && !u->h2->session;
+	if (u && u->h2->session) {
+		cv_h2_link_add(u->h2, link);
+		cv_vleg_flush(link->leg);
+	} else if (!u) {
+		cv_vleg_cut(link, NGHTTP2_REFUSED_STREAM);
+		cv_proxy_queue(p, link->flow);
+	}
+}
+
+/* Those that waited for the new connection; NULL: there is none. */
+static void rejoin_all(struct cv_proxy *p, struct cv_flow *d, struct cv_flow *u)
+{
+	for (struct cv_h2_link *l = d->h2->links; l; l = l->next) {
+		struct cv_h2_link *up = &l->flow->stream->up;
+
+		if (!up->is_waiting)
+			continue;
+		up->is_waiting = false;
+		if (u) {
+			cv_h2_link_add(u->h2, up);
+			cv_vleg_flush(up->leg);
+		} else {
+			cv_vleg_cut(up, NGHTTP2_REFUSED_STREAM);
+			cv_proxy_queue(p, l->flow);
+		}
+	}
+}
+
 void cv_h2_up_head(struct cv_h2_link *link, bool is_ended)
 {
 	struct cv_h2 *h2 = link->h2;
@@ -126,6 +162,7 @@ void cv_h2_up_head(struct cv_h2_link *link, bool is_ended)
 		return;
 	}
 	link->has_in_head = head.status >= 200;
+	cv_buf_fini(&link->retry);
 	if (link->has_in_head) {
 		link->in_kind = head.body;
 		link->in_left = head.length;
@@ -180,7 +217,8 @@ void cv_h2_up_fail(struct cv_proxy *p, struct cv_flow *u, unsigned denial, const
 	struct cv_flow *d = owner_of(p, u);
 	const struct cv_denial_text t = { .why = cv_str_of(word) };
 
-	if (d && d->h2)
+	if (d && d->h2) {
+		rejoin_all(p, d, NULL);
 		for (struct cv_h2_link *l = d->h2->links; l; l = l->next) {
 			if (!is_waiting(l->flow))
 				continue;
@@ -189,6 +227,7 @@ void cv_h2_up_fail(struct cv_proxy *p, struct cv_flow *u, unsigned denial, const
 			cv_deny(p, l->flow, (enum cv_denial)denial, &t);
 			cv_proxy_queue(p, l->flow);
 		}
+	}
 	up_end(p, u);
 }
 
@@ -207,6 +246,7 @@ static bool speaks_h2(const struct cv_flow *u)
 static void hand_over(struct cv_proxy *p, struct cv_flow *u, struct cv_flow *d)
 {
 	d->h2->upstream = CV_H2_UPSTREAM_H1;
+	rejoin_all(p, d, NULL);
 	for (struct cv_h2_link *l = d->h2->links; l; l = l->next) {
 		struct cv_flow *v = l->flow;
 
@@ -242,9 +282,23 @@ static bool start(struct cv_proxy *p, struct cv_flow *u)
 		cv_h2_up_fail(p, u, CV_DENIAL_UPSTREAM_TLS, "no memory for a session");
 		return false;
 	}
-	u->deadline_ms = INT64_MAX; /* D's, and its streams', bound it */
+	cv_h2_idle(u->h2); /* until the first is joined */
 	waiting_queue(p, d);
+	rejoin_all(p, d, u);
 	return true;
+}
+
+static void abuse_record(struct cv_proxy *p, struct cv_flow *u)
+{
+	const struct cv_fact fact = {
+		.action = CV_AUDIT_ACTION_NONE,
+		.activity = CV_ACTIVITY_FAIL,
+		.engine = "l7",
+		.reason_code = cv_denial_code(CV_DENIAL_UPSTREAM),
+		.reason = cv_str_of(u->h2->abuse),
+	};
+
+	cv_decide_record(p, u, &fact);
 }
 
 bool cv_h2_up_step(struct cv_proxy *p, struct cv_flow *u)
@@ -262,6 +316,8 @@ bool cv_h2_up_step(struct cv_proxy *p, struct cv_flow *u)
 		return false;
 	}
 	if (!is_well || h2->abuse) { /* an upstream that floods or breaks the protocol */
+		if (h2->abuse)
+			abuse_record(p, u);
 		h2->abuse = NULL;
 		if (!h2->is_over)
 			nghttp2_session_terminate_session(h2->session, NGHTTP2_PROTOCOL_ERROR);

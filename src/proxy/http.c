@@ -153,6 +153,7 @@ static enum head head_write(
 {
 	const struct cv_authority to = { f->host, f->port };
 	struct cv_http *h = &f->http;
+	struct cv_str body = CV_STR_NONE;
 	struct cv_h1_request_edit e = {
 		.authority = &to,
 		.port_default = f->is_tls ? 443 : 80,
@@ -169,8 +170,16 @@ static enum head head_write(
 	if (r->is_upgrade && (h->verdict.obligations & CV_OBLIGE_WEBSOCKET) &&
 		!cv_websocket_ask(f, r, path))
 		return HEAD_LONG;
-	if (!cv_cred_apply(p, f, r, &e))
+	if (f->hold) {
+		body = cv_buf_str(&f->hold->body);
+		e.is_expect_continue = false; /* ours, when the hold began */
+	}
+	if (!cv_cred_apply(p, f, r, &e, &body))
 		return HEAD_ANSWERED;
+	if (f->hold) {
+		e.common.body = CV_H1_BODY_LENGTH;
+		e.common.length = body.n;
+	}
 	cv_buf_reset(&p->head);
 	if (!cv_h1_write_request(&p->head, r, &e))
 		return HEAD_LONG;
@@ -183,7 +192,10 @@ static enum head head_write(
 		.count = h->count + 1,
 		.verdict = h->verdict,
 	};
+	if (f->hold)
+		return cv_body_start_held(&h->up, body) ? HEAD_WRITTEN : HEAD_LONG;
 	cv_body_start(&h->up, r->body, r->length);
+	cv_cred_watch(p, f);
 	return HEAD_WRITTEN;
 }
 
@@ -192,7 +204,7 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 	static struct cv_path path; /* scratch */
 	struct cv_leg *c = &f->client;
 	const bool has_moved = cv_leg_fill(c);
-	const struct cv_str text = cv_leg_text(c);
+	const struct cv_str text = f->hold ? cv_buf_str(&f->hold->head) : cv_leg_text(c);
 	struct cv_http *h = &f->http;
 
 	if (c->is_broken || (c->is_eof && !text.n) || (!text.n && f->server.is_wire_eof)) {
@@ -229,6 +241,7 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 			return true;
 		switch (cv_cred_request(p, f, &p->request, cv_path_str(&path))) {
 		case CV_CRED_WAIT: return has_moved; /* judged again when the keeper answered */
+		case CV_CRED_AGAIN:
 		case CV_CRED_ANSWERED: return true;
 		case CV_CRED_OK: break;
 		}
@@ -250,7 +263,9 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 	cv_cred_forget(p, f);
 	if (!is_put)
 		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, "the upstream's connection broke");
-	cv_leg_take(c, head_bytes);
+	if (!f->hold)
+		cv_leg_take(c, head_bytes);
+	cv_hold_end(f);
 	f->deadline_ms = p->loop.now_ms + CV_PROXY_REPLY_MS;
 	return true;
 }
@@ -298,30 +313,33 @@ static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_re
 
 	if (r->status == 101)
 		return switch_protocols(p, f, r);
-	cv_h1_edit_of_response(&e, r);
-	e.upgrade = CV_STR_NONE;
 	if (is_final) {
-		h->has_response = true;
 		h->client_closes = !client_stays(f, r);
 		h->server_closes = !r->is_keep_alive || r->body == CV_H1_BODY_CLOSE;
-		e.is_keep_alive = !h->client_closes;
 		cv_body_start(&h->down, r->body, r->length);
 		if (h->to_http10 && r->body == CV_H1_BODY_CHUNKED)
-			e.body = h->down.out = CV_H1_BODY_CLOSE;
-	} else {
-		e.is_keep_alive = true;
-		if (h->to_http10) { /* it knows of none (RFC 9110 15.2) */
-			cv_leg_take(&f->server, r->head_bytes);
-			return true;
-		}
+			h->down.out = CV_H1_BODY_CLOSE;
+	} else if (h->to_http10) { /* it knows of none (RFC 9110 15.2) */
+		cv_leg_take(&f->server, r->head_bytes);
+		return true;
 	}
+	const size_t head_bytes = r->head_bytes;
+	const char *fault = cv_scrub_response(p, f, r);
+	if (fault)
+		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, fault);
+	h->has_response = is_final;
+	cv_h1_edit_of_response(&e, r);
+	e.upgrade = CV_STR_NONE;
+	e.is_keep_alive = !is_final || !h->client_closes;
+	if (is_final && h->down.kind != CV_H1_BODY_NONE)
+		e.body = h->down.out;
 	cv_buf_reset(&p->head);
 	if (!cv_h1_write_response(&p->head, r, &e))
 		return upstream_fail(
 			p, f, CV_DENIAL_UPSTREAM, "the upstream's response can't be passed on");
-	cv_leg_take(&f->server, r->head_bytes);
+	cv_leg_take(&f->server, head_bytes);
 	/* the first of the body goes with the head: one record, one packet */
-	if (is_final && !h->down.is_done && h->down.kind != CV_H1_BODY_CHUNKED) {
+	if (is_final && !h->down.is_done && !h->down.filter && h->down.kind != CV_H1_BODY_CHUNKED) {
 		struct cv_str text = cv_leg_text(&f->server);
 		const size_t used = cv_buf_len(&p->head);
 		size_t n = used < CV_PROXY_RECORD_BYTES ? CV_PROXY_RECORD_BYTES - used : 0;
@@ -396,7 +414,7 @@ static bool response_end(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_http *h = &f->http;
 
-	if (h->down.kind == CV_H1_BODY_CLOSE && !f->server.is_cut) {
+	if (h->down.kind == CV_H1_BODY_CLOSE && !f->server.is_cut && !h->down.filter) {
 		h->down.is_done = true;
 		return true;
 	}
@@ -415,6 +433,10 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 	if (!h->up.is_done) {
 		has_moved |= cv_leg_fill(c);
 		up = cv_body_pass(&h->up, &p->head, c, s);
+		if (up == CV_PASS_REFUSED) {
+			cv_cred_body_refuse(p, f);
+			return true;
+		}
 		if (up == CV_PASS_BAD && !h->has_response)
 			return malformed_refuse(
 				p, f, "bad_chunk", "chunked body is malformed", 400);
@@ -428,13 +450,14 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 		return true;
 	if (h->has_response) {
 		down = cv_body_pass(&h->down, &p->head, s, c);
-		if (down == CV_PASS_BAD) {
+		if (down == CV_PASS_BAD || down == CV_PASS_REFUSED) {
 			cv_flow_end(p, f, true);
 			return false;
 		}
 		if (h->down.is_done)
 			return exchange_end(p, f);
-		if (s->is_eof && !cv_leg_text(s).n)
+		if (s->is_eof && !cv_leg_text(s).n && !h->down.is_read &&
+			!cv_buf_len(&h->down.input))
 			return response_end(p, f);
 	}
 	if (c->is_broken) {

@@ -20,8 +20,9 @@
 #define CV_PROXY_RECORD_BYTES      16384       /* of a TLS record, RFC 8446 5.1 */
 #define CV_PROXY_RECORD_EXTRA      512         /* its header, tag and a key update beside it */
 #define CV_PROXY_HEAD_BYTES_MAX    (32 * 1024) /* of a response's head, of a ClientHello */
-#define CV_PROXY_PENDING_BYTES_MAX (1 << 20)   /* of a body, filtered and waiting to go */
-#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20)   /* of a refused body, read so the answer arrives */
+#define CV_PROXY_HELD_BYTES_MAX    (64 << 10) /* of a body that is looked at before its head goes */
+#define CV_PROXY_PENDING_BYTES_MAX (1 << 20)  /* of a body, filtered and waiting to go */
+#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20)  /* of a refused body, read so the answer arrives */
 
 #define CV_PROXY_QUEUE_BLOCKS_MAX  9 /* a stream's window, and the beginning of a block */
 

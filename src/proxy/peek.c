@@ -169,12 +169,24 @@ static bool spoken(struct cv_proxy *p, struct cv_flow *f, enum cv_peek what, str
 	return false;
 }
 
+/* A server of HTTP/2 may speak first, but what counts is what its client says: were it relayed for
+ * that, a client that waits a moment could name any authority. */
+static bool is_settings(struct cv_str text)
+{
+	struct cv_h2_scan scan = { .left = 0 };
+	struct cv_h2_frame frame;
+
+	return cv_h2_scan_next(&scan, &text, &frame) && frame.type == NGHTTP2_SETTINGS &&
+	       frame.stream == 0 && frame.length % 6 == 0;
+}
+
 /* The upstream said something before the client did.  Under TLS that takes its handshake. */
 static bool server_spoke(struct cv_proxy *p, struct cv_flow *f, bool *ret_is_broken)
 {
 	*ret_is_broken = cv_tls_server_shake(p, f) == CV_TLS_FAILED;
 	cv_leg_fill(&f->server);
-	return cv_leg_text(&f->server).n > 0;
+	const struct cv_str text = cv_leg_text(&f->server);
+	return text.n > 0 && !is_settings(text);
 }
 
 bool cv_peek_step(struct cv_proxy *p, struct cv_flow *f)

@@ -16,6 +16,7 @@
 #include "proxy/identity.h"
 #include "proxy/names.h"
 #include "proxy/resolve.h"
+#include "proxy/scrub.h"
 #include "proxy/sink.h"
 #include "sys/loop.h"
 #include "tls/client.h"
@@ -72,6 +73,7 @@ struct cv_proxy {
 	struct cv_leaf_wait leaf_wait[CV_PROXY_LEAF_WAITS_MAX];
 	uint32_t leaf_tag;
 	struct cv_creds creds;
+	struct cv_scrubs scrubs;
 	uint32_t cred_tag;
 	int roots_fd[CV_PROXY_ROOTS_FILES_MAX]; /* read when the first upstream speaks TLS */
 	size_t roots_count;

@@ -84,6 +84,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	f->policy = NULL;
 	cv_body_fini(&f->http.up);
 	cv_body_fini(&f->http.down);
+	cv_hold_end(f);
 	cv_cred_end(f);
 	if (!f->is_inner)
 		free(f->who);

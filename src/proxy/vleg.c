@@ -26,6 +26,7 @@ void cv_vleg_open(struct cv_leg *leg, struct cv_iopool *pool, struct cv_h2_link 
 	link->leg = leg;
 	link->id = -1;
 	cv_buf_init(&link->trailers, CV_CHUNK_TRAILER_BYTES_MAX);
+	cv_buf_init(&link->retry, CV_PROXY_IO_BYTES);
 }
 
 static void link_remove(struct cv_h2_link *link)
@@ -39,6 +40,8 @@ static void link_remove(struct cv_h2_link *link)
 	if (link->next)
 		link->next->prev = link->prev;
 	h2->link_count--;
+	if (!h2->links)
+		cv_h2_idle(h2);
 	link->h2 = NULL;
 	link->prev = link->next = NULL;
 }
@@ -78,6 +81,7 @@ void cv_vleg_close(struct cv_leg *leg, bool is_reset)
 		link_remove(link);
 	cv_ioq_drop(leg->pool, &link->raw);
 	cv_buf_fini(&link->trailers);
+	cv_buf_fini(&link->retry);
 }
 
 /* ---- towards the flow ---- */
@@ -216,14 +220,35 @@ void cv_vleg_cut(struct cv_h2_link *link, uint32_t error)
 		cv_proxy_queue(link->h2->p, link->flow);
 }
 
+/* All of the request goes back to where it stood before it was sent. */
+static bool retry(struct cv_h2_link *link)
+{
+	struct cv_leg *leg = link->leg;
+	struct cv_proxy *p = link->h2->p;
+
+	if (link->has_in_head || link->has_retried || !cv_buf_len(&link->retry) ||
+		cv_iob_len(&leg->in) || leg->wants_shut ||
+		!cv_iob_put(leg->pool, &leg->out, cv_buf_str(&link->retry)))
+		return false;
+	link_remove(link);
+	link->has_retried = true;
+	link->out = CV_H2_OUT_HEAD;
+	link->scanned = 0;
+	cv_buf_fini(&link->retry);
+	cv_h2_up_rejoin(p, link);
+	return true;
+}
+
 void cv_vleg_closed(struct cv_h2_link *link, uint32_t error)
 {
 	struct cv_h2 *h2 = link->h2;
 
 	link->id = -1;
+	if (h2->is_client && error == NGHTTP2_REFUSED_STREAM && retry(link))
+		return;
 	if (h2->is_client) {
 		cv_vleg_cut(link, error);
-		/* never looked at: the sandbox's client may safely try again, and knows how */
+		/* never looked at, but we can't repeat it: the client may, and knows how */
 		if (error == NGHTTP2_REFUSED_STREAM && !link->has_in_head)
 			cv_h2_stream_end(h2->p, link->flow);
 		return;
@@ -438,6 +463,8 @@ static bool request_flush(struct cv_h2_link *link)
 		link->id = -1;
 		return false;
 	}
+	if (link->out == CV_H2_OUT_DONE && !link->has_retried)
+		cv_buf_put(&link->retry, cv_str_slice(text, 0, r->head_bytes));
 	cv_iob_skip(leg->pool, &leg->out, (uint32_t)r->head_bytes);
 	return true;
 }

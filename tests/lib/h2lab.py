@@ -255,7 +255,7 @@ class Server:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(pki.cert, pki.key)
             self.tls.set_alpn_protocols(list(alpn))
-        self.sock = socket.create_server((address, port), backlog=128)
+        self.sock = socket.create_server((address, port), backlog=128, reuse_port=True)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):

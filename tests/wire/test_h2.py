@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -30,7 +31,7 @@ network_policies:
   api:
     endpoints:
       - host: api.test
-        ports: [443, 444, 445, 446, 447, 448]
+        ports: [443, 444, 445, 446, 447, 448, 449, 450, 451]
         protocol: rest
         enforcement: enforce
         rules: [{allow: {method: "*", path: "/v1/**"}}]
@@ -41,13 +42,13 @@ network_policies:
 """
 P, Q, R = world.PUBLIC, "93.184.216.35", "93.184.216.36"
 AUTH = {443: "api.test", 444: "api.test:444", 445: "api.test:445", 446: "api.test:446",
-        447: "api.test:447"}
+        447: "api.test:447", 448: "api.test:448"}
 
 w = world.World(["api.test", "l4.test"])
 proxylab.add_local("10.200.0.0", 24)
 for a in (Q, R):
     world.add_address(a)
-lab = Lab(w, POLICY, pins=[("api.test", p, P) for p in range(443, 449)]
+lab = Lab(w, POLICY, pins=[("api.test", p, P) for p in range(443, 449)] + [("api.test", p, R) for p in (449, 450, 451)]
           + [("l4.test", 443, Q), ("l4.test", 81, Q), ("clear.test", 80, Q), ("noclear.test", 80, R)])
 assert lab.policy_result[0] == 0, lab.policy_result
 tap = world.Tap()
@@ -265,6 +266,74 @@ def reset_goes_up():
 def refused_stays_refused():
     s = client().ask("GET", "/v1/refuse")
     assert s["reset"] == 7, s
+
+
+def flooding_server():
+    """An upstream that floods is cut off: its streams fail, and the client's connection lives."""
+    def ping(server, c, e):
+        if isinstance(e, h2.events.RequestReceived) and "flood" in dict(e.headers)[":path"]:
+            try:
+                c.sock.sendall(frame(PING, 0, 0, b"12345678") * 4000)
+            except OSError:
+                pass
+        elif isinstance(e, h2.events.StreamEnded) and "flood" not in c.heads[e.stream_id][":path"]:
+            h2lab.echo(server, c, e)
+    h2lab.Server(R, 450, ping, pki=w.pki)
+    c = Client(lab.tls("api.test", 450, alpn=("h2",)), "api.test:450")
+    s = c.ask("GET", "/v1/flood")
+    assert s["head"].get(":status") == "502" or s["reset"] is not None, s
+    assert c.status("GET", "/v1/other") == 200
+
+
+def servers_limit_is_kept():
+    """Not one stream is refused by a server that takes three at a time, from the first moment on."""
+    def three(server, c, e):
+        if isinstance(e, h2.events.StreamEnded):
+            h2lab.echo(server, c, e)
+    server = h2lab.Server(R, 451, three, pki=w.pki,
+                          settings={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 3})
+    c = Client(lab.tls("api.test", 451, alpn=("h2",)), "api.test:451")
+    ids = [c.send(c.head("POST", f"/v1/{i}"), body=b"x") for i in range(30)]
+    assert all(c.finish(i)["head"].get(":status") == "200" for i in ids), c.streams
+    assert server.connections == 1
+
+
+def refused_once_is_sent_again():
+    tries = []
+
+    def once(server, c, e):
+        if isinstance(e, h2.events.RequestReceived) and dict(e.headers)[":path"] == "/v1/once":
+            tries.append(e.stream_id)
+            if len(tries) == 1:
+                c.reset_stream(e.stream_id, 7)
+        elif isinstance(e, h2.events.StreamEnded):
+            pass
+        if isinstance(e, h2.events.StreamEnded) and len(tries) != 1:
+            h2lab.echo(server, c, e)
+    h2lab.Server(P, 448, once, pki=w.pki)
+    c = client(448)
+    assert c.ask("GET", "/v1/once")["body"] == b"GET /v1/once\n"
+    assert len(tries) == 2
+
+
+def goaway_storm():
+    """A server that takes 20 requests per connection: no stream of a client is lost."""
+    conf = os.path.join(w.dir, "nginx.conf")
+    with open(conf, "w", encoding="utf-8") as f:
+        f.write(f"""worker_processes 1; error_log /dev/null; pid {w.dir}/n.pid; events {{ }}
+http {{ access_log off; keepalive_requests 20; client_body_temp_path {w.dir}; proxy_temp_path {w.dir};
+ fastcgi_temp_path {w.dir}; uwsgi_temp_path {w.dir}; scgi_temp_path {w.dir};
+ server {{ listen {R}:449 ssl http2; ssl_certificate {w.pki.cert}; ssl_certificate_key {w.pki.key};
+ location / {{ return 200 "x"; }} }} }}""")
+    p = subprocess.Popen(["nginx", "-c", conf, "-g", "daemon off;"])
+    try:
+        time.sleep(0.5)
+        port = h2lab.Bridge(lab, connect=("api.test", 449)).port
+        r = h2lab.run("h2load", "-n", "1000", "-c", "2", "-m", "10", "-H", ":authority: api.test:449",
+                      f"https://127.0.0.1:{port}/v1/l", timeout=60)
+        assert b"1000 succeeded" in r.stdout, r.stdout
+    finally:
+        p.terminate()
 
 
 def goaway_then_anew():
@@ -771,9 +840,38 @@ def l4_authority():
 
 
 def l4_clear_authority():
-    c = Client(lab.tunnel("l4.test", 81)[0], "l4.test:81", "http")
+    s = lab.tunnel("l4.test", 81)[0]
+    time.sleep(0.3)  # the server has spoken first by now
+    c = Client(s, "l4.test:81", "http")
     assert c.ask("GET", "/x")["body"] == b"GET /x\n"
     assert c.status("GET", "/x", authority="other.test") == 421
+
+
+def transparent():
+    """No proxy is configured: the name's own address is dialled, and HTTP/2 spoken at once."""
+    proxylab.add_local("198.18.0.0", 15)
+    other = Lab(w, POLICY.replace("ports: [80]", "ports: [82]"), listen=("0.0.0.0", 82),
+                pins=[("clear.test", 82, Q), ("noclear.test", 82, Q)])
+    server = h2lab.Server(Q, 82, upstream)
+    before = server.connections
+
+    def address(name):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.settimeout(2)
+        s.sendto(struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"".join(
+            bytes([len(x)]) + x.encode() for x in name.split(".")) + b"\0\0\1\0\1",
+            ("127.0.0.1", other.udp[0].getsockname()[1]))
+        return socket.inet_ntoa(s.recv(512)[-4:])
+
+    c = Client(other.connect((address("clear.test"), 82)), "clear.test:82", "http")
+    assert c.ask("GET", "/t")["body"] == b"GET /t\n"
+    assert c.status("GET", "/t", authority="other.test") == 421
+    seen = len(server.seen)
+    s = other.connect((address("noclear.test"), 82))
+    s.sendall(PREFACE + frame(SETTINGS) + frame(HEADERS, 5, 1, block(GOOD)))
+    assert b"unsupported_l7_protocol" in read_all(s)
+    assert len(server.seen) == seen and server.connections >= before
+    assert other.close() == 0, other.stderr()
 
 
 # ---- programs ----
@@ -853,7 +951,6 @@ def node_client():
 
 
 def node_server():
-    import subprocess
     p = subprocess.Popen(["node", "-e", NODE_SERVER, P, "447", w.pki.cert, w.pki.key], stdout=subprocess.PIPE)
     try:
         p.stdout.readline()
@@ -892,6 +989,9 @@ for name, check in (
         ("RST_STREAM from the upstream ends one stream, with its code", reset_comes_down),
         ("RST_STREAM from the client ends one stream", reset_goes_up),
         ("REFUSED_STREAM stays that", refused_stays_refused),
+        ("t19 an upstream that floods", flooding_server),
+        ("as many streams as the server takes", servers_limit_is_kept),
+        ("a stream without a body that was refused once is sent again", refused_once_is_sent_again),
         ("after GOAWAY the next stream dials", goaway_then_anew),
         ("GOAWAY lets streams finish", goaway_lets_streams_finish),
         ("an upstream that is lost: reset, or 502", upstream_lost),
@@ -934,6 +1034,7 @@ for name, check in (
         ("RFC 9113 6.1 padding, and priority in HEADERS", padding_and_priority),
         ("t9 h2c where the endpoint says so", h2c_allowed),
         ("t9 h2c elsewhere", nothing_reached(h2c_refused)),
+        ("t9 h2c without a proxy, where the endpoint says so and elsewhere", transparent),
         ("t2 :authority on a plain L4 endpoint", l4_authority),
         ("t2 :authority on a plain L4 endpoint, without TLS", l4_clear_authority),
         ("t8 a client of http/1.1 asks the upstream for nothing else", h1_client_asks_for_h1),
@@ -944,6 +1045,7 @@ for name, program, check in (
         ("curl --http2-prior-knowledge", "curl", curl_prior_knowledge),
         ("nghttp", "nghttp", nghttp),
         ("h2load", "h2load", h2load),
+        ("nginx, a GOAWAY every 20 requests", "nginx", goaway_storm),
         ("node as a client", "node", node_client),
         ("node as a server", "node", node_server)):
     if shutil.which(program):

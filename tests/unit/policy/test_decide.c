@@ -441,7 +441,12 @@ static void obligations_tighten_by_one_and_loosen_by_all(void **state)
 	doc_rest(d, "mixed.com", CV_ACCESS_FULL);
 	doc_endpoint(d, "*.pattern.com", 443);
 	doc_endpoint(d, "ql.com", 443)->protocol = CV_PROTOCOL_GRAPHQL;
+	doc_rest(d, "clear.com", CV_ACCESS_FULL)->h2c = true;
+	doc_rest(d, "half.com", CV_ACCESS_FULL)->h2c = true;
+	doc_rest(d, "half.com", CV_ACCESS_FULL);
 	struct cv_policy *p = compiled(d);
+	assert_true(connect_as(p, CURL, "clear.com", 443).obligations & CV_OBLIGE_H2C);
+	assert_false(connect_as(p, CURL, "half.com", 443).obligations & CV_OBLIGE_H2C);
 	assert_int_equal(connect_as(p, CURL, "skip.com", 443).obligations,
 		CV_OBLIGE_TLS_SKIP | CV_OBLIGE_DECLARED_HOST);
 	assert_int_equal(connect_as(p, CURL, "tcp.com", 5432).obligations,

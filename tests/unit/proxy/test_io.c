@@ -94,6 +94,48 @@ static void bytes_come_out_as_they_went_in(void **state)
 	cv_iopool_fini(&pool);
 }
 
+/* Bytes of every length, in and out in turns; the queue refuses what does not fit, whole. */
+static void queue_keeps_order_and_bound(void **state)
+{
+	static char piece[CV_PROXY_IO_BYTES + 77];
+	struct cv_iopool pool = { 0 };
+	struct cv_ioq q = { .count = 0 };
+	unsigned char next_in = 0, next_out = 0;
+	uint32_t seed = 7;
+	bool was_full = false;
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		seed = seed * 1103515245u + 12345u;
+		const size_t n = (seed >> 8) % sizeof(piece);
+
+		if (seed & 0x40) {
+			for (size_t k = 0; k < n; k++)
+				piece[k] = (char)(next_in + k);
+			const uint32_t before = q.bytes;
+			if (cv_ioq_put(&pool, &q, (struct cv_str){ piece, n }))
+				next_in = (unsigned char)(next_in + n);
+			else
+				was_full = q.bytes == before;
+		} else {
+			const struct cv_str front = cv_ioq_front(&q);
+			const size_t take = CV_MIN(n, front.n);
+
+			for (size_t k = 0; k < take; k++)
+				if ((unsigned char)front.p[k] != next_out++)
+					fail_msg("byte %zu of step %d", k, i);
+			if (take)
+				cv_ioq_skip(&pool, &q, (uint32_t)take);
+		}
+		assert_true(q.bytes <= CV_PROXY_QUEUE_BLOCKS_MAX * CV_PROXY_IO_BYTES);
+		assert_int_equal(pool.used, q.count);
+	}
+	assert_true(was_full);
+	cv_ioq_drop(&pool, &q);
+	assert_int_equal(pool.used, 0);
+	cv_iopool_fini(&pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -101,6 +143,7 @@ int main(void)
 		cmocka_unit_test(all_or_nothing),
 		cmocka_unit_test(pool_has_an_end),
 		cmocka_unit_test(bytes_come_out_as_they_went_in),
+		cmocka_unit_test(queue_keeps_order_and_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
