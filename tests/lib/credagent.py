@@ -115,7 +115,8 @@ def streams(job):
     assert b" 200 " in read_head(s)
     context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
     context.set_alpn_protocols(["h2"])
-    client = h2lab.Client(context.wrap_socket(s, server_hostname=job["host"]), job["host"])
+    client = h2lab.Client(context.wrap_socket(s, server_hostname=job["host"]),
+                          job["host"] if job["port"] == 443 else authority)
     ids = []
     for one in job["requests"]:
         fields = client.head(one.get("method", "GET"), one.get("path", "/"),

@@ -366,5 +366,3 @@ def memory_has(pid, needles):
                 tail = data[-256:]
                 at += len(data)
     return found
-
-
