@@ -8,6 +8,7 @@
 #include "cli/run.h"
 
 #include "base/ip.h"
+#include "plan/budget.h"
 
 #include <stdlib.h>
 
@@ -210,6 +211,29 @@ static cv_code set_unprotected(void *into, const char *value, struct cv_err *err
 	return CV_OK;
 }
 
+static cv_code set_inference(void *into, const char *value, struct cv_err *err)
+{
+	struct cv_run_request *r = into;
+
+	if (r->routes_path)
+		return cv_fail(err, CV_INVALID, "given twice; one file has all routes");
+	r->routes_path = value;
+	return CV_OK;
+}
+
+static cv_code set_budget(void *into, const char *value, struct cv_err *err)
+{
+	struct cv_run_request *r = into;
+	struct cv_budget_rule rule;
+
+	if (cv_budget_parse(cv_str_of(value), &rule, err) != CV_OK)
+		return err->code;
+	if (r->budget_count == CV_RUN_BUDGETS_MAX)
+		return cv_fail(err, CV_INVALID, "more than %d budgets", CV_RUN_BUDGETS_MAX);
+	r->budgets[r->budget_count++] = cv_str_of(value);
+	return CV_OK;
+}
+
 static cv_code set_dry_run(void *into, const char *value, struct cv_err *err)
 {
 	(void)value;
@@ -259,6 +283,9 @@ static const struct cv_option option[] = {
 	{ "ca", 0, "FILE", "trust these upstream roots too (repeatable)", set_ca },
 	{ "resolve", 0, "HOST:PORT:ADDR", "take this address for a name (repeatable)",
 		set_resolve },
+	{ "inference", 0, "FILE", "routes for https://inference.local", set_inference },
+	{ "budget", 0, "[SCOPE:]UNIT=N",
+		"refuse more than N tokens, usd, requests or bytes (repeatable)", set_budget },
 	{ "require", 0, "TIER", "refuse to run below this tier of isolation", set_require },
 	{ "no-protect", 0, NULL, "let the command write .git/hooks and the like", set_unprotected },
 	{ "dry-run", 'n', NULL, "print what would be done", set_dry_run },

@@ -10,7 +10,9 @@
 #include "cli/run_int.h"
 
 #include "ipc/frame.h"
+#include "plan/budget.h"
 #include "plan/limits.h"
+#include "plan/routes.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -115,6 +117,66 @@ static cv_code ca_check(const char *path, struct cv_err *err)
 	return has_one ? CV_OK
 		       : cv_fail(err, CV_INVALID, "--ca %s: holds no certificate in PEM form",
 				 path);
+}
+
+/* Read and judged here, so that nothing starts with routes that the proxy could not read; and a
+ * budget for a route that is not there would bound nothing. */
+static cv_code routes_check(
+	const struct cv_run_request *r, struct cv_routes *routes, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = open(r->routes_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char *text = NULL;
+	size_t n;
+
+	if (fd < 0)
+		return cv_fail_errno(err, "--inference %s", r->routes_path);
+	cv_code code = cv_ipc_fd_read_all(fd, CV_ROUTES_FILE_BYTES_MAX + 1, &text, &n, err);
+	if (code == CV_OK)
+		code = cv_routes_load((struct cv_str){ text, n }, routes, err);
+	free(text);
+	return code == CV_OK ? code : cv_wrap(err, "--inference %s", r->routes_path);
+}
+
+static cv_code budgets_check(
+	const struct cv_run_request *r, const struct cv_routes *routes, struct cv_err *err)
+{
+	for (size_t i = 0; i < r->budget_count; i++) {
+		struct cv_budget_rule rule;
+		bool is_there = false;
+
+		if (cv_budget_parse(r->budgets[i], &rule, err) != CV_OK)
+			return err->code;
+		for (size_t k = 0; k < routes->n; k++)
+			is_there |= cv_str_eq(cv_str_of(rule.route), routes->v[k].name);
+		if (rule.scope == CV_BUDGET_ROUTE && !is_there)
+			return cv_fail(err, CV_INVALID, "--budget %.*s: there is no such route",
+				CV_STR_ARG(r->budgets[i]));
+	}
+	return CV_OK;
+}
+
+static cv_code inference_resolve(struct cv_run_request *r, struct cv_plan_files *files,
+	struct cv_arena *arena, struct cv_err *err)
+{
+	struct cv_routes *routes = cv_arena_new(arena, struct cv_routes);
+	cv_code code = CV_OK;
+
+	if (!routes)
+		return cv_fail(err, CV_LIMIT, "no memory");
+	cv_routes_init(routes);
+	if (r->routes_path) {
+		code = routes_check(r, routes, err);
+		if (code == CV_OK)
+			code = run_path_resolve("--inference", cv_str_of(r->routes_path), arena,
+				&files->routes_file, err);
+		r->spec.has_network = true; /* inference.local is one, and its TLS is ours */
+	}
+	if (code == CV_OK)
+		code = budgets_check(r, routes, err);
+	files->budgets = r->budgets;
+	files->budget_count = r->budget_count;
+	cv_routes_fini(routes);
+	return code;
 }
 
 static cv_code files_resolve(struct cv_run_request *r, struct cv_plan_files *files,
@@ -292,6 +354,8 @@ static cv_code start(struct cv_run_request *r, struct run_providers *providers,
 		code = paths_resolve(r, arena, err);
 	if (code == CV_OK)
 		code = files_resolve(r, &files, arena, err);
+	if (code == CV_OK)
+		code = inference_resolve(r, &files, arena, err);
 	if (code == CV_OK)
 		code = run_host_fill(&r->spec, &files, arena, err);
 	if (code == CV_OK)

@@ -13,6 +13,7 @@
 #define CV_RUN_ENV_MAX       1024
 #define CV_RUN_PINS_MAX      256
 #define CV_RUN_CAS_MAX       16
+#define CV_RUN_BUDGETS_MAX   32 /* what the proxy counts: CV_BUDGETS_MAX */
 
 #define CV_RUN_PROVIDERS_MAX 32 /* the language's own number (openshell-behaviour 6.1) */
 
@@ -26,6 +27,9 @@ struct cv_run_request {
 	const char *audit_path;  /* NULL: none */
 	const char *ca_paths[CV_RUN_CAS_MAX];
 	size_t ca_count;
+	const char *routes_path; /* --inference; NULL: none */
+	struct cv_str budgets[CV_RUN_BUDGETS_MAX];
+	size_t budget_count;
 	const char *providers[CV_RUN_PROVIDERS_MAX];
 	size_t provider_count;
 	bool is_dry_run;

@@ -579,6 +579,10 @@ static cv_code files_add(struct builder *b, const struct cv_plan_files *files, s
 	p->ca_files = cv_arena_array(b->arena, files->ca_count, sizeof(p->ca_files[0]));
 	for (size_t i = 0; p->ca_files && i < files->ca_count; i++)
 		p->ca_files[p->ca_count++] = files->ca_files[i];
+	p->routes_file = files->routes_file;
+	p->budgets = cv_arena_array(b->arena, files->budget_count, sizeof(p->budgets[0]));
+	for (size_t i = 0; p->budgets && i < files->budget_count; i++)
+		p->budgets[p->budget_count++] = files->budgets[i];
 	for (size_t i = 0; i < b->spec->pin_count; i++)
 		p->pins[p->pin_count++] = (struct cv_plan_pin){ b->spec->pins[i].host,
 			b->spec->pins[i].addr, b->spec->pins[i].port };

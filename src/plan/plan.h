@@ -107,6 +107,9 @@ struct cv_plan {
 	uint32_t ca_count;
 	struct cv_plan_pin *pins;
 	uint32_t pin_count;
+	struct cv_str *budgets; /* --budget, as written */
+	uint32_t budget_count;
+	struct cv_str routes_file; /* --inference, absolute */
 	struct cv_str *watch; /* protected paths that are absent now: named if present at the end */
 	uint32_t watch_count;
 };
@@ -119,6 +122,9 @@ struct cv_plan_files {
 	size_t provider_count;
 	const struct cv_str *ca_files;
 	size_t ca_count;
+	const struct cv_str *budgets;
+	size_t budget_count;
+	struct cv_str routes_file;
 	bool has_terminal; /* stdin and stdout are terminals */
 };
 

@@ -7,7 +7,7 @@
  * comes from.  All of these are findings here, so that nothing above ever sees them.  Bytes are
  * looked at first, since libyaml would also accept UTF-16.
  */
-#include "policy/yaml_int.h"
+#include "policy/yaml_events.h"
 
 #include "base/assert.h"
 #include "base/utf8.h"

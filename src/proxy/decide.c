@@ -6,7 +6,7 @@
  * written down.  What comes after policy and is no part of it, the check of the addresses that a
  * name led to, is here too.
  */
-#include "proxy/proxy.h"
+#include "proxy/local.h"
 
 #include "policy/explain.h"
 
@@ -42,8 +42,20 @@ bool cv_decide_connect(struct cv_proxy *p, struct cv_flow *f)
 		cv_policy_unref(f->policy);
 		f->policy = cv_policy_ref(p->policy);
 	}
+	if (f->is_routed)
+		return true; /* its verdict was given with it */
 	f->verdict = cv_policy_decide(f->policy, &facts);
 	verdict_mend(f, &f->verdict);
+	if (cv_local_is_ours(facts.host) && f->verdict.action == CV_ACTION_ALLOW)
+		f->verdict = (struct cv_verdict){
+			/* never a network route, whatever is listed */
+			.action = CV_ACTION_DENY,
+			.reason = CV_REASON_NO_ENDPOINT,
+			.entry = CV_POLICY_NONE,
+			.endpoint = CV_POLICY_NONE,
+			.rule = CV_POLICY_NONE,
+			.settings = CV_POLICY_NONE,
+		};
 	return f->verdict.action == CV_ACTION_ALLOW;
 }
 
@@ -184,6 +196,8 @@ struct cv_verdict cv_decide_request(
 {
 	struct cv_facts facts;
 
+	if (f->is_routed)
+		return f->verdict;
 	cv_decide_facts(p, f, CV_OP_REQUEST, &facts);
 	facts.method = r->method;
 	facts.path = path;

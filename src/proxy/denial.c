@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "policy/explain.h"
+#include "proxy/local.h"
 #include "proxy/h2.h"
 #include "wire/h1_write.h"
 
@@ -244,6 +245,11 @@ static void answer(struct cv_proxy *p, struct cv_flow *f, int status,
 		.length = body.n,
 	};
 
+	if (f->is_routed) { /* nobody reads it: whoever asked goes on with the next route */
+		cv_local_inner_failed(p, f);
+		cv_flow_end(p, f, true);
+		return;
+	}
 	cv_buf_reset(&p->head);
 	if (cv_h1_write_status(&p->head, status, &edit) && (is_head || cv_buf_put(&p->head, body)))
 		cv_leg_put(&f->client, cv_buf_str(&p->head));
@@ -289,6 +295,17 @@ void cv_deny(
 	answer(p, f, status, field, n, cv_buf_str(&body),
 		t->request && cv_str_eq(t->request->method, CV_STR("HEAD")));
 	cv_buf_fini(&body);
+}
+
+void cv_deny_json(
+	struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str body, bool is_head)
+{
+	const struct cv_h1_header field = {
+		.name = CV_STR("Content-Type"),
+		.value = CV_STR("application/json"),
+	};
+
+	answer(p, f, status, &field, 1, body, is_head);
 }
 
 void cv_deny_bare(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str body)

@@ -53,5 +53,9 @@ struct cv_denial_text {
 void cv_deny(
 	struct cv_proxy *p, struct cv_flow *f, enum cv_denial d, const struct cv_denial_text *t);
 
+/* A status and JSON. */
+void cv_deny_json(
+	struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str body, bool is_head);
+
 /* A status and, where body is not empty, text. */
 void cv_deny_bare(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str body);

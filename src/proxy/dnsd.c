@@ -10,7 +10,7 @@
  * Over UDP, the answer leaves from the address that was asked; over TCP, each connection to port
  * 53 is a flow that stays here.
  */
-#include "proxy/proxy.h"
+#include "proxy/local.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -62,7 +62,8 @@ static bool answer(struct cv_proxy *p, struct cv_str msg, bool is_tcp, struct cv
 	if (problem != CV_DNS_PROBLEM_NONE) {
 		a.rcode = cv_dns_problem_row(problem)->rcode;
 		refusal_record(p, &q, a.rcode, cv_dns_problem_row(problem)->text);
-	} else if (!cv_policy_host_is_listed(p->policy, cv_name_str(&q.name))) {
+	} else if (!cv_local_is_ours(cv_name_str(&q.name)) &&
+		   !cv_policy_host_is_listed(p->policy, cv_name_str(&q.name))) {
 		a.rcode = CV_DNS_REFUSED;
 		refusal_record(p, &q, a.rcode, "the name is not allowed by any policy");
 	} else if (q.type == CV_DNS_TYPE_A || q.type == CV_DNS_TYPE_AAAA) {

@@ -10,6 +10,7 @@
  */
 #include "proxy/denial.h"
 #include "proxy/inside.h"
+#include "proxy/local.h"
 
 #include "wire/path.h"
 
@@ -157,6 +158,8 @@ bool cv_explicit_step(struct cv_proxy *p, struct cv_flow *f)
 		return cv_inside_refuse(p, f, CV_DENIAL_AUDIT,
 			p->request.form == CV_H1_FORM_AUTHORITY ? NULL : &p->request,
 			CV_STR("the audit log can't be written; nothing is allowed until it can"));
+	if (cv_local_explicit(p, f, &p->request))
+		return true;
 	switch (p->request.form) {
 	case CV_H1_FORM_AUTHORITY: return connect_head(p, f);
 	case CV_H1_FORM_ABSOLUTE: return absolute_head(p, f);

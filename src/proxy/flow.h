@@ -36,8 +36,8 @@
  * DYING    freed at the end of the turn */
 #define CV_FLOW_STATES(X)                                                                      \
 	X(FREE,    0, BIT(HEAD) | BIT(QUIET) | BIT(RESOLVE) | BIT(DNS) | BIT(DYING) |          \
-			   BIT(HTTP) | BIT(H2_UP))                                             \
-	X(HEAD,    0, BIT(RESOLVE) | BIT(HTTP) | BIT(HELD))                                    \
+			   BIT(HTTP) | BIT(H2_UP) | BIT(PEEK))                                             \
+	X(HEAD,    0, BIT(RESOLVE) | BIT(HTTP) | BIT(HELD) | BIT(PEEK))                                    \
 	X(QUIET,   CV_PROXY_QUIET_MS, 0)                                                       \
 	X(RESOLVE, CV_PROXY_RESOLVE_MS, BIT(HELD) | BIT(QUIET))                                \
 	X(HELD,    0, BIT(DIAL))                                                               \
@@ -91,6 +91,8 @@ struct cv_http {
 	struct cv_verdict verdict; /* of the request, where requests are decided */
 };
 
+struct cv_local;
+
 struct cv_flow {
 	enum cv_flow_state state;
 	uint32_t index, gen, next_free;
@@ -99,6 +101,7 @@ struct cv_flow {
 	bool is_transparent;
 	bool is_tunnel;  /* CONNECT was answered, or transparent: what follows is the tunnel's */
 	bool is_allowed; /* an event said so: its end is recorded too */
+	bool is_routed;  /* ours towards a route of inference.local: its verdict is given */
 	bool is_leaf_asked;
 	bool is_tls;              /* the sandbox's side speaks TLS that we end */
 	bool is_inner;            /* a stream of HTTP/2 or its upstream: part of another flow */
@@ -126,10 +129,12 @@ struct cv_flow {
 	int64_t attempt_ends_ms;
 
 	struct cv_http http;
+	struct cv_local *local;  /* owned; NULL unless answered here (local.h) */
 	struct cv_websocket *ws; /* owned; NULL: none asked for */
 	int64_t deadline_ms, started_ms;
-	bool is_lingering; /* CLOSING: all is sent, and the moment of grace has begun */
-	size_t drained;    /* ... and so much was thrown away */
+	bool is_lingering;    /* CLOSING: all is sent, and the moment of grace has begun */
+	size_t drained;       /* ... and so much was thrown away */
+	uint64_t bytes_spent; /* what budgets have counted */
 	uint64_t closed_up, closed_down; /* of server legs that this flow has had before */
 	char failure[160];               /* why the upstream's TLS failed; for the 502 */
 };

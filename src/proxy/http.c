@@ -18,6 +18,7 @@
  * response has passed, else by a reset, so that a response that was cut can't pass for whole.
  */
 #include "proxy/inside.h"
+#include "proxy/local.h"
 
 #include "proxy/websocket.h"
 #include "wire/h1_write.h"
@@ -472,5 +473,7 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 
 bool cv_http_step(struct cv_proxy *p, struct cv_flow *f)
 {
+	if (f->local)
+		return cv_local_step(p, f);
 	return f->http.phase == CV_HTTP_REQUEST_HEAD ? head_step(p, f) : exchange_step(p, f);
 }

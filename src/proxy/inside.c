@@ -9,6 +9,7 @@
  */
 #include "proxy/inside.h"
 
+#include "proxy/spend.h"
 #include "proxy/websocket.h"
 #include "wire/h1.h"
 
@@ -94,11 +95,11 @@ bool cv_inside_decide(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 	if (!path_find(p, f, r, ret_path) || !method_is_fine(p, f, r))
 		return false;
 	if (!(f->verdict.obligations & CV_OBLIGE_INSPECT))
-		return upgrade_is_fine(p, f, r, NULL);
+		return upgrade_is_fine(p, f, r, NULL) && cv_spend_request(p, f, r);
 	const struct cv_verdict v = cv_decide_request(p, f, r, cv_path_str(ret_path));
 	f->http.verdict = v;
 	if (v.action == CV_ACTION_ALLOW)
-		return upgrade_is_fine(p, f, r, &v);
+		return upgrade_is_fine(p, f, r, &v) && cv_spend_request(p, f, r);
 	const struct cv_fact fact = {
 		.action = CV_AUDIT_ACTION_DENY,
 		.request = r,

@@ -171,8 +171,12 @@ bool cv_leg_fill(struct cv_leg *leg)
 		return cv_vleg_fill(leg);
 	bool has_grown = wire_read(leg);
 
+	/* a record without text (a ticket, say) may have been all that came before the end: what is
+	 * still to be read must be, since no edge will tell of it again */
+	if (leg->ssl && SSL_is_init_finished(leg->ssl))
+		return tls_read(leg) || (has_grown && leg->can_read);
 	if (leg->ssl)
-		return SSL_is_init_finished(leg->ssl) ? tls_read(leg) : has_grown;
+		return has_grown;
 	if (leg->is_wire_eof)
 		leg->is_eof = true;
 	return has_grown;

@@ -90,3 +90,13 @@
 #define CV_PROXY_GRPC_MESSAGE_BYTES_MAX \
 	1024                            /* of a denial, before its coding: clients cap headers */
 #define CV_PROXY_DENIAL_BYTES_MAX 24576 /* so that head and body fit one buffer */
+
+/* What is answered here: policy.local and inference.local. */
+#define CV_PROXY_DENIED_MAX       100        /* denials that policy.local can tell */
+#define CV_PROXY_DENIED_BYTES_MAX 4096       /* of a line of them */
+#define CV_PROXY_ANSWER_BYTES_MAX (12 << 20) /* the largest policy, escaped as JSON */
+#define CV_PROXY_CALL_BYTES_MAX   (10 << 20) /* of a call's body, as OpenShell's */
+#define CV_PROXY_CALL_CHUNKS_MAX  4096       /* that it may come in */
+#define CV_PROXY_CALL_STREAM_MAX  (32 << 20) /* of a streamed answer */
+#define CV_PROXY_CALL_IDLE_MS     120000     /* between two pieces of an answer, and before it */
+#define CV_PROXY_LOCAL_BYTES_MAX  (64 << 20) /* such answers and bodies of all flows together */

@@ -84,6 +84,25 @@ static bool sink_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 		&p->sinks, cv_take_fd(m->fds[0]), (enum cv_audit_form)form, is_required != 0);
 }
 
+static bool budget_take(struct cv_proxy *p, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	const struct cv_str text = cv_ipc_get_str(&r);
+	struct cv_budget_rule rule;
+
+	return cv_ipc_reader_is_done(&r) && cv_budget_parse(text, &rule, NULL) == CV_OK &&
+	       cv_budgets_put(&p->budgets, &rule);
+}
+
+static bool routes_take(struct cv_proxy *p, int fd)
+{
+	const struct cv_str text = fd_text(p, fd, CV_ROUTES_FILE_BYTES_MAX + 1);
+	const bool is_good = cv_routes_load(text, &p->routes, NULL) == CV_OK;
+
+	free((char *)(uintptr_t)text.p);
+	return is_good;
+}
+
 static bool policy_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 {
 	struct cv_ipc_reader r = { .rest = m->body };
@@ -129,6 +148,8 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 		return true;
 	case CV_PROXY_REQ_PIN: return pin_take(p, m->body);
 	case CV_PROXY_REQ_AUDIT_SINK: return sink_take(p, m);
+	case CV_PROXY_REQ_BUDGET: return budget_take(p, m->body);
+	case CV_PROXY_REQ_ROUTES: return routes_take(p, m->fds[0]);
 	case CV_PROXY_REQ_LAYER:
 		p->policy_layer = fd_text(p, m->fds[0], CV_PROXY_POLICY_BYTES_MAX);
 		return true;
@@ -182,6 +203,7 @@ void cv_link_start(struct cv_proxy *p)
 		.rule_count = CV_PROXY_REQ_COUNT,
 		.state = CV_PROXY_NEW,
 	};
+	cv_routes_init(&p->routes);
 	p->message = malloc(CV_IPC_BODY_BYTES_MAX + 8);
 	cv_assert(p->message);
 	while (!p->is_ready)

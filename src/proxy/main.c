@@ -27,6 +27,7 @@
 #include "proxy/proxy.h"
 
 #include "base/assert.h"
+#include "proxy/spend.h"
 #include "sys/fd.h"
 #include "sys/landlock.h"
 #include "sys/proc.h"
@@ -181,7 +182,7 @@ static void touched_send(struct cv_proxy *p, bool is_audited)
 			cv_dial_start(p, f);
 		if (f->h2)
 			cv_h2_mark(f->h2);
-		if (f->state != CV_FLOW_DYING)
+		if (f->state != CV_FLOW_DYING && cv_spend_bytes(p, f))
 			flow_send(p, f);
 	}
 	cv_h2_send_all(p); /* what the streams have put */
@@ -290,6 +291,7 @@ static void parts_make(struct cv_proxy *p)
 	must(p, cv_leaves_new(&p->leaves, &err), &err);
 	cv_sinks_init(&p->sinks);
 	cv_buf_init(&p->head, CV_PROXY_IO_BYTES);
+	cv_buf_init(&p->stage, 2 * CV_INFER_EVENT_BYTES_MAX);
 	cv_buf_init(&p->h2_names, CV_PROXY_IO_BYTES);
 	cv_arena_init(&p->arena, 256 * 1024);
 	p->resolver.loop = &p->loop;

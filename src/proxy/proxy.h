@@ -10,7 +10,9 @@
  */
 #pragma once
 #include "ipc/keeper_link.h"
+#include "plan/routes.h"
 #include "policy/policy.h"
+#include "proxy/budget.h"
 #include "proxy/cred.h"
 #include "proxy/flow.h"
 #include "proxy/identity.h"
@@ -79,6 +81,10 @@ struct cv_proxy {
 	size_t roots_count;
 	struct cv_str roots, hosts; /* owned */
 
+	struct cv_budgets budgets;
+	int64_t route_turn[CV_ROUTES_MAX];  /* what each is owed of its weight */
+	struct cv_routes routes;            /* of inference.local; none: not configured */
+	size_t local_bytes;                 /* held by answers of our own, of all flows */
 	uint32_t ws_assemblies, ws_waiting; /* WebSockets that hold, or wait for, an assembly */
 
 	/* Scratch of one step: no two uses overlap. */
@@ -86,6 +92,7 @@ struct cv_proxy {
 	struct cv_h1_response response;
 	struct cv_buf h2_names; /* of an HTTP/2 header list on its way out */
 	struct cv_buf head;     /* written anew, perhaps with the first of its body */
+	struct cv_buf stage;    /* of a body on its way */
 	struct cv_arena arena;  /* texts of one step's denial */
 	char *message;          /* of a link: CV_IPC_BODY_BYTES_MAX + 8 */
 };

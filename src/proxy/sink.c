@@ -26,6 +26,7 @@ void cv_sinks_fini(struct cv_sinks *s)
 		cv_buf_fini(&s->v[i].pending);
 	}
 	cv_summary_fini(&s->summary);
+	cv_denied_fini(&s->denied);
 	s->n = 0;
 }
 
@@ -76,6 +77,7 @@ void cv_sinks_event(struct cv_sinks *s, struct cv_audit_event *e)
 	e->time_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 	e->seq = ++s->seq;
 	cv_summary_add(&s->summary, e);
+	cv_denied_event(&s->denied, e);
 	for (size_t i = 0; i < s->n; i++) {
 		struct cv_sink *k = &s->v[i];
 		const size_t before = cv_buf_len(&k->pending);

@@ -13,6 +13,7 @@
 #include "audit/event.h"
 #include "audit/summary.h"
 #include "ipc/proxy_link.h"
+#include "proxy/denied.h"
 #include "proxy/limits.h"
 
 struct cv_sink {
@@ -28,6 +29,7 @@ struct cv_sinks {
 	size_t n;
 	uint64_t seq;
 	struct cv_summary summary;
+	struct cv_denied denied; /* the last of them, for policy.local */
 };
 
 void cv_sinks_init(struct cv_sinks *s);

@@ -9,6 +9,8 @@
  */
 #include "base/assert.h"
 #include "proxy/denial.h"
+#include "proxy/local.h"
+#include "proxy/spend.h"
 #include "proxy/h2.h"
 #include "proxy/websocket.h"
 
@@ -72,11 +74,13 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 		cv_h2_count(p, f);
 	else
 		end_record(p, f);
+	cv_spend_bytes_last(p, f);
 	if (reset)
 		cv_leg_reset(&f->client);
 	else
 		cv_leg_close(&f->client);
 	cv_leg_close(&f->server);
+	cv_local_end(p, f);
 	cv_h2_free(f);
 	free(f->stream);
 	f->stream = NULL;
@@ -150,6 +154,10 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 		}
 		break;
 	case CV_FLOW_HTTP:
+		if (f->local) {
+			cv_local_timeout(p, f);
+			return;
+		}
 		if (f->http.is_decided ||
 			(f->http.phase == CV_HTTP_EXCHANGE && !f->http.has_response)) {
 			cv_deny(p, f, CV_DENIAL_TIMEOUT, &late);

@@ -50,6 +50,8 @@ bool cv_tls_leaf_step(struct cv_proxy *p, struct cv_flow *f)
 			CV_STR("the keeper gave no certificate for this name"));
 	if (cv_tls_server_ssl(p->tls_server, -1, leaf, &ssl, &err) != CV_OK)
 		return accept_refuse(p, f, cv_denial_code(CV_DENIAL_NO_TLS), cv_str_of(err.msg));
+	if (f->local) /* what answers here speaks HTTP/1 */
+		cv_tls_server_http1_only(ssl);
 	if (!cv_leg_tls(&f->client, ssl)) {
 		cv_flow_end(p, f, true);
 		return false;

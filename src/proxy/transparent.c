@@ -11,6 +11,7 @@
  * not encrypted).
  */
 #include "proxy/inside.h"
+#include "proxy/local.h"
 
 #include "wire/clienthello.h"
 
@@ -43,6 +44,8 @@ void cv_transparent_start(struct cv_proxy *p, struct cv_flow *f)
 			CV_STR("the audit log can't be written; nothing is allowed until it can"));
 		return;
 	}
+	if (cv_local_transparent(p, f))
+		return;
 	if (!cv_decide_connect(p, f)) {
 		refuse(p, f, NULL,
 			name.n == 0 && cv_names_is_synthetic(&f->dst_ip)

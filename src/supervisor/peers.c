@@ -126,6 +126,39 @@ static cv_code pins_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
+/* ---- budgets, and the routes of model calls ---- */
+
+static cv_code budgets_send(struct supervisor *s, struct cv_err *err)
+{
+	cv_code code = CV_OK;
+
+	for (uint32_t i = 0; code == CV_OK && i < s->plan.budget_count; i++) {
+		struct cv_buf b;
+
+		cv_buf_init(&b, 1024);
+		cv_ipc_put_str(&b, s->plan.budgets[i]);
+		code = b.is_overflown ? cv_fail(err, CV_LIMIT, "--budget: too long")
+				      : cv_ipc_send(s->proxy.link, CV_PROXY_REQ_BUDGET,
+						cv_buf_str(&b), NULL, 0, err);
+		cv_buf_fini(&b);
+	}
+	return code;
+}
+
+static cv_code routes_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	if (!s->plan.routes_file.n)
+		return CV_OK;
+	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
+	cv_code code = file_append(&b, s->plan.routes_file.p, err);
+	if (code == CV_OK)
+		code = text_send(s, CV_PROXY_REQ_ROUTES, cv_buf_str(&b), err);
+	cv_buf_fini(&b);
+	return code;
+}
+
 /* ---- where decisions are written ---- */
 
 static cv_code sink_send(
@@ -202,6 +235,10 @@ static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 		code = resolver_send(s, err);
 	if (code == CV_OK)
 		code = pins_send(s, err);
+	if (code == CV_OK)
+		code = budgets_send(s, err);
+	if (code == CV_OK)
+		code = routes_send(s, err);
 	if (code == CV_OK)
 		code = sinks_send(s, err);
 	if (code == CV_OK && s->plan.policy_layer.n)

@@ -73,6 +73,8 @@ static const struct cv_seccomp_arg_row cv_seccomp_proxy_permits[] = {
 	PROXY_SOCKET(AF_INET, SOCK_DGRAM),
 	PROXY_SOCKET(AF_INET6, SOCK_STREAM),
 	PROXY_SOCKET(AF_INET6, SOCK_DGRAM),
+	CV_SC_2("socketpair", "a request of our own, as a flow", CV_SC_EQ(0, AF_UNIX),
+		CV_SC_SOCK_TYPE(1, SOCK_STREAM)),
 	CV_SC_1("fcntl", "size of a relay's pipe", CV_SC_EQ(1, F_SETPIPE_SZ)),
 	CV_SC_1("fcntl", "size of a relay's pipe", CV_SC_EQ(1, F_GETPIPE_SZ)),
 	CV_SC_1("ioctl", "bytes that wait", CV_SC_EQ(1, FIONREAD)),

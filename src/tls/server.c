@@ -45,12 +45,13 @@ static int alpn_select(SSL *ssl, const unsigned char **ret, unsigned char *ret_b
 {
 	static const struct cv_str ours[] = { CV_STR("h2"), CV_STR("http/1.1") };
 
-	(void)ssl;
+	const size_t from = SSL_get_app_data(ssl) ? 1 : 0; /* without h2 */
+
 	(void)arg;
 	for (unsigned at = 0; at < bytes && offered[at] < bytes - at; at += offered[at] + 1u) {
 		const struct cv_str name = { (const char *)offered + at + 1, offered[at] };
 
-		for (size_t i = 0; i < CV_ARRAY_LEN(ours); i++)
+		for (size_t i = from; i < CV_ARRAY_LEN(ours); i++)
 			if (cv_str_eq(name, ours[i])) {
 				*ret = offered + at + 1;
 				*ret_bytes = offered[at];
@@ -116,4 +117,11 @@ cv_code cv_tls_server_ssl(
 	SSL_set_accept_state(ssl);
 	*ret = ssl;
 	return CV_OK;
+}
+
+void cv_tls_server_http1_only(SSL *ssl)
+{
+	static char yes;
+
+	SSL_set_app_data(ssl, &yes);
 }

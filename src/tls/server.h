@@ -26,3 +26,6 @@ CV_MUST cv_code cv_tls_server_spki(struct cv_tls_server *s, struct cv_buf *ret, 
  * offers neither gets the alert no_application_protocol (RFC 7301 section 3.2). */
 CV_MUST cv_code cv_tls_server_ssl(
 	struct cv_tls_server *s, int fd, X509 *leaf, SSL **ret, struct cv_err *err);
+
+/* Before the handshake: h2 is not chosen on this connection. */
+void cv_tls_server_http1_only(SSL *ssl);

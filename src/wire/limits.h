@@ -33,6 +33,18 @@
 #define CV_CHUNK_TRAILER_BYTES_MAX 4096 /* whole trailer section; gRPC status with a message */
 #define CV_CHUNK_TRAILERS_MAX      16
 
+/* JSON. */
+#define CV_JSON_DEPTH_MAX      128   /* tool schemas of today stay below 40; a multiple of 32 */
+#define CV_JSON_KEYS_MAX       65536 /* of all open objects: 1.5 MiB of memory, no more */
+#define CV_JSON_PATH_DEPTH_MAX 8     /* of a value that we look for */
+#define CV_JSON_VALUES_MAX     16    /* that are looked for in one pass */
+
+/* Calls of models. */
+#define CV_JSON_EDIT_BYTES_MAX   4096 /* of one value that is put in: a model's name, escaped */
+#define CV_INFER_WHOLE_BYTES_MAX (4 << 20) /* of an answer that is read: 200 embeddings, say */
+#define CV_INFER_EVENT_BYTES_MAX (2 << 20) /* of Bedrock's stream: twice the longest message read */
+#define CV_INFER_TOKEN_BYTES     4         /* of English, where nobody counted */
+
 /* HTTP/2 header lists. */
 #define CV_H2_LIST_BYTES_MAX 32768 /* what is kept of one: a head of HTTP/1 and its overhead */
 #define CV_H2_FIELDS_MAX     256   /* kept: cookies come in crumbs, a field each */

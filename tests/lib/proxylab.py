@@ -26,8 +26,8 @@ PROXY = os.path.join(BUILD, "src/proxy/cove-proxy")
 KEEPER = os.path.join(BUILD, "src/keeper/cove-keeper")
 
 EXPLICIT = ("10.200.0.1", 3128)
-REQS = ("LISTENERS KEEPER ROOTS RESOLVER HOSTS PIN AUDIT_SINK LAYER POLICY GO IDENTITY RESOLVED "
-        "REPORT").split()
+REQS = ("LISTENERS KEEPER ROOTS RESOLVER HOSTS PIN AUDIT_SINK BUDGET ROUTES LAYER POLICY GO IDENTITY "
+        "RESOLVED REPORT").split()
 REPLIES = "READY POLICY_RESULT RESOLVE REPORT_TEXT FATAL".split()
 
 _NETLINK_SOCK_DIAG = 4
@@ -82,7 +82,8 @@ class Lab:
     """One proxy.  listen: (address, port) of the IPv4 listener; the default is the explicit one."""
 
     def __init__(self, lab_world, policy, pins=(), listen=EXPLICIT, resolv="", hosts="",
-                 has_keeper=True, roots=None, audit_path=None, is_audit_required=True, names=()):
+                 has_keeper=True, roots=None, audit_path=None, is_audit_required=True, names=(),
+                 budgets=(), routes=""):
         self.world = lab_world
         self.dir = tempfile.mkdtemp(dir=lab_world.dir)
         self.audit_path = audit_path or os.path.join(self.dir, "audit.jsonl")
@@ -104,6 +105,10 @@ class Lab:
         self._memfd("HOSTS", hosts)
         for host, port, addr in pins:
             self.send("PIN", pack_str(host) + struct.pack("<I", port) + pack_str(addr))
+        for text in budgets:
+            self.send("BUDGET", pack_str(text))
+        if routes:
+            self._memfd("ROUTES", routes)
         self.sinks = [os.open(p, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                       for p in (self.audit_path, self.line_path)]
         for form, fd in enumerate(self.sinks):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * yaml_int.h - the events of one YAML document, with everything refused that a policy can't need
+ * yaml_events.h - the events of one YAML document, with everything refused that a policy can't need
  *
  * The reader stands on one event.  A function that consumes a node is called on the node's first
  * event and leaves the reader on its last.  After a failure every next() gives YAML_NO_EVENT and
