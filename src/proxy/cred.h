@@ -28,7 +28,8 @@ struct cv_creds { /* of the run */
 	struct cv_arena arena;
 	struct cv_arena scratch; /* of one step */
 	struct cv_ph_entry *entries;
-	size_t count; /* 0: a run without credentials */
+	struct cv_str *providers; /* of each entry */
+	size_t count;             /* 0: a run without credentials */
 	bool has_catalog;
 	struct cv_ph_set set;
 	struct cv_rewrite applied;  /* to the head that is being written */
