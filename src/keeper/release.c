@@ -37,6 +37,7 @@ cv_code keeper_catalog_send(struct keeper *k, struct cv_err *err)
 	for (size_t i = 0; set && i < set->cred_count; i++) {
 		cv_ipc_put_str(&b, set->creds[i].key);
 		cv_ipc_put_str(&b, set->creds[i].placeholder);
+		cv_ipc_put_str(&b, set->providers[set->creds[i].provider].name);
 	}
 	const cv_code code = b.is_overflown
 				     ? cv_fail(err, CV_LIMIT, "too many credentials for one run")

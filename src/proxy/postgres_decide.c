@@ -83,6 +83,18 @@ bool cv_pg_access_find(struct cv_proxy *p, struct cv_flow *f, struct cv_pg *g,
 	return is_any;
 }
 
+const struct cv_policy_endpoint *cv_pg_endpoint_find(
+	struct cv_proxy *p, const struct cv_flow *f, const struct cv_pg *g)
+{
+	for (unsigned i = 0; i < CV_PG_COMMAND_COUNT; i++) {
+		const struct cv_verdict v = command_ask(p, f, g, (enum cv_pg_command)i);
+
+		if (v.action == CV_ACTION_ALLOW)
+			return cv_policy_endpoint_of(f->policy, &v);
+	}
+	return NULL;
+}
+
 /* ---- words ---- */
 
 /* "SELECT, SHOW", or "nothing": what the policy allows here. */

@@ -95,6 +95,10 @@ static inline struct cv_str cv_pg_path(const struct cv_pg *g)
 bool cv_pg_access_find(struct cv_proxy *p, struct cv_flow *f, struct cv_pg *g,
 	struct cv_str database, const struct cv_policy_endpoint **ret_endpoint);
 
+/* The one that allows first by f's present policy; NULL: none does any more. */
+const struct cv_policy_endpoint *cv_pg_endpoint_find(
+	struct cv_proxy *p, const struct cv_flow *f, const struct cv_pg *g);
+
 /* May the text go to the server?  Writes the event.  False: g->denied has the whole error
  * message. */
 CV_MUST bool cv_pg_decide(struct cv_proxy *p, struct cv_flow *f, struct cv_str sql);

@@ -290,8 +290,9 @@ static bool release_step(struct cv_proxy *p, struct cv_flow *f)
 	const char *slug;
 	bool is_set = true;
 
-	switch (cv_cred_exact(p, f, (struct cv_str){ g->password.text, g->password.n },
-		CV_STR("CONNECT"), cv_pg_path(g), &value, &slug)) {
+	switch (cv_cred_exact(p, f, cv_pg_endpoint_find(p, f, g),
+		(struct cv_str){ g->password.text, g->password.n }, CV_STR("CONNECT"),
+		cv_pg_path(g), &value, &slug)) {
 	case CV_CRED_AGAIN: /* of HTTP's heads only */
 	case CV_CRED_WAIT: return false;
 	case CV_CRED_ANSWERED:
@@ -301,6 +302,7 @@ static bool release_step(struct cv_proxy *p, struct cv_flow *f)
 	case CV_CRED_OK: break;
 	}
 	if (value.p) {
+		f->deadline_ms = p->loop.now_ms + CV_PROXY_PG_START_MS; /* it was the keeper's */
 		is_set = secret_set(&g->password, value);
 		cv_cred_forget(p, f);
 	}

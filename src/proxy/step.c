@@ -160,6 +160,8 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 			cv_local_timeout(p, f);
 			return;
 		}
+		if (cv_cred_timeout(p, f))
+			return;
 		if (f->http.is_decided ||
 			(f->http.phase == CV_HTTP_EXCHANGE && !f->http.has_response)) {
 			cv_deny(p, f, CV_DENIAL_TIMEOUT, &late);
@@ -176,9 +178,12 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_LEAF:
 	case CV_FLOW_ACCEPT:
 	case CV_FLOW_RELAY:
-	case CV_FLOW_PG:
 	case CV_FLOW_DNS:
 	case CV_FLOW_CLOSING: break;
+	case CV_FLOW_PG:
+		if (cv_cred_timeout(p, f))
+			return;
+		break;
 	case CV_FLOW_FREE:
 	case CV_FLOW_DYING:
 	case CV_FLOW_STATE_COUNT: cv_unreachable();
