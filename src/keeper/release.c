@@ -65,6 +65,7 @@ static bool released_put(
 		count += cv_vault_is_scrubbed(k->vault, i, r);
 	cv_ipc_put_u32(b, r->tag);
 	cv_ipc_put_u32(b, flags);
+	cv_ipc_put_u64(b, k->vault ? cv_vault_epoch(k->vault) : 0);
 	cv_ipc_put_u32(b, count);
 	for (uint32_t i = 0; i < n; i++) {
 		if (!cv_vault_is_scrubbed(k->vault, i, r))

@@ -102,6 +102,7 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 	struct cv_ipc_reader r = { .rest = body };
 	struct cv_flow *f = asker(p, cv_ipc_get_u32(&r));
 	struct cv_str all[CV_PH_ENTRIES_MAX];
+	struct cv_scrub_key key = { 0 };
 	struct cv_flow_cred *c;
 	size_t count = 0;
 
@@ -121,6 +122,7 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 	r = (struct cv_ipc_reader){ .rest = { c->secrets, c->secret_bytes } };
 	cv_ipc_get_u32(&r);
 	c->flags = cv_ipc_get_u32(&r);
+	key.epoch = cv_ipc_get_u64(&r);
 	for (uint32_t n = cv_ipc_get_u32(&r); n && !r.is_bad; n--) {
 		const uint32_t i = cv_ipc_get_u32(&r);
 		const bool is_asked = cv_ipc_get_u32(&r) != 0;
@@ -130,11 +132,12 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 			return false;
 		if (is_asked)
 			c->values[i] = value;
+		key.creds[i / 64] |= UINT64_C(1) << i % 64;
 		if (count < CV_ARRAY_LEN(all))
 			all[count++] = value;
 	}
 	if (count)
-		cv_scrub_use(&p->scrubs, f, all, count);
+		cv_scrub_use(&p->scrubs, f, &key, all, count);
 	if (!(c->flags & CV_RELEASED_BOUND))
 		c->is_unbound = true;
 	answered(p, f, CV_CRED_RELEASED);

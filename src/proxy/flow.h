@@ -88,9 +88,11 @@ struct cv_http {
 	bool has_response;  /* its head has passed */
 	bool client_closes; /* after this response the sandbox's side is closed */
 	bool server_closes;
-	bool wants_upgrade;        /* 101 may be answered */
-	bool to_http10;            /* the request was HTTP/1.0: no chunks towards the sandbox */
-	uint32_t count;            /* requests sent on */
+	bool wants_upgrade; /* 101 may be answered */
+	bool to_http10;     /* the request was HTTP/1.0: no chunks towards the sandbox */
+	uint32_t count;     /* requests sent on */
+	struct cv_str method, path,
+		query; /* of the exchange, where requests are decided; owned, one block */
 	struct cv_verdict verdict; /* of the request, where requests are decided */
 };
 

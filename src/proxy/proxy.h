@@ -165,6 +165,8 @@ void cv_decide_facts(
 	const struct cv_proxy *p, const struct cv_flow *f, enum cv_op op, struct cv_facts *ret);
 /* After a new policy: does the flow, which passes bytes unseen, still stand? */
 bool cv_decide_again(struct cv_proxy *p, struct cv_flow *f);
+/* The same for the exchange under way, which keeps the policy it began with; false: recorded. */
+bool cv_decide_exchange_again(struct cv_proxy *p, struct cv_flow *f);
 
 /* ---- accept.c ---- */
 

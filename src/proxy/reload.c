@@ -5,7 +5,8 @@
  * Load, validate, ask whether this build can enforce it, compile; only then is one pointer
  * changed.  A request keeps the snapshot that it started with; the next one on the same
  * connection is decided by the new one.  What passes bytes unseen (raw tunnels) is asked again at
- * once, and closed if the new policy would not allow it; so is a WebSocket's upgrade.
+ * once, and closed if the new policy would not allow it; so is a WebSocket's upgrade, and the
+ * request of an exchange that is under way (a stream of events may last for hours).
  *
  * The policy names executables by paths that may be links inside the sandbox, where we can't
  * look.  The supervisor is asked where they lead (RESOLVE), and its answer (RESOLVED) compiles
@@ -80,6 +81,10 @@ static void policy_swap(struct cv_proxy *p, struct cv_policy *policy)
 		}
 		if (f->state == CV_FLOW_WEBSOCKET)
 			cv_websocket_reload(p, f);
+		if (f->state == CV_FLOW_HTTP && !cv_decide_exchange_again(p, f)) {
+			cv_flow_end(p, f, true);
+			cv_proxy_queue(p, f);
+		}
 	}
 }
 

@@ -87,6 +87,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	f->stream = NULL;
 	cv_policy_unref(f->policy);
 	f->policy = NULL;
+	free((void *)(uintptr_t)f->http.method.p);
 	cv_body_fini(&f->http.up);
 	cv_body_fini(&f->http.down);
 	cv_hold_end(f);

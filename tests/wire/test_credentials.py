@@ -259,7 +259,7 @@ def stopped():
         lab.origin.forget()
         lab.origin.answer = OK
         job = lab.start_talk("api.test", request("GET", "api.test", "/stopped",
-                                                 [f"Authorization: Bearer {lab.inside['MY_KEY']}"]), timeout=12)
+                                                 [f"Authorization: Bearer {lab.inside['MY_KEY']}"]), timeout=25)
         free = credlab.Reply(lab.wait(lab.start_talk("free.test", request("GET", "free.test", "/free"))))
         equal(free.status, 200, repr(free))
         reply = credlab.Reply(lab.wait(job))
