@@ -100,7 +100,8 @@ static bool policy_is_fine(struct cv_proxy *p, struct cv_flow *f, const struct c
 {
 	if (f->policy == p->policy)
 		return true;
-	if (cv_decide_connect(p, f))
+	/* what was HTTP when it began does not become another protocol's because a rule says so now */
+	if (cv_decide_connect(p, f) && !(f->verdict.obligations & CV_OBLIGE_POSTGRES))
 		return true;
 	const struct cv_denial_text t = {
 		.request = r,
