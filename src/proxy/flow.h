@@ -22,7 +22,7 @@
  * QUIET    a transparent connection was refused; it gets words if it turns out to speak HTTP
  * RESOLVE  policy said yes; addresses are looked up, then checked
  * HELD     everything said yes; its audit event is written at the end of this turn
- * DIAL     the checked addresses are tried in turn
+ * DIAL     the checked addresses are raced
  * PEEK     connected; whoever speaks first shows what is spoken
  * LEAF     TLS for a name whose leaf the keeper was asked for
  * ACCEPT   TLS handshake with the sandbox
@@ -96,6 +96,12 @@ struct cv_http {
 	struct cv_verdict verdict; /* of the request, where requests are decided */
 };
 
+struct cv_attempt { /* a socket that is being connected */
+	int fd;       /* owned */
+	uint8_t addr; /* of flow.addr */
+	int64_t since_ms;
+};
+
 struct cv_local;
 
 struct cv_flow {
@@ -131,7 +137,9 @@ struct cv_flow {
 	struct cv_ip addr[CV_DNS_ADDRS_MAX]; /* checked */
 	uint8_t addr_count, addr_next;
 	struct cv_ip dialled;
-	int64_t attempt_ends_ms;
+	struct cv_attempt attempt[CV_PROXY_ATTEMPTS_MAX]; /* DIAL: oldest first */
+	uint8_t attempt_count;
+	int64_t attempt_next_ms; /* when one more address is tried */
 
 	struct cv_http http;
 	struct cv_local *local;  /* owned; NULL unless answered here (local.h) */

@@ -10,6 +10,7 @@
 #define CV_PROXY_POOL_MAX        (CV_PROXY_FLOWS_MAX + CV_PROXY_STREAMS_MAX)
 #define CV_PROXY_ACCEPTS_MAX     32  /* in one turn, so that a flood does not starve the others */
 #define CV_PROXY_ACCEPT_PAUSE_MS 100 /* without descriptors, instead of a busy loop */
+#define CV_PROXY_ATTEMPTS_MAX    3   /* addresses tried at a time: both families, and one more */
 #define CV_PROXY_ROUNDS_MAX      4   /* of work for one flow in one turn, for the same reason */
 
 /* Buffers.  One holds a whole head or ClientHello, or two TLS records with their overhead. */
@@ -47,7 +48,8 @@
 #define CV_PROXY_IDLE_MS      300000 /* a keep-alive or tunnel without a byte */
 #define CV_PROXY_REPLY_MS     300000 /* for a response: language models think for minutes */
 #define CV_PROXY_DIAL_MS      10000  /* all attempts together */
-#define CV_PROXY_ATTEMPT_MS   1000   /* one address, while others are left */
+#define CV_PROXY_STAGGER_MS   250    /* before the next address is tried too, RFC 8305 8 */
+#define CV_PROXY_ATTEMPT_MS   1000   /* one address, while others wait for its place */
 #define CV_PROXY_RESOLVE_MS   10000
 #define CV_PROXY_HANDSHAKE_MS 10000
 #define CV_PROXY_KEEPER_MS \

@@ -195,7 +195,7 @@ void cv_transparent_start(struct cv_proxy *p, struct cv_flow *f);
 bool cv_resolve_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_dial_step(struct cv_proxy *p, struct cv_flow *f);
 void cv_dial_start(struct cv_proxy *p, struct cv_flow *f); /* from HELD */
-void cv_dial_done(struct cv_proxy *p, struct cv_flow *f);  /* connected: what comes next */
+void cv_dial_stop(struct cv_flow *f); /* attempts that are under way are given up */
 bool cv_peek_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_tls_leaf_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_tls_accept_step(struct cv_proxy *p, struct cv_flow *f);

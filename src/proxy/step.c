@@ -23,6 +23,7 @@ void cv_flow_drop_server(struct cv_flow *f)
 	f->closed_up += f->server.bytes_out;
 	f->closed_down += f->server.bytes_in;
 	f->server.bytes_out = f->server.bytes_in = 0;
+	cv_dial_stop(f);
 	cv_leg_close(&f->server);
 	f->server_tls = CV_SERVER_PLAIN;
 }
@@ -80,6 +81,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 		cv_leg_reset(&f->client);
 	else
 		cv_leg_close(&f->client);
+	cv_dial_stop(f);
 	cv_leg_close(&f->server);
 	cv_local_end(p, f);
 	cv_h2_free(f);
