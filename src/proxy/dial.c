@@ -6,6 +6,8 @@
  * is dialled: nothing is looked up again in between, so a name that changes its mind (rebinding,
  * A6) changes nothing.  One address that may not be dialled refuses the whole answer.
  *
+ * Where there is an upstream proxy, its addresses are dialled instead (forward.c).
+ *
  * The event that allows is written between the check and the first packet to the destination.
  *
  * Addresses are raced (RFC 8305): IPv6 before IPv4 in turns, the next one CV_PROXY_STAGGER_MS after
@@ -119,8 +121,23 @@ bool cv_resolve_step(struct cv_proxy *p, struct cv_flow *f)
 	const char *word = cv_decide_addresses(f, &a, reason, sizeof(reason));
 	if (word)
 		return resolve_refuse(p, f, CV_DENIAL_SSRF, word, cv_str_of(reason));
-	addresses_order(f, &a);
-	f->dialled = f->addr[0];
+	if (cv_forward_wants(p, f, &a)) {
+		const struct cv_authority *at = &p->forward.words->at;
+		struct cv_addresses via;
+
+		if (!cv_resolver_get(&p->resolver, &at->host, at->port, &via))
+			return false;
+		if (via.n == 0)
+			return resolve_refuse(p, f, CV_DENIAL_UPSTREAM_PROXY,
+				"its name can't be resolved",
+				CV_STR("the upstream proxy's name can't be resolved"));
+		addresses_order(f, &via);
+		cv_forward_choose(f, &a);
+	} else {
+		addresses_order(f, &a);
+		f->dialled = f->addr[0];
+		f->is_forwarded = false;
+	}
 	allow_record(p, f);
 	cv_flow_set_state(f, CV_FLOW_HELD, p->loop.now_ms);
 	return false;
@@ -135,7 +152,8 @@ static int attempt_open(struct cv_proxy *p, const struct cv_flow *f, const struc
 		struct sockaddr sa;
 		struct sockaddr_in6 in6;
 	} to;
-	const size_t n = cv_ip_to_sockaddr(ip, f->port, &to);
+	const uint16_t port = f->is_forwarded ? p->forward.words->at.port : f->port;
+	const size_t n = cv_ip_to_sockaddr(ip, port, &to);
 	const int on = 1;
 	const int fd = socket(to.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -211,38 +229,49 @@ static void attempt_win(struct cv_proxy *p, struct cv_flow *f, unsigned i, bool 
 	cv_leg_open(&f->server, &p->io, won.fd);
 	f->server.can_read = f->server.can_write = true;
 	f->server.has_hangup = has_hangup;
-	f->dialled = f->addr[won.addr];
+	if (!f->is_forwarded)
+		f->dialled = f->addr[won.addr];
 }
 
-static void dial_fail(struct cv_proxy *p, struct cv_flow *f)
+void cv_dial_fail(struct cv_proxy *p, struct cv_flow *f, unsigned denial, const char *why)
 {
+	const struct cv_denial_text t = { .why = cv_str_of(why) };
 	const struct cv_fact fact = {
 		.action = CV_AUDIT_ACTION_NONE,
 		.activity = CV_ACTIVITY_FAIL,
-		.reason_code = cv_denial_code(CV_DENIAL_UNREACHABLE),
-		.reason = CV_STR("no address of the destination could be connected to"),
+		.reason_code = cv_denial_code((enum cv_denial)denial),
+		.reason = f->is_forwarded ? cv_arena_printf(&p->arena, "upstream proxy: %s", why)
+					  : t.why,
 	};
-	const struct cv_denial_text none = { 0 };
 
 	cv_decide_record(p, f, &fact);
 	f->is_allowed = false; /* nothing was opened, so nothing ends */
 	if (f->h2)
-		cv_h2_up_fail(p, f, CV_DENIAL_UNREACHABLE, NULL);
+		cv_h2_up_fail(p, f, denial, why);
 	else if (f->is_transparent)
 		cv_flow_end(p, f, true);
 	else
-		cv_deny(p, f, CV_DENIAL_UNREACHABLE, &none);
+		cv_deny(p, f, (enum cv_denial)denial, &t);
+}
+
+static void none_connects(struct cv_proxy *p, struct cv_flow *f)
+{
+	if (f->is_forwarded)
+		cv_dial_fail(p, f, CV_DENIAL_UPSTREAM_PROXY, "it can't be connected to");
+	else
+		cv_dial_fail(p, f, CV_DENIAL_UNREACHABLE,
+			"no address of the destination could be connected to");
 }
 
 void cv_dial_start(struct cv_proxy *p, struct cv_flow *f)
 {
 	cv_flow_set_state(f, CV_FLOW_DIAL, p->loop.now_ms);
 	if (!attempt_next(p, f))
-		dial_fail(p, f);
+		none_connects(p, f);
 	cv_proxy_queue(p, f);
 }
 
-static void dial_done(struct cv_proxy *p, struct cv_flow *f)
+void cv_dial_done(struct cv_proxy *p, struct cv_flow *f)
 {
 	if (f->is_inner) { /* a stream's head waits in its buffer, decided */
 		cv_flow_set_state(f, f->h2 ? CV_FLOW_H2_UP : CV_FLOW_HTTP, p->loop.now_ms);
@@ -282,7 +311,10 @@ bool cv_dial_step(struct cv_proxy *p, struct cv_flow *f)
 			break;
 		case CV_TLS_DONE:
 			attempt_win(p, f, i, has_hangup);
-			dial_done(p, f);
+			if (f->is_forwarded)
+				cv_forward_start(p, f);
+			else
+				cv_dial_done(p, f);
 			return true;
 		}
 	}
@@ -290,6 +322,6 @@ bool cv_dial_step(struct cv_proxy *p, struct cv_flow *f)
 		return false;
 	if (attempt_next(p, f) || f->attempt_count)
 		return false;
-	dial_fail(p, f);
+	none_connects(p, f);
 	return true;
 }
