@@ -23,6 +23,7 @@
 	X(UNREACHABLE,  502, "upstream_unreachable", "detail", "upstream_unreachable")         \
 	X(UPSTREAM_TLS, 502, "upstream_tls_failed", "detail", "upstream_tls_failed")           \
 	X(UPSTREAM,     502, "upstream_protocol_error", "detail", "upstream_protocol_error")   \
+	X(UPSTREAM_PROXY, 502, "upstream_proxy_failed", "detail", "upstream_proxy_failed")     \
 	X(WEBSOCKET,    400, "invalid_websocket_upgrade", "detail", "invalid_websocket_upgrade") \
 	X(TARGET,       400, "invalid_request_target", "detail", "invalid_request_target")     \
 	X(TIMEOUT,      504, "upstream_timeout", "detail", "upstream_timeout")                 \

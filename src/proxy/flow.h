@@ -22,7 +22,8 @@
  * QUIET    a transparent connection was refused; it gets words if it turns out to speak HTTP
  * RESOLVE  policy said yes; addresses are looked up, then checked
  * HELD     everything said yes; its audit event is written at the end of this turn
- * DIAL     the checked addresses are tried in turn
+ * DIAL     the checked addresses are raced
+ * FORWARD  connected to an upstream proxy, which was asked for the destination
  * PEEK     connected; whoever speaks first shows what is spoken
  * LEAF     TLS for a name whose leaf the keeper was asked for
  * ACCEPT   TLS handshake with the sandbox
@@ -43,7 +44,9 @@
 	X(RESOLVE, CV_PROXY_RESOLVE_MS, BIT(HELD) | BIT(QUIET))                                \
 	X(HELD,    0, BIT(DIAL))                                                               \
 	X(DIAL,    CV_PROXY_DIAL_MS, BIT(PEEK) | BIT(HTTP) | BIT(RELAY) | BIT(H2_UP) |         \
-				     BIT(PG))                                                  \
+				     BIT(PG) | BIT(FORWARD))                                   \
+	X(FORWARD, CV_PROXY_FORWARD_MS, BIT(PEEK) | BIT(HTTP) | BIT(RELAY) | BIT(H2_UP) |      \
+					BIT(PG))                                               \
 	X(PEEK,    CV_PROXY_IDLE_MS, BIT(LEAF) | BIT(ACCEPT) | BIT(HTTP) | BIT(RELAY) |        \
 				     BIT(H2))                                                  \
 	X(LEAF,    CV_PROXY_HANDSHAKE_MS, BIT(ACCEPT))                                         \
@@ -96,6 +99,12 @@ struct cv_http {
 	struct cv_verdict verdict; /* of the request, where requests are decided */
 };
 
+struct cv_attempt {   /* a socket that is being connected */
+	int fd;       /* owned */
+	uint8_t addr; /* of flow.addr */
+	int64_t since_ms;
+};
+
 struct cv_local;
 
 struct cv_flow {
@@ -104,9 +113,10 @@ struct cv_flow {
 	bool is_queued, is_touched; /* in the run queue; in this turn's list */
 	bool is_decided; /* in this turn something was allowed, and its event is not written yet */
 	bool is_transparent;
-	bool is_tunnel;  /* CONNECT was answered, or transparent: what follows is the tunnel's */
-	bool is_allowed; /* an event said so: its end is recorded too */
-	bool is_routed;  /* ours towards a route of inference.local: its verdict is given */
+	bool is_tunnel;    /* CONNECT was answered, or transparent: what follows is the tunnel's */
+	bool is_allowed;   /* an event said so: its end is recorded too */
+	bool is_routed;    /* ours towards a route of inference.local: its verdict is given */
+	bool is_forwarded; /* connected by way of the upstream proxy */
 	bool is_leaf_asked;
 	bool is_tls;              /* the sandbox's side speaks TLS that we end */
 	bool is_inner;            /* a stream of HTTP/2 or its upstream: part of another flow */
@@ -128,10 +138,12 @@ struct cv_flow {
 	struct cv_policy *policy; /* referenced: the snapshot that decided */
 	struct cv_verdict verdict;
 
-	struct cv_ip addr[CV_DNS_ADDRS_MAX]; /* checked */
+	struct cv_ip addr[CV_DNS_ADDRS_MAX]; /* checked; or the upstream proxy's */
 	uint8_t addr_count, addr_next;
-	struct cv_ip dialled;
-	int64_t attempt_ends_ms;
+	struct cv_ip dialled; /* of the destination, also when forwarded */
+	struct cv_attempt attempt[CV_PROXY_ATTEMPTS_MAX]; /* DIAL: oldest first */
+	uint8_t attempt_count;
+	int64_t attempt_next_ms; /* when one more address is tried */
 
 	struct cv_http http;
 	struct cv_local *local;  /* owned; NULL unless answered here (local.h) */

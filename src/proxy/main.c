@@ -102,11 +102,11 @@ static void sweep(struct cv_proxy *p)
 		if (f->deadline_ms <= p->loop.now_ms) {
 			cv_flow_timeout(p, f);
 			cv_proxy_queue(p, f);
-		} else if (f->state == CV_FLOW_DIAL && f->attempt_ends_ms <= p->loop.now_ms) {
+		} else if (f->state == CV_FLOW_DIAL && f->attempt_next_ms <= p->loop.now_ms) {
 			cv_proxy_queue(p, f);
 		}
 		if (f->state == CV_FLOW_DIAL)
-			sweep_by(p, f->attempt_ends_ms);
+			sweep_by(p, f->attempt_next_ms);
 		sweep_by(p, f->deadline_ms);
 	}
 }
@@ -203,7 +203,7 @@ static void send_all(struct cv_proxy *p)
 		}
 		sweep_by(p, f->deadline_ms);
 		if (f->state == CV_FLOW_DIAL)
-			sweep_by(p, f->attempt_ends_ms);
+			sweep_by(p, f->attempt_next_ms);
 	}
 	p->touched_count = 0;
 	if (p->resolver.pending_count)

@@ -23,6 +23,7 @@ void cv_flow_drop_server(struct cv_flow *f)
 	f->closed_up += f->server.bytes_out;
 	f->closed_down += f->server.bytes_in;
 	f->server.bytes_out = f->server.bytes_in = 0;
+	cv_dial_stop(f);
 	cv_leg_close(&f->server);
 	f->server_tls = CV_SERVER_PLAIN;
 }
@@ -80,6 +81,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 		cv_leg_reset(&f->client);
 	else
 		cv_leg_close(&f->client);
+	cv_dial_stop(f);
 	cv_leg_close(&f->server);
 	cv_local_end(p, f);
 	cv_h2_free(f);
@@ -169,6 +171,7 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 			return;
 		}
 		break;
+	case CV_FLOW_FORWARD: cv_forward_timeout(p, f); return;
 	case CV_FLOW_H2: cv_h2_down_timeout(p, f); return;
 	case CV_FLOW_H2_UP: cv_h2_up_timeout(p, f); return;
 	case CV_FLOW_WEBSOCKET: cv_websocket_timeout(p, f); return;
@@ -200,6 +203,7 @@ bool cv_step(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_QUIET: return cv_transparent_step(p, f);
 	case CV_FLOW_RESOLVE: return cv_resolve_step(p, f);
 	case CV_FLOW_DIAL: return cv_dial_step(p, f);
+	case CV_FLOW_FORWARD: return cv_forward_step(p, f);
 	case CV_FLOW_PEEK: return cv_peek_step(p, f);
 	case CV_FLOW_LEAF: return cv_tls_leaf_step(p, f);
 	case CV_FLOW_ACCEPT: return cv_tls_accept_step(p, f);
