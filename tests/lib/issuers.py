@@ -124,7 +124,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                                              self.server.revoked):
                 return refuse(400, "invalid_grant")
         self.server.count += 1
-        answer = {"access_token": f"at-{self.server.count}", "token_type": "Bearer", "expires_in": 600}
+        answer = {"access_token": f"at-{self.server.count}", "token_type": "Bearer",
+                  "expires_in": self.server.lifetime}
         if grant == "refresh_token":  # each holds once
             self.server.refresh_token = answer["refresh_token"] = f"rt-{self.server.count}"
         return 200, "application/json", json.dumps(answer)
@@ -161,6 +162,7 @@ def start(address, port, pki):
     private, public = rsa_key(pki.dir)
     server = world.Server(address, port, pki, handler=_Handler)
     server.down = server.revoked = False
+    server.lifetime = 600
     server.count, server.refresh_token = 0, "rt-0"
     server.private, server.public = private, public
     return server
