@@ -280,6 +280,23 @@ static cv_code keeper_link(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
+/* The keeper stays: it has what can't be had twice, the CA and the tokens that were renewed. */
+static cv_code keeper_relink(struct supervisor *s, struct cv_err *err)
+{
+	int pair[2];
+	cv_code code = cv_ipc_pair(pair, err);
+
+	if (code != CV_OK)
+		return code;
+	code = cv_ipc_send(s->keeper.link, CV_KEEPER_CONTROL_PROXY, CV_STR_NONE, &pair[1], 1, err);
+	close(pair[1]);
+	if (code == CV_OK)
+		s->keeper_for_proxy = pair[0];
+	else
+		close(pair[0]);
+	return code;
+}
+
 cv_code proxy_start(struct supervisor *s, struct cv_err *err)
 {
 	if (s->proxy.pid)
@@ -307,14 +324,12 @@ static void proxy_died(struct supervisor *s)
 		return;
 	}
 	say("the proxy died; a new one is started, connections in flight are reset");
-	/* The keeper serves one proxy: its link is part of the pair that is made anew. */
-	if (s->keeper.pid) {
-		helper_stop(&s->keeper);
-		if (keeper_start(s, &err) != CV_OK)
-			run_fail(s, &err);
-	} else if (proxy_start(s, &err) != CV_OK) {
+	cv_code code = s->keeper.pid ? keeper_relink(s, &err) : CV_OK;
+	if (code == CV_OK)
+		code = proxy_start(s, &err);
+	/* A keeper that died too is found by who reads its link, and both are started. */
+	if (code != CV_OK && !(s->keeper.pid && helper_is_gone(&s->keeper)))
 		run_fail(s, &err);
-	}
 }
 
 static void policy_result(struct supervisor *s, struct cv_ipc_reader *r)
