@@ -46,7 +46,7 @@ def oauth(name, strategy, path="/oauth/token", port=PORT):
     return OAUTH % {"name": name, "strategy": strategy, "url": f"https://{ISSUER}:{port}{path}"}
 
 
-def run(profiles, *servers, env=None):
+def run(profiles, *servers, env=None, pins=()):
     """A run, and the issuers at those ports, which are there before it."""
     started = []
 
@@ -56,7 +56,7 @@ def run(profiles, *servers, env=None):
             setattr(server, name, value)
 
     instances = [name for name in profiles if name.startswith("i-")]
-    options = [x for port in servers for x in ("--resolve", f"{ISSUER}:{port}:{world.PRIVATE}")]
+    options = [x for port in (*servers, *pins) for x in ("--resolve", f"{ISSUER}:{port}:{world.PRIVATE}")]
     lab = credlab.Lab({**FILES, **profiles}, names=[API, ISSUER], instances=instances, options=options,
                       prepare=prepare, env=env)
     return lab, *started
@@ -195,8 +195,7 @@ def not_seen():
                         data = f.read()
                 except OSError:
                     continue
-                if pid == lab.process.pid or file == "cmdline":
-                    found += [(name, file, n) for n in needles if n in data]
+                found += [(name, file, n) for n in needles if n in data]
     equal(found, [])
     out = lab.sh("env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null; true")["out"]
     equal([n for n in SECRETS if n in out], [])
@@ -216,7 +215,30 @@ def survives():
     assert "the courier died" in lab.stderr(), lab.stderr()
 
 
+def proxy_dies():
+    """kill -9 of the proxy: the keeper stays, with the refresh token that holds now."""
+    before, asked = arrives(lab, "ROTATING"), len(issuer.seen)
+    (old,) = lab.processes()["cove-proxy"]
+    (keeper,) = lab.processes()["cove-keeper"]
+    os.kill(old, signal.SIGKILL)
+    until(5, lambda: lab.processes().get("cove-proxy", [old]) != [old])
+    arrives(lab, "ROTATING", before)
+    equal((lab.processes()["cove-keeper"], len(issuer.seen)), ([keeper], asked))
+
+
+def keeper_dies():
+    """kill -9 of the keeper: a new one renews with what it was given first."""
+    (old,) = lab.processes()["cove-keeper"]
+    os.kill(old, signal.SIGKILL)
+    until(10, lambda: lab.processes().get("cove-keeper", [old]) != [old] and send(lab, "MACHINE").status == 200)
+    assert arrives(lab, "MACHINE").startswith("at-")
+    arrives(lab, "TOLD")
+    refused(lab, "ROTATING", "work", "grant_rejected")
+
+
 tap.check("a killed courier is started again", survives)
+tap.check("a killed proxy costs no renewal", proxy_dies)
+tap.check("a killed keeper: what can be renewed is renewed", keeper_dies)
 tap.check("the run ends", lambda: equal(lab.close(), 0, lab.stderr()))
 tap.check("p16 nothing is left of it", lambda: equal(box.survivors(), {}))
 lab.remove()
@@ -332,11 +354,29 @@ tap.check("an issuer that is down from the start", not_up_yet)
 tap.check("the third run ends", lambda: equal(lab.close(), 0, lab.stderr()))
 lab.remove()
 
-BAD = {"bad.yaml": PROFILE % ("bad", oauth("MACHINE", "oauth2_client_credentials", port=9999)),
-       "i-bad.yaml": f"name: nowhere\nprofile: ./bad.yaml\nrefresh: {{MACHINE: {{material: {CLIENT}}}}}}}\n"}
-lab, _ = run(BAD, PORT)
-tap.check("an issuer that cannot be reached", lambda: refused(lab, "MACHINE", "nowhere", within=12))
+SET_UP = {"slow": 13}
+BAD = {"bad.yaml": PROFILE % ("bad", oauth("MACHINE", "oauth2_client_credentials", port=9999) +
+                              oauth("SILENT", "oauth2_client_credentials", port=PORT)),
+       "i-bad.yaml": "name: nowhere\nprofile: ./bad.yaml\nrefresh:\n" + "".join(
+           f"  {key}: {{material: {CLIENT}}}}}\n" for key in ("MACHINE", "SILENT"))}
+lab, _ = run(BAD, PORT, pins=(9999,))
+tap.check("an issuer that says nothing for a while", lambda: (
+    refused(lab, "SILENT", "nowhere", "timeout", within=12), arrives(lab, "SILENT", "at-1")))
+tap.check("an issuer that cannot be reached", lambda: refused(lab, "MACHINE", "nowhere", "connect_failed", within=12))
 tap.check("the fourth run ends", lambda: equal(lab.close(), 0, lab.stderr()))
+
+
+def cannot_work():
+    """What can be known before the first request ends the run before its command starts."""
+    text = BAD["i-bad.yaml"].replace(", client_secret: {file: ./client-secret}", "")
+    path = lab.world.policy(text, "i-broken.yaml")
+    os.chmod(path, 0o600)
+    r = lab.world.cove(["echo", "started"], options=["--provider", path])
+    missing = [w for w in ("provider nowhere", "client_secret or private_key") if w not in r.stderr]
+    equal((r.returncode, r.stdout, missing), (125, "", []), r.stderr)
+
+
+tap.check("a renewal that cannot work starts nothing", cannot_work)
 tap.check("p16 nothing is left at the end", lambda: equal(box.survivors(), {}))
 lab.remove()
 tap.done()
