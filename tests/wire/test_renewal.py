@@ -38,6 +38,7 @@ OAUTH = """\
 CLIENT = "{client_id: {file: ./client-id}, client_secret: {file: ./client-secret}"
 FILES = {"client-id": issuers.CLIENT, "client-secret": issuers.CLIENT_SECRET, "rt": "rt-0\n",
          "key-id": issuers.KEY_ID, "key-secret": issuers.KEY_SECRET}
+WAITS_MAX = 64  # src/keeper/keeper.h
 SECRETS = [issuers.CLIENT_SECRET, issuers.KEY_SECRET]
 tap = world.Tap()
 
@@ -360,8 +361,22 @@ BAD = {"bad.yaml": PROFILE % ("bad", oauth("MACHINE", "oauth2_client_credentials
        "i-bad.yaml": "name: nowhere\nprofile: ./bad.yaml\nrefresh:\n" + "".join(
            f"  {key}: {{material: {CLIENT}}}}}\n" for key in ("MACHINE", "SILENT"))}
 lab, _ = run(BAD, PORT, pins=(9999,))
-tap.check("an issuer that says nothing for a while", lambda: (
-    refused(lab, "SILENT", "nowhere", "timeout", within=12), arrives(lab, "SILENT", "at-1")))
+
+
+def many_wait():
+    """So many may wait; whoever comes later is told so at once.  Then the value is there."""
+    lab.origin.forget()
+    text = credlab.request("GET", API, "/many", [f"Authorization: Bearer {lab.inside['SILENT']}"])
+    jobs = [lab.start_talk(API, text, timeout=20) for _ in range(WAITS_MAX + 6)]
+    replies = [credlab.Reply(lab.wait(job)) for job in jobs]
+    equal({r.status for r in replies}, {502}, repr(replies[0]))
+    said = [b": timeout: " in r.body for r in replies], [b": busy: " in r.body for r in replies]
+    equal(tuple(map(sum, said)), (WAITS_MAX, 6))
+    equal(lab.origin.seen(), b"")
+    arrives(lab, "SILENT", "at-1")
+
+
+tap.check("an issuer that says nothing for a while", many_wait)
 tap.check("an issuer that cannot be reached", lambda: refused(lab, "MACHINE", "nowhere", "connect_failed", within=12))
 tap.check("the fourth run ends", lambda: equal(lab.close(), 0, lab.stderr()))
 
