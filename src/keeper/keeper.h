@@ -8,9 +8,8 @@
 #include "keeper/renew.h"
 #include "keeper/vault.h"
 
-#define KEEPER_WAITS_MAX \
-	64 /* of requests at once for a renewal; the proxy has a few hundred flows */
-#define KEEPER_WAIT_MS   10000 /* longer than an issuer takes, shorter than clients do */
+#define KEEPER_WAITS_MAX 64    /* of requests at once for a renewal; few programs send more */
+#define KEEPER_WAIT_MS   10000 /* an issuer takes less; the proxy waits longer (CV_PROXY_KEEPER_MS) */
 #define KEEPER_WHY_BYTES 128
 
 struct keeper_wait { /* a RELEASE whose credential is being renewed */

@@ -11,7 +11,8 @@
  *                  START: the proxy's link in, the CA certificate out
  *      then memory that only the start needed is given back
  *   4. confine     no new privileges, then a filter that leaves only messages, memory and time
- *   5. serve       leaves and credentials for the proxy, renewals by the courier, until the supervisor closes the control link
+ *   5. serve       leaves and credentials for the proxy, renewals by the courier; until the supervisor
+ *                  closes the control link
  *
  * It never touches network or files.  A message that the link's table does not allow ends the
  * link it came on: the proxy's, and leaves stop; or the supervisor's, and the keeper ends.
