@@ -355,7 +355,7 @@ tap.check("an issuer that is down from the start", not_up_yet)
 tap.check("the third run ends", lambda: equal(lab.close(), 0, lab.stderr()))
 lab.remove()
 
-SET_UP = {"slow": 13}
+SET_UP = {"slow": 17}
 BAD = {"bad.yaml": PROFILE % ("bad", oauth("MACHINE", "oauth2_client_credentials", port=9999) +
                               oauth("SILENT", "oauth2_client_credentials", port=PORT)),
        "i-bad.yaml": "name: nowhere\nprofile: ./bad.yaml\nrefresh:\n" + "".join(
