@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ALIGN           _Alignof(max_align_t)
 #define CHUNK_BYTES_MIN 4096 /* a request head and its facts fit in one */
@@ -38,6 +39,18 @@ void cv_arena_fini(struct cv_arena *a)
 {
 	chunks_free(a->chunk);
 	*a = (struct cv_arena){ .max = a->max };
+}
+
+static void chunks_wipe(struct cv_arena_chunk *c)
+{
+	for (; c; c = c->next)
+		explicit_bzero(c->data, c->bytes);
+}
+
+void cv_arena_wipe(struct cv_arena *a)
+{
+	chunks_wipe(a->chunk);
+	cv_arena_fini(a);
 }
 
 void cv_arena_reset(struct cv_arena *a)

@@ -22,6 +22,7 @@ struct cv_arena {
 
 void cv_arena_init(struct cv_arena *a, size_t max); /* no allocation yet */
 void cv_arena_fini(struct cv_arena *a);
+void cv_arena_wipe(struct cv_arena *a);  /* as fini; what was secret is overwritten first */
 void cv_arena_reset(struct cv_arena *a); /* all objects die; one chunk of memory is kept */
 
 void *cv_arena_alloc(struct cv_arena *a, size_t bytes);

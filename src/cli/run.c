@@ -357,6 +357,8 @@ static cv_code start(struct cv_run_request *r, struct run_providers *providers,
 	if (code == CV_OK)
 		code = providers_list(providers, &files, arena, err);
 	if (code == CV_OK)
+		code = run_providers_renewal(providers, &files, arena, err);
+	if (code == CV_OK)
 		code = run_programs_find(&files, arena, &supervisor, err);
 	if (code == CV_OK)
 		code = paths_resolve(r, arena, err);

@@ -77,6 +77,7 @@ cv_code run_programs_find(struct cv_plan_files *files, struct cv_arena *arena,
 		{ "init", "cove-init", &files->exe_init },
 		{ "proxy", "cove-proxy", &files->exe_proxy },
 		{ "keeper", "cove-keeper", &files->exe_keeper },
+		{ "courier", "cove-courier", &files->exe_courier },
 	};
 
 	if (n <= 0 || n == (ssize_t)sizeof(self))

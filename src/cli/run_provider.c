@@ -12,8 +12,10 @@
  */
 #include "cli/run_provider.h"
 
+#include "cred/carry.h"
 #include "cred/limits_profile.h"
 #include "ipc/frame.h"
+#include "plan/limits.h"
 #include "policy/findings.h"
 
 #include <stdlib.h>
@@ -485,6 +487,78 @@ cv_code run_providers_compose(struct run_providers *p, struct cv_run_request *r,
 				"endpoint's credential_binding\n",
 				CV_STR_ARG(p->set.providers[i].name));
 	return code == CV_OK ? config_put(p, r, arena, err) : code;
+}
+
+/* ---- what renewals need of the host ---- */
+
+/* One that the host does not have is not there for the command either. */
+static cv_code courier_env_add(
+	struct cv_plan_files *files, struct cv_str name, struct cv_arena *arena, struct cv_err *err)
+{
+	const struct cv_str key = cv_arena_printf(arena, "%.*s", CV_STR_ARG(name));
+	const char *value = key.p ? getenv(key.p) : NULL;
+
+	for (size_t i = 0; i < files->courier_env_count; i++)
+		if (cv_str_has_prefix(files->courier_env[i], key) &&
+			files->courier_env[i].p[key.n] == '=')
+			return CV_OK;
+	if (!value)
+		return key.p ? CV_OK : fail_memory(err);
+	if (files->courier_env_count == CV_PLAN_COURIER_ENV_MAX)
+		return cv_fail(err, CV_LIMIT, "more than %d variables for commands that renew",
+			CV_PLAN_COURIER_ENV_MAX);
+	if (key.n + strlen(value) > RUN_COURIER_ENV_BYTES_MAX)
+		return cv_fail(err, CV_LIMIT,
+			"the variable %.*s is too long for a command that renews",
+			CV_POLICY_QUOTE(key));
+	const struct cv_str pair = cv_arena_printf(arena, "%.*s=%s", CV_STR_ARG(key), value);
+	files->courier_env[files->courier_env_count++] = pair;
+	return pair.p ? CV_OK : fail_memory(err);
+}
+
+static cv_code courier_env_read(const struct cv_cred_refresh *refresh, struct cv_plan_files *files,
+	struct cv_arena *arena, struct cv_err *err)
+{
+	cv_code code = CV_OK;
+
+	for (size_t i = 0; cv_carry_env[i] && code == CV_OK; i++)
+		code = courier_env_add(files, cv_str_of(cv_carry_env[i]), arena, err);
+	for (size_t i = 0; i < refresh->material_count; i++) {
+		struct cv_str more = cv_str_eq(refresh->materials[i].name, CV_STR("env"))
+					     ? refresh->materials[i].value
+					     : CV_STR_NONE;
+
+		while (more.p && code == CV_OK) {
+			const struct cv_str name = cv_str_trim(cv_str_cut(&more, ','));
+
+			if (name.n)
+				code = courier_env_add(files, name, arena, err);
+		}
+	}
+	return code;
+}
+
+cv_code run_providers_renewal(const struct run_providers *p, struct cv_plan_files *files,
+	struct cv_arena *arena, struct cv_err *err)
+{
+	const struct cv_cred_set *set = &p->set;
+	cv_code code = CV_OK;
+
+	if (!p->has_set)
+		return CV_OK;
+	files->courier_env =
+		cv_arena_array(arena, CV_PLAN_COURIER_ENV_MAX, sizeof(files->courier_env[0]));
+	if (!files->courier_env)
+		return fail_memory(err);
+	for (size_t i = 0; i < set->cred_count; i++)
+		files->has_renewal |= set->creds[i].refresh != CV_CRED_NONE;
+	for (size_t i = 0; i < set->refresh_count && code == CV_OK; i++) {
+		if (!set->refreshes[i].argc)
+			continue;
+		files->has_renewal_command = true;
+		code = courier_env_read(&set->refreshes[i], files, arena, err);
+	}
+	return code;
 }
 
 cv_code run_providers_memfd(struct run_providers *p, int *ret_fd, struct cv_err *err)

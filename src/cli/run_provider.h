@@ -14,8 +14,10 @@
 #include "cli/profiles.h"
 #include "cli/run.h"
 #include "cred/compose.h"
+#include "plan/plan.h"
 
-#define RUN_SECRETS_MAX 1024 /* values and materials of all providers */
+#define RUN_COURIER_ENV_BYTES_MAX 32000 /* a variable and its name; with lengths, one message */
+#define RUN_SECRETS_MAX           1024  /* values and materials of all providers */
 
 struct run_providers {
 	struct cv_provider_found found[CV_RUN_PROVIDERS_MAX];
@@ -44,6 +46,11 @@ struct cv_str run_providers_layer(const struct run_providers *p);
  * environment.  Strings of the environment are from arena. */
 CV_MUST cv_code run_providers_compose(struct run_providers *p, struct cv_run_request *r,
 	const struct cv_policy_doc *doc, struct cv_arena *arena, struct cv_err *err);
+
+/* Whether the set is renewed while the run goes on, and what its commands get of our environment.
+ * Needs the set.  CV_LIMIT. */
+CV_MUST cv_code run_providers_renewal(const struct run_providers *p, struct cv_plan_files *files,
+	struct cv_arena *arena, struct cv_err *err);
 
 /* A sealed memfd with the set.  CV_LIMIT, CV_SYSTEM. */
 CV_MUST cv_code run_providers_memfd(struct run_providers *p, int *ret_fd, struct cv_err *err);

@@ -30,6 +30,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -372,6 +373,7 @@ int main(void)
 	struct cv_err err;
 
 	wipe_freed_memory();
+	prctl(PR_SET_NAME, "cove-courier"); /* it was started as "exe" */
 	if (cv_proc_harden(&err) != CV_OK || fetch_open(&c, &err) != CV_OK)
 		die(&err);
 	while (c.control.state == CV_COURIER_NEW)

@@ -4,7 +4,7 @@
  *
  * Control (descriptor 3): from the supervisor.  It hands over the run's credentials, asks for the
  * run's CA certificate and hands over the other end of the proxy's link; a later PROXY replaces
- * that link.
+ * that link.  COURIER hands over who carries renewals (courier_link.h).
  * The proxy's: a proxy made its own key pair and wants a certificate for one name; or it has a
  * request that was allowed and wants the credentials that the request names.  The CA key never
  * leaves the keeper, the proxy's key never leaves the proxy, and a credential leaves for requests
@@ -23,7 +23,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 #define CV_KEEPER_CONTROLS(X) /* message, body bytes, descriptors, states, flags */     \
 	X(START, 256, 1, IN(NEW), CV_IPC_ONCE)  /* str run name; the proxy's link */     \
 	X(PROXY, 0, 1, IN(READY), 0)            /* the link of a proxy started anew */   \
-	X(SECRETS, 0, 1, IN(NEW), CV_IPC_ONCE)  /* memfd: a cv_cred_set; before START */
+	X(SECRETS, 0, 1, IN(NEW), CV_IPC_ONCE)  /* memfd: a cv_cred_set; before START */ \
+	X(COURIER, 0, 1, IN(READY), 0)          /* the link of a courier, started (anew) */
 
 /* keeper to supervisor */
 #define CV_KEEPER_CONTROL_REPLIES(X)                                                    \

@@ -5,18 +5,32 @@
 #pragma once
 #include "ipc/keeper_link.h"
 #include "keeper/ca.h"
+#include "keeper/renew.h"
 #include "keeper/vault.h"
+
+#define KEEPER_WAITS_MAX 64    /* of requests at once for a renewal; few programs send more */
+#define KEEPER_WAIT_MS   10000 /* an issuer takes less; the proxy waits longer (CV_PROXY_KEEPER_MS) */
+#define KEEPER_WHY_BYTES 128
+
+struct keeper_wait { /* a RELEASE whose credential is being renewed */
+	char *body;  /* of the message; NULL: this place is free */
+	size_t bytes;
+	int64_t until_ms;
+};
 
 struct keeper {
 	struct cv_ca *ca;
 	struct cv_vault *vault; /* NULL: a run without credentials */
 	struct cv_ipc_link control, leaves;
-	int proxy;         /* the proxy's link, -1 when there is none */
-	struct cv_buf out; /* a reply that holds values */
+	struct keeper_renewals renewals;
+	struct keeper_wait wait[KEEPER_WAITS_MAX]; /* of the proxy's link */
+	int proxy;                                 /* the proxy's link, -1 when there is none */
+	struct cv_buf out;                         /* a reply that holds values */
 	char buf[CV_IPC_BODY_BYTES_MAX + 8];
 };
 
-int64_t keeper_now_s(void); /* main.c */
+int64_t keeper_now_s(void);  /* main.c; of the clock that expiry is in */
+int64_t keeper_now_ms(void); /* monotonic */
 
 /* leaf.c: LEAF is answered.  A failure ends the proxy's link. */
 CV_MUST cv_code keeper_leaf_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
@@ -24,5 +38,10 @@ CV_MUST cv_code keeper_leaf_answer(struct keeper *k, struct cv_str body, struct 
 /* release.c: what the proxy may know of the credentials, and RELEASE. */
 CV_MUST cv_code keeper_catalog_send(struct keeper *k, struct cv_err *err);
 CV_MUST cv_code keeper_release_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
+/* Requests that wait for a renewal: those that it has come for, or that waited too long, are
+ * answered.  A failure ends the proxy's link. */
+CV_MUST cv_code keeper_waits_look(struct keeper *k, struct cv_err *err);
+CV_MUST int keeper_waits_ms(const struct keeper *k); /* until the first is too long; -1: none */
+void keeper_waits_drop(struct keeper *k);
 /* SECRETS: the set in fd becomes the vault. */
 CV_MUST cv_code keeper_secrets_take(struct keeper *k, int fd, struct cv_err *err);

@@ -11,7 +11,8 @@
  *                  START: the proxy's link in, the CA certificate out
  *      then memory that only the start needed is given back
  *   4. confine     no new privileges, then a filter that leaves only messages, memory and time
- *   5. serve       leaves and credentials for the proxy, until the supervisor closes the control link
+ *   5. serve       leaves and credentials for the proxy, renewals by the courier; until the supervisor
+ *                  closes the control link
  *
  * It never touches network or files.  A message that the link's table does not allow ends the
  * link it came on: the proxy's, and leaves stop; or the supervisor's, and the keeper ends.
@@ -45,6 +46,14 @@ int64_t keeper_now_s(void)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	return ts.tv_sec;
+}
+
+int64_t keeper_now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 static cv_code start_answer(struct keeper *k, struct cv_ipc_msg *m, struct cv_err *err)
@@ -108,6 +117,18 @@ static void proxy_drop(struct keeper *k)
 	if (k->proxy >= 0)
 		close(k->proxy);
 	k->proxy = -1;
+	keeper_waits_drop(k);
+}
+
+static void proxy_take(struct keeper *k, int link)
+{
+	struct cv_err err;
+
+	proxy_drop(k);
+	k->proxy = link;
+	k->leaves.seen = 0;
+	if (keeper_catalog_send(k, &err) != CV_OK)
+		proxy_drop(k);
 }
 
 static void control_serve(struct keeper *k)
@@ -120,12 +141,11 @@ static void control_serve(struct keeper *k)
 		exit(0); /* the run is over */
 	if (code != CV_OK)
 		die(&err);
-	proxy_drop(k); /* PROXY: the only message that READY allows */
-	k->proxy = cv_take_fd(m.fds[0]);
-	k->leaves.seen = 0;
+	if (m.type == CV_KEEPER_CONTROL_COURIER)
+		keeper_renewals_courier(&k->renewals, cv_take_fd(m.fds[0]), keeper_now_s());
+	else
+		proxy_take(k, cv_take_fd(m.fds[0]));
 	cv_ipc_msg_fini(&m);
-	if (keeper_catalog_send(k, &err) != CV_OK)
-		proxy_drop(k);
 }
 
 /* What the proxy wants.  One that sends what it must not, or can't take the answer, loses its link. */
@@ -142,23 +162,38 @@ static void proxy_serve(struct keeper *k)
 		proxy_drop(k);
 }
 
+static int wait_ms(const struct keeper *k)
+{
+	const int a = keeper_waits_ms(k), b = keeper_renewals_wait_ms(&k->renewals, keeper_now_s());
+
+	return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static void serve(struct keeper *k)
 {
+	struct cv_err err;
+
 	for (;;) {
 		struct pollfd p[] = {
 			{ .fd = CV_KEEPER_CONTROL_FD, .events = POLLIN },
 			{ .fd = k->proxy, .events = POLLIN }, /* a negative one is left out */
+			{ .fd = k->renewals.courier, .events = POLLIN },
 		};
 
-		if (poll(p, CV_ARRAY_LEN(p), -1) < 0) {
+		if (poll(p, CV_ARRAY_LEN(p), wait_ms(k)) < 0) {
 			if (errno == EINTR)
 				continue;
 			exit(1);
 		}
+		if (p[2].revents)
+			keeper_renewals_read(&k->renewals, k->buf, keeper_now_s());
 		if (p[1].revents)
 			proxy_serve(k);
 		if (p[0].revents)
 			control_serve(k);
+		keeper_renewals_step(&k->renewals, keeper_now_s());
+		if (keeper_waits_look(k, &err) != CV_OK)
+			proxy_drop(k);
 	}
 }
 
@@ -172,6 +207,7 @@ int main(void)
 			.rule_count = CV_KEEPER_REQ_COUNT,
 			.state = CV_KEEPER_NEW },
 		.proxy = -1,
+		.renewals = { .courier = -1 },
 	};
 	struct cv_err err;
 

@@ -5,9 +5,14 @@
  * The proxy says what the request is and which placeholders stand in it; the vault judges.  With
  * the values that were asked for go those that were ever released to the same host and port, so
  * that the proxy can take them out of what comes back.
+ *
+ *     RELEASE -> judged -> RELEASED, REFUSED
+ *                   |
+ *                   +-- stale --> waits --> judged again, after each renewal and at its end
  */
 #include "keeper/keeper.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +29,8 @@ cv_code keeper_secrets_take(struct keeper *k, int fd, struct cv_err *err)
 	code = cv_vault_new((struct cv_str){ text, n }, &k->vault, err);
 	explicit_bzero(text, n);
 	free(text);
-	return code;
+	return code == CV_OK ? keeper_renewals_init(&k->renewals, k->vault, keeper_now_s(), err)
+			     : code;
 }
 
 cv_code keeper_catalog_send(struct keeper *k, struct cv_err *err)
@@ -78,7 +84,7 @@ static bool released_put(
 }
 
 static void refused_put(const struct keeper *k, const struct cv_keeper_release *r,
-	const struct cv_vault_answer *a, struct cv_buf *b)
+	const struct cv_vault_answer *a, const char *why, struct cv_buf *b)
 {
 	const struct cv_cred_set *set = k->vault ? cv_vault_set(k->vault) : NULL;
 	const struct cv_cred *c = set && a->cred < set->cred_count ? &set->creds[a->cred] : NULL;
@@ -88,7 +94,7 @@ static void refused_put(const struct keeper *k, const struct cv_keeper_release *
 	cv_ipc_put_u32(b, a->release);
 	cv_ipc_put_str(b, c ? cv_str_slice(c->key, 0, 256) : CV_STR_NONE);
 	cv_ipc_put_str(b, c ? cv_str_slice(set->providers[c->provider].name, 0, 256) : CV_STR_NONE);
-	cv_ipc_put_str(b, CV_STR_NONE);
+	cv_ipc_put_str(b, cv_str_of(why));
 }
 
 /* Values pass through one buffer, which never moves and is wiped. */
@@ -102,27 +108,139 @@ static cv_code out_send(struct keeper *k, enum cv_keeper_reply type, struct cv_e
 	return code;
 }
 
+static cv_code out_make(struct keeper *k, struct cv_err *err)
+{
+	if (k->out.data)
+		return CV_OK;
+	cv_buf_init(&k->out, CV_IPC_BODY_BYTES_MAX);
+	return cv_buf_reserve(&k->out, CV_IPC_BODY_BYTES_MAX) ? CV_OK
+							      : cv_fail(err, CV_LIMIT, "no memory");
+}
+
+/* ---- waiting for a renewal ---- */
+
+static struct keeper_wait *wait_new(struct keeper *k)
+{
+	for (size_t i = 0; i < KEEPER_WAITS_MAX; i++)
+		if (!k->wait[i].body)
+			return &k->wait[i];
+	return NULL;
+}
+
+static bool wait_put(struct keeper *k, struct cv_str body)
+{
+	struct keeper_wait *w = wait_new(k);
+	char *copy = w ? malloc(body.n) : NULL;
+
+	if (!copy)
+		return false;
+	memcpy(copy, body.p, body.n);
+	*w = (struct keeper_wait){ copy, body.n, keeper_now_ms() + KEEPER_WAIT_MS };
+	return true;
+}
+
+static void wait_end(struct keeper_wait *w)
+{
+	free(w->body);
+	*w = (struct keeper_wait){ 0 };
+}
+
+void keeper_waits_drop(struct keeper *k)
+{
+	for (size_t i = 0; i < KEEPER_WAITS_MAX; i++)
+		wait_end(&k->wait[i]);
+}
+
+int keeper_waits_ms(const struct keeper *k)
+{
+	int64_t until_ms = INT64_MAX;
+
+	for (size_t i = 0; i < KEEPER_WAITS_MAX; i++)
+		if (k->wait[i].body)
+			until_ms = CV_MIN(until_ms, k->wait[i].until_ms);
+	if (until_ms == INT64_MAX)
+		return -1;
+	return (int)CV_MAX(CV_MIN(until_ms - keeper_now_ms(), (int64_t)KEEPER_WAIT_MS), (int64_t)0);
+}
+
+/* ---- the answer ---- */
+
+static void judge(struct keeper *k, const struct cv_keeper_release *r, struct cv_vault_answer *ret)
+{
+	*ret = (struct cv_vault_answer){ .release = CV_RELEASE_OK };
+	if (k->vault)
+		cv_vault_release(k->vault, r, keeper_now_s(), ret);
+	else if (r->count)
+		ret->release = CV_RELEASE_UNKNOWN;
+}
+
+static cv_code answer(struct keeper *k, const struct cv_keeper_release *r,
+	struct cv_vault_answer *a, const char *why, struct cv_err *err)
+{
+	if (out_make(k, err) != CV_OK)
+		return err->code;
+	if (a->release == CV_RELEASE_OK && !released_put(k, r, a->flags, &k->out))
+		a->release = CV_RELEASE_LARGE;
+	if (a->release != CV_RELEASE_OK)
+		refused_put(k, r, a, why, &k->out);
+	return out_send(k,
+		a->release == CV_RELEASE_OK ? CV_KEEPER_REPLY_RELEASED : CV_KEEPER_REPLY_REFUSED,
+		err);
+}
+
+/* Whether r is to wait wait_ms longer: what it needs is not there and may come by then.  If not,
+ * *ret_why says what is wrong with the renewal. */
+static bool has_to_wait(struct keeper *k, struct cv_vault_answer *a, int64_t wait_ms,
+	char ret_why[KEEPER_WHY_BYTES])
+{
+	ret_why[0] = '\0';
+	if (a->release != CV_RELEASE_STALE)
+		return false;
+	if (keeper_renewals_is_hopeful(&k->renewals, a->cred, keeper_now_s() + wait_ms / 1000,
+		    ret_why, KEEPER_WHY_BYTES) &&
+		wait_ms > 0)
+		return true;
+	a->release = CV_RELEASE_RENEWAL;
+	return false;
+}
+
+cv_code keeper_waits_look(struct keeper *k, struct cv_err *err)
+{
+	cv_code code = CV_OK;
+
+	for (size_t i = 0; i < KEEPER_WAITS_MAX && code == CV_OK; i++) {
+		struct keeper_wait *w = &k->wait[i];
+		struct cv_keeper_release r;
+		struct cv_vault_answer a;
+		char why[KEEPER_WHY_BYTES];
+
+		if (!w->body)
+			continue;
+		if (!cv_keeper_release_get((struct cv_str){ w->body, w->bytes }, &r))
+			return cv_fail(err, CV_PROTO, "RELEASE: bad body");
+		judge(k, &r, &a);
+		if (has_to_wait(k, &a, w->until_ms - keeper_now_ms(), why))
+			continue;
+		code = answer(k, &r, &a, why, err);
+		wait_end(w);
+	}
+	return code;
+}
+
 cv_code keeper_release_answer(struct keeper *k, struct cv_str body, struct cv_err *err)
 {
-	struct cv_vault_answer a = { .release = CV_RELEASE_OK };
 	struct cv_keeper_release r;
+	struct cv_vault_answer a;
+	char why[KEEPER_WHY_BYTES];
 
 	if (!cv_keeper_release_get(body, &r))
 		return cv_fail(err, CV_PROTO, "RELEASE: bad body");
-	if (!k->out.data) {
-		cv_buf_init(&k->out, CV_IPC_BODY_BYTES_MAX);
-		if (!cv_buf_reserve(&k->out, CV_IPC_BODY_BYTES_MAX))
-			return cv_fail(err, CV_LIMIT, "no memory");
+	judge(k, &r, &a);
+	if (has_to_wait(k, &a, KEEPER_WAIT_MS, why)) {
+		if (wait_put(k, body))
+			return CV_OK;
+		a.release = CV_RELEASE_RENEWAL;
+		snprintf(why, sizeof(why), "busy: too many requests wait for a renewal");
 	}
-	if (k->vault)
-		cv_vault_release(k->vault, &r, keeper_now_s(), &a);
-	else if (r.count)
-		a.release = CV_RELEASE_UNKNOWN;
-	if (a.release == CV_RELEASE_OK && !released_put(k, &r, a.flags, &k->out))
-		a.release = CV_RELEASE_LARGE;
-	if (a.release != CV_RELEASE_OK)
-		refused_put(k, &r, &a, &k->out);
-	return out_send(k,
-		a.release == CV_RELEASE_OK ? CV_KEEPER_REPLY_RELEASED : CV_KEEPER_REPLY_REFUSED,
-		err);
+	return answer(k, &r, &a, why, err);
 }

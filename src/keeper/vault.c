@@ -7,6 +7,8 @@
  */
 #include "keeper/vault.h"
 
+#include "cred/schedule.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,8 +217,10 @@ static enum cv_release judge(
 	const struct slot *s = &v->slots[cred];
 	if (binding_ask(v, c->provider, ask, CV_OP_REQUEST).action != CV_ACTION_ALLOW)
 		return CV_RELEASE_MISMATCH;
+	/* One that is about to expire would be dead on arrival, where another may be had. */
+	const int64_t margin_s = c->refresh == CV_CRED_NONE ? 0 : CV_SCHEDULE_MARGIN_S;
 	const bool is_good = !s->is_dead && cv_vault_value(v, cred).n &&
-			     (s->expires_s == 0 || now_s < s->expires_s);
+			     (s->expires_s == 0 || now_s < s->expires_s - margin_s);
 	if (is_good)
 		return CV_RELEASE_OK;
 	return c->refresh == CV_CRED_NONE || s->is_dead ? CV_RELEASE_DEAD : CV_RELEASE_STALE;

@@ -569,6 +569,7 @@ static cv_code files_add(struct builder *b, const struct cv_plan_files *files, s
 	p->exe_init = files->exe_init;
 	p->exe_proxy = files->exe_proxy;
 	p->exe_keeper = files->exe_keeper;
+	p->exe_courier = files->exe_courier;
 	p->policy_file = files->policy_file;
 	p->policy_name = files->policy_name;
 	p->policy_layer = files->policy_layer;
@@ -582,6 +583,8 @@ static cv_code files_add(struct builder *b, const struct cv_plan_files *files, s
 	p->routes_file = files->routes_file;
 	p->upstream_proxy = files->upstream_proxy;
 	p->upstream_direct = files->upstream_direct;
+	p->courier_env = files->courier_env;
+	p->courier_env_count = (uint32_t)files->courier_env_count;
 	p->budgets = cv_arena_array(b->arena, files->budget_count, sizeof(p->budgets[0]));
 	for (size_t i = 0; p->budgets && i < files->budget_count; i++)
 		p->budgets[p->budget_count++] = files->budgets[i];
@@ -611,6 +614,10 @@ static uint32_t flags_of(const struct cv_run_spec *s, const struct cv_plan_files
 		flags |= CV_PLAN_UPSTREAM_BY_NAME;
 	if (files->has_upstream_auth)
 		flags |= CV_PLAN_UPSTREAM_AUTH;
+	if (files->has_renewal)
+		flags |= CV_PLAN_RENEWAL;
+	if (files->has_renewal_command)
+		flags |= CV_PLAN_RENEWAL_COMMAND;
 	return flags;
 }
 

@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-#define PLAN_MAGIC 0x32705643u /* "CVp2": a plan of another version is refused */
+#define PLAN_MAGIC 0x33705643u /* "CVp3": a plan of another version is refused */
 
 static void op_walk(struct cv_codec *c, struct cv_plan_op *v)
 {
@@ -46,6 +46,7 @@ static void walk(struct cv_codec *c, struct cv_plan *v)
 	cv_codec_str(c, &v->exe_init);
 	cv_codec_str(c, &v->exe_proxy);
 	cv_codec_str(c, &v->exe_keeper);
+	cv_codec_str(c, &v->exe_courier);
 	cv_codec_str(c, &v->policy_file);
 	cv_codec_str(c, &v->policy_name);
 	cv_codec_str(c, &v->policy_layer);
@@ -70,6 +71,7 @@ static void walk(struct cv_codec *c, struct cv_plan *v)
 	cv_codec_str(c, &v->routes_file);
 	cv_codec_str(c, &v->upstream_proxy);
 	cv_codec_str(c, &v->upstream_direct);
+	cv_codec_strs(c, &v->courier_env, &v->courier_env_count, CV_PLAN_COURIER_ENV_MAX);
 	cv_codec_strs(c, &v->watch, &v->watch_count, CV_PLAN_OPS_MAX);
 }
 

@@ -72,6 +72,8 @@ enum {                            /* cv_plan.flags */
 	/* Descriptor CV_PLAN_UPSTREAM_FD is a sealed memfd with USER:PASSWORD for the upstream
 	 * proxy: for cove-proxy and nobody else. */
 	CV_PLAN_UPSTREAM_AUTH = 1 << 7,
+	CV_PLAN_RENEWAL = 1 << 8,         /* some of them are renewed: a courier runs */
+	CV_PLAN_RENEWAL_COMMAND = 1 << 9, /* ... and some by a command of the user's */
 };
 
 #define CV_PLAN_FD             3 /* of the plan itself */
@@ -101,9 +103,9 @@ struct cv_plan {
 	uint32_t cpu_milli, pids;
 	uint64_t memory_bytes, timeout_ms;
 	/* what the supervisor reads and watches on the host; empty: absent */
-	struct cv_str exe_init, exe_proxy, exe_keeper; /* our own programs */
-	struct cv_str policy_file;                     /* absolute, as to be watched */
-	struct cv_str policy_name;                     /* as the user wrote it */
+	struct cv_str exe_init, exe_proxy, exe_keeper, exe_courier; /* our own programs */
+	struct cv_str policy_file;                                  /* absolute, as to be watched */
+	struct cv_str policy_name;                                  /* as the user wrote it */
 	struct cv_str policy_layer; /* what providers lay over the policy; empty: no provider */
 	struct cv_plan_provider *providers;
 	uint32_t provider_count;
@@ -117,13 +119,16 @@ struct cv_plan {
 	uint32_t budget_count;
 	struct cv_str routes_file;                     /* --inference, absolute */
 	struct cv_str upstream_proxy, upstream_direct; /* as written (forward.h); empty: none */
+	/* NAME=VALUE of the host, for renewals by command; may be secret, and so never printed */
+	struct cv_str *courier_env;
+	uint32_t courier_env_count;
 	struct cv_str *watch; /* protected paths that are absent now: named if present at the end */
 	uint32_t watch_count;
 };
 
 /* What a run has besides its spec: files of the host that only the supervisor opens. */
 struct cv_plan_files {
-	struct cv_str exe_init, exe_proxy, exe_keeper;
+	struct cv_str exe_init, exe_proxy, exe_keeper, exe_courier;
 	struct cv_str policy_file, policy_name, policy_layer, audit_file, roots;
 	struct cv_plan_provider *providers;
 	size_t provider_count;
@@ -134,6 +139,9 @@ struct cv_plan_files {
 	struct cv_str routes_file;
 	struct cv_str upstream_proxy, upstream_direct;
 	bool is_upstream_by_name, has_upstream_auth;
+	bool has_renewal, has_renewal_command;
+	struct cv_str *courier_env;
+	size_t courier_env_count;
 	bool has_terminal; /* stdin and stdout are terminals */
 };
 

@@ -9,11 +9,12 @@
 #include <errno.h>
 #include <signal.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define HELPER_LINK_FD 3 /* CV_PROXY_LINK_FD and CV_KEEPER_CONTROL_FD */
+#define HELPER_LINK_FD 3 /* CV_PROXY_LINK_FD and the other two */
 
 /* What a helper starts with, after vfork(): system calls only, and the parent waits. */
 static CV_NORETURN void become(const char *exe, const char *name, int link)
@@ -69,6 +70,13 @@ void helper_stop(struct helper *h)
 		close(h->link);
 	h->pid = 0;
 	h->link = -1;
+}
+
+bool helper_is_gone(const struct helper *h)
+{
+	struct pollfd w = { h->link, POLLIN, 0 };
+
+	return poll(&w, 1, 0) == 1 && (w.revents & (POLLHUP | POLLERR));
 }
 
 bool helper_may_restart(struct helper *h)

@@ -12,5 +12,7 @@ CV_MUST cv_code helper_start(struct helper *h, struct cv_str exe, const struct c
 	uint32_t rule_count, struct cv_err *err);
 /* Kills and reaps. */
 void helper_stop(struct helper *h);
+/* Whether the other end of its link is closed. */
+bool helper_is_gone(const struct helper *h);
 /* After a death: may it be started again?  False when it dies too often. */
 bool helper_may_restart(struct helper *h);

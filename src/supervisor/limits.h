@@ -15,6 +15,7 @@
 #define SUP_LOOK_MS            25           /* at the policy file, until it is watched */
 #define SUP_LOOK_SLOWLY_MS     1000         /* ... and when it can't be */
 #define SUP_KILL_GRACE_MS      5000         /* from TERM to KILL after --timeout */
+#define SUP_COURIER_END_MS     1000         /* for the courier to end its commands */
 #define SUP_REPORT_MS          1000         /* for the proxy to tell what happened */
 #define SUP_START_MS           10000 /* for keeper and proxy to come up, on a loaded machine */
 #define SUP_RESTARTS_MAX       5     /* of one helper in SUP_RESTART_WINDOW_MS, then give up */

@@ -6,7 +6,7 @@
  *
  *     plan        read and bounded
  *     sandbox     forked first, because it takes longest
- *     helpers     keeper (with a network) while the sandbox builds itself
+ *     helpers     keeper, courier (with a network) while the sandbox builds itself
  *     command     sent ahead, or once the CA is in the sandbox
  *     loop        until the command ends, or something fails
  *     end         sandbox killed and reaped, then the report, then the helpers
@@ -167,6 +167,7 @@ static void end(struct supervisor *s)
 		dprintf(2, "%s%s", s->report, s->report[strlen(s->report) - 1] == '\n' ? "" : "\n");
 	helper_stop(&s->proxy);
 	helper_stop(&s->keeper);
+	courier_stop(s);
 	limits_leave(s);
 	watched_tell(s);
 }
@@ -184,6 +185,7 @@ int main(void)
 		s->sandbox.link = s->janitor_link = -1;
 	s->keeper = (struct helper){ .name = "cove-keeper", .link = -1 };
 	s->proxy = (struct helper){ .name = "cove-proxy", .link = -1 };
+	s->courier = (struct helper){ .name = "cove-courier", .link = -1 };
 	if (start(s, &err) != CV_OK)
 		run_fail(s, &err);
 	loop_run(s);

@@ -46,7 +46,7 @@ static cv_code file_append(struct cv_buf *b, const char *path, struct cv_err *er
 }
 
 /* The trusted roots of upstream servers: the host's, and --ca. */
-static cv_code roots_read(struct supervisor *s, struct cv_buf *b, struct cv_err *err)
+cv_code roots_read(struct supervisor *s, struct cv_buf *b, struct cv_err *err)
 {
 	cv_code code = s->plan.roots.n ? file_append(b, s->plan.roots.p, err) : CV_OK;
 
@@ -106,7 +106,7 @@ static cv_code resolver_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
-static cv_code pins_send(struct supervisor *s, struct cv_err *err)
+cv_code pins_send(struct supervisor *s, int link, uint32_t type, struct cv_err *err)
 {
 	cv_code code = CV_OK;
 
@@ -119,8 +119,7 @@ static cv_code pins_send(struct supervisor *s, struct cv_err *err)
 		cv_ipc_put_u32(&b, pin->port);
 		cv_ipc_put_str(&b, pin->addr);
 		code = b.is_overflown ? cv_fail(err, CV_LIMIT, "--resolve: the name is too long")
-				      : cv_ipc_send(s->proxy.link, CV_PROXY_REQ_PIN, cv_buf_str(&b),
-						NULL, 0, err);
+				      : cv_ipc_send(link, type, cv_buf_str(&b), NULL, 0, err);
 		cv_buf_fini(&b);
 	}
 	return code;
@@ -260,7 +259,7 @@ static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 	if (code == CV_OK)
 		code = resolver_send(s, err);
 	if (code == CV_OK)
-		code = pins_send(s, err);
+		code = pins_send(s, s->proxy.link, CV_PROXY_REQ_PIN, err);
 	if (code == CV_OK)
 		code = budgets_send(s, err);
 	if (code == CV_OK)
@@ -309,11 +308,21 @@ static cv_code keeper_link(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
-static bool peer_is_gone(int link)
+/* The keeper stays: it has what can't be had twice, the CA and the tokens that were renewed. */
+static cv_code keeper_relink(struct supervisor *s, struct cv_err *err)
 {
-	struct pollfd w = { link, POLLIN, 0 };
+	int pair[2];
+	cv_code code = cv_ipc_pair(pair, err);
 
-	return poll(&w, 1, 0) == 1 && (w.revents & (POLLHUP | POLLERR));
+	if (code != CV_OK)
+		return code;
+	code = cv_ipc_send(s->keeper.link, CV_KEEPER_CONTROL_PROXY, CV_STR_NONE, &pair[1], 1, err);
+	close(pair[1]);
+	if (code == CV_OK)
+		s->keeper_for_proxy = pair[0];
+	else
+		close(pair[0]);
+	return code;
 }
 
 cv_code proxy_start(struct supervisor *s, struct cv_err *err)
@@ -325,7 +334,7 @@ cv_code proxy_start(struct supervisor *s, struct cv_err *err)
 	if (code == CV_OK)
 		code = proxy_configure(s, err);
 	/* One that died already, or said why it can't run, is found by who reads its link. */
-	if (code != CV_OK && s->proxy.pid && peer_is_gone(s->proxy.link))
+	if (code != CV_OK && s->proxy.pid && helper_is_gone(&s->proxy))
 		return CV_OK;
 	return code == CV_OK ? code : cv_wrap(err, "start the proxy");
 }
@@ -343,14 +352,12 @@ static void proxy_died(struct supervisor *s)
 		return;
 	}
 	say("the proxy died; a new one is started, connections in flight are reset");
-	/* The keeper serves one proxy: its link is part of the pair that is made anew. */
-	if (s->keeper.pid) {
-		helper_stop(&s->keeper);
-		if (keeper_start(s, &err) != CV_OK)
-			run_fail(s, &err);
-	} else if (proxy_start(s, &err) != CV_OK) {
+	cv_code code = s->keeper.pid ? keeper_relink(s, &err) : CV_OK;
+	if (code == CV_OK)
+		code = proxy_start(s, &err);
+	/* A keeper that died too is found by who reads its link, and both are started. */
+	if (code != CV_OK && !(s->keeper.pid && helper_is_gone(&s->keeper)))
 		run_fail(s, &err);
-	}
 }
 
 static void policy_result(struct supervisor *s, struct cv_ipc_reader *r)
@@ -438,6 +445,8 @@ cv_code keeper_start(struct supervisor *s, struct cv_err *err)
 
 	if (code == CV_OK)
 		code = keeper_link(s, err);
+	if (code == CV_OK)
+		code = courier_join(s, err);
 	return code == CV_OK ? code : cv_wrap(err, "start the keeper");
 }
 
@@ -492,7 +501,7 @@ void keeper_read(struct supervisor *s)
 	if (m.type == CV_KEEPER_CONTROL_REPLY_CA) {
 		ca_take(s, cv_ipc_get_str(&r));
 	} else {
-		cv_fail(&err, CV_UNAVAILABLE, "keeper: %.*s", CV_STR_ARG(cv_ipc_get_str(&r)));
+		cv_fail(&err, CV_UNAVAILABLE, "keeper: %.*s", CV_STR_ARG(m.body));
 		run_fail(s, &err);
 	}
 	cv_ipc_msg_fini(&m);

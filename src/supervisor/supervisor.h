@@ -49,6 +49,7 @@ struct supervisor {
 	bool is_identity_waiting; /* the proxy's link did not take a record: its caller waits */
 
 	struct helper keeper, proxy; /* peers.c */
+	struct helper courier;       /* courier.c */
 	int keeper_for_proxy; /* the proxy's end of its link to the keeper, until handed over */
 	char *ca;             /* the run's CA, PEM; malloc'd */
 	struct cv_str ca_text;
@@ -101,6 +102,17 @@ void proxy_read(struct supervisor *s);
 /* Asks for the summary and waits for it, shortly. */
 void proxy_report(struct supervisor *s);
 CV_MUST cv_code ca_files_write(struct supervisor *s, struct cv_err *err);
+
+/* What proxy and courier both are told: the trusted roots of upstream servers, and PIN messages of
+ * either link. */
+CV_MUST cv_code roots_read(struct supervisor *s, struct cv_buf *b, struct cv_err *err);
+CV_MUST cv_code pins_send(struct supervisor *s, int link, uint32_t type, struct cv_err *err);
+
+/* courier.c: who carries renewals.  Nothing happens in a run without any. */
+/* After one of keeper and courier was started: starts the courier if none runs, and links both. */
+CV_MUST cv_code courier_join(struct supervisor *s, struct cv_err *err);
+void courier_read(struct supervisor *s);
+void courier_stop(struct supervisor *s);
 
 /* reload.c: the policy file changes. */
 void reload_start(struct supervisor *s); /* sets look_ms */

@@ -185,10 +185,12 @@ class Lab:
     """One `cove run` with providers, and the agent in it."""
 
     def __init__(self, profiles, policy=None, env=None, names=(), ports=(443,), plain=(), options=(),
-                 instances=(), pass_fds=(), more_ports=()):
+                 instances=(), pass_fds=(), more_ports=(), prepare=None):
         """profiles: {file name: text}, @DIR@ in it is their directory; instances: names of those files
-        that are given to --provider (all of them by default)."""
+        that are given to --provider (all of them by default); prepare(world) is called before the run."""
         self.world = world.World(list(names))
+        if prepare:
+            prepare(self.world)
         self.origin = Origin(self.world.pki, ports=ports, plain=plain)
         self.pins = [f"{n}:{p}:{world.PUBLIC}" for n in names for p in (*ports, *plain, *more_ports)]
         self.env = {**os.environ, **(env or {})}

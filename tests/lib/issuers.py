@@ -83,6 +83,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.seen.append((self.path, dict(self.headers.items()), body))
+        time.sleep(self.server.slow)
         if self.server.down:
             return self.reply(503, "text/plain", "down", {"Retry-After": "11"})
         if self.path == "/oauth/token":
@@ -124,7 +125,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                                              self.server.revoked):
                 return refuse(400, "invalid_grant")
         self.server.count += 1
-        answer = {"access_token": f"at-{self.server.count}", "token_type": "Bearer", "expires_in": 600}
+        answer = {"access_token": f"at-{self.server.count}", "token_type": "Bearer",
+                  "expires_in": self.server.lifetime}
         if grant == "refresh_token":  # each holds once
             self.server.refresh_token = answer["refresh_token"] = f"rt-{self.server.count}"
         return 200, "application/json", json.dumps(answer)
@@ -161,6 +163,7 @@ def start(address, port, pki):
     private, public = rsa_key(pki.dir)
     server = world.Server(address, port, pki, handler=_Handler)
     server.down = server.revoked = False
+    server.lifetime, server.slow = 600, 0
     server.count, server.refresh_token = 0, "rt-0"
     server.private, server.public = private, public
     return server

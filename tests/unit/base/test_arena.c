@@ -29,6 +29,26 @@ static void aligned_and_zeroed(void **state)
 	cv_arena_fini(&a);
 }
 
+static void wiped(void **state)
+{
+	struct cv_arena a;
+	char *p[3];
+
+	(void)state;
+	cv_arena_init(&a, 1 << 20);
+	for (size_t i = 0; i < CV_ARRAY_LEN(p); i++) {
+		p[i] = cv_arena_alloc(&a, 3000); /* each in a chunk of its own */
+		memset(p[i], 's', 3000);
+	}
+	chunks_wipe(a.chunk);
+	for (size_t i = 0; i < CV_ARRAY_LEN(p); i++)
+		for (size_t k = 0; k < 3000; k++)
+			assert_int_equal(p[i][k], 0);
+	cv_arena_wipe(&a);
+	assert_null(a.chunk);
+	assert_int_equal(a.used, 0);
+}
+
 static void cap_is_sticky(void **state)
 {
 	struct cv_arena a;
@@ -64,6 +84,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(aligned_and_zeroed),
+		cmocka_unit_test(wiped),
 		cmocka_unit_test(cap_is_sticky),
 		cmocka_unit_test(strings_end_in_nul),
 	};
