@@ -18,8 +18,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #define TEXT_BYTES_MAX   (8u << 20)    /* argv and environment: the kernel's limit is 6 MiB */
@@ -29,8 +31,24 @@
 #define PAGE_BYTES       4096u
 #define ENTRY_PRESENT    (1ull << 63) /* of pagemap(5) */
 #define ENTRY_SWAPPED    (1ull << 62)
-#define ENTRIES          4096 /* of pagemap, read at a time */
+#define ENTRIES          4096         /* of pagemap, read at a time */
+#define RESERVED_MAX     (1ull << 40) /* of a mapping, without PAGEMAP_SCAN: 2 GiB of pagemap */
+#define REGIONS          256
 #define PIECE_BYTES      (256u << 10)
+
+/* <linux/fs.h> has these since 6.7; pagemap(5) does not yet. */
+#ifndef PAGEMAP_SCAN
+#define PAGE_IS_PRESENT (1ull << 3)
+#define PAGE_IS_SWAPPED (1ull << 4)
+struct page_region {
+	uint64_t start, end, categories;
+};
+struct pm_scan_arg {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+#define PAGEMAP_SCAN _IOWR('f', 16, struct pm_scan_arg)
+#endif
 
 static int proc_open(const struct audit_proc *p, const char *name, int flags)
 {
@@ -47,7 +65,7 @@ static bool is_gone(int error)
 
 static void refused(struct audit_row *row, const struct audit_proc *p, const char *what)
 {
-	if (errno == EACCES || errno == EPERM)
+	if ((errno == EACCES || errno == EPERM) && geteuid() != 0)
 		audit_row_unsearched(row, "%s of %d: %s; run as root to search it", what,
 			(int)p->pid, strerror(errno));
 	else
@@ -138,17 +156,20 @@ static void range_search(struct memory *m, uint64_t from, uint64_t to)
 	explicit_bzero(piece, sizeof(piece));
 }
 
-/* The parts of a mapping that are there. */
-static void mapping_search(struct memory *m, uint64_t from, uint64_t to)
+/* The parts of a mapping that are there, by entries of pagemap: for kernels before 6.7. */
+static void entries_search(struct memory *m, uint64_t from, uint64_t to)
 {
 	static uint64_t entry[ENTRIES];
 
+	if (to - from > RESERVED_MAX) { /* eight bytes to read for each page that isn't there */
+		audit_row_unsearched(m->row, "a mapping of %llu GiB, which takes Linux 6.7",
+			(unsigned long long)(to - from) >> 30);
+		return;
+	}
 	while (from < to) {
 		const size_t n = (size_t)CV_MIN((to - from) / PAGE_BYTES, ENTRIES);
-		const ssize_t got =
-			m->pagemap < 0 ? -1
-				       : pread(m->pagemap, entry, n * sizeof(entry[0]),
-						 (off_t)(from / PAGE_BYTES * sizeof(entry[0])));
+		const ssize_t got = pread(m->pagemap, entry, n * sizeof(entry[0]),
+			(off_t)(from / PAGE_BYTES * sizeof(entry[0])));
 		if (got < (ssize_t)sizeof(entry[0])) { /* not told: all of it */
 			range_search(m, from, to);
 			return;
@@ -162,6 +183,31 @@ static void mapping_search(struct memory *m, uint64_t from, uint64_t to)
 			range_search(m, from + first * PAGE_BYTES, from + i * PAGE_BYTES);
 		}
 		from += told * PAGE_BYTES;
+	}
+}
+
+/* The parts of a mapping that are there. */
+static void mapping_search(struct memory *m, uint64_t from, uint64_t to)
+{
+	struct page_region region[REGIONS];
+
+	while (from < to) {
+		struct pm_scan_arg arg = { .size = sizeof(arg),
+			.start = from,
+			.end = to,
+			.vec = (uint64_t)(uintptr_t)region,
+			.vec_len = REGIONS,
+			.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+			.return_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED };
+		const int n = ioctl(m->pagemap, PAGEMAP_SCAN, &arg);
+
+		if (n < 0 || arg.walk_end <= from) {
+			entries_search(m, from, to);
+			return;
+		}
+		for (int i = 0; i < n; i++)
+			range_search(m, region[i].start, region[i].end);
+		from = arg.walk_end;
 	}
 }
 

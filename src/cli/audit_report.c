@@ -78,13 +78,13 @@ void audit_row_hit(struct audit_row *row, const char *where, const char *form, u
 
 enum audit_state audit_row_state(const struct audit_row *row)
 {
-	if (row->hits && !row->is_yours)
+	if (row->is_yours) /* where a hit is no fault, not having looked is none */
+		return row->hits ? AUDIT_YOURS : row->unsearched ? AUDIT_EXEMPT : AUDIT_CLEAN;
+	if (row->hits)
 		return AUDIT_FOUND;
 	if (row->unsearched)
 		return AUDIT_UNSEARCHED;
-	if (row->exempt)
-		return AUDIT_EXEMPT;
-	return row->hits ? AUDIT_YOURS : AUDIT_CLEAN;
+	return row->exempt ? AUDIT_EXEMPT : AUDIT_CLEAN;
 }
 
 const char *audit_state_name(enum audit_state state)

@@ -212,7 +212,8 @@ static void host_search(struct audit_search *s, struct audit_report *r, const st
 		if (!is_users || is_in_run)
 			continue;
 		audit_proc_search_argv(s, argv, p);
-		audit_proc_search_environ(s, is_yours ? own : env, p);
+		if (p != me) /* not dumpable, and it has what its shell has */
+			audit_proc_search_environ(s, is_yours ? own : env, p);
 	}
 }
 

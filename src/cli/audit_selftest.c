@@ -5,7 +5,7 @@
  * Two real runs with one throw-away provider, whose value is random. In the first a command works
  * with the placeholder: nothing may be found. In the second the value stands in a file, in the
  * environment, in an argument and in memory, each time in another encoding: each must be found
- * there, in that encoding, and nowhere else.
+ * there, in that encoding.
  *
  *     base64   in a file of the working directory, at an alignment of its own
  *     hex      in a variable
@@ -211,9 +211,9 @@ static CV_NORETURN void run_exec(const struct selftest *t, bool is_leaky)
 	const char *const argv[] = { "cove", "run", "--quiet", "--no-tty", "--provider", instance,
 		"--workdir", work, "--env", LEAK, "--", "sh", "-c",
 		is_leaky ? leak_script : clean_script, "sh", cv_buf_str(&percent).p, NULL };
-	/* With the parent: a supervisor whose parent died is still a run. */
-	if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
-		setenv(LEAK, cv_buf_str(&hex).p, 1) < 0)
+	/* Whatever ends the parent: a run would go on by itself. */
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || null < 0 || dup2(null, 0) < 0 ||
+		dup2(null, 1) < 0 || setenv(LEAK, cv_buf_str(&hex).p, 1) < 0)
 		_exit(125);
 	execv(t->exe, (char *const *)(uintptr_t)argv);
 	_exit(125);

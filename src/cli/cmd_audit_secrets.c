@@ -126,6 +126,9 @@ static cv_code words_parse(const struct cv_command *self, int argc, char **argv,
 	}
 	if (*ret_wants_help)
 		return CV_OK;
+	pid_t ignored;
+	if (*ret_run && run_parse(*ret_run, &ignored, err) != CV_OK)
+		return err->code;
 	if (request.is_self_test && (*ret_run || request.run.provider_count || request.audit_count))
 		return cv_fail(err, CV_INVALID,
 			"--self-test makes its own run; give it no other, nor a provider");
