@@ -10,6 +10,7 @@ extern const struct cv_command cv_cmd_policy_check;   /* cmd_policy_check.c */
 extern const struct cv_command cv_cmd_policy_explain; /* cmd_policy_explain.c */
 extern const struct cv_command cv_cmd_provider_lint;  /* cmd_provider_lint.c */
 extern const struct cv_command cv_cmd_provider_show;  /* cmd_provider_show.c */
+extern const struct cv_command cv_cmd_audit_secrets;  /* cmd_audit_secrets.c */
 extern const struct cv_command cv_cmd_doctor;         /* cmd_doctor.c */
 
 enum cv_output { CV_OUTPUT_TEXT, CV_OUTPUT_JSON };
