@@ -38,10 +38,14 @@ static void check_endpoint(struct cv_check *c)
 		bool is_there;
 		const char *name;
 	} features[] = {
-		{ e->websocket_credential_rewrite, "websocket_credential_rewrite" },
+		/* on rest endpoints nothing is upgraded */
+		{ e->websocket_credential_rewrite &&
+				(!has_provider(c) || e->protocol != CV_PROTOCOL_WEBSOCKET),
+			"websocket_credential_rewrite" },
 		{ e->request_body_credential_rewrite && !has_provider(c),
 			"request_body_credential_rewrite" },
-		{ e->allow_uninspected_credentials, "allow_uninspected_credentials" },
+		{ e->allow_uninspected_credentials && !has_provider(c),
+			"allow_uninspected_credentials" },
 		{ e->credential_signing.s.n > 0, "credential_signing" },
 		{ e->has_credential_binding && !has_provider(c), "credential_binding" },
 		{ e->persisted_queries.s.n > 0, "persisted_queries" },

@@ -86,6 +86,13 @@ void cv_cred_watch(struct cv_proxy *p, struct cv_flow *f);
 /* It has one: recorded, and the exchange ends before the upstream has the whole request. */
 void cv_cred_body_refuse(struct cv_proxy *p, struct cv_flow *f);
 
+/* A text message of a WebSocket, whole and allowed, on the connection whose upgrade had that path:
+ * with is_rewritten its placeholders become credentials, else it may have none.  WAIT as above, with
+ * the same text.  ANSWERED: not to be sent; *ret_slug and *ret_why say why, and live as long as f
+ * does. */
+enum cv_cred_step cv_cred_message(struct cv_proxy *p, struct cv_flow *f, struct cv_str path,
+	bool is_rewritten, struct cv_buf *text, const char **ret_slug, const char **ret_why);
+
 /* The head is written: no value is held any more. */
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f);
 void cv_cred_end(struct cv_flow *f); /* of the flow */
