@@ -10,6 +10,7 @@
 #include "proxy/cred.h"
 
 #include "base/assert.h"
+#include "proxy/cred_int.h"
 #include "proxy/inside.h"
 #include "proxy/scrub.h"
 
@@ -252,7 +253,7 @@ struct plans { /* what stands where in one request */
 	struct cv_rewrite_plan head, body;
 };
 
-static bool flow_cred_make(struct cv_flow *f)
+bool cred_flow_make(struct cv_flow *f)
 {
 	if (!f->cred)
 		f->cred = calloc(1, sizeof(*f->cred));
@@ -275,9 +276,8 @@ static bool asked_add(struct cv_keeper_release *ask, const struct cv_rewrite_pla
 	return true;
 }
 
-/* The question: the request, and which credentials stand in it. */
-static bool release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
-	struct cv_str path, const struct plans *plans)
+bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
+	struct cv_str path, const struct cv_rewrite_plan *head, const struct cv_rewrite_plan *body)
 {
 	static struct cv_path canonical; /* scratch */
 	struct cv_keeper_release ask = {
@@ -295,7 +295,7 @@ static bool release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h
 			return false;
 		ask.path = cv_path_str(&canonical);
 	}
-	if (!asked_add(&ask, &plans->head) || !asked_add(&ask, &plans->body))
+	if (!asked_add(&ask, head) || (body && !asked_add(&ask, body)))
 		return false;
 	if (++p->cred_tag == 0)
 		p->cred_tag = 1;
@@ -454,7 +454,7 @@ void cv_cred_watch(struct cv_proxy *p, struct cv_flow *f)
 {
 	if (!p->creds.count || f->http.up.is_done)
 		return;
-	if (!flow_cred_make(f))
+	if (!cred_flow_make(f))
 		return cv_flow_end(p, f, true);
 	cv_ph_scan_init(&f->cred->scan, &p->creds.set);
 	f->http.up.watch = body_watch;
@@ -513,12 +513,13 @@ enum cv_cred_step cv_cred_request(
 		return has_any ? refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "plain_http",
 					 CV_STR("credentials go out over TLS only"))
 			       : CV_CRED_OK;
-	if (!flow_cred_make(f))
+	if (!cred_flow_make(f))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_UNAVAILABLE, "no_memory",
 			CV_STR("no memory"));
 	if (f->cred->is_unbound && !has_any)
 		return CV_CRED_OK;
-	if (f->cred->state == CV_CRED_IDLE && !release_ask(p, f, r, path, &plans))
+	if (f->cred->state == CV_CRED_IDLE &&
+		!cred_release_ask(p, f, r, path, &plans.head, &plans.body))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "credential_endpoint_mismatch",
 			CV_STR("the path has no canonical form, or there are too many"));
 	switch (f->cred->state) {
@@ -586,93 +587,6 @@ bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *
 	e->path = c->applied.path;
 	e->query = c->applied.query;
 	return cv_scrub_ask(p, f, r, e);
-}
-
-/* ---- messages of a WebSocket ---- */
-
-/* The values into text, whose memory is never left behind with one in it. */
-static enum cv_rewrite_rc message_apply(struct cv_proxy *p, struct cv_flow *f,
-	const struct cv_rewrite_plan *plan, struct cv_buf *text)
-{
-	struct cv_creds *c = &p->creds;
-	struct cv_str made;
-	const enum cv_rewrite_rc rc = cv_rewrite_body_apply(
-		&c->set, cv_buf_str(text), plan, f->cred->values, &c->scratch, &made);
-
-	if (rc != CV_REWRITE_OK)
-		return rc;
-	cv_buf_reset(text);
-	const bool is_put = cv_buf_reserve(text, made.n) && cv_buf_put(text, made);
-	cv_rewrite_body_wipe(made);
-	return is_put ? CV_REWRITE_OK : CV_REWRITE_MEMORY;
-}
-
-/* As JSON if it is JSON, else as text.  A protocol with a word before its JSON is text. */
-static enum cv_rewrite_rc message_collect(
-	struct cv_creds *c, struct cv_str text, struct cv_rewrite_plan *ret)
-{
-	static const enum cv_rewrite_body_kind kinds[] = { CV_REWRITE_BODY_JSON,
-		CV_REWRITE_BODY_TEXT };
-	enum cv_rewrite_rc rc = CV_REWRITE_BODY_MALFORMED;
-
-	for (size_t i = 0; i < CV_ARRAY_LEN(kinds) && rc == CV_REWRITE_BODY_MALFORMED; i++) {
-		const struct cv_rewrite_body body = { .kind = kinds[i] };
-
-		cv_arena_reset(&c->scratch);
-		rc = cv_rewrite_body_collect(&c->set, &body, text, &c->scratch, ret);
-	}
-	return rc;
-}
-
-/* The keeper judges a message as it judged the upgrade. */
-static void message_ask(struct cv_proxy *p, struct cv_flow *f, struct cv_str path,
-	const struct cv_rewrite_plan *plan)
-{
-	const struct cv_h1_request r = { .method = CV_STR("GET"), .form = CV_H1_FORM_ORIGIN };
-	struct plans plans;
-
-	plans.head = *plan;
-	plans.body.count = 0;
-	if (release_ask(p, f, &r, path, &plans))
-		return;
-	f->cred->state = CV_CRED_REFUSED;
-	f->cred->refusal = CV_RELEASE_MISMATCH;
-	snprintf(f->cred->why, sizeof(f->cred->why), "too many credentials in one message");
-}
-
-enum cv_cred_step cv_cred_message(struct cv_proxy *p, struct cv_flow *f, struct cv_str path,
-	bool is_rewritten, struct cv_buf *text, const char **ret_slug, const char **ret_why)
-{
-	struct cv_rewrite_plan plan;
-	enum cv_rewrite_rc rc;
-
-	if (!p->creds.count || !cv_ph_is_in(&p->creds.set, cv_buf_str(text)))
-		return CV_CRED_OK;
-	*ret_slug = "placeholder_in_message";
-	*ret_why = "placeholder in a message that is not rewritten";
-	if (!is_rewritten || !f->is_tls)
-		return CV_CRED_ANSWERED;
-	rc = flow_cred_make(f) ? message_collect(&p->creds, cv_buf_str(text), &plan)
-			       : CV_REWRITE_MEMORY;
-	if (rc == CV_REWRITE_OK) {
-		if (f->cred->state == CV_CRED_IDLE)
-			message_ask(p, f, path, &plan);
-		if (f->cred->state == CV_CRED_ASKED)
-			return CV_CRED_WAIT;
-		if (f->cred->state == CV_CRED_REFUSED) {
-			f->cred->state = CV_CRED_IDLE;
-			*ret_slug = cv_release_slug(f->cred->refusal);
-			*ret_why = f->cred->why[0] ? f->cred->why
-						   : "credentials are not available now";
-			return CV_CRED_ANSWERED;
-		}
-		rc = message_apply(p, f, &plan, text);
-	}
-	if (f->cred)
-		cv_cred_forget(p, f);
-	*ret_slug = cv_rewrite_rc_row(rc)->slug;
-	*ret_why = cv_rewrite_rc_row(rc)->text;
-	return rc == CV_REWRITE_OK ? CV_CRED_OK : CV_CRED_ANSWERED;
 }
 
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f)
