@@ -359,5 +359,3 @@ def memory_has(pid, needles):
                 tail = data[-256:]
                 at += len(data)
     return found
-
-

@@ -171,6 +171,8 @@ class Server:
                             time.sleep(part)
                         else:
                             s.sendall(part)
+                    if opcode == 8:
+                        return
         except OSError:
             pass
         finally:
@@ -203,13 +205,13 @@ class Got:
         return f"code {self.code} {self.why!r} {self.frames.messages!r:.600} {self.reply!r:.600}"
 
 
-def upgrade(host, path="/x", fields=()):
-    return request("GET", host, path, ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+def upgrade(host, path="/x", fields=(), port=PORT):
+    return request("GET", f"{host}:{port}", path, ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
                                        f"Sec-WebSocket-Key: {KEY.decode()}", *fields])
 
 
 def start(host, frames, path="/x", fields=(), port=PORT, how="tls", end=True, **more):
-    pieces = [upgrade(host, path, fields), *frames, *([frame(8, struct.pack(">H", 1000))] if end else [])]
+    pieces = [upgrade(host, path, fields, port), *frames, *([frame(8, struct.pack(">H", 1000))] if end else [])]
     return lab.start_talk(host, pieces, port, how, **more)
 
 
@@ -255,6 +257,21 @@ def wait_audit(slug, seconds=3):
 # ---- what is replaced ----
 
 CANON = "openshell:resolve:env:MY_KEY"
+
+
+def memory():
+    """Before any server has said one: those are in buffers until these are used again."""
+    for text in (P, "x" * 100000 + f" {P}", P):
+        got = speak("ws.test", frame(1, text), on=lambda o, d: Server.echo(o, d) if o == 8 else b"")
+        equal((server.said(), got.code), ([(1, text.replace(P, VALUE).encode())], 1000), repr(got))
+    (proxy,) = lab.processes()["cove-proxy"]
+    equal(credlab.memory_has(proxy, [VALUE.encode()]), [])
+
+
+if os.geteuid() == 0:
+    tap.check("C10 no value is left in the proxy's memory", memory)
+else:
+    tap.skip("C10 no value is left in the proxy's memory", "unavailable: root reads memory")
 for name, p in (("its own text", P), ("canonical", CANON), ("alias", "x-OPENSHELL-RESOLVE-ENV-MY_KEY")):
     tap.check(f"a text that is a placeholder, {name}", replaced("ws.test", p, VALUE))
 tap.check("within other text", replaced("ws.test", f"login {P} now", f"login {VALUE} now"))
@@ -284,7 +301,7 @@ tap.check("40 messages in one record: in order, each replaced, each answered", m
 
 
 def large():
-    text = "x" * 200000 + P + "y" * 50000
+    text = "x" * 200000 + f" {P} " + "y" * 50000
     got = speak("ws.test", frame(1, text))
     equal(server.said() == [(1, text.replace(P, VALUE).encode())], True, repr(got))
 
@@ -296,7 +313,7 @@ tap.check("a text of 1 MB without any", lambda: equal(
 # ---- what ends the connection ----
 
 NO = "placeholder_in_message"
-tap.check("C4 in a text above 256 KiB", ended("ws.test", frame(1, "x" * 300000 + P), slug="body_too_large"))
+tap.check("C4 in a text above 256 KiB", ended("ws.test", frame(1, "x" * 300000 + " " + P), slug="body_too_large"))
 tap.check("C4 in JSON, in a name", ended("ws.test", frame(1, json.dumps({P: 1})), slug="placeholder_in_body_name"))
 tap.check("C4 an unknown key", ended("ws.test", frame(1, "openshell:resolve:env:NO_SUCH"), slug="credential_unknown"))
 for host in ("no.test", "free.test"):
@@ -365,8 +382,6 @@ for name, text in disguised(VALUE).items():
 
 def deflated(text, size=None):
     def check():
-        if DEFLATE not in took_head:
-            pass
         c = zlib.compressobj(9, zlib.DEFLATED, -15)
         data = (c.compress(text.encode()) + c.flush(zlib.Z_SYNC_FLUSH))[:-4]
         n = size or len(data)
@@ -380,7 +395,6 @@ def deflated(text, size=None):
     return check
 
 
-took_head = b""
 for name, text in disguised(VALUE).items():
     tap.check(f"C3 {name} in a compressed message", deflated(text))
     tap.check(f"C3 {name} in a compressed message, in fragments", deflated(text, 11))
@@ -458,7 +472,7 @@ def from_another():
     waiting = start("no.test", [frame(1, b"wait")], pause=0.3, end=False, timeout=3)
     time.sleep(0.5)
     reply = credlab.Reply(lab.wait(lab.start_talk(
-        "no.test", request("GET", "no.test", "/", [f"Authorization: Bearer {P}"]), PORT)))
+        "no.test", request("GET", f"no.test:{PORT}", "/", [f"Authorization: Bearer {P}"]), PORT)))
     equal(reply.status, 200, repr(reply))
     assert VALUE.encode() in server.heads[-1], server.heads
     got = Got(lab.wait(waiting))
@@ -481,8 +495,8 @@ def relay(host, is_fine, fields):
 
 
 AUTH = [f"Authorization: Bearer {P}"]
-tap.check("t18 an upgrade on an L4 endpoint before it has a credential", relay("l4.test", True, ()))
-tap.check("t18 the same with one: 502", relay("l4.test", False, AUTH))
+tap.check("t18 an upgrade on an L4 endpoint that a provider is bound to: 502", relay("l4.test", False, ()))
+tap.check("t18 the same with a credential", relay("l4.test", False, AUTH))
 tap.check("the same where they may be uninspected", relay("l4fine.test", True, AUTH))
 
 # ---- the peers that behave ----
@@ -528,7 +542,7 @@ print("done")
 
 
 def behaving():
-    process = subprocess.Popen([sys.executable, "-c", PYTHON_SERVER, world.PUBLIC, lab.world.pki.cert,
+    process = subprocess.Popen([credlab.PYTHON, "-c", PYTHON_SERVER, world.PUBLIC, lab.world.pki.cert,
                                 lab.world.pki.key, str(ECHO)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "ready\n"
@@ -545,15 +559,12 @@ tap.check("python's websockets on both sides, compressed", behaving)
 
 
 def nowhere():
-    """No value in the audit or in what cove said."""
     with open(lab.world.audit, encoding="utf-8") as f:
         text = f.read() + lab.stderr()
     for value in (VALUE, OTHER):
         assert value not in text
-    (proxy,) = lab.processes()["cove-proxy"]
-    equal(credlab.memory_has(proxy, [VALUE.encode()]), [])
 
 
-tap.check("no value is left in the audit, or in the proxy's memory", nowhere)
+tap.check("no value is in the audit, or in what cove said", nowhere)
 tap.check("the run ends well", lambda: equal(lab.close(), 0))
 tap.done()
