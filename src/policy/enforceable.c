@@ -14,7 +14,8 @@ static bool has_protocol_not_built(const struct cv_policy_endpoint *e)
 	case CV_PROTOCOL_L4:
 	case CV_PROTOCOL_TCP:
 	case CV_PROTOCOL_REST:
-	case CV_PROTOCOL_WEBSOCKET: return false;
+	case CV_PROTOCOL_WEBSOCKET:
+	case CV_PROTOCOL_POSTGRES: return false;
 	case CV_PROTOCOL_GRAPHQL:
 	case CV_PROTOCOL_MCP:
 	case CV_PROTOCOL_JSON_RPC:

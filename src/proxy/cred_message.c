@@ -58,7 +58,8 @@ static void message_ask(struct cv_proxy *p, struct cv_flow *f, struct cv_str pat
 }
 
 enum cv_cred_step cv_cred_message(struct cv_proxy *p, struct cv_flow *f, struct cv_str path,
-	bool is_rewritten, struct cv_buf *text, const char **ret_slug, const char **ret_why)
+	const struct cv_policy_endpoint *e, struct cv_buf *text, const char **ret_slug,
+	const char **ret_why)
 {
 	struct cv_rewrite_plan plan;
 	enum cv_rewrite_rc rc;
@@ -67,11 +68,15 @@ enum cv_cred_step cv_cred_message(struct cv_proxy *p, struct cv_flow *f, struct 
 		return CV_CRED_OK;
 	*ret_slug = "placeholder_in_message";
 	*ret_why = "placeholder in a message that is not rewritten";
-	if (!is_rewritten || !f->is_tls)
+	if (!e || !e->websocket_credential_rewrite || !f->is_tls)
 		return CV_CRED_ANSWERED;
 	rc = cred_flow_make(f) ? message_collect(&p->creds, cv_buf_str(text), &plan)
 			       : CV_REWRITE_MEMORY;
 	if (rc == CV_REWRITE_OK) {
+		*ret_slug = cv_release_slug(CV_RELEASE_MISMATCH);
+		*ret_why = "the policy does not bind its provider to this endpoint";
+		if (!cred_is_bound_still(p, f, e, &plan))
+			return CV_CRED_ANSWERED;
 		if (f->cred->state == CV_CRED_IDLE)
 			message_ask(p, f, path, &plan);
 		if (f->cred->state == CV_CRED_ASKED)

@@ -122,6 +122,10 @@ static void sentence_put(
 	case CV_DENIAL_CREDENTIAL_RENEWAL:
 	case CV_DENIAL_CREDENTIAL_KEEPER:
 	case CV_DENIAL_CREDENTIAL_OWN: cv_buf_put(b, credential_sentence(d)); return;
+	case CV_DENIAL_UNINSPECTED:
+		cv_buf_put(b, CV_STR("credentialed endpoint requires L7 inspection; raw tunnel is "
+				     "not explicitly allowed"));
+		return;
 	case CV_DENIAL_PROTOCOL:
 	case CV_DENIAL_NO_TLS:
 	case CV_DENIAL_AUDIT:

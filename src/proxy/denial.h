@@ -26,6 +26,7 @@
 	X(WEBSOCKET,    400, "invalid_websocket_upgrade", "detail", "invalid_websocket_upgrade") \
 	X(TARGET,       400, "invalid_request_target", "detail", "invalid_request_target")     \
 	X(TIMEOUT,      504, "upstream_timeout", "detail", "upstream_timeout")                 \
+	X(UNINSPECTED, 403, "uninspected_credentials", "detail", "uninspected_credentials")    \
 	X(CREDENTIAL_PLACE, 403, "credential_endpoint_mismatch", "message", NULL)              \
 	X(CREDENTIAL_OWN, 403, "own_credential_refused", "message", NULL)                      \
 	X(CREDENTIAL_UNAVAILABLE, 500, "credential_unavailable", "message", NULL)              \

@@ -31,6 +31,7 @@
  * H2       a connection that carries streams, each a flow of its own (h2.h)
  * H2_UP    the connection to their upstream; it has no client
  * WEBSOCKET  frames, both ways, taken apart and written anew
+ * PG       PostgreSQL: its own phases are in postgres_int.h
  * DNS      queries over TCP
  * CLOSING  last bytes towards the sandbox; what still comes from it is thrown away
  * DYING    freed at the end of the turn */
@@ -41,16 +42,18 @@
 	X(QUIET,   CV_PROXY_QUIET_MS, 0)                                                       \
 	X(RESOLVE, CV_PROXY_RESOLVE_MS, BIT(HELD) | BIT(QUIET))                                \
 	X(HELD,    0, BIT(DIAL))                                                               \
-	X(DIAL,    CV_PROXY_DIAL_MS, BIT(PEEK) | BIT(HTTP) | BIT(RELAY) | BIT(H2_UP))          \
+	X(DIAL,    CV_PROXY_DIAL_MS, BIT(PEEK) | BIT(HTTP) | BIT(RELAY) | BIT(H2_UP) |         \
+				     BIT(PG))                                                  \
 	X(PEEK,    CV_PROXY_IDLE_MS, BIT(LEAF) | BIT(ACCEPT) | BIT(HTTP) | BIT(RELAY) |        \
 				     BIT(H2))                                                  \
 	X(LEAF,    CV_PROXY_HANDSHAKE_MS, BIT(ACCEPT))                                         \
-	X(ACCEPT,  CV_PROXY_HANDSHAKE_MS, BIT(PEEK) | BIT(H2))                                 \
+	X(ACCEPT,  CV_PROXY_HANDSHAKE_MS, BIT(PEEK) | BIT(H2) | BIT(PG))                       \
 	X(HTTP,    CV_PROXY_IDLE_MS, BIT(HEAD) | BIT(RELAY) | BIT(RESOLVE) | BIT(WEBSOCKET)) \
 	X(RELAY,   CV_PROXY_IDLE_MS, 0)                                                        \
 	X(H2,      CV_PROXY_IDLE_MS, 0)                                                        \
 	X(H2_UP,   CV_PROXY_HANDSHAKE_MS, 0)                                                   \
 	X(WEBSOCKET, CV_PROXY_IDLE_MS, 0)                                                      \
+	X(PG,      CV_PROXY_PG_START_MS, BIT(LEAF))                                            \
 	X(DNS,     CV_PROXY_HEAD_MS, 0)                                                        \
 	X(CLOSING, CV_PROXY_IDLE_MS, 0)                                                        \
 	X(DYING,   0, BIT(FREE))
@@ -85,9 +88,11 @@ struct cv_http {
 	bool has_response;  /* its head has passed */
 	bool client_closes; /* after this response the sandbox's side is closed */
 	bool server_closes;
-	bool wants_upgrade;        /* 101 may be answered */
-	bool to_http10;            /* the request was HTTP/1.0: no chunks towards the sandbox */
-	uint32_t count;            /* requests sent on */
+	bool wants_upgrade; /* 101 may be answered */
+	bool to_http10;     /* the request was HTTP/1.0: no chunks towards the sandbox */
+	uint32_t count;     /* requests sent on */
+	struct cv_str method, path,
+		query; /* of the exchange, where requests are decided; owned, one block */
 	struct cv_verdict verdict; /* of the request, where requests are decided */
 };
 
@@ -131,6 +136,7 @@ struct cv_flow {
 	struct cv_http http;
 	struct cv_local *local;  /* owned; NULL unless answered here (local.h) */
 	struct cv_websocket *ws; /* owned; NULL: none asked for */
+	struct cv_pg *pg;        /* owned; NULL where PostgreSQL is not spoken */
 	int64_t deadline_ms, started_ms;
 	bool is_lingering;    /* CLOSING: all is sent, and the moment of grace has begun */
 	size_t drained;       /* ... and so much was thrown away */

@@ -20,9 +20,9 @@
 #define CV_PROXY_RECORD_BYTES      16384       /* of a TLS record, RFC 8446 5.1 */
 #define CV_PROXY_RECORD_EXTRA      512         /* its header, tag and a key update beside it */
 #define CV_PROXY_HEAD_BYTES_MAX    (32 * 1024) /* of a response's head, of a ClientHello */
-#define CV_PROXY_HELD_BYTES_MAX    (64 << 10) /* of a body that is looked at before its head goes */
-#define CV_PROXY_PENDING_BYTES_MAX (1 << 20)  /* of a body, filtered and waiting to go */
-#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20)  /* of a refused body, read so the answer arrives */
+#define CV_PROXY_HELD_BYTES_MAX    (256 << 10) /* of a body that is looked at before its head goes */
+#define CV_PROXY_PENDING_BYTES_MAX (1 << 20)   /* of a body, filtered and waiting to go */
+#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20)   /* of a refused body, read so the answer arrives */
 
 #define CV_PROXY_QUEUE_BLOCKS_MAX  9 /* a stream's window, and the beginning of a block */
 
@@ -50,9 +50,13 @@
 #define CV_PROXY_ATTEMPT_MS   1000   /* one address, while others are left */
 #define CV_PROXY_RESOLVE_MS   10000
 #define CV_PROXY_HANDSHAKE_MS 10000
-#define CV_PROXY_QUIET_MS     500  /* a refused transparent client, to see if it speaks HTTP */
-#define CV_PROXY_LINGER_MS    1000 /* after a denial, so that its text is not lost in a reset */
-#define CV_PROXY_SWEEP_MS     50   /* grain of all of these */
+#define CV_PROXY_KEEPER_MS \
+	12000 /* for credentials: a renewal may be waited for, see the keeper's */
+#define CV_PROXY_QUIET_MS    500     /* a refused transparent client, to see if it speaks HTTP */
+#define CV_PROXY_LINGER_MS   1000    /* after a denial, so that its text is not lost in a reset */
+#define CV_PROXY_PG_START_MS 60000   /* to a session; the server's authentication_timeout */
+#define CV_PROXY_PG_IDLE_MS  3600000 /* pools keep idle sessions for that long */
+#define CV_PROXY_SWEEP_MS    50      /* grain of all of these */
 
 /* WebSocket (openshell-behaviour 4.5).  A text message that is not in hand as a whole is assembled. */
 #define CV_PROXY_WS_ASSEMBLIES_MAX 32     /* at once, of 4 MiB each at most */
@@ -78,6 +82,13 @@
 #define CV_PROXY_HOSTS_BYTES_MAX (1 << 20)
 #define CV_PROXY_DNS_TTL_S       10 /* of synthetic answers: programs keep them for so long */
 #define CV_PROXY_DNS_TURN_MAX    64 /* datagrams answered in one turn */
+
+/* PostgreSQL. */
+#define CV_PROXY_PG_STATEMENT_BYTES_MAX (1 << 20)  /* of text to be decided; values are not in it */
+#define CV_PROXY_PG_GATHER_BYTES_MAX    (16 << 20) /* of such texts, all connections together */
+#define CV_PROXY_PG_UP_BYTES_MAX        (32 * 1024) /* of our own messages, a startup packet the longest */
+#define CV_PROXY_PG_PASSWORD_BYTES_MAX  1024
+#define CV_PROXY_PG_MESSAGE_BYTES_MAX   8192 /* of the server's that are read: short by nature */
 
 /* Policy, roots, sinks. */
 #define CV_PROXY_POLICY_BYTES_MAX (8 << 20)

@@ -163,10 +163,10 @@ static void flow_send(struct cv_proxy *p, struct cv_flow *f)
 
 	if ((has_server_moved || has_client_moved) &&
 		(f->state == CV_FLOW_CLOSING || f->state == CV_FLOW_WEBSOCKET ||
-			cv_leg_has_more(&f->client) || cv_leg_has_more(&f->server) ||
-			cv_leg_text(&f->client).n || cv_leg_text(&f->server).n ||
-			cv_body_is_waiting(&f->http.up) || cv_body_is_waiting(&f->http.down) ||
-			f->client.is_eof || f->server.is_eof))
+			f->state == CV_FLOW_PG || cv_leg_has_more(&f->client) ||
+			cv_leg_has_more(&f->server) || cv_leg_text(&f->client).n ||
+			cv_leg_text(&f->server).n || cv_body_is_waiting(&f->http.up) ||
+			cv_body_is_waiting(&f->http.down) || f->client.is_eof || f->server.is_eof))
 		cv_proxy_queue(p, f);
 }
 

@@ -153,6 +153,9 @@ struct cv_fact {
 	const char *engine, *reason_code;
 	struct cv_str reason, sni, host; /* host empty: f's */
 	bool has_counts;
+	const struct cv_audit_pair *extra;
+	size_t extra_count;
+	struct cv_str protocol;
 };
 void cv_decide_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_fact *fact);
 /* The sentence of a denial; request NULL: of a connection.  Lives until the step ends. */
@@ -162,6 +165,8 @@ void cv_decide_facts(
 	const struct cv_proxy *p, const struct cv_flow *f, enum cv_op op, struct cv_facts *ret);
 /* After a new policy: does the flow, which passes bytes unseen, still stand? */
 bool cv_decide_again(struct cv_proxy *p, struct cv_flow *f);
+/* The same for the exchange under way, which keeps the policy it began with; false: recorded. */
+bool cv_decide_exchange_again(struct cv_proxy *p, struct cv_flow *f);
 
 /* ---- accept.c ---- */
 
@@ -196,6 +201,7 @@ bool cv_tls_leaf_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_tls_accept_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_http_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_relay_step(struct cv_proxy *p, struct cv_flow *f);
+bool cv_postgres_step(struct cv_proxy *p, struct cv_flow *f);
 
 /* Starts the upstream's TLS where there is to be one, and goes on with it.  DONE also without;
  * FAILED: f->failure says why, and nothing may be sent. */

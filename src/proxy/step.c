@@ -12,6 +12,7 @@
 #include "proxy/local.h"
 #include "proxy/spend.h"
 #include "proxy/h2.h"
+#include "proxy/postgres.h"
 #include "proxy/websocket.h"
 
 #include <stdlib.h>
@@ -86,6 +87,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	f->stream = NULL;
 	cv_policy_unref(f->policy);
 	f->policy = NULL;
+	free((void *)(uintptr_t)f->http.method.p);
 	cv_body_fini(&f->http.up);
 	cv_body_fini(&f->http.down);
 	cv_hold_end(f);
@@ -94,6 +96,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 		free(f->who);
 	f->who = NULL;
 	cv_websocket_free(p, f);
+	cv_postgres_free(f);
 	cv_flow_set_state(f, CV_FLOW_DYING, p->loop.now_ms);
 }
 
@@ -158,6 +161,8 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 			cv_local_timeout(p, f);
 			return;
 		}
+		if (cv_cred_timeout(p, f))
+			return;
 		if (f->http.is_decided ||
 			(f->http.phase == CV_HTTP_EXCHANGE && !f->http.has_response)) {
 			cv_deny(p, f, CV_DENIAL_TIMEOUT, &late);
@@ -176,6 +181,10 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_RELAY:
 	case CV_FLOW_DNS:
 	case CV_FLOW_CLOSING: break;
+	case CV_FLOW_PG:
+		if (cv_cred_timeout(p, f))
+			return;
+		break;
 	case CV_FLOW_FREE:
 	case CV_FLOW_DYING:
 	case CV_FLOW_STATE_COUNT: cv_unreachable();
@@ -197,6 +206,7 @@ bool cv_step(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_HTTP: return cv_http_step(p, f);
 	case CV_FLOW_RELAY: return cv_relay_step(p, f);
 	case CV_FLOW_WEBSOCKET: return cv_websocket_step(p, f);
+	case CV_FLOW_PG: return cv_postgres_step(p, f);
 	case CV_FLOW_DNS: return cv_dnsd_step(p, f);
 	case CV_FLOW_H2: return cv_h2_down_step(p, f);
 	case CV_FLOW_H2_UP: return cv_h2_up_step(p, f);

@@ -74,8 +74,7 @@ static bool text_make(struct cv_proxy *p, struct cv_flow *f)
 	if (!cv_websocket_message_is_allowed(p, f))
 		return false;
 	const struct cv_policy_endpoint *e = cv_policy_endpoint_of(f->policy, &ws->verdict);
-	switch (cv_cred_message(
-		p, f, ws->path, e && e->websocket_credential_rewrite, &ws->text, &slug, &why)) {
+	switch (cv_cred_message(p, f, ws->path, e, &ws->text, &slug, &why)) {
 	case CV_CRED_OK: return true;
 	case CV_CRED_WAIT:
 	case CV_CRED_AGAIN: return false;
