@@ -26,12 +26,15 @@ import world  # noqa: E402
 from credlab import b64, equal, request  # noqa: E402
 
 VALUE, OTHER = "s3cr3t/VALUE-0123456789", "0ther\"VALUE\\with-escapes"
+SECOND, THIRD = "sec0nd-VALUE-0123456789", "th1rd-VALUE-0123456789"  # each released in one test only
 PORT, ECHO, PLAIN = 9443, 8443, 80
 PROFILE = """\
 id: my-api
 credentials:
   - {name: key, env_vars: [MY_KEY], required: true}
   - {name: other, env_vars: [OTHER_KEY], required: true}
+  - {name: second, env_vars: [SECOND_KEY], required: true}
+  - {name: third, env_vars: [THIRD_KEY], required: true}
 endpoints:
   - {host: ws.test, ports: [9443, 8443, 80], protocol: websocket, enforcement: enforce, access: full,
      websocket_credential_rewrite: true}
@@ -63,8 +66,8 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 tap = world.Tap()
 pins = [x for n in NAMES for p in (PORT, ECHO, PLAIN) for x in ("--resolve", f"{n}:{p}:{world.PUBLIC}")]
-lab = credlab.Lab({"my-api.yaml": PROFILE}, POLICY, env={"MY_KEY": VALUE, "OTHER_KEY": OTHER}, names=NAMES,
-                  options=pins)
+lab = credlab.Lab({"my-api.yaml": PROFILE}, POLICY, names=NAMES, options=pins,
+                  env={"MY_KEY": VALUE, "OTHER_KEY": OTHER, "SECOND_KEY": SECOND, "THIRD_KEY": THIRD})
 P, OTHER_P = lab.inside["MY_KEY"], lab.inside["OTHER_KEY"]
 
 
@@ -442,14 +445,14 @@ def in_between():
     def on(opcode, data):
         if data == VALUE.encode():
             return say(1, b"a " + VALUE.encode()[:9], fin=False)
-        if data == OTHER.encode():
-            return say(0, VALUE.encode()[9:] + b" b " + OTHER.encode())
+        if data == SECOND.encode():
+            return say(0, VALUE.encode()[9:] + b" b " + SECOND.encode())
         return Server.echo(opcode, data)
-    got = speak("path.test", frame(1, P), frame(1, OTHER_P), path="/in/x", on=on, more={"pause": 0.2})
+    got = speak("path.test", frame(1, P), frame(1, lab.inside["SECOND_KEY"]), path="/in/x", on=on, more={"pause": 0.2})
     equal(len(got.messages), 1, repr(got))
     no_value(got.reply.data)
-    no_value(got.reply.data, OTHER)
-    want = "a " + "*" * len(VALUE) + " b " + "*" * len(OTHER)
+    no_value(got.reply.data, SECOND)
+    want = "a " + "*" * len(VALUE) + " b " + "*" * len(SECOND)
     equal(got.messages[0][1].decode(), want, repr(got))
 
 
@@ -467,16 +470,16 @@ tap.check("scrub: off", off)
 def from_another():
     """The connection is there before its server gets a value, by another one."""
     for s in (server, plain):
-        s.reset(on=lambda o, d: [say(1, b"first"), 1.0, say(1, b"now " + VALUE.encode())] if d == b"wait"
+        s.reset(on=lambda o, d: [say(1, b"first"), 1.0, say(1, b"now " + THIRD.encode())] if d == b"wait"
                 else Server.echo(o, d))
     waiting = start("no.test", [frame(1, b"wait")], pause=0.3, end=False, timeout=3)
     time.sleep(0.5)
     reply = credlab.Reply(lab.wait(lab.start_talk(
-        "no.test", request("GET", f"no.test:{PORT}", "/", [f"Authorization: Bearer {P}"]), PORT)))
+        "no.test", request("GET", f"no.test:{PORT}", "/", [f"Authorization: Bearer {lab.inside['THIRD_KEY']}"]), PORT)))
     equal(reply.status, 200, repr(reply))
-    assert VALUE.encode() in server.heads[-1], server.heads
+    assert THIRD.encode() in server.heads[-1], server.heads
     got = Got(lab.wait(waiting))
-    equal(got.messages, [(1, b"first"), (1, b"now " + b"*" * len(VALUE))], repr(got))
+    equal(got.messages, [(1, b"first"), (1, b"now " + b"*" * len(THIRD))], repr(got))
 
 
 tap.check("C3 a value that another connection gave to the server", from_another)
