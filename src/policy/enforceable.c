@@ -39,7 +39,10 @@ static void check_endpoint(struct cv_check *c)
 		bool is_there;
 		const char *name;
 	} features[] = {
-		{ e->websocket_credential_rewrite, "websocket_credential_rewrite" },
+		/* on rest endpoints nothing is upgraded */
+		{ e->websocket_credential_rewrite &&
+				(!has_provider(c) || e->protocol != CV_PROTOCOL_WEBSOCKET),
+			"websocket_credential_rewrite" },
 		{ e->request_body_credential_rewrite && !has_provider(c),
 			"request_body_credential_rewrite" },
 		{ e->allow_uninspected_credentials && !has_provider(c),

@@ -10,6 +10,7 @@
 #include "proxy/cred.h"
 
 #include "base/assert.h"
+#include "proxy/cred_int.h"
 #include "proxy/inside.h"
 #include "proxy/scrub.h"
 
@@ -97,6 +98,19 @@ static void answered(struct cv_proxy *p, struct cv_flow *f, enum cv_cred_state s
 	cv_proxy_queue(p, f);
 }
 
+/* A WebSocket lasts, and asks only when it has something to replace: what another flow gives to its
+ * server may come back here. */
+static void websockets_share(struct cv_proxy *p, const struct cv_flow *from)
+{
+	for (uint32_t i = 0; i < p->flows.high; i++) {
+		struct cv_flow *f = &p->flows.v[i];
+
+		if (f != from && f->state != CV_FLOW_FREE && f->ws && f->cred &&
+			f->port == from->port && cv_host_eq(&f->host, &from->host))
+			cv_scrub_share(f, from);
+	}
+}
+
 bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
@@ -136,8 +150,10 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 		if (count < CV_ARRAY_LEN(all))
 			all[count++] = value;
 	}
-	if (count)
+	if (count) {
 		cv_scrub_use(&p->scrubs, f, &key, all, count);
+		websockets_share(p, f);
+	}
 	if (!(c->flags & CV_RELEASED_BOUND))
 		c->is_unbound = true;
 	answered(p, f, CV_CRED_RELEASED);
@@ -256,7 +272,7 @@ struct plans { /* what stands where in one request */
 	struct cv_rewrite_plan head, body;
 };
 
-static bool flow_cred_make(struct cv_flow *f)
+bool cred_flow_make(struct cv_flow *f)
 {
 	if (!f->cred)
 		f->cred = calloc(1, sizeof(*f->cred));
@@ -279,9 +295,8 @@ static bool asked_add(struct cv_keeper_release *ask, const struct cv_rewrite_pla
 	return true;
 }
 
-/* The question: the request, and which credentials stand in it. */
-static bool release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
-	struct cv_str path, const struct plans *plans)
+bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
+	struct cv_str path, const struct cv_rewrite_plan *head, const struct cv_rewrite_plan *body)
 {
 	static struct cv_path canonical; /* scratch */
 	struct cv_keeper_release ask = {
@@ -299,7 +314,7 @@ static bool release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h
 			return false;
 		ask.path = cv_path_str(&canonical);
 	}
-	if (!asked_add(&ask, &plans->head) || !asked_add(&ask, &plans->body))
+	if (!asked_add(&ask, head) || (body && !asked_add(&ask, body)))
 		return false;
 	if (++p->cred_tag == 0)
 		p->cred_tag = 1;
@@ -469,7 +484,7 @@ void cv_cred_watch(struct cv_proxy *p, struct cv_flow *f)
 {
 	if (!p->creds.count || f->http.up.is_done)
 		return;
-	if (!flow_cred_make(f))
+	if (!cred_flow_make(f))
 		return cv_flow_end(p, f, true);
 	cv_ph_scan_init(&f->cred->scan, &p->creds.set);
 	f->http.up.watch = body_watch;
@@ -516,7 +531,7 @@ static bool has_layer(const struct cv_policy_doc *doc, struct cv_str provider)
  * first: so a credential of a provider without endpoints of its own needs an endpoint that binds it
  * now.  (Endpoints that overlap agree about that: validation sees to it.)
  */
-static bool is_bound_still(const struct cv_proxy *p, const struct cv_flow *f,
+bool cred_is_bound_still(const struct cv_proxy *p, const struct cv_flow *f,
 	const struct cv_policy_endpoint *e, const struct cv_rewrite_plan *plan)
 {
 	const struct cv_policy_doc *doc = cv_policy_doc(f->policy);
@@ -566,17 +581,19 @@ enum cv_cred_step cv_cred_request(
 		return has_any ? refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "plain_http",
 					 CV_STR("credentials go out over TLS only"))
 			       : CV_CRED_OK;
-	if (!flow_cred_make(f))
+	if (!cred_flow_make(f))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_UNAVAILABLE, "no_memory",
 			CV_STR("no memory"));
 	const struct cv_policy_endpoint *e = cv_policy_endpoint_of(f->policy,
 		f->verdict.obligations & CV_OBLIGE_INSPECT ? &f->http.verdict : &f->verdict);
-	if (!is_bound_still(p, f, e, &plans.head) || !is_bound_still(p, f, e, &plans.body))
+	if (!cred_is_bound_still(p, f, e, &plans.head) ||
+		!cred_is_bound_still(p, f, e, &plans.body))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "credential_endpoint_mismatch",
 			CV_STR("the policy does not bind its provider to this endpoint"));
 	if (f->cred->is_unbound && !has_any)
 		return CV_CRED_OK;
-	if (f->cred->state == CV_CRED_IDLE && !release_ask(p, f, r, path, &plans))
+	if (f->cred->state == CV_CRED_IDLE &&
+		!cred_release_ask(p, f, r, path, &plans.head, &plans.body))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "credential_endpoint_mismatch",
 			CV_STR("the path has no canonical form, or there are too many"));
 	switch (f->cred->state) {
@@ -659,13 +676,13 @@ enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f,
 	catalog_await(p);
 	if (!p->creds.count || !cv_ph_find(&p->creds.set, text, 0, &hit))
 		return CV_CRED_OK;
-	if (hit.at != 0 || hit.n != text.n || hit.entry >= p->creds.count || !flow_cred_make(f))
+	if (hit.at != 0 || hit.n != text.n || hit.entry >= p->creds.count || !cred_flow_make(f))
 		return CV_CRED_ANSWERED;
 	plans.head.count = 1;
 	plans.head.use[0] = (struct cv_rewrite_use){ .entry = hit.entry, .form = hit.form };
-	if (!is_bound_still(p, f, e, &plans.head))
+	if (!cred_is_bound_still(p, f, e, &plans.head))
 		return CV_CRED_ANSWERED;
-	if (f->cred->state == CV_CRED_IDLE && !release_ask(p, f, &r, path, &plans))
+	if (f->cred->state == CV_CRED_IDLE && !cred_release_ask(p, f, &r, path, &plans.head, NULL))
 		return CV_CRED_ANSWERED;
 	switch (f->cred->state) {
 	case CV_CRED_IDLE:

@@ -94,6 +94,14 @@ void cv_cred_watch(struct cv_proxy *p, struct cv_flow *f);
 /* It has one: recorded, and the exchange ends before the upstream has the whole request. */
 void cv_cred_body_refuse(struct cv_proxy *p, struct cv_flow *f);
 
+/* A text message of a WebSocket, whole and allowed, on the connection whose upgrade had that path:
+ * its placeholders become credentials if e, which allows it, says so; else it may have none.  WAIT as
+ * above, with the same text.  ANSWERED: not to be sent; *ret_slug and *ret_why say why, and live as long as f
+ * does. */
+enum cv_cred_step cv_cred_message(struct cv_proxy *p, struct cv_flow *f, struct cv_str path,
+	const struct cv_policy_endpoint *e, struct cv_buf *text, const char **ret_slug,
+	const char **ret_why);
+
 /* For protocols without requests of HTTP: the value in place of text, which is one placeholder and
  * nothing else, for method and path (canonical) at f's host and port, which e allows.  OK with *ret_value empty
  * (p NULL): text has no placeholder in it.  WAIT: call again when the flow is stepped next.

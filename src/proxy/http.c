@@ -305,6 +305,16 @@ static bool client_stays(const struct cv_flow *f, const struct cv_h1_response *r
 	       (r->is_keep_alive || !f->is_tunnel);
 }
 
+/* Credentials may go to this server, and nobody will look at what it says from here on. */
+static bool is_uninspected(const struct cv_flow *f)
+{
+	const struct cv_policy_endpoint *e = cv_policy_endpoint_of(f->policy, &f->verdict);
+
+	return !f->ws && f->cred && (f->cred->flags & CV_RELEASED_BOUND) &&
+	       !(f->cred->flags & CV_RELEASED_UNSCRUBBED) &&
+	       !(e && e->allow_uninspected_credentials);
+}
+
 static bool switch_protocols(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_response *r)
 {
 	struct cv_h1_edit e;
@@ -316,6 +326,10 @@ static bool switch_protocols(struct cv_proxy *p, struct cv_flow *f, struct cv_h1
 	const char *fault = f->ws ? cv_websocket_answer(f, r) : NULL;
 	if (!f->ws && (f->verdict.obligations & CV_OBLIGE_INSPECT))
 		fault = "the upstream switched to a protocol that can't be inspected";
+	if (!fault && is_uninspected(f))
+		fault = "the upstream switched to a protocol that can't be scrubbed";
+	if (!fault)
+		fault = cv_scrub_response(p, f, r);
 	if (fault)
 		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, fault);
 	cv_buf_reset(&p->head);

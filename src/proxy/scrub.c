@@ -70,12 +70,27 @@ void cv_scrub_drop(struct cv_flow *f)
 	f->cred->is_unscrubbable = false;
 }
 
-/* ---- the request ---- */
+void cv_scrub_share(struct cv_flow *f, const struct cv_flow *from)
+{
+	if (f->cred->scrub_set != from->cred->scrub_set) {
+		cv_scrub_set_unref(f->cred->scrub_set);
+		f->cred->scrub_set =
+			from->cred->scrub_set ? cv_scrub_set_ref(from->cred->scrub_set) : NULL;
+	}
+	f->cred->is_unscrubbable = from->cred->is_unscrubbable;
+}
 
 static bool is_off(const struct cv_flow *f)
 {
 	return f->cred->flags & CV_RELEASED_UNSCRUBBED;
 }
+
+bool cv_scrub_is_due(const struct cv_flow *f)
+{
+	return f->cred && (f->cred->scrub_set || f->cred->is_unscrubbable) && !is_off(f);
+}
+
+/* ---- the request ---- */
 
 bool cv_scrub_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
 	struct cv_h1_request_edit *e)

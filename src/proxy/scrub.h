@@ -37,6 +37,11 @@ void cv_scrubs_fini(struct cv_scrubs *s);
 void cv_scrub_use(struct cv_scrubs *s, struct cv_flow *f, const struct cv_scrub_key *key,
 	const struct cv_str *values, size_t count);
 void cv_scrub_drop(struct cv_flow *f);
+/* f's too, of the same as from's: both have the same server.  For a WebSocket. */
+void cv_scrub_share(struct cv_flow *f, const struct cv_flow *from);
+
+/* Whether anything must be taken out of what f's server says. */
+bool cv_scrub_is_due(const struct cv_flow *f);
 
 /* What the request must say for its response to be one that can be scrubbed; into e.  False: no
  * memory, answered. */

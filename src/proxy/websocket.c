@@ -26,7 +26,9 @@
  * Ends.  Who broke a rule is told by a close code; the other side gets the same when it is the
  * sandbox, else "going away".  Then both legs are given a moment to take that.
  *
- * What credentials need is in the hooks of websocket_up.c and websocket_down.c.
+ * Credentials.  A client's text is made ready when it is whole (cv_cred_message()), which may have
+ * to wait for the keeper; nothing else of the client is read meanwhile.  A placeholder anywhere
+ * else ends the connection.  What the server says is scrubbed of what it was ever given.
  */
 #include "base/base64.h"
 #include "proxy/websocket_int.h"
@@ -220,6 +222,8 @@ void cv_websocket_free(struct cv_proxy *p, struct cv_flow *f)
 	cv_websocket_text_drop(&ws->text);
 	cv_buf_fini(&ws->text);
 	cv_buf_fini(&ws->stage);
+	cv_websocket_scrub_fini(&ws->scrub);
+	cv_websocket_scrub_fini(&ws->control_scrub);
 	cv_ws_inflate_free(ws->inflate);
 	cv_arena_fini(&ws->arena);
 	free(ws);

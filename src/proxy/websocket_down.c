@@ -8,32 +8,63 @@
  */
 #include "proxy/websocket_int.h"
 
-/* ---- hooks for credentials ---- */
+/* ---- scrubbing ---- */
 
-/* Is there anything to scrub from what this server says?  Then its messages go by way of
- * hook_server_payload(). */
-static bool hook_is_scrubbed(const struct cv_flow *f)
+void cv_websocket_scrub_fini(struct cv_websocket_scrub *s)
 {
-	(void)f;
-	return false;
+	cv_scrub_free(s->scrub);
+	*s = (struct cv_websocket_scrub){ 0 };
 }
 
-/* The next bytes of a server's message (inflated): appends to out what may pass.  What may be the
- * beginning of a secret can be held until more comes, but not behind is_last.  False: out is full. */
-static bool hook_server_payload(
-	struct cv_flow *f, struct cv_str in, bool is_last, struct cv_buf *out)
+/* s holds the flow's set.  When another takes its place, within a message perhaps, it starts with
+ * what the old one still held: that could be the beginning of a value. */
+static bool scrub_renew(struct cv_flow *f, struct cv_websocket_scrub *s, struct cv_buf *out)
 {
-	(void)f;
-	(void)is_last;
-	return cv_buf_put(out, in);
+	struct cv_scrub_set *set = f->cred->scrub_set;
+	struct cv_buf held;
+
+	if (s->scrub && s->set == set)
+		return true;
+	struct cv_scrub *next = set ? cv_scrub_new(set) : NULL;
+	if (!next)
+		return false;
+	cv_buf_init(&held, CV_PROXY_WS_STAGE_MAX);
+	const bool is_good = !s->scrub || (cv_scrub_end(s->scrub, &held) &&
+						  cv_scrub_feed(next, cv_buf_str(&held), out));
+	cv_buf_wipe(&held);
+	cv_scrub_free(s->scrub);
+	*s = (struct cv_websocket_scrub){ next, set };
+	return is_good;
 }
 
-/* The payload of a server's ping, pong or close, in place. */
-static void hook_server_control(struct cv_flow *f, char *bytes, size_t n)
+/* The next bytes of a server's message (inflated): appends to out what may pass.  False: out is
+ * full, or there is no memory. */
+static bool payload_scrub(struct cv_flow *f, struct cv_str in, bool is_last, struct cv_buf *out)
 {
-	(void)f;
-	(void)bytes;
-	(void)n;
+	struct cv_websocket_scrub *s = &f->ws->scrub;
+
+	return scrub_renew(f, s, out) && cv_scrub_feed(s->scrub, in, out) &&
+	       (!is_last || cv_scrub_end(s->scrub, out));
+}
+
+/* The n bytes at payload are those of a ping, pong or close: scrubbed in place, apart from the
+ * message that they may stand in.  No longer than they were. */
+static bool control_scrub(struct cv_flow *f, size_t n)
+{
+	struct cv_websocket_scrub *s = &f->ws->control_scrub;
+	struct cv_buf out;
+
+	if (!n || !cv_scrub_is_due(f))
+		return true;
+	cv_buf_init(&out, CV_WS_CONTROL_BYTES_MAX);
+	const bool is_good =
+		scrub_renew(f, s, &out) &&
+		cv_scrub_text(s->scrub, (struct cv_str){ cv_websocket_payload, n }, &out) &&
+		cv_buf_len(&out) == n;
+	if (is_good)
+		memcpy(cv_websocket_payload, cv_buf_str(&out).p, n);
+	cv_buf_fini(&out);
+	return is_good;
 }
 
 /* ---- pieces ---- */
@@ -77,8 +108,7 @@ static bool stage_put(struct cv_proxy *p, struct cv_flow *f, enum cv_ws_opcode o
 		ws->stage_opcode = opcode;
 	}
 	ws->is_stage_last = is_last;
-	if (!hook_server_payload(
-		    f, (struct cv_str){ cv_websocket_payload, n }, is_last, &ws->stage)) {
+	if (!payload_scrub(f, (struct cv_str){ cv_websocket_payload, n }, is_last, &ws->stage)) {
 		cv_websocket_server_fail(p, f, CV_WS_RC_SIZE);
 		return false;
 	}
@@ -100,7 +130,7 @@ static bool down_put(struct cv_proxy *p, struct cv_flow *f, enum cv_ws_opcode op
 		cv_websocket_server_fail(p, f, CV_WS_RC_UTF8);
 		return false;
 	}
-	if (hook_is_scrubbed(f))
+	if (cv_scrub_is_due(f))
 		return stage_put(p, f, opcode, n, is_first, is_last);
 	if (cv_websocket_frame_put(
 		    &f->client, false, is_first ? opcode : CV_WS_CONTINUATION, is_last, n))
@@ -143,7 +173,10 @@ static bool down_take(struct cv_proxy *p, struct cv_flow *f, const struct cv_ws_
 	if (piece->opcode != CV_WS_TEXT && piece->opcode != CV_WS_BINARY) {
 		if (piece->data.n)
 			memcpy(cv_websocket_payload, piece->data.p, piece->data.n);
-		hook_server_control(f, cv_websocket_payload, piece->data.n);
+		if (!control_scrub(f, piece->data.n)) {
+			cv_websocket_server_fail(p, f, CV_WS_RC_SIZE);
+			return false;
+		}
 		if (cv_websocket_frame_put(&f->client, false, piece->opcode, true, piece->data.n))
 			return true;
 		cv_flow_end(p, f, true);

@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "base/utf8.h"
+#include "cred/scrub.h"
 #include "proxy/websocket.h"
 #include "wire/ws.h"
 #include "wire/ws_deflate.h"
@@ -16,6 +17,12 @@
 	(CV_WS_TEXT_BYTES_MAX + (64u << 10)) /* credentials outgrow placeholders */
 #define CV_PROXY_WS_STAGE_MAX \
 	(1u << 20) /* of a server's message: a piece, and what a scrubber held */
+
+/* Made anew when the set of its flow has changed. */
+struct cv_websocket_scrub {
+	struct cv_scrub *scrub;         /* owned */
+	const struct cv_scrub_set *set; /* which scrub holds */
+};
 
 struct cv_websocket {
 	/* of the handshake */
@@ -33,10 +40,14 @@ struct cv_websocket {
 	struct cv_buf text;
 	bool is_assembling, is_whole, is_forwarding; /* one after the other */
 	bool has_place, is_waiting;                  /* of the assemblies */
+	bool has_credential;
 	size_t forwarded;
 	int64_t began_ms, part_ms; /* assembling, or forwarding */
 
+	struct cv_ph_scan scan; /* of the client's binary message */
+
 	/* the server's message */
+	struct cv_websocket_scrub scrub, control_scrub;
 	struct cv_utf8_stream utf8;
 	struct cv_ws_inflate *inflate; /* while a compressed one passes */
 	bool is_inflating, is_out_first;
@@ -81,6 +92,8 @@ bool cv_websocket_message_is_allowed(struct cv_proxy *p, struct cv_flow *f);
 bool cv_websocket_place_take(struct cv_proxy *p, struct cv_websocket *ws);
 void cv_websocket_place_give(struct cv_proxy *p, struct cv_websocket *ws);
 void cv_websocket_text_drop(struct cv_buf *text); /* wiped */
+
+void cv_websocket_scrub_fini(struct cv_websocket_scrub *s);
 
 /* True when something moved.  The flow may have ended, or be closing. */
 bool cv_websocket_up_step(struct cv_proxy *p, struct cv_flow *f);

@@ -7,47 +7,26 @@
  */
 #include "proxy/websocket_int.h"
 
-/* ---- hooks for credentials ---- */
-
-enum hook_result { HOOK_DONE, HOOK_WAIT, HOOK_REFUSED };
-
-/* A client's text message, whole and allowed, before any of it is sent: placeholders become
- * credentials here.  May change text (its maximum holds).  WAIT: somebody has been asked; whoever
- * has the answer queues the flow, and this is called again with the same text.  REFUSED: *ret_why
- * is a sentence for audit and for the client, whose close code is 1008. */
-static enum hook_result hook_client_text(
-	struct cv_proxy *p, struct cv_flow *f, struct cv_buf *text, const char **ret_why)
-{
-	(void)p;
-	(void)f;
-	(void)text;
-	(void)ret_why;
-	return HOOK_DONE;
-}
-
-/* Is this an endpoint for which credentials may be released?  Then binary messages, which nobody
- * looks into, may not pass. */
-static bool hook_is_credentialed(
-	const struct cv_proxy *p, const struct cv_flow *f, const struct cv_policy_endpoint *e)
-{
-	(void)p;
-	(void)f;
-	return e->websocket_credential_rewrite || e->has_credential_binding;
-}
-
 /* ---- binary messages ---- */
 
-static bool binary_is_fine(
-	const struct cv_proxy *p, const struct cv_flow *f, const struct cv_policy_endpoint *e)
+/* Is this a server that credentials may be released to?  Then binary messages, in which none are
+ * replaced, may not pass. */
+static bool is_credentialed(const struct cv_flow *f, const struct cv_policy_endpoint *e)
 {
-	return !e || !hook_is_credentialed(p, f, e) || e->allow_uninspected_credentials;
+	return e->websocket_credential_rewrite || e->has_credential_binding ||
+	       (f->cred && (f->cred->flags & CV_RELEASED_BOUND));
+}
+
+static bool binary_is_fine(const struct cv_flow *f, const struct cv_policy_endpoint *e)
+{
+	return !e || !is_credentialed(f, e) || e->allow_uninspected_credentials;
 }
 
 static bool binary_is_allowed(struct cv_proxy *p, struct cv_flow *f)
 {
 	if (!cv_websocket_message_is_allowed(p, f))
 		return false;
-	if (binary_is_fine(p, f, cv_policy_endpoint_of(f->policy, &f->ws->verdict)))
+	if (binary_is_fine(f, cv_policy_endpoint_of(f->policy, &f->ws->verdict)))
 		return true;
 	cv_websocket_client_refuse(p, f, CV_WS_CODE_POLICY, "ws_binary_uninspected",
 		"binary message where credentials may be released");
@@ -75,6 +54,8 @@ static bool text_forward(struct cv_proxy *p, struct cv_flow *f)
 		return false;
 	}
 	ws->forwarded += n;
+	if (ws->has_credential && n)
+		explicit_bzero(cv_websocket_payload, n);
 	if (n == rest.n) {
 		ws->is_forwarding = false;
 		cv_websocket_text_drop(&ws->text);
@@ -83,19 +64,34 @@ static bool text_forward(struct cv_proxy *p, struct cv_flow *f)
 	return true;
 }
 
+/* Its placeholders become credentials, or it is the end; false when it must wait, too. */
+static bool text_make(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_websocket *ws = f->ws;
+	const char *slug = NULL, *why = NULL;
+
+	/* a policy that came while the keeper was asked decides as well */
+	if (!cv_websocket_message_is_allowed(p, f))
+		return false;
+	const struct cv_policy_endpoint *e = cv_policy_endpoint_of(f->policy, &ws->verdict);
+	switch (cv_cred_message(p, f, ws->path, e, &ws->text, &slug, &why)) {
+	case CV_CRED_OK: return true;
+	case CV_CRED_WAIT:
+	case CV_CRED_AGAIN: return false;
+	case CV_CRED_ANSWERED: break;
+	}
+	cv_websocket_client_refuse(p, f, CV_WS_CODE_POLICY, slug, why);
+	return false;
+}
+
 /* The whole message is made ready to be sent; false when it must wait, or it is the end. */
 static bool text_release(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_websocket *ws = f->ws;
-	const char *why = "message is too large with its credentials";
-	const enum hook_result got = hook_client_text(p, f, &ws->text, &why);
 
-	if (got == HOOK_WAIT)
+	if (!text_make(p, f))
 		return false;
-	if (got == HOOK_REFUSED || ws->text.is_overflown) {
-		cv_websocket_client_refuse(p, f, CV_WS_CODE_POLICY, "ws_text_refused", why);
-		return false;
-	}
+	ws->has_credential = f->cred != NULL;
 	ws->is_whole = false;
 	ws->is_forwarding = true;
 	ws->forwarded = 0;
@@ -135,10 +131,26 @@ static bool text_take(struct cv_proxy *p, struct cv_flow *f, const struct cv_ws_
 	return false;
 }
 
+/* The client says something that nobody looks into: a placeholder may not be in it. */
+static bool placeholder_refuse(struct cv_proxy *p, struct cv_flow *f)
+{
+	cv_websocket_client_refuse(p, f, CV_WS_CODE_POLICY, "placeholder_in_message",
+		"placeholder in a message that is not rewritten");
+	return false;
+}
+
 static bool binary_take(struct cv_proxy *p, struct cv_flow *f, const struct cv_ws_piece *piece)
 {
-	if (piece->is_first && !binary_is_allowed(p, f))
-		return false;
+	struct cv_websocket *ws = f->ws;
+
+	if (piece->is_first) {
+		if (!binary_is_allowed(p, f))
+			return false;
+		if (p->creds.count)
+			cv_ph_scan_init(&ws->scan, &p->creds.set);
+	}
+	if (ws->scan.set && cv_ph_scan_feed(&ws->scan, piece->data))
+		return placeholder_refuse(p, f);
 	if (cv_websocket_frame_put(&f->server, true,
 		    piece->is_first ? CV_WS_BINARY : CV_WS_CONTINUATION, piece->is_last,
 		    piece->data.n))
@@ -153,6 +165,8 @@ static bool up_take(struct cv_proxy *p, struct cv_flow *f, const struct cv_ws_pi
 		return text_take(p, f, piece);
 	if (piece->opcode == CV_WS_BINARY)
 		return binary_take(p, f, piece);
+	if (p->creds.count && cv_ph_is_in(&p->creds.set, piece->data))
+		return placeholder_refuse(p, f);
 	if (cv_websocket_control_put(&f->server, true, piece->opcode, piece->data))
 		return true;
 	cv_flow_end(p, f, true);

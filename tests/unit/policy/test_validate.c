@@ -134,6 +134,36 @@ static void test_not_built_is_refused_by_name(void **state)
 	}
 }
 
+static void test_credentials_beside_a_provider(void **state)
+{
+	static const struct {
+		const char *endpoint;
+		cv_code code;
+	} rows[] = {
+		{ "protocol: websocket, access: full, websocket_credential_rewrite: true", CV_OK },
+		{ "protocol: websocket, access: full, allow_uninspected_credentials: true", CV_OK },
+		{ "allow_uninspected_credentials: true", CV_OK },
+		{ "protocol: rest, access: full, websocket_credential_rewrite: true", CV_INVALID },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
+		char text[512];
+		struct cv_findings f;
+
+		snprintf(text, sizeof(text),
+			"version: 1\nnetwork_policies: {p: {binaries: [{path: /a}], endpoints: "
+			"[{host: a.example.com, port: 1, %s}]}}\n",
+			rows[i].endpoint);
+		struct cv_policy_doc *doc = must_load(cv_str_of(text));
+		doc->has_providers = true;
+		cv_findings_init(&f);
+		assert_int_equal(cv_policy_enforceable(doc, &f), rows[i].code);
+		cv_findings_fini(&f);
+		cv_policy_doc_free(doc);
+	}
+}
+
 static void test_path_overlap(void **state)
 {
 	static const struct {
@@ -269,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_examples_are_valid),
 		cmocka_unit_test(test_not_built_is_refused_by_name),
+		cmocka_unit_test(test_credentials_beside_a_provider),
 		cmocka_unit_test(test_path_overlap),
 		cmocka_unit_test(test_search_equals_comparing_all_pairs),
 		cmocka_unit_test(test_b7_many_endpoints),
