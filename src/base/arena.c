@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define ALIGN           _Alignof(max_align_t)
 #define CHUNK_BYTES_MIN 4096 /* a request head and its facts fit in one */
@@ -52,6 +53,13 @@ void cv_arena_reset(struct cv_arena *a)
 	}
 	a->used = 0;
 	a->is_overflown = false;
+}
+
+void cv_arena_wipe(struct cv_arena *a)
+{
+	for (struct cv_arena_chunk *c = a->chunk; c; c = c->next)
+		explicit_bzero(c->data, c->bytes);
+	cv_arena_reset(a);
 }
 
 static bool chunk_add(struct cv_arena *a, size_t bytes)

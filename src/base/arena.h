@@ -23,6 +23,7 @@ struct cv_arena {
 void cv_arena_init(struct cv_arena *a, size_t max); /* no allocation yet */
 void cv_arena_fini(struct cv_arena *a);
 void cv_arena_reset(struct cv_arena *a); /* all objects die; one chunk of memory is kept */
+void cv_arena_wipe(struct cv_arena *a);  /* the same, and no byte of them is left */
 
 void *cv_arena_alloc(struct cv_arena *a, size_t bytes);
 void *cv_arena_array(struct cv_arena *a, size_t count, size_t bytes_each);

@@ -60,12 +60,30 @@ static void strings_end_in_nul(void **state)
 	cv_arena_fini(&a);
 }
 
+static void wiped(void **state)
+{
+	struct cv_arena a;
+
+	(void)state;
+	cv_arena_init(&a, 1 << 20);
+	memset(cv_arena_alloc(&a, 4000), 0xaa, 4000);
+	memset(cv_arena_alloc(&a, 5000), 0xaa, 5000); /* another chunk, the one that is kept */
+	cv_arena_wipe(&a);
+	assert_int_equal(a.used, 0);
+	assert_null(a.chunk->next);
+	for (size_t i = 0; i < a.chunk->bytes; i++)
+		assert_int_not_equal((unsigned char)a.chunk->data[i], 0xaa);
+	assert_non_null(cv_arena_alloc(&a, 16));
+	cv_arena_fini(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(aligned_and_zeroed),
 		cmocka_unit_test(cap_is_sticky),
 		cmocka_unit_test(strings_end_in_nul),
+		cmocka_unit_test(wiped),
 	};
 
 	return cmocka_run_group_tests_name("base/arena", tests, NULL, NULL);
