@@ -110,6 +110,8 @@ struct cv_plan {
 	struct cv_str *budgets; /* --budget, as written */
 	uint32_t budget_count;
 	struct cv_str routes_file; /* --inference, absolute */
+	struct cv_str *metadata; /* what emulated metadata servers say; the proxy knows the order */
+	uint32_t metadata_count; /* 0: there are none */
 	struct cv_str *watch; /* protected paths that are absent now: named if present at the end */
 	uint32_t watch_count;
 };
@@ -125,6 +127,8 @@ struct cv_plan_files {
 	const struct cv_str *budgets;
 	size_t budget_count;
 	struct cv_str routes_file;
+	const struct cv_str *metadata;
+	size_t metadata_count;
 	bool has_terminal; /* stdin and stdout are terminals */
 };
 
