@@ -291,6 +291,14 @@ static bool asked_add(struct cv_keeper_release *ask, const struct cv_rewrite_pla
 	return true;
 }
 
+/* All credentials that the request takes.  False: too many. */
+static bool asked_all(const struct cv_proxy *p, const struct cv_flow *f,
+	struct cv_keeper_release *ask, const struct plans *plans)
+{
+	return asked_add(ask, &plans->head) && asked_add(ask, &plans->body) &&
+	       (!cv_sign_is_on(f) || cv_sign_ask(p, ask));
+}
+
 /* The question: the request, and which credentials stand in it. */
 static bool release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
 	struct cv_str path, const struct plans *plans)
@@ -311,8 +319,7 @@ static bool release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h
 			return false;
 		ask.path = cv_path_str(&canonical);
 	}
-	if (!asked_add(&ask, &plans->head) || !asked_add(&ask, &plans->body) ||
-		(cv_sign_is_on(f) && !cv_sign_ask(p, &ask)))
+	if (!asked_all(p, f, &ask, plans))
 		return false;
 	if (++p->cred_tag == 0)
 		p->cred_tag = 1;
@@ -538,14 +545,17 @@ static bool has_layer(const struct cv_policy_doc *doc, struct cv_str provider)
  * now.  (Endpoints that overlap agree about that: validation sees to it.)
  */
 static bool is_bound_still(
-	const struct cv_proxy *p, const struct cv_flow *f, const struct cv_rewrite_plan *plan)
+	const struct cv_proxy *p, const struct cv_flow *f, const struct plans *plans)
 {
 	const struct cv_policy_doc *doc = cv_policy_doc(f->policy);
 	const struct cv_policy_endpoint *e = cv_policy_endpoint_of(f->policy,
 		f->verdict.obligations & CV_OBLIGE_INSPECT ? &f->http.verdict : &f->verdict);
+	struct cv_keeper_release ask = { .count = 0 };
 
-	for (size_t i = 0; i < plan->count; i++) {
-		const struct cv_str provider = p->creds.providers[plan->use[i].entry];
+	if (!asked_all(p, f, &ask, plans))
+		return true; /* nothing is released then, and that is said by its own name */
+	for (size_t i = 0; i < ask.count; i++) {
+		const struct cv_str provider = p->creds.providers[ask.creds[i]];
 
 		if (!doc)
 			return false;
@@ -596,7 +606,7 @@ enum cv_cred_step cv_cred_request(
 	if (!flow_cred_make(f))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_UNAVAILABLE, "no_memory",
 			CV_STR("no memory"));
-	if (!is_bound_still(p, f, &plans.head) || !is_bound_still(p, f, &plans.body))
+	if (!is_bound_still(p, f, &plans))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "credential_endpoint_mismatch",
 			CV_STR("the policy does not bind its provider to this endpoint"));
 	if (f->cred->is_unbound && !has_any)

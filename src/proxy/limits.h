@@ -21,9 +21,9 @@
 #define CV_PROXY_RECORD_EXTRA      512         /* its header, tag and a key update beside it */
 #define CV_PROXY_HEAD_BYTES_MAX    (32 * 1024) /* of a response's head, of a ClientHello */
 #define CV_PROXY_HELD_BYTES_MAX    (256 << 10) /* of a body that is looked at before its head goes */
-#define CV_PROXY_SIGN_HOLDS_MAX    24          /* bodies of 10 MiB at once; an SDK sends ten parts */
-#define CV_PROXY_PENDING_BYTES_MAX (1 << 20)   /* of a body, filtered and waiting to go */
-#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20)   /* of a refused body, read so the answer arrives */
+#define CV_PROXY_SIGN_HOLDS_MAX    24        /* bodies of 10 MiB at once; an SDK sends ten parts */
+#define CV_PROXY_PENDING_BYTES_MAX (1 << 20) /* of a body, filtered and waiting to go */
+#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20) /* of a refused body, read so the answer arrives */
 
 #define CV_PROXY_QUEUE_BLOCKS_MAX  9 /* a stream's window, and the beginning of a block */
 

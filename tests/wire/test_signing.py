@@ -10,6 +10,7 @@ import hmac
 import os
 import re
 import sys
+import time
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -330,6 +331,30 @@ lab = credlab.Lab({"key.yaml": "id: key\ncredentials: [{name: key, env_vars: [MY
                   env={"MY_KEY": "v4lue-of-a-key"}, names=["other.test"])
 tap.check("no provider with keys of AWS: refused", lambda: refused(
     lab, lab.get("other.test", "/"), error="credential_signing_refused"))
+lab.close()
+lab.remove()
+
+BOUND = OTHER.replace("signing_region: us-test-7", "signing_region: us-test-7%s")
+BINDING = ", credential_binding: {provider: aws}"
+lab = credlab.Lab({"aws.yaml": "profile: aws\n"}, BOUND % BINDING, env=ENV, names=["other.test"])
+P = lab.inside
+tap.check("profile aws signs where a policy binds it", lambda: arrived(
+    lab.get("other.test", "/", signed_by_sdk()), "us-test-7"))
+
+
+def unbound():
+    time.sleep(1.2)  # the watch begins a second into the run
+    with open(lab.policy_path, "w", encoding="utf-8") as f:
+        f.write(BOUND % "")
+    for _ in range(50):
+        reply = lab.get("other.test", "/", signed_by_sdk())
+        if reply.status != 200:
+            break
+        time.sleep(0.1)
+    refused(lab, reply)
+
+
+tap.check("C1 a binding that the policy takes away no longer holds", unbound)
 lab.close()
 lab.remove()
 
