@@ -256,6 +256,8 @@ static cv_code providers_list(const struct run_providers *p, struct cv_plan_file
 	files->providers = v;
 	files->provider_count = p->count;
 	files->policy_layer = run_providers_layer(p);
+	files->metadata = p->facts;
+	files->metadata_count = p->has_facts ? CV_PROXY_FACT_COUNT : 0;
 	return arena->is_overflown ? cv_fail(err, CV_LIMIT, "no memory for the providers") : CV_OK;
 }
 

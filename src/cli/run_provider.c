@@ -486,7 +486,9 @@ cv_code run_providers_compose(struct run_providers *p, struct cv_run_request *r,
 				"cove: provider %.*s: nothing binds its credentials; name it in a policy "
 				"endpoint's credential_binding\n",
 				CV_STR_ARG(p->set.providers[i].name));
-	return code == CV_OK ? config_put(p, r, arena, err) : code;
+	if (code == CV_OK)
+		code = config_put(p, r, arena, err);
+	return code == CV_OK ? run_metadata_fill(p, r, arena, err) : code;
 }
 
 /* ---- what renewals need of the host ---- */

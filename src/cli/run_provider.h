@@ -14,6 +14,7 @@
 #include "cli/profiles.h"
 #include "cli/run.h"
 #include "cred/compose.h"
+#include "ipc/proxy_link.h"
 #include "plan/plan.h"
 
 #define RUN_COURIER_ENV_BYTES_MAX 32000 /* a variable and its name; with lengths, one message */
@@ -29,6 +30,8 @@ struct run_providers {
 	struct cv_buf layer;
 	struct cv_cred_set set;
 	bool has_set;
+	struct cv_str facts[CV_PROXY_FACT_COUNT]; /* what emulated metadata servers say */
+	bool has_facts;
 };
 
 void run_providers_init(struct run_providers *p);
@@ -54,6 +57,11 @@ CV_MUST cv_code run_providers_renewal(const struct run_providers *p, struct cv_p
 
 /* A sealed memfd with the set.  CV_LIMIT, CV_SYSTEM. */
 CV_MUST cv_code run_providers_memfd(struct run_providers *p, int *ret_fd, struct cv_err *err);
+
+/* run_metadata.c: once the set is there, which metadata servers the run has, and the variables by which
+ * SDKs find them; those that the user set stay. */
+CV_MUST cv_code run_metadata_fill(struct run_providers *p, struct cv_run_request *r,
+	struct cv_arena *arena, struct cv_err *err);
 
 /* run_value.c: the value that source names, at most CV_CRED_VALUE_BYTES_MAX, without one newline at
  * its end; `from` is the file that source stands in.  Its bytes are kept by p, to be wiped. */

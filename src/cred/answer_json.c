@@ -215,7 +215,7 @@ static void nested(struct reader *r)
 
 		if (c == '{' || c == '[') {
 			advance(r, 1);
-			if (++depth >= CV_JSON_DEPTH_MAX) {
+			if (++depth >= CV_ANSWER_DEPTH_MAX) {
 				flunk(r, "nested too deep");
 				return;
 			}

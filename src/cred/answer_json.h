@@ -4,7 +4,7 @@
  *
  * Token endpoints answer with one object whose interesting members are strings and numbers.  This
  * reader gives those and checks the whole text: RFC 8259, UTF-8, no name twice, nothing behind the
- * object, nesting of at most CV_JSON_DEPTH_MAX.  Nested values are checked and given as text.
+ * object, nesting of at most CV_ANSWER_DEPTH_MAX.  Nested values are checked and given as text.
  *
  * Ownership: strings are decoded into the caller's arena; the rest borrows from the text.
  */

@@ -36,7 +36,8 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(RESOLVED, CV_IPC_BODY_BYTES_MAX, 0, IN(NEW) | IN(READY), 0) /* u32 n, n × (str, str) */ \
 	X(REPORT, 0, 0, IN(READY), 0)             /* wants REPORT_TEXT */                     \
 	X(FORWARD, 16384, 1, IN(NEW), CV_IPC_ONCE) /* the upstream proxy, in the words of        \
-		plan/forward.h: str url, str list, u32 by name; memfd: user:password or nothing */
+		plan/forward.h: str url, str list, u32 by name; memfd: user:password or nothing */ \
+	X(METADATA, 32768, 0, IN(NEW), CV_IPC_ONCE) /* CV_PROXY_FACT_COUNT x str, by number */
 
 /* proxy to supervisor */
 #define CV_PROXY_REPLIES(X)                                                                  \
@@ -56,6 +57,21 @@ enum cv_proxy_reply { CV_PROXY_REPLIES(CV_PROXY_REPLY_ENUM) CV_PROXY_REPLY_COUNT
 
 extern const struct cv_ipc_rule cv_proxy_req_rule[CV_PROXY_REQ_COUNT];
 extern const struct cv_ipc_rule cv_proxy_reply_rule[CV_PROXY_REPLY_COUNT];
+
+/* What the emulated metadata servers say; keys and tokens are placeholders.  Without its token, or its
+ * path, a server is not there; the others may be empty. */
+enum cv_proxy_fact {
+	CV_PROXY_FACT_GOOGLE_TOKEN,
+	CV_PROXY_FACT_GOOGLE_PROJECT,
+	CV_PROXY_FACT_GOOGLE_EMAIL,
+	CV_PROXY_FACT_GOOGLE_SCOPES,
+	CV_PROXY_FACT_AWS_PATH,
+	CV_PROXY_FACT_AWS_AUTHORIZATION,
+	CV_PROXY_FACT_AWS_KEY_ID,
+	CV_PROXY_FACT_AWS_SECRET,
+	CV_PROXY_FACT_AWS_TOKEN,
+	CV_PROXY_FACT_COUNT
+};
 
 enum cv_audit_form { CV_AUDIT_FORM_OCSF, CV_AUDIT_FORM_LINE, CV_AUDIT_FORM_COUNT };
 

@@ -588,6 +588,9 @@ static cv_code files_add(struct builder *b, const struct cv_plan_files *files, s
 	p->budgets = cv_arena_array(b->arena, files->budget_count, sizeof(p->budgets[0]));
 	for (size_t i = 0; p->budgets && i < files->budget_count; i++)
 		p->budgets[p->budget_count++] = files->budgets[i];
+	p->metadata = cv_arena_array(b->arena, files->metadata_count, sizeof(p->metadata[0]));
+	for (size_t i = 0; p->metadata && i < files->metadata_count; i++)
+		p->metadata[p->metadata_count++] = files->metadata[i];
 	for (size_t i = 0; i < b->spec->pin_count; i++)
 		p->pins[p->pin_count++] = (struct cv_plan_pin){ b->spec->pins[i].host,
 			b->spec->pins[i].addr, b->spec->pins[i].port };

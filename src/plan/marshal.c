@@ -72,6 +72,7 @@ static void walk(struct cv_codec *c, struct cv_plan *v)
 	cv_codec_str(c, &v->upstream_proxy);
 	cv_codec_str(c, &v->upstream_direct);
 	cv_codec_strs(c, &v->courier_env, &v->courier_env_count, CV_PLAN_COURIER_ENV_MAX);
+	cv_codec_strs(c, &v->metadata, &v->metadata_count, CV_PLAN_METADATA_MAX);
 	cv_codec_strs(c, &v->watch, &v->watch_count, CV_PLAN_OPS_MAX);
 }
 

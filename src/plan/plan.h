@@ -122,6 +122,8 @@ struct cv_plan {
 	/* NAME=VALUE of the host, for renewals by command; may be secret, and so never printed */
 	struct cv_str *courier_env;
 	uint32_t courier_env_count;
+	struct cv_str *metadata; /* what emulated metadata servers say; the proxy knows the order */
+	uint32_t metadata_count; /* 0: there are none */
 	struct cv_str *watch; /* protected paths that are absent now: named if present at the end */
 	uint32_t watch_count;
 };
@@ -142,6 +144,8 @@ struct cv_plan_files {
 	bool has_renewal, has_renewal_command;
 	struct cv_str *courier_env;
 	size_t courier_env_count;
+	const struct cv_str *metadata;
+	size_t metadata_count;
 	bool has_terminal; /* stdin and stdout are terminals */
 };
 

@@ -47,7 +47,7 @@ static void check_endpoint(struct cv_check *c)
 			"request_body_credential_rewrite" },
 		{ e->allow_uninspected_credentials && !has_provider(c),
 			"allow_uninspected_credentials" },
-		{ e->credential_signing.s.n > 0, "credential_signing" },
+		{ e->credential_signing.s.n > 0 && !has_provider(c), "credential_signing" },
 		{ e->has_credential_binding && !has_provider(c), "credential_binding" },
 		{ e->persisted_queries.s.n > 0, "persisted_queries" },
 		{ e->has_graphql_persisted_queries, "graphql_persisted_queries" },

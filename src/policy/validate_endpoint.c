@@ -381,6 +381,7 @@ static void check_ignored_fields(struct cv_check *c)
 			"graphql_max_body_bytes" },
 		{ e->has_json_rpc, p == CV_PROTOCOL_JSON_RPC, "json_rpc" },
 		{ e->has_mcp, p == CV_PROTOCOL_MCP, "mcp" },
+		{ e->credential_signing.s.n > 0, is_l7(e), "credential_signing" },
 		{ e->signing_service.s.n + e->signing_region.s.n > 0, e->credential_signing.s.n > 0,
 			"signing_service or signing_region" },
 	};

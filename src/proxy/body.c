@@ -23,6 +23,8 @@ bool cv_body_start_held(struct cv_body *b, struct cv_str bytes)
 {
 	cv_body_start(b, CV_H1_BODY_LENGTH, bytes.n);
 	b->is_read = true;
+	/* whoever held it had a limit of his own */
+	cv_buf_init(&b->pending, CV_MAX(bytes.n, (size_t)CV_PROXY_PENDING_BYTES_MAX));
 	return cv_buf_put(&b->pending, bytes);
 }
 

@@ -13,6 +13,7 @@
 #include "proxy/cred_int.h"
 #include "proxy/inside.h"
 #include "proxy/scrub.h"
+#include "proxy/sign.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,13 +260,24 @@ static enum cv_cred_step release_refuse(
 
 /* ---- the request ---- */
 
-static struct cv_rewrite_head rewrite_head(const struct cv_h1_request *r, struct cv_str path)
+static struct cv_rewrite_head rewrite_head(
+	const struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
 {
 	return (struct cv_rewrite_head){
 		.request = r,
 		.path = r->form == CV_H1_FORM_ASTERISK ? CV_STR("*") : path,
 		.query = r->query,
+		.drop = cv_sign_drop,
+		.drop_count = cv_sign_is_on(f) ? cv_sign_drop_count : 0,
 	};
+}
+
+static enum cv_cred_step sign_refuse(struct cv_proxy *p, struct cv_flow *f,
+	const struct cv_h1_request *r, const struct cv_sign_fault *fault)
+{
+	return refuse(p, f, r,
+		fault->is_busy ? CV_DENIAL_CREDENTIAL_KEEPER : CV_DENIAL_CREDENTIAL_SIGNING,
+		fault->slug, cv_str_of(fault->why));
 }
 
 struct plans { /* what stands where in one request */
@@ -314,7 +326,8 @@ bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 			return false;
 		ask.path = cv_path_str(&canonical);
 	}
-	if (!asked_add(&ask, head) || (body && !asked_add(&ask, body)))
+	if (!asked_add(&ask, head) || (body && !asked_add(&ask, body)) ||
+		(cv_sign_is_on(f) && !cv_sign_ask(p, &ask)))
 		return false;
 	if (++p->cred_tag == 0)
 		p->cred_tag = 1;
@@ -347,10 +360,13 @@ static bool is_one_of(struct cv_str name, const char *const *names, size_t n)
 	return false;
 }
 
-static bool has_own_header(const struct cv_h1_request *r, const struct cv_rewrite_plan *plan)
+static bool has_own_header(
+	const struct cv_flow *f, const struct cv_h1_request *r, const struct cv_rewrite_plan *plan)
 {
+	const bool is_signed = cv_sign_is_on(f);
+
 	for (size_t i = 0; i < r->header_count; i++) {
-		bool is_ours = false;
+		bool is_ours = is_signed && cv_sign_is_dropped(r->header[i].name);
 
 		for (size_t k = 0; k < plan->count; k++)
 			is_ours |= plan->use[k].place <= CV_REWRITE_IN_COOKIE &&
@@ -422,6 +438,9 @@ static size_t body_held_max(const struct cv_flow *f, const struct cv_h1_request 
 		return 0;
 	if (f->is_tls && is_body_rewritten(f, r))
 		return CV_REWRITE_BODY_BYTES_MAX;
+	const size_t signed_max = cv_sign_body_max(f, r);
+	if (signed_max)
+		return signed_max;
 	if (r->is_expect_continue)
 		return 0;
 	if (r->body == CV_H1_BODY_CHUNKED ? cv_hold_is_here(f, r)
@@ -457,7 +476,9 @@ static enum cv_cred_step body_look(struct cv_proxy *p, struct cv_flow *f,
 	switch (cv_hold_fill(f)) {
 	case CV_HOLD_DONE: break;
 	case CV_HOLD_MORE: return CV_CRED_WAIT;
-	case CV_HOLD_LONG: return rewrite_refuse(p, f, r, CV_REWRITE_BODY_LONG);
+	case CV_HOLD_LONG:
+		return cv_sign_body_max(f, r) ? sign_refuse(p, f, r, &cv_sign_fault_long)
+					      : rewrite_refuse(p, f, r, CV_REWRITE_BODY_LONG);
 	case CV_HOLD_BAD: return rewrite_refuse(p, f, r, CV_REWRITE_BODY_MALFORMED);
 	case CV_HOLD_CUT: cv_flow_end(p, f, true); return CV_CRED_ANSWERED;
 	}
@@ -531,22 +552,37 @@ static bool has_layer(const struct cv_policy_doc *doc, struct cv_str provider)
  * first: so a credential of a provider without endpoints of its own needs an endpoint that binds it
  * now.  (Endpoints that overlap agree about that: validation sees to it.)
  */
+static bool is_entry_bound(const struct cv_proxy *p, const struct cv_flow *f,
+	const struct cv_policy_endpoint *e, uint32_t entry)
+{
+	const struct cv_policy_doc *doc = cv_policy_doc(f->policy);
+	const struct cv_str provider = p->creds.providers[entry];
+
+	return doc && (has_layer(doc, provider) ||
+			      (e && e->has_credential_binding &&
+				      cv_str_eq(e->credential_binding_provider.s, provider)));
+}
+
 bool cred_is_bound_still(const struct cv_proxy *p, const struct cv_flow *f,
 	const struct cv_policy_endpoint *e, const struct cv_rewrite_plan *plan)
 {
-	const struct cv_policy_doc *doc = cv_policy_doc(f->policy);
-
-	for (size_t i = 0; i < plan->count; i++) {
-		const struct cv_str provider = p->creds.providers[plan->use[i].entry];
-
-		if (!doc)
+	for (size_t i = 0; i < plan->count; i++)
+		if (!is_entry_bound(p, f, e, plan->use[i].entry))
 			return false;
+	return true;
+}
 
-		if (!has_layer(doc, provider) &&
-			!(e && e->has_credential_binding &&
-				cv_str_eq(e->credential_binding_provider.s, provider)))
+/* The same for the keys that sign. */
+static bool is_signing_bound_still(
+	const struct cv_proxy *p, const struct cv_flow *f, const struct cv_policy_endpoint *e)
+{
+	struct cv_keeper_release ask = { .count = 0 };
+
+	if (!cv_sign_is_on(f) || !cv_sign_ask(p, &ask))
+		return true; /* nothing is released then, and that is said by its own name */
+	for (size_t i = 0; i < ask.count; i++)
+		if (!is_entry_bound(p, f, e, ask.creds[i]))
 			return false;
-	}
 	return true;
 }
 
@@ -554,7 +590,7 @@ bool cred_is_bound_still(const struct cv_proxy *p, const struct cv_flow *f,
 static enum cv_cred_step collect(struct cv_proxy *p, struct cv_flow *f,
 	const struct cv_h1_request *r, struct cv_str path, struct plans *ret)
 {
-	const struct cv_rewrite_head head = rewrite_head(r, path);
+	const struct cv_rewrite_head head = rewrite_head(f, r, path);
 
 	cv_arena_reset(&p->creds.scratch);
 	const enum cv_rewrite_rc rc =
@@ -565,18 +601,22 @@ static enum cv_cred_step collect(struct cv_proxy *p, struct cv_flow *f,
 enum cv_cred_step cv_cred_request(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
 {
+	const bool is_signed = cv_sign_is_on(f);
+	struct cv_sign_fault fault;
 	struct plans plans;
 
 	catalog_await(p);
 	if (p->keeper >= 0 && !p->creds.has_catalog)
 		return refuse(
 			p, f, r, CV_DENIAL_CREDENTIAL_KEEPER, "keeper_unavailable", CV_STR_NONE);
+	if (is_signed && !cv_sign_check(p, f, r, &fault))
+		return sign_refuse(p, f, r, &fault);
 	if (!p->creds.count)
 		return CV_CRED_OK;
 	const enum cv_cred_step step = collect(p, f, r, path, &plans);
 	if (step != CV_CRED_OK)
 		return step;
-	const bool has_any = plans.head.count || plans.body.count;
+	const bool has_any = plans.head.count || plans.body.count || is_signed;
 	if (!f->is_tls)
 		return has_any ? refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "plain_http",
 					 CV_STR("credentials go out over TLS only"))
@@ -587,7 +627,7 @@ enum cv_cred_step cv_cred_request(
 	const struct cv_policy_endpoint *e = cv_policy_endpoint_of(f->policy,
 		f->verdict.obligations & CV_OBLIGE_INSPECT ? &f->http.verdict : &f->verdict);
 	if (!cred_is_bound_still(p, f, e, &plans.head) ||
-		!cred_is_bound_still(p, f, e, &plans.body))
+		!cred_is_bound_still(p, f, e, &plans.body) || !is_signing_bound_still(p, f, e))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "credential_endpoint_mismatch",
 			CV_STR("the policy does not bind its provider to this endpoint"));
 	if (f->cred->is_unbound && !has_any)
@@ -603,7 +643,7 @@ enum cv_cred_step cv_cred_request(
 	case CV_CRED_RELEASED: break;
 	}
 	if ((f->cred->flags & CV_RELEASED_REQUIRED) &&
-		(has_own_header(r, &plans.head) || has_own_query(&p->creds, r)))
+		(has_own_header(f, r, &plans.head) || has_own_query(&p->creds, r)))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_OWN, "own_credential_refused",
 			CV_STR("leave out your own, or use the placeholder from the environment"));
 	return CV_CRED_OK;
@@ -613,10 +653,15 @@ bool cv_cred_is_without(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
 {
 	const struct cv_str text = cv_leg_text(&f->client);
-	const struct cv_rewrite_head head = rewrite_head(r, path);
+	const struct cv_rewrite_head head = rewrite_head(f, r, path);
 	struct cv_rewrite_plan plan;
+	struct cv_sign_fault fault;
 
 	catalog_await(p);
+	if (cv_sign_is_on(f) && !cv_sign_check(p, f, r, &fault)) { /* over TLS only */
+		sign_refuse(p, f, r, &fault);
+		return false;
+	}
 	if (!p->creds.count)
 		return true;
 	cv_arena_reset(&p->creds.scratch);
@@ -638,12 +683,17 @@ bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *
 	struct cv_h1_request_edit *e, struct cv_str *body)
 {
 	struct cv_creds *c = &p->creds;
-	const struct cv_rewrite_head head = rewrite_head(r, e->path);
+	const struct cv_rewrite_head head = rewrite_head(f, r, e->path);
+	struct cv_sign_fault fault;
 	struct plans plans;
 	enum cv_rewrite_rc rc;
 
-	if (!c->count || !f->cred || f->cred->state != CV_CRED_RELEASED)
-		return true;
+	if (!c->count || !f->cred || f->cred->state != CV_CRED_RELEASED) {
+		if (!cv_sign_is_on(f))
+			return true;
+		sign_refuse(p, f, r, &cv_sign_fault_unasked);
+		return false;
+	}
 	if (collect(p, f, r, e->path, &plans) != CV_CRED_OK)
 		return false;
 	rc = cv_rewrite_apply(
@@ -660,7 +710,12 @@ bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *
 	cv_rewrite_put(&c->applied, r);
 	e->path = c->applied.path;
 	e->query = c->applied.query;
-	return cv_scrub_ask(p, f, r, e);
+	if (!cv_scrub_ask(p, f, r, e))
+		return false;
+	if (!cv_sign_is_on(f) || cv_sign_apply(p, f, r, e, *body, &fault))
+		return true;
+	sign_refuse(p, f, r, &fault);
+	return false;
 }
 
 enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f,
@@ -708,6 +763,8 @@ void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f)
 		if (p->creds.applied_body.p)
 			cv_rewrite_body_wipe(p->creds.applied_body);
 		p->creds.applied_body = CV_STR_NONE;
+		if (cv_sign_is_on(f))
+			cv_arena_wipe(&p->creds.scratch); /* the session token is in there */
 		if (p->head.data)
 			explicit_bzero(p->head.data, p->head.cap);
 	}

@@ -46,7 +46,7 @@ bool cv_decide_connect(struct cv_proxy *p, struct cv_flow *f)
 		return true; /* its verdict was given with it */
 	f->verdict = cv_policy_decide(f->policy, &facts);
 	verdict_mend(f, &f->verdict);
-	if (cv_local_is_ours(facts.host) && f->verdict.action == CV_ACTION_ALLOW)
+	if (cv_local_is_ours(p, facts.host) && f->verdict.action == CV_ACTION_ALLOW)
 		f->verdict = (struct cv_verdict){
 			/* never a network route, whatever is listed */
 			.action = CV_ACTION_DENY,

@@ -66,6 +66,8 @@ static struct cv_str credential_sentence(enum cv_denial d)
 		return CV_STR("Credential placeholder could not be resolved");
 	case CV_DENIAL_CREDENTIAL_EXPIRED:
 		return CV_STR("Credential has expired and can't be renewed");
+	case CV_DENIAL_CREDENTIAL_SIGNING:
+		return CV_STR("Request can't be signed with the provider's credential");
 	case CV_DENIAL_CREDENTIAL_RENEWAL: return CV_STR("Credential could not be renewed");
 	case CV_DENIAL_CREDENTIAL_KEEPER:
 		return CV_STR("Credentials are not available now; try again");
@@ -123,6 +125,7 @@ static void sentence_put(
 		cv_buf_put_json(b, t->why);
 		return;
 	case CV_DENIAL_CREDENTIAL_PLACE:
+	case CV_DENIAL_CREDENTIAL_SIGNING:
 	case CV_DENIAL_CREDENTIAL_UNAVAILABLE:
 	case CV_DENIAL_CREDENTIAL_EXPIRED:
 	case CV_DENIAL_CREDENTIAL_RENEWAL:

@@ -30,6 +30,7 @@
 	X(UNINSPECTED, 403, "uninspected_credentials", "detail", "uninspected_credentials")    \
 	X(CREDENTIAL_PLACE, 403, "credential_endpoint_mismatch", "message", NULL)              \
 	X(CREDENTIAL_OWN, 403, "own_credential_refused", "message", NULL)                      \
+	X(CREDENTIAL_SIGNING, 403, "credential_signing_refused", "message", NULL)              \
 	X(CREDENTIAL_UNAVAILABLE, 500, "credential_unavailable", "message", NULL)              \
 	X(CREDENTIAL_EXPIRED, 502, "credential_expired", "message", NULL)                      \
 	X(CREDENTIAL_RENEWAL, 502, "credential_refresh_failed", "message", NULL)               \

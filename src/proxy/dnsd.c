@@ -62,7 +62,7 @@ static bool answer(struct cv_proxy *p, struct cv_str msg, bool is_tcp, struct cv
 	if (problem != CV_DNS_PROBLEM_NONE) {
 		a.rcode = cv_dns_problem_row(problem)->rcode;
 		refusal_record(p, &q, a.rcode, cv_dns_problem_row(problem)->text);
-	} else if (!cv_local_is_ours(cv_name_str(&q.name)) &&
+	} else if (!cv_local_is_ours(p, cv_name_str(&q.name)) &&
 		   !cv_policy_host_is_listed(p->policy, cv_name_str(&q.name))) {
 		a.rcode = CV_DNS_REFUSED;
 		refusal_record(p, &q, a.rcode, "the name is not allowed by any policy");

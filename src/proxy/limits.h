@@ -24,8 +24,9 @@
 #define CV_PROXY_FORWARD_HEAD_BYTES_MAX \
 	8192 /* of an upstream proxy's answer to CONNECT: nothing in it is for us */
 #define CV_PROXY_HELD_BYTES_MAX    (256 << 10) /* of a body that is looked at before its head goes */
-#define CV_PROXY_PENDING_BYTES_MAX (1 << 20)   /* of a body, filtered and waiting to go */
-#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20)   /* of a refused body, read so the answer arrives */
+#define CV_PROXY_SIGN_HOLDS_MAX    24        /* bodies of 10 MiB at once; an SDK sends ten parts */
+#define CV_PROXY_PENDING_BYTES_MAX (1 << 20) /* of a body, filtered and waiting to go */
+#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20) /* of a refused body, read so the answer arrives */
 
 #define CV_PROXY_QUEUE_BLOCKS_MAX  9 /* a stream's window, and the beginning of a block */
 

@@ -144,6 +144,19 @@ static void report(struct cv_proxy *p)
 	cv_buf_fini(&b);
 }
 
+static bool facts_take(struct cv_proxy *p, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+
+	p->facts_text = malloc(body.n + 1);
+	cv_assert(p->facts_text);
+	memcpy(p->facts_text, body.p, body.n);
+	r.rest.p = p->facts_text;
+	for (size_t i = 0; i < CV_PROXY_FACT_COUNT; i++)
+		p->facts[i] = cv_ipc_get_str(&r);
+	return cv_ipc_reader_is_done(&r);
+}
+
 /* False when the message makes no sense. */
 static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 {
@@ -172,6 +185,7 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	case CV_PROXY_REQ_RESOLVED: cv_reload_aliases(p, m->body); return true;
 	case CV_PROXY_REQ_REPORT: report(p); return true;
 	case CV_PROXY_REQ_FORWARD: return forward_take(p, m);
+	case CV_PROXY_REQ_METADATA: return facts_take(p, m->body);
 	case CV_PROXY_REQ_COUNT: break;
 	}
 	cv_unreachable(); /* the link's table knows no other */

@@ -16,20 +16,33 @@ static const struct {
 } ours[] = {
 	{ CV_STR("policy.local"), 80, CV_LOCAL_POLICY },
 	{ CV_STR("inference.local"), 443, CV_LOCAL_INFERENCE },
+	{ CV_STR("metadata.google.internal"), 80, CV_LOCAL_GOOGLE },
+	{ CV_STR("169.254.169.254"), 80, CV_LOCAL_GOOGLE },
+	{ CV_STR("169.254.170.2"), 80, CV_LOCAL_AWS },
 };
 
-bool cv_local_is_ours(struct cv_str host)
+/* A metadata server that has nothing to say is not ours: a name as any other, and no address. */
+static bool is_there(const struct cv_proxy *p, enum cv_local_kind kind)
+{
+	if (kind == CV_LOCAL_GOOGLE)
+		return p->facts[CV_PROXY_FACT_GOOGLE_TOKEN].n > 0;
+	return kind != CV_LOCAL_AWS || p->facts[CV_PROXY_FACT_AWS_PATH].n > 0;
+}
+
+bool cv_local_is_ours(const struct cv_proxy *p, struct cv_str host)
 {
 	for (size_t i = 0; i < CV_ARRAY_LEN(ours); i++)
-		if (cv_str_eq(host, ours[i].host))
+		if (cv_str_eq(host, ours[i].host) && is_there(p, ours[i].kind))
 			return true;
 	return false;
 }
 
-static bool kind_find(struct cv_str host, uint16_t port, enum cv_local_kind *ret)
+static bool kind_find(
+	const struct cv_proxy *p, struct cv_str host, uint16_t port, enum cv_local_kind *ret)
 {
 	for (size_t i = 0; i < CV_ARRAY_LEN(ours); i++)
-		if (cv_str_eq(host, ours[i].host) && port == ours[i].port) {
+		if (cv_str_eq(host, ours[i].host) && port == ours[i].port &&
+			is_there(p, ours[i].kind)) {
 			*ret = ours[i].kind;
 			return true;
 		}
@@ -80,7 +93,7 @@ bool cv_local_explicit(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1
 	const uint16_t port = r->authority.port ? r->authority.port : r->is_https ? 443 : 80;
 	enum cv_local_kind kind = CV_LOCAL_POLICY;
 
-	if (!cv_local_is_ours(cv_host_str(&r->authority.host)))
+	if (!cv_local_is_ours(p, cv_host_str(&r->authority.host)))
 		return false;
 	cv_flow_drop_server(f);
 	if (!is_connect && r->is_https &&
@@ -89,7 +102,7 @@ bool cv_local_explicit(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1
 		f->port = port;
 		return scheme_refuse(p, f, r);
 	}
-	if (!kind_find(cv_host_str(&r->authority.host), port, &kind) ||
+	if (!kind_find(p, cv_host_str(&r->authority.host), port, &kind) ||
 		is_connect != (kind == CV_LOCAL_INFERENCE))
 		return false; /* refused as every destination that no policy may list */
 	if (kind == CV_LOCAL_INFERENCE && p->keeper < 0)
@@ -113,12 +126,13 @@ bool cv_local_transparent(struct cv_proxy *p, struct cv_flow *f)
 {
 	enum cv_local_kind kind;
 
-	if (!kind_find(cv_host_str(&f->host), f->port, &kind) ||
+	if (!kind_find(p, cv_host_str(&f->host), f->port, &kind) ||
 		(kind == CV_LOCAL_INFERENCE && p->keeper < 0))
 		return false;
 	if (!local_new(p, f, kind))
 		return true;
-	cv_flow_set_state(f, kind == CV_LOCAL_POLICY ? CV_FLOW_HTTP : CV_FLOW_PEEK, p->loop.now_ms);
+	cv_flow_set_state(
+		f, kind == CV_LOCAL_INFERENCE ? CV_FLOW_PEEK : CV_FLOW_HTTP, p->loop.now_ms);
 	f->client.can_read = f->client.can_write = true;
 	return true;
 }
@@ -152,12 +166,19 @@ bool cv_local_hold(struct cv_proxy *p, struct cv_flow *f, size_t n)
 void cv_local_answer(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str type,
 	struct cv_str body, bool is_head)
 {
+	const struct cv_h1_header field = { .name = CV_STR("Content-Type"), .value = type };
+
+	cv_local_answer_with(p, f, status, &field, 1, body, is_head);
+}
+
+void cv_local_answer_with(struct cv_proxy *p, struct cv_flow *f, int status,
+	const struct cv_h1_header *fields, size_t field_count, struct cv_str body, bool is_head)
+{
 	struct cv_local *l = f->local;
 	const bool is_held = cv_local_hold(p, f, body.n);
-	const struct cv_h1_header field = { .name = CV_STR("Content-Type"), .value = type };
 	const struct cv_h1_edit edit = {
-		.set = &field,
-		.set_count = 1,
+		.set = fields,
+		.set_count = field_count,
 		.body = CV_H1_BODY_LENGTH,
 		.length = is_held ? body.n : 0,
 	};
@@ -255,7 +276,9 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 		return true;
 	if (f->local->kind == CV_LOCAL_INFERENCE)
 		return cv_local_inference_head(p, f, &p->request);
-	return cv_local_policy_step(p, f, &p->request);
+	if (f->local->kind == CV_LOCAL_POLICY)
+		return cv_local_policy_step(p, f, &p->request);
+	return cv_local_metadata_step(p, f, &p->request);
 }
 
 bool cv_local_step(struct cv_proxy *p, struct cv_flow *f)

@@ -4,6 +4,9 @@
  *
  *     policy.local:80      what may I do, why was I refused         local_policy.c
  *     inference.local:443  model calls, by the run's routes         local_inference.c
+ *     metadata.google.internal:80, 169.254.169.254:80   Google's metadata server, and
+ *     169.254.170.2:80     AWS's container credentials: only where the run has a provider that
+ *                          they speak for                           local_metadata.c
  *
  * They are taken before policy.  On every other port these names are refused, whatever a policy
  * lists: an agent must be able to trust what stands behind them.
@@ -14,7 +17,7 @@
 #pragma once
 #include "proxy/proxy.h"
 
-enum cv_local_kind { CV_LOCAL_POLICY, CV_LOCAL_INFERENCE };
+enum cv_local_kind { CV_LOCAL_POLICY, CV_LOCAL_INFERENCE, CV_LOCAL_GOOGLE, CV_LOCAL_AWS };
 
 struct cv_local_call; /* local_inference.c's own */
 
@@ -28,7 +31,7 @@ struct cv_local {
 };
 
 /* The name is ours, on whatever port. */
-bool cv_local_is_ours(struct cv_str host);
+bool cv_local_is_ours(const struct cv_proxy *p, struct cv_str host);
 
 /* A request on the explicit proxy, CONNECT or absolute; true: it is for us, and f goes its way. */
 bool cv_local_explicit(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r);
@@ -49,11 +52,14 @@ void cv_local_record(
 /* Status, fields and body; after that the end.  is_head: the body is only counted. */
 void cv_local_answer(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str type,
 	struct cv_str body, bool is_head);
+void cv_local_answer_with(struct cv_proxy *p, struct cv_flow *f, int status,
+	const struct cv_h1_header *fields, size_t field_count, struct cv_str body, bool is_head);
 
 /* n more bytes are about to be kept for f; false when all flows together keep too much. */
 CV_MUST bool cv_local_hold(struct cv_proxy *p, struct cv_flow *f, size_t n);
 
-/* local_policy.c, local_inference.c */
+/* local_policy.c, local_metadata.c, local_inference.c */
+bool cv_local_metadata_step(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r);
 bool cv_local_policy_step(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r);
 bool cv_local_inference_head(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r);
 bool cv_local_inference_step(struct cv_proxy *p, struct cv_flow *f); /* with a call under way */

@@ -89,6 +89,8 @@ struct cv_proxy {
 	struct cv_str roots, hosts; /* owned */
 
 	struct cv_forwarding forward;
+	struct cv_str facts[CV_PROXY_FACT_COUNT]; /* of metadata servers; borrow from facts_text */
+	char *facts_text;                         /* owned; NULL: no such server */
 	struct cv_budgets budgets;
 	int64_t route_turn[CV_ROUTES_MAX];  /* what each is owed of its weight */
 	struct cv_routes routes;            /* of inference.local; none: not configured */

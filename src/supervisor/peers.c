@@ -246,6 +246,22 @@ static cv_code layer_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
+static cv_code metadata_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	if (!s->plan.metadata_count)
+		return CV_OK;
+	cv_buf_init(&b, 32768); /* as the link takes it */
+	for (uint32_t i = 0; i < s->plan.metadata_count; i++)
+		cv_ipc_put_str(&b, s->plan.metadata[i]);
+	const cv_code code = b.is_overflown ? cv_fail(err, CV_LIMIT, "metadata: too long")
+					    : cv_ipc_send(s->proxy.link, CV_PROXY_REQ_METADATA,
+						      cv_buf_str(&b), NULL, 0, err);
+	cv_buf_fini(&b);
+	return code;
+}
+
 static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 {
 	cv_code code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LISTENERS, CV_STR_NONE,
@@ -266,6 +282,8 @@ static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 		code = routes_send(s, err);
 	if (code == CV_OK)
 		code = forward_send(s, err);
+	if (code == CV_OK)
+		code = metadata_send(s, err);
 	if (code == CV_OK)
 		code = sinks_send(s, err);
 	if (code == CV_OK && s->plan.policy_layer.n)

@@ -27,7 +27,7 @@ KEEPER = os.path.join(BUILD, "src/keeper/cove-keeper")
 
 EXPLICIT = ("10.200.0.1", 3128)
 REQS = ("LISTENERS KEEPER ROOTS RESOLVER HOSTS PIN AUDIT_SINK BUDGET ROUTES LAYER POLICY GO IDENTITY "
-        "RESOLVED REPORT FORWARD").split()
+         "RESOLVED REPORT FORWARD METADATA").split()
 REPLIES = "READY POLICY_RESULT RESOLVE REPORT_TEXT FATAL".split()
 
 _NETLINK_SOCK_DIAG = 4
@@ -83,7 +83,7 @@ class Lab:
 
     def __init__(self, lab_world, policy, pins=(), listen=EXPLICIT, resolv="", hosts="",
                  has_keeper=True, roots=None, audit_path=None, is_audit_required=True, names=(),
-                 budgets=(), routes="", forward=None):
+                 budgets=(), routes="", forward=None, metadata=()):
         self.world = lab_world
         self.dir = tempfile.mkdtemp(dir=lab_world.dir)
         self.audit_path = audit_path or os.path.join(self.dir, "audit.jsonl")
@@ -114,6 +114,8 @@ class Lab:
             os.close(fd)
         if routes:
             self._memfd("ROUTES", routes)
+        if metadata:
+            self.send("METADATA", b"".join(pack_str(x) for x in metadata))
         self.sinks = [os.open(p, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                       for p in (self.audit_path, self.line_path)]
         for form, fd in enumerate(self.sinks):

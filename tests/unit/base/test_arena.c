@@ -84,9 +84,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(aligned_and_zeroed),
-		cmocka_unit_test(wiped),
 		cmocka_unit_test(cap_is_sticky),
 		cmocka_unit_test(strings_end_in_nul),
+		cmocka_unit_test(wiped),
 	};
 
 	return cmocka_run_group_tests_name("base/arena", tests, NULL, NULL);
