@@ -302,15 +302,18 @@ static void check_middleware_tunnels(struct cv_check *c, const struct cv_policy_
 		const struct cv_policy_entry *n = &c->doc->entries[i];
 
 		for (size_t j = 0; j < n->endpoint_count; j++)
-			if (n->endpoints[j].tls == CV_TLS_SKIP &&
+			if ((n->endpoints[j].tls == CV_TLS_SKIP ||
+				    n->endpoints[j].protocol == CV_PROTOCOL_TCP) &&
 				selects(&m->include, n->endpoints[j].host.s) &&
 				!excludes(&m->exclude, n->endpoints[j].host.s))
 				CV_CHECK_ERROR(c, m->pos,
 					"exclude the host, or set on_error: fail_open",
 					"middleware %.*s is fail_closed but selects "
-					"%.*s.endpoints[%zu] (line %u), which has tls: skip",
+					"%.*s.endpoints[%zu] (line %u), which has %s",
 					CV_POLICY_QUOTE(m->key.s), CV_POLICY_QUOTE(n->key.s), j,
-					n->endpoints[j].pos.line);
+					n->endpoints[j].pos.line,
+					n->endpoints[j].tls == CV_TLS_SKIP ? "tls: skip"
+									   : "protocol: tcp");
 	}
 }
 

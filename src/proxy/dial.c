@@ -211,6 +211,8 @@ static void dial_done(struct cv_proxy *p, struct cv_flow *f)
 	}
 	if (!f->is_transparent)
 		cv_leg_put(&f->client, CV_STR("HTTP/1.1 200 Connection Established\r\n\r\n"));
+	if ((f->verdict.obligations & CV_OBLIGE_TCP) && cv_middleware_tunnel_refuse(p, f))
+		return;
 	cv_flow_set_state(f, f->verdict.obligations & CV_OBLIGE_TCP ? CV_FLOW_RELAY : CV_FLOW_PEEK,
 		p->loop.now_ms);
 }

@@ -112,7 +112,8 @@ struct cv_flow {
 	struct cv_leg client, server;
 	struct cv_hold *hold;      /* owned; NULL: the request is in the client's buffer */
 	struct cv_flow_cred *cred; /* owned; NULL: no credential was asked for */
-	struct cv_who *who;        /* owned, except by inner flows; NULL: no record */
+	struct cv_flow_middleware *middleware; /* owned; NULL: none concerns the request */
+	struct cv_who *who;                    /* owned, except by inner flows; NULL: no record */
 	const char *who_problem;
 	struct cv_ip src_ip, dst_ip; /* of the accepted socket */
 	uint16_t src_port, dst_port;

@@ -13,18 +13,23 @@
 #define CV_PROXY_ROUNDS_MAX      4   /* of work for one flow in one turn, for the same reason */
 
 /* Buffers.  One holds a whole head or ClientHello, or two TLS records with their overhead. */
-#define CV_PROXY_IO_BYTES          (34 * 1024)
-#define CV_PROXY_IO_BLOCKS_MAX     2048        /* 68 MiB: what all flows together may hold */
-#define CV_PROXY_IO_KEPT_MAX       32          /* free ones kept for the next; the rest go back */
-#define CV_PROXY_RELAY_BYTES_MAX   (32 * 1024) /* of one read */
-#define CV_PROXY_RECORD_BYTES      16384       /* of a TLS record, RFC 8446 5.1 */
-#define CV_PROXY_RECORD_EXTRA      512         /* its header, tag and a key update beside it */
-#define CV_PROXY_HEAD_BYTES_MAX    (32 * 1024) /* of a response's head, of a ClientHello */
-#define CV_PROXY_HELD_BYTES_MAX    (64 << 10) /* of a body that is looked at before its head goes */
-#define CV_PROXY_PENDING_BYTES_MAX (1 << 20)  /* of a body, filtered and waiting to go */
-#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20)  /* of a refused body, read so the answer arrives */
+#define CV_PROXY_IO_BYTES           (34 * 1024)
+#define CV_PROXY_IO_BLOCKS_MAX      2048        /* 68 MiB: what all flows together may hold */
+#define CV_PROXY_IO_KEPT_MAX        32          /* free ones kept for the next; the rest go back */
+#define CV_PROXY_RELAY_BYTES_MAX    (32 * 1024) /* of one read */
+#define CV_PROXY_RECORD_BYTES       16384       /* of a TLS record, RFC 8446 5.1 */
+#define CV_PROXY_RECORD_EXTRA       512         /* its header, tag and a key update beside it */
+#define CV_PROXY_HEAD_BYTES_MAX     (32 * 1024) /* of a response's head, of a ClientHello */
+#define CV_PROXY_HELD_BYTES_MAX     (64 << 10) /* of a body that is looked at before its head goes */
+#define CV_PROXY_PENDING_BYTES_MAX  (1 << 20)  /* of a body, filtered and waiting to go */
+#define CV_PROXY_FILTERED_BYTES_MAX (4 << 20)  /* ... that middlewares may have made longer */
+#define CV_PROXY_DRAIN_BYTES_MAX    (1 << 20)  /* of a refused body, read so the answer arrives */
 
-#define CV_PROXY_QUEUE_BLOCKS_MAX  9 /* a stream's window, and the beginning of a block */
+/* Middlewares.  A body is looked at whole: what a request to a language model takes, with room. */
+#define CV_PROXY_MIDDLEWARE_BYTES_MAX (1 << 20)
+#define CV_PROXY_MIDDLEWARE_SUM_MAX   (128u << 20) /* held by all flows together */
+
+#define CV_PROXY_QUEUE_BLOCKS_MAX     9 /* a stream's window, and the beginning of a block */
 
 /* HTTP/2.  A session's peer may make us hold its windows and its header tables; what it can make us
  * do is counted below, since cheap frames cost us more than its sender (T19). */
