@@ -290,6 +290,7 @@ bool cv_middleware_body_refuse(struct cv_proxy *p, struct cv_flow *f)
 	cv_mw_note(p, f, NULL, why.code ? why.code : "middleware_failed",
 		cv_arena_printf(&p->arena, "middleware %.*s cut the response off: %s",
 			CV_STR_ARG(why.middleware->name), why.text));
+	cv_leg_flush(&f->client); /* what was looked at is the sandbox's */
 	cv_flow_end(p, f, true);
 	return true;
 }
