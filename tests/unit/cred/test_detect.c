@@ -242,5 +242,5 @@ int main(void)
 		cmocka_unit_test(test_bad_expressions_are_refused),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests_name("cred/detect", tests, NULL, NULL);
 }
