@@ -82,6 +82,7 @@ struct cv_http {
 	struct cv_body up, down;
 	enum cv_h1_asked asked;
 	bool is_decided;    /* the head in the buffer may pass; only the upstream is missing */
+	bool is_counted;    /* by budgets: a head that waits is judged again, and counted once */
 	bool has_response;  /* its head has passed */
 	bool client_closes; /* after this response the sandbox's side is closed */
 	bool server_closes;

@@ -154,6 +154,20 @@ tap.check("C4 a placeholder in a held body in plain HTTP is refused", lambda: eq
               path="http://plain.test/").status, lab.origin.seen(0.05)),
     (403, b"")))
 
+def over_h2(host, body, want_status, want):
+    """A stream of HTTP/2; the origin speaks HTTP/1.1."""
+    lab.origin.answer = credlab.OK
+    lab.origin.forget()
+    r = lab.sh(f"curl -sS -o /tmp/out -w '%{{http_code}} %{{http_version}}' --http2 -H 'Content-Type: text/plain' "
+               f"--data-binary '{body}' https://{host}/; printf ' '; cat /tmp/out")
+    status, version, said = r["out"].split(" ", 2)
+    equal((status, version), (str(want_status), "2"), r)
+    equal(want in (said.encode() if want_status != 200 else lab.origin.seen(0.05)), True, said)
+
+
+tap.check("HTTP/2: redacted", lambda: over_h2("redact.test", f"a {AWS} b", 200, b"a [REDACTED:aws_access_key] b"))
+tap.check("HTTP/2: denied", lambda: over_h2("deny.test", f"a {AWS} b", 403, b"middleware_denied"))
+
 # ---- requests: deny ----
 
 tap.check("deny says what was found, and where", lambda: refused(
