@@ -155,6 +155,12 @@ static size_t jwt_find(struct cv_str t, size_t at)
 	return dot + 1 + run(t, dot + 1, URL64, RUN_BYTES_MAX) - at;
 }
 
+/* Where word begins in s; NULL: nowhere. */
+static const char *find_in(struct cv_str s, const char *word)
+{
+	return s.p && s.n ? memmem(s.p, s.n, word, strlen(word)) : NULL;
+}
+
 static size_t pem_find(struct cv_str t, size_t at)
 {
 	static const struct cv_str end = CV_STR("-----END ");
@@ -163,17 +169,17 @@ static size_t pem_find(struct cv_str t, size_t at)
 	if (!has(t, at, "-----BEGIN "))
 		return 0;
 	const struct cv_str rest = cv_str_slice(t, label, label + PEM_LABEL_MAX);
-	const char *dashes = rest.n ? memmem(rest.p, rest.n, "-----", 5) : NULL;
-	if (!dashes || !memmem(rest.p, (size_t)(dashes - rest.p), "PRIVATE KEY", 11))
+	const char *dashes = find_in(rest, "-----");
+	if (!dashes || !find_in(cv_str_range(rest.p, dashes), "PRIVATE KEY"))
 		return 0;
 	/* one without an end is one that was cut: what there is of it is taken */
 	const struct cv_str body = cv_str_slice(t, label, at + PEM_BYTES_MAX);
-	const char *stop = memmem(body.p, body.n, end.p, end.n);
+	const char *stop = find_in(body, end.p);
 	if (!stop)
 		return (size_t)(body.p + body.n - (t.p + at));
 	const struct cv_str tail = cv_str_slice(
 		t, (size_t)(stop - t.p) + end.n, (size_t)(stop - t.p) + end.n + PEM_LABEL_MAX);
-	const char *close = tail.n ? memmem(tail.p, tail.n, "-----", 5) : NULL;
+	const char *close = find_in(tail, "-----");
 	return (size_t)((close ? close + 5 : stop + end.n) - (t.p + at));
 }
 
