@@ -2,11 +2,12 @@
 /*
  * load.c - a closed-loop HTTPS load generator that can speak through a CONNECT proxy
  *
- *     load [-x PROXY_ADDR:PORT] [-c CONNECTIONS] [-d SECONDS] [-n] [-a CA] [-r ADDR] URL
+ *     load [-x PROXY_ADDR:PORT] [-c CONNECTIONS] [-d SECONDS] [-n] [-a CA] [-r ADDR] [-k VAR] URL
  *
  * Each of the connections sends a request, reads the whole answer, and sends the next; -n opens a
  * new connection (CONNECT, TLS handshake and all) for each request.  Latency is from the first
  * byte sent (or the connect, with -n) to the last byte read.  Prints one line of JSON.  One thread,
+ * -k sends Authorization: Bearer with the text of that environment variable.
  * epoll, OpenSSL on non-blocking sockets; plain http:// URLs work too.  A tool for benchmarks: it
  * trusts its origin to be well-behaved.
  */
@@ -45,6 +46,7 @@ static struct {
 	struct sockaddr_in peer; /* proxy or origin */
 	bool has_proxy, is_tls, is_new_each;
 	char host[256], request[1024], connect[512];
+	const char *key; /* of Authorization: Bearer; NULL: none */
 	size_t request_bytes, connect_bytes;
 	SSL_CTX *ctx;
 	SSL_SESSION *session;
@@ -291,9 +293,10 @@ static void url_parse(const char *url, const char *proxy, const char *pinned)
 	if (*at)
 		snprintf(path, sizeof(path), "%s", at);
 	g.request_bytes = (size_t)snprintf(g.request, sizeof(g.request),
-		"GET %s%s%s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: load\r\nAccept: */*\r\n\r\n",
+		"GET %s%s%s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: load\r\nAccept: */*\r\n%s%s%s\r\n",
 		proxy && !g.is_tls ? "http://" : "", proxy && !g.is_tls ? g.host : "", path, g.host,
-		port);
+		port, g.key ? "Authorization: Bearer " : "", g.key ? g.key : "",
+		g.key ? "\r\n" : "");
 	g.connect_bytes = (size_t)snprintf(g.connect, sizeof(g.connect),
 		"CONNECT %s:%u HTTP/1.1\r\nHost: %s:%u\r\n\r\n", g.host, port, g.host, port);
 	g.has_proxy = proxy != NULL;
@@ -334,7 +337,7 @@ int main(int argc, char **argv)
 	unsigned long connections = 16, seconds = 5;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "x:c:d:na:r:")) != -1) {
+	while ((opt = getopt(argc, argv, "x:c:d:na:r:k:")) != -1) {
 		switch (opt) {
 		case 'x': proxy = optarg; break;
 		case 'c': connections = strtoul(optarg, NULL, 10); break;
@@ -342,6 +345,7 @@ int main(int argc, char **argv)
 		case 'n': g.is_new_each = true; break;
 		case 'a': ca = optarg; break;
 		case 'r': pinned = optarg; break;
+		case 'k': g.key = getenv(optarg); break;
 		default: return 2;
 		}
 	}

@@ -203,6 +203,8 @@ void cv_sha256_update(struct cv_sha256 *s, const void *bytes, size_t n)
 	const unsigned char *p = bytes;
 	const size_t waiting = s->bytes % CV_SHA256_BLOCK_BYTES;
 
+	if (!n)
+		return; /* an empty string may have no address */
 	s->bytes += n;
 	if (waiting) {
 		const size_t take = CV_MIN(n, CV_SHA256_BLOCK_BYTES - waiting);

@@ -234,6 +234,46 @@ static cv_code set_budget(void *into, const char *value, struct cv_err *err)
 	return CV_OK;
 }
 
+/* A word that can be given once. */
+static cv_code once(const char **to, const char *value, struct cv_err *err)
+{
+	if (*to)
+		return cv_fail(err, CV_INVALID, "given twice");
+	*to = value;
+	return CV_OK;
+}
+
+static cv_code set_upstream_proxy(void *into, const char *value, struct cv_err *err)
+{
+	return once(&((struct cv_run_request *)into)->upstream_proxy, value, err);
+}
+
+static cv_code set_upstream_direct(void *into, const char *value, struct cv_err *err)
+{
+	return once(&((struct cv_run_request *)into)->upstream_direct, value, err);
+}
+
+static cv_code set_upstream_auth(void *into, const char *value, struct cv_err *err)
+{
+	return once(&((struct cv_run_request *)into)->upstream_auth, value, err);
+}
+
+static cv_code set_upstream_by_name(void *into, const char *value, struct cv_err *err)
+{
+	(void)value;
+	(void)err;
+	((struct cv_run_request *)into)->is_upstream_by_name = true;
+	return CV_OK;
+}
+
+static cv_code set_upstream_consent(void *into, const char *value, struct cv_err *err)
+{
+	(void)value;
+	(void)err;
+	((struct cv_run_request *)into)->has_upstream_auth_consent = true;
+	return CV_OK;
+}
+
 static cv_code set_dry_run(void *into, const char *value, struct cv_err *err)
 {
 	(void)value;
@@ -286,6 +326,16 @@ static const struct cv_option option[] = {
 	{ "inference", 0, "FILE", "routes for https://inference.local", set_inference },
 	{ "budget", 0, "[SCOPE:]UNIT=N",
 		"refuse more than N tokens, usd, requests or bytes (repeatable)", set_budget },
+	{ "upstream-proxy", 0, "http://HOST:PORT", "make tunnels by way of this proxy",
+		set_upstream_proxy },
+	{ "no-upstream-proxy-for", 0, "LIST", "names, addresses, networks that go past it",
+		set_upstream_direct },
+	{ "upstream-proxy-by-name", 0, NULL, "tell it names, not the addresses that were checked",
+		set_upstream_by_name },
+	{ "upstream-proxy-auth", 0, "env:NAME|file:PATH", "where USER:PASSWORD for it stands",
+		set_upstream_auth },
+	{ "upstream-proxy-auth-insecure", 0, NULL, "send these in the clear, as http:// does",
+		set_upstream_consent },
 	{ "require", 0, "TIER", "refuse to run below this tier of isolation", set_require },
 	{ "no-protect", 0, NULL, "let the command write .git/hooks and the like", set_unprotected },
 	{ "dry-run", 'n', NULL, "print what would be done", set_dry_run },

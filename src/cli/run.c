@@ -259,38 +259,46 @@ static cv_code providers_list(const struct run_providers *p, struct cv_plan_file
 	return arena->is_overflown ? cv_fail(err, CV_LIMIT, "no memory for the providers") : CV_OK;
 }
 
-/* Descriptors of the plan and, with providers, of their set, in their places; no other above. */
-static cv_code descriptors_place(const struct cv_plan *plan, struct run_providers *providers,
-	struct cv_str plan_bytes, struct cv_err *err)
+/* Descriptors of the plan and what goes beside it, in their places; no other above. */
+static cv_code descriptors_place(const struct cv_run_request *r, const struct cv_plan *plan,
+	struct run_providers *providers, struct cv_str plan_bytes, struct cv_err *err)
 {
-	const bool has_set = plan->flags & CV_PLAN_CREDENTIALS;
-	int fd[2] = { -1, -1 };
+	const bool has[] = { true, plan->flags & CV_PLAN_CREDENTIALS,
+		plan->flags & CV_PLAN_UPSTREAM_AUTH };
+	int fd[] = { -1, -1, -1 }; /* for CV_PLAN_FD and the two behind it */
 	cv_code code = cv_ipc_memfd("cove-plan", plan_bytes, &fd[0], err);
 
-	if (code == CV_OK && has_set)
+	if (code == CV_OK && has[1])
 		code = run_providers_memfd(providers, &fd[1], err);
-	for (int i = 0; code == CV_OK && i < (has_set ? 2 : 1); i++) {
+	if (code == CV_OK && has[2])
+		code = cv_ipc_memfd("cove-upstream", r->upstream_secret, &fd[2], err);
+	for (size_t i = 0; code == CV_OK && i < CV_ARRAY_LEN(fd); i++) {
 		/* Out of the way first: each may stand where another belongs. */
-		const int high = fcntl(fd[i], F_DUPFD_CLOEXEC, CV_PLAN_CREDENTIALS_FD + 1);
+		const int high = has[i] ? fcntl(fd[i], F_DUPFD_CLOEXEC, CV_PLAN_FD_COUNT) : -1;
 
-		if (high < 0)
+		if (has[i] && high < 0)
 			code = cv_fail_errno(err, "place a descriptor");
 		fd[i] = high;
 	}
 	if (code != CV_OK)
 		return code;
-	if (dup2(fd[0], CV_PLAN_FD) < 0 || (has_set && dup2(fd[1], CV_PLAN_CREDENTIALS_FD) < 0))
-		return cv_fail_errno(err, "place a descriptor");
+	for (size_t i = 0; i < CV_ARRAY_LEN(fd); i++) {
+		const int place = CV_PLAN_FD + (int)i;
+
+		if (!has[i])
+			close(place);
+		else if (dup2(fd[i], place) < 0)
+			return cv_fail_errno(err, "place a descriptor");
+	}
 	/* Whatever else our caller left open ends here. */
-	if (syscall(SYS_close_range, has_set ? CV_PLAN_CREDENTIALS_FD + 1 : CV_PLAN_FD + 1, ~0U,
-		    0) < 0)
+	if (syscall(SYS_close_range, CV_PLAN_FD_COUNT, ~0U, 0) < 0)
 		return cv_fail_errno(err, "close_range");
 	return CV_OK;
 }
 
 /* Returns only on failure. */
-static cv_code supervise(struct cv_str exe, const struct cv_plan *plan,
-	struct run_providers *providers, struct cv_err *err)
+static cv_code supervise(const struct cv_run_request *r, struct cv_str exe,
+	const struct cv_plan *plan, struct run_providers *providers, struct cv_err *err)
 {
 	static char *const none[] = { NULL };
 	static char name[] = "cove-supervisor";
@@ -303,7 +311,7 @@ static cv_code supervise(struct cv_str exe, const struct cv_plan *plan,
 		return cv_fail(err, CV_LIMIT, "arguments and variables exceed %u bytes",
 			CV_PLAN_BYTES_MAX);
 	}
-	const cv_code code = descriptors_place(plan, providers, cv_buf_str(&b), err);
+	const cv_code code = descriptors_place(r, plan, providers, cv_buf_str(&b), err);
 	cv_buf_fini(&b);
 	run_providers_fini(providers); /* the values are in the memfd, and here no more */
 	if (code != CV_OK)
@@ -357,6 +365,8 @@ static cv_code start(struct cv_run_request *r, struct run_providers *providers,
 	if (code == CV_OK)
 		code = inference_resolve(r, &files, arena, err);
 	if (code == CV_OK)
+		code = run_forward_fill(r, providers, &files, err);
+	if (code == CV_OK)
 		code = run_host_fill(&r->spec, &files, arena, err);
 	if (code == CV_OK)
 		code = run_limits_fill(&r->spec, err);
@@ -364,7 +374,8 @@ static cv_code start(struct cv_run_request *r, struct run_providers *providers,
 		code = cv_plan_build(&r->spec, &files, arena, &plan, err);
 	if (code != CV_OK)
 		return code;
-	return r->is_dry_run ? print(r, &plan, err) : supervise(supervisor, &plan, providers, err);
+	return r->is_dry_run ? print(r, &plan, err)
+			     : supervise(r, supervisor, &plan, providers, err);
 }
 
 cv_code cv_run_start(struct cv_run_request *request, struct cv_err *err)
@@ -375,7 +386,7 @@ cv_code cv_run_start(struct cv_run_request *request, struct cv_err *err)
 	cv_arena_init(&arena, RUN_ARENA_MAX);
 	run_providers_init(&providers);
 	/* From here on no core of ours holds a value; exec makes the supervisor dumpable again. */
-	if (request->provider_count)
+	if (request->provider_count || request->upstream_auth)
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	const cv_code code = start(request, &providers, &arena, err);
 	run_providers_fini(&providers);

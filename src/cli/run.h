@@ -28,6 +28,10 @@ struct cv_run_request {
 	const char *ca_paths[CV_RUN_CAS_MAX];
 	size_t ca_count;
 	const char *routes_path; /* --inference; NULL: none */
+	/* --upstream-proxy and its companions; NULL: not given */
+	const char *upstream_proxy, *upstream_direct, *upstream_auth;
+	bool is_upstream_by_name, has_upstream_auth_consent;
+	struct cv_str upstream_secret; /* what upstream_auth names; the providers' to wipe */
 	struct cv_str budgets[CV_RUN_BUDGETS_MAX];
 	size_t budget_count;
 	const char *providers[CV_RUN_PROVIDERS_MAX];

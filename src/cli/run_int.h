@@ -26,6 +26,11 @@ CV_MUST cv_code run_programs_find(struct cv_plan_files *files, struct cv_arena *
 CV_MUST cv_code run_policy_fill(struct cv_run_request *r, struct run_providers *providers,
 	struct cv_arena *arena, struct cv_err *err);
 
+/* Judges the words about an upstream proxy, and reads the credentials for it, which providers keep
+ * and wipe.  CV_INVALID, CV_NOT_FOUND. */
+CV_MUST cv_code run_forward_fill(struct cv_run_request *r, struct run_providers *providers,
+	struct cv_plan_files *files, struct cv_err *err);
+
 /* Which means enforces each limit that was asked for; said on stderr unless quiet.
  * CV_UNAVAILABLE when nothing does. */
 CV_MUST cv_code run_limits_fill(struct cv_run_spec *s, struct cv_err *err);

@@ -129,6 +129,22 @@ static enum cv_rewrite_rc cookies_collect(struct collect *c, size_t i, struct cv
 	return c->plan->count > before ? CV_REWRITE_OK : CV_REWRITE_SPLIT;
 }
 
+/* None of the cookies has one: do their values together? */
+static bool is_split_over_cookies(const struct collect *c, struct cv_str value)
+{
+	struct cv_ph_scan scan;
+	bool is_in = false;
+
+	cv_ph_scan_init(&scan, c->set);
+	while (value.p && !is_in) {
+		const struct cv_str part = cv_str_trim(cv_str_cut(&value, ';'));
+
+		is_in = cv_ph_scan_feed(
+			&scan, cv_str_slice(part, cv_str_find_byte(part, '=') + 1, part.n));
+	}
+	return is_in;
+}
+
 /* ---- Basic ---- */
 
 /* What any receiver might read from text: both alphabets, no padding, foreign bytes skipped.  Only
@@ -313,6 +329,8 @@ static enum cv_rewrite_rc header_collect(struct collect *c, size_t i)
 		return cookies_collect(c, i, h->value);
 	if (is_in)
 		return plain_collect(c, i, h->value);
+	if (h->field == CV_H1_FIELD_COOKIE && is_split_over_cookies(c, h->value))
+		return CV_REWRITE_SPLIT;
 	if (is_in_binary(c, h))
 		return CV_REWRITE_ENCODED;
 	if (basic_end(h->value) == 0 || (h->flags & ends_here))
@@ -405,6 +423,28 @@ static enum cv_rewrite_rc query_collect(struct collect *c)
 	return CV_REWRITE_OK;
 }
 
+/* Path and query together, without what separates them, when neither has a placeholder of its own. */
+static enum cv_rewrite_rc target_check(struct collect *c)
+{
+	struct cv_str path = c->head->path, query = c->head->query;
+	struct cv_ph_scan scan;
+	bool is_in = false;
+
+	if (c->plan->count)
+		return CV_REWRITE_OK;
+	cv_ph_scan_init(&scan, c->set);
+	while (path.p && !is_in)
+		is_in = cv_ph_scan_feed(&scan, cv_str_cut(&path, '/'));
+	while (query.p && !is_in) {
+		const struct cv_str pair = cv_str_cut(&query, '&');
+		const size_t eq = cv_str_find_byte(pair, '=');
+
+		is_in = cv_ph_scan_feed(&scan, cv_str_slice(pair, 0, eq)) ||
+			cv_ph_scan_feed(&scan, cv_str_slice(pair, eq + 1, pair.n));
+	}
+	return is_in ? CV_REWRITE_SPLIT : CV_REWRITE_OK;
+}
+
 enum cv_rewrite_rc cv_rewrite_collect(const struct cv_ph_set *set,
 	const struct cv_rewrite_head *head, struct cv_arena *arena, struct cv_rewrite_plan *ret)
 {
@@ -418,6 +458,8 @@ enum cv_rewrite_rc cv_rewrite_collect(const struct cv_ph_set *set,
 	enum cv_rewrite_rc rc = path_collect(&c);
 	if (rc == CV_REWRITE_OK)
 		rc = query_collect(&c);
+	if (rc == CV_REWRITE_OK)
+		rc = target_check(&c);
 	if (rc == CV_REWRITE_OK)
 		rc = headers_collect(&c);
 	/* what could not be decoded was not looked at */

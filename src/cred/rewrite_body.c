@@ -8,6 +8,8 @@
  */
 #include "cred/rewrite_body.h"
 
+#include "wire/json.h"
+
 #include "base/hex.h"
 #include "base/utf8.h"
 #include "cred/rewrite_int.h"
@@ -300,6 +302,10 @@ enum cv_rewrite_rc cv_rewrite_body_collect(const struct cv_ph_set *set,
 	if (!cv_ph_is_in(set, bytes))
 		return CV_REWRITE_OK;
 	const enum cv_rewrite_rc rc = kind_collect(&c, body);
+	/* what no reader takes for JSON may be read in any way */
+	if (rc == CV_REWRITE_OK && body->kind == CV_REWRITE_BODY_JSON &&
+		cv_json_check(bytes, NULL) != CV_JSON_PROBLEM_NONE)
+		return CV_REWRITE_BODY_MALFORMED;
 	if (rc == CV_REWRITE_OK && ret->count == 0)
 		return CV_REWRITE_SPLIT; /* over two strings, values or parts */
 	return rc;

@@ -40,9 +40,10 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(LEAF_CERT, 4096, 0, IN(READY), 0)     /* u32 tag, str leaf DER, u64 not_after_s */ \
 	X(LEAF_REFUSED, 1024, 0, IN(READY), 0)  /* u32 tag, str reason */                \
 	X(CATALOG, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), CV_IPC_ONCE)                     \
-		/* u32 n; n x (str key, str placeholder) */                              \
+		/* u32 n; n x (str key, str placeholder, str provider) */                              \
 	X(RELEASED, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0)                              \
-		/* u32 tag, u32 CV_RELEASED_ flags, u32 n; n x (u32 credential, u32 is asked, str value) */ \
+		/* u32 tag, u32 CV_RELEASED_ flags, u64 epoch, u32 n; n x (u32 credential, u32 is asked, str value); \
+		 * the epoch is another one when any value is */ \
 	X(REFUSED, 4096, 0, IN(READY), 0)       /* u32 tag, u32 cv_release, str key, str provider, str why */
 /* clang-format on */
 

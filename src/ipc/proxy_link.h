@@ -34,7 +34,9 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(GO, 0, 0, IN(NEW), CV_IPC_ONCE)         /* start to accept */                       \
 	X(IDENTITY, CV_IPC_BODY_BYTES_MAX, 0, IN(NEW) | IN(READY), 0) /* cv_proxy_identity */ \
 	X(RESOLVED, CV_IPC_BODY_BYTES_MAX, 0, IN(NEW) | IN(READY), 0) /* u32 n, n × (str, str) */ \
-	X(REPORT, 0, 0, IN(READY), 0)             /* wants REPORT_TEXT */
+	X(REPORT, 0, 0, IN(READY), 0)             /* wants REPORT_TEXT */                     \
+	X(FORWARD, 16384, 1, IN(NEW), CV_IPC_ONCE) /* the upstream proxy, in the words of        \
+		plan/forward.h: str url, str list, u32 by name; memfd: user:password or nothing */
 
 /* proxy to supervisor */
 #define CV_PROXY_REPLIES(X)                                                                  \

@@ -37,6 +37,7 @@ cv_code keeper_catalog_send(struct keeper *k, struct cv_err *err)
 	for (size_t i = 0; set && i < set->cred_count; i++) {
 		cv_ipc_put_str(&b, set->creds[i].key);
 		cv_ipc_put_str(&b, set->creds[i].placeholder);
+		cv_ipc_put_str(&b, set->providers[set->creds[i].provider].name);
 	}
 	const cv_code code = b.is_overflown
 				     ? cv_fail(err, CV_LIMIT, "too many credentials for one run")
@@ -64,6 +65,7 @@ static bool released_put(
 		count += cv_vault_is_scrubbed(k->vault, i, r);
 	cv_ipc_put_u32(b, r->tag);
 	cv_ipc_put_u32(b, flags);
+	cv_ipc_put_u64(b, k->vault ? cv_vault_epoch(k->vault) : 0);
 	cv_ipc_put_u32(b, count);
 	for (uint32_t i = 0; i < n; i++) {
 		if (!cv_vault_is_scrubbed(k->vault, i, r))

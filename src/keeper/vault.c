@@ -24,6 +24,7 @@ struct cv_vault {
 	struct cv_cred_set set;
 	struct cv_policy **bound; /* one for each provider; NULL: bound to nothing */
 	struct slot *slots;
+	uint64_t epoch; /* of the values */
 };
 
 /* ---- bindings as a policy ---- */
@@ -179,6 +180,11 @@ struct cv_str cv_vault_value(const struct cv_vault *v, uint32_t cred)
 			  : v->set.creds[cred].value;
 }
 
+uint64_t cv_vault_epoch(const struct cv_vault *v)
+{
+	return v->epoch;
+}
+
 /* ---- the question ---- */
 
 static struct cv_verdict binding_ask(const struct cv_vault *v, uint32_t provider,
@@ -275,6 +281,7 @@ cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value, i
 		return cv_fail(err, CV_LIMIT, "no memory");
 	memcpy(copy, value.p, value.n);
 	value_wipe(s);
+	v->epoch++;
 	*s = (struct slot){ .renewed = copy,
 		.renewed_bytes = value.n,
 		.expires_s = expires_s,

@@ -42,6 +42,9 @@ bool cv_vault_is_scrubbed(
 /* The value that holds; the caller has judged that it may be used.  Borrowed until it is renewed. */
 struct cv_str cv_vault_value(const struct cv_vault *v, uint32_t cred);
 
+/* How often any value has changed. */
+uint64_t cv_vault_epoch(const struct cv_vault *v);
+
 /* Puts a new value in place; the old one is wiped.  CV_INVALID for a value with CR, LF or NUL. */
 CV_MUST cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value,
 	int64_t expires_s, struct cv_err *err);

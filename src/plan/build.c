@@ -580,6 +580,8 @@ static cv_code files_add(struct builder *b, const struct cv_plan_files *files, s
 	for (size_t i = 0; p->ca_files && i < files->ca_count; i++)
 		p->ca_files[p->ca_count++] = files->ca_files[i];
 	p->routes_file = files->routes_file;
+	p->upstream_proxy = files->upstream_proxy;
+	p->upstream_direct = files->upstream_direct;
 	p->budgets = cv_arena_array(b->arena, files->budget_count, sizeof(p->budgets[0]));
 	for (size_t i = 0; p->budgets && i < files->budget_count; i++)
 		p->budgets[p->budget_count++] = files->budgets[i];
@@ -605,6 +607,10 @@ static uint32_t flags_of(const struct cv_run_spec *s, const struct cv_plan_files
 		flags |= CV_PLAN_AUDIT;
 	if (files->provider_count)
 		flags |= CV_PLAN_CREDENTIALS;
+	if (files->is_upstream_by_name)
+		flags |= CV_PLAN_UPSTREAM_BY_NAME;
+	if (files->has_upstream_auth)
+		flags |= CV_PLAN_UPSTREAM_AUTH;
 	return flags;
 }
 

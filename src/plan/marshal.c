@@ -68,6 +68,8 @@ static void walk(struct cv_codec *c, struct cv_plan *v)
 	}
 	cv_codec_strs(c, &v->budgets, &v->budget_count, CV_PLAN_PINS_MAX);
 	cv_codec_str(c, &v->routes_file);
+	cv_codec_str(c, &v->upstream_proxy);
+	cv_codec_str(c, &v->upstream_direct);
 	cv_codec_strs(c, &v->watch, &v->watch_count, CV_PLAN_OPS_MAX);
 }
 

@@ -68,10 +68,16 @@ enum {                            /* cv_plan.flags */
 	/* Descriptor CV_PLAN_CREDENTIALS_FD is a sealed memfd with a cv_cred_set: the supervisor
 	 * gives it to the keeper and to nobody else, and does not read it. */
 	CV_PLAN_CREDENTIALS = 1 << 5,
+	CV_PLAN_UPSTREAM_BY_NAME = 1 << 6, /* the upstream proxy is told names */
+	/* Descriptor CV_PLAN_UPSTREAM_FD is a sealed memfd with USER:PASSWORD for the upstream
+	 * proxy: for cove-proxy and nobody else. */
+	CV_PLAN_UPSTREAM_AUTH = 1 << 7,
 };
 
 #define CV_PLAN_FD             3 /* of the plan itself */
 #define CV_PLAN_CREDENTIALS_FD 4
+#define CV_PLAN_UPSTREAM_FD    5
+#define CV_PLAN_FD_COUNT       6 /* none of ours from here on */
 
 /* A run with providers and without a policy file: what the proxy is given instead. */
 #define CV_PLAN_NO_POLICY_NAME "(no policy)"
@@ -109,7 +115,8 @@ struct cv_plan {
 	uint32_t pin_count;
 	struct cv_str *budgets; /* --budget, as written */
 	uint32_t budget_count;
-	struct cv_str routes_file; /* --inference, absolute */
+	struct cv_str routes_file;                     /* --inference, absolute */
+	struct cv_str upstream_proxy, upstream_direct; /* as written (forward.h); empty: none */
 	struct cv_str *watch; /* protected paths that are absent now: named if present at the end */
 	uint32_t watch_count;
 };
@@ -125,6 +132,8 @@ struct cv_plan_files {
 	const struct cv_str *budgets;
 	size_t budget_count;
 	struct cv_str routes_file;
+	struct cv_str upstream_proxy, upstream_direct;
+	bool is_upstream_by_name, has_upstream_auth;
 	bool has_terminal; /* stdin and stdout are terminals */
 };
 

@@ -111,6 +111,13 @@ void cv_plan_text(const struct cv_plan *p, struct cv_buf *out)
 		word_put(out, p->providers[i].type);
 		words_put(out, " for", p->providers[i].keys, p->providers[i].key_count);
 	}
+	if (p->upstream_proxy.n) {
+		words_put(out, "upstream-proxy", &p->upstream_proxy, 1);
+		cv_buf_printf(out, "upstream-proxy is told %s, %s credentials\n",
+			p->flags & CV_PLAN_UPSTREAM_BY_NAME ? "names" : "addresses",
+			p->flags & CV_PLAN_UPSTREAM_AUTH ? "with" : "without");
+		words_put(out, "past it", &p->upstream_direct, p->upstream_direct.n > 0);
+	}
 	words_put(out, "env", c->env, c->envc);
 	words_put(out, "cwd", &c->cwd, 1);
 	words_put(out, "exec", c->argv, c->argc);
@@ -193,6 +200,15 @@ void cv_plan_json(const struct cv_plan *p, struct cv_buf *out)
 		cv_buf_put_byte(out, '}');
 	}
 	cv_buf_put_byte(out, ']');
+	if (p->upstream_proxy.n) {
+		cv_buf_put(out, CV_STR(",\"upstream_proxy\":{"));
+		json_str(out, "url", p->upstream_proxy);
+		cv_buf_put_byte(out, ',');
+		json_str(out, "past_it", p->upstream_direct);
+		cv_buf_printf(out, ",\"by_name\":%s,\"credentials\":%s}",
+			p->flags & CV_PLAN_UPSTREAM_BY_NAME ? "true" : "false",
+			p->flags & CV_PLAN_UPSTREAM_AUTH ? "true" : "false");
+	}
 	json_strs(out, "env", c->env, c->envc);
 	cv_buf_put_byte(out, ',');
 	json_str(out, "cwd", c->cwd);

@@ -141,6 +141,12 @@ static void protocol_compile(struct cv_endpoint *ep)
 	switch (ep->source->protocol) {
 	case CV_PROTOCOL_L4:
 	case CV_PROTOCOL_TCP: ep->is_enforceable = true; break;
+	case CV_PROTOCOL_POSTGRES:
+		ep->is_postgres = true;
+		ep->pg_level = cv_access_level(ep->source);
+		ep->is_l7 = true;
+		ep->is_enforceable = true;
+		break;
 	case CV_PROTOCOL_REST:
 		ep->is_l7 = true;
 		ep->is_enforceable = true;
@@ -161,7 +167,7 @@ static bool rules_compile(struct builder *b, struct cv_endpoint *ep)
 {
 	const struct cv_policy_endpoint *source = ep->source;
 
-	if (!source->rules.is_present && source->rules.n == 0)
+	if (!source->rules.is_present && source->rules.n == 0 && !ep->is_postgres)
 		ep->access_methods = cv_access_bits(source->protocol, source->access);
 	ep->root = CV_MAP_NONE;
 	ep->first_rule = b->p->paths.rule_count;
@@ -169,10 +175,12 @@ static bool rules_compile(struct builder *b, struct cv_endpoint *ep)
 		return true;
 	ep->root = cv_paths_root(&b->paths, source->rules.n + source->deny_rules.n);
 	for (size_t i = 0; i < source->rules.n; i++)
-		if (!cv_paths_add(&b->paths, ep->root, &source->rules.v[i], (uint32_t)i, false))
+		if (!cv_paths_add(&b->paths, ep->root, &source->rules.v[i], (uint32_t)i, false,
+			    ep->is_postgres))
 			return false;
 	for (size_t i = 0; i < source->deny_rules.n; i++)
-		if (!cv_paths_add(&b->paths, ep->root, &source->deny_rules.v[i], (uint32_t)i, true))
+		if (!cv_paths_add(&b->paths, ep->root, &source->deny_rules.v[i], (uint32_t)i, true,
+			    ep->is_postgres))
 			return false;
 	ep->rule_count = b->p->paths.rule_count - ep->first_rule;
 	return true;

@@ -61,7 +61,7 @@ struct tally {
 	uint32_t counts;   /* endpoint whose entry counts */
 	uint32_t settings; /* of those, the one that rules the connection */
 	/* of those that count */
-	uint32_t l7, enforceable_l7, not_skip, not_tcp, not_h2c, declared, encoded_slash;
+	uint32_t l7, enforceable_l7, not_skip, not_tcp, not_h2c, declared, encoded_slash, postgres;
 	/* of the L7 ones, whose selector matches */
 	uint32_t speaker; /* the most specific */
 	uint32_t unenforceable;
@@ -112,6 +112,8 @@ static void connection_tally(struct tally *t, const struct cv_policy *p, uint32_
 		keep_first(&t->l7, e);
 	if (ep->is_l7 && ep->is_enforceable)
 		keep_first(&t->enforceable_l7, e);
+	if (ep->is_postgres)
+		keep_first(&t->postgres, e);
 	if (!ep->is_skip)
 		keep_first(&t->not_skip, e);
 	if (!ep->is_tcp)
@@ -145,7 +147,7 @@ static void request_tally(
 		t->deny = e;
 		t->deny_rule = hits.deny;
 	}
-	if ((hits.allow || ep->access_methods & 1u << facts->method_id) && e < t->allow) {
+	if ((hits.allow || cv_access_allows(ep, facts)) && e < t->allow) {
 		t->allow = e;
 		t->allow_rule = hits.allow;
 	}
@@ -195,7 +197,8 @@ static uint32_t obligations_of(
 	       (t->declared != CV_POLICY_NONE ? CV_OBLIGE_DECLARED_HOST : 0) |
 	       (p->endpoints[t->settings].has_ips ? CV_OBLIGE_ALLOWED_IPS : 0) |
 	       (t->not_h2c == CV_POLICY_NONE ? CV_OBLIGE_H2C : 0) |
-	       (t->not_tcp == CV_POLICY_NONE ? CV_OBLIGE_TCP : 0);
+	       (t->not_tcp == CV_POLICY_NONE ? CV_OBLIGE_TCP : 0) |
+	       (t->postgres != CV_POLICY_NONE ? CV_OBLIGE_POSTGRES : 0);
 }
 
 static struct cv_verdict verdict_of(
@@ -258,7 +261,7 @@ struct cv_verdict cv_policy_decide(const struct cv_policy *policy, const struct 
 	struct tally t = { CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE,
 		CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE,
 		CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE, CV_POLICY_NONE,
-		NULL, NULL, CV_POLICY_NONE, false };
+		CV_POLICY_NONE, NULL, NULL, CV_POLICY_NONE, false };
 	struct cv_verdict v;
 
 	if (policy->endpoint_count == 0)

@@ -15,7 +15,8 @@ static bool has_protocol_not_built(const struct cv_policy_endpoint *e)
 	case CV_PROTOCOL_L4:
 	case CV_PROTOCOL_TCP:
 	case CV_PROTOCOL_REST:
-	case CV_PROTOCOL_WEBSOCKET: return false;
+	case CV_PROTOCOL_WEBSOCKET:
+	case CV_PROTOCOL_POSTGRES: return false;
 	case CV_PROTOCOL_GRAPHQL:
 	case CV_PROTOCOL_MCP:
 	case CV_PROTOCOL_JSON_RPC:
@@ -42,7 +43,8 @@ static void check_endpoint(struct cv_check *c)
 		{ e->websocket_credential_rewrite, "websocket_credential_rewrite" },
 		{ e->request_body_credential_rewrite && !has_provider(c),
 			"request_body_credential_rewrite" },
-		{ e->allow_uninspected_credentials, "allow_uninspected_credentials" },
+		{ e->allow_uninspected_credentials && !has_provider(c),
+			"allow_uninspected_credentials" },
 		{ e->credential_signing.s.n > 0, "credential_signing" },
 		{ e->has_credential_binding && !has_provider(c), "credential_binding" },
 		{ e->persisted_queries.s.n > 0, "persisted_queries" },

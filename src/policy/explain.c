@@ -74,9 +74,9 @@ static bool rule_path_matches(const struct probe *q, const struct cv_rule *rule)
 	if (rule->is_malformed)
 		return rule->is_deny;
 	cv_arena_init(&scratch, CV_POLICY_SNAPSHOT_BYTES_MAX);
-	const bool is_match = cv_glob_compile(rule->source->path.s, CV_GLOB_PATH, &scratch, &glob,
-				      NULL) == CV_OK &&
-			      cv_glob_match(glob, q->facts->path);
+	const bool is_match =
+		cv_glob_compile(rule->path, CV_GLOB_PATH, &scratch, &glob, NULL) == CV_OK &&
+		cv_glob_match(glob, q->facts->path);
 	cv_arena_fini(&scratch);
 	return is_match;
 }
@@ -99,7 +99,7 @@ static enum cv_miss rules_miss(
 	enum cv_miss best = CV_MISS_METHOD;
 
 	*ret_rule = NULL;
-	if (ep->access_methods & 1u << q->rule_facts.method_id)
+	if (cv_access_allows(ep, &q->rule_facts))
 		best = CV_MISS_NONE;
 	for (uint32_t i = 0; i < ep->rule_count; i++) {
 		const struct cv_rule *rule = &q->p->paths.rules[ep->first_rule + i];
@@ -158,7 +158,7 @@ static struct cv_str port_text(const struct probe *q, const struct cv_endpoint *
 
 static struct cv_str access_text(const struct probe *q, const struct cv_endpoint *ep)
 {
-	if (ep->access_methods == 0)
+	if (ep->access_methods == 0 && !ep->is_postgres)
 		return cv_arena_printf(q->arena, "no rule and no preset allows a request");
 	return cv_arena_printf(q->arena, "access '%.*s' does not include %.*s",
 		CV_STR_ARG(ep->source->access_text.s), CV_STR_ARG(q->facts->method));
@@ -166,13 +166,12 @@ static struct cv_str access_text(const struct probe *q, const struct cv_endpoint
 
 static struct cv_str rule_text(const struct probe *q, const struct cv_rule *rule, enum cv_miss miss)
 {
-	const struct cv_policy_rule *r = rule->source;
 	const char *why = miss == CV_MISS_METHOD ? "the method is another"
 			  : miss == CV_MISS_PATH ? "the path does not match"
 						 : "the query does not match";
 
-	return cv_arena_printf(q->arena, "rule %.*s %.*s: %s", CV_STR_ARG(r->method.s),
-		CV_STR_ARG(r->path.s), why);
+	return cv_arena_printf(q->arena, "rule %.*s %.*s: %s", CV_STR_ARG(rule->method),
+		CV_STR_ARG(rule->path), why);
 }
 
 static struct cv_str miss_text(const struct probe *q, const struct cv_endpoint *ep,
@@ -218,7 +217,7 @@ static struct cv_str miss_text(const struct probe *q, const struct cv_endpoint *
 				"its protocol '%.*s' can't be enforced yet",
 				CV_STR_ARG(ep->source->protocol_text.s));
 		return cv_arena_printf(q->arena, "deny rule %.*s %.*s fires",
-			CV_STR_ARG(rule->source->method.s), CV_STR_ARG(rule->source->path.s));
+			CV_STR_ARG(rule->method), CV_STR_ARG(rule->path));
 	case CV_MISS_NONE: return cv_arena_printf(q->arena, "it allows this");
 	}
 	cv_unreachable();
@@ -399,7 +398,14 @@ static void preset_add(struct allowed *a, const struct cv_endpoint *ep)
 #undef METHOD_NAME
 	const struct cv_str path = ep->source->path.s.n ? ep->source->path.s : CV_STR("/**");
 
-	if (ep->access_methods == CV_METHOD_BITS_ALL) {
+	if (ep->is_postgres && ep->pg_level < CV_PG_FULL) {
+		for (unsigned i = 0; i < CV_PG_COMMAND_COUNT; i++)
+			if (cv_pg_command_row((enum cv_pg_command)i)->level <= ep->pg_level)
+				allowed_add(
+					a, cv_pg_command_row((enum cv_pg_command)i)->name, path);
+		return;
+	}
+	if (ep->is_postgres || ep->access_methods == CV_METHOD_BITS_ALL) {
 		allowed_add(a, CV_STR("*"), path);
 		return;
 	}
@@ -424,7 +430,7 @@ size_t cv_policy_allowed(const struct cv_policy *policy, const struct cv_facts *
 			const struct cv_rule *rule = &policy->paths.rules[ep->first_rule + i];
 
 			if (!rule->is_deny)
-				allowed_add(&a, rule->source->method.s, rule->source->path.s);
+				allowed_add(&a, rule->method, rule->path);
 		}
 	}
 	return a.n;

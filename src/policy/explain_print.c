@@ -51,8 +51,9 @@ static const struct {
 	{ CV_OBLIGE_DECLARED_HOST, "declared_host" },
 	{ CV_OBLIGE_ALLOWED_IPS, "allowed_ips" },
 	{ CV_OBLIGE_TCP, "tcp" },
-	{ CV_OBLIGE_H2C, "h2c" },
 	{ CV_OBLIGE_WEBSOCKET, "websocket" },
+	{ CV_OBLIGE_H2C, "h2c" },
+	{ CV_OBLIGE_POSTGRES, "postgres" },
 };
 
 static bool is_the_decider(const struct explanation *x, const struct cv_near_miss *m)

@@ -43,7 +43,8 @@ struct cv_policy_texts { /* a list of scalars */
 	X(GRAPHQL, "graphql")                                                         \
 	X(MCP, "mcp")                                                                 \
 	X(JSON_RPC, "json-rpc")                                                       \
-	X(SQL, "sql")
+	X(SQL, "sql")                                                                 \
+	X(POSTGRES, "postgres") /* ours: statements decided by their commands */
 
 #define CV_POLICY_TLS_MODES(X)                                                        \
 	X(AUTO, "")             /* detect and terminate */                            \

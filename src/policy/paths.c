@@ -219,10 +219,10 @@ static bool query_add(struct cv_paths_builder *b, struct cv_rule *rule)
 	return !b->arena->is_overflown;
 }
 
-/* An absent or malformed path: an allow matches nothing and is not filed, a deny matches every
- * path and is filed as "**". */
+/* For postgres an absent path is every database.  Otherwise an absent or malformed path: an allow
+ * matches nothing and is not filed, a deny matches every path and is filed as "**". */
 bool cv_paths_add(struct cv_paths_builder *b, uint32_t root, const struct cv_policy_rule *source,
-	uint32_t index, bool is_deny)
+	uint32_t index, bool is_deny, bool is_postgres)
 {
 	struct cv_paths *p = b->paths;
 	struct cv_rule *rule = &p->rules[p->rule_count];
@@ -232,16 +232,18 @@ bool cv_paths_add(struct cv_paths_builder *b, uint32_t root, const struct cv_pol
 	*rule = (struct cv_rule){
 		.source = source, .index = index, .line = source->pos.line, .is_deny = is_deny
 	};
-	rule->methods = cv_method_bits(source->method.s);
-	if (is_deny && source->method.s.n == 0)
+	rule->method = is_postgres ? source->command.s : source->method.s;
+	rule->path = is_postgres && !source->path.s.n ? CV_STR("**") : source->path.s;
+	rule->methods = cv_method_bits(rule->method);
+	if (is_deny && rule->method.n == 0)
 		rule->methods = CV_METHOD_BITS_ALL;
-	rule->is_malformed = source->path.s.n == 0 || cv_glob_compile(source->path.s, CV_GLOB_PATH,
-							      b->arena, &glob, NULL) != CV_OK;
+	rule->is_malformed = rule->path.n == 0 || cv_glob_compile(rule->path, CV_GLOB_PATH,
+							  b->arena, &glob, NULL) != CV_OK;
 	if (b->arena->is_overflown || !query_add(b, rule))
 		return false;
 	if (rule->is_malformed && !is_deny)
 		return true;
-	const struct cv_str path = rule->is_malformed ? CV_STR("**") : source->path.s;
+	const struct cv_str path = rule->is_malformed ? CV_STR("**") : rule->path;
 	uint32_t *list = list_of(b, root, path, &needs_glob);
 	if (!list)
 		return false;

@@ -68,7 +68,27 @@ bool cv_rule_method_matches(const struct cv_rule *rule, const struct cv_rule_fac
 	if (!(rule->methods & 1u << facts->method_id))
 		return false;
 	return rule->methods != CV_METHOD_BIT(OTHER) ||
-	       cv_str_eq_nocase(rule->source->method.s, facts->method);
+	       cv_str_eq_nocase(rule->method, facts->method);
+}
+
+enum cv_pg_level cv_access_level(const struct cv_policy_endpoint *source)
+{
+	static const enum cv_pg_level levels[] = {
+		[CV_ACCESS_NONE] = CV_PG_ALWAYS,
+		[CV_ACCESS_READ_ONLY] = CV_PG_READ,
+		[CV_ACCESS_READ_WRITE] = CV_PG_WRITE,
+		[CV_ACCESS_FULL] = CV_PG_FULL,
+	};
+
+	return source->rules.is_present ? CV_PG_ALWAYS : levels[source->access];
+}
+
+bool cv_access_allows(const struct cv_endpoint *ep, const struct cv_rule_facts *facts)
+{
+	if (!ep->is_postgres)
+		return ep->access_methods & 1u << facts->method_id;
+	const enum cv_pg_command c = cv_pg_command_of(facts->method);
+	return c < CV_PG_COMMAND_COUNT && cv_pg_command_row(c)->level <= ep->pg_level;
 }
 
 /* ---- query ---- */

@@ -17,6 +17,7 @@
 #pragma once
 #include "base/glob.h"
 #include "base/map.h"
+#include "policy/pg_command.h"
 #include "policy/policy.h"
 
 /* A snapshot of 10,000 endpoints takes 20 MiB; the document has the same limit. */
@@ -127,6 +128,7 @@ struct cv_query_rule { /* a matcher of a rule */
 
 struct cv_rule {
 	const struct cv_policy_rule *source;
+	struct cv_str method, path; /* what it is compared by: for postgres, method is a command */
 	const struct cv_glob *glob; /* NULL: the place in the tree says it all */
 	struct cv_query_rule *query;
 	uint32_t query_count;
@@ -193,7 +195,7 @@ CV_MUST bool cv_paths_init(struct cv_paths_builder *b, const struct cv_policy_do
 /* The root of a new, empty tree, for that many rules. */
 uint32_t cv_paths_root(struct cv_paths_builder *b, size_t rule_count);
 CV_MUST bool cv_paths_add(struct cv_paths_builder *b, uint32_t root,
-	const struct cv_policy_rule *source, uint32_t index, bool is_deny);
+	const struct cv_policy_rule *source, uint32_t index, bool is_deny, bool is_postgres);
 
 /* ---- endpoints and entries ---- */
 
@@ -230,7 +232,13 @@ struct cv_endpoint {
 	bool is_l7;                                  /* requests inside are decided */
 	bool is_websocket;                           /* ... and messages, after an upgrade */
 	bool is_enforceable;                         /* this build can do it */
+	bool is_postgres;
+	enum cv_pg_level pg_level; /* commands up to here need no rule */
 };
+
+/* Does the endpoint's preset include the method, or the command? */
+bool cv_access_allows(const struct cv_endpoint *ep, const struct cv_rule_facts *facts);
+enum cv_pg_level cv_access_level(const struct cv_policy_endpoint *source);
 
 /* Has an L7 endpoint anything to say about this method? */
 static inline bool cv_endpoint_speaks_of(const struct cv_endpoint *ep, enum cv_method method)

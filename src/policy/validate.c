@@ -303,7 +303,8 @@ static void check_middleware_tunnels(struct cv_check *c, const struct cv_policy_
 
 		for (size_t j = 0; j < n->endpoint_count; j++)
 			if ((n->endpoints[j].tls == CV_TLS_SKIP ||
-				    n->endpoints[j].protocol == CV_PROTOCOL_TCP) &&
+				    n->endpoints[j].protocol == CV_PROTOCOL_TCP ||
+				    n->endpoints[j].protocol == CV_PROTOCOL_POSTGRES) &&
 				selects(&m->include, n->endpoints[j].host.s) &&
 				!excludes(&m->exclude, n->endpoints[j].host.s))
 				CV_CHECK_ERROR(c, m->pos,
@@ -313,7 +314,9 @@ static void check_middleware_tunnels(struct cv_check *c, const struct cv_policy_
 					CV_POLICY_QUOTE(m->key.s), CV_POLICY_QUOTE(n->key.s), j,
 					n->endpoints[j].pos.line,
 					n->endpoints[j].tls == CV_TLS_SKIP ? "tls: skip"
-									   : "protocol: tcp");
+					: n->endpoints[j].protocol == CV_PROTOCOL_TCP
+						? "protocol: tcp"
+						: "protocol: postgres");
 	}
 }
 

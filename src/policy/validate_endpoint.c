@@ -262,6 +262,32 @@ static void check_sql(struct cv_check *c)
 			"protocol sql can't be enforced");
 }
 
+/* What of HTTP and TLS means nothing here.  enforcement has to be written, since its default would
+ * let everything pass, which nobody expects of a database that is said to be read-only. */
+static void check_postgres(struct cv_check *c)
+{
+	const struct cv_policy_endpoint *e = c->ep;
+	const struct {
+		bool is_there;
+		const char *name;
+	} fields[] = {
+		{ e->tls_text.is_present, "tls" },
+		{ e->allow_encoded_slash, "allow_encoded_slash" },
+		{ e->credential_signing.s.n > 0, "credential_signing" },
+		{ e->allow_uninspected_credentials, "allow_uninspected_credentials" },
+	};
+
+	if (e->protocol != CV_PROTOCOL_POSTGRES)
+		return;
+	for (size_t i = 0; i < CV_ARRAY_LEN(fields); i++)
+		if (fields[i].is_there)
+			CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove it",
+				"protocol postgres can't have %s", fields[i].name);
+	if (!e->enforcement_text.s.n)
+		CV_CHECK_ERROR(c, CV_CHECK_HERE, "add enforcement: enforce, or audit to only log",
+			"protocol postgres needs enforcement");
+}
+
 static void check_rpc_rules(struct cv_check *c)
 {
 	const struct cv_policy_endpoint *e = c->ep;
@@ -440,6 +466,7 @@ static cv_check_fn *const endpoint_checks[] = {
 	check_deny_base,
 	check_ignored_rules,
 	check_sql,
+	check_postgres,
 	check_rpc_rules,
 	check_tcp_host,
 	check_tcp_fields,

@@ -5,6 +5,7 @@
  * openshell-behaviour 3.4 and 3.5.  A check belongs to some protocols; the table says to which.
  */
 #include "policy/check_int.h"
+#include "policy/pg_command.h"
 
 #define ON(protocol) (1u << CV_PROTOCOL_##protocol)
 
@@ -134,9 +135,9 @@ static void check_ignored(struct cv_check *c)
 		const char *name;
 	} fields[] = {
 		{ r->method.s.n > 0, http | rpc, "method" },
-		{ r->path.s.n > 0, http | ON(JSON_RPC), "path" },
+		{ r->path.s.n > 0, http | ON(JSON_RPC) | ON(POSTGRES), "path" },
 		{ r->query_count > 0, http | ON(JSON_RPC), "query" },
-		{ r->command.s.n > 0, ON(SQL), "command" },
+		{ r->command.s.n > 0, ON(SQL) | ON(POSTGRES), "command" },
 		{ has_operation(r), ON(GRAPHQL) | ON(WEBSOCKET),
 			"operation_type, operation_name or fields" },
 		{ r->tool.is_present, rpc, "tool" },
@@ -148,6 +149,23 @@ static void check_ignored(struct cv_check *c)
 			CV_CHECK_WARNING(c, CV_CHECK_HERE, "remove it",
 				"%s is ignored by protocol %s", fields[i].name,
 				cv_policy_protocol_name(c->ep->protocol));
+}
+
+/* ---- postgres ---- */
+
+/* An unknown command is an error: a deny rule with one would deny nothing. */
+static void check_command(struct cv_check *c)
+{
+	const struct cv_policy_text *t = &c->rule->command;
+
+	if (!t->s.n)
+		CV_CHECK_ERROR(c, CV_CHECK_HERE,
+			"write command: SELECT (or another), \"*\" for any",
+			"a rule for postgres needs a command");
+	else if (!cv_policy_is_word(*t, "*") && cv_pg_command_of(t->s) == CV_PG_COMMAND_COUNT)
+		CV_CHECK_ERROR(c, t->pos,
+			"expected SELECT, INSERT, ... (docs/concepts/postgres.md)",
+			"unknown command '%.*s'", CV_POLICY_QUOTE(t->s));
 }
 
 /* ---- graphql, websocket ---- */
@@ -287,7 +305,8 @@ static const struct {
 	{ check_globs,          ~0u },
 	{ check_ignored,        ~(ON(L4) | ON(TCP)) }, /* the endpoint's checks speak there */
 	{ check_method,         ON(REST) | ON(WEBSOCKET) },
-	{ check_path_start,     ON(REST) | ON(WEBSOCKET) },
+	{ check_path_start,     ON(REST) | ON(WEBSOCKET) | ON(POSTGRES) },
+	{ check_command,        ON(POSTGRES) },
 	{ check_operation,      ON(GRAPHQL) | ON(WEBSOCKET) },
 	{ check_websocket_mix,  ON(WEBSOCKET) },
 	{ check_websocket_text, ON(WEBSOCKET) },

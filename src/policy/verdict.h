@@ -76,10 +76,12 @@ enum {
 	CV_OBLIGE_DECLARED_HOST =
 		1 << 4, /* user named this host exactly: private addresses allowed */
 	CV_OBLIGE_ALLOWED_IPS = 1 << 5, /* every address must be in cv_policy_allowed_ips() */
-	CV_OBLIGE_H2C = 1 << 8,         /* HTTP/2 without TLS, by prior knowledge, may be spoken */
 	CV_OBLIGE_TCP = 1 << 6,         /* protocol tcp: raw bytes, never HTTP or TLS inspected */
 	CV_OBLIGE_WEBSOCKET =
 		1 << 7, /* of a request: it may upgrade to WebSocket, whose messages are decided */
+	CV_OBLIGE_H2C = 1 << 8, /* HTTP/2 without TLS, by prior knowledge, may be spoken */
+	/* protocol postgres: statements are decided, method the command, path "/" and the database */
+	CV_OBLIGE_POSTGRES = 1 << 12,
 };
 
 struct cv_verdict {

@@ -44,7 +44,7 @@ static bool are_trailers_refused(const struct cv_body *b)
 	bool is_bad = false;
 
 	for (size_t i = 0; i < b->chunk.trailer_count; i++)
-		is_bad |= is_refused(b, b->chunk.trailer[i].name) ||
+		is_bad |= is_refused(b, b->chunk.trailer[i].name) || is_refused(b, CV_STR(":")) ||
 			  is_refused(b, b->chunk.trailer[i].value);
 	return is_bad;
 }

@@ -46,11 +46,13 @@ bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body)
 	cv_arena_init(&c->arena, CATALOG_BYTES_MAX);
 	cv_arena_init(&c->scratch, SCRATCH_BYTES_MAX);
 	c->entries = cv_arena_array(&c->arena, n, sizeof(c->entries[0]));
-	if (!c->entries)
+	c->providers = cv_arena_array(&c->arena, n, sizeof(c->providers[0]));
+	if (!c->entries || !c->providers)
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
 		c->entries[i].key = cv_arena_str(&c->arena, cv_ipc_get_str(&r));
 		c->entries[i].text = cv_arena_str(&c->arena, cv_ipc_get_str(&r));
+		c->providers[i] = cv_arena_str(&c->arena, cv_ipc_get_str(&r));
 	}
 	if (!cv_ipc_reader_is_done(&r) ||
 		cv_ph_set_compile(&c->set, c->entries, n, &c->arena, NULL) != CV_OK)
@@ -100,6 +102,7 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 	struct cv_ipc_reader r = { .rest = body };
 	struct cv_flow *f = asker(p, cv_ipc_get_u32(&r));
 	struct cv_str all[CV_PH_ENTRIES_MAX];
+	struct cv_scrub_key key = { 0 };
 	struct cv_flow_cred *c;
 	size_t count = 0;
 
@@ -119,6 +122,7 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 	r = (struct cv_ipc_reader){ .rest = { c->secrets, c->secret_bytes } };
 	cv_ipc_get_u32(&r);
 	c->flags = cv_ipc_get_u32(&r);
+	key.epoch = cv_ipc_get_u64(&r);
 	for (uint32_t n = cv_ipc_get_u32(&r); n && !r.is_bad; n--) {
 		const uint32_t i = cv_ipc_get_u32(&r);
 		const bool is_asked = cv_ipc_get_u32(&r) != 0;
@@ -128,11 +132,12 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 			return false;
 		if (is_asked)
 			c->values[i] = value;
+		key.creds[i / 64] |= UINT64_C(1) << i % 64;
 		if (count < CV_ARRAY_LEN(all))
 			all[count++] = value;
 	}
 	if (count)
-		cv_scrub_use(&p->scrubs, f, all, count);
+		cv_scrub_use(&p->scrubs, f, &key, all, count);
 	if (!(c->flags & CV_RELEASED_BOUND))
 		c->is_unbound = true;
 	answered(p, f, CV_CRED_RELEASED);
@@ -159,16 +164,30 @@ bool cv_creds_refused_take(struct cv_proxy *p, struct cv_str body)
 	return true;
 }
 
+static void keeper_silent(struct cv_proxy *p, struct cv_flow *f)
+{
+	f->cred->refusal = CV_RELEASE_KEEPER;
+	f->cred->why[0] = '\0';
+	f->deadline_ms = p->loop.now_ms + CV_PROXY_KEEPER_MS;
+	answered(p, f, CV_CRED_REFUSED);
+}
+
+bool cv_cred_timeout(struct cv_proxy *p, struct cv_flow *f)
+{
+	const bool is_asked = f->cred && f->cred->state == CV_CRED_ASKED;
+
+	if (is_asked)
+		keeper_silent(p, f);
+	return is_asked;
+}
+
 void cv_creds_keeper_lost(struct cv_proxy *p)
 {
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
 
-		if (f->state == CV_FLOW_FREE || !f->cred || f->cred->state != CV_CRED_ASKED)
-			continue;
-		f->cred->refusal = CV_RELEASE_KEEPER;
-		f->cred->why[0] = '\0';
-		answered(p, f, CV_CRED_REFUSED);
+		if (f->state != CV_FLOW_FREE && f->cred && f->cred->state == CV_CRED_ASKED)
+			keeper_silent(p, f);
 	}
 }
 
@@ -291,6 +310,7 @@ static bool release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h
 				     NULL) == CV_OK;
 	cv_buf_fini(&b);
 	f->cred->state = is_sent ? CV_CRED_ASKED : CV_CRED_REFUSED;
+	f->deadline_ms = p->loop.now_ms + CV_PROXY_KEEPER_MS;
 	f->cred->refusal = CV_RELEASE_KEEPER;
 	f->cred->why[0] = '\0';
 	return true;
@@ -341,6 +361,16 @@ static bool has_own_query(const struct cv_creds *c, const struct cv_h1_request *
 			return true;
 	}
 	return false;
+}
+
+bool cv_cred_may_tunnel(const struct cv_flow *f)
+{
+	const struct cv_policy_endpoint *e = cv_policy_endpoint_of(f->policy, &f->verdict);
+	const struct cv_policy_doc *doc = cv_policy_doc(f->policy);
+	const bool is_raw = f->verdict.obligations & (CV_OBLIGE_TLS_SKIP | CV_OBLIGE_TCP);
+
+	return !is_raw || !e || !doc->entries[f->verdict.entry].is_provider ||
+	       e->allow_uninspected_credentials;
 }
 
 /* ---- its body ---- */
@@ -467,6 +497,44 @@ void cv_cred_body_refuse(struct cv_proxy *p, struct cv_flow *f)
 
 /* ---- both ---- */
 
+static bool has_layer(const struct cv_policy_doc *doc, struct cv_str provider)
+{
+	const struct cv_str prefix = CV_STR(CV_POLICY_PROVIDER_PREFIX);
+
+	for (size_t i = 0; i < doc->entry_count; i++) {
+		const struct cv_policy_entry *e = &doc->entries[i];
+
+		if (e->is_provider && e->endpoint_count && e->name.n > prefix.n &&
+			cv_str_eq(cv_str_slice(e->name, prefix.n, e->name.n), provider))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What a policy bound when the run began it may take away by a reload.  The keeper knows only the
+ * first: so a credential of a provider without endpoints of its own needs an endpoint that binds it
+ * now.  (Endpoints that overlap agree about that: validation sees to it.)
+ */
+static bool is_bound_still(const struct cv_proxy *p, const struct cv_flow *f,
+	const struct cv_policy_endpoint *e, const struct cv_rewrite_plan *plan)
+{
+	const struct cv_policy_doc *doc = cv_policy_doc(f->policy);
+
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct cv_str provider = p->creds.providers[plan->use[i].entry];
+
+		if (!doc)
+			return false;
+
+		if (!has_layer(doc, provider) &&
+			!(e && e->has_credential_binding &&
+				cv_str_eq(e->credential_binding_provider.s, provider)))
+			return false;
+	}
+	return true;
+}
+
 /* Head and body of the request; count 0 each: nothing of ours is in there. */
 static enum cv_cred_step collect(struct cv_proxy *p, struct cv_flow *f,
 	const struct cv_h1_request *r, struct cv_str path, struct plans *ret)
@@ -501,6 +569,11 @@ enum cv_cred_step cv_cred_request(
 	if (!flow_cred_make(f))
 		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_UNAVAILABLE, "no_memory",
 			CV_STR("no memory"));
+	const struct cv_policy_endpoint *e = cv_policy_endpoint_of(f->policy,
+		f->verdict.obligations & CV_OBLIGE_INSPECT ? &f->http.verdict : &f->verdict);
+	if (!is_bound_still(p, f, e, &plans.head) || !is_bound_still(p, f, e, &plans.body))
+		return refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "credential_endpoint_mismatch",
+			CV_STR("the policy does not bind its provider to this endpoint"));
 	if (f->cred->is_unbound && !has_any)
 		return CV_CRED_OK;
 	if (f->cred->state == CV_CRED_IDLE && !release_ask(p, f, r, path, &plans))
@@ -571,6 +644,40 @@ bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *
 	e->path = c->applied.path;
 	e->query = c->applied.query;
 	return cv_scrub_ask(p, f, r, e);
+}
+
+enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f,
+	const struct cv_policy_endpoint *e, struct cv_str text, struct cv_str method,
+	struct cv_str path, struct cv_str *ret_value, const char **ret_slug)
+{
+	static struct plans plans; /* scratch; of the head's only the first is used */
+	const struct cv_h1_request r = { .method = method, .path = path };
+	struct cv_ph_hit hit;
+
+	*ret_value = CV_STR_NONE;
+	*ret_slug = cv_release_slug(CV_RELEASE_MISMATCH);
+	catalog_await(p);
+	if (!p->creds.count || !cv_ph_find(&p->creds.set, text, 0, &hit))
+		return CV_CRED_OK;
+	if (hit.at != 0 || hit.n != text.n || hit.entry >= p->creds.count || !flow_cred_make(f))
+		return CV_CRED_ANSWERED;
+	plans.head.count = 1;
+	plans.head.use[0] = (struct cv_rewrite_use){ .entry = hit.entry, .form = hit.form };
+	if (!is_bound_still(p, f, e, &plans.head))
+		return CV_CRED_ANSWERED;
+	if (f->cred->state == CV_CRED_IDLE && !release_ask(p, f, &r, path, &plans))
+		return CV_CRED_ANSWERED;
+	switch (f->cred->state) {
+	case CV_CRED_IDLE:
+	case CV_CRED_ASKED: return CV_CRED_WAIT;
+	case CV_CRED_REFUSED:
+		f->cred->state = CV_CRED_IDLE;
+		*ret_slug = cv_release_slug(f->cred->refusal);
+		return CV_CRED_ANSWERED;
+	case CV_CRED_RELEASED: break;
+	}
+	*ret_value = f->cred->values[hit.entry];
+	return ret_value->p ? CV_CRED_OK : CV_CRED_ANSWERED;
 }
 
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f)

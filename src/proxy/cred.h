@@ -20,6 +20,7 @@
 #include "wire/path.h"
 
 struct cv_proxy;
+struct cv_policy_endpoint;
 struct cv_scrub_set;
 struct cv_scrub_filter;
 struct cv_flow;
@@ -28,7 +29,8 @@ struct cv_creds { /* of the run */
 	struct cv_arena arena;
 	struct cv_arena scratch; /* of one step */
 	struct cv_ph_entry *entries;
-	size_t count; /* 0: a run without credentials */
+	struct cv_str *providers; /* of each entry */
+	size_t count;             /* 0: a run without credentials */
 	bool has_catalog;
 	struct cv_ph_set set;
 	struct cv_rewrite applied;  /* to the head that is being written */
@@ -76,6 +78,12 @@ enum cv_cred_step cv_cred_request(
 CV_MUST bool cv_cred_is_without(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path);
 
+/* Whether bytes may pass unseen to f's destination: a provider's endpoint must say so itself. */
+CV_MUST bool cv_cred_may_tunnel(const struct cv_flow *f);
+
+/* The keeper did not answer in time: the request is refused in the next step.  False: nobody waits. */
+bool cv_cred_timeout(struct cv_proxy *p, struct cv_flow *f);
+
 /* Puts the values into r's headers, path and query into e, and into *body if the request is held: it
  * is another text then, until cv_cred_forget().  False: answered. */
 CV_MUST bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *r,
@@ -85,6 +93,15 @@ CV_MUST bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_r
 void cv_cred_watch(struct cv_proxy *p, struct cv_flow *f);
 /* It has one: recorded, and the exchange ends before the upstream has the whole request. */
 void cv_cred_body_refuse(struct cv_proxy *p, struct cv_flow *f);
+
+/* For protocols without requests of HTTP: the value in place of text, which is one placeholder and
+ * nothing else, for method and path (canonical) at f's host and port, which e allows.  OK with *ret_value empty
+ * (p NULL): text has no placeholder in it.  WAIT: call again when the flow is stepped next.
+ * ANSWERED: refused, for *ret_slug; nothing is recorded or said.  The value lives until
+ * cv_cred_forget(). */
+enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f,
+	const struct cv_policy_endpoint *e, struct cv_str text, struct cv_str method,
+	struct cv_str path, struct cv_str *ret_value, const char **ret_slug);
 
 /* The head is written: no value is held any more. */
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f);

@@ -78,6 +78,37 @@ bool cv_decide_again(struct cv_proxy *p, struct cv_flow *f)
 	       (before & raw) == (f->verdict.obligations & raw);
 }
 
+bool cv_decide_exchange_again(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_facts facts;
+	struct cv_verdict v;
+
+	if (f->is_routed || f->http.phase != CV_HTTP_EXCHANGE || !f->http.method.p)
+		return true;
+	cv_decide_facts(p, f, CV_OP_CONNECT, &facts);
+	v = cv_policy_decide(p->policy, &facts);
+	if (v.action == CV_ACTION_ALLOW) {
+		cv_decide_facts(p, f, CV_OP_REQUEST, &facts);
+		facts.method = f->http.method;
+		facts.path = f->http.path;
+		facts.query = f->http.query;
+		v = cv_policy_decide(p->policy, &facts);
+		verdict_mend(f, &v);
+	}
+	if (v.action == CV_ACTION_ALLOW)
+		return true;
+	const struct cv_fact fact = {
+		.action = CV_AUDIT_ACTION_DENY,
+		.activity = CV_ACTIVITY_CLOSE,
+		.engine = "l7",
+		.reason_code = cv_reason_code(v.reason),
+		.reason = CV_STR(
+			"the policy changed, and does not allow the request that is under way"),
+	};
+	cv_decide_record(p, f, &fact);
+	return false;
+}
+
 /* ---- the record ---- */
 
 static void event_who(const struct cv_flow *f, struct cv_audit_event *e)
@@ -157,6 +188,9 @@ void cv_decide_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_fac
 		.engine = fact->engine,
 		.reason_code = fact->reason_code,
 		.sni = fact->sni,
+		.protocol = fact->protocol,
+		.extra = fact->extra,
+		.extra_count = fact->extra_count,
 	};
 
 	event_who(f, &e);

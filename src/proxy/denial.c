@@ -116,6 +116,12 @@ static void sentence_put(
 		cv_buf_put(b, CV_STR(" failed: "));
 		cv_buf_put_json(b, t->why);
 		return;
+	case CV_DENIAL_UPSTREAM_PROXY:
+		cv_buf_put(b, CV_STR("the upstream proxy did not connect to "));
+		cv_authority_write(b, &a, 0);
+		cv_buf_put(b, CV_STR(": "));
+		cv_buf_put_json(b, t->why);
+		return;
 	case CV_DENIAL_CREDENTIAL_PLACE:
 	case CV_DENIAL_CREDENTIAL_UNAVAILABLE:
 	case CV_DENIAL_CREDENTIAL_EXPIRED:
@@ -131,6 +137,10 @@ static void sentence_put(
 	case CV_DENIAL_MIDDLEWARE_REQUIRED:
 		cv_buf_put(
 			b, CV_STR("tls: skip tunnel cannot be inspected by required middleware"));
+		return;
+	case CV_DENIAL_UNINSPECTED:
+		cv_buf_put(b, CV_STR("credentialed endpoint requires L7 inspection; raw tunnel is "
+				     "not explicitly allowed"));
 		return;
 	case CV_DENIAL_PROTOCOL:
 	case CV_DENIAL_NO_TLS:

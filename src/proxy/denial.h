@@ -23,12 +23,14 @@
 	X(UNREACHABLE,  502, "upstream_unreachable", "detail", "upstream_unreachable")         \
 	X(UPSTREAM_TLS, 502, "upstream_tls_failed", "detail", "upstream_tls_failed")           \
 	X(UPSTREAM,     502, "upstream_protocol_error", "detail", "upstream_protocol_error")   \
+	X(UPSTREAM_PROXY, 502, "upstream_proxy_failed", "detail", "upstream_proxy_failed")     \
 	X(WEBSOCKET,    400, "invalid_websocket_upgrade", "detail", "invalid_websocket_upgrade") \
 	X(TARGET,       400, "invalid_request_target", "detail", "invalid_request_target")     \
 	X(TIMEOUT,      504, "upstream_timeout", "detail", "upstream_timeout")                 \
 	X(MIDDLEWARE_DENIED, 403, "middleware_denied", "detail", "middleware_denied")          \
 	X(MIDDLEWARE_FAILED, 403, "middleware_failed", "detail", "middleware_failed")          \
 	X(MIDDLEWARE_REQUIRED, 403, "middleware_required", "detail", "middleware_required")    \
+	X(UNINSPECTED, 403, "uninspected_credentials", "detail", "uninspected_credentials")    \
 	X(CREDENTIAL_PLACE, 403, "credential_endpoint_mismatch", "message", NULL)              \
 	X(CREDENTIAL_OWN, 403, "own_credential_refused", "message", NULL)                      \
 	X(CREDENTIAL_UNAVAILABLE, 500, "credential_unavailable", "message", NULL)              \

@@ -6,14 +6,18 @@
  * is dialled: nothing is looked up again in between, so a name that changes its mind (rebinding,
  * A6) changes nothing.  One address that may not be dialled refuses the whole answer.
  *
+ * Where there is an upstream proxy, its addresses are dialled instead (forward.c).
+ *
  * The event that allows is written between the check and the first packet to the destination.
  *
- * Addresses are tried one after the other, IPv6 before IPv4 in turns (RFC 8305), each for
- * CV_PROXY_ATTEMPT_MS while others are left: a path that is black-holed costs a second, one that
- * is refused nothing.
+ * Addresses are raced (RFC 8305): IPv6 before IPv4 in turns, the next one CV_PROXY_STAGGER_MS after
+ * the last or when one fails, without giving up those that are under way.  The first to connect
+ * wins and the others are closed.  So a path that is black-holed costs a quarter of a second, one
+ * that is slow is not lost, and one that is refused costs nothing.
  */
 #include "proxy/h2.h"
 #include "proxy/inside.h"
+#include "proxy/postgres.h"
 
 #include "base/assert.h"
 
@@ -117,8 +121,23 @@ bool cv_resolve_step(struct cv_proxy *p, struct cv_flow *f)
 	const char *word = cv_decide_addresses(f, &a, reason, sizeof(reason));
 	if (word)
 		return resolve_refuse(p, f, CV_DENIAL_SSRF, word, cv_str_of(reason));
-	addresses_order(f, &a);
-	f->dialled = f->addr[0];
+	if (cv_forward_wants(p, f, &a)) {
+		const struct cv_authority *at = &p->forward.words->at;
+		struct cv_addresses via;
+
+		if (!cv_resolver_get(&p->resolver, &at->host, at->port, &via))
+			return false;
+		if (via.n == 0)
+			return resolve_refuse(p, f, CV_DENIAL_UPSTREAM_PROXY,
+				"its name can't be resolved",
+				CV_STR("the upstream proxy's name can't be resolved"));
+		addresses_order(f, &via);
+		cv_forward_choose(f, &a);
+	} else {
+		addresses_order(f, &a);
+		f->dialled = f->addr[0];
+		f->is_forwarded = false;
+	}
 	allow_record(p, f);
 	cv_flow_set_state(f, CV_FLOW_HELD, p->loop.now_ms);
 	return false;
@@ -126,79 +145,134 @@ bool cv_resolve_step(struct cv_proxy *p, struct cv_flow *f)
 
 /* ---- connecting ---- */
 
-static bool attempt_open(struct cv_proxy *p, struct cv_flow *f, const struct cv_ip *ip)
+static int attempt_open(struct cv_proxy *p, const struct cv_flow *f, const struct cv_ip *ip)
 {
 	const struct cv_watch w = { .kind = CV_WATCH_SERVER, .ref = cv_flow_ref(f) };
 	union {
 		struct sockaddr sa;
 		struct sockaddr_in6 in6;
 	} to;
-	const size_t n = cv_ip_to_sockaddr(ip, f->port, &to);
+	const uint16_t port = f->is_forwarded ? p->forward.words->at.port : f->port;
+	const size_t n = cv_ip_to_sockaddr(ip, port, &to);
 	const int on = 1;
 	const int fd = socket(to.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
-		return false;
+		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	cv_leg_open(&f->server, &p->io, fd);
 	if ((connect(fd, &to.sa, (socklen_t)n) < 0 && errno != EINPROGRESS) ||
 		cv_loop_add(&p->loop, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, w, NULL) !=
 			CV_OK) {
-		cv_leg_close(&f->server);
-		return false;
+		close(fd);
+		return -1;
 	}
-	return true;
+	return fd;
 }
 
-/* The next address that can be tried; false when none is left. */
+static void attempt_remove(struct cv_flow *f, unsigned i)
+{
+	close(f->attempt[i].fd);
+	f->attempt_count--;
+	memmove(&f->attempt[i], &f->attempt[i + 1], (f->attempt_count - i) * sizeof(f->attempt[0]));
+}
+
+void cv_dial_stop(struct cv_flow *f)
+{
+	while (f->attempt_count)
+		attempt_remove(f, f->attempt_count - 1u);
+}
+
+/* One more address, in place of the oldest attempt where all are used; false when none is left. */
 static bool attempt_next(struct cv_proxy *p, struct cv_flow *f)
 {
-	cv_leg_close(&f->server);
+	f->attempt_next_ms = INT64_MAX;
 	while (f->addr_next < f->addr_count) {
-		const struct cv_ip *ip = &f->addr[f->addr_next++];
+		const uint8_t addr = f->addr_next++;
+		if (f->attempt_count == CV_PROXY_ATTEMPTS_MAX)
+			attempt_remove(f, 0);
+		const int fd = attempt_open(p, f, &f->addr[addr]);
 
-		if (!attempt_open(p, f, ip))
+		if (fd < 0)
 			continue;
-		f->dialled = *ip;
-		f->attempt_ends_ms = f->addr_next < f->addr_count
-					     ? p->loop.now_ms + CV_PROXY_ATTEMPT_MS
-					     : INT64_MAX;
+		f->attempt[f->attempt_count++] =
+			(struct cv_attempt){ .fd = fd, .addr = addr, .since_ms = p->loop.now_ms };
+		if (f->addr_next < f->addr_count)
+			f->attempt_next_ms = f->attempt_count < CV_PROXY_ATTEMPTS_MAX
+						     ? p->loop.now_ms + CV_PROXY_STAGGER_MS
+						     : f->attempt[0].since_ms + CV_PROXY_ATTEMPT_MS;
 		return true;
 	}
 	return false;
 }
 
-static void dial_fail(struct cv_proxy *p, struct cv_flow *f)
+/* What the kernel says of it: of several sockets with one watch, an event does not tell which. */
+static enum cv_tls_step attempt_look(int fd, bool *ret_has_hangup)
 {
+	struct tcp_info info = { 0 };
+	socklen_t n = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) < 0 || info.tcpi_state == TCP_CLOSE)
+		return CV_TLS_FAILED;
+	if (info.tcpi_state == TCP_SYN_SENT || info.tcpi_state == TCP_SYN_RECV)
+		return CV_TLS_WAIT;
+	*ret_has_hangup = info.tcpi_state != TCP_ESTABLISHED; /* its edge is behind us */
+	return CV_TLS_DONE;
+}
+
+/* Attempt i becomes the connection. */
+static void attempt_win(struct cv_proxy *p, struct cv_flow *f, unsigned i, bool has_hangup)
+{
+	const struct cv_attempt won = f->attempt[i];
+
+	f->attempt[i] = f->attempt[--f->attempt_count];
+	cv_dial_stop(f);
+	cv_leg_open(&f->server, &p->io, won.fd);
+	f->server.can_read = f->server.can_write = true;
+	f->server.has_hangup = has_hangup;
+	if (!f->is_forwarded)
+		f->dialled = f->addr[won.addr];
+}
+
+void cv_dial_fail(struct cv_proxy *p, struct cv_flow *f, unsigned denial, const char *why)
+{
+	const struct cv_denial_text t = { .why = cv_str_of(why) };
 	const struct cv_fact fact = {
 		.action = CV_AUDIT_ACTION_NONE,
 		.activity = CV_ACTIVITY_FAIL,
-		.reason_code = cv_denial_code(CV_DENIAL_UNREACHABLE),
-		.reason = CV_STR("no address of the destination could be connected to"),
+		.reason_code = cv_denial_code((enum cv_denial)denial),
+		.reason = f->is_forwarded ? cv_arena_printf(&p->arena, "upstream proxy: %s", why)
+					  : t.why,
 	};
-	const struct cv_denial_text none = { 0 };
 
 	cv_decide_record(p, f, &fact);
 	f->is_allowed = false; /* nothing was opened, so nothing ends */
 	if (f->h2)
-		cv_h2_up_fail(p, f, CV_DENIAL_UNREACHABLE, NULL);
+		cv_h2_up_fail(p, f, denial, why);
 	else if (f->is_transparent)
 		cv_flow_end(p, f, true);
 	else
-		cv_deny(p, f, CV_DENIAL_UNREACHABLE, &none);
+		cv_deny(p, f, (enum cv_denial)denial, &t);
+}
+
+static void none_connects(struct cv_proxy *p, struct cv_flow *f)
+{
+	if (f->is_forwarded)
+		cv_dial_fail(p, f, CV_DENIAL_UPSTREAM_PROXY, "it can't be connected to");
+	else
+		cv_dial_fail(p, f, CV_DENIAL_UNREACHABLE,
+			"no address of the destination could be connected to");
 }
 
 void cv_dial_start(struct cv_proxy *p, struct cv_flow *f)
 {
 	cv_flow_set_state(f, CV_FLOW_DIAL, p->loop.now_ms);
 	if (!attempt_next(p, f))
-		dial_fail(p, f);
+		none_connects(p, f);
 	cv_proxy_queue(p, f);
 }
 
-static void dial_done(struct cv_proxy *p, struct cv_flow *f)
+void cv_dial_done(struct cv_proxy *p, struct cv_flow *f)
 {
-	f->server.can_read = f->server.can_write = true;
 	if (f->is_inner) { /* a stream's head waits in its buffer, decided */
 		cv_flow_set_state(f, f->h2 ? CV_FLOW_H2_UP : CV_FLOW_HTTP, p->loop.now_ms);
 		return;
@@ -211,32 +285,46 @@ static void dial_done(struct cv_proxy *p, struct cv_flow *f)
 	}
 	if (!f->is_transparent)
 		cv_leg_put(&f->client, CV_STR("HTTP/1.1 200 Connection Established\r\n\r\n"));
-	if ((f->verdict.obligations & CV_OBLIGE_TCP) && cv_middleware_tunnel_refuse(p, f))
+	if ((f->verdict.obligations & (CV_OBLIGE_TCP | CV_OBLIGE_POSTGRES)) &&
+		cv_middleware_tunnel_refuse(p, f))
 		return;
+	if (f->verdict.obligations & CV_OBLIGE_POSTGRES) {
+		cv_postgres_start(p, f);
+		return;
+	}
 	cv_flow_set_state(f, f->verdict.obligations & CV_OBLIGE_TCP ? CV_FLOW_RELAY : CV_FLOW_PEEK,
 		p->loop.now_ms);
 }
 
 bool cv_dial_step(struct cv_proxy *p, struct cv_flow *f)
 {
-	struct cv_leg *s = &f->server;
-	int failed = 0;
-	socklen_t n = sizeof(failed);
+	bool has_hangup = false, has_failed = false;
 
 	if (f->client.has_hangup && f->client.can_read && cv_leg_fill(&f->client) &&
 		f->client.is_broken) {
 		cv_flow_end(p, f, false);
 		return false;
 	}
-	if (!cv_leg_is_open(s))
-		return false;
-	if (!s->can_write && f->attempt_ends_ms > p->loop.now_ms)
-		return false;
-	if (s->can_write && getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &failed, &n) == 0 && !failed) {
-		dial_done(p, f);
-		return true;
+	for (unsigned i = 0; i < f->attempt_count;) {
+		switch (attempt_look(f->attempt[i].fd, &has_hangup)) {
+		case CV_TLS_WAIT: i++; break;
+		case CV_TLS_FAILED:
+			attempt_remove(f, i);
+			has_failed = true;
+			break;
+		case CV_TLS_DONE:
+			attempt_win(p, f, i, has_hangup);
+			if (f->is_forwarded)
+				cv_forward_start(p, f);
+			else
+				cv_dial_done(p, f);
+			return true;
+		}
 	}
-	if (!attempt_next(p, f))
-		dial_fail(p, f);
+	if (!has_failed && f->attempt_count && f->attempt_next_ms > p->loop.now_ms)
+		return false;
+	if (attempt_next(p, f) || f->attempt_count)
+		return false;
+	none_connects(p, f);
 	return true;
 }

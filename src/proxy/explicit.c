@@ -98,6 +98,8 @@ static bool connect_head(struct cv_proxy *p, struct cv_flow *f)
 	f->is_tunnel = true;
 	if (!cv_decide_connect(p, f))
 		return connect_refuse(p, f, NULL);
+	if (!cv_cred_may_tunnel(f))
+		return cv_inside_refuse(p, f, CV_DENIAL_UNINSPECTED, NULL, CV_STR_NONE);
 	if (!(f->verdict.obligations & raw) && p->keeper < 0)
 		return cv_inside_refuse(p, f, CV_DENIAL_NO_TLS, NULL,
 			CV_STR("TLS termination is not available: there is no certificate authority"));
@@ -115,6 +117,9 @@ static bool absolute_head(struct cv_proxy *p, struct cv_flow *f)
 	destination_set(f, &r->authority, http_port);
 	if (!cv_decide_connect(p, f))
 		return connect_refuse(p, f, r);
+	if (f->verdict.obligations & CV_OBLIGE_POSTGRES)
+		return cv_inside_refuse(p, f, CV_DENIAL_PROTOCOL, r,
+			CV_STR("the endpoint speaks PostgreSQL, not HTTP"));
 	if (!cv_inside_decide(p, f, r, &path) || !cv_cred_is_without(p, f, r, cv_path_str(&path)))
 		return true; /* answered */
 	f->http.is_decided = true;

@@ -22,7 +22,8 @@
  * QUIET    a transparent connection was refused; it gets words if it turns out to speak HTTP
  * RESOLVE  policy said yes; addresses are looked up, then checked
  * HELD     everything said yes; its audit event is written at the end of this turn
- * DIAL     the checked addresses are tried in turn
+ * DIAL     the checked addresses are raced
+ * FORWARD  connected to an upstream proxy, which was asked for the destination
  * PEEK     connected; whoever speaks first shows what is spoken
  * LEAF     TLS for a name whose leaf the keeper was asked for
  * ACCEPT   TLS handshake with the sandbox
@@ -31,6 +32,7 @@
  * H2       a connection that carries streams, each a flow of its own (h2.h)
  * H2_UP    the connection to their upstream; it has no client
  * WEBSOCKET  frames, both ways, taken apart and written anew
+ * PG       PostgreSQL: its own phases are in postgres_int.h
  * DNS      queries over TCP
  * CLOSING  last bytes towards the sandbox; what still comes from it is thrown away
  * DYING    freed at the end of the turn */
@@ -41,16 +43,20 @@
 	X(QUIET,   CV_PROXY_QUIET_MS, 0)                                                       \
 	X(RESOLVE, CV_PROXY_RESOLVE_MS, BIT(HELD) | BIT(QUIET))                                \
 	X(HELD,    0, BIT(DIAL))                                                               \
-	X(DIAL,    CV_PROXY_DIAL_MS, BIT(PEEK) | BIT(HTTP) | BIT(RELAY) | BIT(H2_UP))          \
+	X(DIAL,    CV_PROXY_DIAL_MS, BIT(PEEK) | BIT(HTTP) | BIT(RELAY) | BIT(H2_UP) |         \
+				     BIT(PG) | BIT(FORWARD))                                   \
+	X(FORWARD, CV_PROXY_FORWARD_MS, BIT(PEEK) | BIT(HTTP) | BIT(RELAY) | BIT(H2_UP) |      \
+					BIT(PG))                                               \
 	X(PEEK,    CV_PROXY_IDLE_MS, BIT(LEAF) | BIT(ACCEPT) | BIT(HTTP) | BIT(RELAY) |        \
 				     BIT(H2))                                                  \
 	X(LEAF,    CV_PROXY_HANDSHAKE_MS, BIT(ACCEPT))                                         \
-	X(ACCEPT,  CV_PROXY_HANDSHAKE_MS, BIT(PEEK) | BIT(H2))                                 \
+	X(ACCEPT,  CV_PROXY_HANDSHAKE_MS, BIT(PEEK) | BIT(H2) | BIT(PG))                       \
 	X(HTTP,    CV_PROXY_IDLE_MS, BIT(HEAD) | BIT(RELAY) | BIT(RESOLVE) | BIT(WEBSOCKET)) \
 	X(RELAY,   CV_PROXY_IDLE_MS, 0)                                                        \
 	X(H2,      CV_PROXY_IDLE_MS, 0)                                                        \
 	X(H2_UP,   CV_PROXY_HANDSHAKE_MS, 0)                                                   \
 	X(WEBSOCKET, CV_PROXY_IDLE_MS, 0)                                                      \
+	X(PG,      CV_PROXY_PG_START_MS, BIT(LEAF))                                            \
 	X(DNS,     CV_PROXY_HEAD_MS, 0)                                                        \
 	X(CLOSING, CV_PROXY_IDLE_MS, 0)                                                        \
 	X(DYING,   0, BIT(FREE))
@@ -86,10 +92,18 @@ struct cv_http {
 	bool has_response;  /* its head has passed */
 	bool client_closes; /* after this response the sandbox's side is closed */
 	bool server_closes;
-	bool wants_upgrade;        /* 101 may be answered */
-	bool to_http10;            /* the request was HTTP/1.0: no chunks towards the sandbox */
-	uint32_t count;            /* requests sent on */
+	bool wants_upgrade; /* 101 may be answered */
+	bool to_http10;     /* the request was HTTP/1.0: no chunks towards the sandbox */
+	uint32_t count;     /* requests sent on */
+	struct cv_str method, path,
+		query; /* of the exchange, where requests are decided; owned, one block */
 	struct cv_verdict verdict; /* of the request, where requests are decided */
+};
+
+struct cv_attempt {   /* a socket that is being connected */
+	int fd;       /* owned */
+	uint8_t addr; /* of flow.addr */
+	int64_t since_ms;
 };
 
 struct cv_local;
@@ -100,9 +114,10 @@ struct cv_flow {
 	bool is_queued, is_touched; /* in the run queue; in this turn's list */
 	bool is_decided; /* in this turn something was allowed, and its event is not written yet */
 	bool is_transparent;
-	bool is_tunnel;  /* CONNECT was answered, or transparent: what follows is the tunnel's */
-	bool is_allowed; /* an event said so: its end is recorded too */
-	bool is_routed;  /* ours towards a route of inference.local: its verdict is given */
+	bool is_tunnel;    /* CONNECT was answered, or transparent: what follows is the tunnel's */
+	bool is_allowed;   /* an event said so: its end is recorded too */
+	bool is_routed;    /* ours towards a route of inference.local: its verdict is given */
+	bool is_forwarded; /* connected by way of the upstream proxy */
 	bool is_leaf_asked;
 	bool is_tls;              /* the sandbox's side speaks TLS that we end */
 	bool is_inner;            /* a stream of HTTP/2 or its upstream: part of another flow */
@@ -125,14 +140,17 @@ struct cv_flow {
 	struct cv_policy *policy; /* referenced: the snapshot that decided */
 	struct cv_verdict verdict;
 
-	struct cv_ip addr[CV_DNS_ADDRS_MAX]; /* checked */
+	struct cv_ip addr[CV_DNS_ADDRS_MAX]; /* checked; or the upstream proxy's */
 	uint8_t addr_count, addr_next;
-	struct cv_ip dialled;
-	int64_t attempt_ends_ms;
+	struct cv_ip dialled; /* of the destination, also when forwarded */
+	struct cv_attempt attempt[CV_PROXY_ATTEMPTS_MAX]; /* DIAL: oldest first */
+	uint8_t attempt_count;
+	int64_t attempt_next_ms; /* when one more address is tried */
 
 	struct cv_http http;
 	struct cv_local *local;  /* owned; NULL unless answered here (local.h) */
 	struct cv_websocket *ws; /* owned; NULL: none asked for */
+	struct cv_pg *pg;        /* owned; NULL where PostgreSQL is not spoken */
 	int64_t deadline_ms, started_ms;
 	bool is_lingering;    /* CLOSING: all is sent, and the moment of grace has begun */
 	size_t drained;       /* ... and so much was thrown away */

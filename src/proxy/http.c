@@ -23,6 +23,8 @@
 #include "proxy/websocket.h"
 #include "wire/h1_write.h"
 
+#include <stdlib.h>
+
 void cv_http_start(struct cv_flow *f)
 {
 	const uint32_t count = f->http.count;
@@ -30,6 +32,7 @@ void cv_http_start(struct cv_flow *f)
 	cv_middleware_end(f);
 	cv_body_fini(&f->http.up);
 	cv_body_fini(&f->http.down);
+	free((void *)(uintptr_t)f->http.method.p);
 	f->http = (struct cv_http){ .phase = CV_HTTP_REQUEST_HEAD, .count = count };
 }
 
@@ -98,7 +101,8 @@ static bool policy_is_fine(struct cv_proxy *p, struct cv_flow *f, const struct c
 {
 	if (f->policy == p->policy)
 		return true;
-	if (cv_decide_connect(p, f))
+	/* what was HTTP when it began does not become another protocol's because a rule says so now */
+	if (cv_decide_connect(p, f) && !(f->verdict.obligations & CV_OBLIGE_POSTGRES))
 		return true;
 	const struct cv_denial_text t = {
 		.request = r,
@@ -147,6 +151,23 @@ static void path_again(const struct cv_flow *f, const struct cv_h1_request *r, s
 	path->n = raw.n;
 }
 
+/* What was asked, for who asks again when the policy has changed.  Without memory for it: nothing. */
+static void asked_keep(
+	struct cv_http *h, struct cv_str method, struct cv_str path, struct cv_str query)
+{
+	char *p = malloc(method.n + path.n + query.n);
+
+	if (!p)
+		return;
+	memcpy(p, method.p, method.n);
+	memcpy(p + method.n, path.p, path.n);
+	if (query.n)
+		memcpy(p + method.n + path.n, query.p, query.n);
+	h->method = (struct cv_str){ p, method.n };
+	h->path = (struct cv_str){ p + method.n, path.n };
+	h->query = query.p ? (struct cv_str){ p + method.n + path.n, query.n } : CV_STR_NONE;
+}
+
 enum head { HEAD_WRITTEN, HEAD_ANSWERED, HEAD_LONG };
 
 /* Writes the head into p->head and makes the exchange of it. */
@@ -155,6 +176,7 @@ static enum head head_write(
 {
 	const struct cv_authority to = { f->host, f->port };
 	struct cv_http *h = &f->http;
+	const struct cv_str query = r->query; /* as it was decided on, before anything is put in */
 	struct cv_str body = CV_STR_NONE;
 	struct cv_h1_request_edit e = {
 		.authority = &to,
@@ -186,6 +208,7 @@ static enum head head_write(
 	cv_buf_reset(&p->head);
 	if (!cv_h1_write_request(&p->head, r, &e))
 		return HEAD_LONG;
+	free((void *)(uintptr_t)h->method.p);
 	*h = (struct cv_http){
 		.phase = CV_HTTP_EXCHANGE,
 		.asked = cv_h1_asked(r->method),
@@ -195,6 +218,8 @@ static enum head head_write(
 		.count = h->count + 1,
 		.verdict = h->verdict,
 	};
+	if (f->verdict.obligations & CV_OBLIGE_INSPECT)
+		asked_keep(h, r->method, path, query);
 	if (f->hold)
 		return cv_body_start_held(&h->up, body) ? HEAD_WRITTEN : HEAD_LONG;
 	cv_body_start(&h->up, r->body, r->length);

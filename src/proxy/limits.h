@@ -10,20 +10,23 @@
 #define CV_PROXY_POOL_MAX        (CV_PROXY_FLOWS_MAX + CV_PROXY_STREAMS_MAX)
 #define CV_PROXY_ACCEPTS_MAX     32  /* in one turn, so that a flood does not starve the others */
 #define CV_PROXY_ACCEPT_PAUSE_MS 100 /* without descriptors, instead of a busy loop */
+#define CV_PROXY_ATTEMPTS_MAX    3   /* addresses tried at a time: both families, and one more */
 #define CV_PROXY_ROUNDS_MAX      4   /* of work for one flow in one turn, for the same reason */
 
 /* Buffers.  One holds a whole head or ClientHello, or two TLS records with their overhead. */
-#define CV_PROXY_IO_BYTES           (34 * 1024)
-#define CV_PROXY_IO_BLOCKS_MAX      2048        /* 68 MiB: what all flows together may hold */
-#define CV_PROXY_IO_KEPT_MAX        32          /* free ones kept for the next; the rest go back */
-#define CV_PROXY_RELAY_BYTES_MAX    (32 * 1024) /* of one read */
-#define CV_PROXY_RECORD_BYTES       16384       /* of a TLS record, RFC 8446 5.1 */
-#define CV_PROXY_RECORD_EXTRA       512         /* its header, tag and a key update beside it */
-#define CV_PROXY_HEAD_BYTES_MAX     (32 * 1024) /* of a response's head, of a ClientHello */
-#define CV_PROXY_HELD_BYTES_MAX     (64 << 10) /* of a body that is looked at before its head goes */
-#define CV_PROXY_PENDING_BYTES_MAX  (1 << 20)  /* of a body, filtered and waiting to go */
-#define CV_PROXY_FILTERED_BYTES_MAX (4 << 20)  /* ... that middlewares may have made longer */
-#define CV_PROXY_DRAIN_BYTES_MAX    (1 << 20)  /* of a refused body, read so the answer arrives */
+#define CV_PROXY_IO_BYTES        (34 * 1024)
+#define CV_PROXY_IO_BLOCKS_MAX   2048        /* 68 MiB: what all flows together may hold */
+#define CV_PROXY_IO_KEPT_MAX     32          /* free ones kept for the next; the rest go back */
+#define CV_PROXY_RELAY_BYTES_MAX (32 * 1024) /* of one read */
+#define CV_PROXY_RECORD_BYTES    16384       /* of a TLS record, RFC 8446 5.1 */
+#define CV_PROXY_RECORD_EXTRA    512         /* its header, tag and a key update beside it */
+#define CV_PROXY_HEAD_BYTES_MAX  (32 * 1024) /* of a response's head, of a ClientHello */
+#define CV_PROXY_FORWARD_HEAD_BYTES_MAX \
+	8192 /* of an upstream proxy's answer to CONNECT: nothing in it is for us */
+#define CV_PROXY_HELD_BYTES_MAX     (256 << 10) /* of a body that is looked at before its head goes */
+#define CV_PROXY_PENDING_BYTES_MAX  (1 << 20)   /* of a body, filtered and waiting to go */
+#define CV_PROXY_FILTERED_BYTES_MAX (4 << 20)   /* ... that middlewares may have made longer */
+#define CV_PROXY_DRAIN_BYTES_MAX    (1 << 20)   /* of a refused body, read so the answer arrives */
 
 /* Middlewares.  A body is looked at whole: what a request to a language model takes, with room. */
 #define CV_PROXY_MIDDLEWARE_BYTES_MAX (1 << 20)
@@ -52,12 +55,18 @@
 #define CV_PROXY_IDLE_MS      300000 /* a keep-alive or tunnel without a byte */
 #define CV_PROXY_REPLY_MS     300000 /* for a response: language models think for minutes */
 #define CV_PROXY_DIAL_MS      10000  /* all attempts together */
-#define CV_PROXY_ATTEMPT_MS   1000   /* one address, while others are left */
+#define CV_PROXY_STAGGER_MS   250    /* before the next address is tried too, RFC 8305 8 */
+#define CV_PROXY_ATTEMPT_MS   1000   /* one address, while others wait for its place */
 #define CV_PROXY_RESOLVE_MS   10000
+#define CV_PROXY_FORWARD_MS   30000 /* an upstream proxy that connects for us */
 #define CV_PROXY_HANDSHAKE_MS 10000
-#define CV_PROXY_QUIET_MS     500  /* a refused transparent client, to see if it speaks HTTP */
-#define CV_PROXY_LINGER_MS    1000 /* after a denial, so that its text is not lost in a reset */
-#define CV_PROXY_SWEEP_MS     50   /* grain of all of these */
+#define CV_PROXY_KEEPER_MS \
+	12000 /* for credentials: a renewal may be waited for, see the keeper's */
+#define CV_PROXY_QUIET_MS    500     /* a refused transparent client, to see if it speaks HTTP */
+#define CV_PROXY_LINGER_MS   1000    /* after a denial, so that its text is not lost in a reset */
+#define CV_PROXY_PG_START_MS 60000   /* to a session; the server's authentication_timeout */
+#define CV_PROXY_PG_IDLE_MS  3600000 /* pools keep idle sessions for that long */
+#define CV_PROXY_SWEEP_MS    50      /* grain of all of these */
 
 /* WebSocket (openshell-behaviour 4.5).  A text message that is not in hand as a whole is assembled. */
 #define CV_PROXY_WS_ASSEMBLIES_MAX 32     /* at once, of 4 MiB each at most */
@@ -83,6 +92,13 @@
 #define CV_PROXY_HOSTS_BYTES_MAX (1 << 20)
 #define CV_PROXY_DNS_TTL_S       10 /* of synthetic answers: programs keep them for so long */
 #define CV_PROXY_DNS_TURN_MAX    64 /* datagrams answered in one turn */
+
+/* PostgreSQL. */
+#define CV_PROXY_PG_STATEMENT_BYTES_MAX (1 << 20)  /* of text to be decided; values are not in it */
+#define CV_PROXY_PG_GATHER_BYTES_MAX    (16 << 20) /* of such texts, all connections together */
+#define CV_PROXY_PG_UP_BYTES_MAX        (32 * 1024) /* of our own messages, a startup packet the longest */
+#define CV_PROXY_PG_PASSWORD_BYTES_MAX  1024
+#define CV_PROXY_PG_MESSAGE_BYTES_MAX   8192 /* of the server's that are read: short by nature */
 
 /* Policy, roots, sinks. */
 #define CV_PROXY_POLICY_BYTES_MAX (8 << 20)

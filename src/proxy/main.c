@@ -102,11 +102,11 @@ static void sweep(struct cv_proxy *p)
 		if (f->deadline_ms <= p->loop.now_ms) {
 			cv_flow_timeout(p, f);
 			cv_proxy_queue(p, f);
-		} else if (f->state == CV_FLOW_DIAL && f->attempt_ends_ms <= p->loop.now_ms) {
+		} else if (f->state == CV_FLOW_DIAL && f->attempt_next_ms <= p->loop.now_ms) {
 			cv_proxy_queue(p, f);
 		}
 		if (f->state == CV_FLOW_DIAL)
-			sweep_by(p, f->attempt_ends_ms);
+			sweep_by(p, f->attempt_next_ms);
 		sweep_by(p, f->deadline_ms);
 	}
 }
@@ -163,10 +163,10 @@ static void flow_send(struct cv_proxy *p, struct cv_flow *f)
 
 	if ((has_server_moved || has_client_moved) &&
 		(f->state == CV_FLOW_CLOSING || f->state == CV_FLOW_WEBSOCKET ||
-			cv_leg_has_more(&f->client) || cv_leg_has_more(&f->server) ||
-			cv_leg_text(&f->client).n || cv_leg_text(&f->server).n ||
-			cv_body_is_waiting(&f->http.up) || cv_body_is_waiting(&f->http.down) ||
-			f->client.is_eof || f->server.is_eof))
+			f->state == CV_FLOW_PG || cv_leg_has_more(&f->client) ||
+			cv_leg_has_more(&f->server) || cv_leg_text(&f->client).n ||
+			cv_leg_text(&f->server).n || cv_body_is_waiting(&f->http.up) ||
+			cv_body_is_waiting(&f->http.down) || f->client.is_eof || f->server.is_eof))
 		cv_proxy_queue(p, f);
 }
 
@@ -203,7 +203,7 @@ static void send_all(struct cv_proxy *p)
 		}
 		sweep_by(p, f->deadline_ms);
 		if (f->state == CV_FLOW_DIAL)
-			sweep_by(p, f->attempt_ends_ms);
+			sweep_by(p, f->attempt_next_ms);
 	}
 	p->touched_count = 0;
 	if (p->resolver.pending_count)

@@ -10,6 +10,7 @@
  */
 #pragma once
 #include "ipc/keeper_link.h"
+#include "plan/forward.h"
 #include "plan/routes.h"
 #include "policy/policy.h"
 #include "proxy/budget.h"
@@ -40,6 +41,12 @@ enum cv_watch_kind { /* of the loop */
 struct cv_leaf_wait { /* a name that the keeper was asked for */
 	struct cv_host host;
 	uint32_t tag; /* 0: free */
+};
+
+struct cv_forwarding {            /* forward.c */
+	struct cv_forward *words; /* owned; NULL: every destination is connected to directly */
+	struct cv_str secret;     /* owned; of Proxy-Authorization: Basic */
+	bool is_by_name;
 };
 
 struct cv_proxy {
@@ -83,6 +90,7 @@ struct cv_proxy {
 	size_t roots_count;
 	struct cv_str roots, hosts; /* owned */
 
+	struct cv_forwarding forward;
 	struct cv_budgets budgets;
 	int64_t route_turn[CV_ROUTES_MAX];  /* what each is owed of its weight */
 	struct cv_routes routes;            /* of inference.local; none: not configured */
@@ -123,6 +131,17 @@ void cv_reload_default(struct cv_proxy *p); /* without a policy, one that allows
 /* RESOLVED: where the literal binaries of the policy lead. */
 void cv_reload_aliases(struct cv_proxy *p, struct cv_str body);
 
+/* ---- forward.c: the upstream proxy ---- */
+
+/* From the supervisor: the words, and user:password or nothing.  False: they make no sense. */
+CV_MUST bool cv_forward_take(struct cv_proxy *p, struct cv_str body, struct cv_str secret);
+bool cv_forward_wants(
+	const struct cv_proxy *p, const struct cv_flow *f, const struct cv_addresses *a);
+void cv_forward_choose(struct cv_flow *f, const struct cv_addresses *a); /* f goes by it */
+void cv_forward_start(struct cv_proxy *p, struct cv_flow *f);            /* from DIAL */
+bool cv_forward_step(struct cv_proxy *p, struct cv_flow *f);
+void cv_forward_timeout(struct cv_proxy *p, struct cv_flow *f);
+
 /* ---- keeper.c: leaves ---- */
 
 void cv_keeper_drain(struct cv_proxy *p);
@@ -155,6 +174,9 @@ struct cv_fact {
 	const char *engine, *reason_code;
 	struct cv_str reason, sni, host; /* host empty: f's */
 	bool has_counts;
+	const struct cv_audit_pair *extra;
+	size_t extra_count;
+	struct cv_str protocol;
 };
 void cv_decide_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_fact *fact);
 /* The sentence of a denial; request NULL: of a connection.  Lives until the step ends. */
@@ -164,6 +186,8 @@ void cv_decide_facts(
 	const struct cv_proxy *p, const struct cv_flow *f, enum cv_op op, struct cv_facts *ret);
 /* After a new policy: does the flow, which passes bytes unseen, still stand? */
 bool cv_decide_again(struct cv_proxy *p, struct cv_flow *f);
+/* The same for the exchange under way, which keeps the policy it began with; false: recorded. */
+bool cv_decide_exchange_again(struct cv_proxy *p, struct cv_flow *f);
 
 /* ---- accept.c ---- */
 
@@ -192,12 +216,17 @@ void cv_transparent_start(struct cv_proxy *p, struct cv_flow *f);
 bool cv_resolve_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_dial_step(struct cv_proxy *p, struct cv_flow *f);
 void cv_dial_start(struct cv_proxy *p, struct cv_flow *f); /* from HELD */
-void cv_dial_done(struct cv_proxy *p, struct cv_flow *f);  /* connected: what comes next */
+void cv_dial_stop(struct cv_flow *f); /* attempts that are under way are given up */
+/* Connected all the way: what comes next. */
+void cv_dial_done(struct cv_proxy *p, struct cv_flow *f);
+/* denial is a cv_denial; why may be of the step's arena. */
+void cv_dial_fail(struct cv_proxy *p, struct cv_flow *f, unsigned denial, const char *why);
 bool cv_peek_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_tls_leaf_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_tls_accept_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_http_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_relay_step(struct cv_proxy *p, struct cv_flow *f);
+bool cv_postgres_step(struct cv_proxy *p, struct cv_flow *f);
 
 /* Starts the upstream's TLS where there is to be one, and goes on with it.  DONE also without;
  * FAILED: f->failure says why, and nothing may be sent. */

@@ -5,12 +5,14 @@
  * Load, validate, ask whether this build can enforce it, compile; only then is one pointer
  * changed.  A request keeps the snapshot that it started with; the next one on the same
  * connection is decided by the new one.  What passes bytes unseen (raw tunnels) is asked again at
- * once, and closed if the new policy would not allow it; so is a WebSocket's upgrade.
+ * once, and closed if the new policy would not allow it; so is a WebSocket's upgrade, and the
+ * request of an exchange that is under way (a stream of events may last for hours).
  *
  * The policy names executables by paths that may be links inside the sandbox, where we can't
  * look.  The supervisor is asked where they lead (RESOLVE), and its answer (RESOLVED) compiles
  * the same text once more with the targets added.
  */
+#include "proxy/postgres.h"
 #include "proxy/websocket.h"
 
 #include "base/assert.h"
@@ -70,12 +72,19 @@ static void policy_swap(struct cv_proxy *p, struct cv_policy *policy)
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
 
-		if (f->state == CV_FLOW_RELAY && !cv_decide_again(p, f)) {
+		const bool stands = f->state == CV_FLOW_RELAY ? cv_decide_again(p, f)
+				    : f->state == CV_FLOW_PG  ? cv_postgres_again(p, f)
+							      : true;
+		if (!stands) {
 			cv_flow_end(p, f, true);
 			cv_proxy_queue(p, f);
 		}
 		if (f->state == CV_FLOW_WEBSOCKET)
 			cv_websocket_reload(p, f);
+		if (f->state == CV_FLOW_HTTP && !cv_decide_exchange_again(p, f)) {
+			cv_flow_end(p, f, true);
+			cv_proxy_queue(p, f);
+		}
 	}
 }
 

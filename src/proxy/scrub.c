@@ -4,7 +4,6 @@
  */
 #include "proxy/scrub.h"
 
-#include "base/sha256.h"
 #include "cred/response.h"
 #include "proxy/proxy.h"
 
@@ -25,40 +24,33 @@ void cv_scrubs_fini(struct cv_scrubs *s)
 	*s = (struct cv_scrubs){ 0 };
 }
 
-static void key_of(const struct cv_str *values, size_t count, unsigned char ret[32])
+static struct cv_scrub_set *kept_find(const struct cv_scrubs *s, const struct cv_scrub_key *key)
 {
-	struct cv_sha256 sha;
-
-	cv_sha256_init(&sha);
-	for (size_t i = 0; i < count; i++) {
-		const uint64_t n = values[i].n;
-
-		cv_sha256_update(&sha, &n, sizeof(n));
-		cv_sha256_update(&sha, values[i].p, values[i].n);
-	}
-	cv_sha256_final(&sha, ret);
+	for (size_t i = 0; i < CV_SCRUB_SETS_MAX; i++)
+		if (s->kept[i].set && s->kept[i].key.epoch == key->epoch &&
+			memcmp(s->kept[i].key.creds, key->creds, sizeof(key->creds)) == 0)
+			return s->kept[i].set;
+	return NULL;
 }
 
-void cv_scrub_use(struct cv_scrubs *s, struct cv_flow *f, const struct cv_str *values, size_t count)
+void cv_scrub_use(struct cv_scrubs *s, struct cv_flow *f, const struct cv_scrub_key *key,
+	const struct cv_str *values, size_t count)
 {
-	unsigned char key[32];
+	struct cv_scrub_set *set = kept_find(s, key);
 
-	key_of(values, count, key);
-	for (size_t i = 0; i < CV_SCRUB_SETS_MAX; i++)
-		if (s->kept[i].set && memcmp(s->kept[i].key, key, sizeof(key)) == 0) {
-			f->cred->scrub_set = cv_scrub_set_ref(s->kept[i].set);
+	f->cred->is_unscrubbable = false;
+	if (!set) {
+		const uint32_t slot = s->next++ % CV_SCRUB_SETS_MAX;
+
+		/* Values that are too short are passed over: the launcher has said so. */
+		if (cv_scrub_set_new(values, count, NULL, &set, NULL) != CV_OK) {
+			f->cred->is_unscrubbable = true;
 			return;
 		}
-	const uint32_t slot = s->next++ % CV_SCRUB_SETS_MAX;
-	struct cv_scrub_set *set;
-
-	/* Values that are too short are passed over: the launcher has said so. */
-	f->cred->is_unscrubbable = cv_scrub_set_new(values, count, NULL, &set, NULL) != CV_OK;
-	if (f->cred->is_unscrubbable)
-		return;
-	cv_scrub_set_unref(s->kept[slot].set);
-	s->kept[slot].set = set;
-	memcpy(s->kept[slot].key, key, sizeof(key));
+		cv_scrub_set_unref(s->kept[slot].set);
+		s->kept[slot].set = set;
+		s->kept[slot].key = *key;
+	}
 	f->cred->scrub_set = cv_scrub_set_ref(set);
 }
 

@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "base/str.h"
+#include "cred/placeholder.h"
 #include "cred/scrub_set.h"
 #include "wire/h1.h"
 #include "wire/h1_write.h"
@@ -17,9 +18,14 @@ struct cv_flow;
 
 #define CV_SCRUB_SETS_MAX 8 /* compiled ones kept: as many as hosts with credentials, mostly */
 
+struct cv_scrub_key { /* which values: the same credentials in the same epoch have the same */
+	uint64_t epoch;
+	uint64_t creds[CV_PH_ENTRIES_MAX / 64]; /* bits */
+};
+
 struct cv_scrubs { /* of the run */
 	struct {
-		unsigned char key[32]; /* of the values */
+		struct cv_scrub_key key;
 		struct cv_scrub_set *set;
 	} kept[CV_SCRUB_SETS_MAX];
 	uint32_t next; /* to be replaced */
@@ -28,8 +34,8 @@ struct cv_scrubs { /* of the run */
 void cv_scrubs_fini(struct cv_scrubs *s);
 
 /* f's responses will be scrubbed of these. */
-void cv_scrub_use(
-	struct cv_scrubs *s, struct cv_flow *f, const struct cv_str *values, size_t count);
+void cv_scrub_use(struct cv_scrubs *s, struct cv_flow *f, const struct cv_scrub_key *key,
+	const struct cv_str *values, size_t count);
 void cv_scrub_drop(struct cv_flow *f);
 
 /* What the request must say for its response to be one that can be scrubbed; into e.  False: no

@@ -72,7 +72,8 @@ bool cv_spend_bytes(struct cv_proxy *p, struct cv_flow *f)
 	if (!p->budgets.n)
 		return true;
 	bytes_count(p, f);
-	if (f->state != CV_FLOW_RELAY && f->state != CV_FLOW_HTTP)
+	if (f->state != CV_FLOW_RELAY && f->state != CV_FLOW_HTTP && f->state != CV_FLOW_PG &&
+		f->state != CV_FLOW_WEBSOCKET)
 		return true; /* nothing passes */
 	over = cv_budgets_exceeded(&p->budgets, &where);
 	if (!over || over->rule.unit != CV_BUDGET_BYTES)

@@ -12,6 +12,7 @@
 #include "proxy/local.h"
 #include "proxy/spend.h"
 #include "proxy/h2.h"
+#include "proxy/postgres.h"
 #include "proxy/websocket.h"
 
 #include <stdlib.h>
@@ -22,6 +23,7 @@ void cv_flow_drop_server(struct cv_flow *f)
 	f->closed_up += f->server.bytes_out;
 	f->closed_down += f->server.bytes_in;
 	f->server.bytes_out = f->server.bytes_in = 0;
+	cv_dial_stop(f);
 	cv_leg_close(&f->server);
 	f->server_tls = CV_SERVER_PLAIN;
 }
@@ -79,6 +81,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 		cv_leg_reset(&f->client);
 	else
 		cv_leg_close(&f->client);
+	cv_dial_stop(f);
 	cv_leg_close(&f->server);
 	cv_local_end(p, f);
 	cv_h2_free(f);
@@ -86,6 +89,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	f->stream = NULL;
 	cv_policy_unref(f->policy);
 	f->policy = NULL;
+	free((void *)(uintptr_t)f->http.method.p);
 	cv_body_fini(&f->http.up);
 	cv_body_fini(&f->http.down);
 	cv_hold_end(f);
@@ -95,6 +99,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 		free(f->who);
 	f->who = NULL;
 	cv_websocket_free(p, f);
+	cv_postgres_free(f);
 	cv_flow_set_state(f, CV_FLOW_DYING, p->loop.now_ms);
 }
 
@@ -159,12 +164,15 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 			cv_local_timeout(p, f);
 			return;
 		}
+		if (cv_cred_timeout(p, f))
+			return;
 		if (f->http.is_decided ||
 			(f->http.phase == CV_HTTP_EXCHANGE && !f->http.has_response)) {
 			cv_deny(p, f, CV_DENIAL_TIMEOUT, &late);
 			return;
 		}
 		break;
+	case CV_FLOW_FORWARD: cv_forward_timeout(p, f); return;
 	case CV_FLOW_H2: cv_h2_down_timeout(p, f); return;
 	case CV_FLOW_H2_UP: cv_h2_up_timeout(p, f); return;
 	case CV_FLOW_WEBSOCKET: cv_websocket_timeout(p, f); return;
@@ -177,6 +185,10 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_RELAY:
 	case CV_FLOW_DNS:
 	case CV_FLOW_CLOSING: break;
+	case CV_FLOW_PG:
+		if (cv_cred_timeout(p, f))
+			return;
+		break;
 	case CV_FLOW_FREE:
 	case CV_FLOW_DYING:
 	case CV_FLOW_STATE_COUNT: cv_unreachable();
@@ -192,12 +204,14 @@ bool cv_step(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_QUIET: return cv_transparent_step(p, f);
 	case CV_FLOW_RESOLVE: return cv_resolve_step(p, f);
 	case CV_FLOW_DIAL: return cv_dial_step(p, f);
+	case CV_FLOW_FORWARD: return cv_forward_step(p, f);
 	case CV_FLOW_PEEK: return cv_peek_step(p, f);
 	case CV_FLOW_LEAF: return cv_tls_leaf_step(p, f);
 	case CV_FLOW_ACCEPT: return cv_tls_accept_step(p, f);
 	case CV_FLOW_HTTP: return cv_http_step(p, f);
 	case CV_FLOW_RELAY: return cv_relay_step(p, f);
 	case CV_FLOW_WEBSOCKET: return cv_websocket_step(p, f);
+	case CV_FLOW_PG: return cv_postgres_step(p, f);
 	case CV_FLOW_DNS: return cv_dnsd_step(p, f);
 	case CV_FLOW_H2: return cv_h2_down_step(p, f);
 	case CV_FLOW_H2_UP: return cv_h2_up_step(p, f);

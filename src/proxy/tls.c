@@ -12,6 +12,7 @@
  */
 #include "proxy/h2.h"
 #include "proxy/inside.h"
+#include "proxy/postgres.h"
 
 #include "ipc/frame.h"
 
@@ -50,8 +51,10 @@ bool cv_tls_leaf_step(struct cv_proxy *p, struct cv_flow *f)
 			CV_STR("the keeper gave no certificate for this name"));
 	if (cv_tls_server_ssl(p->tls_server, -1, leaf, &ssl, &err) != CV_OK)
 		return accept_refuse(p, f, cv_denial_code(CV_DENIAL_NO_TLS), cv_str_of(err.msg));
+	if (f->pg)
+		cv_tls_server_alpn(ssl, CV_PG_ALPN);
 	if (f->local) /* what answers here speaks HTTP/1 */
-		cv_tls_server_http1_only(ssl);
+		cv_tls_server_alpn(ssl, CV_TLS_ALPN_HTTP1);
 	if (!cv_leg_tls(&f->client, ssl)) {
 		cv_flow_end(p, f, true);
 		return false;
@@ -90,7 +93,9 @@ bool cv_tls_accept_step(struct cv_proxy *p, struct cv_flow *f)
 	case CV_TLS_DONE: break;
 	}
 	SSL_get0_alpn_selected(f->client.ssl, &name, &n);
-	if (cv_str_eq((struct cv_str){ (const char *)name, n }, CV_STR("h2")))
+	if (f->pg)
+		cv_flow_set_state(f, CV_FLOW_PG, p->loop.now_ms);
+	else if (cv_str_eq((struct cv_str){ (const char *)name, n }, CV_STR("h2")))
 		cv_h2_down_start(p, f);
 	else
 		cv_flow_set_state(f, CV_FLOW_PEEK, p->loop.now_ms);
@@ -145,6 +150,8 @@ static bool server_start(struct cv_proxy *p, struct cv_flow *f)
 			err.msg);
 		return false;
 	}
+	if (f->pg) /* servers that know of ALPN take no other protocol */
+		SSL_set_alpn_protos(ssl, (const unsigned char *)CV_PG_ALPN, sizeof(CV_PG_ALPN) - 1);
 	if (!cv_leg_tls(&f->server, ssl)) {
 		snprintf(f->failure, sizeof(f->failure), "out of memory");
 		return false;

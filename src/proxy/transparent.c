@@ -53,6 +53,11 @@ void cv_transparent_start(struct cv_proxy *p, struct cv_flow *f)
 				: CV_STR_NONE);
 		return;
 	}
+	if (!cv_cred_may_tunnel(f)) {
+		refuse(p, f, cv_denial_code(CV_DENIAL_UNINSPECTED),
+			CV_STR("a provider's credentials can't be put into a raw tunnel"));
+		return;
+	}
 	cv_flow_set_state(f, CV_FLOW_RESOLVE, p->loop.now_ms);
 }
 

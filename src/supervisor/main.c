@@ -75,13 +75,15 @@ static cv_code plan_read(struct supervisor *s, struct cv_err *err)
 	/* The plan borrows from bytes, to the end of the process. */
 	if (cv_plan_get((struct cv_str){ bytes, n }, &s->arena, &s->plan, err) != CV_OK)
 		return err->code;
-	if (!(s->plan.flags & CV_PLAN_CREDENTIALS))
-		return CV_OK;
-	/* Before anything is started: the sandbox's first process must never inherit it. */
-	s->credentials = CV_PLAN_CREDENTIALS_FD;
-	return fcntl(s->credentials, F_SETFD, FD_CLOEXEC) < 0
-		       ? cv_fail_errno(err, "the credentials' descriptor")
-		       : CV_OK;
+	if (s->plan.flags & CV_PLAN_CREDENTIALS)
+		s->credentials = CV_PLAN_CREDENTIALS_FD;
+	if (s->plan.flags & CV_PLAN_UPSTREAM_AUTH)
+		s->upstream = CV_PLAN_UPSTREAM_FD;
+	/* Before anything is started: the sandbox's first process must never inherit one. */
+	if ((s->credentials >= 0 && fcntl(s->credentials, F_SETFD, FD_CLOEXEC) < 0) ||
+		(s->upstream >= 0 && fcntl(s->upstream, F_SETFD, FD_CLOEXEC) < 0))
+		return cv_fail_errno(err, "the credentials' descriptor");
+	return CV_OK;
 }
 
 static cv_code signals_open(struct supervisor *s, struct cv_err *err)
@@ -178,8 +180,8 @@ int main(void)
 	terminal_init(&s->terminal);
 	for (int i = 0; i < CV_BUILT_COUNT; i++)
 		s->built[i] = -1;
-	s->credentials = s->signals = s->watch = s->notify = s->keeper_for_proxy = s->sandbox.link =
-		s->janitor_link = -1;
+	s->credentials = s->upstream = s->signals = s->watch = s->notify = s->keeper_for_proxy =
+		s->sandbox.link = s->janitor_link = -1;
 	s->keeper = (struct helper){ .name = "cove-keeper", .link = -1 };
 	s->proxy = (struct helper){ .name = "cove-proxy", .link = -1 };
 	if (start(s, &err) != CV_OK)

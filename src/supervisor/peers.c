@@ -159,6 +159,32 @@ static cv_code routes_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
+/* The upstream proxy; each new cove-proxy is told. */
+static cv_code forward_send(struct supervisor *s, struct cv_err *err)
+{
+	int fd = s->upstream;
+	struct cv_buf b;
+	cv_code code = CV_OK;
+
+	if (!s->plan.upstream_proxy.n)
+		return CV_OK;
+	if (fd < 0)
+		code = cv_ipc_memfd("cove-upstream", CV_STR_NONE, &fd, err);
+	if (code != CV_OK)
+		return code;
+	cv_buf_init(&b, SUP_FORWARD_BYTES_MAX);
+	cv_ipc_put_str(&b, s->plan.upstream_proxy);
+	cv_ipc_put_str(&b, s->plan.upstream_direct);
+	cv_ipc_put_u32(&b, (s->plan.flags & CV_PLAN_UPSTREAM_BY_NAME) != 0);
+	code = b.is_overflown ? cv_fail(err, CV_LIMIT, "--upstream-proxy: too long")
+			      : cv_ipc_send(s->proxy.link, CV_PROXY_REQ_FORWARD, cv_buf_str(&b),
+					&fd, 1, err);
+	cv_buf_fini(&b);
+	if (fd != s->upstream)
+		close(fd);
+	return code;
+}
+
 /* ---- where decisions are written ---- */
 
 static cv_code sink_send(
@@ -239,6 +265,8 @@ static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 		code = budgets_send(s, err);
 	if (code == CV_OK)
 		code = routes_send(s, err);
+	if (code == CV_OK)
+		code = forward_send(s, err);
 	if (code == CV_OK)
 		code = sinks_send(s, err);
 	if (code == CV_OK && s->plan.policy_layer.n)

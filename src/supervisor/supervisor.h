@@ -56,6 +56,7 @@ struct supervisor {
 	char *report; /* the proxy's summary; malloc'd */
 
 	struct terminal terminal; /* terminal.c */
+	int upstream;             /* CV_PLAN_UPSTREAM_FD, for the proxy; -1: none */
 	int credentials;          /* CV_PLAN_CREDENTIALS_FD, for the keeper; -1: no provider */
 	int signals, watch;       /* signalfd; inotify of the policy's directory */
 

@@ -39,26 +39,41 @@ void cv_tls_server_free(struct cv_tls_server *s)
 	free(s);
 }
 
-/* The client's preference decides: both are inspected alike. */
-static int alpn_select(SSL *ssl, const unsigned char **ret, unsigned char *ret_bytes,
-	const unsigned char *offered, unsigned bytes, void *arg)
+/* only: of cv_tls_server_alpn(); NULL: it was not called. */
+static bool alpn_is_ours(const char *only, struct cv_str name)
 {
 	static const struct cv_str ours[] = { CV_STR("h2"), CV_STR("http/1.1") };
 
-	const size_t from = SSL_get_app_data(ssl) ? 1 : 0; /* without h2 */
+	if (only)
+		return cv_str_eq(name, (struct cv_str){ only + 1, (unsigned char)only[0] });
+	for (size_t i = 0; i < CV_ARRAY_LEN(ours); i++)
+		if (cv_str_eq(name, ours[i]))
+			return true;
+	return false;
+}
+
+/* The client's preference decides: whatever is ours is inspected alike. */
+static int alpn_select(SSL *ssl, const unsigned char **ret, unsigned char *ret_bytes,
+	const unsigned char *offered, unsigned bytes, void *arg)
+{
+	const char *only = SSL_get_app_data(ssl);
 
 	(void)arg;
 	for (unsigned at = 0; at < bytes && offered[at] < bytes - at; at += offered[at] + 1u) {
 		const struct cv_str name = { (const char *)offered + at + 1, offered[at] };
 
-		for (size_t i = from; i < CV_ARRAY_LEN(ours); i++)
-			if (cv_str_eq(name, ours[i])) {
-				*ret = offered + at + 1;
-				*ret_bytes = offered[at];
-				return SSL_TLSEXT_ERR_OK;
-			}
+		if (!alpn_is_ours(only, name))
+			continue;
+		*ret = offered + at + 1;
+		*ret_bytes = offered[at];
+		return SSL_TLSEXT_ERR_OK;
 	}
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+void cv_tls_server_alpn(SSL *ssl, const char *name)
+{
+	SSL_set_app_data(ssl, (char *)(uintptr_t)name);
 }
 
 static cv_code make(struct cv_tls_server *s, struct cv_err *err)
@@ -117,11 +132,4 @@ cv_code cv_tls_server_ssl(
 	SSL_set_accept_state(ssl);
 	*ret = ssl;
 	return CV_OK;
-}
-
-void cv_tls_server_http1_only(SSL *ssl)
-{
-	static char yes;
-
-	SSL_set_app_data(ssl, &yes);
 }

@@ -27,5 +27,7 @@ CV_MUST cv_code cv_tls_server_spki(struct cv_tls_server *s, struct cv_buf *ret, 
 CV_MUST cv_code cv_tls_server_ssl(
 	struct cv_tls_server *s, int fd, X509 *leaf, SSL **ret, struct cv_err *err);
 
-/* Before the handshake: h2 is not chosen on this connection. */
-void cv_tls_server_http1_only(SSL *ssl);
+/* Instead of h2 and http/1.1 only this one: an ALPN name with its length before it; static.  Before
+ * the handshake. */
+#define CV_TLS_ALPN_HTTP1 "\x08http/1.1"
+void cv_tls_server_alpn(SSL *ssl, const char *name);

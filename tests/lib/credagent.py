@@ -2,7 +2,7 @@
 """What runs in the sandbox for credlab.py: does one job after the other and says what came back.
 
 One JSON object a line on stdin, one a line on stdout; both have an "id".  Jobs run at the same time,
-each in a thread.  It is one file and imports nothing of ours: the sandbox sees only the working
+each in a thread.  Of ours it imports h2lab, which lies beside it; the sandbox sees only the working
 directory.  Bytes travel as latin-1 text.
 """
 import json
@@ -106,10 +106,43 @@ def talk(job):
     return answer
 
 
+def streams(job):
+    """HTTP/2: all requests on one connection, and what came of each."""
+    import h2lab
+    s = socket.create_connection(PROXY, timeout=5)
+    authority = f"{job['host']}:{job['port']}"
+    s.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
+    assert b" 200 " in read_head(s)
+    context = ssl.create_default_context(cafile=os.environ["SSL_CERT_FILE"])
+    context.set_alpn_protocols(["h2"])
+    client = h2lab.Client(context.wrap_socket(s, server_hostname=job["host"]),
+                          job["host"] if job["port"] == 443 else authority)
+    ids = []
+    for one in job["requests"]:
+        fields = client.head(one.get("method", "GET"), one.get("path", "/"),
+                             [tuple(f) for f in one.get("fields", [])])
+        body, trailers = one.get("body", "").encode("latin-1"), one.get("trailers")
+        sid = client.send(fields, end=not trailers, body=body)
+        if trailers:
+            client.h2.send_headers(sid, [tuple(f) for f in trailers], end_stream=True)
+            client.flush()
+        ids.append(sid)
+        if job.get("is_in_turn"):
+            client.finish(sid)
+    answers = []
+    for sid in ids:
+        one = client.finish(sid)
+        answers.append({**one, "body": one["body"].decode("latin-1")})
+    s.close()
+    return {"streams": answers, "goaway": client.goaway}
+
+
 def run(job):
     try:
         if job["do"] == "talk":
             answer = {k: v.decode("latin-1") if isinstance(v, bytes) else v for k, v in talk(job).items()}
+        elif job["do"] == "h2":
+            answer = streams(job)
         elif job["do"] == "env":
             answer = {"env": dict(os.environ)}
         else:

@@ -185,19 +185,19 @@ class Lab:
     """One `cove run` with providers, and the agent in it."""
 
     def __init__(self, profiles, policy=None, env=None, names=(), ports=(443,), plain=(), options=(),
-                 instances=(), pass_fds=()):
+                 instances=(), pass_fds=(), more_ports=()):
         """profiles: {file name: text}, @DIR@ in it is their directory; instances: names of those files
         that are given to --provider (all of them by default)."""
         self.world = world.World(list(names))
         self.origin = Origin(self.world.pki, ports=ports, plain=plain)
-        self.pins = [f"{n}:{p}:{world.PUBLIC}" for n in names for p in (*ports, *plain)]
+        self.pins = [f"{n}:{p}:{world.PUBLIC}" for n in names for p in (*ports, *plain, *more_ports)]
         self.env = {**os.environ, **(env or {})}
         paths = {name: self.world.policy(text.replace("@DIR@", self.world.dir), name)
                  for name, text in profiles.items()}
         for path in paths.values():
             os.chmod(path, 0o600)
-        shutil.copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), "credagent.py"),
-                    os.path.join(self.world.work, "credagent.py"))
+        for name in ("credagent.py", "h2lab.py"):
+            shutil.copy(os.path.join(os.path.dirname(os.path.abspath(__file__)), name), self.world.work)
         self.stderr_path = os.path.join(self.world.dir, "cove.stderr")
         argv = [world.COVE, "run", "-q", "--workdir", self.world.work, "--ca", self.world.pki.ca,
                 "--audit", self.world.audit]
@@ -277,6 +277,13 @@ class Lab:
         else:
             fields.append(f"Content-Length: {len(body)}")
         return self.talk(host, request(method, host, path, fields) + body, **more)
+
+    def h2(self, host, *requests, port=443, **more):
+        """Requests on one HTTP/2 connection; what came of each stream."""
+        self.origin.forget()
+        answer = self.do({"do": "h2", "host": host, "port": port, "requests": requests, **more})
+        assert "error" not in answer, answer["error"]
+        return answer["streams"]
 
     def processes(self):
         """{name: [pid]} of all that this run started, the sandbox's processes among them."""
@@ -359,5 +366,3 @@ def memory_has(pid, needles):
                 tail = data[-256:]
                 at += len(data)
     return found
-
-

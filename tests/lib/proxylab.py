@@ -27,7 +27,7 @@ KEEPER = os.path.join(BUILD, "src/keeper/cove-keeper")
 
 EXPLICIT = ("10.200.0.1", 3128)
 REQS = ("LISTENERS KEEPER ROOTS RESOLVER HOSTS PIN AUDIT_SINK BUDGET ROUTES LAYER POLICY GO IDENTITY "
-        "RESOLVED REPORT").split()
+        "RESOLVED REPORT FORWARD").split()
 REPLIES = "READY POLICY_RESULT RESOLVE REPORT_TEXT FATAL".split()
 
 _NETLINK_SOCK_DIAG = 4
@@ -83,7 +83,7 @@ class Lab:
 
     def __init__(self, lab_world, policy, pins=(), listen=EXPLICIT, resolv="", hosts="",
                  has_keeper=True, roots=None, audit_path=None, is_audit_required=True, names=(),
-                 budgets=(), routes=""):
+                 budgets=(), routes="", forward=None):
         self.world = lab_world
         self.dir = tempfile.mkdtemp(dir=lab_world.dir)
         self.audit_path = audit_path or os.path.join(self.dir, "audit.jsonl")
@@ -107,6 +107,11 @@ class Lab:
             self.send("PIN", pack_str(host) + struct.pack("<I", port) + pack_str(addr))
         for text in budgets:
             self.send("BUDGET", pack_str(text))
+        if forward:  # (url, list of what goes past it, by name, user:password)
+            fd = memfd("forward", forward[3])
+            self.send("FORWARD", pack_str(forward[0]) + pack_str(forward[1])
+                      + struct.pack("<I", forward[2]), [fd])
+            os.close(fd)
         if routes:
             self._memfd("ROUTES", routes)
         self.sinks = [os.open(p, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

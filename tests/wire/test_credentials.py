@@ -68,7 +68,7 @@ lab = credlab.Lab({"profile.yaml": PROFILE, "bound.yaml": BOUND, "filed": FROM_F
                    "instance.yaml": INSTANCE % read_end}, POLICY % BINDING,
                   env={"MY_KEY": VALUE, "BOUND_KEY": BOUND_VALUE}, names=["api.test", "free.test", "new.test",
                                                                          "bind.test"],
-                  instances=["instance.yaml", "bound.yaml"], pass_fds=[read_end])
+                  instances=["instance.yaml", "bound.yaml"], pass_fds=[read_end], more_ports=[8444])
 impostor = credlab.Origin(lab.world.pki, ports=(8444,), cert=lab.world.pki.selfsigned("bad", ["api.test"]))
 KEYS = {"MY_KEY": VALUE, "FILE_KEY": FROM_FILE, "COMMAND_KEY": FROM_COMMAND, "FD_KEY": FROM_FD}
 NEEDLES = [n for v in VALUES for n in (v.encode(), b64(v)[:-4].encode(), v.encode().hex().encode())]
@@ -259,7 +259,7 @@ def stopped():
         lab.origin.forget()
         lab.origin.answer = OK
         job = lab.start_talk("api.test", request("GET", "api.test", "/stopped",
-                                                 [f"Authorization: Bearer {lab.inside['MY_KEY']}"]), timeout=12)
+                                                 [f"Authorization: Bearer {lab.inside['MY_KEY']}"]), timeout=25)
         free = credlab.Reply(lab.wait(lab.start_talk("free.test", request("GET", "free.test", "/free"))))
         equal(free.status, 200, repr(free))
         reply = credlab.Reply(lab.wait(job))

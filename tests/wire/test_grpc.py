@@ -335,7 +335,7 @@ has_js = shutil.which("node") and subprocess.run(["node", "-e", "require('@grpc/
 if has_js:
     tap.check("@grpc/grpc-js as a client", node)
 else:
-    tap.skip("@grpc/grpc-js as a client", "not installed: npm install @grpc/grpc-js, and NODE_PATH")
+    tap.skip("@grpc/grpc-js as a client", "not installed: tools/node-clients installs it; ./test says where it is")
 ch.close()
 server.stop(None)
 clear_server.stop(None)

@@ -498,5 +498,33 @@ def sandboxed():
 
 
 tap.check("from a sandbox, by proxy and transparently; bad files are told", sandboxed)
+
+VALUE = "sk-real-0123456789abcdefghij"
+PROFILE = """\
+id: openai
+credentials: [{name: key, env_vars: [KEY_A], required: true}]
+endpoints:
+  - {host: api.test, port: 8001, protocol: rest, enforcement: enforce, access: read-write}
+binaries: [{path: /usr/bin/nobody}]
+"""
+
+
+def credentialed():
+    """The route's credential arrives, and the sandbox has neither it nor leave to use it itself."""
+    reset()
+    profile = w.policy(PROFILE, "openai.yaml")
+    asks = ("import json, os, urllib.request as u\n"
+            "req = u.Request('https://inference.local/v1/chat/completions', json.dumps({'messages': []}).encode(),"
+            " {'Content-Type': 'application/json', 'Authorization': 'Bearer none'})\n"
+            "print(json.load(u.urlopen(req, timeout=20))['model'])\n"
+            "print(any(os.environ[k] == '%s' for k in os.environ))\n" % VALUE)
+    done = w.cove(["/usr/bin/python3", "-c", asks], policy=w.policy(POLICY), pins=[":".join(map(str, x)) for x in PINS],
+                  options=["--inference", w.policy(HEAD + A, "one.yaml"), "--provider", profile],
+                  env=os.environ | {"KEY_A": VALUE})
+    assert done.stdout.split() == ["gpt-9", "False"], done
+    assert a.seen[-1][1].get("Authorization") == f"Bearer {VALUE}", a.seen[-1]
+
+
+tap.check("the route's credential is put in by the keeper's leave", credentialed)
 w.close()
 tap.done()

@@ -33,7 +33,7 @@ def policy(access="access: full", more="      - {host: raw.test, port: 9000}", b
 
 
 P = world.PUBLIC
-PINS = [("api.test", 80, P), ("raw.test", 9000, P), ("tls.test", 443, P)]
+PINS = [("api.test", 80, P), ("raw.test", 9000, P), ("api.test", 9100, P), ("tls.test", 443, P)]
 w = world.World(["tls.test"])
 proxylab.add_local("10.200.0.0", 24)
 lab = Lab(w, policy(), pins=PINS)
@@ -87,6 +87,34 @@ def tunnels_are_closed():
     assert lab.policy(policy())[0] == 0
 
 
+def streams_are_closed():
+    """A response that takes hours ends when its request would not be allowed any more."""
+    stream = Bytes(P, 9100, answer=b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+    rule = "      - {{host: api.test, port: 9100, protocol: rest, enforcement: enforce, {}}}"
+    with_get = policy(more=rule.format("access: read-only"))
+    assert lab.policy(with_get)[0] == 0
+    s, _, _ = lab.tunnel("api.test", 9100)
+    s.sendall(GET.replace(b"api.test", b"api.test:9100"))
+    s.settimeout(3)
+    got = b""
+    while b"data: 1" not in got:
+        got += s.recv(4096)
+    assert lab.policy(with_get)[0] == 0
+    s.settimeout(0.3)
+    try:
+        assert s.recv(100) != b"", "a policy that allows it closed it"
+    except TimeoutError:
+        pass
+    only_post = "rules: [{allow: {method: POST, path: /**}}]"
+    assert lab.policy(policy(more=rule.format(only_post)))[0] == 0
+    s.settimeout(3)
+    assert read_all(s) in (b"", b"<reset>")
+    assert any(e.get("status_code") == "request_not_permitted" and "under way" in e.get("status_detail", "")
+               for e in lab.events())
+    assert lab.policy(policy())[0] == 0
+    stream.close()
+
+
 def empty_policy_denies():
     assert lab.policy("version: 1\n")[0] == 0
     assert lab.tunnel("api.test", 80)[1] == 403
@@ -108,6 +136,7 @@ for name, check in [("t11 the next request on a kept connection obeys the new po
                     ("b7 a bad policy is refused with its place, and the old one stays", bad_policy_stays_out),
                     ("a reload takes less than 50 ms", fast_reload),
                     ("raw tunnels that the new policy refuses are closed", tunnels_are_closed),
+                    ("a stream whose request the new policy refuses is closed", streams_are_closed),
                     ("n10 an empty policy denies everything", empty_policy_denies),
                     ("links of executables are asked for and honoured", links_are_asked_for)]:
     tap.check(name, check)

@@ -214,7 +214,7 @@ CASE(protocol_unknown,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: ftp}\n",
-	"p:6:52: error: p.endpoints[0]: unknown protocol 'ftp'; expected tcp, rest, websocket, graphql, mcp, json-rpc, sql\n")
+	"p:6:52: error: p.endpoints[0]: unknown protocol 'ftp'; expected tcp, rest, websocket, graphql, mcp, json-rpc, sql, postgres\n")
 CASE(tls_case,
 	"version: 1\n"
 	"network_policies:\n"

@@ -76,7 +76,8 @@ static void random_endpoint(struct cv_policy_doc *d)
 		doc_ip(d, PICK(ips));
 	ep->protocol = roll(3) == 0    ? CV_PROTOCOL_L4
 		       : roll(3) == 0  ? CV_PROTOCOL_WEBSOCKET
-		       : roll(10) == 0 ? (enum cv_policy_protocol)roll(CV_PROTOCOL_COUNT)
+		       : roll(10) == 0 ? (enum cv_policy_protocol)roll(
+						 CV_PROTOCOL_POSTGRES) /* not its commands */
 				       : CV_PROTOCOL_REST;
 	ep->enforcement = roll(4) ? CV_ENFORCEMENT_ENFORCE : CV_ENFORCEMENT_AUDIT;
 	ep->tls = roll(3) ? CV_TLS_AUTO : CV_TLS_SKIP;
