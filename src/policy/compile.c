@@ -10,6 +10,7 @@
  */
 #include "base/assert.h"
 #include "policy/check_int.h"
+#include "policy/middleware.h"
 #include "policy/snapshot_int.h"
 
 #include <stdlib.h>
@@ -257,7 +258,9 @@ cv_code cv_policy_compile_aliased(struct cv_policy_doc *doc, const struct cv_pol
 	cv_arena_init(&p->arena, CV_POLICY_SNAPSHOT_BYTES_MAX);
 	b.paths = (struct cv_paths_builder){ .paths = &p->paths, .arena = &p->arena };
 	if (doc && !(entries_build(&b) && cv_paths_init(&b.paths, doc) && endpoints_build(&b) &&
-			   cv_hosts_build(&p->hosts, p->endpoints, p->endpoint_count, &p->arena))) {
+			   cv_hosts_build(&p->hosts, p->endpoints, p->endpoint_count, &p->arena) &&
+			   cv_middlewares_compile(
+				   doc, &p->arena, &p->middlewares, &p->middleware_count))) {
 		cv_policy_unref(p);
 		return cv_fail(err, CV_LIMIT, "the policy needs more than %u MiB of memory",
 			CV_POLICY_SNAPSHOT_BYTES_MAX >> 20);

@@ -7,6 +7,7 @@
  * provider is attached stays as a row that asks has_provider(c).
  */
 #include "policy/check_int.h"
+#include "policy/middleware.h"
 
 static bool has_protocol_not_built(const struct cv_policy_endpoint *e)
 {
@@ -82,9 +83,16 @@ cv_code cv_policy_enforceable(const struct cv_policy_doc *doc, struct cv_finding
 		c.ep = NULL;
 	}
 	c.entry = NULL;
-	for (size_t i = 0; i < doc->middleware_count; i++)
-		CV_CHECK_ERROR(&c, doc->middlewares[i].pos, "remove it to run without it",
-			"network_middlewares.%.*s is not enforced by this build",
-			CV_POLICY_QUOTE(doc->middlewares[i].key.s));
+	for (size_t i = 0; i < doc->middleware_count; i++) {
+		const struct cv_policy_middleware *m = &doc->middlewares[i];
+		struct cv_middleware mw;
+
+		cv_middleware_read(NULL, m, &mw);
+		if (mw.kind == CV_MIDDLEWARE_OTHER)
+			CV_CHECK_ERROR(&c, m->pos, "remove it to run without it",
+				"network_middlewares.%.*s: middleware '%.*s' is not enforced by "
+				"this build",
+				CV_POLICY_QUOTE(m->key.s), CV_POLICY_QUOTE(m->middleware.s));
+	}
 	return cv_findings_code(findings, before);
 }

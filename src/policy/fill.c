@@ -737,6 +737,45 @@ static void fill_anything(struct fill *f, const struct cv_fill_key *k, void *obj
 	cv_yaml_skip(f->y);
 }
 
+/* Recursion is bounded by the reader's depth (CV_POLICY_DEPTH_MAX). */
+static void read_node(struct fill *f, struct cv_policy_node *ret)
+{
+	const enum cv_yaml_type type = cv_yaml_type(f->y);
+	const size_t mark = f->stack_used;
+
+	ret->kind = (enum cv_policy_node_kind)type;
+	ret->pos = cv_yaml_pos(f->y);
+	if (type != CV_YAML_LIST && type != CV_YAML_MAPPING) {
+		ret->s = cv_arena_str(f->arena, cv_yaml_scalar(f->y));
+		return;
+	}
+	while (next_in(
+		f, type == CV_YAML_LIST ? YAML_SEQUENCE_END_EVENT : YAML_MAPPING_END_EVENT)) {
+		struct cv_policy_node child = { .key.is_present = type == CV_YAML_MAPPING };
+
+		if (type == CV_YAML_MAPPING && !read_key(f, &child.key.s, &child.key.pos))
+			continue;
+		read_node(f, &child);
+		if (!stack_put(f, &child, sizeof(child)))
+			break;
+	}
+	ret->v = stack_take(f, mark, sizeof(*ret), &ret->n);
+	if (type == CV_YAML_MAPPING)
+		check_duplicates(f, (const char *)ret->v, ret->n, sizeof(*ret),
+			offsetof(struct cv_policy_node, key));
+}
+
+_Static_assert((int)CV_YAML_MAPPING == (int)CV_POLICY_NODE_MAPPING &&
+		       (int)CV_YAML_LIST == (int)CV_POLICY_NODE_LIST &&
+		       (int)CV_YAML_STRING == (int)CV_POLICY_NODE_STRING,
+	"read_node() casts one to the other");
+
+static void fill_node(struct fill *f, const struct cv_fill_key *k, void *obj)
+{
+	set_bool(obj, k->at_has, true);
+	read_node(f, field(obj, k->at));
+}
+
 static void fill_refused(struct fill *f, const struct cv_fill_key *k, void *obj)
 {
 	(void)obj;
@@ -764,6 +803,7 @@ static fill_fn *const fill_fns[CV_FILL_KIND_COUNT] = {
 	[CV_FILL_VERSION] = fill_version,
 	[CV_FILL_DROPPED] = fill_dropped,
 	[CV_FILL_ANYTHING] = fill_anything,
+	[CV_FILL_NODE] = fill_node,
 	[CV_FILL_PAIRS] = fill_pairs,
 	[CV_FILL_COUNT] = fill_count,
 	[CV_FILL_REFUSED] = fill_refused,

@@ -32,6 +32,7 @@ enum cv_fill_kind {
 	CV_FILL_VERSION,  /* the number 1: uint32_t */
 	CV_FILL_DROPPED,  /* true or false, accepted and forgotten */
 	CV_FILL_ANYTHING, /* stepped over */
+	CV_FILL_NODE,     /* any value, kept as it is: struct cv_policy_node */
 	CV_FILL_REFUSED,  /* known and not accepted; `why` says what to write instead */
 	CV_FILL_KIND_COUNT
 };

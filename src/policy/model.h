@@ -174,10 +174,31 @@ struct cv_policy_entry {          /* one of network_policies */
 	bool is_provider;  /* of a provider's layer; places in it mean nothing */
 };
 
+enum cv_policy_node_kind {
+	CV_POLICY_NODE_NULL,
+	CV_POLICY_NODE_BOOL,
+	CV_POLICY_NODE_NUMBER,
+	CV_POLICY_NODE_STRING,
+	CV_POLICY_NODE_LIST,
+	CV_POLICY_NODE_MAPPING,
+};
+
+/* Any value, where another part of the document says what may stand there. */
+struct cv_policy_node {
+	enum cv_policy_node_kind kind;
+	struct cv_policy_pos pos;
+	struct cv_policy_text key; /* in a mapping */
+	struct cv_str s;           /* of a scalar, as written */
+	struct cv_policy_node *v;  /* of a list or mapping */
+	size_t n;
+};
+
 struct cv_policy_middleware {
 	struct cv_policy_pos pos;
 	struct cv_policy_text key, name, middleware, on_error;
-	int64_t order; /* default 0 */
+	int64_t order;                /* default 0 */
+	struct cv_policy_node config; /* what it means is the middleware's to say (middleware.h) */
+	bool has_config;
 	struct cv_policy_texts include, exclude;
 };
 

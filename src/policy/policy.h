@@ -57,7 +57,7 @@ CV_MUST cv_code cv_policy_load_layered(struct cv_str file, struct cv_str text,
 CV_MUST cv_code cv_policy_validate(const struct cv_policy_doc *doc, struct cv_findings *findings);
 
 /* What a valid document asks for and this build does not enforce yet (graphql, mcp, json-rpc, sql,
- * signing, rewriting, middlewares), each as an error finding by name.  Called when
+ * signing, rewriting, middlewares that are not built in), each as an error finding by name.  Called when
  * the policy is to be run, not when it is checked.  CV_INVALID when there is any. */
 CV_MUST cv_code cv_policy_enforceable(
 	const struct cv_policy_doc *doc, struct cv_findings *findings);

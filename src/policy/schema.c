@@ -167,7 +167,7 @@ static const struct cv_fill_key middleware_keys[] = {
 	{ "name",       CV_FILL_TEXT,     AT(M, name) },
 	{ "middleware", CV_FILL_TEXT,     AT(M, middleware) },
 	{ "order",      CV_FILL_ORDER,    AT(M, order) },
-	{ "config",     CV_FILL_ANYTHING },
+	{ "config",     CV_FILL_NODE,     AT(M, config), .at_has = offsetof(M, has_config) },
 	{ "on_error",   CV_FILL_TEXT,     AT(M, on_error) },
 	{ "endpoints",  CV_FILL_INSIDE,   .sub = &selector_schema },
 };

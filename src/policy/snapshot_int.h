@@ -264,6 +264,8 @@ struct cv_policy {
 	uint32_t *entry_by_index; /* document's index -> snapshot's */
 	struct cv_hosts hosts;
 	struct cv_paths paths;
+	struct cv_middleware *middlewares; /* in their order */
+	size_t middleware_count;
 };
 
 /* Is path one of the entry's binaries? */

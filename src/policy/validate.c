@@ -7,7 +7,11 @@
  * error: the tables are walked to their ends.
  */
 #include "base/assert.h"
+#include "base/glob.h"
 #include "policy/check_int.h"
+#include "policy/limits.h"
+#include "policy/middleware.h"
+#include "policy/regex.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +19,7 @@
 
 #define WHERE_BYTES_MAX 256
 #define TEXT_BYTES_MAX  512
+#define GLOB_BYTES_MAX  (256u << 10) /* one compiled pattern */
 
 const char *cv_policy_protocol_name(enum cv_policy_protocol protocol)
 {
@@ -200,16 +205,47 @@ static const char *pattern_fault(struct cv_str s)
 	return NULL;
 }
 
+static const char *glob_fault(struct cv_str pattern)
+{
+	struct cv_arena arena;
+
+	cv_arena_init(&arena, GLOB_BYTES_MAX);
+	const bool is_fine = cv_middleware_glob(pattern, &arena) != NULL;
+	cv_arena_fini(&arena);
+	return is_fine ? NULL : "is malformed";
+}
+
 static void check_patterns(
 	struct cv_check *c, const struct cv_policy_middleware *m, const struct cv_policy_texts *t)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		const char *fault = pattern_fault(t->v[i].s);
 
+		if (!fault)
+			fault = glob_fault(t->v[i].s);
+
 		if (fault)
 			CV_CHECK_ERROR(c, t->v[i].pos, NULL,
 				"middleware %.*s: host pattern '%.*s' %s",
 				CV_POLICY_QUOTE(m->key.s), CV_POLICY_QUOTE(t->v[i].s), fault);
+	}
+}
+
+/* Each expression is compiled here too, so that a bad one is known before the run. */
+static void check_config(struct cv_check *c, const struct cv_policy_middleware *m)
+{
+	struct cv_middleware mw;
+
+	cv_middleware_read(c, m, &mw);
+	for (size_t i = 0; i < mw.pattern_count; i++) {
+		const struct cv_middleware_pattern *p = &mw.pattern[i];
+		struct cv_regex *regex = NULL;
+		struct cv_err err = { 0 };
+
+		if (cv_regex_compile(p->regex, &regex, &err) != CV_OK)
+			CV_CHECK_ERROR(c, p->pos, NULL, "middleware %.*s: pattern %.*s: %s",
+				CV_POLICY_QUOTE(m->key.s), CV_POLICY_QUOTE(p->name), err.msg);
+		cv_regex_free(regex);
 	}
 }
 
@@ -231,6 +267,7 @@ static void check_middleware(struct cv_check *c, const struct cv_policy_middlewa
 			CV_POLICY_QUOTE(m->on_error.s));
 	check_patterns(c, m, &m->include);
 	check_patterns(c, m, &m->exclude);
+	check_config(c, m);
 }
 
 static bool selects(const struct cv_policy_texts *t, struct cv_str host)
@@ -239,6 +276,21 @@ static bool selects(const struct cv_policy_texts *t, struct cv_str host)
 		if (cv_policy_hosts_overlap(t->v[i].s, host))
 			return true;
 	return false;
+}
+
+/* A pattern of an endpoint is excluded only by the same pattern: that is enough to be sure. */
+static bool excludes(const struct cv_policy_texts *t, struct cv_str host)
+{
+	struct cv_arena arena;
+	bool is_hit = false;
+
+	cv_arena_init(&arena, GLOB_BYTES_MAX * CV_POLICY_MIDDLEWARE_PATTERNS_MAX);
+	for (size_t i = 0; i < t->n && !is_hit; i++)
+		is_hit = cv_str_eq_nocase(t->v[i].s, host) ||
+			 (host.n && !cv_str_has_byte(host, '*') &&
+				 cv_glob_match(cv_middleware_glob(t->v[i].s, &arena), host));
+	cv_arena_fini(&arena);
+	return is_hit;
 }
 
 /* A raw tunnel can't be shown to a middleware: one that must not fail open forbids it. */
@@ -250,14 +302,21 @@ static void check_middleware_tunnels(struct cv_check *c, const struct cv_policy_
 		const struct cv_policy_entry *n = &c->doc->entries[i];
 
 		for (size_t j = 0; j < n->endpoint_count; j++)
-			if (n->endpoints[j].tls == CV_TLS_SKIP &&
-				selects(&m->include, n->endpoints[j].host.s))
+			if ((n->endpoints[j].tls == CV_TLS_SKIP ||
+				    n->endpoints[j].protocol == CV_PROTOCOL_TCP ||
+				    n->endpoints[j].protocol == CV_PROTOCOL_POSTGRES) &&
+				selects(&m->include, n->endpoints[j].host.s) &&
+				!excludes(&m->exclude, n->endpoints[j].host.s))
 				CV_CHECK_ERROR(c, m->pos,
 					"exclude the host, or set on_error: fail_open",
 					"middleware %.*s is fail_closed but selects "
-					"%.*s.endpoints[%zu] (line %u), which has tls: skip",
+					"%.*s.endpoints[%zu] (line %u), which has %s",
 					CV_POLICY_QUOTE(m->key.s), CV_POLICY_QUOTE(n->key.s), j,
-					n->endpoints[j].pos.line);
+					n->endpoints[j].pos.line,
+					n->endpoints[j].tls == CV_TLS_SKIP ? "tls: skip"
+					: n->endpoints[j].protocol == CV_PROTOCOL_TCP
+						? "protocol: tcp"
+						: "protocol: postgres");
 	}
 }
 

@@ -245,6 +245,39 @@ static void put_pairs(struct writer *w, const struct cv_fill_key *k, const void 
 	cv_buf_put_byte(w->out, '}');
 }
 
+/* Numbers and booleans as they were written: JSON's are a part of YAML's, not the other way. */
+static void put_node_value(struct cv_buf *out, const struct cv_policy_node *node)
+{
+	const bool is_list = node->kind == CV_POLICY_NODE_LIST;
+	struct writer inner = { .out = out };
+
+	switch (node->kind) {
+	case CV_POLICY_NODE_NULL: cv_buf_put(out, CV_STR("null")); return;
+	case CV_POLICY_NODE_BOOL:
+	case CV_POLICY_NODE_NUMBER: cv_buf_put(out, node->s); return;
+	case CV_POLICY_NODE_STRING: put_string(out, node->s); return;
+	case CV_POLICY_NODE_LIST:
+	case CV_POLICY_NODE_MAPPING: break;
+	}
+	cv_buf_put_byte(out, is_list ? '[' : '{');
+	for (size_t i = 0; i < node->n; i++) { /* as deep as the reader went */
+		if (!is_list)
+			put_key(&inner, node->v[i].key.s);
+		else if (i)
+			cv_buf_put_byte(out, ',');
+		put_node_value(out, &node->v[i]);
+	}
+	cv_buf_put_byte(out, is_list ? ']' : '}');
+}
+
+static void put_node(struct writer *w, const struct cv_fill_key *k, const void *obj)
+{
+	if (k->at_has && !flag_at(obj, k->at_has))
+		return;
+	put_key(w, cv_str_of(k->name));
+	put_node_value(w->out, field(obj, k->at));
+}
+
 /* port and ports are one field: the first says one, the second any other number. */
 static void put_port(struct writer *w, const struct cv_fill_key *k, const void *obj)
 {
@@ -290,6 +323,7 @@ static put_fn *const put_fns[CV_FILL_KIND_COUNT] = {
 	[CV_FILL_NAMED] = put_named,
 	[CV_FILL_MATCHERS] = put_matchers,
 	[CV_FILL_GLOBS] = put_one_globs,
+	[CV_FILL_NODE] = put_node,
 	[CV_FILL_PAIRS] = put_pairs,
 	[CV_FILL_COUNT] = put_wide,
 	[CV_FILL_PORT] = put_port,

@@ -24,12 +24,13 @@ bool cv_body_start_held(struct cv_body *b, struct cv_str bytes)
 	cv_body_start(b, CV_H1_BODY_LENGTH, bytes.n);
 	b->is_read = true;
 	/* whoever held it had a limit of his own */
-	cv_buf_init(&b->pending, CV_MAX(bytes.n, (size_t)CV_PROXY_PENDING_BYTES_MAX));
+	b->pending.max = CV_MAX(b->pending.max, bytes.n);
 	return cv_buf_put(&b->pending, bytes);
 }
 
 void cv_body_fini(struct cv_body *b)
 {
+	cv_buf_wipe(&b->lead);
 	cv_buf_wipe(&b->input);
 	cv_buf_wipe(&b->pending);
 }
@@ -169,6 +170,11 @@ static enum cv_pass filter_step(struct cv_body *b, struct cv_buf *scratch, bool 
 	b->has_more = rc == CV_FILTER_MORE;
 	if (!is_end)
 		cv_buf_skip(&b->input, cv_buf_len(&b->input) - in.n);
+	if (cv_buf_len(&b->lead) && (is_end || cv_buf_len(scratch))) {
+		if (!cv_buf_put(&b->pending, cv_buf_str(&b->lead)))
+			return CV_PASS_BAD;
+		cv_buf_reset(&b->lead);
+	}
 	return frame(b, cv_buf_str(scratch)) ? CV_PASS_MOVED : CV_PASS_BAD;
 }
 

@@ -44,6 +44,7 @@ struct cv_body {
 	bool (*watch)(void *ctx, struct cv_str bytes);
 	void *watch_ctx;
 	struct cv_filter *filter;     /* NULL: bytes pass as they are */
+	struct cv_buf lead;           /* goes before the first that the filter lets go: the head */
 	struct cv_buf input, pending; /* of the filter; pending also of a body that was held */
 };
 

@@ -131,6 +131,16 @@ static void sentence_put(
 	case CV_DENIAL_CREDENTIAL_RENEWAL:
 	case CV_DENIAL_CREDENTIAL_KEEPER:
 	case CV_DENIAL_CREDENTIAL_OWN: cv_buf_put(b, credential_sentence(d)); return;
+	case CV_DENIAL_MIDDLEWARE_DENIED:
+		cv_buf_put(b, CV_STR("Request rejected by configured middleware"));
+		return;
+	case CV_DENIAL_MIDDLEWARE_FAILED:
+		cv_buf_put(b, CV_STR("Request could not be processed by configured middleware"));
+		return;
+	case CV_DENIAL_MIDDLEWARE_REQUIRED:
+		cv_buf_put(
+			b, CV_STR("tls: skip tunnel cannot be inspected by required middleware"));
+		return;
 	case CV_DENIAL_UNINSPECTED:
 		cv_buf_put(b, CV_STR("credentialed endpoint requires L7 inspection; raw tunnel is "
 				     "not explicitly allowed"));
@@ -199,6 +209,20 @@ static void l7_put(struct cv_buf *b, const struct cv_flow *f, const struct cv_de
 	cv_buf_put(b, CV_STR("},\"next_steps\":[]"));
 }
 
+/* What OpenShell's clients look for, and which middleware it was. */
+static void middleware_put(
+	struct cv_buf *b, const struct cv_flow *f, const struct cv_denial_text *t)
+{
+	if (f->policy && t->verdict)
+		member_put(b, "policy", cv_policy_entry_name(f->policy, t->verdict->entry));
+	member_put(b, "middleware", t->middleware);
+	if (t->reason_code.n)
+		member_put(b, "reason_code", t->reason_code);
+	member_put(b, "reason", t->why);
+	if (t->request)
+		place_put(b, f, t);
+}
+
 static void body_put(struct cv_proxy *p, const struct cv_flow *f, enum cv_denial d,
 	const struct cv_denial_text *t, struct cv_buf *b)
 {
@@ -207,6 +231,8 @@ static void body_put(struct cv_proxy *p, const struct cv_flow *f, enum cv_denial
 	cv_buf_put_byte(b, '"');
 	if (d == CV_DENIAL_L7)
 		l7_put(b, f, t);
+	if (t->middleware.n)
+		middleware_put(b, f, t);
 	if (t->why.n && (d >= CV_DENIAL_CREDENTIAL_PLACE || (d == CV_DENIAL_POLICY && !t->verdict)))
 		member_put(b, "reason", t->why);
 	if (d == CV_DENIAL_L7 || d == CV_DENIAL_POLICY)

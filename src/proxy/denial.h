@@ -27,6 +27,9 @@
 	X(WEBSOCKET,    400, "invalid_websocket_upgrade", "detail", "invalid_websocket_upgrade") \
 	X(TARGET,       400, "invalid_request_target", "detail", "invalid_request_target")     \
 	X(TIMEOUT,      504, "upstream_timeout", "detail", "upstream_timeout")                 \
+	X(MIDDLEWARE_DENIED, 403, "middleware_denied", "detail", "middleware_denied")          \
+	X(MIDDLEWARE_FAILED, 403, "middleware_failed", "detail", "middleware_failed")          \
+	X(MIDDLEWARE_REQUIRED, 403, "middleware_required", "detail", "middleware_required")    \
 	X(UNINSPECTED, 403, "uninspected_credentials", "detail", "uninspected_credentials")    \
 	X(CREDENTIAL_PLACE, 403, "credential_endpoint_mismatch", "message", NULL)              \
 	X(CREDENTIAL_OWN, 403, "own_credential_refused", "message", NULL)                      \
@@ -45,10 +48,11 @@ int cv_denial_status(enum cv_denial d);
 const char *cv_denial_code(enum cv_denial d); /* for audit; NULL: the verdict's */
 
 struct cv_denial_text {
-	const struct cv_h1_request *request; /* NULL: for a connection */
-	struct cv_str path;                  /* canonical, of request; empty: as it came */
-	struct cv_str why;                   /* the sentence, or its end */
-	const struct cv_verdict *verdict;    /* of the request, if that was denied */
+	const struct cv_h1_request *request;   /* NULL: for a connection */
+	struct cv_str path;                    /* canonical, of request; empty: as it came */
+	struct cv_str why;                     /* the sentence, or its end */
+	const struct cv_verdict *verdict;      /* of the request, if that was denied */
+	struct cv_str middleware, reason_code; /* of MIDDLEWARE_; empty: none */
 };
 
 /* Answers the sandbox and ends the flow.  Writes no event: cv_decide_record() came before, and the

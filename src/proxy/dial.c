@@ -285,6 +285,9 @@ void cv_dial_done(struct cv_proxy *p, struct cv_flow *f)
 	}
 	if (!f->is_transparent)
 		cv_leg_put(&f->client, CV_STR("HTTP/1.1 200 Connection Established\r\n\r\n"));
+	if ((f->verdict.obligations & (CV_OBLIGE_TCP | CV_OBLIGE_POSTGRES)) &&
+		cv_middleware_tunnel_refuse(p, f))
+		return;
 	if (f->verdict.obligations & CV_OBLIGE_POSTGRES) {
 		cv_postgres_start(p, f);
 		return;

@@ -88,6 +88,7 @@ struct cv_http {
 	struct cv_body up, down;
 	enum cv_h1_asked asked;
 	bool is_decided;    /* the head in the buffer may pass; only the upstream is missing */
+	bool is_counted;    /* by budgets: a head that waits is judged again, and counted once */
 	bool has_response;  /* its head has passed */
 	bool client_closes; /* after this response the sandbox's side is closed */
 	bool server_closes;
@@ -127,7 +128,8 @@ struct cv_flow {
 	struct cv_leg client, server;
 	struct cv_hold *hold;      /* owned; NULL: the request is in the client's buffer */
 	struct cv_flow_cred *cred; /* owned; NULL: no credential was asked for */
-	struct cv_who *who;        /* owned, except by inner flows; NULL: no record */
+	struct cv_flow_middleware *middleware; /* owned; NULL: none concerns the request */
+	struct cv_who *who;                    /* owned, except by inner flows; NULL: no record */
 	const char *who_problem;
 	struct cv_ip src_ip, dst_ip; /* of the accepted socket */
 	uint16_t src_port, dst_port;

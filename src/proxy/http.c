@@ -29,6 +29,7 @@ void cv_http_start(struct cv_flow *f)
 {
 	const uint32_t count = f->http.count;
 
+	cv_middleware_end(f);
 	cv_body_fini(&f->http.up);
 	cv_body_fini(&f->http.down);
 	free((void *)(uintptr_t)f->http.method.p);
@@ -197,6 +198,7 @@ static enum head head_write(
 		body = cv_buf_str(&f->hold->body);
 		e.is_expect_continue = false; /* ours, when the hold began */
 	}
+	cv_middleware_apply(f, r, &e);
 	if (!cv_cred_apply(p, f, r, &e, &body))
 		return HEAD_ANSWERED;
 	if (f->hold) {
@@ -260,11 +262,17 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 	h->scanned = 0;
 	if (rc != CV_H1_OK)
 		return head_refuse(p, f, rc);
-	if (h->is_decided) {
+	if (h->is_decided)
 		path_again(f, &p->request, &path);
-	} else {
-		if (!head_judge(p, f, &p->request, &path))
-			return true;
+	else if (!head_judge(p, f, &p->request, &path))
+		return true;
+	switch (cv_middleware_request(p, f, &p->request, cv_path_str(&path))) {
+	case CV_MIDDLEWARE_WAIT: return has_moved;
+	case CV_MIDDLEWARE_AGAIN:
+	case CV_MIDDLEWARE_ANSWERED: return true;
+	case CV_MIDDLEWARE_OK: break;
+	}
+	if (!h->is_decided) {
 		switch (cv_cred_request(p, f, &p->request, cv_path_str(&path))) {
 		case CV_CRED_WAIT: return has_moved; /* judged again when the keeper answered */
 		case CV_CRED_AGAIN:
@@ -367,6 +375,8 @@ static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_re
 	const char *fault = cv_scrub_response(p, f, r);
 	if (fault)
 		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, fault);
+	if (!cv_middleware_response(p, f, r))
+		return true;
 	h->has_response = is_final;
 	cv_h1_edit_of_response(&e, r);
 	e.upgrade = CV_STR_NONE;
@@ -394,6 +404,11 @@ static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_re
 				h->down.is_read = h->down.is_done = h->down.left == 0;
 			}
 		}
+	}
+	if (h->down.lead.max) { /* a middleware may refuse it yet */
+		if (!cv_buf_put(&h->down.lead, cv_buf_str(&p->head)))
+			cv_flow_end(p, f, true);
+		return true;
 	}
 	if (cv_leg_put(&f->client, cv_buf_str(&p->head)) != cv_buf_len(&p->head))
 		cv_flow_end(p, f, true);
@@ -490,6 +505,8 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 		return true;
 	if (h->has_response) {
 		down = cv_body_pass(&h->down, h->down.filter ? &p->filtered : &p->head, s, c);
+		if (down == CV_PASS_REFUSED && cv_middleware_body_refuse(p, f))
+			return true;
 		if (down == CV_PASS_BAD || down == CV_PASS_REFUSED) {
 			cv_flow_end(p, f, true);
 			return false;

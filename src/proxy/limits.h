@@ -23,12 +23,17 @@
 #define CV_PROXY_HEAD_BYTES_MAX  (32 * 1024) /* of a response's head, of a ClientHello */
 #define CV_PROXY_FORWARD_HEAD_BYTES_MAX \
 	8192 /* of an upstream proxy's answer to CONNECT: nothing in it is for us */
-#define CV_PROXY_HELD_BYTES_MAX    (256 << 10) /* of a body that is looked at before its head goes */
-#define CV_PROXY_SIGN_HOLDS_MAX    24        /* bodies of 10 MiB at once; an SDK sends ten parts */
-#define CV_PROXY_PENDING_BYTES_MAX (1 << 20) /* of a body, filtered and waiting to go */
-#define CV_PROXY_DRAIN_BYTES_MAX   (1 << 20) /* of a refused body, read so the answer arrives */
+#define CV_PROXY_HELD_BYTES_MAX     (256 << 10) /* of a body that is looked at before its head goes */
+#define CV_PROXY_SIGN_HOLDS_MAX     24        /* bodies of 10 MiB at once; an SDK sends ten parts */
+#define CV_PROXY_PENDING_BYTES_MAX  (1 << 20) /* of a body, filtered and waiting to go */
+#define CV_PROXY_FILTERED_BYTES_MAX (4 << 20) /* ... that middlewares may have made longer */
+#define CV_PROXY_DRAIN_BYTES_MAX    (1 << 20) /* of a refused body, read so the answer arrives */
 
-#define CV_PROXY_QUEUE_BLOCKS_MAX  9 /* a stream's window, and the beginning of a block */
+/* Middlewares.  A body is looked at whole: what a request to a language model takes, with room. */
+#define CV_PROXY_MIDDLEWARE_BYTES_MAX (1 << 20)
+#define CV_PROXY_MIDDLEWARE_SUM_MAX   (128u << 20) /* held by all flows together */
+
+#define CV_PROXY_QUEUE_BLOCKS_MAX     9 /* a stream's window, and the beginning of a block */
 
 /* HTTP/2.  A session's peer may make us hold its windows and its header tables; what it can make us
  * do is counted below, since cheap frames cost us more than its sender (T19). */

@@ -292,7 +292,7 @@ static void parts_make(struct cv_proxy *p)
 	must(p, cv_leaves_new(&p->leaves, &err), &err);
 	cv_sinks_init(&p->sinks);
 	cv_buf_init(&p->head, CV_PROXY_IO_BYTES);
-	cv_buf_init(&p->filtered, CV_PROXY_PENDING_BYTES_MAX);
+	cv_buf_init(&p->filtered, CV_PROXY_FILTERED_BYTES_MAX);
 	cv_buf_init(&p->stage, 2 * CV_INFER_EVENT_BYTES_MAX);
 	cv_buf_init(&p->h2_names, CV_PROXY_IO_BYTES);
 	cv_arena_init(&p->arena, 256 * 1024);

@@ -48,7 +48,8 @@ static bool hello_refuse(struct cv_proxy *p, struct cv_flow *f, struct cv_str al
 
 static bool relay_start(struct cv_proxy *p, struct cv_flow *f)
 {
-	cv_flow_set_state(f, CV_FLOW_RELAY, p->loop.now_ms);
+	if (!cv_middleware_tunnel_refuse(p, f))
+		cv_flow_set_state(f, CV_FLOW_RELAY, p->loop.now_ms);
 	return true;
 }
 

@@ -17,6 +17,7 @@
 #include "proxy/cred.h"
 #include "proxy/flow.h"
 #include "proxy/identity.h"
+#include "proxy/middleware.h"
 #include "proxy/names.h"
 #include "proxy/resolve.h"
 #include "proxy/scrub.h"
@@ -83,6 +84,7 @@ struct cv_proxy {
 	uint32_t leaf_tag;
 	struct cv_creds creds;
 	struct cv_scrubs scrubs;
+	struct cv_middlewares middlewares;
 	uint32_t cred_tag;
 	int roots_fd[CV_PROXY_ROOTS_FILES_MAX]; /* read when the first upstream speaks TLS */
 	size_t roots_count;

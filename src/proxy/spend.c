@@ -35,12 +35,13 @@ bool cv_spend_request(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 	const struct cv_budget *over;
 	struct cv_buf why, body;
 
-	if (!p->budgets.n || f->is_routed) /* the agent's call was counted */
+	if (!p->budgets.n || f->http.is_counted || f->is_routed) /* the agent's call was counted */
 		return true;
 	bytes_count(p, f);
 	over = cv_budgets_exceeded(&p->budgets, &where);
 	if (!over) {
 		cv_budgets_add(&p->budgets, CV_BUDGET_REQUESTS, &where, 1);
+		f->http.is_counted = true;
 		return true;
 	}
 	cv_buf_init(&why, 1024);

@@ -94,6 +94,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	cv_body_fini(&f->http.down);
 	cv_hold_end(f);
 	cv_cred_end(f);
+	cv_middleware_end(f);
 	if (!f->is_inner)
 		free(f->who);
 	f->who = NULL;
