@@ -68,7 +68,8 @@ static bool released_put(
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < n; i++)
-		count += cv_vault_is_scrubbed(k->vault, i, r);
+		if (cv_vault_is_scrubbed(k->vault, i, r))
+			count += cv_vault_former(k->vault, i).n ? 2 : 1;
 	cv_ipc_put_u32(b, r->tag);
 	cv_ipc_put_u32(b, flags);
 	cv_ipc_put_u64(b, k->vault ? cv_vault_epoch(k->vault) : 0);
@@ -79,6 +80,11 @@ static bool released_put(
 		cv_ipc_put_u32(b, i);
 		cv_ipc_put_u32(b, is_asked(r, i));
 		cv_ipc_put_str(b, cv_vault_value(k->vault, i));
+		if (!cv_vault_former(k->vault, i).n)
+			continue;
+		cv_ipc_put_u32(b, i);
+		cv_ipc_put_u32(b, false);
+		cv_ipc_put_str(b, cv_vault_former(k->vault, i));
 	}
 	return !b->is_overflown;
 }

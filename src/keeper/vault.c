@@ -18,6 +18,8 @@
 struct slot {          /* beside each credential of the set */
 	char *renewed; /* malloc'd; NULL: the set's value holds */
 	size_t renewed_bytes;
+	char *former; /* the value before, if that was released; it may still come back */
+	size_t former_bytes;
 	int64_t expires_s;
 	bool is_released, is_dead;
 };
@@ -145,14 +147,20 @@ cv_code cv_vault_new(struct cv_str bytes, struct cv_vault **ret, struct cv_err *
 	return CV_OK;
 }
 
+static void bytes_wipe(char **p, size_t *n)
+{
+	if (*p) {
+		explicit_bzero(*p, *n);
+		free(*p);
+	}
+	*p = NULL;
+	*n = 0;
+}
+
 static void value_wipe(struct slot *s)
 {
-	if (s->renewed) {
-		explicit_bzero(s->renewed, s->renewed_bytes);
-		free(s->renewed);
-	}
-	s->renewed = NULL;
-	s->renewed_bytes = 0;
+	bytes_wipe(&s->renewed, &s->renewed_bytes);
+	bytes_wipe(&s->former, &s->former_bytes);
 }
 
 void cv_vault_free(struct cv_vault *v)
@@ -180,6 +188,11 @@ struct cv_str cv_vault_value(const struct cv_vault *v, uint32_t cred)
 
 	return s->renewed ? (struct cv_str){ s->renewed, s->renewed_bytes }
 			  : v->set.creds[cred].value;
+}
+
+struct cv_str cv_vault_former(const struct cv_vault *v, uint32_t cred)
+{
+	return (struct cv_str){ v->slots[cred].former, v->slots[cred].former_bytes };
 }
 
 uint64_t cv_vault_epoch(const struct cv_vault *v)
@@ -271,6 +284,20 @@ bool cv_vault_is_scrubbed(
 
 /* ---- renewal ---- */
 
+static void former_keep(struct cv_vault *v, uint32_t cred)
+{
+	struct slot *s = &v->slots[cred];
+	const struct cv_str value = cv_vault_value(v, cred);
+	char *copy = malloc(value.n);
+
+	if (!copy)
+		return; /* the present one is what matters more */
+	memcpy(copy, value.p, value.n);
+	bytes_wipe(&s->former, &s->former_bytes);
+	s->former = copy;
+	s->former_bytes = value.n;
+}
+
 cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value, int64_t expires_s,
 	struct cv_err *err)
 {
@@ -284,12 +311,14 @@ cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value, i
 	if (!copy)
 		return cv_fail(err, CV_LIMIT, "no memory");
 	memcpy(copy, value.p, value.n);
-	value_wipe(s);
+	if (s->is_released)
+		former_keep(v, cred);
+	bytes_wipe(&s->renewed, &s->renewed_bytes);
 	v->epoch++;
-	*s = (struct slot){ .renewed = copy,
-		.renewed_bytes = value.n,
-		.expires_s = expires_s,
-		.is_released = s->is_released };
+	s->renewed = copy;
+	s->renewed_bytes = value.n;
+	s->expires_s = expires_s;
+	s->is_dead = false;
 	return CV_OK;
 }
 

@@ -42,6 +42,9 @@ bool cv_vault_is_scrubbed(
 /* The value that holds; the caller has judged that it may be used.  Borrowed until it is renewed. */
 struct cv_str cv_vault_value(const struct cv_vault *v, uint32_t cred);
 
+/* The value before the last renewal, if it was ever released: it must be scrubbed too.  Empty: none. */
+struct cv_str cv_vault_former(const struct cv_vault *v, uint32_t cred);
+
 /* How often any value has changed. */
 uint64_t cv_vault_epoch(const struct cv_vault *v);
 

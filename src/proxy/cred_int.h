@@ -4,6 +4,7 @@
  */
 #pragma once
 #include "proxy/cred.h"
+#include "proxy/denial.h"
 
 /* f->cred is there; false without memory. */
 CV_MUST bool cred_flow_make(struct cv_flow *f);
@@ -16,3 +17,28 @@ CV_MUST bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struc
 /* The policy of now still lets those credentials be used at e, which allows what is said. */
 CV_MUST bool cred_is_bound_still(const struct cv_proxy *p, const struct cv_flow *f,
 	const struct cv_policy_endpoint *e, const struct cv_rewrite_plan *plan);
+
+/* ---- cred_keeper.c ---- */
+
+/* The catalog was sent before anything in the sandbox could be: reads it if that was not done. */
+void cred_catalog_await(struct cv_proxy *p);
+void cred_secrets_wipe(struct cv_flow_cred *c);
+
+/* ---- cred.c: recorded and answered; ANSWERED ---- */
+
+struct cv_sign_fault;
+enum cv_cred_step cred_refuse(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
+	enum cv_denial d, const char *slug, struct cv_str why);
+enum cv_cred_step cred_rewrite_refuse(struct cv_proxy *p, struct cv_flow *f,
+	const struct cv_h1_request *r, enum cv_rewrite_rc rc);
+enum cv_cred_step cred_sign_refuse(struct cv_proxy *p, struct cv_flow *f,
+	const struct cv_h1_request *r, const struct cv_sign_fault *fault);
+
+/* ---- cred_own.c, cred_body.c ---- */
+
+bool cred_has_own(const struct cv_creds *c, const struct cv_flow *f, const struct cv_h1_request *r,
+	const struct cv_rewrite_plan *plan);
+
+/* The body, as far as it must be known before the head goes. */
+enum cv_cred_step cred_body_look(struct cv_proxy *p, struct cv_flow *f,
+	const struct cv_h1_request *r, struct cv_rewrite_plan *ret);

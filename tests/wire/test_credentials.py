@@ -236,8 +236,9 @@ def killed():
     os.kill(pid, signal.SIGKILL)
     got = []
     for i in range(12):
-        free = lab.get("free.test", f"/{i}")
-        equal(free.status, 200, f"what needs no value goes on: {free!r}")
+        # keeper and proxy are started anew: what comes in between may be refused, and for a moment only
+        free = box.until(lambda: lab.get("free.test", f"/{i}").status == 200, 4)
+        assert free, "what needs no value goes on within seconds"
         reply = lab.get("api.test", f"/{i}", [f"Authorization: Bearer {lab.inside['MY_KEY']}"])
         seen = lab.origin.seen()
         assert b"openshell" not in seen, seen

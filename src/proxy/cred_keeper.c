@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cred_keeper.c - questions to the keeper about credentials, and its answers
+ *
+ * A flow asks one question at a time and knows its answer by a tag.  Values borrow from the
+ * message they came in, which is wiped when the request's head has been written.
+ */
+#include "proxy/cred_int.h"
+
+#include "proxy/inside.h"
+#include "proxy/scrub.h"
+#include "proxy/sign.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A head, a few times over, with its credentials, and a body. */
+#define SCRATCH_BYTES_MAX (CV_REWRITE_ARENA_BYTES + CV_REWRITE_BODY_ARENA_BYTES)
+
+#define RELEASE_BYTES_MAX 32768      /* what the link takes */
+#define CATALOG_BYTES_MAX (4u << 20) /* the automaton of 128 placeholders */
+
+void cv_creds_fini(struct cv_creds *c)
+{
+	cv_arena_fini(&c->arena);
+	cv_arena_fini(&c->scratch);
+	*c = (struct cv_creds){ 0 };
+}
+
+/* ---- from the keeper ---- */
+
+bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	struct cv_creds *c = &p->creds;
+	const uint32_t n = cv_ipc_get_u32(&r);
+
+	if (n > CV_PH_ENTRIES_MAX || c->has_catalog)
+		return false;
+	c->has_catalog = true;
+	if (!n)
+		return cv_ipc_reader_is_done(&r);
+	cv_arena_init(&c->arena, CATALOG_BYTES_MAX);
+	cv_arena_init(&c->scratch, SCRATCH_BYTES_MAX);
+	c->entries = cv_arena_array(&c->arena, n, sizeof(c->entries[0]));
+	c->providers = cv_arena_array(&c->arena, n, sizeof(c->providers[0]));
+	if (!c->entries || !c->providers)
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		c->entries[i].key = cv_arena_str(&c->arena, cv_ipc_get_str(&r));
+		c->entries[i].text = cv_arena_str(&c->arena, cv_ipc_get_str(&r));
+		c->providers[i] = cv_arena_str(&c->arena, cv_ipc_get_str(&r));
+	}
+	if (!cv_ipc_reader_is_done(&r) ||
+		cv_ph_set_compile(&c->set, c->entries, n, &c->arena, NULL) != CV_OK)
+		return false;
+	c->count = n;
+	return true;
+}
+
+/* It was sent before anything in the sandbox could be. */
+void cred_catalog_await(struct cv_proxy *p)
+{
+	if (p->keeper >= 0 && !p->creds.has_catalog)
+		cv_keeper_drain(p);
+}
+
+/* The flow that asked; NULL when it ended meanwhile. */
+static struct cv_flow *asker(struct cv_proxy *p, uint32_t tag)
+{
+	for (uint32_t i = 0; i < p->flows.high; i++) {
+		struct cv_flow *f = &p->flows.v[i];
+
+		if (f->state != CV_FLOW_FREE && f->cred && f->cred->state == CV_CRED_ASKED &&
+			f->cred->tag == tag)
+			return f;
+	}
+	return NULL;
+}
+
+void cred_secrets_wipe(struct cv_flow_cred *c)
+{
+	if (c->secrets) {
+		explicit_bzero(c->secrets, c->secret_bytes);
+		free(c->secrets);
+	}
+	c->secrets = NULL;
+	memset(c->values, 0, sizeof(c->values));
+}
+
+static void answered(struct cv_proxy *p, struct cv_flow *f, enum cv_cred_state state)
+{
+	f->cred->state = state;
+	cv_proxy_queue(p, f);
+}
+
+/* A WebSocket lasts, and asks only when it has something to replace: what another flow gives to its
+ * server may come back here. */
+static void websockets_share(struct cv_proxy *p, const struct cv_flow *from)
+{
+	for (uint32_t i = 0; i < p->flows.high; i++) {
+		struct cv_flow *f = &p->flows.v[i];
+
+		if (f != from && f->state != CV_FLOW_FREE && f->ws && f->cred &&
+			f->port == from->port && cv_host_eq(&f->host, &from->host))
+			cv_scrub_share(f, from);
+	}
+}
+
+bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	struct cv_flow *f = asker(p, cv_ipc_get_u32(&r));
+	struct cv_str all[2 * CV_PH_ENTRIES_MAX]; /* present values, and those before a renewal */
+	struct cv_scrub_key key = { 0 };
+	struct cv_flow_cred *c;
+	size_t count = 0;
+
+	if (!f)
+		return true;
+	c = f->cred;
+	cred_secrets_wipe(c);
+	cv_scrub_drop(f);
+	c->secrets = malloc(body.n);
+	if (!c->secrets) {
+		c->refusal = CV_RELEASE_UNKNOWN;
+		answered(p, f, CV_CRED_REFUSED);
+		return true;
+	}
+	memcpy(c->secrets, body.p, body.n);
+	c->secret_bytes = body.n;
+	r = (struct cv_ipc_reader){ .rest = { c->secrets, c->secret_bytes } };
+	cv_ipc_get_u32(&r);
+	c->flags = cv_ipc_get_u32(&r);
+	key.epoch = cv_ipc_get_u64(&r);
+	for (uint32_t n = cv_ipc_get_u32(&r); n && !r.is_bad; n--) {
+		const uint32_t i = cv_ipc_get_u32(&r);
+		const bool is_asked = cv_ipc_get_u32(&r) != 0;
+		const struct cv_str value = cv_ipc_get_str(&r);
+
+		if (i >= p->creds.count)
+			return false;
+		if (is_asked)
+			c->values[i] = value;
+		key.creds[i / 64] |= UINT64_C(1) << i % 64;
+		if (count < CV_ARRAY_LEN(all))
+			all[count++] = value;
+	}
+	if (count) {
+		cv_scrub_use(&p->scrubs, f, &key, all, count);
+		websockets_share(p, f);
+	}
+	if (!(c->flags & CV_RELEASED_BOUND))
+		c->is_unbound = true;
+	answered(p, f, CV_CRED_RELEASED);
+	return cv_ipc_reader_is_done(&r);
+}
+
+bool cv_creds_refused_take(struct cv_proxy *p, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	struct cv_flow *f = asker(p, cv_ipc_get_u32(&r));
+	const uint32_t release = cv_ipc_get_u32(&r);
+	const struct cv_str key = cv_ipc_get_str(&r), provider = cv_ipc_get_str(&r),
+			    why = cv_ipc_get_str(&r);
+
+	if (!cv_ipc_reader_is_done(&r) || release >= CV_RELEASE_COUNT)
+		return false;
+	if (!f)
+		return true;
+	f->cred->refusal = (enum cv_release)release;
+	snprintf(f->cred->why, sizeof(f->cred->why), "%.*s of provider %.*s%s%.*s",
+		CV_STR_ARG(cv_str_slice(key, 0, 80)), CV_STR_ARG(cv_str_slice(provider, 0, 40)),
+		why.n ? ": " : "", CV_STR_ARG(cv_str_slice(why, 0, 100)));
+	answered(p, f, CV_CRED_REFUSED);
+	return true;
+}
+
+static void keeper_silent(struct cv_proxy *p, struct cv_flow *f)
+{
+	f->cred->refusal = CV_RELEASE_KEEPER;
+	f->cred->why[0] = '\0';
+	f->deadline_ms = p->loop.now_ms + CV_PROXY_KEEPER_MS;
+	answered(p, f, CV_CRED_REFUSED);
+}
+
+bool cv_cred_timeout(struct cv_proxy *p, struct cv_flow *f)
+{
+	const bool is_asked = f->cred && f->cred->state == CV_CRED_ASKED;
+
+	if (is_asked)
+		keeper_silent(p, f);
+	return is_asked;
+}
+
+void cv_creds_keeper_lost(struct cv_proxy *p)
+{
+	for (uint32_t i = 0; i < p->flows.high; i++) {
+		struct cv_flow *f = &p->flows.v[i];
+
+		if (f->state != CV_FLOW_FREE && f->cred && f->cred->state == CV_CRED_ASKED)
+			keeper_silent(p, f);
+	}
+}
+
+bool cred_flow_make(struct cv_flow *f)
+{
+	if (!f->cred)
+		f->cred = calloc(1, sizeof(*f->cred));
+	return f->cred != NULL;
+}
+
+/* Adds what plan names, each once.  False: too many. */
+static bool asked_add(struct cv_keeper_release *ask, const struct cv_rewrite_plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++) {
+		bool is_new = true;
+
+		for (size_t k = 0; k < ask->count; k++)
+			is_new &= ask->creds[k] != plan->use[i].entry;
+		if (is_new && ask->count == CV_KEEPER_CREDS_MAX)
+			return false;
+		if (is_new)
+			ask->creds[ask->count++] = plan->use[i].entry;
+	}
+	return true;
+}
+
+bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
+	struct cv_str path, const struct cv_rewrite_plan *head, const struct cv_rewrite_plan *body)
+{
+	static struct cv_path canonical; /* scratch */
+	struct cv_keeper_release ask = {
+		.host = cv_host_str(&f->host),
+		.host_is_ip = f->host.is_ip,
+		.port = f->port,
+		.method = r->method,
+		.path = path,
+	};
+	struct cv_buf b;
+
+	/* Where nobody decides about requests the path was left as it came. */
+	if (r->form != CV_H1_FORM_ASTERISK) {
+		if (cv_path_canonical(path, true, &canonical) != CV_PATH_OK)
+			return false;
+		ask.path = cv_path_str(&canonical);
+	}
+	if (!asked_add(&ask, head) || (body && !asked_add(&ask, body)) ||
+		(cv_sign_is_on(f) && !cv_sign_ask(p, &ask)))
+		return false;
+	if (++p->cred_tag == 0)
+		p->cred_tag = 1;
+	ask.tag = f->cred->tag = p->cred_tag;
+	cv_buf_init(&b, RELEASE_BYTES_MAX);
+	const bool is_sent = p->keeper >= 0 && cv_keeper_release_put(&b, &ask) &&
+			     cv_ipc_send(p->keeper, CV_KEEPER_REQ_RELEASE, cv_buf_str(&b), NULL, 0,
+				     NULL) == CV_OK;
+	cv_buf_fini(&b);
+	f->cred->state = is_sent ? CV_CRED_ASKED : CV_CRED_REFUSED;
+	f->deadline_ms = p->loop.now_ms + CV_PROXY_KEEPER_MS;
+	f->cred->refusal = CV_RELEASE_KEEPER;
+	f->cred->why[0] = '\0';
+	return true;
+}
+
+void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f)
+{
+	if (!f->cred)
+		return;
+	if (f->cred->state == CV_CRED_RELEASED) {
+		cred_secrets_wipe(f->cred);
+		cv_rewrite_wipe(&p->creds.applied);
+		p->creds.applied = (struct cv_rewrite){ 0 };
+		if (p->creds.applied_body.p)
+			cv_rewrite_body_wipe(p->creds.applied_body);
+		p->creds.applied_body = CV_STR_NONE;
+		if (cv_sign_is_on(f))
+			cv_arena_wipe(&p->creds.scratch); /* the session token is in there */
+		if (p->head.data)
+			explicit_bzero(p->head.data, p->head.cap);
+	}
+	f->cred->state = CV_CRED_IDLE;
+}
+
+void cv_cred_end(struct cv_flow *f)
+{
+	if (!f->cred)
+		return;
+	cred_secrets_wipe(f->cred);
+	cv_scrub_drop(f);
+	free(f->cred);
+	f->cred = NULL;
+}

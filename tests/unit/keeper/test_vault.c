@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Goal: a credential is released for host, port, method and path that its provider is bound to and
+ * for nothing else (C1); a dead one never; what was released is scrubbed on its hosts, also the
+ * value before a renewal.
+ * Method: a set of two providers, asked row by row.
+ */
+#include "unit/test.h"
+
+#include "keeper/vault.c"
+
+#define NOW 1790000000
+
+static struct cv_vault *vault;
+static struct cv_err err;
+
+static struct cv_str words(const char *z)
+{
+	return cv_str_of(z);
+}
+
+static int setup(void **state)
+{
+	static uint16_t ports[] = { 443, 8443 };
+	static struct cv_cred_rule rules[] = { { { "GET", 3 }, { "/repos/**", 9 } },
+		{ { "POST", 4 }, { "/graphql", 8 } } };
+	struct cv_cred_set set;
+	struct cv_buf b;
+
+	(void)state;
+	cv_cred_set_init(&set);
+	set.providers = cv_arena_array(&set.arena, 2, sizeof(set.providers[0]));
+	set.creds = cv_arena_array(&set.arena, 3, sizeof(set.creds[0]));
+	set.provider_count = 2;
+	set.cred_count = 3;
+	struct cv_cred_binding *b0 = cv_arena_array(&set.arena, 1, sizeof(*b0));
+	struct cv_cred_binding *b1 = cv_arena_array(&set.arena, 1, sizeof(*b1));
+	*b0 = (struct cv_cred_binding){ .host = CV_STR("api.test"),
+		.ports = ports,
+		.port_count = 2,
+		.rules = rules,
+		.rule_count = 2 };
+	*b1 = (struct cv_cred_binding){ .host = CV_STR("*.cloud.test"),
+		.path = CV_STR("/v1/**"),
+		.ports = ports,
+		.port_count = 1,
+		.is_required = true,
+		.is_unscrubbed = true };
+	set.providers[0] = (struct cv_cred_provider){ CV_STR("hub"), CV_STR("hub"), b0, 1 };
+	set.providers[1] = (struct cv_cred_provider){ CV_STR("cloud"), CV_STR("cloud"), b1, 1 };
+	set.creds[0] = (struct cv_cred){ .key = CV_STR("HUB"),
+		.placeholder = CV_STR("p-hub"),
+		.value = cv_arena_str(&set.arena, CV_STR("value-of-hub")),
+		.refresh = CV_CRED_NONE };
+	set.creds[1] = (struct cv_cred){ .key = CV_STR("CLOUD"),
+		.placeholder = CV_STR("p-cloud"),
+		.value = cv_arena_str(&set.arena, CV_STR("value-of-cloud")),
+		.provider = 1,
+		.refresh = CV_CRED_NONE };
+	set.creds[2] = (struct cv_cred){ .key = CV_STR("OLD"),
+		.placeholder = CV_STR("p-old"),
+		.value = cv_arena_str(&set.arena, CV_STR("value-of-old")),
+		.expires_s = NOW - 1,
+		.refresh = CV_CRED_NONE };
+	cv_buf_init(&b, 1 << 20);
+	assert_int_equal(cv_cred_set_write(&set, &b, &err), CV_OK);
+	assert_int_equal(cv_vault_new(cv_buf_str(&b), &vault, &err), CV_OK);
+	cv_buf_fini(&b);
+	cv_cred_set_fini(&set);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	cv_vault_free(vault);
+	return 0;
+}
+
+static struct cv_vault_answer ask(
+	uint32_t cred, const char *host, uint16_t port, const char *method, const char *path)
+{
+	const struct cv_keeper_release r = { .host = words(host),
+		.port = port,
+		.method = words(method),
+		.path = words(path),
+		.creds = { cred },
+		.count = 1 };
+	struct cv_vault_answer a;
+
+	cv_vault_release(vault, &r, NOW, &a);
+	return a;
+}
+
+static void c1_bound_to_requests(void **state)
+{
+	static const struct {
+		uint32_t cred;
+		const char *host;
+		uint16_t port;
+		const char *method, *path;
+		enum cv_release want;
+	} rows[] = {
+		{ 0, "api.test", 443, "GET", "/repos/a/b", CV_RELEASE_OK },
+		{ 0, "api.test", 443, "HEAD", "/repos/a", CV_RELEASE_OK },
+		{ 0, "api.test", 8443, "POST", "/graphql", CV_RELEASE_OK },
+		{ 0, "api.test", 443, "POST", "/repos/a", CV_RELEASE_MISMATCH },
+		{ 0, "api.test", 443, "GET", "/users", CV_RELEASE_MISMATCH },
+		{ 0, "api.test", 80, "GET", "/repos/a", CV_RELEASE_MISMATCH },
+		{ 0, "other.test", 443, "GET", "/repos/a", CV_RELEASE_MISMATCH },
+		{ 0, "xapi.test", 443, "GET", "/repos/a", CV_RELEASE_MISMATCH },
+		{ 0, "a.cloud.test", 443, "GET", "/v1/x", CV_RELEASE_MISMATCH },
+		{ 1, "a.cloud.test", 443, "DELETE", "/v1/x", CV_RELEASE_OK },
+		{ 1, "a.cloud.test", 443, "GET", "/v2/x", CV_RELEASE_MISMATCH },
+		{ 1, "a.cloud.test", 8443, "GET", "/v1/x", CV_RELEASE_MISMATCH },
+		{ 1, "a.b.cloud.test", 443, "GET", "/v1/x", CV_RELEASE_MISMATCH },
+		{ 1, "api.test", 443, "GET", "/repos/a", CV_RELEASE_MISMATCH },
+		{ 2, "api.test", 443, "GET", "/repos/a", CV_RELEASE_DEAD },
+		{ 3, "api.test", 443, "GET", "/repos/a", CV_RELEASE_UNKNOWN },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
+		const struct cv_vault_answer a =
+			ask(rows[i].cred, rows[i].host, rows[i].port, rows[i].method, rows[i].path);
+
+		if (a.release != rows[i].want)
+			print_error("row %zu: %s\n", i, cv_release_slug(a.release));
+		assert_int_equal(a.release, rows[i].want);
+	}
+}
+
+static void flags_of_the_endpoint(void **state)
+{
+	(void)state;
+	assert_int_equal(ask(0, "api.test", 443, "GET", "/repos/a").flags, CV_RELEASED_BOUND);
+	assert_int_equal(ask(1, "a.cloud.test", 443, "GET", "/v1/x").flags,
+		CV_RELEASED_BOUND | CV_RELEASED_REQUIRED | CV_RELEASED_UNSCRUBBED);
+	assert_int_equal(ask(0, "free.test", 443, "GET", "/").flags, 0);
+}
+
+static void scrubbed_once_released(void **state)
+{
+	const struct cv_keeper_release there = { .host = CV_STR("api.test"),
+		.port = 443,
+		.method = CV_STR("GET"),
+		.path = CV_STR("/anything") };
+	const struct cv_keeper_release elsewhere = { .host = CV_STR("free.test"),
+		.port = 443,
+		.method = CV_STR("GET"),
+		.path = CV_STR("/") };
+
+	(void)state;
+	assert_false(cv_vault_is_scrubbed(vault, 0, &there));
+	ask(0, "api.test", 443, "GET", "/users"); /* refused: not released */
+	assert_false(cv_vault_is_scrubbed(vault, 0, &there));
+	ask(0, "api.test", 443, "GET", "/repos/a");
+	assert_true(cv_vault_is_scrubbed(vault, 0, &there));
+	assert_false(cv_vault_is_scrubbed(vault, 0, &elsewhere));
+	assert_false(cv_vault_is_scrubbed(vault, 1, &there));
+}
+
+static void renewed(void **state)
+{
+	const uint64_t before = cv_vault_epoch(vault);
+
+	(void)state;
+	assert_int_equal(cv_vault_renew(vault, 0, CV_STR("a\nb"), 0, &err), CV_INVALID); /* C7 */
+	assert_int_equal(cv_vault_renew(vault, 0, CV_STR("second"), 0, &err), CV_OK);
+	assert_true(cv_str_eq(cv_vault_value(vault, 0), CV_STR("second")));
+	assert_int_equal(cv_vault_former(vault, 0).n, 0); /* the first was never out */
+	ask(0, "api.test", 443, "GET", "/repos/a");
+	assert_int_equal(cv_vault_renew(vault, 0, CV_STR("third"), NOW + 60, &err), CV_OK);
+	assert_true(cv_str_eq(cv_vault_former(vault, 0), CV_STR("second")));
+	assert_int_not_equal(cv_vault_epoch(vault), before);
+	cv_vault_kill(vault, 0);
+	assert_int_equal(ask(0, "api.test", 443, "GET", "/repos/a").release, CV_RELEASE_DEAD);
+	assert_int_equal(cv_vault_renew(vault, 0, CV_STR("fourth"), 0, &err), CV_OK);
+	assert_int_equal(ask(0, "api.test", 443, "GET", "/repos/a").release, CV_RELEASE_OK);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(c1_bound_to_requests, setup, teardown),
+		cmocka_unit_test_setup_teardown(flags_of_the_endpoint, setup, teardown),
+		cmocka_unit_test_setup_teardown(scrubbed_once_released, setup, teardown),
+		cmocka_unit_test_setup_teardown(renewed, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("keeper/vault", tests, NULL, NULL);
+}
