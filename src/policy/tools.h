@@ -33,7 +33,7 @@
 enum cv_tool_approval { CV_TOOL_APPROVAL_NEVER, CV_TOOL_APPROVAL_ONCE, CV_TOOL_APPROVAL_ALWAYS };
 
 struct cv_tool_limits { /* 0: none of policy's; the catalog has its own, and the lower counts */
-	uint64_t calls;       /* in the life of the sandbox */
+	uint64_t calls; /* in the life of the sandbox */
 	uint32_t concurrency; /* at the same time */
 	uint32_t seconds;     /* of one call */
 	uint64_t bytes;       /* of one result */

@@ -61,7 +61,8 @@ struct cv_tool_command {
 	size_t argc;
 	const struct cv_tool_pair *env;
 	size_t env_count;
-	struct cv_str workdir, user; /* empty: the broker's own directory for the call; the broker's user */
+	struct cv_str workdir,
+		user; /* empty: the broker's own directory for the call; the broker's user */
 	enum cv_tool_stdin stdin_kind;
 	struct cv_str stdin_argument; /* CV_TOOL_STDIN_ARGUMENT: its name */
 	struct cv_str sandbox_policy; /* file; empty: not in a sandbox */
@@ -72,7 +73,8 @@ struct cv_tool_http {
 	struct cv_str base;   /* http://127.0.0.1:8080, https://..., or empty with a socket */
 	struct cv_str socket; /* path of a Unix socket; empty: none */
 	struct cv_str method;
-	const struct cv_template *path, *query, *body; /* body NULL: the arguments as JSON, or none for GET */
+	const struct cv_template *path, *query,
+		*body; /* body NULL: the arguments as JSON, or none for GET */
 	const struct cv_tool_pair *headers;
 	size_t header_count;
 };
@@ -103,11 +105,11 @@ struct cv_tool_mcp { /* of mcp_servers: */
 	struct cv_policy_pos pos;
 };
 
-struct cv_tool_build { /* defaults and bounds of container builds */
-	struct cv_str engine; /* buildah, podman, docker, buildkit; empty: buildah */
+struct cv_tool_build {             /* defaults and bounds of container builds */
+	struct cv_str engine;      /* buildah, podman, docker, buildkit; empty: buildah */
 	struct cv_str *base_allow; /* globs over references of base images */
 	size_t base_allow_count;
-	bool needs_digest;     /* FROM has to name one */
+	bool needs_digest; /* FROM has to name one */
 	struct cv_str *push_allow;
 	size_t push_allow_count;
 	uint64_t context_bytes_max, image_bytes_max;
@@ -120,8 +122,9 @@ struct cv_tool_build { /* defaults and bounds of container builds */
 struct cv_tool {
 	struct cv_str name, description;
 	struct cv_policy_pos pos;
-	const struct cv_value *input; /* the schema, as JSON; never NULL: an empty object's otherwise */
-	struct cv_schema *schema;     /* the same, compiled (schema.h) */
+	const struct cv_value
+		*input;           /* the schema, as JSON; never NULL: an empty object's otherwise */
+	struct cv_schema *schema; /* the same, compiled (schema.h) */
 	enum cv_tool_backend backend;
 	const struct cv_tool_command *command;
 	const struct cv_tool_http *http;
@@ -130,7 +133,7 @@ struct cv_tool {
 	uint32_t mcp;                /* CV_TOOL_MCP: index into mcps */
 	struct cv_str method, route; /* "POST", "/deploy"; empty: none of its own */
 	enum cv_tool_output output;
-	int32_t *exit_ok;            /* command: those that are success; none: 0 */
+	int32_t *exit_ok; /* command: those that are success; none: 0 */
 	size_t exit_ok_count;
 	uint32_t seconds, concurrency; /* never 0 */
 	uint64_t result_bytes_max;

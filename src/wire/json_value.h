@@ -16,8 +16,8 @@
 /* text is borrowed for as long as the value is used.  Depth is CV_JSON_DEPTH_MAX.
  * CV_JSON_PROBLEM_NONE, and *ret is in arena; else ret_at says where (may be NULL).
  * CV_JSON_PROBLEM_LARGE: the arena is full, or more than CV_JSON_VALUES_MAX values. */
-CV_MUST enum cv_json_problem cv_json_value_read(struct cv_str text, struct cv_arena *arena,
-	const struct cv_value **ret, size_t *ret_at);
+CV_MUST enum cv_json_problem cv_json_value_read(
+	struct cv_str text, struct cv_arena *arena, const struct cv_value **ret, size_t *ret_at);
 
 /* Canonical.  False when it did not fit. */
 CV_MUST bool cv_json_value_write(struct cv_buf *b, const struct cv_value *v);
