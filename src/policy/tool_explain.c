@@ -132,7 +132,8 @@ static struct cv_str test_text(const struct cv_tool_argument *a, struct cv_arena
 		return bounds_text(
 			"is", number_text(a->min, arena), number_text(a->max, arena), arena);
 	case CV_TOOL_TEST_LENGTH:
-		return bounds_text("has a length of",
+		return bounds_text(
+			s->has_length_min && s->has_length_max ? "has a length" : "has a length of",
 			length_text(s->length_min, s->has_length_min, arena),
 			length_text(s->length_max, s->has_length_max, arena), arena);
 	}
