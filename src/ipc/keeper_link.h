@@ -16,6 +16,10 @@
 
 #define CV_KEEPER_CONTROL_FD 3
 
+/* A keeper that dies takes its CA's key with it, and the next one has another CA.  Leaves of so many
+ * former CAs are shown on, and trusted inside: as many deaths as a run survives in a minute. */
+#define CV_KEEPER_FORMER_CAS_MAX 5
+
 enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 
 /* clang-format off */
