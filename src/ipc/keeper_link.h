@@ -28,7 +28,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(START, 256, 1, IN(NEW), CV_IPC_ONCE)  /* str run name; the proxy's link */     \
 	X(PROXY, 0, 1, IN(READY), 0)            /* the link of a proxy started anew */   \
 	X(SECRETS, 0, 1, IN(NEW), CV_IPC_ONCE)  /* memfd: a cv_cred_set; before START */ \
-	X(COURIER, 0, 1, IN(READY), 0)          /* the link of a courier, started (anew) */
+	X(COURIER, 0, 1, IN(READY), 0)          /* the link of a courier, started (anew) */ \
+	X(AGAIN, 0, 0, IN(NEW), CV_IPC_ONCE)    /* after SECRETS: a former keeper had them */
 
 /* keeper to supervisor */
 #define CV_KEEPER_CONTROL_REPLIES(X)                                                    \

@@ -202,7 +202,7 @@ enum cv_cred_step cv_cred_request(
 		return cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE,
 			"credential_endpoint_mismatch",
 			CV_STR("the policy does not bind its provider to this endpoint"));
-	if (f->cred->is_unbound && !has_any)
+	if (!has_any && (f->cred->is_unbound || cred_is_unbound(&p->creds, f)))
 		return CV_CRED_OK;
 	if (f->cred->state == CV_CRED_IDLE &&
 		!cred_release_ask(p, f, r, path, &plans.head, &plans.body))

@@ -15,8 +15,10 @@
 #include "cred/rewrite.h"
 #include "cred/rewrite_body.h"
 #include "ipc/keeper_link.h"
+#include "proxy/limits.h"
 #include "wire/h1.h"
 #include "wire/h1_write.h"
+#include "wire/host.h"
 #include "wire/path.h"
 
 struct cv_proxy;
@@ -25,6 +27,11 @@ struct cv_scrub_set;
 struct cv_scrub_filter;
 struct cv_flow;
 
+struct cv_unbound {
+	struct cv_host host;
+	uint16_t port; /* 0: none */
+};
+
 struct cv_creds { /* of the run */
 	struct cv_arena arena;
 	struct cv_arena scratch; /* of one step */
@@ -32,6 +39,10 @@ struct cv_creds { /* of the run */
 	struct cv_str *providers; /* of each entry */
 	size_t count;             /* 0: a run without credentials */
 	bool has_catalog;
+	/* Destinations that nobody is bound to, as the keeper said; that never changes in a run.  A
+	 * request to one of them, without a placeholder, needs no keeper. */
+	struct cv_unbound unbound[CV_PROXY_UNBOUND_MAX];
+	uint32_t unbound_next;
 	struct cv_ph_set set;
 	struct cv_rewrite applied;  /* to the head that is being written */
 	struct cv_str applied_body; /* ... and to its body; p NULL: nothing was made */

@@ -22,6 +22,8 @@ CV_MUST bool cred_is_bound_still(const struct cv_proxy *p, const struct cv_flow 
 
 /* The catalog was sent before anything in the sandbox could be: reads it if that was not done. */
 void cred_catalog_await(struct cv_proxy *p);
+/* The keeper said once that nobody is bound to f's destination. */
+bool cred_is_unbound(const struct cv_creds *c, const struct cv_flow *f);
 void cred_secrets_wipe(struct cv_flow_cred *c);
 
 /* ---- cred.c: recorded and answered; ANSWERED ---- */

@@ -125,6 +125,22 @@ static void websockets_share(struct cv_proxy *p, const struct cv_flow *from)
 	}
 }
 
+bool cred_is_unbound(const struct cv_creds *c, const struct cv_flow *f)
+{
+	for (size_t i = 0; i < CV_PROXY_UNBOUND_MAX && c->unbound[i].port; i++)
+		if (c->unbound[i].port == f->port && cv_host_eq(&c->unbound[i].host, &f->host))
+			return true;
+	return false;
+}
+
+static void unbound_keep(struct cv_creds *c, const struct cv_flow *f)
+{
+	if (!f->port || cred_is_unbound(c, f))
+		return;
+	c->unbound[c->unbound_next++ % CV_PROXY_UNBOUND_MAX] =
+		(struct cv_unbound){ .host = f->host, .port = f->port };
+}
+
 bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
@@ -168,8 +184,10 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 		cv_scrub_use(&p->scrubs, f, &key, all, count);
 		websockets_share(p, f);
 	}
-	if (!(c->flags & CV_RELEASED_BOUND))
+	if (!(c->flags & CV_RELEASED_BOUND) && !c->is_unbound) {
 		c->is_unbound = true;
+		unbound_keep(&p->creds, f);
+	}
 	answered(p, f, CV_CRED_RELEASED);
 	return cv_ipc_reader_is_done(&r);
 }

@@ -467,6 +467,9 @@ static cv_code keeper_configure(struct supervisor *s, struct cv_err *err)
 	if (s->credentials >= 0)
 		code = cv_ipc_send(s->keeper.link, CV_KEEPER_CONTROL_SECRETS, CV_STR_NONE,
 			&s->credentials, 1, err);
+	if (code == CV_OK && s->credentials >= 0 && s->ca_count)
+		code = cv_ipc_send(
+			s->keeper.link, CV_KEEPER_CONTROL_AGAIN, CV_STR_NONE, NULL, 0, err);
 	/* Who looks for a CA by its name must not find the wrong one. */
 	snprintf(name, sizeof(name), "cove-%d", (int)getpid());
 	if (s->ca_count)
