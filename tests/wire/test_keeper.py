@@ -23,7 +23,7 @@ import world  # noqa: E402
 from proxylab import Lab, link_send, pack_str, read_response  # noqa: E402
 
 FORMER_CAS_MAX = 5  # CV_KEEPER_FORMER_CAS_MAX
-LEAF_CERT, CATALOG = 0, 2
+CATALOG, REFUSED = 2, 4
 NAMES = ["a.test", "b.test", "c.test", "d.test", "e.test", "f.test"]
 P = world.PUBLIC
 POLICY = "version: 1\nnetwork_policies:\n  all:\n    endpoints:\n" + "".join(
@@ -180,8 +180,8 @@ tap.check("the same catalog is taken", lambda: [lab.keeper_anew(), leaf("a.test"
 tap.check("another catalog ends the run", lambda: ends("other credentials", (CATALOG, struct.pack("<I", 1) + b"".join(
     pack_str(x) for x in ("KEY", "openshell:resolve:env:KEY", "provider")))))
 lab = lab_make()
-tap.check("an answer before the catalog ends the run", lambda: ends("makes no sense", (LEAF_CERT, struct.pack(
-    "<I", 1) + pack_str("x") + struct.pack("<Q", 1))))
+tap.check("an answer before the catalog ends the run", lambda: ends("makes no sense", (REFUSED, struct.pack(
+    "<II", 9, 1) + pack_str("k") + pack_str("p") + pack_str(""))))
 equal(box.survivors(), {})
 w.close()
 tap.done()
