@@ -69,6 +69,7 @@ static void event_take(struct cv_proxy *p, const struct cv_loop_event *e)
 	case CV_WATCH_TCP: cv_accept(p, e->watch.ref.index); return;
 	case CV_WATCH_UDP: cv_dnsd_read(p, e->watch.ref.index); return;
 	case CV_WATCH_LOOKUP: cv_resolver_event(&p->resolver, e->watch.ref, e->events); return;
+	case CV_WATCH_IDLE: cv_idle_event(p, e->watch.ref); return;
 	case CV_WATCH_CLIENT:
 	case CV_WATCH_SERVER:
 		f = cv_flow_get(&p->flows, e->watch.ref);
@@ -94,6 +95,7 @@ static void sweep(struct cv_proxy *p)
 		return;
 	p->next_sweep_ms = INT64_MAX;
 	cv_resolver_sweep(&p->resolver);
+	cv_idle_sweep(p);
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
 
@@ -208,6 +210,7 @@ static void send_all(struct cv_proxy *p)
 	p->touched_count = 0;
 	if (p->resolver.pending_count)
 		sweep_by(p, p->loop.now_ms);
+	sweep_by(p, p->idles.next_ms);
 	if (!p->is_accepting && cv_flow_pool_has_room(&p->flows)) {
 		if (p->loop.now_ms >= p->accept_after_ms)
 			cv_accept_watch(p, true);
@@ -267,7 +270,8 @@ static uint32_t flows_max(uint32_t *ret_accepted)
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files); /* else the old limit stands, read below */
 	getrlimit(RLIMIT_NOFILE, &files);
-	const rlim_t room = files.rlim_cur > 256 ? files.rlim_cur - 128 : 128;
+	const rlim_t ours = 128 + CV_PROXY_IDLE_UPSTREAMS_MAX;
+	const rlim_t room = files.rlim_cur > 2 * ours ? files.rlim_cur - ours : 128;
 	*ret_accepted = (uint32_t)CV_MIN(room / 3, (rlim_t)CV_PROXY_FLOWS_MAX);
 	const rlim_t inner = CV_MIN(room - 2 * (rlim_t)*ret_accepted, (rlim_t)CV_PROXY_STREAMS_MAX);
 	return *ret_accepted + (uint32_t)inner;
@@ -298,7 +302,7 @@ static void parts_make(struct cv_proxy *p)
 	cv_arena_init(&p->arena, 256 * 1024);
 	p->resolver.loop = &p->loop;
 	p->resolver.watch_kind = CV_WATCH_LOOKUP;
-	p->next_sweep_ms = INT64_MAX;
+	p->next_sweep_ms = p->idles.next_ms = INT64_MAX;
 }
 
 static void confine(struct cv_proxy *p)

@@ -82,6 +82,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	else
 		cv_leg_close(&f->client);
 	cv_dial_stop(f);
+	cv_idle_put(p, f);
 	cv_leg_close(&f->server);
 	cv_local_end(p, f);
 	cv_h2_free(f);
@@ -110,6 +111,7 @@ void cv_flow_finish(struct cv_proxy *p, struct cv_flow *f)
 	cv_leg_shut(&f->client);
 	if (f->h2)
 		h2_drop(p, f);
+	cv_idle_put(p, f);
 	cv_flow_drop_server(f);
 	cv_websocket_free(p, f);
 	cv_flow_set_state(f, CV_FLOW_CLOSING, p->loop.now_ms);
@@ -154,7 +156,7 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 			cv_h2_up_fail(p, f, CV_DENIAL_UNREACHABLE, NULL);
 			return;
 		}
-		if (!f->is_transparent) {
+		if (!f->is_transparent || f->http.is_late) {
 			cv_deny(p, f, CV_DENIAL_UNREACHABLE, &none);
 			return;
 		}
