@@ -14,7 +14,14 @@
 
 bool cv_idle_is_credentialed(const struct cv_flow *f)
 {
-	return f->cred && f->cred->state != CV_CRED_IDLE;
+	if (!f->cred || f->cred->state == CV_CRED_IDLE)
+		return false;
+	if (f->cred->state != CV_CRED_RELEASED || !f->cred->is_unbound)
+		return true;
+	for (size_t i = 0; i < CV_ARRAY_LEN(f->cred->values); i++)
+		if (f->cred->values[i].p)
+			return true;
+	return false; /* nobody is bound to this host: the keeper was only asked */
 }
 
 /* Between two exchanges: the last one is over, and nothing of a next one was sent. */

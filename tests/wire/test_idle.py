@@ -306,6 +306,29 @@ def moves_before_its_request():
     assert status == 403 and b"ssrf" in body and origin.seen() == b"", (status, body)
 
 
+def nobody_there_at_its_request():
+    """... and leads to where nobody listens: told in HTTP, as if the tunnel had been dialled then."""
+    names.at = P
+    time.sleep(1.2)
+    fresh()
+
+    def get(s):
+        s.sendall(b"GET /x HTTP/1.1\r\nHost: move.in.test\r\n\r\n")
+        return read_response(s)
+
+    s = lab.tunnel("move.in.test", 80)[0]
+    assert get(s)[2] == b"ok"
+    s.close()
+    time.sleep(0.05)
+    s = lab.tunnel("move.in.test", 80)[0]
+    names.at = Q
+    time.sleep(1.2)
+    status, _, body = get(s)
+    assert status == 502 and b"upstream_unreachable" in body and made() == 1, (status, body)
+    ends = [e for e in lab.events() if e.get("activity_name") == "Close"]
+    assert ends[-1]["dst_endpoint"]["domain"] == "move.in.test", ends[-1]
+
+
 def audit_says_the_address():
     fresh()
     for _ in range(2):
@@ -393,6 +416,7 @@ for title, check in [
         ("t11 each request is judged, and a new policy closes all", policy_is_asked_again),
         ("a6 a name that moved takes no connection to where it was", rebinding),
         ("a6 ... nor when it moves under an open tunnel", moves_before_its_request),
+        ("a tunnel that finds nobody at its request", nobody_there_at_its_request),
         ("the audit has the address that was used", audit_says_the_address),
         ("a kept one that is gone when the request comes", gone_before_its_request),
         ("no more than 64 are kept", limited_in_number),
