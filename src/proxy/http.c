@@ -382,7 +382,7 @@ static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_re
 	if (r->status == 101)
 		return switch_protocols(p, f, r);
 	if (is_final) {
-		f->server.is_private |= r->minor == 0 || h->asked == CV_H1_ASKED_HEAD ||
+		f->server.is_private |= h->asked == CV_H1_ASKED_HEAD ||
 					cv_idle_is_private(r->header, r->header_count);
 		h->client_closes = !client_stays(f, r);
 		h->server_closes = !r->is_keep_alive || r->body == CV_H1_BODY_CLOSE;
