@@ -35,10 +35,13 @@
 #include "sys/seccomp.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* ---- what a step may ask of the loop ---- */
@@ -334,6 +337,7 @@ int main(void)
 {
 	struct cv_proxy *p = &proxy;
 	struct cv_err err;
+	const int on = 1;
 
 	p->link = CV_PROXY_LINK_FD;
 	p->keeper = p->diag = p->tcp[0] = p->tcp[1] = p->udp[0] = p->udp[1] = -1;
@@ -351,6 +355,9 @@ int main(void)
 	watch(p, p->udp[1], CV_WATCH_UDP, 1);
 	watch(p, p->tcp[0], CV_WATCH_TCP, 0);
 	watch(p, p->tcp[1], CV_WATCH_TCP, 1);
+	for (size_t i = 0; i < CV_ARRAY_LEN(p->tcp); i++) /* the accepted ones have it from these */
+		if (p->tcp[i] >= 0)
+			setsockopt(p->tcp[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	p->is_accepting = true;
 	cv_link_say(p, CV_PROXY_REPLY_READY, CV_STR_NONE);
 	serve(p);

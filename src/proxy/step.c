@@ -133,7 +133,9 @@ static bool closing_step(struct cv_proxy *p, struct cv_flow *f)
 		f->is_lingering = true;
 		f->deadline_ms = p->loop.now_ms + CV_PROXY_LINGER_MS;
 	}
-	if (c->is_broken || (c->is_shut && c->is_wire_eof) || f->drained > CV_PROXY_DRAIN_BYTES_MAX)
+	/* after TLS's own end nothing more comes but the socket's */
+	if (c->is_broken || (c->is_shut && (c->is_wire_eof || c->is_eof)) ||
+		f->drained > CV_PROXY_DRAIN_BYTES_MAX)
 		cv_flow_end(p, f, false);
 	return false;
 }
