@@ -186,6 +186,14 @@ bool cv_idle_is_there(struct cv_proxy *p, struct cv_flow *f)
 	return false;
 }
 
+bool cv_idle_is_h1_only(const struct cv_proxy *p, const struct cv_flow *f)
+{
+	for (size_t i = 0; p->idles.count && i < CV_PROXY_IDLE_UPSTREAMS_MAX; i++)
+		if (is_match(f, &p->idles.v[i]) && p->idles.v[i].leg.is_h1_only)
+			return true;
+	return false;
+}
+
 /* The one that was in use last: the least likely to be closed just now. */
 static struct cv_idle *find(struct cv_proxy *p, const struct cv_flow *f)
 {

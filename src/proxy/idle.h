@@ -52,6 +52,9 @@ void cv_idle_put(struct cv_proxy *p, struct cv_flow *f);
  * address. */
 bool cv_idle_is_there(struct cv_proxy *p, struct cv_flow *f);
 
+/* ... and one whose server was offered HTTP/2 and chose HTTP/1.1, so that f's streams need not ask. */
+bool cv_idle_is_h1_only(const struct cv_proxy *p, const struct cv_flow *f);
+
 /* f, which has a request, gets a connection, if there is one for it. */
 CV_MUST bool cv_idle_take(struct cv_proxy *p, struct cv_flow *f);
 

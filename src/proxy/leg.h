@@ -39,6 +39,7 @@ struct cv_leg {
 	bool is_private; /* has something that is not for another flow */
 	bool is_reused;  /* came from another flow ... */
 	bool is_untried; /* ... and has said nothing since */
+	bool is_h1_only; /* h2 was offered, and http/1.1 chosen */
 };
 
 /* Takes fd. */

@@ -157,7 +157,18 @@ def streams_share():
             assert c.status(path="/x") == 200
         c.sock.close()
         time.sleep(0.05)
-    assert made() <= 3, "a connection for each stream"
+    assert made() == 1, "a connection for each client, or stream"
+    assert ask("h1.in.test") == (200, b"ok") and made() == 0
+
+
+def streams_ask_for_themselves():
+    """What a client of HTTP/1.1 left says nothing about HTTP/2."""
+    fresh()
+    assert ask("h1.in.test") == (200, b"ok") and made() == 1
+    c = Client(lab.tls("h1.in.test", 443, alpn=("h2",)), "h1.in.test")
+    assert c.status(path="/x") == 200 and made() == 1
+    c.sock.close()
+    time.sleep(0.05)
 
 
 def idle_closed():
@@ -393,6 +404,7 @@ for title, check in [
         ("as many connections as clients at once", as_many_as_at_once),
         ("a client keeps what it took", next_on_the_same_client),
         ("streams of HTTP/2 share those of an HTTP/1.1 server", streams_share),
+        ("... where ALPN, not another client, has decided for HTTP/1.1", streams_ask_for_themselves),
         ("one that the server closes is not used", idle_closed),
         ("t22 bytes that nobody asked for are nobody's answer", junk_is_not_an_answer),
         ("a server that closes at the request: once more", dies_at_the_request),
