@@ -128,6 +128,7 @@ static bool absolute_head(struct cv_proxy *p, struct cv_flow *f)
 		return true; /* answered */
 	f->http.is_decided = true;
 	f->http.is_repeatable = cv_idle_is_repeatable(f, r);
+	f->http.wants_new = r->is_upgrade;
 	if (!cv_leg_is_open(&f->server)) {
 		cv_flow_set_state(f, CV_FLOW_RESOLVE, p->loop.now_ms);
 		return true;

@@ -92,6 +92,7 @@ struct cv_http {
 	bool has_response;  /* its head has passed */
 	bool is_late;       /* the request waits for a connection that is looked for only now */
 	bool is_repeatable; /* ... and may be sent twice */
+	bool wants_new;     /* ... which nobody has used before: it asks for another protocol */
 	bool is_replayed;   /* it is being sent a second time */
 	bool client_closes; /* after this response the sandbox's side is closed */
 	bool server_closes;

@@ -234,7 +234,8 @@ static enum head head_write(
 static bool needs_connection(const struct cv_flow *f)
 {
 	return !f->stream &&
-	       (!cv_leg_is_open(&f->server) || (f->server.is_reused && cv_idle_is_credentialed(f)));
+	       (!cv_leg_is_open(&f->server) ||
+		       (f->server.is_reused && (f->http.wants_new || cv_idle_is_credentialed(f))));
 }
 
 static bool head_step(struct cv_proxy *p, struct cv_flow *f)
@@ -290,6 +291,7 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 		case CV_CRED_OK: break;
 		}
 		h->is_repeatable = cv_idle_is_repeatable(f, &p->request);
+		h->wants_new = p->request.is_upgrade;
 		if (needs_connection(f)) { /* judged again when there is one */
 			cv_dial_late(p, f);
 			return true;

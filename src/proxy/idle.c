@@ -224,7 +224,7 @@ bool cv_idle_take(struct cv_proxy *p, struct cv_flow *f)
 	const struct cv_watch w = { .kind = CV_WATCH_SERVER, .ref = cv_flow_ref(f) };
 	struct cv_idle *e;
 
-	if (!p->idles.count || f->h2 || f->is_routed || f->http.is_replayed ||
+	if (!p->idles.count || f->h2 || f->is_routed || f->http.is_replayed || f->http.wants_new ||
 		cv_idle_is_credentialed(f) || !(f->http.is_late || f->http.is_decided))
 		return false;
 	while ((e = find(p, f))) {

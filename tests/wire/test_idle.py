@@ -247,6 +247,12 @@ def never_kept(answer, method="GET", fields="", host="a.in.test"):
     return check
 
 
+def upgrade_goes_alone():
+    fresh(in_turn(OK, UPGRADE))
+    assert ask("ws.in.example.test") == (200, b"ok")
+    assert ask("ws.in.example.test", fields=ASK_UPGRADE)[0] == 101 and made() == 2
+
+
 def cut_body_is_never_kept():
     fresh(in_turn(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nfour", OK))
     s = lab.tls("a.in.test", 443)
@@ -422,6 +428,7 @@ for title, check in [
         ("t22 not kept: NTLM asked for", never_kept(NTLM)),
         ("t22 not kept: Negotiate sent", never_kept(OK, fields="Authorization: negotiate YII\r\n")),
         ("not kept: a switch of protocols", never_kept(UPGRADE, fields=ASK_UPGRADE, host="ws.in.example.test")),
+        ("what asks for another protocol gets a new connection", upgrade_goes_alone),
         ("not kept: a body that was cut", cut_body_is_never_kept),
         ("not kept: a request that was cut", cut_request_is_never_kept),
         ("t22 two names on one address share nothing", hosts_are_apart),
