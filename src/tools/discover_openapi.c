@@ -44,8 +44,9 @@ static const char *const answer_content[] = {
 	[ANSWER_JSON] = "{\"application/json\":{}}",
 	[ANSWER_JOB] =
 		"{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/Job\"}}}",
-	[ANSWER_JOBS] = "{\"application/json\":{\"schema\":{\"type\":\"array\",\"items\":{\"$ref\":"
-			"\"#/components/schemas/Job\"}}}}",
+	[ANSWER_JOBS] =
+		("{\"application/json\":{\"schema\":{\"type\":\"array\",\"items\":{\"$ref\":"
+		 "\"#/components/schemas/Job\"}}}}"),
 	[ANSWER_EVENTS] = "{\"text/event-stream\":{\"schema\":{\"type\":\"string\"}}}",
 	[ANSWER_BYTES] = "{\"application/octet-stream\":{}}",
 };
