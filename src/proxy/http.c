@@ -238,6 +238,31 @@ static bool needs_connection(const struct cv_flow *f)
 		       (f->server.is_reused && (f->http.wants_new || cv_idle_is_credentialed(f))));
 }
 
+/* The upstream is there, and the request may pass. */
+static bool head_send(struct cv_proxy *p, struct cv_flow *f, struct cv_str path)
+{
+	const size_t head_bytes = p->request.head_bytes;
+	const bool is_repeatable = cv_idle_is_repeatable(f, &p->request);
+	f->server.is_private |= cv_idle_is_credentialed(f) ||
+				cv_idle_is_private(p->request.header, p->request.header_count);
+	switch (head_write(p, f, &p->request, path)) {
+	case HEAD_ANSWERED: return true;
+	case HEAD_LONG: return head_refuse(p, f, CV_H1_HEAD_LONG);
+	case HEAD_WRITTEN: break;
+	}
+	const bool is_put = cv_leg_put(&f->server, cv_buf_str(&p->head)) == cv_buf_len(&p->head);
+	cv_cred_forget(p, f);
+	if (!is_put)
+		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, "the upstream's connection broke");
+	if (is_repeatable && f->server.is_untried)
+		f->http.kept_bytes = head_bytes;
+	else if (!f->hold)
+		cv_leg_take(&f->client, head_bytes);
+	cv_hold_end(f);
+	f->deadline_ms = p->loop.now_ms + CV_PROXY_REPLY_MS;
+	return true;
+}
+
 static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 {
 	static struct cv_path path; /* scratch */
@@ -304,26 +329,7 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 	case CV_TLS_FAILED: return upstream_fail(p, f, CV_DENIAL_UPSTREAM_TLS, f->failure);
 	case CV_TLS_DONE: break;
 	}
-	const size_t head_bytes = p->request.head_bytes;
-	const bool is_repeatable = cv_idle_is_repeatable(f, &p->request);
-	f->server.is_private |= cv_idle_is_credentialed(f) ||
-				cv_idle_is_private(p->request.header, p->request.header_count);
-	switch (head_write(p, f, &p->request, cv_path_str(&path))) {
-	case HEAD_ANSWERED: return true;
-	case HEAD_LONG: return head_refuse(p, f, CV_H1_HEAD_LONG);
-	case HEAD_WRITTEN: break;
-	}
-	const bool is_put = cv_leg_put(&f->server, cv_buf_str(&p->head)) == cv_buf_len(&p->head);
-	cv_cred_forget(p, f);
-	if (!is_put)
-		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, "the upstream's connection broke");
-	if (is_repeatable && f->server.is_untried)
-		h->kept_bytes = head_bytes;
-	else if (!f->hold)
-		cv_leg_take(c, head_bytes);
-	cv_hold_end(f);
-	f->deadline_ms = p->loop.now_ms + CV_PROXY_REPLY_MS;
-	return true;
+	return head_send(p, f, cv_path_str(&path));
 }
 
 /* ---- the response's head ---- */
