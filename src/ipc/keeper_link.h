@@ -34,7 +34,9 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 /* proxy to keeper */
 #define CV_KEEPER_REQS(X)                                                               \
 	X(LEAF, 1024, 0, IN(READY), 0)          /* u32 tag, str host (canonical), str SPKI DER */ \
-	X(RELEASE, 32768, 0, IN(READY), 0)      /* cv_keeper_release */
+	X(RELEASE, 32768, 0, IN(READY), 0)      /* cv_keeper_release */                  \
+	X(REJECTED, 12, 0, IN(READY), 0)        /* u32 credential, u64 epoch that it was released in: \
+						 * its server answered 401 */
 
 /* keeper to proxy */
 #define CV_KEEPER_REPLIES(X)                                                            \
@@ -45,7 +47,10 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(RELEASED, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0)                              \
 		/* u32 tag, u32 CV_RELEASED_ flags, u64 epoch, u32 n; n x (u32 credential, u32 is asked, str value); \
 		 * the epoch is another one when any value is */ \
-	X(REFUSED, 4096, 0, IN(READY), 0)       /* u32 tag, u32 cv_release, str key, str provider, str why */
+	X(REFUSED, 4096, 0, IN(READY), 0)       /* u32 tag, u32 cv_release, str key, str provider, str why */ \
+	X(RENEWAL, 4096, 0, IN(READY), 0)       /* how one ended, for the audit: u32 cv_renewal, str provider, \
+						 * str keys, str strategy, str cause, str slug, str text, \
+						 * u64 expires_s (0: not known, or never) */
 /* clang-format on */
 
 /* Why credentials are not released, and the audit's code for it. */
@@ -60,6 +65,15 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(LARGE, "credential_too_large")    /* does not fit a message */             \
 	X(KEEPER, "keeper_unavailable")     /* the proxy's own word: no answer came */
 /* clang-format on */
+/* How a renewal ended. */
+#define CV_RENEWALS(X)                        \
+	X(RENEWED, "renewed")                 \
+	X(FAILED, "failed") /* asked again */ \
+	X(DEAD, "dead")     /* the issuer refused for good */
+
+#define CV_RENEWAL_ENUM(name, word) CV_RENEWAL_##name,
+enum cv_renewal { CV_RENEWALS(CV_RENEWAL_ENUM) CV_RENEWAL_COUNT };
+#undef CV_RENEWAL_ENUM
 #define CV_RELEASE_ENUM(name, slug) CV_RELEASE_##name,
 enum cv_release { CV_RELEASES(CV_RELEASE_ENUM) CV_RELEASE_COUNT };
 #undef CV_RELEASE_ENUM

@@ -38,6 +38,7 @@ CV_MUST cv_code keeper_leaf_answer(struct keeper *k, struct cv_str body, struct 
 /* release.c: what the proxy may know of the credentials, and RELEASE. */
 CV_MUST cv_code keeper_catalog_send(struct keeper *k, struct cv_err *err);
 CV_MUST cv_code keeper_release_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
+CV_MUST cv_code keeper_rejected_take(struct keeper *k, struct cv_str body, struct cv_err *err);
 /* Requests that wait for a renewal: those that it has come for, or that waited too long, are
  * answered.  A failure ends the proxy's link. */
 CV_MUST cv_code keeper_waits_look(struct keeper *k, struct cv_err *err);

@@ -148,6 +148,18 @@ static void control_serve(struct keeper *k)
 	cv_ipc_msg_fini(&m);
 }
 
+static cv_code request_answer(
+	struct keeper *k, enum cv_keeper_req type, struct cv_str body, struct cv_err *err)
+{
+	switch (type) {
+	case CV_KEEPER_REQ_LEAF: return keeper_leaf_answer(k, body, err);
+	case CV_KEEPER_REQ_RELEASE: return keeper_release_answer(k, body, err);
+	case CV_KEEPER_REQ_REJECTED: return keeper_rejected_take(k, body, err);
+	case CV_KEEPER_REQ_COUNT: break;
+	}
+	return cv_fail(err, CV_PROTO, "no such request");
+}
+
 /* What the proxy wants.  One that sends what it must not, or can't take the answer, loses its link. */
 static void proxy_serve(struct keeper *k)
 {
@@ -156,8 +168,7 @@ static void proxy_serve(struct keeper *k)
 	cv_code code = cv_ipc_recv(k->proxy, &k->leaves, k->buf, &m, &err);
 
 	if (code == CV_OK)
-		code = m.type == CV_KEEPER_REQ_LEAF ? keeper_leaf_answer(k, m.body, &err)
-						    : keeper_release_answer(k, m.body, &err);
+		code = request_answer(k, (enum cv_keeper_req)m.type, m.body, &err);
 	if (code != CV_OK)
 		proxy_drop(k);
 }
@@ -194,6 +205,7 @@ static void serve(struct keeper *k)
 		keeper_renewals_step(&k->renewals, keeper_now_s());
 		if (keeper_waits_look(k, &err) != CV_OK)
 			proxy_drop(k);
+		keeper_renewals_tell(&k->renewals, k->proxy);
 	}
 }
 

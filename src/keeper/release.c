@@ -250,3 +250,16 @@ cv_code keeper_release_answer(struct keeper *k, struct cv_str body, struct cv_er
 	}
 	return answer(k, &r, &a, why, err);
 }
+
+/* The server of a request that had this credential answered 401. */
+cv_code keeper_rejected_take(struct keeper *k, struct cv_str body, struct cv_err *err)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	const uint32_t cred = cv_ipc_get_u32(&r);
+	const uint64_t epoch = cv_ipc_get_u64(&r);
+
+	if (!cv_ipc_reader_is_done(&r))
+		return cv_fail(err, CV_PROTO, "REJECTED: bad body");
+	keeper_renewals_rejected(&k->renewals, cred, epoch, keeper_now_s());
+	return CV_OK;
+}

@@ -21,7 +21,8 @@ struct slot {          /* beside each credential of the set */
 	char *former; /* the value before, if that was released; it may still come back */
 	size_t former_bytes;
 	int64_t expires_s;
-	bool is_released, is_dead;
+	uint64_t since; /* the epoch that the present value came with */
+	bool is_released, is_refused;
 };
 
 struct cv_vault {
@@ -200,6 +201,12 @@ uint64_t cv_vault_epoch(const struct cv_vault *v)
 	return v->epoch;
 }
 
+bool cv_vault_is_present(const struct cv_vault *v, uint32_t cred, uint64_t epoch)
+{
+	return cred < v->set.cred_count && v->slots[cred].is_released &&
+	       epoch >= v->slots[cred].since && epoch <= v->epoch;
+}
+
 /* ---- the question ---- */
 
 static struct cv_verdict binding_ask(const struct cv_vault *v, uint32_t provider,
@@ -232,11 +239,11 @@ static enum cv_release judge(
 		return CV_RELEASE_MISMATCH;
 	/* One that is about to expire would be dead on arrival, where another may be had. */
 	const int64_t margin_s = c->refresh == CV_CRED_NONE ? 0 : CV_SCHEDULE_MARGIN_S;
-	const bool is_good = !s->is_dead && cv_vault_value(v, cred).n &&
+	const bool is_good = !s->is_refused && cv_vault_value(v, cred).n &&
 			     (s->expires_s == 0 || now_s < s->expires_s - margin_s);
 	if (is_good)
 		return CV_RELEASE_OK;
-	return c->refresh == CV_CRED_NONE || s->is_dead ? CV_RELEASE_DEAD : CV_RELEASE_STALE;
+	return c->refresh == CV_CRED_NONE ? CV_RELEASE_DEAD : CV_RELEASE_STALE;
 }
 
 /* What the endpoints of all providers say about this request, whoever's credential it carries. */
@@ -314,15 +321,15 @@ cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value, i
 	if (s->is_released)
 		former_keep(v, cred);
 	bytes_wipe(&s->renewed, &s->renewed_bytes);
-	v->epoch++;
+	s->since = ++v->epoch;
 	s->renewed = copy;
 	s->renewed_bytes = value.n;
 	s->expires_s = expires_s;
-	s->is_dead = false;
+	s->is_refused = false;
 	return CV_OK;
 }
 
-void cv_vault_kill(struct cv_vault *v, uint32_t cred)
+void cv_vault_refuse(struct cv_vault *v, uint32_t cred, bool is_refused)
 {
-	v->slots[cred].is_dead = true;
+	v->slots[cred].is_refused = is_refused;
 }

@@ -47,9 +47,11 @@ struct cv_str cv_vault_former(const struct cv_vault *v, uint32_t cred);
 
 /* How often any value has changed. */
 uint64_t cv_vault_epoch(const struct cv_vault *v);
+/* Whether cred's present value is the one that held in epoch, and was released. */
+CV_MUST bool cv_vault_is_present(const struct cv_vault *v, uint32_t cred, uint64_t epoch);
 
 /* Puts a new value in place; the old one is wiped.  CV_INVALID for a value with CR, LF or NUL. */
 CV_MUST cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value,
 	int64_t expires_s, struct cv_err *err);
-/* Never released again, until renewed. */
-void cv_vault_kill(struct cv_vault *v, uint32_t cred);
+/* The server refuses the value: not released until renewed, or until it may be after all. */
+void cv_vault_refuse(struct cv_vault *v, uint32_t cred, bool is_refused);

@@ -133,7 +133,8 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 	r = (struct cv_ipc_reader){ .rest = { c->secrets, c->secret_bytes } };
 	cv_ipc_get_u32(&r);
 	c->flags = cv_ipc_get_u32(&r);
-	key.epoch = cv_ipc_get_u64(&r);
+	c->epoch = key.epoch = cv_ipc_get_u64(&r);
+	c->given_count = 0;
 	for (uint32_t n = cv_ipc_get_u32(&r); n && !r.is_bad; n--) {
 		const uint32_t i = cv_ipc_get_u32(&r);
 		const bool is_asked = cv_ipc_get_u32(&r) != 0;
@@ -143,6 +144,8 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 			return false;
 		if (is_asked)
 			c->values[i] = value;
+		if (is_asked && c->given_count < CV_KEEPER_CREDS_MAX)
+			c->given[c->given_count++] = i;
 		key.creds[i / 64] |= UINT64_C(1) << i % 64;
 		if (count < CV_ARRAY_LEN(all))
 			all[count++] = value;
@@ -262,6 +265,25 @@ bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 	f->cred->refusal = CV_RELEASE_KEEPER;
 	f->cred->why[0] = '\0';
 	return true;
+}
+
+void cv_cred_rejected(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_flow_cred *c = f->cred;
+	struct cv_buf b;
+
+	if (!c || p->keeper < 0)
+		return;
+	for (size_t i = 0; i < c->given_count; i++) {
+		cv_buf_init(&b, 12);
+		cv_ipc_put_u32(&b, c->given[i]);
+		cv_ipc_put_u64(&b, c->epoch);
+		/* one that is lost is said again with the next 401 */
+		(void)!cv_ipc_send(
+			p->keeper, CV_KEEPER_REQ_REJECTED, cv_buf_str(&b), NULL, 0, NULL);
+		cv_buf_fini(&b);
+	}
+	c->given_count = 0;
 }
 
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f)

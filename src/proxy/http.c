@@ -367,6 +367,8 @@ static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_re
 		cv_body_start(&h->down, r->body, r->length);
 		if (h->to_http10 && r->body == CV_H1_BODY_CHUNKED)
 			h->down.out = CV_H1_BODY_CLOSE;
+		if (r->status == 401)
+			cv_cred_rejected(p, f);
 	} else if (h->to_http10) { /* it knows of none (RFC 9110 15.2) */
 		cv_leg_take(&f->server, r->head_bytes);
 		return true;

@@ -117,6 +117,7 @@ static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 		return is_good;
 	}
 	case CV_KEEPER_REPLY_REFUSED: return cv_creds_refused_take(p, m->body);
+	case CV_KEEPER_REPLY_RENEWAL: return cv_renewal_record(p, m->body);
 	case CV_KEEPER_REPLY_COUNT: break;
 	}
 	return false;

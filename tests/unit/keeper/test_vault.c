@@ -173,7 +173,12 @@ static void renewed(void **state)
 	assert_int_equal(cv_vault_renew(vault, 0, CV_STR("third"), NOW + 60, &err), CV_OK);
 	assert_true(cv_str_eq(cv_vault_former(vault, 0), CV_STR("second")));
 	assert_int_not_equal(cv_vault_epoch(vault), before);
-	cv_vault_kill(vault, 0);
+	assert_false(cv_vault_is_present(vault, 0, cv_vault_epoch(vault) - 1));
+	assert_true(cv_vault_is_present(vault, 0, cv_vault_epoch(vault)));
+	assert_false(cv_vault_is_present(vault, 0, cv_vault_epoch(vault) + 1)); /* to come */
+	assert_false(cv_vault_is_present(vault, 1, cv_vault_epoch(vault)));     /* never out */
+	assert_false(cv_vault_is_present(vault, 1000, cv_vault_epoch(vault)));
+	cv_vault_refuse(vault, 0, true);
 	assert_int_equal(ask(0, "api.test", 443, "GET", "/repos/a").release, CV_RELEASE_DEAD);
 	assert_int_equal(cv_vault_renew(vault, 0, CV_STR("fourth"), 0, &err), CV_OK);
 	assert_int_equal(ask(0, "api.test", 443, "GET", "/repos/a").release, CV_RELEASE_OK);
