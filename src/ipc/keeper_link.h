@@ -36,7 +36,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(LEAF, 1024, 0, IN(READY), 0)          /* u32 tag, str host (canonical), str SPKI DER */ \
 	X(RELEASE, 32768, 0, IN(READY), 0)      /* cv_keeper_release */                  \
 	X(REJECTED, 12, 0, IN(READY), 0)        /* u32 credential, u64 epoch that it was released in: \
-						 * its server answered 401 */
+						 * its server answered 401 */ \
+	X(MINT, 49152, 0, IN(READY), 0)         /* cv_keeper_mint: tokens of a token endpoint's answer */
 
 /* keeper to proxy */
 #define CV_KEEPER_REPLIES(X)                                                            \
@@ -50,7 +51,11 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(REFUSED, 4096, 0, IN(READY), 0)       /* u32 tag, u32 cv_release, str key, str provider, str why */ \
 	X(RENEWAL, 4096, 0, IN(READY), 0)       /* how one ended, for the audit: u32 cv_renewal, str provider, \
 						 * str keys, str strategy, str cause, str slug, str text, \
-						 * u64 expires_s (0: not known, or never) */
+						 * u64 expires_s (0: not known, or never) */ \
+	X(MINTED, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0)                                \
+		/* u32 tag, u32 n; n x u32 credential, of each token of MINT (none: refused); u32 m; \
+		 * m x (u32 credential, str key, str placeholder, str provider): new ones, and ones in the \
+		 * place of others; tag 0: unasked, behind CATALOG */
 /* clang-format on */
 
 /* Why credentials are not released, and the audit's code for it. */
@@ -100,6 +105,29 @@ struct cv_keeper_release {
 
 bool cv_keeper_release_put(struct cv_buf *b, const struct cv_keeper_release *r);
 CV_MUST bool cv_keeper_release_get(struct cv_str body, struct cv_keeper_release *ret);
+
+#define CV_KEEPER_TOKENS_MAX 8 /* of one answer */
+
+enum cv_keeper_token {           /* what it is of use for */
+	CV_KEEPER_TOKEN_ACCESS,  /* where its provider is bound */
+	CV_KEEPER_TOKEN_REFRESH, /* of these, at token endpoints only */
+	CV_KEEPER_TOKEN_ID,      /* as ACCESS; a JWT */
+	CV_KEEPER_TOKEN_COUNT
+};
+
+/* Body of MINT: the request that was answered, and what is in the answer.  Strings borrowed. */
+struct cv_keeper_mint {
+	struct cv_keeper_release request; /* its creds: none */
+	struct {
+		enum cv_keeper_token kind;
+		uint64_t lives_s; /* from now; 0: not known */
+		struct cv_str value;
+	} token[CV_KEEPER_TOKENS_MAX];
+	size_t count;
+};
+
+bool cv_keeper_mint_put(struct cv_buf *b, const struct cv_keeper_mint *m);
+CV_MUST bool cv_keeper_mint_get(struct cv_str body, struct cv_keeper_mint *ret);
 
 #define CV_KEEPER_ENUM(name, bytes, fds, states, flags)        CV_KEEPER_CONTROL_##name,
 #define CV_KEEPER_CREPLY_ENUM(name, bytes, fds, states, flags) CV_KEEPER_CONTROL_REPLY_##name,

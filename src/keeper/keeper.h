@@ -44,5 +44,8 @@ CV_MUST cv_code keeper_rejected_take(struct keeper *k, struct cv_str body, struc
 CV_MUST cv_code keeper_waits_look(struct keeper *k, struct cv_err *err);
 CV_MUST int keeper_waits_ms(const struct keeper *k); /* until the first is too long; -1: none */
 void keeper_waits_drop(struct keeper *k);
+/* mint.c: MINT; and, behind the catalog, what was minted before. */
+CV_MUST cv_code keeper_mint_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
+CV_MUST cv_code keeper_minted_send(struct keeper *k, struct cv_err *err);
 /* SECRETS: the set in fd becomes the vault. */
 CV_MUST cv_code keeper_secrets_take(struct keeper *k, int fd, struct cv_err *err);

@@ -127,7 +127,7 @@ static void proxy_take(struct keeper *k, int link)
 	proxy_drop(k);
 	k->proxy = link;
 	k->leaves.seen = 0;
-	if (keeper_catalog_send(k, &err) != CV_OK)
+	if (keeper_catalog_send(k, &err) != CV_OK || keeper_minted_send(k, &err) != CV_OK)
 		proxy_drop(k);
 }
 
@@ -155,6 +155,7 @@ static cv_code request_answer(
 	case CV_KEEPER_REQ_LEAF: return keeper_leaf_answer(k, body, err);
 	case CV_KEEPER_REQ_RELEASE: return keeper_release_answer(k, body, err);
 	case CV_KEEPER_REQ_REJECTED: return keeper_rejected_take(k, body, err);
+	case CV_KEEPER_REQ_MINT: return keeper_mint_answer(k, body, err);
 	case CV_KEEPER_REQ_COUNT: break;
 	}
 	return cv_fail(err, CV_PROTO, "no such request");

@@ -39,8 +39,9 @@ cv_code keeper_catalog_send(struct keeper *k, struct cv_err *err)
 	struct cv_buf b;
 
 	cv_buf_init(&b, CV_IPC_BODY_BYTES_MAX);
-	cv_ipc_put_u32(&b, set ? (uint32_t)set->cred_count : 0);
-	for (size_t i = 0; set && i < set->cred_count; i++) {
+	const uint32_t n = set ? cv_vault_minted_first(k->vault) : 0;
+	cv_ipc_put_u32(&b, n);
+	for (size_t i = 0; i < n; i++) {
 		cv_ipc_put_str(&b, set->creds[i].key);
 		cv_ipc_put_str(&b, set->creds[i].placeholder);
 		cv_ipc_put_str(&b, set->providers[set->creds[i].provider].name);

@@ -69,6 +69,8 @@ CV_MUST bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body);
 CV_MUST bool cv_creds_refused_take(struct cv_proxy *p, struct cv_str body);
 /* Flows that wait for the keeper are told that it is gone. */
 void cv_creds_keeper_lost(struct cv_proxy *p);
+/* The end of MINTED: entries of the catalog. */
+CV_MUST bool cv_creds_minted_add(struct cv_proxy *p, struct cv_ipc_reader *r);
 /* renewal.c: RENEWAL goes to the sinks. */
 CV_MUST bool cv_renewal_record(struct cv_proxy *p, struct cv_str body);
 

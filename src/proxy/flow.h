@@ -93,6 +93,7 @@ struct cv_http {
 	bool client_closes; /* after this response the sandbox's side is closed */
 	bool server_closes;
 	bool wants_upgrade; /* 101 may be answered */
+	bool is_minted;     /* the response's tokens were taken in: it may pass */
 	bool to_http10;     /* the request was HTTP/1.0: no chunks towards the sandbox */
 	uint32_t count;     /* requests sent on */
 	struct cv_str method, path,
@@ -107,6 +108,7 @@ struct cv_attempt {   /* a socket that is being connected */
 };
 
 struct cv_local;
+struct cv_mint;
 
 struct cv_flow {
 	enum cv_flow_state state;
@@ -127,6 +129,7 @@ struct cv_flow {
 
 	struct cv_leg client, server;
 	struct cv_hold *hold;      /* owned; NULL: the request is in the client's buffer */
+	struct cv_mint *mint;      /* owned; NULL: no answer with tokens is held */
 	struct cv_flow_cred *cred; /* owned; NULL: no credential was asked for */
 	struct cv_flow_middleware *middleware; /* owned; NULL: none concerns the request */
 	struct cv_who *who;                    /* owned, except by inner flows; NULL: no record */

@@ -19,6 +19,7 @@
  */
 #include "proxy/inside.h"
 #include "proxy/local.h"
+#include "proxy/mint.h"
 
 #include "proxy/websocket.h"
 #include "wire/h1_write.h"
@@ -30,6 +31,7 @@ void cv_http_start(struct cv_flow *f)
 	const uint32_t count = f->http.count;
 
 	cv_middleware_end(f);
+	cv_mint_end(f);
 	cv_body_fini(&f->http.up);
 	cv_body_fini(&f->http.down);
 	free((void *)(uintptr_t)f->http.method.p);
@@ -433,6 +435,8 @@ static bool response_step(struct cv_proxy *p, struct cv_flow *f)
 	if (rc == CV_H1_MORE && !s->is_eof)
 		return false;
 	h->response_scanned = 0;
+	if (rc == CV_H1_OK && cv_mint_is_due(f, &p->response))
+		return cv_mint_begin(p, f, &p->response);
 	if (rc == CV_H1_OK)
 		return response_pass(p, f, &p->response);
 	if (rc == CV_H1_MORE && h->count > 1 && !text.n) {
@@ -503,7 +507,7 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 		}
 	}
 	has_moved |= cv_leg_fill(s);
-	if (!h->has_response && response_step(p, f))
+	if (!h->has_response && (f->mint ? cv_mint_step(p, f) : response_step(p, f)))
 		return true;
 	if (h->has_response) {
 		down = cv_body_pass(&h->down, h->down.filter ? &p->filtered : &p->head, s, c);

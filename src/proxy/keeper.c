@@ -5,6 +5,7 @@
  * One question for one name at a time, whoever waits for it; flows that wait look again when an
  * answer came.  A keeper that is gone is not waited for: the flow is told at once.
  */
+#include "proxy/mint.h"
 #include "proxy/proxy.h"
 #include "sys/fd.h"
 
@@ -117,6 +118,7 @@ static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 		return is_good;
 	}
 	case CV_KEEPER_REPLY_REFUSED: return cv_creds_refused_take(p, m->body);
+	case CV_KEEPER_REPLY_MINTED: return cv_mint_take(p, m->body);
 	case CV_KEEPER_REPLY_RENEWAL: return cv_renewal_record(p, m->body);
 	case CV_KEEPER_REPLY_COUNT: break;
 	}
