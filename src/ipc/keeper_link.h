@@ -24,7 +24,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(START, 256, 1, IN(NEW), CV_IPC_ONCE)  /* str run name; the proxy's link */     \
 	X(PROXY, 0, 1, IN(READY), 0)            /* the link of a proxy started anew */   \
 	X(SECRETS, 0, 1, IN(NEW), CV_IPC_ONCE)  /* memfd: a cv_cred_set; before START */ \
-	X(COURIER, 0, 1, IN(READY), 0)          /* the link of a courier, started (anew) */
+	X(COURIER, 0, 1, IN(READY), 0)          /* the link of a courier, started (anew) */ \
+	X(UPSTREAM, 0, 1, IN(NEW), CV_IPC_ONCE) /* memfd: user:password for the upstream proxy; before START */
 
 /* keeper to supervisor */
 #define CV_KEEPER_CONTROL_REPLIES(X)                                                    \
@@ -37,7 +38,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(RELEASE, 32768, 0, IN(READY), 0)      /* cv_keeper_release */                  \
 	X(REJECTED, 12, 0, IN(READY), 0)        /* u32 credential, u64 epoch that it was released in: \
 						 * its server answered 401 */ \
-	X(MINT, 49152, 0, IN(READY), 0)         /* cv_keeper_mint: tokens of a token endpoint's answer */
+	X(MINT, 49152, 0, IN(READY), 0)         /* cv_keeper_mint: tokens of a token endpoint's answer */ \
+	X(UPSTREAM, 4, 0, IN(READY), 0)         /* u32 tag: a connection to the upstream proxy */
 
 /* keeper to proxy */
 #define CV_KEEPER_REPLIES(X)                                                            \
@@ -55,7 +57,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(MINTED, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0)                                \
 		/* u32 tag, u32 n; n x u32 credential, of each token of MINT (none: refused); u32 m; \
 		 * m x (u32 credential, str key, str placeholder, str provider): new ones, and ones in the \
-		 * place of others; tag 0: unasked, behind CATALOG */
+		 * place of others; tag 0: unasked, behind CATALOG */ \
+	X(UPSTREAM_VALUE, 2048, 0, IN(READY), 0) /* u32 tag, str value of Proxy-Authorization; empty: none */
 /* clang-format on */
 
 /* Why credentials are not released, and the audit's code for it. */

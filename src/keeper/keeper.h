@@ -26,6 +26,7 @@ struct keeper {
 	struct keeper_wait wait[KEEPER_WAITS_MAX]; /* of the proxy's link */
 	int proxy;                                 /* the proxy's link, -1 when there is none */
 	struct cv_buf out;                         /* a reply that holds values */
+	struct cv_buf upstream; /* value of Proxy-Authorization, for the upstream proxy */
 	char buf[CV_IPC_BODY_BYTES_MAX + 8];
 };
 
@@ -47,5 +48,8 @@ void keeper_waits_drop(struct keeper *k);
 /* mint.c: MINT; and, behind the catalog, what was minted before. */
 CV_MUST cv_code keeper_mint_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
 CV_MUST cv_code keeper_minted_send(struct keeper *k, struct cv_err *err);
+/* upstream.c: the control link's UPSTREAM, and the proxy's. */
+CV_MUST cv_code keeper_upstream_take(struct keeper *k, int fd, struct cv_err *err);
+CV_MUST cv_code keeper_upstream_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
 /* SECRETS: the set in fd becomes the vault. */
 CV_MUST cv_code keeper_secrets_take(struct keeper *k, int fd, struct cv_err *err);

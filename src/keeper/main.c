@@ -7,7 +7,7 @@
  *
  *   1. harden      not dumpable, no core: the key must not leave through a crash
  *   2. make        the CA key and certificate
- *   3. start       SECRETS, where the run has any: its credentials
+ *   3. start       SECRETS, where the run has any: its credentials; UPSTREAM: the upstream proxy's
  *                  START: the proxy's link in, the CA certificate out
  *      then memory that only the start needed is given back
  *   4. confine     no new privileges, then a filter that leaves only messages, memory and time
@@ -95,8 +95,12 @@ static void start(struct keeper *k)
 		code = cv_ipc_recv(CV_KEEPER_CONTROL_FD, &k->control, k->buf, &m, &err);
 		if (code != CV_OK)
 			break;
-		code = m.type == CV_KEEPER_CONTROL_SECRETS ? keeper_secrets_take(k, m.fds[0], &err)
-							   : start_answer(k, &m, &err);
+		if (m.type == CV_KEEPER_CONTROL_SECRETS)
+			code = keeper_secrets_take(k, m.fds[0], &err);
+		else if (m.type == CV_KEEPER_CONTROL_UPSTREAM)
+			code = keeper_upstream_take(k, m.fds[0], &err);
+		else
+			code = start_answer(k, &m, &err);
 		cv_ipc_msg_fini(&m);
 	}
 	if (code != CV_OK)
@@ -156,6 +160,7 @@ static cv_code request_answer(
 	case CV_KEEPER_REQ_RELEASE: return keeper_release_answer(k, body, err);
 	case CV_KEEPER_REQ_REJECTED: return keeper_rejected_take(k, body, err);
 	case CV_KEEPER_REQ_MINT: return keeper_mint_answer(k, body, err);
+	case CV_KEEPER_REQ_UPSTREAM: return keeper_upstream_answer(k, body, err);
 	case CV_KEEPER_REQ_COUNT: break;
 	}
 	return cv_fail(err, CV_PROTO, "no such request");

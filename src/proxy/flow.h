@@ -120,6 +120,8 @@ struct cv_flow {
 	bool is_allowed;   /* an event said so: its end is recorded too */
 	bool is_routed;    /* ours towards a route of inference.local: its verdict is given */
 	bool is_forwarded; /* connected by way of the upstream proxy */
+	uint32_t
+		forward_tag; /* FORWARD: the keeper is asked what to show it; 0: not, or it has said */
 	bool is_leaf_asked;
 	bool is_tls;              /* the sandbox's side speaks TLS that we end */
 	bool is_inner;            /* a stream of HTTP/2 or its upstream: part of another flow */

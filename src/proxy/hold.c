@@ -33,6 +33,14 @@ bool cv_hold_begin(struct cv_flow *f, const struct cv_h1_request *r, size_t max)
 	return true;
 }
 
+/* Bytes that may be secrets don't stay behind in the leg's buffer. */
+static void taken_wipe(struct cv_leg *from, size_t n)
+{
+	if (n)
+		explicit_bzero((char *)(uintptr_t)cv_leg_text(from).p, n);
+	cv_leg_take(from, n);
+}
+
 /* Until the sender's end, which has to be one. */
 static enum cv_hold_rc close_fill(struct cv_hold *h, struct cv_leg *from)
 {
@@ -40,7 +48,7 @@ static enum cv_hold_rc close_fill(struct cv_hold *h, struct cv_leg *from)
 
 	if (text.n && !cv_buf_put(&h->body, text))
 		return CV_HOLD_LONG;
-	cv_leg_take(from, text.n);
+	taken_wipe(from, text.n);
 	h->is_done = from->is_eof && !from->is_cut;
 	return h->is_done ? CV_HOLD_DONE : CV_HOLD_MORE;
 }
@@ -52,7 +60,7 @@ static enum cv_hold_rc length_fill(struct cv_hold *h, struct cv_leg *from)
 
 	if (part.n && !cv_buf_put(&h->body, part))
 		return CV_HOLD_LONG;
-	cv_leg_take(from, part.n);
+	taken_wipe(from, part.n);
 	h->left -= part.n;
 	h->is_done = h->left == 0;
 	return h->is_done ? CV_HOLD_DONE : CV_HOLD_MORE;
@@ -70,7 +78,7 @@ static enum cv_hold_rc chunks_fill(struct cv_hold *h, struct cv_leg *from)
 		if (ev == CV_CHUNK_DATA && !cv_buf_put(&h->body, data))
 			return CV_HOLD_LONG;
 		h->is_done = ev == CV_CHUNK_DONE;
-		cv_leg_take(from, given - in.n);
+		taken_wipe(from, given - in.n);
 		if (h->is_done)
 			return CV_HOLD_DONE;
 		if (ev == CV_CHUNK_MORE)

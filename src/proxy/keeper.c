@@ -81,6 +81,7 @@ static void keeper_lost(struct cv_proxy *p)
 	for (size_t i = 0; i < CV_PROXY_LEAF_WAITS_MAX; i++)
 		p->leaf_wait[i].tag = 0;
 	cv_creds_keeper_lost(p);
+	cv_forward_keeper_lost(p);
 }
 
 static bool leaf_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
@@ -119,6 +120,12 @@ static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 	}
 	case CV_KEEPER_REPLY_REFUSED: return cv_creds_refused_take(p, m->body);
 	case CV_KEEPER_REPLY_MINTED: return cv_mint_take(p, m->body);
+	case CV_KEEPER_REPLY_UPSTREAM_VALUE: {
+		const bool is_good = cv_forward_value_take(p, m->body);
+
+		explicit_bzero(p->message, m->body.n + 8);
+		return is_good;
+	}
 	case CV_KEEPER_REPLY_RENEWAL: return cv_renewal_record(p, m->body);
 	case CV_KEEPER_REPLY_COUNT: break;
 	}

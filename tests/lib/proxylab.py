@@ -99,7 +99,7 @@ class Lab:
         self.send("LISTENERS", fds=[s.fileno() for s in (*self.listeners, *self.udp, self.diag)])
         self.keeper = self.ca = None
         if has_keeper:
-            self._keeper_start()
+            self._keeper_start(forward[3] if forward else "")
         self._memfd("ROOTS", roots if roots is not None else open(lab_world.pki.ca, "rb").read())
         self.send("RESOLVER", resolv.encode())
         self._memfd("HOSTS", hosts)
@@ -108,10 +108,8 @@ class Lab:
         for text in budgets:
             self.send("BUDGET", pack_str(text))
         if forward:  # (url, list of what goes past it, by name, user:password)
-            fd = memfd("forward", forward[3])
             self.send("FORWARD", pack_str(forward[0]) + pack_str(forward[1])
-                      + struct.pack("<I", forward[2]), [fd])
-            os.close(fd)
+                      + struct.pack("<II", forward[2], bool(forward[3])))
         if routes:
             self._memfd("ROUTES", routes)
         if metadata:
@@ -139,11 +137,15 @@ class Lab:
         return subprocess.Popen([path], preexec_fn=child, close_fds=False, env={
             k: v for k, v in os.environ.items() if "SAN_OPTIONS" in k}, stderr=stderr)
 
-    def _keeper_start(self):
+    def _keeper_start(self, upstream):
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours, leaves = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.keeper = self._spawn(KEEPER, theirs)
         theirs.close()
+        if upstream:
+            fd = memfd("upstream", upstream)
+            link_send(control, 4, b"", [fd])  # CV_KEEPER_CONTROL_UPSTREAM
+            os.close(fd)
         link_send(control, 0, pack_str("test"), [leaves.fileno()])
         leaves.close()
         control.settimeout(10)
