@@ -49,26 +49,22 @@ static bool is_sendable(struct cv_str s)
 
 static void token_take(struct walk *w, const struct cv_json_token *t, enum cv_keeper_token kind)
 {
+	const struct cv_str value = cv_json_text(t, w->arena);
 	struct cv_token_answer *to = w->to;
-	struct cv_buf b;
 
-	cv_buf_init(&b, CV_TOKEN_BYTES_MAX);
-	if (!cv_json_decode(t, &b))
+	if (!value.p)
+		w->failure = "no memory";
+	else if (value.n > CV_TOKEN_BYTES_MAX)
 		w->failure = "a token that is too long";
-	else if (!is_sendable(cv_buf_str(&b)))
+	else if (!is_sendable(value))
 		w->failure = "a token with a control byte";
-	else if (cv_buf_len(&b) && to->n == CV_KEEPER_TOKENS_MAX)
+	else if (value.n && to->n == CV_KEEPER_TOKENS_MAX)
 		w->failure = "too many tokens";
-	else if (cv_buf_len(&b)) {
-		w->depth_of[to->n] = w->j.depth;
-		to->v[to->n] = (struct cv_token){ .kind = kind,
-			.value = cv_arena_str(w->arena, cv_buf_str(&b)),
-			.at = t->at,
-			.end = t->end };
-		if (!to->v[to->n++].value.p)
-			w->failure = "no memory";
-	}
-	cv_buf_wipe(&b);
+	if (w->failure || !value.n)
+		return;
+	w->depth_of[to->n] = w->j.depth;
+	to->v[to->n++] =
+		(struct cv_token){ .kind = kind, .value = value, .at = t->at, .end = t->end };
 }
 
 static void object_end(struct walk *w)
