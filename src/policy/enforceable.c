@@ -46,7 +46,6 @@ static void check_endpoint(struct cv_check *c)
 			"websocket_credential_rewrite" },
 		{ e->request_body_credential_rewrite && !has_provider(c),
 			"request_body_credential_rewrite" },
-		{ e->token_endpoint && !has_provider(c), "token_endpoint" },
 		{ e->allow_uninspected_credentials && !has_provider(c),
 			"allow_uninspected_credentials" },
 		{ e->credential_signing.s.n > 0 && !has_provider(c), "credential_signing" },

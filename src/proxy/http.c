@@ -222,6 +222,7 @@ static enum head head_write(
 	};
 	if (f->verdict.obligations & CV_OBLIGE_INSPECT)
 		asked_keep(h, r->method, path, query);
+	cv_mint_expect(f);
 	if (f->hold)
 		return cv_body_start_held(&h->up, body) ? HEAD_WRITTEN : HEAD_LONG;
 	cv_body_start(&h->up, r->body, r->length);

@@ -45,6 +45,14 @@ static const struct cv_policy_endpoint *endpoint_of(const struct cv_flow *f)
 		       : NULL;
 }
 
+void cv_mint_expect(struct cv_flow *f)
+{
+	const struct cv_policy_endpoint *e = endpoint_of(f);
+
+	if (e && e->token_endpoint && f->server.ssl)
+		SSL_set_options(f->server.ssl, SSL_OP_CLEANSE_PLAINTEXT);
+}
+
 bool cv_mint_is_due(const struct cv_flow *f, const struct cv_h1_response *r)
 {
 	const struct cv_policy_endpoint *e = endpoint_of(f);

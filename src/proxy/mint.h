@@ -18,6 +18,9 @@
 #pragma once
 #include "proxy/proxy.h"
 
+/* The request is about to go: what is read of its answer does not stay in TLS's buffers. */
+void cv_mint_expect(struct cv_flow *f);
+
 /* Whether the response that begins with r has to be held. */
 CV_MUST bool cv_mint_is_due(const struct cv_flow *f, const struct cv_h1_response *r);
 
