@@ -238,6 +238,12 @@ bool cv_vault_is_present(const struct cv_vault *v, uint32_t cred, uint64_t epoch
 	       epoch >= v->slots[cred].since && epoch <= v->epoch;
 }
 
+void cv_vault_again(struct cv_vault *v)
+{
+	for (size_t i = 0; i < v->set.cred_count; i++)
+		v->slots[i].is_released = true;
+}
+
 /* ---- the question ---- */
 
 static struct cv_verdict binding_ask(const struct cv_vault *v, uint32_t provider,
@@ -474,9 +480,11 @@ static bool names_make(struct cv_vault *v, enum cv_keeper_token kind, struct cv_
 		return false;
 	if (kind != CV_KEEPER_TOKEN_ID)
 		shape = cv_shape_guess(CV_STR_NONE, value);
+	/* unlike any that a former keeper of the run gave */
+	const unsigned char *end = seed + CV_SHAPE_SEED_BYTES - 4;
 	do
-		ret->key =
-			cv_arena_printf(arena, "COVE_MINTED_%llu", (unsigned long long)++v->minted);
+		ret->key = cv_arena_printf(arena, "COVE_MINTED_%llu_%02x%02x%02x%02x",
+			(unsigned long long)++v->minted, end[0], end[1], end[2], end[3]);
 	while (ret->key.p && is_key_taken(v, ret->key));
 	return ret->key.p && cv_shape_make(shape, ret->key, seed, arena, &ret->placeholder);
 }

@@ -98,8 +98,9 @@ class Lab:
         self.diag = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
         self.send("LISTENERS", fds=[s.fileno() for s in (*self.listeners, *self.udp, self.diag)])
         self.keeper = self.ca = None
+        self.upstream = forward[3] if forward else ""
         if has_keeper:
-            self._keeper_start(forward[3] if forward else "")
+            self._keeper_start()
         self._memfd("ROOTS", roots if roots is not None else open(lab_world.pki.ca, "rb").read())
         self.send("RESOLVER", resolv.encode())
         self._memfd("HOSTS", hosts)
@@ -137,14 +138,15 @@ class Lab:
         return subprocess.Popen([path], preexec_fn=child, close_fds=False, env={
             k: v for k, v in os.environ.items() if "SAN_OPTIONS" in k}, stderr=stderr)
 
-    def _keeper_start(self, upstream):
+    def _keeper_start(self):
+        """A keeper, and the end of its link that is the proxy's; .ca is its CA."""
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours, leaves = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.keeper = self._spawn(KEEPER, theirs)
         theirs.close()
-        if upstream:
-            fd = memfd("upstream", upstream)
-            link_send(control, 4, b"", [fd])  # CV_KEEPER_CONTROL_UPSTREAM
+        if self.upstream:
+            fd = memfd("upstream", self.upstream)
+            link_send(control, 5, b"", [fd])  # CV_KEEPER_CONTROL_UPSTREAM
             os.close(fd)
         link_send(control, 0, pack_str("test"), [leaves.fileno()])
         leaves.close()
@@ -153,12 +155,28 @@ class Lab:
         kind, = struct.unpack_from("<I", body)
         n, = struct.unpack_from("<I", body, 8)
         assert kind == 0, body
-        self.ca = os.path.join(self.dir, "cove-ca.pem")
+        self.ca = os.path.join(self.dir, f"cove-ca-{self.keeper.pid}.pem")
         with open(self.ca, "wb") as f:
             f.write(body[12:12 + n])
         self.keeper_control = control
-        self.send("KEEPER", fds=[ours.fileno()])
-        ours.close()
+        self.keeper_link(ours)
+
+    def keeper_link(self, sock):
+        """Hands the proxy its end of a link to a keeper."""
+        self.send("KEEPER", fds=[sock.fileno()])
+        sock.close()
+
+    def keeper_kill(self):
+        self.keeper.kill()
+        self.keeper.wait()
+        self.keeper_control.close()
+        self.keeper = None
+
+    def keeper_anew(self):
+        """As the supervisor does when a keeper died."""
+        if self.keeper:
+            self.keeper_kill()
+        self._keeper_start()
 
     def _udp(self, family, address):
         s = socket.socket(family, socket.SOCK_DGRAM)

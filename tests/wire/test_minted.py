@@ -225,6 +225,28 @@ def proxy_dies():
     equal(field(lab.origin.seen(), "authorization"), [f"Bearer {TOKENS[-3]}"])
 
 
+def keeper_dies():
+    """With it they are gone: what they stood for is sent no more; new ones are other ones."""
+    got = json.loads(exchange({"grant_type": "x"}, answer(json.dumps(minted("lost")))).body)
+    (old,) = lab.processes()["cove-keeper"]
+    os.kill(old, signal.SIGKILL)
+    end = time.monotonic() + 10
+    while True:
+        r = refresh(lab.inside["FIRST_REFRESH"], minted("anew"), timeout=10)
+        if r.status == 200:
+            break
+        assert time.monotonic() < end, repr(r)
+        time.sleep(0.1)
+    again = json.loads(r.body)
+    equal([k for k in ("access_token", "refresh_token", "id_token") if again[k] == got[k]], [])
+    use(got["access_token"])
+    equal([t for t in TOKENS if t.encode() in lab.origin.seen()], [])
+    r = refresh(got["refresh_token"], {})
+    equal((r.status, r.error, lab.origin.seen()), (500, "credential_unavailable", b""), repr(r))
+    equal(use(again["access_token"]).status, 200)
+    equal(field(lab.origin.seen(), "authorization"), [f"Bearer {TOKENS[-3]}"])
+
+
 def bounded():
     """The oldest go; what they stood for is sent no more, and the last one works."""
     first = last = None
@@ -257,11 +279,11 @@ def nowhere():
     equal(found, [])
     events = [e for e in map(json.loads, audit.splitlines()) if e.get("unmapped", {}).get("cause") == "minted"]
     assert events and events[0]["unmapped"]["provider"] == "issued", events[:1]
-    assert re.fullmatch(r"COVE_MINTED_\d+,COVE_MINTED_\d+,COVE_MINTED_\d+", events[0]["unmapped"]["credential"]), events
+    assert re.fullmatch(",".join([r"COVE_MINTED_\d+_[0-9a-f]{8}"] * 3), events[0]["unmapped"]["credential"]), events
 
 
 for check in (first_exchange, works, bound, refreshed, without_any, scrubbed, framed, errors_pass, refused_answers,
-              over_h2, expires, proxy_dies, bounded, nowhere):
+              over_h2, expires, proxy_dies, keeper_dies, bounded, nowhere):
     tap.check("C9 " + check.__name__.replace("_", " "), check)
 tap.check("the run ends", lambda: equal(lab.close(), 0, lab.stderr()))
 lab.remove()

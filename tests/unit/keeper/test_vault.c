@@ -165,6 +165,10 @@ static void scrubbed_once_released(void **state)
 	assert_true(cv_vault_is_scrubbed(vault, 0, &there));
 	assert_false(cv_vault_is_scrubbed(vault, 0, &elsewhere));
 	assert_false(cv_vault_is_scrubbed(vault, 1, &there));
+	assert_false(cv_vault_is_scrubbed(vault, 2, &there));
+	cv_vault_again(vault); /* a vault before this one may have released it */
+	assert_true(cv_vault_is_scrubbed(vault, 2, &there));
+	assert_false(cv_vault_is_scrubbed(vault, 0, &elsewhere));
 }
 
 static void renewed(void **state)
@@ -257,12 +261,13 @@ static void c9_minted_ones_are_bounded(void **state)
 			3 + i);
 	}
 	first = cv_vault_set(vault)->creds[3].key;
-	assert_true(cv_str_eq(first, CV_STR("COVE_MINTED_1")));
+	assert_true(cv_str_eq(first, CV_STR("COVE_MINTED_1_00000000")));
 	/* of the expired that which expired first; then the oldest */
 	assert_int_equal(mint(CV_KEEPER_TOKEN_ACCESS, "one more", 0), 3 + 9);
 	assert_int_equal(mint(CV_KEEPER_TOKEN_ACCESS, "two more", 0), 3 + 7);
 	assert_int_equal(mint(CV_KEEPER_TOKEN_ACCESS, "three more", 0), 3);
-	assert_true(cv_str_eq(cv_vault_set(vault)->creds[3].key, CV_STR("COVE_MINTED_35")));
+	assert_true(
+		cv_str_eq(cv_vault_set(vault)->creds[3].key, CV_STR("COVE_MINTED_35_00000000")));
 	assert_true(cv_str_eq(cv_vault_value(vault, 3), CV_STR("three more")));
 	/* and all together */
 	memset(large, 'a', sizeof(large) - 1);
