@@ -50,9 +50,19 @@ const struct cv_value *cv_value_at(const struct cv_value *v, struct cv_str point
 
 /* Numbers by value (1, 1.0 and 10e-1 are one), objects without regard to order. */
 CV_MUST bool cv_value_eq(const struct cv_value *a, const struct cv_value *b);
+/* Some order of all values in which only those that are eq are 0: to sort by.  Two objects of n
+ * members cost n log n. */
+int cv_value_cmp(const struct cv_value *a, const struct cv_value *b);
 
 /* Numbers of any length, exactly: <0, 0, >0.  Both must be numbers. */
 int cv_value_number_cmp(const struct cv_value *a, const struct cv_value *b);
 CV_MUST bool cv_value_is_integer(const struct cv_value *v); /* 1.0 and 1e3 are */
 /* An integer that fits; false otherwise. */
 CV_MUST bool cv_value_to_i64(const struct cv_value *v, int64_t *ret);
+
+/* A number above 0 of few enough digits (zeroes at both ends don't count) to divide by. */
+#define CV_VALUE_DIVISOR_DIGITS_MAX 19 /* below 2^64 */
+CV_MUST bool cv_value_is_divisor(const struct cv_value *v);
+/* Whether a whole number times divisor is v, exactly (0.3 is of 0.1).  Both must be numbers, and
+ * the second a divisor. */
+CV_MUST bool cv_value_is_multiple(const struct cv_value *v, const struct cv_value *divisor);

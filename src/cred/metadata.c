@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/time.h"
+#include "wire/json_value.h"
 
 #include <openssl/crypto.h>
 
@@ -83,13 +84,6 @@ static void answer_take(
 static const struct cv_str type_json = { "application/json", 16 };
 static const struct cv_str type_text = { "application/text", 16 }; /* as Google's says it */
 
-static void json_string(struct cv_buf *b, struct cv_str s)
-{
-	cv_buf_put_byte(b, '"');
-	cv_buf_put_json(b, s);
-	cv_buf_put_byte(b, '"');
-}
-
 /* ---- the tree ---- */
 
 static bool is_there(const struct cv_metadata_google *f, enum node n)
@@ -153,7 +147,7 @@ static void scopes_put(struct cv_buf *b, struct cv_str scopes, bool is_json)
 			continue;
 		if (is_json) {
 			cv_buf_put(b, is_first ? CV_STR_NONE : CV_STR(","));
-			json_string(b, scope);
+			cv_json_write_str(b, scope);
 		} else {
 			cv_buf_put(b, scope);
 			cv_buf_put_byte(b, '\n');
@@ -167,7 +161,7 @@ static void scopes_put(struct cv_buf *b, struct cv_str scopes, bool is_json)
 static void text_put(struct cv_buf *b, struct cv_str text, bool is_json)
 {
 	if (is_json)
-		json_string(b, text);
+		cv_json_write_str(b, text);
 	else
 		cv_buf_put(b, text);
 }
@@ -185,7 +179,7 @@ static void leaf_put(
 	case NODE_UNIVERSE_DOMAIN: text_put(b, CV_STR("googleapis.com"), is_json); break;
 	case NODE_TOKEN:
 		cv_buf_put(b, CV_STR("{\"access_token\":"));
-		json_string(b, f->token);
+		cv_json_write_str(b, f->token);
 		cv_buf_printf(
 			b, ",\"expires_in\":%d,\"token_type\":\"Bearer\"}", CV_METADATA_EXPIRES_S);
 		break;
@@ -225,7 +219,7 @@ static void object_put(struct cv_buf *b, const struct cv_metadata_google *f, enu
 			continue;
 		cv_buf_put(b, is_first ? CV_STR_NONE : CV_STR(","));
 		is_first = false;
-		json_string(b, cv_str_of(nodes[n].json));
+		cv_json_write_str(b, cv_str_of(nodes[n].json));
 		cv_buf_put_byte(b, ':');
 		if (nodes[n].is_dir)
 			object_put(b, f, n);
@@ -233,7 +227,7 @@ static void object_put(struct cv_buf *b, const struct cv_metadata_google *f, enu
 			leaf_put(b, f, n, true);
 		if (n == NODE_ACCOUNT && f->email.n) {
 			cv_buf_put_byte(b, ',');
-			json_string(b, f->email);
+			cv_json_write_str(b, f->email);
 			cv_buf_put_byte(b, ':');
 			object_put(b, f, n);
 		}
@@ -314,9 +308,9 @@ static void aws_refuse(struct cv_metadata_answer *a, int status, struct cv_str b
 static void member_put(struct cv_buf *b, const char *name, struct cv_str value)
 {
 	cv_buf_put(b, cv_buf_len(b) ? CV_STR(",") : CV_STR("{"));
-	json_string(b, cv_str_of(name));
+	cv_json_write_str(b, cv_str_of(name));
 	cv_buf_put_byte(b, ':');
-	json_string(b, value);
+	cv_json_write_str(b, value);
 }
 
 void cv_metadata_aws(const struct cv_metadata_request *request, const struct cv_metadata_aws *facts,

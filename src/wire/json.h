@@ -53,7 +53,8 @@ enum cv_json_type {
 	X(TRAILING, "has more behind its value")          \
 	X(DEPTH, "is nested too deep")                    \
 	X(DUPLICATE, "has a key twice in one object")     \
-	X(KEYS, "has too many keys")
+	X(KEYS, "has too many keys")                      \
+	X(LARGE, "has too many values")
 
 #define CV_JSON_PROBLEM_ENUM(name, text) CV_JSON_PROBLEM_##name,
 enum cv_json_problem { CV_JSON_PROBLEMS(CV_JSON_PROBLEM_ENUM) CV_JSON_PROBLEM_COUNT };

@@ -34,10 +34,11 @@
 #define CV_CHUNK_TRAILERS_MAX      16
 
 /* JSON. */
-#define CV_JSON_DEPTH_MAX      128   /* tool schemas of today stay below 40; a multiple of 32 */
-#define CV_JSON_KEYS_MAX       65536 /* of all open objects: 1.5 MiB of memory, no more */
-#define CV_JSON_PATH_DEPTH_MAX 8     /* of a value that we look for */
-#define CV_JSON_VALUES_MAX     16    /* that are looked for in one pass */
+#define CV_JSON_DEPTH_MAX       128   /* tool schemas of today stay below 40; a multiple of 32 */
+#define CV_JSON_KEYS_MAX        65536 /* of all open objects: 1.5 MiB of memory, no more */
+#define CV_JSON_TREE_VALUES_MAX (1 << 18) /* of a tree: 16 MiB of memory, keys included */
+#define CV_JSON_PATH_DEPTH_MAX  8         /* of a value that we look for */
+#define CV_JSON_VALUES_MAX      16        /* that are looked for in one pass */
 
 /* Calls of models. */
 #define CV_JSON_EDIT_BYTES_MAX   4096 /* of one value that is put in: a model's name, escaped */
