@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * request.c - a whole request: is it meant for us, may it ask, where does it go
+ *
+ * Discovery needs no token: it says what the caller may do, which its policy says too.  Everything
+ * else does, on every request: the connection says which sandbox asks, and the token that it is one
+ * whose run goes on.  Who sends wrong ones too often is not heard for the rest of the minute.
+ */
+#include "broker/broker.h"
+
+#include "base/sha256.h"
+#include "broker/discovery.h"
+
+#include <string.h>
+
+#define MINUTE_MS 60000
+
+/* Same time whatever differs. */
+static bool digest_eq(const unsigned char *a, const unsigned char *b)
+{
+	unsigned char differs = 0;
+
+	for (size_t i = 0; i < CV_SHA256_BYTES; i++)
+		differs |= a[i] ^ b[i];
+	return differs == 0;
+}
+
+static void refuse_token(struct broker *b, struct stream *s, const char *code, const char *detail)
+{
+	audit_refusal(b, s, &(struct refusal){ .status = 401, .code = code,
+				    .reason = cv_str_of(detail) });
+	answer_error(b, s, 401, code, "%s", detail);
+}
+
+/* False: it was answered. */
+static bool token_check(struct broker *b, struct stream *s, struct sandbox *box)
+{
+	const struct cv_str field = s->request.authorization;
+	unsigned char digest[CV_SHA256_BYTES];
+	struct cv_sha256 hash;
+
+	if (b->loop.now_ms - box->bad_tokens_since_ms >= MINUTE_MS) {
+		box->bad_tokens = 0;
+		box->bad_tokens_since_ms = b->loop.now_ms;
+	}
+	if (!field.n) {
+		refuse_token(b, s, "token_missing",
+			"send Authorization: Bearer and the value of COVE_TOOLS_TOKEN");
+		return false;
+	}
+	if (box->bad_tokens >= BROKER_BAD_TOKENS_MAX) {
+		struct cv_buf e;
+
+		cv_buf_init(&e, 1024);
+		error_begin(&e, "too_many_calls", "too many wrong tokens; wait a minute");
+		error_end(&e);
+		answer(b, s, &(struct answer){ .status = 429, .body = cv_buf_str(&e),
+				     .retry_after = 60 });
+		cv_buf_fini(&e);
+		return false;
+	}
+	cv_sha256_init(&hash);
+	if (field.n > 7 && cv_str_eq_nocase(cv_str_slice(field, 0, 7), CV_STR("Bearer ")))
+		cv_sha256_update(&hash, field.p + 7, field.n - 7);
+	cv_sha256_final(&hash, digest);
+	if (digest_eq(digest, box->token_sha256))
+		return true;
+	box->bad_tokens++;
+	refuse_token(b, s, "token_invalid", "the token is not this run's");
+	return false;
+}
+
+/* The route's two names; a browser's request on behalf of another page is neither's (B2). */
+static bool is_ours(struct cv_str host)
+{
+	return cv_str_eq(host, CV_STR("tools.local")) ||
+	       cv_str_eq(host, CV_STR("host.cove.internal"));
+}
+
+static bool origin_is_ours(struct cv_str origin)
+{
+	if (!origin.n)
+		return true;
+	if (!cv_str_has_prefix(origin, CV_STR("http://")))
+		return false;
+	struct cv_str host = cv_str_slice(origin, 7, origin.n);
+	if (cv_str_has_suffix(host, CV_STR(":80")))
+		host.n -= 3;
+	return is_ours(host);
+}
+
+static bool is_read(const struct request *q)
+{
+	return cv_str_eq(q->method, CV_STR("GET")) || q->is_head;
+}
+
+static void refuse_method(struct broker *b, struct stream *s, const char *allow)
+{
+	struct cv_buf e;
+
+	cv_buf_init(&e, 1024);
+	error_begin(&e, "method_not_allowed", "this path answers %s", allow);
+	error_end(&e);
+	answer(b, s, &(struct answer){ .status = 405, .body = cv_buf_str(&e), .allow = allow });
+	cv_buf_fini(&e);
+}
+
+/* ---- tools ---- */
+
+static const char *const methods[] = { "GET", "POST", "PUT", "PATCH", "DELETE" };
+
+/* Another method of the same path, for 405; NULL: none has it. */
+static const char *method_of(struct broker *b, struct cv_str path)
+{
+	struct cv_tool_route_args places;
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(methods); i++)
+		if (cv_catalog_route(b->catalog, cv_str_of(methods[i]), path, &places))
+			return methods[i];
+	return NULL;
+}
+
+static void refuse_unknown(struct broker *b, struct stream *s, struct sandbox *box)
+{
+	const struct cv_str path = cv_path_str(&s->request.path);
+	const bool is_tool = cv_str_has_prefix(path, CV_STR("/v1/tools/"));
+	const struct cv_str name = is_tool ? cv_str_slice(path, 10, path.n) : CV_STR_NONE;
+	struct cv_buf e;
+
+	cv_buf_init(&e, 1u << 20);
+	if (is_tool)
+		error_begin(&e, "unknown_tool", "there is no tool of that name");
+	else
+		error_begin(&e, "unknown_path", "there is nothing here; GET / says what there is");
+	cv_buf_put(&e, CV_STR(",\"known\":"));
+	discovery_known_put(b, box, s->caller, &e);
+	if (is_tool) {
+		const struct cv_str nearest = discovery_nearest(b, box, s->caller, name);
+
+		if (nearest.n)
+			put_member_str(&e, "nearest", nearest);
+		audit_refusal(b, s, &(struct refusal){ .tool = name, .status = 404,
+					    .code = "unknown_tool",
+					    .reason = CV_STR("there is no tool of that name") });
+	}
+	error_end(&e);
+	answer(b, s, &(struct answer){ .status = 404, .body = cv_buf_str(&e) });
+	cv_buf_fini(&e);
+}
+
+static void tool_handle(struct broker *b, struct stream *s, struct sandbox *box)
+{
+	const struct cv_str path = cv_path_str(&s->request.path);
+	struct cv_tool_route_args places = { .n = 0 };
+	const struct cv_tool *t = cv_catalog_route(b->catalog, s->request.method, path, &places);
+
+	if (t) {
+		call_handle(b, s, t, &places);
+		return;
+	}
+	const char *other = method_of(b, path);
+	if (other)
+		refuse_method(b, s, other);
+	else
+		refuse_unknown(b, s, box);
+}
+
+/* ---- where it goes ---- */
+
+static bool discovery_handle(struct broker *b, struct stream *s, struct sandbox *box)
+{
+	static const struct {
+		const char *path;
+		enum discovery what;
+	} page[] = {
+		{ "/", DISCOVERY_TEXT },
+		{ "/tools.json", DISCOVERY_TOOLS },
+		{ "/openapi.json", DISCOVERY_OPENAPI },
+	};
+	const struct cv_str path = cv_path_str(&s->request.path);
+
+	if (cv_str_eq(path, CV_STR("/healthz"))) {
+		if (is_read(&s->request))
+			answer(b, s, &(struct answer){ .status = 200,
+					     .body = CV_STR("{\"status\":\"ok\"}") });
+		else
+			refuse_method(b, s, "GET, HEAD");
+		return true;
+	}
+	for (size_t i = 0; i < CV_ARRAY_LEN(page); i++) {
+		if (!cv_str_eq(path, cv_str_of(page[i].path)))
+			continue;
+		if (is_read(&s->request))
+			discovery_answer(b, s, box, page[i].what);
+		else
+			refuse_method(b, s, "GET, HEAD");
+		return true;
+	}
+	return false;
+}
+
+void request_handle(struct broker *b, struct stream *s)
+{
+	struct sandbox *box = pool_get(&b->sandboxes, s->sandbox);
+	const struct cv_str path = cv_path_str(&s->request.path);
+
+	if (s->arena.is_overflown || s->request.is_repeated) {
+		answer_error(b, s, 400, "bad_request", "%s",
+			s->request.is_repeated ? "a field that may be there once is there twice"
+					       : "the head is too large");
+		return;
+	}
+	if (s->request.host.n && !is_ours(s->request.host)) {
+		answer_error(b, s, 403, "sandbox_mismatch", "this is tools.local");
+		return;
+	}
+	if (!origin_is_ours(s->request.origin)) {
+		answer_error(b, s, 403, "sandbox_mismatch", "Origin is another's");
+		return;
+	}
+	if (discovery_handle(b, s, box) || !token_check(b, s, box))
+		return;
+	if (cv_str_eq(path, CV_STR("/v1/jobs")) || cv_str_has_prefix(path, CV_STR("/v1/jobs/")))
+		jobs_handle(b, s, cv_str_slice(path, 8, path.n));
+	else
+		tool_handle(b, s, box);
+}
