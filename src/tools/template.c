@@ -36,7 +36,7 @@ const char *cv_template_rc_text(enum cv_template_rc rc)
 
 static bool part_add(struct reader *r, enum cv_template_part_kind kind, struct cv_str s)
 {
-	if (kind == CV_TEMPLATE_TEXT && !s.n)
+	if (kind == CV_TEMPLATE_PART_TEXT && !s.n)
 		return true;
 	if (r->n == CV_TEMPLATE_PARTS_MAX) {
 		(void)cv_fail(
@@ -93,7 +93,7 @@ static bool add_spread(struct reader *r, struct cv_str name)
 		return false;
 	}
 	r->spreads++;
-	return part_add(r, CV_TEMPLATE_SPREAD, name);
+	return part_add(r, CV_TEMPLATE_PART_SPREAD, name);
 }
 
 static bool add_credential(struct reader *r, struct cv_str name)
@@ -105,7 +105,7 @@ static bool add_credential(struct reader *r, struct cv_str name)
 			"a credential in an argv can be read by every process; put it into env");
 		return false;
 	}
-	return part_add(r, CV_TEMPLATE_CREDENTIAL, name);
+	return part_add(r, CV_TEMPLATE_PART_CREDENTIAL, name);
 }
 
 /* {?name: ... what stands inside is read by the main loop, until the brace that closes it. */
@@ -123,7 +123,7 @@ static bool when_begin(struct reader *r, size_t open)
 		(void)cv_fail(r->err, CV_INVALID, "write {?argument:text}");
 		return false;
 	}
-	if (!part_add(r, CV_TEMPLATE_WHEN, name))
+	if (!part_add(r, CV_TEMPLATE_PART_WHEN, name))
 		return false;
 	r->when = r->n - 1;
 	r->when_at = open;
@@ -157,7 +157,7 @@ static bool place(struct reader *r)
 	const bool is_json = cv_str_has_prefix(inner, json);
 	const struct cv_str name = is_json ? cv_str_slice(inner, json.n, inner.n) : inner;
 	return name_check(r, name, "an argument") &&
-	       part_add(r, is_json ? CV_TEMPLATE_JSON : CV_TEMPLATE_ARGUMENT, name);
+	       part_add(r, is_json ? CV_TEMPLATE_PART_JSON : CV_TEMPLATE_PART_ARGUMENT, name);
 }
 
 /* ---- the text ---- */
@@ -187,7 +187,7 @@ static bool brace(struct reader *r)
 
 	if (is_doubled(r) && !(is_close && r->is_in_when)) {
 		const bool is_good =
-			part_add(r, CV_TEMPLATE_TEXT, cv_str_slice(r->text, r->at, r->at + 1));
+			part_add(r, CV_TEMPLATE_PART_TEXT, cv_str_slice(r->text, r->at, r->at + 1));
 
 		r->at += 2;
 		return is_good;
@@ -202,7 +202,7 @@ static bool read_all(struct reader *r)
 
 		while (r->at < r->text.n && r->text.p[r->at] != '{' && r->text.p[r->at] != '}')
 			r->at++;
-		if (!part_add(r, CV_TEMPLATE_TEXT, cv_str_slice(r->text, from, r->at)))
+		if (!part_add(r, CV_TEMPLATE_PART_TEXT, cv_str_slice(r->text, from, r->at)))
 			return false;
 		if (r->at < r->text.n && !brace(r))
 			return false;
@@ -225,7 +225,7 @@ static cv_code keep(const struct reader *r, struct cv_arena *arena, const struct
 	t->is_literal = true;
 	for (size_t i = 0; i < r->n; i++) {
 		v[i] = r->v[i];
-		t->is_literal = t->is_literal && v[i].kind == CV_TEMPLATE_TEXT;
+		t->is_literal = t->is_literal && v[i].kind == CV_TEMPLATE_PART_TEXT;
 	}
 	*ret = t;
 	return CV_OK;

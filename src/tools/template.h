@@ -43,12 +43,12 @@ enum cv_template_kind {
 };
 
 enum cv_template_part_kind {
-	CV_TEMPLATE_TEXT,
-	CV_TEMPLATE_ARGUMENT,
-	CV_TEMPLATE_SPREAD,
-	CV_TEMPLATE_JSON,
-	CV_TEMPLATE_CREDENTIAL,
-	CV_TEMPLATE_WHEN, /* the next `covers` parts count only if it holds */
+	CV_TEMPLATE_PART_TEXT,
+	CV_TEMPLATE_PART_ARGUMENT,
+	CV_TEMPLATE_PART_SPREAD,
+	CV_TEMPLATE_PART_JSON,
+	CV_TEMPLATE_PART_CREDENTIAL,
+	CV_TEMPLATE_PART_WHEN, /* the next `covers` parts count only if it holds */
 };
 
 struct cv_template_part {

@@ -239,12 +239,12 @@ static enum cv_template_rc put_spread(struct filler *f, struct cv_str name)
 static enum cv_template_rc put_part(struct filler *f, const struct cv_template_part *p)
 {
 	switch (p->kind) {
-	case CV_TEMPLATE_TEXT: cv_buf_put(f->out, p->s); return CV_TEMPLATE_OK;
-	case CV_TEMPLATE_ARGUMENT: return put_argument(f, p->s);
-	case CV_TEMPLATE_SPREAD: return put_spread(f, p->s);
-	case CV_TEMPLATE_JSON: return put_json(f, p->s);
-	case CV_TEMPLATE_CREDENTIAL: return put_credential(f, p->s);
-	case CV_TEMPLATE_WHEN: return CV_TEMPLATE_OK;
+	case CV_TEMPLATE_PART_TEXT: cv_buf_put(f->out, p->s); return CV_TEMPLATE_OK;
+	case CV_TEMPLATE_PART_ARGUMENT: return put_argument(f, p->s);
+	case CV_TEMPLATE_PART_SPREAD: return put_spread(f, p->s);
+	case CV_TEMPLATE_PART_JSON: return put_json(f, p->s);
+	case CV_TEMPLATE_PART_CREDENTIAL: return put_credential(f, p->s);
+	case CV_TEMPLATE_PART_WHEN: return CV_TEMPLATE_OK;
 	}
 	cv_unreachable();
 }
@@ -256,7 +256,7 @@ static enum cv_template_rc fill(struct filler *f)
 	for (size_t i = 0; i < f->t->n; i++) {
 		const struct cv_template_part *p = &f->t->v[i];
 
-		if (p->kind == CV_TEMPLATE_WHEN && !holds(argument(f, p->s))) {
+		if (p->kind == CV_TEMPLATE_PART_WHEN && !holds(argument(f, p->s))) {
 			i += p->covers;
 			continue;
 		}
@@ -272,7 +272,7 @@ static enum cv_template_rc fill(struct filler *f)
 bool cv_template_is_there(const struct cv_template *t, const struct cv_template_values *values)
 {
 	const bool is_when =
-		t->n && t->v[0].kind == CV_TEMPLATE_WHEN && t->v[0].covers + 1u == t->n;
+		t->n && t->v[0].kind == CV_TEMPLATE_PART_WHEN && t->v[0].covers + 1u == t->n;
 
 	return !is_when || holds(cv_value_get(values->arguments, t->v[0].s));
 }
@@ -360,7 +360,7 @@ static enum cv_template_rc words_put(struct words *w, struct cv_str name)
 static const struct cv_template_part *spread_of(const struct cv_template *t)
 {
 	for (size_t i = 0; i < t->n; i++)
-		if (t->v[i].kind == CV_TEMPLATE_SPREAD)
+		if (t->v[i].kind == CV_TEMPLATE_PART_SPREAD)
 			return &t->v[i];
 	return NULL;
 }
