@@ -28,18 +28,32 @@ size_t cv_word_distance(struct cv_str a, struct cv_str b)
 	return row[b.n];
 }
 
+void cv_word_search_init(struct cv_word_search *s, struct cv_str word)
+{
+	s->word = word;
+	s->nearest = CV_STR_NONE;
+	s->best = CV_MAX(word.n / 3, (size_t)1) + 1;
+}
+
+bool cv_word_search_offer(struct cv_word_search *s, struct cv_str candidate)
+{
+	const size_t d = cv_word_distance(s->word, candidate);
+
+	if (d >= s->best)
+		return false;
+	s->best = d;
+	s->nearest = candidate;
+	return true;
+}
+
 size_t cv_word_nearest(struct cv_str word, const char *const *candidates, size_t count)
 {
-	size_t best = CV_MAX(word.n / 3, (size_t)1) + 1;
+	struct cv_word_search s;
 	size_t nearest = count;
 
-	for (size_t i = 0; i < count; i++) {
-		const size_t d = cv_word_distance(word, cv_str_of(candidates[i]));
-
-		if (d < best) {
-			best = d;
+	cv_word_search_init(&s, word);
+	for (size_t i = 0; i < count; i++)
+		if (cv_word_search_offer(&s, cv_str_of(candidates[i])))
 			nearest = i;
-		}
-	}
 	return nearest;
 }

@@ -23,7 +23,7 @@ void answer(struct broker *b, struct stream *s, const struct answer *a)
 {
 	const size_t before = cv_buf_len(&s->out);
 	struct cv_h1_header set[10];
-	char location[64], retry[16];
+	char location[64], retry[16], offset[24];
 	size_t n = 0;
 
 #define SET(key, text) \
@@ -48,6 +48,10 @@ void answer(struct broker *b, struct stream *s, const struct answer *a)
 		SET("Preference-Applied", "respond-async");
 	if (a->is_challenge)
 		SET("WWW-Authenticate", "Bearer");
+	if (a->has_offset) {
+		snprintf(offset, sizeof(offset), "%llu", (unsigned long long)a->offset);
+		SET("Cove-Log-Offset", offset);
+	}
 #undef SET
 	const struct cv_h1_edit e = {
 		.set = set,

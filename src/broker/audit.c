@@ -74,6 +74,36 @@ void audit_job(struct broker *b, const struct job *j)
 	cv_audit_sinks_event(&b->sinks, &e);
 }
 
+/* Who said what; the call has its own event when it ends. */
+void audit_approval(
+	struct broker *b, const struct job *j, enum cv_approval_answer a, struct cv_str who)
+{
+	static const char *const word[CV_APPROVAL_ANSWER_COUNT] = {
+		[CV_APPROVAL_DENY] = "denied",
+		[CV_APPROVAL_ALLOW] = "approved",
+		[CV_APPROVAL_TIMEOUT] = "not answered",
+	};
+	const struct sandbox *box = pool_get(&b->sandboxes, j->sandbox);
+	const struct cv_audit_pair extra[] = {
+		{ "tool", cv_str_of(j->tool_name) },
+		{ "arguments", cv_str_of(j->digest) },
+		{ "by", who },
+	};
+	struct cv_audit_event e = {
+		.kind = CV_AUDIT_CONFIG,
+		.activity = CV_ACTIVITY_OTHER,
+		.action = a == CV_APPROVAL_ALLOW ? CV_AUDIT_ACTION_ALLOW : CV_AUDIT_ACTION_DENY,
+		.sandbox = cv_str_of(box->name),
+		.extra = extra,
+		.extra_count = CV_ARRAY_LEN(extra),
+	};
+	char text[64];
+
+	snprintf(text, sizeof(text), "held call was %s", word[a]);
+	e.message = cv_str_of(text);
+	cv_audit_sinks_event(&b->sinks, &e);
+}
+
 void audit_note(struct broker *b, bool is_failure, const char *fmt, ...)
 {
 	char text[1024];

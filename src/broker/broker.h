@@ -119,7 +119,7 @@ struct stream {
 	struct cv_ref job;     /* CALL, POLL, EVENTS */
 	uint64_t log_at;       /* EVENTS: how far it is */
 	uint32_t progress_at;
-	bool is_result_sent;
+	uint32_t results_sent; /* 1: the result, 2: the end too */
 	bool is_asynchronous;  /* CALL: when the time is over the answer is 202 */
 	int64_t beat_ms;       /* EVENTS: when something was last said */
 };
@@ -180,6 +180,7 @@ struct job {
 	char *rule; /* that allowed it */
 	uint32_t rule_line;
 	enum cv_tool_approval approval;
+	uint32_t concurrency; /* of the rule; 0: none */
 	uint32_t seconds;
 	uint64_t bytes_max;
 
@@ -283,6 +284,8 @@ struct answer {
 	uint32_t retry_after; /* seconds; 0: none */
 	bool is_preference_applied; /* respond-async */
 	bool is_challenge; /* WWW-Authenticate */
+	bool has_offset;   /* of a log: where its first byte stands */
+	uint64_t offset;
 };
 void answer(struct broker *b, struct stream *s, const struct answer *a);
 /* The head of an answer that goes on in chunks. */
@@ -371,6 +374,8 @@ struct refusal { /* a call that did not become a job */
 };
 void audit_refusal(struct broker *b, const struct stream *s, const struct refusal *r);
 void audit_job(struct broker *b, const struct job *j);
+void audit_approval(struct broker *b, const struct job *j, enum cv_approval_answer a,
+	struct cv_str who);
 CV_PRINTF(3, 4) void audit_note(struct broker *b, bool is_failure, const char *fmt, ...);
 
 /* ---- command.c ---- */

@@ -372,9 +372,11 @@ static bool sandbox_field_check(struct call *c)
 			"the field sandbox names another sandbox than the one that asks");
 		return false;
 	}
-	if (!known)
-		c->arguments = without(c->arguments, CV_STR("sandbox"), &c->s->arena);
-	if (c->arguments)
+	if (known)
+		return true;
+	c->arguments = without(c->arguments, CV_STR("sandbox"), &c->s->arena);
+	cv_buf_fini(&c->canonical);
+	if (c->arguments && digest_make(c))
 		return true;
 	refuse_plain(c, 413, "body_too_large", "the arguments are too many");
 	return false;

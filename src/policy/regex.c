@@ -62,10 +62,8 @@ static bool matches_empty(const struct cv_regex *r)
 	return pcre2_match(r->code, (PCRE2_SPTR) "", 0, 0, 0, r->data, r->ctx) >= 0;
 }
 
-static pcre2_code *code_compile(struct cv_str text, struct cv_err *err)
+static pcre2_code *code_compile(struct cv_str text, uint32_t options, struct cv_err *err)
 {
-	const uint32_t options =
-		PCRE2_AUTO_CALLOUT | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP | PCRE2_NEVER_BACKSLASH_C;
 	pcre2_compile_context *ctx = pcre2_compile_context_create(NULL);
 	PCRE2_UCHAR said[128];
 	pcre2_code *code;
@@ -75,6 +73,7 @@ static pcre2_code *code_compile(struct cv_str text, struct cv_err *err)
 	if (!ctx)
 		return NULL;
 	pcre2_set_parens_nest_limit(ctx, 32); /* compilation recurses */
+	options |= PCRE2_AUTO_CALLOUT | PCRE2_NEVER_BACKSLASH_C;
 	code = pcre2_compile((PCRE2_SPTR)text.p, text.n, options, &fault, &at, ctx);
 	pcre2_compile_context_free(ctx);
 	if (!code) {
@@ -84,20 +83,14 @@ static pcre2_code *code_compile(struct cv_str text, struct cv_err *err)
 	return code;
 }
 
-cv_code cv_regex_compile(struct cv_str text, struct cv_regex **ret, struct cv_err *err)
+static cv_code regex_new(
+	struct cv_str text, uint32_t options, struct cv_regex **ret, struct cv_err *err)
 {
-	struct cv_regex *r;
+	struct cv_regex *r = calloc(1, sizeof(*r));
 
-	if (!text.n)
-		return cv_fail(err, CV_INVALID, "is empty");
-	if (text.n > CV_REGEX_TEXT_BYTES_MAX)
-		return cv_fail(err, CV_LIMIT, "is longer than %d bytes", CV_REGEX_TEXT_BYTES_MAX);
-	if (has_callout(text))
-		return cv_fail(err, CV_INVALID, "callouts (?C) are not accepted");
-	r = calloc(1, sizeof(*r));
 	if (!r)
 		return cv_fail(err, CV_LIMIT, "no memory");
-	r->code = code_compile(text, err);
+	r->code = code_compile(text, options, err);
 	if (!r->code) {
 		cv_regex_free(r);
 		return CV_INVALID;
@@ -111,12 +104,42 @@ cv_code cv_regex_compile(struct cv_str text, struct cv_regex **ret, struct cv_er
 	pcre2_set_match_limit(r->ctx, CV_REGEX_STEPS_MAX);
 	pcre2_set_depth_limit(r->ctx, CV_REGEX_DEPTH_MAX);
 	pcre2_set_heap_limit(r->ctx, CV_REGEX_HEAP_KIB_MAX);
+	*ret = r;
+	return CV_OK;
+}
+
+cv_code cv_regex_compile(struct cv_str text, struct cv_regex **ret, struct cv_err *err)
+{
+	struct cv_regex *r = NULL;
+
+	if (!text.n)
+		return cv_fail(err, CV_INVALID, "is empty");
+	if (text.n > CV_REGEX_TEXT_BYTES_MAX)
+		return cv_fail(err, CV_LIMIT, "is longer than %d bytes", CV_REGEX_TEXT_BYTES_MAX);
+	if (has_callout(text))
+		return cv_fail(err, CV_INVALID, "callouts (?C) are not accepted");
+	const cv_code code = regex_new(text, PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, &r, err);
+	if (code != CV_OK)
+		return code;
 	if (matches_empty(r)) {
 		cv_regex_free(r);
 		return cv_fail(err, CV_INVALID, "matches the empty text");
 	}
 	*ret = r;
 	return CV_OK;
+}
+
+cv_code cv_regex_compile_utf8(struct cv_str text, struct cv_regex **ret, struct cv_err *err)
+{
+	const uint32_t options = PCRE2_UTF | PCRE2_NEVER_UCP | PCRE2_DOLLAR_ENDONLY |
+				 PCRE2_ALLOW_EMPTY_CLASS | PCRE2_MATCH_UNSET_BACKREF;
+	const cv_code code = regex_new(text, options, ret, err);
+
+	if (code == CV_OK) { /* lists of words are repeated over texts longer than a secret is */
+		pcre2_set_depth_limit((*ret)->ctx, CV_REGEX_UTF8_DEPTH_MAX);
+		pcre2_set_heap_limit((*ret)->ctx, CV_REGEX_UTF8_HEAP_KIB_MAX);
+	}
+	return code;
 }
 
 /* One window, which begins at `at` and sees a little of what is before it. */
@@ -168,4 +191,22 @@ enum cv_regex_rc cv_regex_find(const struct cv_regex *r, struct cv_str text, siz
 		at = rc == CV_REGEX_HIT ? start : at + step;
 	}
 	return CV_REGEX_NONE;
+}
+
+enum cv_regex_rc cv_regex_test(const struct cv_regex *r, struct cv_str text, uint64_t *budget)
+{
+	struct meter meter = { budget, 0 };
+
+	if (*budget <= text.n) { /* that it is UTF-8 is looked at first */
+		*budget = 0;
+		return CV_REGEX_COSTLY;
+	}
+	*budget -= text.n;
+	pcre2_set_callout(r->ctx, step_count, &meter);
+	const int rc = pcre2_match(
+		r->code, (PCRE2_SPTR)(text.n ? text.p : ""), text.n, 0, 0, r->data, r->ctx);
+	pcre2_set_callout(r->ctx, NULL, NULL);
+	if (rc >= 0)
+		return CV_REGEX_HIT;
+	return rc == PCRE2_ERROR_NOMATCH ? CV_REGEX_NONE : CV_REGEX_COSTLY;
 }

@@ -18,19 +18,27 @@
 
 #include <stdint.h>
 
-#define CV_REGEX_TEXT_BYTES_MAX 1024 /* of an expression: compiled, it takes some 50 KiB at most */
+#define CV_REGEX_TEXT_BYTES_MAX    1024 /* of an expression: compiled, it takes some 50 KiB at most */
 
-#define CV_REGEX_WINDOW_BYTES   4096   /* that one attempt sees */
-#define CV_REGEX_MATCH_BYTES    1024   /* of a match that is found whole wherever it stands */
-#define CV_REGEX_BEHIND_BYTES   64     /* that an assertion may look back over */
-#define CV_REGEX_STEPS_MAX      200000 /* from one beginning: as many as an author could mean */
-#define CV_REGEX_DEPTH_MAX      1000   /* of backtracking; frames are on the heap */
-#define CV_REGEX_HEAP_KIB_MAX   1024   /* of those frames */
+#define CV_REGEX_WINDOW_BYTES      4096   /* that one attempt sees */
+#define CV_REGEX_MATCH_BYTES       1024   /* of a match that is found whole wherever it stands */
+#define CV_REGEX_BEHIND_BYTES      64     /* that an assertion may look back over */
+#define CV_REGEX_STEPS_MAX         200000 /* from one beginning: as many as an author could mean */
+#define CV_REGEX_DEPTH_MAX         1000   /* of backtracking; frames are on the heap */
+#define CV_REGEX_HEAP_KIB_MAX      1024   /* of those frames */
+
+#define CV_REGEX_UTF8_DEPTH_MAX    20000
+#define CV_REGEX_UTF8_HEAP_KIB_MAX 8192
 
 struct cv_regex;
 
 /* CV_INVALID: err says what is wrong, and where in the text.  CV_LIMIT: too long, or no memory. */
 CV_MUST cv_code cv_regex_compile(struct cv_str text, struct cv_regex **ret, struct cv_err *err);
+/* The other kind, of a tool's schema: it sees the code points of valid UTF-8, may match the empty
+ * text, and `$` is the end of the text alone.  text is made by a translator (tools/ecma.h), which
+ * lets through neither verbs nor callouts; it may be as long as that one's result. */
+CV_MUST cv_code cv_regex_compile_utf8(
+	struct cv_str text, struct cv_regex **ret, struct cv_err *err);
 void cv_regex_free(struct cv_regex *r); /* NULL is fine */
 
 enum cv_regex_rc {
@@ -43,3 +51,7 @@ enum cv_regex_rc {
  * begins.  Takes what it cost from *budget. */
 CV_MUST enum cv_regex_rc cv_regex_find(const struct cv_regex *r, struct cv_str text, size_t *from,
 	size_t *ret_end, uint64_t *budget);
+
+/* Whether an expression of cv_regex_compile_utf8() matches anywhere in text, seen as a whole. */
+CV_MUST enum cv_regex_rc cv_regex_test(
+	const struct cv_regex *r, struct cv_str text, uint64_t *budget);

@@ -2,30 +2,49 @@
 /*
  * catalog.h - the host tools that exist, as data
  *
- * A catalog is YAML. The launcher reads it to refuse a bad one before anything starts, the broker
+ * A catalog is YAML.  The launcher reads it to refuse a bad one before anything starts, the broker
  * reads the same text to run it; discovery documents are made from nothing else (discover.h).
  *
  *     version: 1
  *     credentials:                       # never shown to a sandbox; values come from outside
- *       GITHUB_TOKEN: {env: GITHUB_TOKEN}    # or file: PATH, or command: [ARGV]; or provider: NAME
+ *       GITHUB_TOKEN: {env: GITHUB_TOKEN}    # or file: PATH, command: [ARGV], provider: NAME.KEY
+ *     servers:                           # that the broker starts (fullsend's contract)
+ *       provisioner:
+ *         argv: [/usr/bin/provisioner]
+ *         port: 9091                   # or socket: PATH; neither: a port is chosen
+ *         env: {GITHUB_TOKEN: "{credential:GITHUB_TOKEN}"}
+ *         start_seconds: 15            # until /healthz answers
+ *         stop_seconds: 5              # from SIGTERM to SIGKILL
+ *         expose: true                 # as host.openshell.internal:PORT, where policy says so
+ *     mcp_servers:
+ *       files: {argv: [/usr/bin/files-mcp], allow: ["read_*"], prefix: files.}    # or url:, headers:
  *     tools:
  *       deploy:                          # the tool's name: [a-z][a-z0-9_]*, dots between parts
  *         description: Deploys a service.
- *         input:                         # JSON Schema 2020-12 of an object
- *           type: object
- *           properties: {service: {type: string}}
+ *         input:                         # JSON Schema 2020-12 of an object; names that it does not
+ *           properties: {service: {type: string}}    # have are refused unless it says otherwise
  *           required: [service]
- *         command:                       # exactly one backend: command, http, server, mcp, build, files
- *           argv: [/usr/bin/deploy, "--service={service}", "{?verbose:--verbose}"]
+ *         command:                       # exactly one backend
+ *           argv: [/usr/bin/deploy, "--service={service}", "{?verbose:--verbose}"]    # template.h
  *           env: {TOKEN: "{credential:GITHUB_TOKEN}", PATH: /usr/bin:/bin}
  *           workdir: /srv/deploy
- *           stdin: json                  # none (default), json: the arguments, or an argument: {body}
+ *           stdin: json                  # none (default), json: the arguments, or "{body}"
  *           user: deploy                 # as root only
  *           sandbox: {policy: FILE}      # inside a cove sandbox of its own
- *         result: {stdout: text, max_bytes: 65536}  # text, json, lines; exit_ok: [0]
+ *         result: {stdout: text, exit_ok: [0, 3]}    # text, json, lines
  *         limits: {seconds: 60, concurrency: 4, bytes: 1048576}
  *         route: POST /deploy            # besides POST /v1/tools/deploy; may have {argument}s
  *         annotations: {read_only: false, destructive: true, idempotent: false}
+ *
+ * The other backends:
+ *
+ *     http:   {url: "http://127.0.0.1:8080", method: POST, path: "/r/{owner}", query: "state={s}",
+ *              headers: {Authorization: "Bearer {credential:GITHUB_TOKEN}"}, body: "{json:payload}"}
+ *             (socket: PATH instead of url; without a body the arguments go as JSON)
+ *     server: {name: provisioner, method: POST, path: /repo/provision}    (and query, headers, body)
+ *     mcp:    {server: files, tool: read_file}
+ *     build:  {operation: build, base_images: ["docker.io/library/debian"], ...}   build, push, list
+ *     files:  {operation: fetch, root: /srv/data}                        fetch, store
  *
  * Every mistake has file, line and column.  All memory is the catalog's arena's.  Pure.
  */
@@ -34,6 +53,8 @@
 #include "base/err.h"
 #include "base/value.h"
 #include "policy/policy.h"
+#include "tools/limits.h"
+#include "tools/template.h"
 
 enum cv_tool_backend {
 	CV_TOOL_COMMAND,
@@ -47,9 +68,6 @@ enum cv_tool_backend {
 
 enum cv_tool_stdin { CV_TOOL_STDIN_NONE, CV_TOOL_STDIN_JSON, CV_TOOL_STDIN_ARGUMENT };
 enum cv_tool_output { CV_TOOL_OUTPUT_TEXT, CV_TOOL_OUTPUT_JSON, CV_TOOL_OUTPUT_LINES };
-
-/* A text with places in it, cut into parts (template.h). */
-struct cv_template;
 
 struct cv_tool_pair { /* of env, of headers */
 	struct cv_str name;
@@ -69,7 +87,7 @@ struct cv_tool_command {
 	bool is_sandboxed;
 };
 
-struct cv_tool_http {
+struct cv_tool_http {         /* also of CV_TOOL_SERVER, where base and socket are empty */
 	struct cv_str base;   /* http://127.0.0.1:8080, https://..., or empty with a socket */
 	struct cv_str socket; /* path of a Unix socket; empty: none */
 	struct cv_str method;
@@ -105,38 +123,58 @@ struct cv_tool_mcp { /* of mcp_servers: */
 	struct cv_policy_pos pos;
 };
 
-struct cv_tool_build {             /* defaults and bounds of container builds */
-	struct cv_str engine;      /* buildah, podman, docker, buildkit; empty: buildah */
-	struct cv_str *base_allow; /* globs over references of base images */
+enum cv_tool_build_operation { CV_TOOL_BUILD_BUILD, CV_TOOL_BUILD_PUSH, CV_TOOL_BUILD_LIST };
+enum cv_tool_build_engine {
+	CV_TOOL_ENGINE_BUILDAH,
+	CV_TOOL_ENGINE_PODMAN,
+	CV_TOOL_ENGINE_DOCKER,
+	CV_TOOL_ENGINE_BUILDKIT
+};
+
+struct cv_tool_build { /* defaults and bounds of container builds; none of them 0 */
+	enum cv_tool_build_operation operation;
+	enum cv_tool_build_engine engine;
+	struct cv_str *base_allow; /* base_images: globs over references; none: only scratch */
 	size_t base_allow_count;
-	bool needs_digest; /* FROM has to name one */
-	struct cv_str *push_allow;
+	bool needs_digest;         /* FROM has to name one */
+	struct cv_str *push_allow; /* push: globs; none: no push */
 	size_t push_allow_count;
 	uint64_t context_bytes_max, image_bytes_max;
 	uint32_t context_files_max;
 	uint64_t memory_bytes;
 	uint32_t cpu_milli, seconds;
-	struct cv_str cache; /* run (default), or a name that runs share */
+	struct cv_str cache; /* empty: of the run alone; else a name that runs share */
+};
+
+enum cv_tool_files_operation { CV_TOOL_FILES_FETCH, CV_TOOL_FILES_STORE };
+
+struct cv_tool_files { /* files below root into the sandbox (fetch), or from it to there (store) */
+	enum cv_tool_files_operation operation;
+	struct cv_str root;
+	uint64_t bytes_max;
+	uint32_t files_max;
 };
 
 struct cv_tool {
 	struct cv_str name, description;
 	struct cv_policy_pos pos;
-	const struct cv_value
-		*input;           /* the schema, as JSON; never NULL: an empty object's otherwise */
-	struct cv_schema *schema; /* the same, compiled (schema.h) */
+	const struct cv_value *input; /* the schema, as JSON and as it is shown; never NULL */
+	struct cv_schema *schema;     /* the same, compiled (schema.h) */
+	bool has_input; /* the catalog has one; an MCP server's tool may take the server's instead */
 	enum cv_tool_backend backend;
 	const struct cv_tool_command *command;
-	const struct cv_tool_http *http;
+	const struct cv_tool_http *http; /* of CV_TOOL_SERVER too */
 	const struct cv_tool_build *build;
-	uint32_t server;             /* CV_TOOL_SERVER: index into servers; with http, its paths */
+	const struct cv_tool_files *files;
+	uint32_t server;             /* CV_TOOL_SERVER: index into servers */
 	uint32_t mcp;                /* CV_TOOL_MCP: index into mcps */
+	struct cv_str mcp_tool;      /* CV_TOOL_MCP: its name there */
 	struct cv_str method, route; /* "POST", "/deploy"; empty: none of its own */
 	enum cv_tool_output output;
 	int32_t *exit_ok; /* command: those that are success; none: 0 */
 	size_t exit_ok_count;
 	uint32_t seconds, concurrency; /* never 0 */
-	uint64_t result_bytes_max;
+	uint64_t result_bytes_max;     /* never 0 */
 	bool is_read_only, is_destructive, is_idempotent;
 	struct cv_str *credentials; /* names that it uses */
 	size_t credential_count;
@@ -169,26 +207,51 @@ struct cv_catalog {
 	size_t mcp_count;
 	struct cv_tool_credential *credentials;
 	size_t credential_count;
+	struct cv_schema **schemas; /* owned: those of the tools that were loaded with it */
+	size_t schema_count;
+	struct cv_catalog *merged; /* owned: whose memory merged parts are in */
 };
+
+/* "command", as the catalog writes it. */
+const char *cv_tool_backend_name(enum cv_tool_backend backend);
+
+/* [a-z][a-z0-9_]*, with dots between parts, CV_TOOL_NAME_BYTES_MAX at most. */
+CV_MUST bool cv_tool_name_is_good(struct cv_str name);
 
 /* CV_INVALID with every mistake in findings.  *ret is the caller's to free. */
 CV_MUST cv_code cv_catalog_load(struct cv_str file, struct cv_str text, struct cv_catalog **ret,
 	struct cv_findings *findings);
-/* Adds what b has to a; a name that both have is a finding.  b is taken in either case. */
+/* Adds what b has to a; a name or route that both have is a finding.  b is taken in either case. */
 CV_MUST cv_code cv_catalog_merge(
 	struct cv_catalog *a, struct cv_catalog *b, struct cv_findings *findings);
 void cv_catalog_free(struct cv_catalog *c); /* NULL is fine */
 
 const struct cv_tool *cv_catalog_find(const struct cv_catalog *c, struct cv_str name);
-
-/* The tool that a method and canonical path lead to, by its own route or /v1/tools/NAME, and what
- * the route's {places} say, as arguments; NULL: none. */
-struct cv_tool_route_args {
-	struct cv_str name[8], value[8];
-	size_t n;
-};
-const struct cv_tool *cv_catalog_route(const struct cv_catalog *c, struct cv_str method,
-	struct cv_str path, struct cv_tool_route_args *ret);
-
 /* The known name that is nearest to a wrong one, or "". */
 struct cv_str cv_catalog_nearest(const struct cv_catalog *c, struct cv_str name);
+
+/* ---- routes (catalog_route.c) ---- */
+
+#define CV_TOOL_ROUTE_PREFIX "/v1/tools/"
+
+/* What a route's {places} say. */
+struct cv_tool_route_args {
+	struct cv_str name[CV_TOOL_ROUTE_PLACES_MAX], value[CV_TOOL_ROUTE_PLACES_MAX];
+	size_t n;
+};
+
+/* The tool that a method and canonical path lead to, by its own route or /v1/tools/NAME, and what
+ * its places say, decoded, in arena; NULL: none. */
+const struct cv_tool *cv_catalog_route(const struct cv_catalog *c, struct cv_str method,
+	struct cv_str path, struct cv_tool_route_args *ret, struct cv_arena *arena);
+
+/* Methods with which the path leads to a tool, for 405; returns their number, at most max. */
+size_t cv_catalog_route_methods(
+	const struct cv_catalog *c, struct cv_str path, struct cv_str *ret, size_t max);
+
+/* A call's arguments: the body's object (NULL: none) and the places, which become numbers and
+ * booleans where the input's schema says that they are.  One in both is CV_INVALID, and so is a body
+ * that is no object. */
+CV_MUST cv_code cv_tool_arguments(const struct cv_tool *tool, const struct cv_tool_route_args *args,
+	const struct cv_value *body, struct cv_arena *arena, const struct cv_value **ret,
+	struct cv_err *err);

@@ -1,0 +1,593 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_catalog.c - what a catalog says, and every mistake with its place and what would be right
+ */
+#include "unit/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "policy/findings.h"
+#include "tools/catalog.h"
+#include "wire/json_value.h"
+
+static const char good[] =
+	"version: 1\n"
+	"credentials:\n"
+	"  GITHUB_TOKEN: {env: GITHUB_TOKEN}\n"
+	"  NPM: {command: [/usr/bin/pass, npm]}\n"
+	"  DB: {provider: my-db.PASSWORD}\n"
+	"  CERT: {file: /etc/cove/cert}\n"
+	"servers:\n"
+	"  provisioner:\n"
+	"    argv: [/usr/bin/provisioner]\n"
+	"    port: 9091\n"
+	"    env: {GITHUB_TOKEN: \"{credential:GITHUB_TOKEN}\"}\n"
+	"    expose: true\n"
+	"mcp_servers:\n"
+	"  files: {argv: [/usr/bin/files-mcp], allow: [\"read_*\"], prefix: files.}\n"
+	"  remote: {url: \"https://mcp.example/mcp\", headers: {Authorization: \"Bearer {credential:NPM}\"}}\n"
+	"tools:\n"
+	"  repo.deploy:\n"
+	"    description: Deploys a service.\n"
+	"    input:\n"
+	"      properties:\n"
+	"        service: {type: string, maxLength: 40}\n"
+	"        verbose: {type: boolean}\n"
+	"        labels: {type: array, items: {type: string}}\n"
+	"      required: [service]\n"
+	"    command:\n"
+	"      argv: [/usr/bin/deploy, \"--service={service}\", \"{?verbose:--verbose}\", --, \"{labels...}\"]\n"
+	"      env: {TOKEN: \"{credential:GITHUB_TOKEN}\", PATH: \"/usr/bin:/bin\"}\n"
+	"      workdir: /srv/deploy\n"
+	"      stdin: json\n"
+	"      user: deploy\n"
+	"      sandbox: {policy: deploy.yaml}\n"
+	"    result: {stdout: lines, max_bytes: 64KiB, exit_ok: [0, 3]}\n"
+	"    limits: {seconds: 90, concurrency: 2, bytes: 1MiB}\n"
+	"    route: POST /deploy/{service}\n"
+	"    annotations: {idempotent: true}\n"
+	"  provision_repo:\n"
+	"    description: Clones.\n"
+	"    input: {properties: {repo: {type: string}}, required: [repo]}\n"
+	"    server: {name: provisioner, path: /repo/provision}\n"
+	"    route: POST /repo/provision\n"
+	"  check_provision_status:\n"
+	"    description: Status.\n"
+	"    input: {type: object, properties: {id: {type: integer}}, required: [id]}\n"
+	"    server: {name: provisioner, method: GET, path: \"/repo/status/{id}\"}\n"
+	"    route: GET /repo/status/{id}\n"
+	"    annotations: {read_only: true}\n"
+	"  issue.get:\n"
+	"    description: Reads an issue.\n"
+	"    input: {properties: {owner: {type: string}, n: {type: integer}, s: {type: string}}, required: [owner, n]}\n"
+	"    http:\n"
+	"      url: https://api.github.com\n"
+	"      method: GET\n"
+	"      path: /repos/{owner}/issues/{n}\n"
+	"      query: \"{?s:state={s}}\"\n"
+	"      headers: {Authorization: \"Bearer {credential:GITHUB_TOKEN}\"}\n"
+	"  read:\n"
+	"    description: Reads a file.\n"
+	"    mcp: {server: files, tool: read_file}\n"
+	"  build_container:\n"
+	"    description: Builds an image.\n"
+	"    build: {base_images: [\"docker.io/library/**\"], memory: 2GiB, cpus: 1.5, seconds: 600, cache: shared}\n"
+	"  fetch:\n"
+	"    description: Copies.\n"
+	"    files: {operation: fetch, root: /srv/data, bytes: 10MiB}\n";
+
+static struct cv_findings findings;
+static struct cv_arena arena;
+
+static int setup(void **state)
+{
+	(void)state;
+	cv_findings_init(&findings);
+	cv_arena_init(&arena, 16 << 20);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	cv_findings_fini(&findings);
+	cv_arena_fini(&arena);
+	return 0;
+}
+
+static const char *said(void)
+{
+	static char text[16384];
+	struct cv_buf out;
+
+	cv_buf_init(&out, sizeof(text) - 1);
+	cv_findings_text(&findings, CV_STR("c"), &out);
+	assert_true(cv_str_to_cstr(cv_buf_str(&out), text, sizeof(text)));
+	cv_buf_fini(&out);
+	return text;
+}
+
+static struct cv_catalog *loaded(const char *text)
+{
+	struct cv_catalog *c = NULL;
+
+	if (cv_catalog_load(CV_STR("c"), cv_str_of(text), &c, &findings) != CV_OK)
+		fail_msg("%s", said());
+	return c;
+}
+
+static const struct cv_tool *tool(const struct cv_catalog *c, const char *name)
+{
+	const struct cv_tool *t = cv_catalog_find(c, cv_str_of(name));
+
+	if (!t)
+		fail_msg("no tool %s", name);
+	return t;
+}
+
+static const char *json(const struct cv_value *v)
+{
+	static char text[4096];
+	struct cv_buf out;
+
+	cv_buf_init(&out, sizeof(text) - 1);
+	assert_true(cv_json_value_write(&out, v));
+	assert_true(cv_str_to_cstr(cv_buf_str(&out), text, sizeof(text)));
+	cv_buf_fini(&out);
+	return text;
+}
+
+static void a_whole_catalog(void **state)
+{
+	struct cv_catalog *c = loaded(good);
+	const struct cv_tool *t = tool(c, "repo.deploy");
+
+	(void)state;
+	assert_string_equal(said(), "");
+	assert_int_equal(c->tool_count, 7);
+	assert_int_equal(t->backend, CV_TOOL_COMMAND);
+	assert_int_equal(t->command->argc, 5);
+	assert_str(t->command->argv[0]->source, "/usr/bin/deploy");
+	assert_int_equal(t->command->stdin_kind, CV_TOOL_STDIN_JSON);
+	assert_true(t->command->is_sandboxed);
+	assert_int_equal(t->output, CV_TOOL_OUTPUT_LINES);
+	assert_int_equal(t->exit_ok_count, 2);
+	assert_int_equal(t->exit_ok[1], 3);
+	assert_int_equal(t->result_bytes_max, 65536); /* the lower of both */
+	assert_int_equal(t->seconds, 90);
+	assert_int_equal(t->concurrency, 2);
+	assert_true(t->is_idempotent && t->is_destructive && !t->is_read_only);
+	assert_int_equal(t->credential_count, 1);
+	assert_str(t->credentials[0], "GITHUB_TOKEN");
+	assert_str(t->method, "POST");
+	t = tool(c, "check_provision_status");
+	assert_true(t->is_read_only && !t->is_destructive);
+	assert_str(c->servers[t->server].name, "provisioner");
+	assert_str(t->http->method, "GET");
+	assert_int_equal(tool(c, "read")->mcp, 0);
+	assert_str(tool(c, "read")->mcp_tool, "read_file");
+	assert_int_equal(c->servers[0].port, 9091);
+	assert_int_equal(c->servers[0].start_ms, 15000);
+	assert_int_equal(c->credential_count, 4);
+	t = tool(c, "build_container");
+	assert_int_equal(t->build->cpu_milli, 1500);
+	assert_int_equal(t->build->memory_bytes, 2ull << 30);
+	assert_int_equal(t->seconds, 600);
+	assert_str(t->build->cache, "shared");
+	assert_int_equal(tool(c, "fetch")->files->bytes_max, 10 << 20);
+	assert_int_equal(tool(c, "fetch")->concurrency, CV_TOOL_CONCURRENCY_DEFAULT);
+	cv_catalog_free(c);
+}
+
+static void s6_other_names_are_refused_where_nobody_spoke_of_them(void **state)
+{
+	struct cv_catalog *c = loaded(
+		"version: 1\ntools:\n"
+		"  a: {description: d, input: {properties: {x: {const: 1.5}}, required: [x]}, mcp: {server: m, tool: t}}\n"
+		"  b: {description: d, input: {additionalProperties: true}, mcp: {server: m, tool: t}}\n"
+		"  c: {description: d, input: {allOf: [{properties: {x: {type: [string, 'null'], default: null}}}]}, mcp: {server: m, tool: t}}\n"
+		"  d: {description: d, command: {argv: [/bin/true]}}\n"
+		"  e: {description: d, mcp: {server: m, tool: t}}\n"
+		"mcp_servers: {m: {argv: [/bin/m]}}\n");
+
+	(void)state;
+	assert_string_equal(json(tool(c, "a")->input),
+		"{\"additionalProperties\":false,\"properties\":{\"x\":{\"const\":1.5}},\"required\":[\"x\"],\"type\":\"object\"}");
+	assert_string_equal(
+		json(tool(c, "b")->input), "{\"additionalProperties\":true,\"type\":\"object\"}");
+	assert_string_equal(json(tool(c, "c")->input),
+		"{\"allOf\":[{\"properties\":{\"x\":{\"default\":null,\"type\":[\"string\",\"null\"]}}}],\"type\":\"object\"}");
+	assert_string_equal(json(tool(c, "d")->input),
+		"{\"additionalProperties\":false,\"properties\":{},\"type\":\"object\"}");
+	assert_string_equal(json(tool(c, "e")->input), "{\"type\":\"object\"}");
+	assert_false(tool(c, "e")->has_input);
+	cv_catalog_free(c);
+}
+
+/* ---- mistakes ---- */
+
+#define TOOL "version: 1\ntools:\n  t:\n    description: d\n"
+#define COMMAND \
+	TOOL "    input: {properties: {x: {type: string}, l: {type: array}}, required: [x]}\n    command:\n"
+#define HTTP TOOL "    input: {properties: {x: {type: string}}, required: [x]}\n    http:\n"
+#define ROUTE(r)                                                                                                          \
+	TOOL "    input: {properties: {x: {type: string}}}\n    command: {argv: [/bin/true], stdin: json}\n    route: " r \
+	     "\n"
+
+static const struct {
+	const char *text, *want;
+} mistake[] = {
+	{ "", "c:1:1: error: the catalog is empty; it needs at least" },
+	{ "tools: {}\n", "c:1:1: error: a catalog needs the key 'version'" },
+	{ "version: 2\n", "c:1:10: error: version 2 is not supported" },
+	{ "version: 1\ntool: {}\n",
+		"c:2:1: error: unknown key 'tool' in a catalog; did you mean 'tools'?" },
+	/* names */
+	{ "version: 1\ntools: {Deploy: {description: d, command: {argv: [/bin/true]}}}\n",
+		"c:2:9: error: Deploy: 'Deploy' can't be a tool's name; write small letters" },
+	{ "version: 1\ntools: {a..b: {description: d, command: {argv: [/bin/true]}}}\n",
+		"'a..b' can't be a tool's name" },
+	{ "version: 1\ntools: {a.: {description: d, command: {argv: [/bin/true]}}}\n",
+		"'a.' can't be a tool's name" },
+	{ "version: 1\ntools: {a/b: {description: d, command: {argv: [/bin/true]}}}\n",
+		"'a/b' can't be a tool's name" },
+	{ TOOL "    command: {argv: [/bin/true]}\n  t: {description: d, command: {argv: [/bin/true]}}\n",
+		"c:6:3: error: duplicate key 't', first at line 3" },
+	/* backends */
+	{ TOOL, "c:3:3: error: t: nothing says how it runs; write one of command, http" },
+	{ TOOL "    command: {argv: [/bin/true]}\n    files: {operation: fetch, root: /srv}\n",
+		"c:3:3: error: t: more than one backend" },
+	{ TOOL "    comand: {}\n",
+		"c:5:5: error: t: unknown key 'comand' in a tool; did you mean 'command'?" },
+	{ TOOL "    approval: always\n    command: {argv: [/bin/true]}\n",
+		"'approval' is not accepted; who has to agree is the policy's" },
+	/* command */
+	{ COMMAND "      argv: [deploy, \"{x}\"]\n",
+		"c:7:14: error: t.command.argv[0]: 'deploy' is no absolute path; write it from the root" },
+	{ COMMAND "      argv: [\"{x}\"]\n",
+		"c:7:14: error: t.command.argv[0]: a call can't choose the program" },
+	{ COMMAND "      argv: [/bin/../bin/sh, \"{x}\"]\n",
+		"'/bin/../bin/sh' is no absolute path" },
+	{ COMMAND "      argv: []\n", "c:7:13: error: t.command.argv: 0 words" },
+	{ COMMAND "      argv: [/bin/echo, \"{y}\"]\n",
+		"c:7:25: error: t.command.argv[1]: there is no argument 'y'; did you mean 'x'?" },
+	{ COMMAND "      argv: [/bin/echo, \"{nothing}\"]\n",
+		"there is no argument 'nothing'; add it to the properties of input" },
+	{ COMMAND "      argv: [/bin/echo, \"{l}\"]\n",
+		"t.command.argv[1]: 'l' is an array, and no single text; write {name...}" },
+	{ COMMAND "      argv: [/bin/echo, \"{x...}\"]\n", "'x' is of type string, and no list" },
+	{ COMMAND "      argv: [/bin/echo, \"{x\"]\n",
+		"a place that is not closed; write {{ for a brace (byte 1 of '{x')" },
+	{ COMMAND "      argv: [/bin/echo, \"{json:l}\", \"{x}\"]\n",
+		"'l' may be absent in a call; list it in required, or write {?name:" },
+	{ COMMAND "      argv: [/bin/echo, \"{credential:T}\"]\n",
+		"a credential in an argv can be read by every process" },
+	{ COMMAND "      argv: [/bin/echo, \"{x}\", \"{l...}\"]\n      env: {A-B: x}\n",
+		"c:8:13: error: t.command.env: 'A-B' can't be the name of a variable" },
+	{ COMMAND
+		"      argv: [/bin/echo, \"{x}\", \"{l...}\"]\n      env: {T: \"{credential:TOK}\"}\n",
+		"c:8:16: error: t.command.env: there is no credential 'TOK'; declare it" },
+	{ COMMAND "      argv: [/bin/echo, \"{x}\", \"{l...}\"]\n      workdir: srv\n",
+		"c:8:16: error: t.command.workdir: 'srv' is no absolute path" },
+	{ COMMAND "      argv: [/bin/echo, \"{x}\", \"{l...}\"]\n      stdin: yaml\n",
+		"c:8:14: error: t.command.stdin: unknown 'yaml'; write none, json or" },
+	{ COMMAND "      argv: [/bin/echo, \"{x}\", \"{l...}\"]\n      shell: echo\n",
+		"'shell' is not accepted; there is no shell" },
+	/* http */
+	{ HTTP "      url: http://api.example\n      path: /{x}\n",
+		"c:7:12: error: t.http.url: http to 'api.example', which is not this machine" },
+	{ HTTP "      url: http://127.0.0.1.example\n      path: /{x}\n",
+		"http to '127.0.0.1.example', which is not this machine" },
+	{ HTTP "      url: http://10.0.0.1\n      path: /{x}\n",
+		"http to '10.0.0.1', which is not this machine" },
+	{ HTTP "      url: ftp://127.0.0.1\n      path: /{x}\n", "does not start with http://" },
+	{ HTTP "      url: https://api.example/v1\n      path: /{x}\n",
+		"has a path or query; write them into path and query" },
+	{ HTTP "      path: /{x}\n", "t.http: neither url nor socket" },
+	{ HTTP "      url: https://a.example\n      socket: /run/a\n      path: /{x}\n",
+		"t.http: both url and socket" },
+	{ HTTP "      url: https://a.example\n      path: \"{x}\"\n",
+		"'{x}' is no path; begin it with /" },
+	{ HTTP "      url: https://a.example\n      path: /a?x={x}\n",
+		"'/a?x={x}' has a query; write it into query" },
+	{ HTTP "      url: https://a.example\n      path: /a\n      body: 'a={x}'\n",
+		"'x' as it is could say anything within the body; write {json:name}" },
+	{ HTTP "      url: https://a.example\n      path: /{x}\n      method: GET\n      body: '{x}'\n",
+		"GET has no body; remove it" },
+	{ HTTP "      url: https://a.example\n      path: /{x}\n      method: get\n",
+		"unknown method 'get'; expected GET" },
+	{ HTTP "      url: https://a.example\n      path: /{x}\n      headers: {Host: x}\n",
+		"the header Host is written by cove itself" },
+	{ HTTP "      url: https://a.example\n      path: /{x}\n      headers: {\"A B\": x}\n",
+		"'A B' can't be the name of a header" },
+	/* server, mcp, build, files */
+	{ TOOL "    server: {name: s, path: /}\n",
+		"c:5:20: error: t.server.name: there is no server 's'; declare it in servers:" },
+	{ TOOL "    mcp: {server: s, tool: x}\n",
+		"t.mcp.server: there is no MCP server 's'; declare it in mcp_servers:" },
+	{ TOOL "    build: {engine: kaniko}\n",
+		"unknown engine 'kaniko'; expected buildah, podman, docker, buildkit" },
+	{ TOOL "    build: {cpus: many}\n",
+		"t.build.cpus: 'many' is no number of CPUs; write one such as" },
+	{ TOOL "    build: {operation: push}\n", "t.build: nothing may be pushed to; add push:" },
+	{ TOOL "    build: {memory: 5 bananas}\n", "t.build.memory: expected a number from 1 to" },
+	{ TOOL "    build: {base_images: [\"[\"]}\n", "c:5:27: error: t.build.base_images: '['" },
+	{ TOOL "    files: {operation: fetch, root: data}\n",
+		"t.files.root: 'data' is no absolute path" },
+	/* input */
+	{ TOOL "    input: [a]\n    command: {argv: [/bin/true]}\n",
+		"c:5:12: error: t.input: expected a JSON Schema of an object" },
+	{ TOOL "    input: {type: string}\n    command: {argv: [/bin/true]}\n",
+		"c:5:19: error: t.input: the arguments of a call are an object" },
+	{ TOOL "    input: {properties: {x: {minimum: +1}}}\n    command: {argv: [/bin/true], stdin: json}\n",
+		"t.input: '+1' is no number of JSON" },
+	/* limits */
+	{ TOOL "    command: {argv: [/bin/true]}\n    limits: {seconds: 0}\n",
+		"c:6:23: error: t.limits.seconds: expected a number from 1 to 86400, found '0'" },
+	{ TOOL "    command: {argv: [/bin/true]}\n    limits: {calls: 7}\n",
+		"'calls' is not accepted; how often a sandbox may call is its policy's" },
+	{ TOOL "    files: {operation: fetch, root: /srv}\n    result: {exit_ok: [0]}\n",
+		"only a command has an exit status" },
+	/* routes */
+	{ ROUTE("POST /"), "'/' is cove's own" },
+	{ ROUTE("POST /mcp"), "'/mcp' is cove's own; choose another" },
+	{ ROUTE("POST /v1/x"), "'/v1' is cove's own" },
+	{ ROUTE("POST /MCP"), "'/MCP' is cove's own" },
+	{ ROUTE("POST /healthz"), "'/healthz' is cove's own" },
+	{ ROUTE("POST /tools.json"), "'/tools.json' is cove's own" },
+	{ ROUTE("POST /openapi.json"), "'/openapi.json' is cove's own" },
+	{ ROUTE("POST /.well-known/x"), "'/.well-known' is cove's own" },
+	{ ROUTE("\"POST /{x}\""), "'{x}' can't be a segment of a route" },
+	{ ROUTE("POST /a/../mcp"), "'..' can't be a segment" },
+	{ ROUTE("POST /a//b"), "'' can't be a segment" },
+	{ ROUTE("POST /a/"), "'' can't be a segment" },
+	{ ROUTE("POST /a%2fb"), "'a%2fb' can't be a segment" },
+	{ ROUTE("POST /a/x{x}"), "'x{x}' can't be a segment" },
+	{ ROUTE("POST /a/{y}"), "c:7:12: error: t.route: there is no argument 'y'" },
+	{ ROUTE("POST /a/{x}/{x}"), "'{x}' is there twice" },
+	{ ROUTE("FETCH /a"), "'FETCH /a' is no method and path" },
+	{ ROUTE("/a"), "'/a' is no method and path" },
+	{ ROUTE("GET /a"), "GET has no body, so nothing can say 'x'" },
+	{ ROUTE("POST /a/b") "  u: {description: d, route: POST /a/b, command: {argv: [/bin/true]}}\n",
+		"c:8:3: error: u: one request could mean 'POST /a/b' and the route of 't' (line 3); give each its own" },
+	{ ROUTE("POST /a/{x}") "  u: {description: d, route: POST /a/b, command: {argv: [/bin/true]}}\n",
+		"one request could mean 'POST /a/b' and the route of 't'" },
+	/* credentials */
+	{ "version: 1\ncredentials: {T: {}}\n",
+		"c:2:15: error: T: does not say where its value comes from; write one of env" },
+	{ "version: 1\ncredentials: {T: {env: A, file: /b}}\n",
+		"T: says more than once where its value comes from" },
+	{ "version: 1\ncredentials: {T: {value: hunter2}}\n",
+		"'value' is not accepted; a catalog holds no secret" },
+	{ "version: 1\ncredentials: {T: hunter2}\n",
+		"expected a mapping, found a string; write {env: VARIABLE}" },
+	{ "version: 1\ncredentials: {T: {file: b}}\n", "T.file: this is no absolute path" },
+	{ "version: 1\ncredentials: {T: {provider: x}}\n",
+		"T.provider: this names no value of a provider; write NAME.KEY" },
+	{ "version: 1\ncredentials: {T-X: {env: A}}\n", "'T-X' can't be a name here" },
+	/* servers */
+	{ "version: 1\nservers: {s: {port: 1}}\n", "a server needs the key 'argv'" },
+	{ "version: 1\nservers: {s: {argv: [x]}}\n", "s.argv[0]: 'x' is no absolute path" },
+	{ "version: 1\nservers: {s: {argv: [/x], port: 70000}}\n",
+		"s.port: expected a number from 1 to 65535" },
+	{ "version: 1\nservers: {s: {argv: [/x], expose: true}}\n",
+		"s.expose: a sandbox reaches it as host.openshell.internal:PORT" },
+	{ "version: 1\nservers: {s: {argv: [/x], port: 1, socket: /r}}\n",
+		"s.socket: both a port and a socket" },
+	{ "version: 1\nservers: {s: {argv: [/x], port: 1}, r: {argv: [/x], port: 1}}\n",
+		"r.port: 's' has this port too" },
+	{ "version: 1\nservers: {s: {argv: [/x], env: {A: \"{b}\"}}}\n",
+		"s.env: a call's argument 'b', where there is no call" },
+	{ "version: 1\nmcp_servers: {m: {}}\n", "m: neither argv nor url; write argv or url" },
+	{ "version: 1\nmcp_servers: {m: {url: \"http://x.example/mcp\"}}\n",
+		"m.url: http to 'x.example'" },
+	{ "version: 1\nmcp_servers: {m: {argv: [/x], prefix: Files.}}\n",
+		"m.prefix: 'Files.' can't begin a tool's name" },
+	{ "version: 1\nmcp_servers: {m: {argv: [/x], headers: {A: b}}}\n",
+		"m.headers: stdio has no headers" },
+};
+
+static void mistakes(void **state)
+{
+	struct cv_catalog *c = NULL;
+	size_t wrong = 0;
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(mistake); i++) {
+		cv_findings_fini(&findings);
+		cv_findings_init(&findings);
+		const cv_code code =
+			cv_catalog_load(CV_STR("c"), cv_str_of(mistake[i].text), &c, &findings);
+
+		if (code == CV_INVALID && !c && strstr(said(), mistake[i].want))
+			continue;
+		wrong++;
+		print_error("row %zu:\n%swant: %s\ngot: %s\n", i, mistake[i].text, mistake[i].want,
+			said());
+	}
+	assert_int_equal(wrong, 0);
+}
+
+static void c1_a_secret_in_a_catalog_is_never_quoted(void **state)
+{
+	static const char *const text[] = {
+		"version: 1\ncredentials: {T: {value: hunter2}}\n",
+		"version: 1\ncredentials: {T: hunter2}\n",
+		"version: 1\ncredentials: {T: {env: hunter2-}}\n",
+		"version: 1\ncredentials: {T: {file: hunter2}}\n",
+		"version: 1\ncredentials: {T: {provider: hunter2}}\n",
+		"version: 1\ncredentials: {T: {command: hunter2}}\n",
+		"version: 1\ncredentials: {T: {command: [hunter2]}}\n",
+	};
+	struct cv_catalog *c;
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(text); i++) {
+		cv_findings_fini(&findings);
+		cv_findings_init(&findings);
+		assert_int_equal(cv_catalog_load(CV_STR("c"), cv_str_of(text[i]), &c, &findings),
+			CV_INVALID);
+		if (strstr(said(), "hunter2"))
+			fail_msg("%s", said());
+	}
+}
+
+static void unused_arguments_are_warned_of(void **state)
+{
+	struct cv_catalog *c = loaded(COMMAND "      argv: [/bin/echo, \"{x}\"]\n");
+
+	(void)state;
+	assert_non_null(strstr(said(), "c:5:48: warning: t.input: nothing uses the argument 'l'"));
+	cv_catalog_free(c);
+}
+
+/* ---- routes, arguments ---- */
+
+static const char *routed(const struct cv_catalog *c, const char *method, const char *path)
+{
+	static char text[256];
+	struct cv_tool_route_args args;
+	const struct cv_tool *t =
+		cv_catalog_route(c, cv_str_of(method), cv_str_of(path), &args, &arena);
+	int n = snprintf(text, sizeof(text), "%.*s", CV_STR_ARG(t ? t->name : CV_STR("-")));
+
+	for (size_t i = 0; i < args.n; i++)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, " %.*s=%.*s",
+			CV_STR_ARG(args.name[i]), CV_STR_ARG(args.value[i]));
+	return text;
+}
+
+static void routes(void **state)
+{
+	static const struct {
+		const char *method, *path, *want;
+	} row[] = {
+		{ "POST", "/v1/tools/issue.get", "issue.get" },
+		{ "GET", "/v1/tools/issue.get", "-" },
+		{ "POST", "/v1/tools/issue", "-" },
+		{ "POST", "/v1/tools/", "-" },
+		{ "POST", "/v1/tools/read/x", "-" },
+		{ "POST", "/repo/provision", "provision_repo" },
+		{ "POST", "/repo/provision/", "-" },
+		{ "POST", "/repo", "-" },
+		{ "GET", "/repo/status/7", "check_provision_status id=7" },
+		{ "POST", "/repo/status/7", "-" },
+		{ "GET", "/repo/status/a%2Fb%25", "check_provision_status id=a/b%" },
+		{ "GET", "/repo/status/", "-" },
+		{ "GET", "/repo/status/7/8", "-" },
+		{ "POST", "/deploy/x", "repo.deploy service=x" },
+	};
+	struct cv_str methods[8];
+	struct cv_catalog *c = loaded(good);
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(row); i++)
+		assert_string_equal(routed(c, row[i].method, row[i].path), row[i].want);
+	assert_int_equal(cv_catalog_route_methods(c, CV_STR("/repo/status/7"), methods, 8), 1);
+	assert_str(methods[0], "GET");
+	assert_int_equal(cv_catalog_route_methods(c, CV_STR("/nothing"), methods, 8), 0);
+	assert_int_equal(cv_catalog_route_methods(c, CV_STR("/v1/tools/read"), methods, 8), 1);
+	assert_str(methods[0], "POST");
+	cv_catalog_free(c);
+}
+
+static const char *arguments(
+	const struct cv_tool *t, const char *name, const char *value, const char *body)
+{
+	struct cv_tool_route_args args = { .n = name ? 1 : 0 };
+	const struct cv_value *v = NULL, *out = NULL;
+	struct cv_err err = { 0 };
+	static char text[512];
+
+	if (name) {
+		args.name[0] = cv_str_of(name);
+		args.value[0] = cv_str_of(value);
+	}
+	if (body)
+		assert_int_equal(cv_json_value_read(cv_str_of(body), &arena, &v, NULL), 0);
+	if (cv_tool_arguments(t, &args, v, &arena, &out, &err) != CV_OK) {
+		snprintf(text, sizeof(text), "%s", err.msg);
+		return text;
+	}
+	return json(out);
+}
+
+static void places_and_body_are_one_object(void **state)
+{
+	struct cv_catalog *c = loaded(good);
+	const struct cv_tool *status = tool(c, "check_provision_status"),
+			     *deploy = tool(c, "repo.deploy");
+
+	(void)state;
+	assert_string_equal(arguments(status, "id", "7", NULL), "{\"id\":7}");
+	assert_string_equal(arguments(status, "id", "x", NULL), "{\"id\":\"x\"}");
+	assert_string_equal(arguments(deploy, "service", "7", "{\"verbose\":true}"),
+		"{\"service\":\"7\",\"verbose\":true}");
+	assert_string_equal(arguments(deploy, "service", "a", "{\"service\":\"b\"}"),
+		"'service' is in the path and in the body");
+	assert_string_equal(arguments(deploy, NULL, NULL, "[1]"),
+		"the arguments must be an object, not of type array");
+	assert_string_equal(arguments(deploy, NULL, NULL, NULL), "{}");
+	cv_catalog_free(c);
+}
+
+/* ---- several ---- */
+
+static void merging(void **state)
+{
+	struct cv_catalog *a = loaded(good),
+			  *b = loaded("version: 1\nservers: {other: {argv: [/bin/o]}}\ntools:\n"
+				      "  aaa: {description: d, server: {name: other, path: /}}\n"
+				      "  zzz: {description: d, command: {argv: [/bin/true]}}\n");
+
+	(void)state;
+	assert_int_equal(cv_catalog_merge(a, b, &findings), CV_OK);
+	assert_int_equal(a->tool_count, 9);
+	assert_str(a->servers[tool(a, "aaa")->server].name, "other");
+	assert_str(a->servers[tool(a, "provision_repo")->server].name, "provisioner");
+	assert_non_null(tool(a, "zzz"));
+	assert_int_equal(
+		cv_catalog_merge(a,
+			loaded("version: 1\ntools:\n"
+			       "  zzz: {description: d, command: {argv: [/bin/true]}}\n"
+			       "  y: {description: d, command: {argv: [/bin/true]}, route: POST /repo/provision}\n"),
+			&findings),
+		CV_INVALID);
+	assert_non_null(
+		strstr(said(), "c has a tool 'zzz' too, at line 5; give each its own name"));
+	assert_non_null(strstr(said(),
+		"one request could mean 'POST /repo/provision' and the route of 'provision_repo' in c"));
+	cv_catalog_free(a);
+}
+
+static void nearest(void **state)
+{
+	struct cv_catalog *c = loaded(good);
+
+	(void)state;
+	assert_str(cv_catalog_nearest(c, CV_STR("build_containr")), "build_container");
+	assert_str(cv_catalog_nearest(c, CV_STR("issue_get")), "issue.get");
+	assert_str(cv_catalog_nearest(c, CV_STR("something_else_entirely")), "");
+	assert_null(cv_catalog_find(c, CV_STR("Read")));
+	cv_catalog_free(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_whole_catalog, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			s6_other_names_are_refused_where_nobody_spoke_of_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(mistakes, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			c1_a_secret_in_a_catalog_is_never_quoted, setup, teardown),
+		cmocka_unit_test_setup_teardown(unused_arguments_are_warned_of, setup, teardown),
+		cmocka_unit_test_setup_teardown(routes, setup, teardown),
+		cmocka_unit_test_setup_teardown(places_and_body_are_one_object, setup, teardown),
+		cmocka_unit_test_setup_teardown(merging, setup, teardown),
+		cmocka_unit_test_setup_teardown(nearest, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
