@@ -51,19 +51,28 @@ struct profile {
 	const struct cv_seccomp_call_row *calls;
 	size_t call_count;
 	const struct cv_seccomp_arg_row *permits, *refusals;
+	const struct cv_seccomp_call_row *instead; /* of all other rows of their names */
+	size_t instead_count;
 };
 
 #define ROWS(a) a, sizeof(a) / sizeof(*(a))
 
 static const struct profile profiles[] = {
 	{ "agent", SCMP_ACT_ERRNO(EPERM), true, SCMP_ACT_ALLOW, ROWS(cv_seccomp_agent_calls),
-		cv_seccomp_agent_permits, cv_seccomp_agent_refusals },
+		cv_seccomp_agent_permits, cv_seccomp_agent_refusals, NULL, 0 },
 	{ "agent_notify", SCMP_ACT_ERRNO(EPERM), true, SCMP_ACT_NOTIFY,
-		ROWS(cv_seccomp_agent_calls), cv_seccomp_agent_permits, cv_seccomp_agent_refusals },
+		ROWS(cv_seccomp_agent_calls), cv_seccomp_agent_permits, cv_seccomp_agent_refusals,
+		NULL, 0 },
+	{ "nested", SCMP_ACT_ERRNO(EPERM), true, SCMP_ACT_ALLOW, ROWS(cv_seccomp_agent_calls),
+		cv_seccomp_agent_permits, cv_seccomp_agent_refusals,
+		ROWS(cv_seccomp_nested_calls) },
+	{ "nested_notify", SCMP_ACT_ERRNO(EPERM), true, SCMP_ACT_NOTIFY,
+		ROWS(cv_seccomp_agent_calls), cv_seccomp_agent_permits, cv_seccomp_agent_refusals,
+		ROWS(cv_seccomp_nested_calls) },
 	{ "proxy", SCMP_ACT_KILL_PROCESS, false, 0, ROWS(cv_seccomp_proxy_calls),
-		cv_seccomp_proxy_permits, cv_seccomp_own_refusals },
+		cv_seccomp_proxy_permits, cv_seccomp_own_refusals, NULL, 0 },
 	{ "keeper", SCMP_ACT_KILL_PROCESS, false, 0, ROWS(cv_seccomp_keeper_calls),
-		cv_seccomp_keeper_permits, cv_seccomp_own_refusals },
+		cv_seccomp_keeper_permits, cv_seccomp_own_refusals, NULL, 0 },
 };
 
 struct program {
@@ -103,13 +112,33 @@ static uint32_t action_of(enum cv_seccomp_verdict verdict)
 	case CV_SECCOMP_PERMIT: return SCMP_ACT_ALLOW;
 	case CV_SECCOMP_EPERM: return SCMP_ACT_ERRNO(EPERM);
 	case CV_SECCOMP_ENOSYS: return SCMP_ACT_ERRNO(ENOSYS);
+	case CV_SECCOMP_PRETEND: return SCMP_ACT_ERRNO(0);
 	}
 	die("verdict %d", (int)verdict);
 }
 
+static bool is_listed(const char *names, const char *name)
+{
+	const size_t n = strlen(name);
+
+	for (const char *s = names; (s = strstr(s, name)); s += n)
+		if ((s == names || s[-1] == ' ') && (s[n] == ' ' || s[n] == '\0'))
+			return true;
+	return false;
+}
+
+/* Whether a profile has a row of its own for what another's row is about. */
+static bool is_replaced(const struct profile *p, const char *name)
+{
+	for (size_t i = 0; i < p->instead_count; i++)
+		if (is_listed(p->instead[i].names, name))
+			return true;
+	return false;
+}
+
 /* Adds every name of a row; marks the numbers as known. */
 static void add_call_row(scmp_filter_ctx ctx, const struct profile *p,
-	const struct cv_seccomp_call_row *row, bool *known)
+	const struct cv_seccomp_call_row *row, bool is_instead, bool *known)
 {
 	const uint32_t action = action_of(row->verdict);
 
@@ -125,7 +154,7 @@ static void add_call_row(scmp_filter_ctx ctx, const struct profile *p,
 
 		const int nr = number_of(name);
 
-		if (nr < 0)
+		if (nr < 0 || (!is_instead && is_replaced(p, name)))
 			continue;
 		if (known[nr])
 			die("%s: %s has two rows", p->name, name);
@@ -145,7 +174,7 @@ static void add_arg_row(scmp_filter_ctx ctx, const struct profile *p,
 	struct scmp_arg_cmp cmp[CV_SECCOMP_CMP_MAX];
 	const int nr = number_of(row->name);
 
-	if (nr < 0)
+	if (nr < 0 || is_replaced(p, row->name))
 		return;
 	for (unsigned i = 0; i < row->cmp_count; i++)
 		cmp[i] = (struct scmp_arg_cmp){ .arg = row->cmp[i].arg,
@@ -267,8 +296,10 @@ static void make(struct program *out, const struct profile *p)
 	if (!ctx || seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0 ||
 		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0)
 		die("libseccomp is too old");
+	for (size_t i = 0; i < p->instead_count; i++)
+		add_call_row(ctx, p, &p->instead[i], true, known);
 	for (size_t i = 0; i < p->call_count; i++)
-		add_call_row(ctx, p, &p->calls[i], known);
+		add_call_row(ctx, p, &p->calls[i], false, known);
 	for (const struct cv_seccomp_arg_row *r = p->permits; r->name; r++)
 		add_arg_row(ctx, p, r, known);
 	if (p->is_agent) {

@@ -4,6 +4,7 @@
  *
  * Asks the function that the proxy asks, over the facts given.  With a path or a method it first
  * decides the connection and then the request on it; the path is made canonical as the proxy does.
+ * With --tool it is a call of a host tool; without arguments, whether it may be called at all.
  * Exit status: 0 allowed, 3 denied, so that scripts can test a policy; 2 for wrong words or an
  * invalid policy.
  */
@@ -12,17 +13,20 @@
 #include "policy/explain.h"
 #include "policy/findings.h"
 #include "wire/host.h"
+#include "wire/json_value.h"
 #include "wire/path.h"
 
 #include <stdlib.h>
 
-#define EXIT_DENIED       3
-#define ANCESTORS_MAX     64
-#define EXPLAIN_BYTES_MAX (1u << 20)
+#define EXIT_DENIED         3
+#define ANCESTORS_MAX       64
+#define ARGUMENTS_BYTES_MAX (1u << 20)  /* what a call may have */
+#define VALUE_BYTES_MAX     (64u << 20) /* the same as values in memory */
+#define EXPLAIN_BYTES_MAX   (1u << 20)
 
 struct explain_options {
 	enum cv_output output;
-	const char *host, *method, *path, *query, *binary;
+	const char *host, *method, *path, *query, *binary, *tool, *arguments;
 	uint64_t port;
 	struct cv_str ancestors[ANCESTORS_MAX];
 	size_t ancestor_count;
@@ -40,6 +44,8 @@ SET_TEXT(method)
 SET_TEXT(path)
 SET_TEXT(query)
 SET_TEXT(binary)
+SET_TEXT(tool)
+SET_TEXT(arguments)
 
 static cv_code set_port(void *into, const char *value, struct cv_err *err)
 {
@@ -62,12 +68,15 @@ static cv_code set_output(void *into, const char *value, struct cv_err *err)
 }
 
 static const struct cv_option option[] = {
-	{ "host", 0, "HOST", "destination name or address (required)", set_host },
-	{ "port", 0, "PORT", "destination port (required)", set_port },
+	{ "host", 0, "HOST", "destination name or address", set_host },
+	{ "port", 0, "PORT", "destination port", set_port },
 	{ "method", 0, "METHOD", "HTTP method of the request; GET when only a path is given",
 		set_method },
 	{ "path", 0, "PATH", "path of the request; / when only a method is given", set_path },
 	{ "query", 0, "QUERY", "query of the request, without the ?", set_query },
+	{ "tool", 0, "NAME", "explain a call of this host tool instead", set_tool },
+	{ "arguments", 0, "JSON|@FILE", "its arguments, an object; absent: may it be called at all",
+		set_arguments },
 	{ "binary", 0, "PATH", "executable of the process that asks", set_binary },
 	{ "ancestor", 0, "PATH", "executable of a parent, nearest first (repeatable)",
 		set_ancestor },
@@ -99,21 +108,27 @@ static cv_code policy_open(const char *path, struct cv_policy **ret, struct cv_e
 	return code;
 }
 
+static struct cv_facts_who who_of(const struct explain_options *o)
+{
+	return (struct cv_facts_who){ .is_known = o->binary != NULL,
+		.exe = cv_str_of(o->binary),
+		.ancestors = o->ancestors,
+		.ancestor_count = o->ancestor_count };
+}
+
 /* The facts of the connection, canonical; borrows from *host. */
 static cv_code connect_fill(const struct explain_options *o, struct cv_host *host,
 	struct cv_facts *ret, struct cv_err *err)
 {
 	if (!o->host || !o->port)
-		return cv_fail(err, CV_INVALID, "--host and --port say what to explain");
+		return cv_fail(
+			err, CV_INVALID, "--host and --port, or --tool, say what to explain");
 	const enum cv_host_rc rc = cv_host_parse_bare(cv_str_of(o->host), host);
 	if (rc != CV_HOST_OK)
 		return cv_fail(err, CV_INVALID, "--host %s: %s", o->host, cv_host_rc_text(rc));
 	*ret = (struct cv_facts){
 		.op = CV_OP_CONNECT,
-		.who = { .is_known = o->binary != NULL,
-			.exe = cv_str_of(o->binary),
-			.ancestors = o->ancestors,
-			.ancestor_count = o->ancestor_count },
+		.who = who_of(o),
 		.host = cv_host_str(host),
 		.host_is_ip = host->is_ip,
 		.port = (uint16_t)o->port,
@@ -173,6 +188,109 @@ static cv_code explain(
 	return code;
 }
 
+/* ---- a tool ---- */
+
+/* The text of --arguments: itself, or a file's.  *ret_owned is for free(). */
+static cv_code arguments_text(
+	const char *value, struct cv_str *ret, char **ret_owned, struct cv_err *err)
+{
+	*ret = cv_str_of(value);
+	if (value[0] != '@')
+		return CV_OK;
+	FILE *file = fopen(value + 1, "re");
+	char *text = file ? malloc(ARGUMENTS_BYTES_MAX + 1) : NULL;
+	if (!file || !text) {
+		if (file)
+			fclose(file);
+		return cv_fail_errno(err, "--arguments: open %s", value + 1);
+	}
+	*ret_owned = text;
+	*ret = (struct cv_str){ text, fread(text, 1, ARGUMENTS_BYTES_MAX + 1, file) };
+	const bool is_bad = ferror(file);
+	fclose(file);
+	return is_bad ? cv_fail(err, CV_INVALID, "--arguments: can't read %s", value + 1) : CV_OK;
+}
+
+/* *ret is in arena, and borrows from text. */
+static cv_code arguments_read(
+	struct cv_str text, struct cv_arena *arena, const struct cv_value **ret, struct cv_err *err)
+{
+	size_t at = 0;
+
+	if (text.n > ARGUMENTS_BYTES_MAX)
+		return cv_fail(
+			err, CV_INVALID, "--arguments: more than %u bytes", ARGUMENTS_BYTES_MAX);
+	const enum cv_json_problem problem = cv_json_value_read(text, arena, ret, &at);
+	if (problem != CV_JSON_PROBLEM_NONE)
+		return cv_fail(err, CV_INVALID, "--arguments: the JSON %s, at byte %zu",
+			cv_json_problem_text(problem), at);
+	if ((*ret)->type != CV_VALUE_OBJECT)
+		return cv_fail(err, CV_INVALID, "--arguments: expected an object, found %s",
+			cv_value_type_name((*ret)->type));
+	return CV_OK;
+}
+
+static void tool_print(
+	const struct cv_policy *policy, const struct cv_tool_facts *facts, enum cv_output output)
+{
+	struct cv_buf out;
+
+	cv_buf_init(&out, EXPLAIN_BYTES_MAX);
+	if (output == CV_OUTPUT_JSON)
+		cv_policy_explain_tool_json(policy, facts, &out);
+	else
+		cv_policy_explain_tool_text(policy, facts, &out);
+	fwrite(cv_buf_str(&out).p, 1, cv_buf_len(&out), stdout);
+	cv_buf_fini(&out);
+}
+
+static cv_code explain_tool(
+	const struct explain_options *o, const char *file, int *ret_status, struct cv_err *err)
+{
+	struct cv_tool_facts facts = { .who = who_of(o), .tool = cv_str_of(o->tool) };
+	struct cv_policy *policy = NULL;
+	struct cv_arena arena;
+	struct cv_str text;
+	char *owned = NULL;
+	cv_code code = CV_OK;
+
+	cv_arena_init(&arena, VALUE_BYTES_MAX);
+	if (o->arguments) {
+		code = arguments_text(o->arguments, &text, &owned, err);
+		if (code == CV_OK)
+			code = arguments_read(text, &arena, &facts.arguments, err);
+	}
+	if (code == CV_OK)
+		code = policy_open(file, &policy, err);
+	if (code == CV_OK) {
+		tool_print(policy, &facts, o->output);
+		*ret_status = cv_policy_decide_tool(policy, &facts).action == CV_ACTION_ALLOW
+				      ? 0
+				      : EXIT_DENIED;
+	}
+	cv_policy_unref(policy);
+	cv_arena_fini(&arena);
+	free(owned);
+	return code;
+}
+
+/* What only the other kind of question has. */
+static cv_code kind_check(const struct explain_options *o, struct cv_err *err)
+{
+	const char *request = o->host     ? "host"
+			      : o->port   ? "port"
+			      : o->method ? "method"
+			      : o->path   ? "path"
+			      : o->query  ? "query"
+					  : NULL;
+
+	if (o->tool && request)
+		return cv_fail(err, CV_INVALID, "--tool and --%s exclude each other", request);
+	if (o->arguments && !o->tool)
+		return cv_fail(err, CV_INVALID, "--arguments needs --tool");
+	return CV_OK;
+}
+
 static int explain_run(const struct cv_command *self, int argc, char **argv)
 {
 	static struct explain_options o;
@@ -199,7 +317,8 @@ static int explain_run(const struct cv_command *self, int argc, char **argv)
 		(void)cv_fail(&err, CV_INVALID, "name one policy file");
 		return cv_command_fail(self, &err);
 	}
-	if (explain(&o, file, &status, &err) != CV_OK)
+	if (kind_check(&o, &err) != CV_OK ||
+		(o.tool ? explain_tool : explain)(&o, file, &status, &err) != CV_OK)
 		return cv_command_fail(self, &err);
 	return status;
 }
@@ -207,7 +326,8 @@ static int explain_run(const struct cv_command *self, int argc, char **argv)
 const struct cv_command cv_cmd_policy_explain = {
 	.name = "policy explain",
 	.operands = "FILE",
-	.summary = "say what a policy decides about one connection or request, and why",
+	.summary =
+		"say what a policy decides about one connection, request or call of a tool, and why",
 	.options = option,
 	.option_count = CV_ARRAY_LEN(option),
 	.run = explain_run,

@@ -203,6 +203,14 @@ static cv_code set_require(void *into, const char *value, struct cv_err *err)
 		"'%s' is no tier; they are landlock, namespaces, gvisor, vm", value);
 }
 
+static cv_code set_nested(void *into, const char *value, struct cv_err *err)
+{
+	(void)value;
+	(void)err;
+	((struct cv_run_request *)into)->spec.is_nested = true;
+	return CV_OK;
+}
+
 static cv_code set_unprotected(void *into, const char *value, struct cv_err *err)
 {
 	(void)value;
@@ -337,6 +345,8 @@ static const struct cv_option option[] = {
 	{ "upstream-proxy-auth-insecure", 0, NULL, "send these in the clear, as http:// does",
 		set_upstream_consent },
 	{ "require", 0, "TIER", "refuse to run below this tier of isolation", set_require },
+	{ "nested", 0, NULL, "let it make namespaces: sandboxes and container builds inside",
+		set_nested },
 	{ "no-protect", 0, NULL, "let the command write .git/hooks and the like", set_unprotected },
 	{ "dry-run", 'n', NULL, "print what would be done", set_dry_run },
 	{ "output", 'o', "text|json", "how to print the dry run", set_output },

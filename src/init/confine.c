@@ -43,6 +43,8 @@ static cv_code landlock_apply(
 		report_weaker(link, id, missing);
 	if (caps.abi == 0)
 		return CV_OK;
+	if (c->flags & CV_COMMAND_NESTED)
+		return cv_landlock_scope(caps, err);
 	for (uint32_t i = 0; i < c->rule_count; i++)
 		rules[i] = (struct cv_landlock_rule){ c->rules[i].path.p,
 			access_of[c->rules[i].access] };
@@ -54,11 +56,14 @@ static cv_code landlock_apply(
 static cv_code seccomp_apply(
 	int link, uint32_t id, const struct cv_plan_command *c, struct cv_err *err)
 {
+	const bool is_nested = c->flags & CV_COMMAND_NESTED;
 	int notify = -1;
 
 	if (!(c->flags & CV_COMMAND_NOTIFY))
-		return cv_seccomp_install(CV_SECCOMP_AGENT, NULL, err);
-	const cv_code code = cv_seccomp_install(CV_SECCOMP_AGENT_NOTIFY, &notify, err);
+		return cv_seccomp_install(
+			is_nested ? CV_SECCOMP_NESTED : CV_SECCOMP_AGENT, NULL, err);
+	const cv_code code = cv_seccomp_install(
+		is_nested ? CV_SECCOMP_NESTED_NOTIFY : CV_SECCOMP_AGENT_NOTIFY, &notify, err);
 	if (code == CV_OK) {
 		report_fd(link, CV_INIT_REPLY_NOTIFY, id, notify);
 		close(notify);

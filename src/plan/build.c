@@ -164,7 +164,8 @@ static void proc_add(struct builder *b)
 	const bool is_root = b->spec->is_host_root;
 
 	dir_add(b, "/proc", 0555);
-	op_add(b, CV_PLAN_PROC, CV_STR_NONE, CV_STR("/proc"));
+	op_add(b, CV_PLAN_PROC, CV_STR_NONE, CV_STR("/proc"))->flags =
+		b->spec->is_nested ? 0 : CV_PLAN_READONLY;
 #define MASK_WHEN_ALWAYS true
 #define MASK_WHEN_ROOT   is_root
 #define MASK_ROW(path, when, why) \
@@ -174,6 +175,14 @@ static void proc_add(struct builder *b)
 #undef MASK_ROW
 #undef MASK_WHEN_ALWAYS
 #undef MASK_WHEN_ROOT
+	/* id maps of namespaces made inside are written there; what is the machine's is not */
+	if (b->spec->is_nested)
+		dir_add(b, "/sys", 0555); /* empty: builders insist on a place to mount */
+	static const char *const machine[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+		"/proc/sysrq-trigger" };
+	for (size_t i = 0; b->spec->is_nested && i < CV_ARRAY_LEN(machine); i++)
+		op_add(b, CV_PLAN_PROTECT, CV_STR_NONE, cv_str_of(machine[i]))->flags =
+			CV_PLAN_READONLY | CV_PLAN_OPTIONAL;
 	rule_add(b, CV_STR("/proc"), CV_ACCESS_KIND_READ);
 }
 
@@ -398,6 +407,8 @@ static void command_add(struct builder *b)
 	c->flags = CV_COMMAND_LAST | CV_COMMAND_NOTIFY;
 	if (s->landlock == CV_LANDLOCK_HARD_REQUIREMENT)
 		c->flags |= CV_COMMAND_LANDLOCK_REQUIRED;
+	if (s->is_nested)
+		c->flags |= CV_COMMAND_NESTED;
 	/* One byte, not none: core(5), a limit of 1 also stops cores that are piped to a program
 	 * of the host, which a limit of 0 does not. */
 	rlimit_add(c, RLIMIT_CORE, 1);
@@ -537,6 +548,10 @@ static cv_code spec_check(const struct cv_run_spec *s, struct cv_err *err)
 				"landlock.compatibility: best_effort",
 				CV_STR_ARG(s->paths[i].path));
 	}
+	if (code == CV_OK && s->is_nested && s->landlock == CV_LANDLOCK_HARD_REQUIREMENT)
+		code = cv_fail(err, CV_INVALID,
+			"--nested needs a sandbox without file rules of Landlock, and the policy says "
+			"landlock.compatibility: hard_requirement; give up one of them");
 	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR)
 		code = path_check("--from", s->rootfs_dir, err);
 	return code;

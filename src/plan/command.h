@@ -37,6 +37,7 @@ enum {
 	CV_COMMAND_LAST = 1 << 0,              /* the sandbox ends with this command */
 	CV_COMMAND_LANDLOCK_REQUIRED = 1 << 1, /* no Landlock, no command */
 	CV_COMMAND_NOTIFY = 1 << 2,            /* connect() is reported to the supervisor */
+	CV_COMMAND_NESTED = 1 << 3,            /* may make namespaces: no file rules by Landlock */
 };
 
 struct cv_plan_command {

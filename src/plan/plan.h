@@ -28,7 +28,7 @@
 	X(BIND, "bind")                 /* src, file or directory, seen at dst */             \
 	X(OVER, "over")                 /* src, of the sandbox itself, seen at dst too */     \
 	X(KEEP, "keep")                 /* dst stays writable when / is sealed */             \
-	X(PROC, "proc")                 /* a private /proc, read-only */                      \
+	X(PROC, "proc")                 /* a private /proc */                                 \
 	X(MASK, "mask")                 /* nothing to be seen at dst */                       \
 	X(NODE, "node")                 /* a device node of the host */                       \
 	X(PTS, "pts")                   /* pseudo terminals of its own */                     \

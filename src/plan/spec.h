@@ -67,6 +67,7 @@ struct cv_run_spec {
 	struct cv_str group;
 	enum cv_tty_mode tty;
 	enum cv_tier tier_min;
+	bool is_nested; /* namespaces may be made inside */
 	bool is_quiet;
 	bool is_verbose;
 	const struct cv_spec_pin *pins;

@@ -3,6 +3,7 @@
  * ask.c - what others may ask of a snapshot beside a decision
  */
 #include "policy/snapshot_int.h"
+#include "policy/tool_rule.h"
 
 bool cv_policy_has_network(const struct cv_policy *policy)
 {
@@ -82,7 +83,10 @@ size_t cv_policy_host_ports(
 bool cv_policy_is_binary_named(const struct cv_policy *policy, struct cv_str path)
 {
 	for (uint32_t i = 0; i < policy->entry_count; i++)
-		if (cv_entry_has_binary(&policy->entries[i], path))
+		if (cv_binaries_have(&policy->entries[i].binaries, path))
+			return true;
+	for (uint32_t i = 0; i < policy->tool_rule_count; i++)
+		if (cv_binaries_have(&policy->tool_rules[i].binaries, path))
 			return true;
 	return false;
 }

@@ -32,6 +32,7 @@ void cv_check_report(struct cv_check *c, enum cv_finding_level level, struct cv_
 
 void cv_check_endpoint(struct cv_check *c); /* validate_endpoint.c */
 void cv_check_rules(struct cv_check *c);    /* validate_rule.c: rules and deny_rules of c->ep */
+void cv_check_tools(struct cv_check *c);    /* validate_tools.c: the tools section */
 void cv_check_ambiguity(const struct cv_policy_doc *doc, struct cv_findings *f);
 
 const char *cv_policy_protocol_name(enum cv_policy_protocol protocol); /* "rest"; "" for L4 */

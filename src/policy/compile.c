@@ -12,6 +12,7 @@
 #include "policy/check_int.h"
 #include "policy/middleware.h"
 #include "policy/snapshot_int.h"
+#include "policy/tool_rule.h"
 
 #include <stdlib.h>
 
@@ -36,36 +37,36 @@ static int entry_cmp(const void *a, const void *b)
 }
 
 /* Literal unless it has a star: "?" and "[" alone mean nothing in a binary. */
-static bool binary_add(struct builder *b, struct cv_entry *e, struct cv_str path)
+static bool binary_add(struct builder *b, struct cv_binaries *to, struct cv_str path)
 {
 	struct cv_arena *arena = &b->p->arena;
 
 	if (!cv_str_has_byte(path, '*')) {
-		e->exact[e->exact_count++] = path;
+		to->exact[to->exact_count++] = path;
 		for (size_t i = 0; i < b->alias_count; i++)
 			if (cv_str_eq(b->aliases[i].path, path))
-				e->exact[e->exact_count++] =
+				to->exact[to->exact_count++] =
 					cv_arena_str(arena, b->aliases[i].target);
-	} else if (cv_glob_compile(path, CV_GLOB_PATH, arena, &e->globs[e->glob_count], NULL) ==
+	} else if (cv_glob_compile(path, CV_GLOB_PATH, arena, &to->globs[to->glob_count], NULL) ==
 		   CV_OK) {
-		e->glob_count++;
+		to->glob_count++;
 	}
 	return !arena->is_overflown;
 }
 
-static bool binaries_add(struct builder *b, struct cv_entry *e)
+static bool binaries_add(struct builder *b, struct cv_binaries *to,
+	const struct cv_policy_binary *source, size_t count)
 {
 	struct cv_arena *arena = &b->p->arena;
-	const struct cv_policy_entry *source = e->source;
 	size_t aliased = 0;
 
-	for (size_t i = 0; i < source->binary_count; i++)
+	for (size_t i = 0; i < count; i++)
 		for (size_t j = 0; j < b->alias_count; j++)
-			aliased += cv_str_eq(b->aliases[j].path, source->binaries[i].path.s);
-	e->exact = cv_arena_array(arena, source->binary_count + aliased, sizeof(*e->exact));
-	e->globs = cv_arena_array(arena, source->binary_count, sizeof(struct cv_glob *));
-	for (size_t i = 0; i < source->binary_count && e->exact && e->globs; i++)
-		if (!binary_add(b, e, source->binaries[i].path.s))
+			aliased += cv_str_eq(b->aliases[j].path, source[i].path.s);
+	to->exact = cv_arena_array(arena, count + aliased, sizeof(*to->exact));
+	to->globs = cv_arena_array(arena, count, sizeof(struct cv_glob *));
+	for (size_t i = 0; i < count && to->exact && to->globs; i++)
+		if (!binary_add(b, to, source[i].path.s))
 			return false;
 	return !arena->is_overflown;
 }
@@ -84,7 +85,8 @@ static bool entries_build(struct builder *b)
 	qsort(p->entries, p->entry_count, sizeof(*p->entries), entry_cmp);
 	for (uint32_t i = 0; i < p->entry_count; i++) {
 		p->entry_by_index[p->entries[i].index] = i;
-		if (!binaries_add(b, &p->entries[i]))
+		if (!binaries_add(b, &p->entries[i].binaries, p->entries[i].source->binaries,
+			    p->entries[i].source->binary_count))
 			return false;
 	}
 	return true;
@@ -232,11 +234,34 @@ static bool endpoints_build(struct builder *b)
 				.is_tcp = source->endpoints[j].protocol == CV_PROTOCOL_TCP,
 				.is_audit =
 					source->endpoints[j].enforcement == CV_ENFORCEMENT_AUDIT,
+				.is_approve =
+					source->endpoints[j].enforcement == CV_ENFORCEMENT_APPROVE,
 				.keeps_slash = source->endpoints[j].allow_encoded_slash,
 			};
 			if (!endpoint_compile(b, ep))
 				return false;
 		}
+	}
+	return true;
+}
+
+/* ---- tools ---- */
+
+static bool tool_rules_build(struct builder *b)
+{
+	struct cv_policy *p = b->p;
+	const size_t n = p->doc->tool_rule_count;
+
+	p->tool_rules = cv_arena_array(&p->arena, n, sizeof(*p->tool_rules));
+	if (!p->tool_rules)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const struct cv_policy_tool_rule *source = &p->doc->tool_rules[i];
+		struct cv_tool_rule *rule = &p->tool_rules[p->tool_rule_count++];
+
+		if (!cv_tool_rule_compile(source, &p->arena, rule) ||
+			!binaries_add(b, &rule->binaries, source->binaries, source->binary_count))
+			return false;
 	}
 	return true;
 }
@@ -260,7 +285,8 @@ cv_code cv_policy_compile_aliased(struct cv_policy_doc *doc, const struct cv_pol
 	if (doc && !(entries_build(&b) && cv_paths_init(&b.paths, doc) && endpoints_build(&b) &&
 			   cv_hosts_build(&p->hosts, p->endpoints, p->endpoint_count, &p->arena) &&
 			   cv_middlewares_compile(
-				   doc, &p->arena, &p->middlewares, &p->middleware_count))) {
+				   doc, &p->arena, &p->middlewares, &p->middleware_count) &&
+			   tool_rules_build(&b))) {
 		cv_policy_unref(p);
 		return cv_fail(err, CV_LIMIT, "the policy needs more than %u MiB of memory",
 			CV_POLICY_SNAPSHOT_BYTES_MAX >> 20);

@@ -12,8 +12,9 @@
  *      Otherwise only L7 endpoints whose path selector matches speak: none is NO_PATH_ENDPOINT;
  *      a deny rule of any of them denies; an allow rule or preset of one of them allows.
  *      Of messages inside a WebSocket (method WEBSOCKET_TEXT) only websocket endpoints speak.
- *   4. The endpoint with the most specific selector says whether a denial by rules is enforced or
- *      only logged, and whether an upgrade to WebSocket may follow.
+ *   4. The endpoint with the most specific selector says whether a denial by rules is enforced,
+ *      only logged, or (where no deny rule fired) put before a person, and whether an upgrade to
+ *      WebSocket may follow.
  *
  * Where endpoints that count disagree about the connection (validation refuses that), what
  * tightens needs one of them and what loosens needs all: one L7 endpoint makes the proxy inspect,
@@ -35,23 +36,23 @@ const char *cv_reason_code(enum cv_reason reason)
 	return codes[reason];
 }
 
-bool cv_entry_has_binary(const struct cv_entry *entry, struct cv_str path)
+bool cv_binaries_have(const struct cv_binaries *binaries, struct cv_str path)
 {
-	for (uint32_t i = 0; i < entry->exact_count; i++)
-		if (cv_str_eq(entry->exact[i], path))
+	for (uint32_t i = 0; i < binaries->exact_count; i++)
+		if (cv_str_eq(binaries->exact[i], path))
 			return true;
-	for (uint32_t i = 0; i < entry->glob_count; i++)
-		if (cv_glob_match(entry->globs[i], path))
+	for (uint32_t i = 0; i < binaries->glob_count; i++)
+		if (cv_glob_match(binaries->globs[i], path))
 			return true;
 	return false;
 }
 
-bool cv_entry_has_who(const struct cv_entry *entry, const struct cv_facts_who *who)
+bool cv_binaries_have_who(const struct cv_binaries *binaries, const struct cv_facts_who *who)
 {
-	bool is_found = who->is_known && cv_entry_has_binary(entry, who->exe);
+	bool is_found = who->is_known && cv_binaries_have(binaries, who->exe);
 
 	for (size_t i = 0; who->is_known && i < who->ancestor_count && !is_found; i++)
-		is_found = cv_entry_has_binary(entry, who->ancestors[i]);
+		is_found = cv_binaries_have(binaries, who->ancestors[i]);
 	return is_found;
 }
 
@@ -83,7 +84,7 @@ static bool entry_counts(
 {
 	if (t->entry != entry) {
 		t->entry = entry;
-		t->entry_has_who = cv_entry_has_who(&p->entries[entry], who);
+		t->entry_has_who = cv_binaries_have_who(&p->entries[entry].binaries, who);
 	}
 	return t->entry_has_who;
 }
@@ -252,6 +253,9 @@ static struct cv_verdict conclude_request(
 	if (p->endpoints[t->speaker].is_audit) {
 		v.action = CV_ACTION_ALLOW;
 		v.obligations = CV_OBLIGE_LOG_ONLY;
+	} else if (p->endpoints[t->speaker].is_approve && v.reason == CV_REASON_NO_RULE) {
+		v.action = CV_ACTION_ALLOW;
+		v.obligations = CV_OBLIGE_APPROVE;
 	}
 	return v;
 }

@@ -54,7 +54,7 @@ static bool names_port(const struct cv_endpoint *ep, const struct cv_facts *f)
 static bool counts(const struct probe *q, const struct cv_endpoint *ep)
 {
 	return names_host(ep, q->facts) && names_port(ep, q->facts) &&
-	       cv_entry_has_who(&q->p->entries[ep->entry], &q->facts->who);
+	       cv_binaries_have_who(&q->p->entries[ep->entry].binaries, &q->facts->who);
 }
 
 static bool is_inspected(const struct probe *q)
@@ -126,7 +126,7 @@ static enum cv_miss endpoint_miss(
 		return CV_MISS_HOST;
 	if (!names_port(ep, q->facts))
 		return CV_MISS_PORT;
-	if (!cv_entry_has_who(&q->p->entries[ep->entry], &q->facts->who))
+	if (!cv_binaries_have_who(&q->p->entries[ep->entry].binaries, &q->facts->who))
 		return CV_MISS_BINARY;
 	if (q->facts->op == CV_OP_CONNECT || !q->is_inspected)
 		return ep->is_enforceable ? CV_MISS_NONE : CV_MISS_DENIED;
@@ -193,7 +193,7 @@ static struct cv_str miss_text(const struct probe *q, const struct cv_endpoint *
 	case CV_MISS_BINARY:
 		if (!f->who.is_known)
 			return cv_arena_printf(q->arena, "nobody knows which program is asking");
-		if (entry->exact_count + entry->glob_count == 0)
+		if (entry->binaries.exact_count + entry->binaries.glob_count == 0)
 			return cv_arena_printf(q->arena, "it has no binaries, so it allows none");
 		return cv_arena_printf(q->arena,
 			"neither binary '%.*s' nor an ancestor of it is listed",
@@ -286,8 +286,8 @@ static struct cv_str basename_of(struct cv_str path)
 /* python3 in the policy, python3.11 running: most likely a symlink that nobody resolved. */
 static bool may_be_symlink(const struct cv_entry *entry, struct cv_str exe)
 {
-	for (uint32_t i = 0; i < entry->exact_count; i++) {
-		const struct cv_str name = basename_of(entry->exact[i]);
+	for (uint32_t i = 0; i < entry->binaries.exact_count; i++) {
+		const struct cv_str name = basename_of(entry->binaries.exact[i]);
 
 		if (name.n && cv_str_has_prefix(basename_of(exe), name))
 			return true;
@@ -370,6 +370,8 @@ struct cv_str cv_policy_denial_text(const struct cv_policy *policy, const struct
 			"%.*s %.*s has an encoded slash, which policy '%.*s' does not allow",
 			CV_STR_ARG(facts->method), CV_STR_ARG(facts->path), CV_STR_ARG(name));
 	case CV_REASON_NONE: return CV_STR("allowed");
+	case CV_REASON_NO_TOOL: /* those of cv_policy_tool_denial_text() */
+	case CV_REASON_TOOL_ARGUMENTS:
 	case CV_REASON_COUNT: break;
 	}
 	cv_unreachable();

@@ -9,6 +9,7 @@
 #pragma once
 #include "base/buf.h"
 #include "policy/policy.h"
+#include "policy/tools.h"
 
 enum cv_miss { /* how far an entry came before it did not match; the last is nearest */
 	CV_MISS_HOST,
@@ -51,3 +52,9 @@ void cv_policy_explain_text(
 	const struct cv_policy *policy, const struct cv_facts *facts, struct cv_buf *out);
 void cv_policy_explain_json(
 	const struct cv_policy *policy, const struct cv_facts *facts, struct cv_buf *out);
+
+/* The same about a call of a tool. */
+void cv_policy_explain_tool_text(
+	const struct cv_policy *policy, const struct cv_tool_facts *facts, struct cv_buf *out);
+void cv_policy_explain_tool_json(
+	const struct cv_policy *policy, const struct cv_tool_facts *facts, struct cv_buf *out);

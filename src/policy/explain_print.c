@@ -54,6 +54,7 @@ static const struct {
 	{ CV_OBLIGE_WEBSOCKET, "websocket" },
 	{ CV_OBLIGE_H2C, "h2c" },
 	{ CV_OBLIGE_POSTGRES, "postgres" },
+	{ CV_OBLIGE_APPROVE, "approve" },
 };
 
 static bool is_the_decider(const struct explanation *x, const struct cv_near_miss *m)
@@ -121,12 +122,15 @@ static void operation_put(const struct cv_facts *f, struct cv_buf *out)
 static void verdict_put(struct explanation *x, struct cv_buf *out)
 {
 	const bool is_allowed = x->v.action == CV_ACTION_ALLOW;
+	const bool is_held = x->v.obligations & CV_OBLIGE_APPROVE;
 
-	cv_buf_printf(out, "%s ", is_allowed ? "ALLOW" : "DENY");
+	cv_buf_printf(out, "%s ", is_held ? "HOLD" : is_allowed ? "ALLOW" : "DENY");
 	operation_put(x->facts, out);
 	if (x->v.reason != CV_REASON_NONE) {
 		cv_buf_printf(out,
-			is_allowed ? "\n  only logged, would be denied: %s: " : "\n  %s: ",
+			is_held      ? "\n  waits for a person's approval: %s: "
+			: is_allowed ? "\n  only logged, would be denied: %s: "
+				     : "\n  %s: ",
 			cv_reason_code(x->v.reason));
 		cv_buf_put_json(out, x->text);
 	}

@@ -48,3 +48,21 @@
 
 /* Entries of one allowed_ips list; lists are compared as sets, which is quadratic. */
 #define CV_POLICY_ALLOWED_IPS_MAX 256
+
+/* ---- tools ----  The decision looks at the rules one after the other, and at each member of the
+ * arguments once for each condition, so these bound its time. */
+#define CV_POLICY_TOOL_RULES_MAX     256
+#define CV_POLICY_TOOL_NAMES_MAX     64  /* names and globs of a rule */
+#define CV_POLICY_TOOL_ARGUMENTS_MAX 64  /* conditions of a rule */
+#define CV_POLICY_TOOL_VALUES_MAX    256 /* constants of an `in` */
+
+/* A tool's name; longer than any that MCP servers have (128 is what clients accept). */
+#define CV_POLICY_TOOL_NAME_BYTES_MAX 256
+
+/* A path into the arguments.  Walking it recurses this deep; JSON nests no deeper than 64, and
+ * arguments that people write rules about far less. */
+#define CV_POLICY_TOOL_PATH_STEPS_MAX 16
+#define CV_POLICY_TOOL_PATH_BYTES_MAX 512
+
+/* A constant, when it is shown in a condition's text. */
+#define CV_POLICY_TOOL_CONSTANT_BYTES_MAX 256

@@ -70,7 +70,7 @@ static bool is_providers(const struct cv_policy_doc *layer)
 	for (size_t i = 0; i < layer->entry_count; i++)
 		if (!cv_str_has_prefix(layer->entries[i].key.s, CV_STR(CV_POLICY_PROVIDER_PREFIX)))
 			return false;
-	return layer->middleware_count == 0;
+	return layer->middleware_count == 0 && !layer->has_tools;
 }
 
 /* Takes layer, also on failure. */

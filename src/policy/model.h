@@ -88,7 +88,11 @@ enum cv_policy_credential_mode {
 #undef CV_SCRUB_ENUM
 #undef CV_MODE_ENUM
 
-enum cv_policy_enforcement { CV_ENFORCEMENT_AUDIT, CV_ENFORCEMENT_ENFORCE }; /* default audit */
+enum cv_policy_enforcement {
+	CV_ENFORCEMENT_AUDIT, /* the default */
+	CV_ENFORCEMENT_ENFORCE,
+	CV_ENFORCEMENT_APPROVE, /* ours: what no rule allows waits for a person */
+};
 
 /* One query (or params) matcher: every value of key is matched against the globs; with one glob
  * it was written as a string or {glob: …}, with is_any as {any: […]}. */
@@ -202,6 +206,38 @@ struct cv_policy_middleware {
 	struct cv_policy_texts include, exclude;
 };
 
+/* ---- tools: what a rule says about calls of host tools (tools.h); ours ---- */
+
+enum cv_tool_approval { CV_TOOL_APPROVAL_NEVER, CV_TOOL_APPROVAL_ONCE, CV_TOOL_APPROVAL_ALWAYS };
+
+/* A condition on the arguments.  One of equals, in, glob, range and length is what it asks. */
+struct cv_policy_argument {
+	struct cv_policy_pos pos;
+	struct cv_policy_text path;
+	struct cv_policy_node equals, in; /* in: a list */
+	struct cv_policy_text glob;
+	struct cv_policy_node range_min, range_max; /* numbers */
+	int64_t length_min, length_max;
+	bool has_equals, has_in;
+	bool has_range, has_range_min, has_range_max;
+	bool has_length, has_length_min, has_length_max;
+	bool is_optional;
+};
+
+struct cv_policy_tool_rule {
+	struct cv_policy_pos pos;
+	struct cv_policy_text key;
+	struct cv_policy_texts tools; /* names and globs */
+	struct cv_policy_binary *binaries;
+	size_t binary_count;
+	struct cv_policy_argument *arguments;
+	size_t argument_count;
+	uint64_t calls, concurrency, seconds, bytes; /* 0: no limit */
+	struct cv_policy_text approval_text;
+	enum cv_tool_approval approval;
+	bool has_binaries, has_arguments, has_limits; /* the key was written */
+};
+
 enum cv_landlock_compat { CV_LANDLOCK_BEST_EFFORT, CV_LANDLOCK_HARD_REQUIREMENT };
 
 struct cv_policy_doc {
@@ -219,6 +255,9 @@ struct cv_policy_doc {
 	size_t entry_count;
 	struct cv_policy_middleware *middlewares;
 	size_t middleware_count;
-	bool has_providers;          /* a layer was laid over it, be it empty */
-	struct cv_policy_doc *layer; /* owned: whose memory the layer's entries are in */
+	bool has_providers;                     /* a layer was laid over it, be it empty */
+	struct cv_policy_doc *layer;            /* owned: whose memory the layer's entries are in */
+	struct cv_policy_tool_rule *tool_rules; /* in the order written, which decides */
+	size_t tool_rule_count;
+	bool has_tools; /* the key was written */
 };

@@ -113,5 +113,5 @@ bool cv_policy_host_is_listed(const struct cv_policy *policy, struct cv_str host
 size_t cv_policy_host_ports(
 	const struct cv_policy *policy, struct cv_str host, uint16_t *ret, size_t max);
 
-/* Does the policy name this executable, exactly or by pattern, in any entry? */
+/* Does the policy name this executable, exactly or by pattern, in any entry or rule about tools? */
 bool cv_policy_is_binary_named(const struct cv_policy *policy, struct cv_str path);

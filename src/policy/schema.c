@@ -2,7 +2,8 @@
 /*
  * schema.c - the policy language, version 1, as tables: one per mapping level, one row per key
  *
- * Names are OpenShell's (openshell-behaviour 3.1 to 3.3); credential_mode and scrub are ours.  What a value may be beyond its type is
+ * Names are OpenShell's (openshell-behaviour 3.1 to 3.3); credential_mode,
+ * scrub, enforcement: approve and tools are ours.  What a value may be beyond its type is
  * validation's business (validate.c).
  */
 #include "policy/fill.h"
@@ -32,6 +33,14 @@ static const struct cv_fill_word enforcement_words[] = {
 	{ "", CV_ENFORCEMENT_AUDIT },
 	{ "audit", CV_ENFORCEMENT_AUDIT },
 	{ "enforce", CV_ENFORCEMENT_ENFORCE },
+	{ "approve", CV_ENFORCEMENT_APPROVE },
+	{ NULL },
+};
+static const struct cv_fill_word approval_words[] = {
+	{ "", CV_TOOL_APPROVAL_NEVER },
+	{ "never", CV_TOOL_APPROVAL_NEVER },
+	{ "once", CV_TOOL_APPROVAL_ONCE },
+	{ "always", CV_TOOL_APPROVAL_ALWAYS },
 	{ NULL },
 };
 static const struct cv_fill_word compatibility_words[] = {
@@ -174,6 +183,53 @@ static const struct cv_fill_key middleware_keys[] = {
 static const struct cv_schema middleware_schema = { SCHEMA("a middleware", middleware_keys),
 	.size = sizeof(M), .has_pos = true, .at_key = offsetof(M, key) };
 
+#define A struct cv_policy_argument
+static const struct cv_fill_key range_keys[] = {
+	{ "min", CV_FILL_NODE, AT(A, range_min), .at_has = offsetof(A, has_range_min) },
+	{ "max", CV_FILL_NODE, AT(A, range_max), .at_has = offsetof(A, has_range_max) },
+};
+static const struct cv_schema range_schema = { SCHEMA("range", range_keys) };
+
+static const struct cv_fill_key length_keys[] = {
+	{ "min", CV_FILL_COUNT, AT(A, length_min), .at_has = offsetof(A, has_length_min) },
+	{ "max", CV_FILL_COUNT, AT(A, length_max), .at_has = offsetof(A, has_length_max) },
+};
+static const struct cv_schema length_schema = { SCHEMA("length", length_keys) };
+
+static const struct cv_fill_key argument_keys[] = {
+	{ "path",     CV_FILL_TEXT,   AT(A, path), .is_required = true },
+	{ "equals",   CV_FILL_NODE,   AT(A, equals), .at_has = offsetof(A, has_equals) },
+	{ "in",       CV_FILL_NODE,   AT(A, in), .at_has = offsetof(A, has_in) },
+	{ "glob",     CV_FILL_TEXT,   AT(A, glob) },
+	{ "range",    CV_FILL_INSIDE, .sub = &range_schema, .at_has = offsetof(A, has_range) },
+	{ "length",   CV_FILL_INSIDE, .sub = &length_schema, .at_has = offsetof(A, has_length) },
+	{ "optional", CV_FILL_BOOL,   AT(A, is_optional) },
+};
+static const struct cv_schema argument_schema = { SCHEMA("an argument", argument_keys),
+	.size = sizeof(A), .has_pos = true };
+
+#define T struct cv_policy_tool_rule
+static const struct cv_fill_key limits_keys[] = {
+	{ "calls",       CV_FILL_BYTES, AT(T, calls) },
+	{ "concurrency", CV_FILL_BYTES, AT(T, concurrency) },
+	{ "seconds",     CV_FILL_BYTES, AT(T, seconds) },
+	{ "bytes",       CV_FILL_BYTES, AT(T, bytes) },
+};
+static const struct cv_schema limits_schema = { SCHEMA("limits", limits_keys) };
+
+static const struct cv_fill_key tool_rule_keys[] = {
+	{ "tools",     CV_FILL_TEXTS,  AT(T, tools), .is_required = true },
+	{ "binaries",  CV_FILL_LIST,   LIST(T, binaries, binary_count, cv_policy_binary_schema),
+		.at_has = offsetof(T, has_binaries) },
+	{ "arguments", CV_FILL_LIST,   LIST(T, arguments, argument_count, argument_schema),
+		.at_has = offsetof(T, has_arguments) },
+	{ "limits",    CV_FILL_INSIDE, .sub = &limits_schema, .at_has = offsetof(T, has_limits) },
+	{ "approval",  CV_FILL_WORD,   AT(T, approval), .at_text = offsetof(T, approval_text),
+		.words = approval_words },
+};
+static const struct cv_schema tool_rule_schema = { SCHEMA("a rule about tools", tool_rule_keys),
+	.size = sizeof(T), .has_pos = true, .at_key = offsetof(T, key) };
+
 #define D struct cv_policy_doc
 static const struct cv_fill_key filesystem_keys[] = {
 	{ "include_workdir", CV_FILL_BOOL,  AT(D, include_workdir) },
@@ -202,6 +258,8 @@ static const struct cv_fill_key doc_keys[] = {
 	{ "network_policies",    CV_FILL_NAMED,   LIST(D, entries, entry_count, entry_schema) },
 	{ "network_middlewares", CV_FILL_NAMED,   LIST(D, middlewares, middleware_count,
 		middleware_schema) },
+	{ "tools",               CV_FILL_NAMED,   LIST(D, tool_rules, tool_rule_count,
+		tool_rule_schema), .at_has = offsetof(D, has_tools) },
 };
 const struct cv_schema cv_policy_schema = { SCHEMA("a policy", doc_keys) };
 /* clang-format on */

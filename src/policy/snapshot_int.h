@@ -229,9 +229,10 @@ struct cv_endpoint {
 	uint32_t line;
 	bool has_ips;                                /* allowed_ips was written */
 	bool is_skip, is_tcp, is_audit, keeps_slash; /* as in the source, without a way there */
-	bool is_l7;                                  /* requests inside are decided */
-	bool is_websocket;                           /* ... and messages, after an upgrade */
-	bool is_enforceable;                         /* this build can do it */
+	bool is_approve;
+	bool is_l7;          /* requests inside are decided */
+	bool is_websocket;   /* ... and messages, after an upgrade */
+	bool is_enforceable; /* this build can do it */
 	bool is_postgres;
 	enum cv_pg_level pg_level; /* commands up to here need no rule */
 };
@@ -246,13 +247,19 @@ static inline bool cv_endpoint_speaks_of(const struct cv_endpoint *ep, enum cv_m
 	return method != CV_METHOD_WEBSOCKET_TEXT || ep->is_websocket;
 }
 
-struct cv_entry {
-	const struct cv_policy_entry *source;
-	uint32_t index;       /* as written */
-	struct cv_str *exact; /* binaries, and where their symlinks lead */
+struct cv_binaries {
+	struct cv_str *exact; /* as written, and where their symlinks lead */
 	const struct cv_glob **globs;
 	uint32_t exact_count, glob_count;
 };
+
+struct cv_entry {
+	const struct cv_policy_entry *source;
+	uint32_t index; /* as written */
+	struct cv_binaries binaries;
+};
+
+struct cv_tool_rule; /* tool_rule.h */
 
 struct cv_policy {
 	uint32_t refs;
@@ -266,9 +273,11 @@ struct cv_policy {
 	struct cv_paths paths;
 	struct cv_middleware *middlewares; /* in their order */
 	size_t middleware_count;
+	struct cv_tool_rule *tool_rules; /* in the order written */
+	uint32_t tool_rule_count;
 };
 
-/* Is path one of the entry's binaries? */
-bool cv_entry_has_binary(const struct cv_entry *entry, struct cv_str path);
+/* Is path one of the binaries? */
+bool cv_binaries_have(const struct cv_binaries *binaries, struct cv_str path);
 /* Is the executable or one of its ancestors? */
-bool cv_entry_has_who(const struct cv_entry *entry, const struct cv_facts_who *who);
+bool cv_binaries_have_who(const struct cv_binaries *binaries, const struct cv_facts_who *who);

@@ -2,8 +2,8 @@
 /*
  * validate.c - the rules of the language that concern the whole document and its sections
  *
- * Endpoints and their rules have files of their own (validate_endpoint.c, validate_rule.c), and
- * so has the comparison of endpoints with each other (ambiguity.c).  Nothing stops at the first
+ * Endpoints and their rules have files of their own (validate_endpoint.c, validate_rule.c), so have
+ * rules about tools (validate_tools.c), and so has the comparison of endpoints with each other (ambiguity.c).  Nothing stops at the first
  * error: the tables are walked to their ends.
  */
 #include "base/assert.h"
@@ -347,6 +347,7 @@ static cv_check_fn *const doc_checks[] = {
 	check_process,
 	check_entries,
 	check_middlewares,
+	cv_check_tools,
 };
 
 cv_code cv_policy_validate(const struct cv_policy_doc *doc, struct cv_findings *findings)

@@ -262,6 +262,30 @@ static void check_sql(struct cv_check *c)
 			"protocol sql can't be enforced");
 }
 
+/* Only a request that is decided by itself, with an answer that can wait, may wait for a person. */
+static void check_approve(struct cv_check *c)
+{
+	const struct cv_policy_endpoint *e = c->ep;
+
+	if (e->enforcement != CV_ENFORCEMENT_APPROVE || e->protocol == CV_PROTOCOL_TCP)
+		return; /* protocol tcp has no enforcement at all */
+	if (e->protocol == CV_PROTOCOL_L4)
+		CV_CHECK_ERROR(c, e->enforcement_text.pos, "add protocol: rest",
+			"enforcement: approve needs a protocol: without one, requests are not "
+			"decided");
+	else if (e->protocol != CV_PROTOCOL_REST)
+		CV_CHECK_ERROR(c, e->enforcement_text.pos, "use enforcement: enforce",
+			"enforcement: approve can't be combined with protocol %s, only with rest",
+			cv_policy_protocol_name(e->protocol));
+	if (e->tls == CV_TLS_SKIP)
+		CV_CHECK_ERROR(c, e->enforcement_text.pos, "remove tls: skip",
+			"enforcement: approve can't be combined with tls: skip, which hides "
+			"requests");
+	if (e->access == CV_ACCESS_FULL)
+		CV_CHECK_WARNING(c, e->enforcement_text.pos, "use read-only, read-write or rules",
+			"access: full allows every request, so none is left to approve");
+}
+
 /* What of HTTP and TLS means nothing here.  enforcement has to be written, since its default would
  * let everything pass, which nobody expects of a database that is said to be read-only. */
 static void check_postgres(struct cv_check *c)
@@ -467,6 +491,7 @@ static cv_check_fn *const endpoint_checks[] = {
 	check_deny_base,
 	check_ignored_rules,
 	check_sql,
+	check_approve,
 	check_postgres,
 	check_rpc_rules,
 	check_tcp_host,

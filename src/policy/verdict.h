@@ -57,7 +57,9 @@ enum cv_action { CV_ACTION_DENY, CV_ACTION_ALLOW };
 	X(NO_RULE, "request_not_permitted")         /* no rule allows method, path and query */ \
 	X(DENY_RULE, "blocked_by_deny_rule")                                                    \
 	X(UNENFORCEABLE, "protocol_not_enforceable") /* the endpoint needs what this build lacks */ \
-	X(ENCODED_SLASH, "encoded_slash_not_allowed") /* %2F, and the endpoint does not keep it */
+	X(ENCODED_SLASH, "encoded_slash_not_allowed") /* %2F, and the endpoint does not keep it */ \
+	X(NO_TOOL, "tool_not_allowed")              /* no rule names this tool */               \
+	X(TOOL_ARGUMENTS, "arguments_not_allowed")  /* a rule does, for other arguments */
 /* clang-format on */
 
 #define CV_REASON_ENUM(name, code) CV_REASON_##name,
@@ -82,6 +84,8 @@ enum {
 	CV_OBLIGE_H2C = 1 << 8, /* HTTP/2 without TLS, by prior knowledge, may be spoken */
 	/* protocol postgres: statements are decided, method the command, path "/" and the database */
 	CV_OBLIGE_POSTGRES = 1 << 12,
+	/* enforcement: approve; it would be denied (reason set) and waits for a person's yes */
+	CV_OBLIGE_APPROVE = 1 << 13,
 };
 
 struct cv_verdict {

@@ -131,6 +131,14 @@ static void put_wide(struct writer *w, const struct cv_fill_key *k, const void *
 	put_number(w, k, v, v != 0); /* 0 is what absent is */
 }
 
+static void put_count(struct writer *w, const struct cv_fill_key *k, const void *obj)
+{
+	int64_t v;
+
+	memcpy(&v, field(obj, k->at), sizeof(v));
+	put_number(w, k, v, k->at_has ? flag_at(obj, k->at_has) : v != 0);
+}
+
 static void put_version(struct writer *w, const struct cv_fill_key *k, const void *obj)
 {
 	uint32_t v;
@@ -325,7 +333,7 @@ static put_fn *const put_fns[CV_FILL_KIND_COUNT] = {
 	[CV_FILL_GLOBS] = put_one_globs,
 	[CV_FILL_NODE] = put_node,
 	[CV_FILL_PAIRS] = put_pairs,
-	[CV_FILL_COUNT] = put_wide,
+	[CV_FILL_COUNT] = put_count,
 	[CV_FILL_PORT] = put_port,
 	[CV_FILL_PORTS] = put_ports,
 	[CV_FILL_VERSION] = put_version,

@@ -5,6 +5,7 @@
 #include "policy/yaml_json.h"
 
 #include "policy/limits.h"
+#include "policy/tool_rule.h"
 #include "policy/yaml_events.h"
 
 static void string_put(struct cv_buf *out, struct cv_str s)
@@ -12,18 +13,6 @@ static void string_put(struct cv_buf *out, struct cv_str s)
 	cv_buf_put_byte(out, '"');
 	cv_buf_put_json(out, s);
 	cv_buf_put_byte(out, '"');
-}
-
-/* What YAML calls a number, and JSON too: 1.5, not +1, 01 or 1. */
-static bool is_json_number(struct cv_str s)
-{
-	size_t at = s.n && s.p[0] == '-', point = cv_str_find_byte(s, '.');
-
-	if (at == s.n || s.p[0] == '+' || point == at || point + 1 == s.n)
-		return false;
-	if (s.p[at] == '0' && at + 1 < s.n && at + 1 != point)
-		return false;
-	return !cv_str_has_byte(cv_str_slice(s, point + 1, s.n), '.');
 }
 
 static void scalar_put(struct cv_buf *out, const struct cv_yaml *y)
@@ -36,7 +25,7 @@ static void scalar_put(struct cv_buf *out, const struct cv_yaml *y)
 		cv_buf_put(out, cv_ascii_lower(s.p[0]) == 't' ? CV_STR("true") : CV_STR("false"));
 		return;
 	case CV_YAML_NUMBER:
-		if (is_json_number(s)) {
+		if (cv_policy_is_json_number(s)) {
 			cv_buf_put(out, s);
 			return;
 		}

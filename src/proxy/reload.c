@@ -96,26 +96,41 @@ static bool is_asked(const struct cv_str *asked, size_t n, struct cv_str path)
 	return false;
 }
 
+struct asked {
+	struct cv_str v[CV_PROXY_ALIASES_MAX];
+	size_t n;
+};
+
+static void binaries_ask(
+	struct asked *a, const struct cv_policy_binary *binaries, size_t count, struct cv_buf *body)
+{
+	for (size_t k = 0; k < count; k++) {
+		const struct cv_str path = binaries[k].path.s;
+
+		if (a->n == CV_PROXY_ALIASES_MAX || cv_str_has_byte(path, '*') ||
+			is_asked(a->v, a->n, path) || !cv_ipc_put_str(body, path))
+			continue;
+		a->v[a->n++] = path;
+	}
+}
+
 /* Literal paths of executables, each once; patterns can't be links. */
 static void aliases_ask(struct cv_proxy *p)
 {
-	static struct cv_str asked[CV_PROXY_ALIASES_MAX]; /* scratch */
+	static struct asked asked; /* scratch */
 	const struct cv_policy_doc *doc = cv_policy_doc(p->policy);
 	struct cv_buf b, body;
-	size_t n = 0;
 
 	if (!doc)
 		return;
+	asked.n = 0;
 	cv_buf_init(&body, CV_IPC_BODY_BYTES_MAX - 16);
 	for (size_t e = 0; e < doc->entry_count; e++)
-		for (size_t k = 0; k < doc->entries[e].binary_count; k++) {
-			const struct cv_str path = doc->entries[e].binaries[k].path.s;
-
-			if (n == CV_PROXY_ALIASES_MAX || cv_str_has_byte(path, '*') ||
-				is_asked(asked, n, path) || !cv_ipc_put_str(&body, path))
-				continue;
-			asked[n++] = path;
-		}
+		binaries_ask(&asked, doc->entries[e].binaries, doc->entries[e].binary_count, &body);
+	for (size_t e = 0; e < doc->tool_rule_count; e++)
+		binaries_ask(&asked, doc->tool_rules[e].binaries, doc->tool_rules[e].binary_count,
+			&body);
+	const size_t n = asked.n;
 	if (n && !body.is_overflown) {
 		cv_buf_init(&b, CV_IPC_BODY_BYTES_MAX);
 		cv_ipc_put_u32(&b, (uint32_t)n);

@@ -352,6 +352,8 @@ static int op_keep(struct build *b, const struct cv_plan_op *op)
 		return -1;
 	CV_AUTO_FD int tree = sys_open_tree(t.dir, t.name,
 		AT_SYMLINK_NOFOLLOW | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0 && may_skip(op))
+		return 0;
 	if (tree < 0 ||
 		((op->flags & CV_PLAN_READONLY) && tree_set(tree, MOUNT_ATTR_RDONLY, true) < 0))
 		return -1;
@@ -364,7 +366,7 @@ static int op_memory(struct build *b, const struct cv_plan_op *op)
 		b, op->dst, mount("tmpfs", op->dst.p, "tmpfs", MS_NOSUID | MS_NODEV, op->text.p));
 }
 
-/* Read-only as a whole: what programs write there (scores, names) they can do without, and what
+/* Read-only as a whole, save for nested sandboxes: what programs write there (scores, names) they can do without, and what
  * remains is the machine's (sysctl, sysrq, irq). */
 static int op_proc(struct build *b, const struct cv_plan_op *op)
 {
@@ -376,7 +378,9 @@ static int op_proc(struct build *b, const struct cv_plan_op *op)
 	if (target_find(b, op->dst, &t) < 0 || attach(b, b->layer, &t, op->dst) < 0)
 		return -1;
 	return mounted(b, op->dst,
-		mount("proc", op->dst.p, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
+		mount("proc", op->dst.p, "proc",
+			MS_NOSUID | MS_NODEV | MS_NOEXEC |
+				(op->flags & CV_PLAN_READONLY ? MS_RDONLY : 0),
 			NULL));
 }
 

@@ -123,6 +123,31 @@ static cv_code rule_add(
 	return CV_OK;
 }
 
+static cv_code ruleset_make(
+	int abi, const struct ruleset_attr *attr, size_t bytes, int *ret, struct cv_err *err)
+{
+	*ret = (int)syscall(NR_CREATE_RULESET, attr, bytes, 0);
+	return *ret < 0 ? cv_fail_errno(err, "landlock: create rules of ABI %d", abi) : CV_OK;
+}
+
+static cv_code ruleset_apply(int ruleset, struct cv_err *err)
+{
+	return syscall(NR_RESTRICT_SELF, ruleset, 0) < 0 ? cv_fail_errno(err, "landlock: restrict")
+							 : CV_OK;
+}
+
+cv_code cv_landlock_scope(struct cv_landlock_caps caps, struct cv_err *err)
+{
+	size_t bytes = 0;
+	const struct ruleset_attr attr = { .scoped = handled(caps.abi, &bytes).scoped };
+	CV_AUTO_FD int ruleset = -1;
+
+	if (!attr.scoped)
+		return CV_OK;
+	const cv_code code = ruleset_make(caps.abi, &attr, bytes, &ruleset, err);
+	return code == CV_OK ? ruleset_apply(ruleset, err) : code;
+}
+
 cv_code cv_landlock_apply(struct cv_landlock_caps caps, const struct cv_landlock_rule *rules,
 	size_t count, struct cv_err *err)
 {
@@ -135,15 +160,13 @@ cv_code cv_landlock_apply(struct cv_landlock_caps caps, const struct cv_landlock
 	/* No port rules: every port of the sandbox's own network ends at the proxy, which decides,
 	 * answers and records; a port refused here would leave no trace. */
 	attr.net = 0;
-	CV_AUTO_FD int ruleset = (int)syscall(NR_CREATE_RULESET, &attr, bytes, 0);
-	if (ruleset < 0)
-		return cv_fail_errno(err, "landlock: create rules of ABI %d", caps.abi);
+	CV_AUTO_FD int ruleset = -1;
+	if (ruleset_make(caps.abi, &attr, bytes, &ruleset, err) != CV_OK)
+		return err->code;
 	for (size_t i = 0; i < count; i++)
 		if (rule_add(ruleset, attr.fs, &rules[i], err) != CV_OK)
 			return err->code;
-	if (syscall(NR_RESTRICT_SELF, ruleset, 0) < 0)
-		return cv_fail_errno(err, "landlock: restrict");
-	return CV_OK;
+	return ruleset_apply(ruleset, err);
 }
 
 cv_code cv_landlock_deny_files(struct cv_landlock_caps caps, struct cv_err *err)

@@ -45,6 +45,10 @@ struct cv_landlock_rule {
 CV_MUST cv_code cv_landlock_apply(struct cv_landlock_caps caps,
 	const struct cv_landlock_rule *rules, size_t count, struct cv_err *err);
 
+/* Only what needs no rules: signals and abstract sockets (ABI 6; an older one does nothing).  A
+ * process under file rules can't mount anything, not even in namespaces of its own. */
+CV_MUST cv_code cv_landlock_scope(struct cv_landlock_caps caps, struct cv_err *err);
+
 /* Denies every file access: for processes that have all they need open. */
 CV_MUST cv_code cv_landlock_deny_files(struct cv_landlock_caps caps, struct cv_err *err);
 

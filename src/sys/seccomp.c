@@ -35,6 +35,8 @@ static const struct cv_seccomp_filter filters[CV_SECCOMP_PROFILE_COUNT] = {
 	[CV_SECCOMP_AGENT_NOTIFY] = FILTER(agent_notify),
 	[CV_SECCOMP_PROXY]        = FILTER(proxy),
 	[CV_SECCOMP_KEEPER]       = FILTER(keeper),
+	[CV_SECCOMP_NESTED]        = FILTER(nested),
+	[CV_SECCOMP_NESTED_NOTIFY] = FILTER(nested_notify),
 };
 /* clang-format on */
 
@@ -63,7 +65,8 @@ static long set_notify_filter(const struct sock_fprog *prog)
 cv_code cv_seccomp_install(enum cv_seccomp_profile profile, int *ret_notify_fd, struct cv_err *err)
 {
 	const struct cv_seccomp_filter *f = cv_seccomp_filter(profile);
-	const bool is_notify = profile == CV_SECCOMP_AGENT_NOTIFY;
+	const bool is_notify =
+		profile == CV_SECCOMP_AGENT_NOTIFY || profile == CV_SECCOMP_NESTED_NOTIFY;
 	/* The kernel's struct wants a pointer to non-const, and reads only. */
 	const struct sock_fprog prog = { f->insn_count, (struct sock_filter *)(uintptr_t)f->insns };
 	long rc;

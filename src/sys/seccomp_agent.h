@@ -145,6 +145,23 @@ static const struct cv_seccomp_call_row cv_seccomp_agent_calls[] = {
 		"the host's security modules are not the agent's concern" },
 };
 
+/* With --nested: a sandbox or a container build of the agent's own, inside this one.  A new user
+ * namespace brings capabilities over what is new with it, and nothing here: mounts that came along
+ * are locked (mount_namespaces(7)), the sandbox's network belongs to another user namespace.  What
+ * it brings nearer is kernel code, so sockets stay as they are: no packet filters, no raw sockets. */
+static const struct cv_seccomp_call_row cv_seccomp_nested_calls[] = {
+	{ CV_SECCOMP_PERMIT, "clone unshare setns",
+		"new namespaces, and entering those that one made; an outer one needs a capability there" },
+	{ CV_SECCOMP_PERMIT, "mount umount2 pivot_root chroot",
+		"in a mount namespace of its own; elsewhere there is no capability for it" },
+	{ CV_SECCOMP_ENOSYS, "execveat",
+		"builders execute a copy of themselves by descriptor; fexecve then takes its path in /proc" },
+	{ CV_SECCOMP_PERMIT, "sethostname setdomainname", "in a uts namespace of its own" },
+	{ CV_SECCOMP_PRETEND, "setgroups",
+		"with one id in the namespace the kernel refuses it, and builders stop; there is no group to "
+		"give up" },
+};
+
 #define INET_ROWS(call, family)                                                                    \
 	CV_SC_3(call, "TCP", CV_SC_EQ(0, family), CV_SC_SOCK_TYPE(1, SOCK_STREAM), CV_SC_EQ(2, 0)),        \
 	CV_SC_3(call, "TCP", CV_SC_EQ(0, family), CV_SC_SOCK_TYPE(1, SOCK_STREAM), CV_SC_EQ(2, IPPROTO_TCP)), \

@@ -11,7 +11,9 @@
  *   permits  by argument: permitted if all comparisons of one row hold, else the default
  *   refusals by argument: EPERM if all comparisons hold, before anything else is looked at
  *
- * A name appears in one kind only, save that a refusal may restrict a permitted call.  A comparison
+ * A name appears in one kind only, save that a refusal may restrict a permitted call.  A profile
+ * that differs from another in a few calls has rows of its own for those, which stand instead of
+ * every row that the other has for the name.  A comparison
  * looks at the low 32 bits of an argument, as the kernel does for int, unsigned int and enum: with
  * 64 bits compared, ioctl(fd, 0x100005412) would be another request to the filter and the same one
  * to the kernel.  Pointers are never compared, except with NULL (all 64 bits).
@@ -29,7 +31,12 @@
 #define CV_SECCOMP_CMP_MAX 3   /* comparisons in a row: socket() needs all its arguments */
 #define CV_SECCOMP_LOW32   UINT32_MAX
 
-enum cv_seccomp_verdict { CV_SECCOMP_PERMIT, CV_SECCOMP_EPERM, CV_SECCOMP_ENOSYS };
+enum cv_seccomp_verdict {
+	CV_SECCOMP_PERMIT,
+	CV_SECCOMP_EPERM,
+	CV_SECCOMP_ENOSYS,
+	CV_SECCOMP_PRETEND, /* nothing is done, and 0 is returned */
+};
 
 struct cv_seccomp_call_row {
 	enum cv_seccomp_verdict verdict;

@@ -66,6 +66,13 @@ tap.ok(r.returncode == 1 and [f["errors"] for f in files] == [0, 1] and
        files[1]["findings"][0]["line"] == 4, "check: the same as JSON", r.stdout + r.stderr)
 expect("check: what is not enforced yet is a warning by name", cove("policy", "check", GRAPHQL), 0,
        "warning", "graphql")
+expect("check: approval of requests is not enforced yet, by name", cove("policy", "check", write("a.yaml", """\
+version: 1
+network_policies:
+  a:
+    endpoints: [{host: a.example.com, port: 443, protocol: rest, access: read-only, enforcement: approve}]
+    binaries: [{path: /usr/bin/curl}]
+""")), 0, "warning", "enforcement: approve is not enforced by this build")
 expect("run: and refused, nothing started", cove("run", "--policy", GRAPHQL, "--", "true"), 2, "graphql")
 
 ASK = ["policy", "explain", GOOD, "--host", "api.example.com", "--port", "443"]
@@ -94,4 +101,71 @@ tap.ok(data["action"] == "deny" and data["policy"] == "api" and data["near_misse
 expect("explain: host and port are required", cove("policy", "explain", GOOD), 2, "--host")
 expect("explain: a port out of range", cove("policy", "explain", GOOD, "--host", "a", "--port", "70000"), 2,
        "65535")
+
+APPROVE = write("approve.yaml", """\
+version: 1
+network_policies:
+  api:
+    endpoints: [{host: api.example.com, port: 443, protocol: rest, enforcement: approve, access: read-only}]
+    binaries: [{path: /usr/bin/curl}]
+""")
+expect("explain: what would wait for a person", cove(
+    "policy", "explain", APPROVE, "--host", "api.example.com", "--port", "443", "--method", "POST",
+    "--binary", "/usr/bin/curl"), 0, "HOLD POST", "waits for a person's approval: request_not_permitted")
+
+TOOLS = write("tools.yaml", """\
+version: 1
+tools:
+  admins:
+    tools: ["**"]
+    binaries: [{path: /opt/admin}]
+  issues:
+    tools: ["github.issue_*"]
+    arguments:
+      - {path: $.repo, equals: acme/app}
+      - {path: "$.labels[*]", in: [bug, docs], optional: true}
+    limits: {calls: 3}
+    approval: once
+""")
+NO_TOOLS = write("no-tools.yaml", "version: 1\ntools:\n  a: {tools: []}\n  b: {tool: [x]}\n")
+EMPTY = write("empty-list.yaml", "version: 1\ntools:\n  a: {tools: [x], binaries: []}\n")
+expect("check: a tools section", cove("policy", "check", TOOLS), 0, "tools.yaml: ok")
+expect("check: an unknown key of a rule about tools", cove("policy", "check", NO_TOOLS), 1,
+       "no-tools.yaml:4:7: error: b: unknown key 'tool'", "did you mean 'tools'?")
+expect("check: an empty list that would have allowed more", cove("policy", "check", EMPTY), 1,
+       "empty-list.yaml:3:3: error: a: binaries is empty")
+
+CALL = ["policy", "explain", TOOLS, "--tool", "github.issue_new", "--binary", "/usr/bin/claude"]
+expect("explain: a call, its rule, why the one before it did not", cove(
+    *CALL, "--arguments", '{"repo": "acme/app"}'), 0, "ALLOW tool github.issue_new",
+       "tools.yaml:6  tools.issues", "after a person's approval: once", "at most 3 calls",
+       "before it: ", "tools.yaml:3  tools.admins: neither binary '/usr/bin/claude'")
+r = cove(*CALL, "--arguments", '{"repo": "other/SECRET", "labels": ["bug", "SECRET"]}')
+expect("explain: a denied call", r, 3, "DENY", "arguments_not_allowed", 'asks that $.repo equals "acme/app"',
+       'each $.labels[*] is one of "bug", "docs", if given (it is another value)')
+tap.ok("SECRET" not in r.stdout + r.stderr, "explain: never a value of the arguments", r.stdout)
+expect("explain: without arguments, what a rule asks", cove(*CALL), 0, 'where $.repo equals "acme/app"')
+expect("explain: an ancestor may call", cove(
+    *CALL, "--ancestor", "/opt/admin", "--arguments", "{}"), 0, "tools.yaml:3  tools.admins")
+expect("explain: a tool that nothing names", cove(
+    "policy", "explain", GOOD, "--tool", "x"), 3, "tool_not_allowed", "the policy allows no tools")
+expect("explain: nobody knows who asks", cove(
+    "policy", "explain", TOOLS, "--tool", "x"), 3, "identity_unknown")
+call = write("call.json", '{"repo": "acme/app", "labels": []}')
+r = cove(*CALL, "--arguments", "@" + call, "-o", "json")
+data = json.loads(r.stdout)
+tap.ok(r.returncode == 0 and data["action"] == "allow" and data["rule"] == "issues" and data["line"] == 6 and
+       data["approval"] == "once" and data["limits"]["calls"] == 3 and len(data["conditions"]) == 1 and
+       data["near_misses"][0]["rule"] == "admins" and data["near_misses"][0]["miss"] == "binary",
+       "explain: a call as JSON, arguments from a file", r.stdout + r.stderr)
+for name, words, part in (
+        ("not JSON", ["--arguments", "{"], "ends in the middle"),
+        ("a key twice", ["--arguments", '{"repo": 1, "repo": "acme/app"}'], "key twice"),
+        ("no object", ["--arguments", "[]"], "expected an object"),
+        ("no such file", ["--arguments", "@" + os.path.join(here, "none")], "none"),
+        ("a host too", ["--host", "a"], "exclude each other")):
+    r = cove(*CALL, *words)
+    tap.ok(r.returncode not in (0, 3) and part in r.stderr, f"explain: bad arguments: {name}",
+           f"status {r.returncode}\n{r.stdout}{r.stderr}")
+expect("explain: arguments of what?", cove(*ASK, "--arguments", "{}"), 2, "--arguments needs --tool")
 tap.done()

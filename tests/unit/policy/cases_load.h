@@ -56,7 +56,7 @@ CASE(unknown_far,
 	"version: 1\n"
 	"frobnicate: {a: [b, {c: d}]}\n"
 	"process: {x: 1}\n",
-	"p:2:1: error: unknown key 'frobnicate' in a policy; known here: version, filesystem_policy, landlock, process, network_policies, network_middlewares\n"
+	"p:2:1: error: unknown key 'frobnicate' in a policy; known here: version, filesystem_policy, landlock, process, network_policies, network_middlewares, tools\n"
 	"p:3:11: error: process: unknown key 'x' in process; known here: run_as_user, run_as_group\n")
 CASE(unknown_case,
 	"version: 1\n"
@@ -106,7 +106,7 @@ CASE(unclosed,
 CASE(b7_deep,
 	"version: 1\n"
 	"x: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\n",
-	"p:2:1: error: unknown key 'x' in a policy; known here: version, filesystem_policy, landlock, process, network_policies, network_middlewares\n"
+	"p:2:1: error: unknown key 'x' in a policy; known here: version, filesystem_policy, landlock, process, network_policies, network_middlewares, tools\n"
 	"p:2:27: error: nested more than 24 deep\n")
 CASE(section_is_list,
 	"version: 1\n"
@@ -230,7 +230,7 @@ CASE(enforcement_unknown,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, enforcement: on}\n",
-	"p:6:55: error: p.endpoints[0]: unknown enforcement 'on'; expected audit, enforce\n")
+	"p:6:55: error: p.endpoints[0]: unknown enforcement 'on'; expected audit, enforce, approve\n")
 CASE(access_unknown,
 	"version: 1\n"
 	"network_policies:\n"
@@ -350,4 +350,87 @@ CASE(endpoint_is_string,
 	"version: 1\n"
 	"network_policies: {p: {endpoints: [a.example.com]}}\n",
 	"p:2:36: error: p.endpoints[0]: expected a mapping, found a string 'a.example.com'\n")
+CASE(tools_a_list,
+	"version: 1\n"
+	"tools: [a]\n",
+	"p:2:8: error: tools: expected a mapping, found a list\n")
+CASE(tools_unknown_key,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tool: [a], argument: [], limit: {}, approvals: never}\n",
+	"p:3:7: error: r: unknown key 'tool' in a rule about tools; did you mean 'tools'?\n"
+	"p:3:18: error: r: unknown key 'argument' in a rule about tools; did you mean 'arguments'?\n"
+	"p:3:32: error: r: unknown key 'limit' in a rule about tools; did you mean 'limits'?\n"
+	"p:3:43: error: r: unknown key 'approvals' in a rule about tools; did you mean 'approval'?\n"
+	"p:3:6: error: r: a rule about tools needs the key 'tools'; add it\n")
+CASE(tools_missing,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {}\n",
+	"p:3:6: error: r: a rule about tools needs the key 'tools'; add it\n")
+CASE(tools_no_list,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tools: a.b}\n",
+	"p:3:14: error: r: tools: expected a list, found a string 'a.b'\n")
+CASE(tools_rule_twice,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tools: [a]}\n"
+	"  s: {tools: [a]}\n"
+	"  r: {tools: [b]}\n",
+	"p:5:3: error: duplicate key 'r', first at line 3; keep one of them\n")
+CASE(tools_argument_keys,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a]\n"
+	"    arguments:\n"
+	"      - {equal: 1}\n"
+	"      - {path: $.a, range: {from: 1}, length: {maximum: 2}}\n"
+	"      - $.a\n",
+	"p:6:10: error: r.arguments[0]: unknown key 'equal' in an argument; did you mean 'equals'?\n"
+	"p:6:9: error: r.arguments[0]: an argument needs the key 'path'; add it\n"
+	"p:7:29: error: r.arguments[1].range: unknown key 'from' in range; known here: min, max\n"
+	"p:7:48: error: r.arguments[1].length: unknown key 'maximum' in length; known here: min, max\n"
+	"p:8:9: error: r.arguments[2]: expected a mapping, found a string '$.a'\n")
+CASE(tools_argument_types,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a]\n"
+	"    arguments:\n"
+	"      - {path: [a], equals: 1, optional: yes}\n"
+	"      - {path: $.a, length: {min: -1, max: \"3\"}}\n"
+	"      - {path: $.a, range: 3}\n"
+	"      - {path: $.a, glob: [a]}\n"
+	"      - {path: $.a, equals: {a: 1, a: 2}}\n",
+	"p:6:16: error: r.arguments[0]: path: expected a string, found a list\n"
+	"p:6:42: error: r.arguments[0]: optional: expected true or false, found a string 'yes'; write true or false, without quotes; yes, no, on and off are strings\n"
+	"p:7:35: error: r.arguments[1].length: min: expected a number from 0 to 4294967295, found a number '-1'\n"
+	"p:7:44: error: r.arguments[1].length: max: expected a number from 0 to 4294967295, found a string '3'; remove the quotes\n"
+	"p:8:28: error: r.arguments[2].range: expected a mapping, found a number '3'\n"
+	"p:9:27: error: r.arguments[3]: glob: expected a string, found a list\n"
+	"p:10:36: error: r.arguments[4]: duplicate key 'a', first at line 10; keep one of them\n")
+CASE(tools_limits,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tools: [a], limits: {calls: 0, concurrency: -1, seconds: 1.5, bytes: 5000000000, minutes: 1}}\n",
+	"p:3:35: error: r.limits: calls: expected a number from 1 to 4294967295, found a number '0'\n"
+	"p:3:51: error: r.limits: concurrency: expected a number from 1 to 4294967295, found a number '-1'\n"
+	"p:3:64: error: r.limits: seconds: expected a number from 1 to 4294967295, found a number '1.5'\n"
+	"p:3:76: error: r.limits: bytes: expected a number from 1 to 4294967295, found a number '5000000000'\n"
+	"p:3:88: error: r.limits: unknown key 'minutes' in limits; known here: calls, concurrency, seconds, bytes\n")
+CASE(tools_approval_unknown,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tools: [a], approval: sometimes}\n",
+	"p:3:29: error: r: unknown approval 'sometimes'; expected never, once, always\n")
+CASE(tools_binaries,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tools: [a], binaries: [/usr/bin/a, {file: /a}]}\n",
+	"p:3:30: error: r.binaries[0]: expected a mapping, found a string '/usr/bin/a'\n"
+	"p:3:43: error: r.binaries[1]: unknown key 'file' in a binary; known here: path, harness\n"
+	"p:3:42: error: r.binaries[1]: a binary needs the key 'path'; add it\n")
 /* clang-format on */

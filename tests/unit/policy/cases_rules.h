@@ -1008,4 +1008,454 @@ CASE(amb_binaries_do_not_matter,
 	"      - {host: a.example.com, port: 443}\n"
 	"  q: {binaries: [{path: /usr/bin/git}], endpoints: [{host: a.example.com, port: 443, tls: skip}]}\n",
 	"p:7:53: error: q.endpoints[0]: 'a.example.com' overlaps p.endpoints[0] (line 6, 'a.example.com') on port 443 but differs in tls; make them agree, or give one a more specific path or another port\n")
+CASE(tools_fine,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.*, \"**\", \"{x,y}.z\"]\n"
+	"    binaries: [{path: /usr/bin/a}, {path: \"/opt/**\"}]\n"
+	"    arguments:\n"
+	"      - {path: $, length: {min: 1, max: 3}}\n"
+	"      - {path: \"$.a['b c'][0][*]\", in: [1, a, null, {x: [1]}], optional: true}\n"
+	"      - {path: $.n, range: {min: -1.5, max: 10}}\n"
+	"      - {path: $.n, range: {min: 10}}\n"
+	"      - {path: $.g, glob: \"refs/**\"}\n"
+	"    limits: {calls: 1}\n"
+	"    approval: always\n",
+	"")
+CASE(tools_none,
+	"version: 1\n"
+	"tools: {}\n",
+	"")
+CASE(tools_empty,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tools: []}\n"
+	"  s: {tools: [\"\", \"[a\"], binaries: [], arguments: [], limits: {}}\n"
+	"  \"\": {tools: [a]}\n",
+	"p:3:14: error: r: tools is empty; list names, or remove the rule\n"
+	"p:4:15: error: s: tools[0] is empty; remove it\n"
+	"p:4:19: error: s: tools[1]: '[a' is a malformed glob\n"
+	"p:4:3: error: s: binaries is empty; list programs, or remove it to allow every program\n"
+	"p:4:3: error: s: arguments is empty; list conditions, or remove it to allow any arguments\n"
+	"p:4:3: warning: s: limits is empty; add calls, concurrency, seconds or bytes, or remove it\n"
+	"p:5:3: error: a rule about tools needs a name\n")
+CASE(tools_commented_out,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a]\n"
+	"    binaries:\n"
+	"    #  - {path: /usr/bin/a}\n"
+	"    arguments:\n"
+	"    #  - {path: $.a, equals: 1}\n",
+	"p:3:3: error: r: binaries is empty; list programs, or remove it to allow every program\n"
+	"p:3:3: error: r: arguments is empty; list conditions, or remove it to allow any arguments\n")
+CASE(tools_star,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tools: [\"*\"]}\n",
+	"p:3:15: warning: r: tools[0]: '*' is only names without a dot; write ** if every tool is meant\n")
+CASE(tools_name_long,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tools: [aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]}\n",
+	"p:3:15: error: r: tools[0] is longer than 256 bytes\n")
+CASE(tools_too_many,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tools: [a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a]}\n",
+	"p:3:14: error: r: tools has 65 names; at most 64; use globs, or a second rule\n")
+CASE(tools_binary,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tools: [a], binaries: [{path: \"\"}, {path: usr/bin/a}, {path: \"/a*[\"}]}\n",
+	"p:3:37: error: r: binaries[0]: the path is empty; write the program's absolute path\n"
+	"p:3:49: warning: r: binaries[1]: 'usr/bin/a' is not absolute and matches no program; write the program's absolute path\n"
+	"p:3:68: error: r: binaries[2]: '/a*[' is a malformed glob\n")
+CASE(tools_path_root,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: a.b, equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path 'a.b': a path starts with $, at character 1\n")
+CASE(tools_path_empty,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: \"\", equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '': a path starts with $, at character 1\n")
+CASE(tools_path_dots,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $..a, equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$..a': '..' is not supported; name the members on the way, at character 3\n")
+CASE(tools_path_star,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: \"$.*\", equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$.*': '.*' is not supported; write [*], at character 3\n")
+CASE(tools_path_dash,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a-b, equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$.a-b': .name, ['name'], [0] or [*] should follow, at character 4\n")
+CASE(tools_path_digit,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.1, equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$.1': a member's name should follow; write others as ['name'], at character 3\n")
+CASE(tools_path_quotes,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: '$[\"a\"]', equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$[\"a\"]': names in brackets have single quotes: ['name'], at character 3\n")
+CASE(tools_path_unclosed,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: \"$['a\", equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$['a': the quote is not closed, at character 5\n")
+CASE(tools_path_bracket,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: \"$['a'\", equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$['a'': ']' should follow, at character 6\n")
+CASE(tools_path_escape,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: '$[''\\n'']', equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$['\\n']': only \\' and \\\\ can be escaped, at character 5\n")
+CASE(tools_path_negative,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: \"$[-1]\", equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$[-1]': negative indices are not supported, at character 3\n")
+CASE(tools_path_zero,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: \"$[01]\", equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$[01]': an index has no zero in front, at character 5\n")
+CASE(tools_path_large,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: \"$[10000000]\", equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$[10000000]': the index is too large, at character 11\n")
+CASE(tools_path_slice,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: \"$[0:2]\", equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$[0:2]': ']' should follow, at character 4\n")
+CASE(tools_path_filter,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: \"$[?@.a]\", equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$[?@.a]': ['name'], [0] or [*] should follow, at character 3\n")
+CASE(tools_path_end,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $., equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$.': a member's name should follow; write others as ['name'], at character 3\n")
+CASE(tools_path_steps,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a, equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a': the path has too many steps, at character 36\n")
+CASE(tools_path_long,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, equals: 1}\n",
+	"p:6:16: error: r.arguments[0]: path '$.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa': the path is too long, at character 1\n")
+CASE(tools_no_test,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, optional: true}\n",
+	"p:6:9: error: r.arguments[0]: nothing is asked of the value; add one of equals, in, glob, range, length\n")
+CASE(tools_two_tests,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, equals: 1, glob: b, length: {max: 1}}\n",
+	"p:6:9: error: r.arguments[0]: both equals and glob are given; make two conditions on the same path of it\n"
+	"p:6:9: error: r.arguments[0]: both equals and length are given; make two conditions on the same path of it\n")
+CASE(tools_constants,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, equals: +1}\n"
+	"      - {path: $.b, equals: {x: [01]}}\n"
+	"      - {path: $.c, in: [1., a]}\n",
+	"p:6:29: error: r.arguments[0]: '+1' is no number in JSON; write it as in JSON, or in quotes if it is a string\n"
+	"p:7:34: error: r.arguments[1]: '01' is no number in JSON; write it as in JSON, or in quotes if it is a string\n"
+	"p:8:26: error: r.arguments[2]: '1.' is no number in JSON; write it as in JSON, or in quotes if it is a string\n")
+CASE(tools_in,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, in: bug}\n"
+	"      - {path: $.b, in: []}\n"
+	"      - {path: $.c, in: {a: 1}}\n"
+	"      - {path: $.d, in: [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]}\n",
+	"p:6:25: error: r.arguments[0]: in: expected a list; write in: [a, b]\n"
+	"p:7:25: error: r.arguments[1]: in is empty; list values, or remove the condition\n"
+	"p:8:25: error: r.arguments[2]: in: expected a list; write in: [a, b]\n"
+	"p:9:25: error: r.arguments[3]: in has 257 values; at most 256; use a glob or a range\n")
+CASE(tools_glob,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, glob: \"\"}\n"
+	"      - {path: $.b, glob: \"[\"}\n",
+	"p:6:27: error: r.arguments[0]: glob is empty; write equals: \"\" if that is meant\n"
+	"p:7:27: error: r.arguments[1]: '[' is a malformed glob\n")
+CASE(tools_range,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, range: {}}\n"
+	"      - {path: $.b, range: {min: 2, max: 1.5}}\n"
+	"      - {path: $.c, range: {min: \"1\", max: a}}\n"
+	"      - {path: $.d, range: {max: 01}}\n",
+	"p:6:9: error: r.arguments[0]: range is empty; add min or max\n"
+	"p:7:34: error: r.arguments[1]: range: min 2 is larger than max 1.5\n"
+	"p:8:34: error: r.arguments[2]: range.min: expected a number; remove the quotes, if there are any\n"
+	"p:8:44: error: r.arguments[2]: range.max: expected a number; remove the quotes, if there are any\n"
+	"p:9:34: error: r.arguments[3]: '01' is no number in JSON; write it as in JSON, or in quotes if it is a string\n")
+CASE(tools_length,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, length: {}}\n"
+	"      - {path: $.b, length: {min: 2, max: 1}}\n",
+	"p:6:9: error: r.arguments[0]: length is empty; add min or max\n"
+	"p:7:9: error: r.arguments[1]: length: min 2 is larger than max 1\n")
+CASE(tools_contradiction_equals,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, equals: 1}\n"
+	"      - {path: \"$['a']\", equals: 2}\n",
+	"p:7:9: error: r.arguments[1]: contradicts arguments[0] (line 6): no value of $['a'] satisfies both; a rule's arguments must all hold; make two rules of it\n")
+CASE(tools_contradiction_same_number,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, equals: 1}\n"
+	"      - {path: $.a, equals: 1.0}\n",
+	"")
+CASE(tools_contradiction_in,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, in: [a, b]}\n"
+	"      - {path: $.a, glob: \"c*\"}\n",
+	"p:7:9: error: r.arguments[1]: contradicts arguments[0] (line 6): no value of $.a satisfies both; a rule's arguments must all hold; make two rules of it\n")
+CASE(tools_contradiction_in_fine,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, in: [a, cd]}\n"
+	"      - {path: $.a, glob: \"c*\"}\n",
+	"")
+CASE(tools_contradiction_range,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, range: {min: 5}}\n"
+	"      - {path: $.a, range: {max: 4}}\n",
+	"p:7:9: error: r.arguments[1]: contradicts arguments[0] (line 6): no value of $.a satisfies both; a rule's arguments must all hold; make two rules of it\n")
+CASE(tools_contradiction_length,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, length: {max: 4}}\n"
+	"      - {path: $.a, length: {min: 5}}\n",
+	"p:7:9: error: r.arguments[1]: contradicts arguments[0] (line 6): no value of $.a satisfies both; a rule's arguments must all hold; make two rules of it\n")
+CASE(tools_contradiction_type,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, glob: \"*\"}\n"
+	"      - {path: $.a, range: {max: 4}}\n",
+	"p:7:9: error: r.arguments[1]: contradicts arguments[0] (line 6): no value of $.a satisfies both; a rule's arguments must all hold; make two rules of it\n")
+CASE(tools_contradiction_later,
+	"version: 1\n"
+	"tools:\n"
+	"  r:\n"
+	"    tools: [a.b]\n"
+	"    arguments:\n"
+	"      - {path: $.a, length: {min: 2}}\n"
+	"      - {path: $.b, equals: 1}\n"
+	"      - {path: $.a, in: [x, 1]}\n",
+	"p:8:9: error: r.arguments[2]: contradicts arguments[0] (line 6): no value of $.a satisfies both; a rule's arguments must all hold; make two rules of it\n")
+CASE(tools_shadowed,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tools: [\"a.*\"]}\n"
+	"  s: {tools: [a.b], approval: always}\n"
+	"  t: {tools: [a.b, c]}\n"
+	"  u: {tools: [\"a.*\"], arguments: [{path: $.a, equals: 1}]}\n",
+	"p:4:3: warning: s: is never asked: rule r (line 3) allows its tools with any arguments; put the rule that asks for more first\n"
+	"p:6:3: warning: u: is never asked: rule r (line 3) allows its tools with any arguments; put the rule that asks for more first\n")
+CASE(tools_shadowed_not,
+	"version: 1\n"
+	"tools:\n"
+	"  r: {tools: [a.b], binaries: [{path: /a}]}\n"
+	"  s: {tools: [a.b], arguments: [{path: $.a, equals: 1}]}\n"
+	"  t: {tools: [a.b]}\n",
+	"")
+CASE(approve_fine,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: rest, access: read-only, enforcement: approve}\n",
+	"")
+CASE(approve_full,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: rest, access: full, enforcement: approve}\n",
+	"p:6:85: warning: p.endpoints[0]: access: full allows every request, so none is left to approve; use read-only, read-write or rules\n")
+CASE(approve_l4,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, enforcement: approve}\n",
+	"p:6:55: error: p.endpoints[0]: enforcement: approve needs a protocol: without one, requests are not decided; add protocol: rest\n")
+CASE(approve_tcp,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: tcp, enforcement: approve}\n",
+	"p:6:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have enforcement; remove it\n")
+CASE(approve_websocket,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: websocket, access: read-only, enforcement: approve}\n",
+	"p:6:95: error: p.endpoints[0]: enforcement: approve can't be combined with protocol websocket, only with rest; use enforcement: enforce\n")
+CASE(approve_postgres,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: postgres, access: read-only, enforcement: approve}\n",
+	"p:6:94: error: p.endpoints[0]: enforcement: approve can't be combined with protocol postgres, only with rest; use enforcement: enforce\n")
+CASE(approve_skip,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: rest, access: read-only, enforcement: approve, tls: skip}\n",
+	"p:6:90: error: p.endpoints[0]: enforcement: approve can't be combined with tls: skip, which hides requests; remove tls: skip\n"
+	"p:6:104: warning: p.endpoints[0]: tls: skip on port 443 hides requests from the rules; remove tls: skip to have the rules obeyed\n")
+CASE(approve_graphql,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: graphql, access: read-only, enforcement: approve}\n",
+	"p:6:93: error: p.endpoints[0]: enforcement: approve can't be combined with protocol graphql, only with rest; use enforcement: enforce\n")
+CASE(approve_beside_enforce,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: rest, access: read-only, enforcement: approve}\n"
+	"      - {host: a.example.com, port: 443, protocol: rest, access: read-only, enforcement: enforce}\n",
+	"p:7:9: error: p.endpoints[1]: 'a.example.com' overlaps p.endpoints[0] (line 6, 'a.example.com') on port 443 but differs in enforcement; make them agree, or give one a more specific path or another port\n")
 /* clang-format on */

@@ -381,6 +381,10 @@ static struct cv_verdict request(const struct places *p, const struct cv_facts *
 		v.action = CV_ACTION_ALLOW;
 		v.obligations |= CV_OBLIGE_LOG_ONLY;
 	}
+	if (v.reason == CV_REASON_NO_RULE && speaker->ep->enforcement == CV_ENFORCEMENT_APPROVE) {
+		v.action = CV_ACTION_ALLOW;
+		v.obligations |= CV_OBLIGE_APPROVE;
+	}
 	if (v.action == CV_ACTION_ALLOW && speaker->ep->allow_encoded_slash)
 		v.obligations |= CV_OBLIGE_ENCODED_SLASH;
 	if (v.action == CV_ACTION_ALLOW && speaker->ep->protocol == CV_PROTOCOL_WEBSOCKET)

@@ -510,6 +510,40 @@ static void the_entry_that_sorts_first_is_named(void **state)
 	cv_policy_unref(same);
 }
 
+/* What no rule allows waits for a person; what a deny rule names, or no endpoint speaks of, does
+ * not. */
+static void approve_holds_what_no_rule_allows(void **state)
+{
+	struct cv_policy_doc *d = with_entry("e");
+	struct cv_policy_endpoint *ep = doc_rest(d, "h.example.com", CV_ACCESS_NONE);
+
+	(void)state;
+	ep->enforcement = CV_ENFORCEMENT_APPROVE;
+	ep->path = (struct cv_policy_text){ CV_STR("/api/**"), { 1, 1 }, true };
+	doc_allow(d, "GET", "/api/**");
+	doc_deny(d, "*", "/api/secret");
+	struct cv_policy *p = compiled(d);
+	struct cv_verdict v = request(p, "GET", "/api/x", NULL);
+	assert_reason(v, NONE);
+	assert_false(v.obligations & CV_OBLIGE_APPROVE);
+	v = request(p, "POST", "/api/x", NULL);
+	assert_int_equal(v.action, CV_ACTION_ALLOW);
+	assert_int_equal(v.reason, CV_REASON_NO_RULE);
+	assert_true(v.obligations & CV_OBLIGE_APPROVE);
+	assert_false(v.obligations & CV_OBLIGE_LOG_ONLY);
+	assert_int_equal(v.line, ep->pos.line);
+	v = request(p, "POST", "/api/secret", NULL);
+	assert_reason(v, DENY_RULE);
+	assert_int_equal(v.action, CV_ACTION_DENY);
+	v = request(p, "POST", "/api/a%2Fb", NULL);
+	assert_reason(v, ENCODED_SLASH);
+	assert_int_equal(v.action, CV_ACTION_DENY);
+	v = request(p, "POST", "/other", NULL);
+	assert_reason(v, NO_PATH_ENDPOINT);
+	assert_int_equal(v.action, CV_ACTION_DENY);
+	cv_policy_unref(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -529,6 +563,7 @@ int main(void)
 		cmocka_unit_test(obligations_tighten_by_one_and_loosen_by_all),
 		cmocka_unit_test(websocket_messages_need_a_websocket_endpoint),
 		cmocka_unit_test(the_entry_that_sorts_first_is_named),
+		cmocka_unit_test(approve_holds_what_no_rule_allows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,14 +16,14 @@
 
 static const struct cv_str parents[] = { { "/bin/bash", 9 }, { "/usr/bin/node", 13 } };
 
-static struct cv_policy *policy_new(void)
+static struct cv_policy *policy_of(enum cv_policy_enforcement enforcement)
 {
 	struct cv_policy_doc *d = doc_new();
 	struct cv_policy *p = NULL;
 
 	doc_entry(d, "github");
 	doc_binary(d, "/usr/bin/git");
-	doc_rest(d, "api.github.com", CV_ACCESS_NONE);
+	doc_rest(d, "api.github.com", CV_ACCESS_NONE)->enforcement = enforcement;
 	doc_allow(d, "GET", "/repos/**");
 	doc_allow(d, "POST", "/repos/*/issues");
 	doc_query(d, "v", "1*");
@@ -37,6 +37,11 @@ static struct cv_policy *policy_new(void)
 	doc_endpoint(d, "x.org", 443);
 	assert_int_equal(cv_policy_compile(d, &p, NULL), CV_OK);
 	return p;
+}
+
+static struct cv_policy *policy_new(void)
+{
+	return policy_of(CV_ENFORCEMENT_ENFORCE);
 }
 
 static struct cv_facts facts_of(const char *exe, const char *method, const char *path)
@@ -183,6 +188,16 @@ static void printed_forms(void **state)
 	printed(p, &f, false, "  allowed here: GET /repos/**\n");
 	printed(p, &f, true, "\"miss\":\"deny_rule\"");
 	printed(p, &f, true, "\"allowed\":[{\"method\":\"GET\",\"path\":\"/repos/**\"},");
+
+	cv_policy_unref(p);
+	p = policy_of(CV_ENFORCEMENT_APPROVE);
+	f = facts_of("/usr/bin/git", "POST", "/repos/a");
+	printed(p, &f, false,
+		"HOLD POST api.github.com:443/repos/a\n  waits for a person's approval: "
+		"request_not_permitted: ");
+	printed(p, &f, false, "  with approve\n");
+	printed(p, &f, true, "{\"action\":\"allow\",\"reason\":\"request_not_permitted\",");
+	printed(p, &f, true, "\"declared_host\",\"approve\"]");
 
 	f.host = CV_STR("nowhere.net");
 	printed(p, &f, false, "  nearest: ");

@@ -49,7 +49,49 @@ static const char everything[] =
 	"      - {host: b.example, port: 5432, protocol: tcp}\n"
 	"    binaries: [{path: /usr/bin/*}]\n"
 	"  b: {endpoints: [], binaries: []}\n"
-	"network_middlewares: {m: {middleware: openshell/regex, order: 3, endpoints: {include: [x]}}}\n";
+	"network_middlewares: {m: {middleware: openshell/regex, order: 3, endpoints: {include: [x]}}}\n"
+	"tools:\n"
+	"  t:\n"
+	"    tools: [a.*, b]\n"
+	"    binaries: [{path: /usr/bin/a}]\n"
+	"    arguments:\n"
+	"      - {path: $.a, equals: {x: [1, \"1\", null, TRUE]}}\n"
+	"      - {path: \"$['b c'][*]\", in: [1.50, \"\"], optional: true}\n"
+	"      - {path: $.c, glob: \"refs/**\"}\n"
+	"      - {path: $.d, range: {min: -1}}\n"
+	"      - {path: $.e, length: {min: 0}}\n"
+	"      - {path: $.f, equals: }\n"
+	"    limits: {calls: 3, bytes: 4294967295}\n"
+	"    approval: once\n"
+	"  u: {tools: [c]}\n";
+
+static void assert_tools(const struct cv_policy_doc *doc)
+{
+	const struct cv_policy_tool_rule *t = &doc->tool_rules[0];
+	const struct cv_policy_argument *a = t->arguments;
+
+	assert_true(doc->has_tools);
+	assert_int_equal(doc->tool_rule_count, 2);
+	assert_int_equal(t->argument_count, 6);
+	assert_true(a[0].has_equals && !a[0].has_in && !a[0].is_optional);
+	assert_int_equal(a[0].equals.v[0].n, 4);
+	assert_int_equal(a[0].equals.v[0].v[0].kind, CV_POLICY_NODE_NUMBER);
+	assert_int_equal(a[0].equals.v[0].v[1].kind, CV_POLICY_NODE_STRING);
+	assert_int_equal(a[0].equals.v[0].v[3].kind, CV_POLICY_NODE_BOOL);
+	assert_true(a[1].has_in && a[1].is_optional);
+	assert_str(a[1].in.v[0].s, "1.50");
+	assert_str(a[2].glob.s, "refs/**");
+	assert_true(a[3].has_range_min && !a[3].has_range_max);
+	assert_true(a[4].has_length_min && !a[4].has_length_max && a[4].length_min == 0);
+	assert_true(a[5].has_equals);
+	assert_int_equal(a[5].equals.kind, CV_POLICY_NODE_NULL);
+	assert_int_equal(t->calls, 3);
+	assert_int_equal(t->bytes, UINT32_MAX);
+	assert_int_equal(t->approval, CV_TOOL_APPROVAL_ONCE);
+	t++;
+	assert_false(t->has_arguments || t->has_binaries || t->has_limits);
+	assert_int_equal(t->approval, CV_TOOL_APPROVAL_NEVER);
+}
 
 static void test_what_is_written_reads_the_same(void **state)
 {
@@ -78,6 +120,7 @@ static void test_what_is_written_reads_the_same(void **state)
 	assert_int_equal(doc->entries[0].endpoints[1].protocol, CV_PROTOCOL_TCP);
 	assert_true(doc->has_filesystem && doc->read_write.is_present);
 	assert_int_equal(doc->middlewares[0].order, 3);
+	assert_tools(doc);
 	cv_policy_doc_free(doc);
 	cv_buf_fini(&once);
 	cv_buf_fini(&twice);
@@ -135,6 +178,9 @@ static void test_a_layer_lies_over_the_policy(void **state)
 	/* only providers' names may come this way */
 	assert_null(
 		load(CV_STR("version: 1\n"), CV_STR("version: 1\nnetwork_policies: {a: {}}\n")));
+	/* and nothing about tools, be it empty */
+	assert_null(load(CV_STR("version: 1\n"), CV_STR("version: 1\ntools: {a: {tools: [b]}}\n")));
+	assert_null(load(CV_STR("version: 1\n"), CV_STR("version: 1\ntools: {}\n")));
 }
 
 static void test_the_reserved_name_stays_reserved(void **state)

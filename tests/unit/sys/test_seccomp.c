@@ -74,19 +74,28 @@ struct table {
 	const struct cv_seccomp_call_row *calls;
 	size_t call_count;
 	const struct cv_seccomp_arg_row *permits, *refusals;
+	const struct cv_seccomp_call_row *instead;
+	size_t instead_count;
 };
 
 #define ROWS(a) a, sizeof(a) / sizeof(*(a))
 
 static const struct table tables[CV_SECCOMP_PROFILE_COUNT] = {
 	[CV_SECCOMP_AGENT] = { EPERM_RET, true, SECCOMP_RET_ALLOW, ROWS(cv_seccomp_agent_calls),
-		cv_seccomp_agent_permits, cv_seccomp_agent_refusals },
+		cv_seccomp_agent_permits, cv_seccomp_agent_refusals, NULL, 0 },
 	[CV_SECCOMP_AGENT_NOTIFY] = { EPERM_RET, true, SECCOMP_RET_USER_NOTIF,
-		ROWS(cv_seccomp_agent_calls), cv_seccomp_agent_permits, cv_seccomp_agent_refusals },
+		ROWS(cv_seccomp_agent_calls), cv_seccomp_agent_permits, cv_seccomp_agent_refusals,
+		NULL, 0 },
 	[CV_SECCOMP_PROXY] = { SECCOMP_RET_KILL_PROCESS, false, 0, ROWS(cv_seccomp_proxy_calls),
-		cv_seccomp_proxy_permits, cv_seccomp_own_refusals },
+		cv_seccomp_proxy_permits, cv_seccomp_own_refusals, NULL, 0 },
 	[CV_SECCOMP_KEEPER] = { SECCOMP_RET_KILL_PROCESS, false, 0, ROWS(cv_seccomp_keeper_calls),
-		cv_seccomp_keeper_permits, cv_seccomp_own_refusals },
+		cv_seccomp_keeper_permits, cv_seccomp_own_refusals, NULL, 0 },
+	[CV_SECCOMP_NESTED] = { EPERM_RET, true, SECCOMP_RET_ALLOW, ROWS(cv_seccomp_agent_calls),
+		cv_seccomp_agent_permits, cv_seccomp_agent_refusals,
+		ROWS(cv_seccomp_nested_calls) },
+	[CV_SECCOMP_NESTED_NOTIFY] = { EPERM_RET, true, SECCOMP_RET_USER_NOTIF,
+		ROWS(cv_seccomp_agent_calls), cv_seccomp_agent_permits, cv_seccomp_agent_refusals,
+		ROWS(cv_seccomp_nested_calls) },
 };
 
 /* The name of a number, or NULL. */
@@ -139,6 +148,18 @@ static bool row_holds(
 	return false;
 }
 
+static uint32_t call_action(const struct cv_seccomp_call_row *row)
+{
+	switch (row->verdict) {
+	case CV_SECCOMP_PERMIT: return SECCOMP_RET_ALLOW;
+	case CV_SECCOMP_EPERM: return EPERM_RET;
+	case CV_SECCOMP_ENOSYS: return ENOSYS_RET;
+	case CV_SECCOMP_PRETEND: return SECCOMP_RET_ERRNO;
+	}
+	fail();
+	return 0;
+}
+
 /* What the rows say, read from top to bottom. */
 static uint32_t oracle(const struct table *t, const char *name, const struct seccomp_data *d)
 {
@@ -150,15 +171,16 @@ static uint32_t oracle(const struct table *t, const char *name, const struct sec
 		return t->otherwise;
 	if (row_holds(t->refusals, name, d))
 		return EPERM_RET;
+	for (size_t i = 0; i < t->instead_count; i++)
+		if (is_listed(t->instead[i].names, name))
+			return call_action(&t->instead[i]);
 	if (row_holds(t->permits, name, d))
 		return SECCOMP_RET_ALLOW;
 	if (t->is_agent && strcmp(name, "connect") == 0)
 		return t->connect;
 	for (size_t i = 0; i < t->call_count; i++)
 		if (is_listed(t->calls[i].names, name))
-			return t->calls[i].verdict == CV_SECCOMP_PERMIT  ? SECCOMP_RET_ALLOW
-			       : t->calls[i].verdict == CV_SECCOMP_EPERM ? EPERM_RET
-									 : ENOSYS_RET;
+			return call_action(&t->calls[i]);
 	return t->otherwise;
 }
 
@@ -451,6 +473,37 @@ static void p1_kernel_surface_is_refused(void **state)
 	CHECK(CV_SECCOMP_AGENT_NOTIFY, list);
 }
 
+static void p1_a_nested_sandbox_gets_namespaces_and_no_more(void **state)
+{
+	static const struct demand list[] = {
+		{ "clone", { CLONE_NEWUSER | CLONE_NEWNS | SIGCHLD }, OK },
+		{ "clone", { SIGCHLD }, OK },
+		{ "clone3", { 0 }, ENOSYS_RET },
+		{ "unshare", { CLONE_NEWUSER }, OK },
+		{ "setns", { 3 }, OK },
+		{ "mount", { 0 }, OK },
+		{ "pivot_root", { 0 }, OK },
+		{ "setgroups", { 1 }, SECCOMP_RET_ERRNO },
+		{ "fsopen", { 0 }, NO },
+		{ "open_tree", { 0 }, NO },
+		{ "socket", { AF_NETLINK, SOCK_RAW, 12 }, NO }, /* netfilter */
+		{ "socket", { AF_INET, SOCK_RAW, IPPROTO_TCP }, NO },
+		{ "socket", { AF_PACKET, SOCK_RAW, 0 }, NO },
+		{ "ptrace", { 0 }, NO },
+		{ "process_vm_readv", { 1 }, NO },
+		{ "bpf", { 0 }, NO },
+		{ "io_uring_setup", { 0 }, ENOSYS_RET },
+		{ "keyctl", { 0 }, NO },
+		{ "open_by_handle_at", { 0 }, NO },
+		{ "ioctl", { 0, 0x5412 }, NO },
+		{ "seccomp", { SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER }, NO },
+	};
+	(void)state;
+
+	CHECK(CV_SECCOMP_NESTED, list);
+	CHECK(CV_SECCOMP_NESTED_NOTIFY, list);
+}
+
 static void p2_other_processes_are_out_of_reach(void **state)
 {
 	static const struct demand list[] = {
@@ -574,6 +627,7 @@ int main(void)
 		cmocka_unit_test(p1_every_number_gets_what_its_row_says),
 		cmocka_unit_test(p1_kernel_surface_is_refused),
 		cmocka_unit_test(p1_foreign_entry_points_are_closed),
+		cmocka_unit_test(p1_a_nested_sandbox_gets_namespaces_and_no_more),
 		cmocka_unit_test(p2_other_processes_are_out_of_reach),
 		cmocka_unit_test(n3_sockets_of_other_kinds_are_refused),
 		cmocka_unit_test(p9_typing_into_the_terminal_is_refused),
