@@ -168,52 +168,20 @@ static void refuse_argument(struct call *c, struct cv_str pointer, const char *m
 	refuse(c, 400, "invalid_arguments", 0, cv_str_of(message), &e);
 }
 
-/* What a tool's own route says in its path, as arguments beside those of the body. */
-static const struct cv_value *with_places(struct call *c, const struct cv_tool_route_args *places)
-{
-	const struct cv_value *o = c->arguments;
-	struct cv_arena *a = &c->s->arena;
-	struct cv_value *merged = cv_arena_new(a, struct cv_value);
-	struct cv_value *v = cv_arena_array(a, o->n + places->n, sizeof(*v));
-	struct cv_str *key = cv_arena_array(a, o->n + places->n, sizeof(*key));
-
-	if (!merged || !v || !key)
-		return NULL;
-	if (o->n) {
-		memcpy(v, o->v, o->n * sizeof(*v));
-		memcpy(key, o->key, o->n * sizeof(*key));
-	}
-	for (size_t i = 0; i < places->n; i++) {
-		key[o->n + i] = cv_arena_str(a, places->name[i]);
-		v[o->n + i] = (struct cv_value){
-			.type = CV_VALUE_STRING,
-			.s = cv_arena_str(a, places->value[i]),
-		};
-	}
-	*merged = *o;
-	merged->v = v;
-	merged->key = key;
-	merged->n = o->n + (uint32_t)places->n;
-	return merged;
-}
-
+/* What a tool's own route says in its path, beside what the body says. */
 static bool places_add(struct call *c, const struct cv_tool_route_args *places)
 {
-	for (size_t i = 0; i < places->n; i++)
-		if (cv_value_get(c->arguments, places->name[i])) {
-			refuse_argument(c,
-				cv_arena_printf(
-					&c->s->arena, "/%.*s", CV_STR_ARG(places->name[i])),
-				"is in the path, and may not be in the body too");
-			return false;
-		}
-	if (places->n)
-		c->arguments = with_places(c, places);
-	if (!c->arguments || c->s->arena.is_overflown) {
+	struct cv_err err;
+
+	const cv_code code = cv_tool_arguments(
+		c->tool, places, c->arguments, &c->s->arena, &c->arguments, &err);
+	if (code == CV_OK)
+		return true;
+	if (code == CV_INVALID)
+		refuse_argument(c, CV_STR(""), err.msg);
+	else
 		refuse_plain(c, 413, "body_too_large", "the arguments are too many");
-		return false;
-	}
-	return true;
+	return false;
 }
 
 static bool arguments_read(struct call *c, const struct cv_tool_route_args *places)

@@ -273,11 +273,12 @@ static void flood_check(struct broker *b, struct job *j, struct command_run *run
 }
 
 /* At most this much for each descriptor and turn: others want to be heard too. */
-#define READS_MAX 8
+#define READS_MAX  16
+#define READ_BYTES 32768
 
 static void out_read(struct broker *b, struct job *j, struct command_run *run)
 {
-	char piece[65536];
+	char piece[READ_BYTES];
 	ssize_t n = 0;
 
 	for (int i = 0; i < READS_MAX && run->p.out >= 0; i++) {
@@ -295,7 +296,7 @@ static void out_read(struct broker *b, struct job *j, struct command_run *run)
 
 static void err_read(struct broker *b, struct job *j, struct command_run *run)
 {
-	char piece[65536];
+	char piece[READ_BYTES];
 	ssize_t n = 0;
 
 	for (int i = 0; i < READS_MAX && run->p.err >= 0; i++) {

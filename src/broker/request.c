@@ -11,9 +11,11 @@
 #include "base/sha256.h"
 #include "broker/discovery.h"
 
+#include <stdio.h>
 #include <string.h>
 
-#define MINUTE_MS 60000
+#define MINUTE_MS   60000
+#define METHODS_MAX 8 /* that HTTP has for tools: five */
 
 /* Same time whatever differs. */
 static bool digest_eq(const unsigned char *a, const unsigned char *b)
@@ -107,19 +109,6 @@ static void refuse_method(struct broker *b, struct stream *s, const char *allow)
 
 /* ---- tools ---- */
 
-static const char *const methods[] = { "GET", "POST", "PUT", "PATCH", "DELETE" };
-
-/* Another method of the same path, for 405; NULL: none has it. */
-static const char *method_of(struct broker *b, struct cv_str path)
-{
-	struct cv_tool_route_args places;
-
-	for (size_t i = 0; i < CV_ARRAY_LEN(methods); i++)
-		if (cv_catalog_route(b->catalog, cv_str_of(methods[i]), path, &places))
-			return methods[i];
-	return NULL;
-}
-
 static void refuse_unknown(struct broker *b, struct stream *s, struct sandbox *box)
 {
 	const struct cv_str path = cv_path_str(&s->request.path);
@@ -152,15 +141,21 @@ static void tool_handle(struct broker *b, struct stream *s, struct sandbox *box)
 {
 	const struct cv_str path = cv_path_str(&s->request.path);
 	struct cv_tool_route_args places = { .n = 0 };
-	const struct cv_tool *t = cv_catalog_route(b->catalog, s->request.method, path, &places);
+	const struct cv_tool *t = cv_catalog_route(
+		b->catalog, s->request.method, path, &places, &s->arena);
 
 	if (t) {
 		call_handle(b, s, t, &places);
 		return;
 	}
-	const char *other = method_of(b, path);
-	if (other)
-		refuse_method(b, s, other);
+	struct cv_str other[METHODS_MAX];
+	const size_t n = cv_catalog_route_methods(b->catalog, path, other, METHODS_MAX);
+	char allow[128] = "";
+	for (size_t i = 0; i < n; i++)
+		snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%.*s",
+			i ? ", " : "", CV_STR_ARG(other[i]));
+	if (n)
+		refuse_method(b, s, allow);
 	else
 		refuse_unknown(b, s, box);
 }

@@ -218,33 +218,33 @@ static CV_NORETURN void become(
 
 /* ---- waiting ---- */
 
-struct flock {
+struct herd {
 	pid_t first; /* the command's first process */
 	bool has_ended, is_alone;
 	int status;
 };
 
 /* Takes the status of everyone who has ended. */
-static void reap(struct flock *f)
+static void reap(struct herd *h)
 {
 	int status;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (pid == f->first) {
-			f->has_ended = true;
-			f->status = status;
+		if (pid == h->first) {
+			h->has_ended = true;
+			h->status = status;
 		}
-	f->is_alone = pid < 0 && errno == ECHILD;
+	h->is_alone = pid < 0 && errno == ECHILD;
 }
 
-static void kill_all(struct flock *f)
+static void kill_all(struct herd *h)
 {
-	if (!f->has_ended)
-		kill(-f->first, SIGKILL);
+	if (!h->has_ended)
+		kill(-h->first, SIGKILL);
 	for (unsigned pass = 0;; pass++) {
-		reap(f);
-		if (f->is_alone)
+		reap(h);
+		if (h->is_alone)
 			return;
 		children_kill(NULL, 0, SIGKILL);
 		/* Who is in the kernel for long (a dead disk) is waited for, but not by spinning. */
@@ -252,23 +252,23 @@ static void kill_all(struct flock *f)
 	}
 }
 
-static void term_all(const struct flock *f)
+static void term_all(const struct herd *h)
 {
-	if (!f->has_ended)
-		kill(-f->first, SIGTERM);
+	if (!h->has_ended)
+		kill(-h->first, SIGTERM);
 	children_kill(NULL, 0, SIGTERM);
 }
 
 /* Until nothing is left. */
-static void watch(struct flock *f, int control, int children)
+static void watch(struct herd *h, int control, int children)
 {
 	for (;;) {
 		struct pollfd p[] = { { .fd = control, .events = POLLIN },
 			{ .fd = children, .events = POLLIN } };
 		char word;
 
-		reap(f);
-		if (f->has_ended || f->is_alone)
+		reap(h);
+		if (h->has_ended || h->is_alone)
 			break;
 		if (poll(p, 2, -1) < 0)
 			continue;
@@ -281,17 +281,17 @@ static void watch(struct flock *f, int control, int children)
 			continue;
 		const ssize_t n = recv(control, &word, 1, MSG_DONTWAIT);
 		if (n == 1 && word == SPAWN_TERM)
-			term_all(f);
+			term_all(h);
 		else if (n >= 0 || (errno != EAGAIN && errno != EINTR))
 			break; /* KILL, or the broker is gone */
 	}
-	kill_all(f);
+	kill_all(h);
 }
 
 void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, int err)
 {
 	struct spawn_report report = { .kind = SPAWN_REPORT_ENDED };
-	struct flock f = { 0 };
+	struct herd h = { 0 };
 	sigset_t chld, all;
 
 	prctl(PR_SET_NAME, "cove-shepherd");
@@ -304,17 +304,17 @@ void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, i
 	if (children < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		_exit(70);
 	const pid_t self = getpid();
-	f.first = fork();
-	if (f.first == 0)
+	h.first = fork();
+	if (h.first == 0)
 		become(plan, control, in, out, err, self);
-	if (f.first < 0) {
+	if (h.first < 0) {
 		report = (struct spawn_report){ SPAWN_REPORT_FAILED, errno };
 	} else {
 		close(in);
 		close(out);
 		close(err);
-		watch(&f, control, children);
-		report.value = f.status;
+		watch(&h, control, children);
+		report.value = h.status;
 	}
 	if (plan->remove)
 		tree_remove(AT_FDCWD, plan->remove);

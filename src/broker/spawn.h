@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "base/err.h"
+#include "base/str.h"
 
 #include <sys/types.h>
 
