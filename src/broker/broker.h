@@ -209,6 +209,9 @@ struct job {
 struct broker;
 struct backend {
 	const char *name;
+	/* Are these arguments that it can take?  May be NULL.  Not CV_OK: why, and which. */
+	cv_code (*check)(struct broker *b, const struct cv_tool *t, const struct cv_value *arguments,
+		struct cv_arena *arena, struct cv_str *ret_pointer, struct cv_err *err);
 	bool (*start)(struct broker *b, struct job *j, struct cv_err *err);
 	void (*event)(struct broker *b, struct job *j, enum watch what, uint32_t events);
 	void (*stop)(struct broker *b, struct job *j);  /* ask it to end, then make it */

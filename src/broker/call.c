@@ -561,14 +561,16 @@ static bool admit(struct call *c, struct job *j)
 static void go(struct call *c, struct job *j, struct rule_use *use)
 {
 	struct broker *b = c->b;
-	const struct cv_ref ref = j->ref, stream = c->s->ref;
+	const struct cv_ref ref = j->ref;
 	const bool is_held =
 		j->approval == CV_TOOL_APPROVAL_ALWAYS ||
 		(j->approval == CV_TOOL_APPROVAL_ONCE &&
 			!hold_is_approved(c->box, cv_str_of(j->rule), c->tool->name));
 
 	use->calls++;
-	wait_for(c, j);
+	j->is_published = c->is_asynchronous || j->key || is_held;
+	if (!c->is_asynchronous || c->wait_seconds)
+		wait_for(c, j);
 	j->start_us = clock_us();
 	if (is_held) {
 		hold_start(b, j);
@@ -580,15 +582,26 @@ static void go(struct call *c, struct job *j, struct rule_use *use)
 	j = pool_get(&b->jobs, ref);
 	if (!j)
 		return;
-	if (c->is_asynchronous || j->key || j->state == JOB_HELD) {
-		job_publish(b, j);
-	} else if (!job_state_is_end(j->state)) {
+	if (!j->is_published && !job_state_is_end(j->state)) {
 		j->publish_ms = b->loop.now_ms + BROKER_PUBLISH_MS;
 		due_at(b, j->publish_ms);
 	}
-	if (c->is_asynchronous && !c->wait_seconds && pool_get(&b->streams, stream) &&
-		c->s->state == STREAM_CALL)
+	if (c->is_asynchronous && !c->wait_seconds)
 		jobs_answer_accepted(b, c->s, j);
+}
+
+/* What the schema can't say: a value where it would be read as an option, a NUL. */
+static bool backend_check(struct call *c)
+{
+	const struct backend *backend = backend_of(c->tool);
+	struct cv_str pointer = CV_STR("");
+	struct cv_err err;
+
+	if (!backend->check || backend->check(c->b, c->tool, c->arguments, &c->s->arena, &pointer,
+				       &err) == CV_OK)
+		return true;
+	refuse_argument(c, pointer, err.msg);
+	return false;
 }
 
 static void judge(struct call *c)
@@ -596,7 +609,7 @@ static void judge(struct call *c)
 	struct rule_use *use;
 	struct job *j;
 
-	if (key_handle(c))
+	if (!backend_check(c) || key_handle(c))
 		return;
 	use = rule_use(c->box, cv_policy_tool_rule_name(c->box->policy, c->verdict.rule));
 	if (!counts_check(c, use))

@@ -49,12 +49,16 @@ struct words {
 	char *argv[ARGS_MAX + 1];
 	char *env[BROKER_ENV_MAX + ARGS_MAX + 2];
 	size_t env_count;
-	char program[PATH_MAX], workdir[PATH_MAX + 64];
+	struct cv_str wrong; /* the argument that does not fit */
+	char workdir[PATH_MAX + 64];
 };
 
-static cv_code place_fail(const struct cv_template_failure *f, struct cv_err *err)
+static struct words words; /* large; nothing in it outlives the call that fills it */
+
+static cv_code place_fail(struct words *w, const struct cv_template_failure *f, struct cv_err *err)
 {
-	return cv_fail(err, CV_INVALID, "%.*s %s", CV_STR_ARG(f->name), cv_template_rc_text(f->rc));
+	w->wrong = f->name;
+	return cv_fail(err, CV_INVALID, "%s", cv_template_rc_text(f->rc));
 }
 
 static cv_code argv_make(struct words *w, const struct cv_tool_command *c,
@@ -66,7 +70,7 @@ static cv_code argv_make(struct words *w, const struct cv_tool_command *c,
 
 	if (cv_template_argv(c->argv, c->argc, values, &w->arena, &word, &n, &failure) !=
 		CV_TEMPLATE_OK)
-		return place_fail(&failure, err);
+		return place_fail(w, &failure, err);
 	if (n > ARGS_MAX)
 		return cv_fail(err, CV_INVALID, "the arguments make too many words");
 	for (size_t i = 0; i < n; i++)
@@ -107,7 +111,7 @@ static cv_code env_make(struct broker *b, struct words *w, const struct cv_tool_
 		cv_buf_put_byte(&text, '=');
 		if (cv_template_text(c->env[i].value, values, &text, &failure) != CV_TEMPLATE_OK) {
 			cv_buf_wipe(&text);
-			return place_fail(&failure, err);
+			return place_fail(w, &failure, err);
 		}
 		const struct cv_str kept = cv_arena_str(&w->arena, cv_buf_str(&text));
 		cv_buf_wipe(&text);
@@ -116,30 +120,6 @@ static cv_code env_make(struct broker *b, struct words *w, const struct cv_tool_
 		env_put(w, kept.p);
 	}
 	return CV_OK;
-}
-
-/* A program without a slash is one of the command's own PATH. */
-static cv_code program_find(struct words *w, struct cv_err *err)
-{
-	struct cv_str rest = CV_STR_NONE;
-
-	if (w->argv[0][0] == '/')
-		return CV_OK;
-	if (strchr(w->argv[0], '/'))
-		return cv_fail(err, CV_INVALID, "%s: a program has a whole path or none", w->argv[0]);
-	for (size_t i = 0; i < w->env_count; i++)
-		if (cv_str_has_prefix(cv_str_of(w->env[i]), CV_STR("PATH=")))
-			rest = cv_str_of(w->env[i] + 5);
-	while (rest.p) {
-		const struct cv_str dir = cv_str_cut(&rest, ':');
-
-		snprintf(w->program, sizeof(w->program), "%.*s/%s", CV_STR_ARG(dir), w->argv[0]);
-		if (dir.n && w->program[0] == '/' && access(w->program, X_OK) == 0) {
-			w->argv[0] = w->program;
-			return CV_OK;
-		}
-	}
-	return cv_fail(err, CV_NOT_FOUND, "%s: there is no such program", w->argv[0]);
 }
 
 static cv_code workdir_make(struct broker *b, struct job *j, struct words *w,
@@ -192,45 +172,59 @@ static bool watch(struct broker *b, struct job *j, int fd, uint32_t events, enum
 				 (struct cv_watch){ (uint8_t)kind, j->ref }, err) == CV_OK;
 }
 
-static cv_code words_make(struct broker *b, struct job *j, struct words *w, struct cv_err *err)
+static cv_code words_make(struct broker *b, const struct cv_tool *t,
+	const struct cv_value *arguments, struct words *w, struct cv_err *err)
 {
-	const struct cv_tool_command *c = j->tool->command;
 	const struct cv_template_values values = {
-		.arguments = j->arguments,
+		.arguments = arguments,
 		.credential = broker_credential_get,
 		.arg = b,
 	};
 
-	if (argv_make(w, c, &values, err) != CV_OK || env_make(b, w, c, &values, err) != CV_OK)
+	w->env_count = 0;
+	w->wrong = CV_STR("");
+	w->workdir[0] = 0;
+	cv_arena_init(&w->arena, 4 * BROKER_BODY_BYTES_MAX);
+	if (argv_make(w, t->command, &values, err) != CV_OK ||
+		env_make(b, w, t->command, &values, err) != CV_OK)
 		return err->code;
-	return program_find(w, err);
+	return CV_OK;
+}
+
+static cv_code command_check(struct broker *b, const struct cv_tool *t,
+	const struct cv_value *arguments, struct cv_arena *arena, struct cv_str *ret_pointer,
+	struct cv_err *err)
+{
+	const cv_code code = words_make(b, t, arguments, &words, err);
+
+	cv_arena_wipe(&words.arena);
+	if (code != CV_OK && words.wrong.n)
+		*ret_pointer = cv_arena_printf(arena, "/%.*s", CV_STR_ARG(words.wrong));
+	return code;
 }
 
 static bool command_start(struct broker *b, struct job *j, struct cv_err *err)
 {
 	const struct cv_tool_command *c = j->tool->command;
-	static struct words w; /* large; nothing of it outlives this call */
-	struct spawn_plan plan = { .argv = w.argv, .env = w.env, .workdir = w.workdir };
+	struct words *const w = &words;
+	struct spawn_plan plan = { .argv = w->argv, .env = w->env, .workdir = w->workdir };
 	struct command_run *run = calloc(1, sizeof(*run));
 	bool is_own = false, is_started = false;
 
 	if (!run)
 		return cv_fail(err, CV_LIMIT, "no memory"), false;
-	w.env_count = 0;
-	w.workdir[0] = 0;
-	cv_arena_init(&w.arena, 4 * BROKER_BODY_BYTES_MAX);
 	stdin_make(j, &run->in, &plan.has_stdin);
 	cv_buf_init(&run->out, (size_t)CV_MAX(j->bytes_max, (uint64_t)1));
 	run->p = (struct spawned){ .control = -1, .in = -1, .out = -1, .err = -1 };
-	if (words_make(b, j, &w, err) == CV_OK &&
+	if (words_make(b, j->tool, j->arguments, w, err) == CV_OK &&
 		(!c->user.n || spawn_user_find(c->user, &plan.user, err) == CV_OK) &&
-		workdir_make(b, j, &w, &plan.user, &is_own, err) == CV_OK) {
-		plan.remove = is_own ? w.workdir : NULL;
+		workdir_make(b, j, w, &plan.user, &is_own, err) == CV_OK) {
+		plan.remove = is_own ? w->workdir : NULL;
 		is_started = spawn(&plan, &run->p, err) == CV_OK;
 		if (!is_started && is_own)
-			tree_remove(AT_FDCWD, w.workdir);
+			tree_remove(AT_FDCWD, w->workdir);
 	}
-	cv_arena_wipe(&w.arena);
+	cv_arena_wipe(&w->arena);
 	j->run = run;
 	if (!is_started || !watch(b, j, run->p.control, EPOLLIN, WATCH_RUN, err) ||
 		!watch(b, j, run->p.out, EPOLLIN, WATCH_RUN_OUT, err) ||
@@ -453,6 +447,7 @@ static void command_drop(struct broker *b, struct job *j)
 
 const struct backend command_backend = {
 	.name = "command",
+	.check = command_check,
 	.start = command_start,
 	.event = command_event,
 	.stop = command_stop,
