@@ -35,6 +35,7 @@
 
 enum watch { /* kinds of the loop's watches */
 	WATCH_CONTROL,
+	WATCH_CHILDREN,
 	WATCH_LINK,   /* a sandbox's */
 	WATCH_STREAM,
 	WATCH_RUN,    /* a job: its backend is told with which of its descriptors */
@@ -115,6 +116,7 @@ struct stream {
 	int64_t sent_ms; /* when the reader last took something */
 	bool has_ended;  /* nothing more will come from the other side */
 	bool is_full;    /* more has come than there is room for */
+	bool is_lingering; /* CLOSING: all is sent, and what comes is dropped */
 
 	struct cv_ref job;     /* CALL, POLL, EVENTS */
 	uint64_t log_at;       /* EVENTS: how far it is */
@@ -237,6 +239,7 @@ struct broker {
 	int keeper;
 	struct pool sandboxes, streams, jobs;
 	int64_t due_ms; /* nothing is due before */
+	int64_t orphans_until_ms; /* how long to look for what a dead shepherd left */
 	uint64_t ask_id;
 	uint64_t out_bytes; /* of all streams */
 	uint32_t *running;  /* of each tool of the catalog */

@@ -40,6 +40,7 @@ struct command_run {
 	uint64_t out_bytes, err_bytes;
 	bool is_killed; /* grace is over */
 	bool is_flooding;
+	int start_errno; /* it could not be started */
 };
 
 /* ---- its words ---- */
@@ -362,8 +363,11 @@ static void finish(struct broker *b, struct job *j, const struct spawn_report *r
 	if (!report) {
 		e.outcome = CALL_BROKEN;
 		e.detail = "the command was lost";
-	} else if (report->kind == SPAWN_REPORT_FAILED) {
-		e = (struct call_end){ .outcome = CALL_BROKEN, .detail = strerror(report->value) };
+	} else if (run->start_errno) {
+		e = (struct call_end){
+			.outcome = CALL_BROKEN,
+			.detail = strerror(run->start_errno),
+		};
 	} else if (run->is_flooding) {
 		e.detail = "it wrote more than it may, and was ended";
 	} else if (is_exit && exit_is_ok(j->tool, e.exit)) {
@@ -388,13 +392,19 @@ static void control_read(struct broker *b, struct job *j, struct command_run *ru
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n == sizeof(report) && report.kind == SPAWN_REPORT_FAILED) {
+		run->start_errno = report.value ? report.value : EIO; /* its end is said too */
+		return;
+	}
 	/* All that could write has ended, so what is in the pipes is all there is. */
 	for (int i = 0; run->p.out >= 0 && i < 64; i++)
 		out_read(b, j, run);
 	for (int i = 0; run->p.err >= 0 && i < 64; i++)
 		err_read(b, j, run);
-	if (n != sizeof(report))
-		spawn_orphans_kill();
+	if (n != sizeof(report)) {
+		b->orphans_until_ms = b->loop.now_ms + 1000;
+		due_at(b, b->loop.now_ms);
+	}
 	finish(b, j, n == sizeof(report) ? &report : NULL);
 }
 

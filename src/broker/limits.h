@@ -28,6 +28,7 @@
 #define BROKER_ARENA_BYTES_MAX  (24u << 20) /* 1 MiB of "[0,0,0..." is half a million values */
 #define BROKER_HEAD_MS          30000   /* from a request's first byte to its last */
 #define BROKER_IDLE_MS          120000  /* between requests */
+#define BROKER_LINGER_MS        2000    /* for a client to see why its request was cut */
 #define BROKER_SLOW_MS          60000   /* a reader that takes nothing for so long is gone */
 #define BROKER_KEY_BYTES_MAX    255     /* Idempotency-Key */
 #define BROKER_WAIT_SECONDS_MAX 300     /* of ?wait= and Prefer: wait= */

@@ -30,6 +30,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#define ORPHANS_MS       10 /* between looks at what a dead shepherd left */
+#define ORPHANS_QUIET_MS 1000
+
 void broker_die(cv_code code, const char *fmt, ...)
 {
 	char text[4096];
@@ -70,6 +73,7 @@ static void event_handle(struct broker *b, const struct cv_loop_event *e)
 
 	switch ((enum watch)e->watch.kind) {
 	case WATCH_CONTROL: link_control_read(b); break;
+	case WATCH_CHILDREN: spawn_reap(); break;
 	case WATCH_LINK:
 		if ((box = pool_get(&b->sandboxes, e->watch.ref)))
 			link_sandbox_read(b, box);
@@ -88,6 +92,17 @@ static void event_handle(struct broker *b, const struct cv_loop_event *e)
 	}
 }
 
+/* Each that ends leaves its own children to us, and a process that ends closes what it has open
+ * some time before it does; so there is none only when for a while there was none. */
+static void orphans_handle(struct broker *b)
+{
+	if (b->loop.now_ms >= b->orphans_until_ms)
+		return;
+	if (!spawn_orphans_kill())
+		b->orphans_until_ms = b->loop.now_ms + ORPHANS_QUIET_MS;
+	due_at(b, b->loop.now_ms + ORPHANS_MS);
+}
+
 /* Everything whose time has come; and when the next will be. */
 static void due_handle(struct broker *b)
 {
@@ -96,6 +111,7 @@ static void due_handle(struct broker *b)
 	if (now < b->due_ms)
 		return;
 	b->due_ms = INT64_MAX;
+	orphans_handle(b);
 	for (uint32_t i = 0; i < b->jobs.top; i++) {
 		struct job *j = pool_at(&b->jobs, i);
 
@@ -171,12 +187,15 @@ int main(void)
 {
 	static struct broker b = { .state_dir = -1, .keeper = -1, .due_ms = INT64_MAX };
 	struct cv_err err;
+	int children;
 
 	prctl(PR_SET_NAME, "cove-broker");
 	signal(SIGPIPE, SIG_IGN);
 	files_allow();
-	if (cv_proc_harden(&err) != CV_OK || spawn_init(&err) != CV_OK ||
-		cv_loop_init(&b.loop, &err) != CV_OK)
+	if (cv_proc_harden(&err) != CV_OK || spawn_init(&children, &err) != CV_OK ||
+		cv_loop_init(&b.loop, &err) != CV_OK ||
+		cv_loop_add(&b.loop, children, EPOLLIN,
+			(struct cv_watch){ WATCH_CHILDREN, { 0, 0 } }, &err) != CV_OK)
 		broker_die(err.code, "%s", err.msg);
 	pool_init(&b.sandboxes, BROKER_SANDBOXES_MAX, sizeof(struct sandbox));
 	pool_init(&b.streams, BROKER_STREAMS_MAX, sizeof(struct stream));

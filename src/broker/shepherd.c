@@ -111,11 +111,11 @@ static bool is_kept(pid_t pid, const pid_t *keep, size_t n)
 	return false;
 }
 
-void children_kill(const pid_t *keep, size_t keep_count, int signal_number)
+size_t children_kill(const pid_t *keep, size_t keep_count, int signal_number)
 {
 	static pid_t pid[CHILDREN_MAX];
 	const pid_t ours = getpgrp();
-	size_t n = children_list(pid, CHILDREN_MAX);
+	size_t n = children_list(pid, CHILDREN_MAX), told = 0;
 
 	if (!n)
 		n = children_scan(pid, CHILDREN_MAX);
@@ -127,7 +127,9 @@ void children_kill(const pid_t *keep, size_t keep_count, int signal_number)
 		if (group > 1 && group != ours)
 			kill(-group, signal_number);
 		kill(pid[i], signal_number);
+		told++;
 	}
+	return told;
 }
 
 /* ---- directories ---- */
@@ -204,10 +206,10 @@ static CV_NORETURN void become(
 	signals_reset();
 	umask(022);
 	limits_set();
-	/* The order matters: a change of user forgets the death signal (prctl(2)). */
-	if (setsid() >= 0 && user_become(&p->user) &&
-		cv_proc_die_with_parent(shepherd, NULL) == CV_OK && chdir(p->workdir) == 0 &&
-		dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(err, 2) >= 0 &&
+	/* The order matters: the way to its directory is the broker's alone, and a change of user
+	 * forgets the death signal (prctl(2)). */
+	if (setsid() >= 0 && chdir(p->workdir) == 0 && user_become(&p->user) &&
+		cv_proc_die_with_parent(shepherd, NULL) == CV_OK && dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(err, 2) >= 0 &&
 		fcntl(control, F_SETFD, FD_CLOEXEC) == 0 &&
 		syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
 		execve(p->argv[0], p->argv, p->env);
@@ -307,15 +309,15 @@ void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, i
 	h.first = fork();
 	if (h.first == 0)
 		become(plan, control, in, out, err, self);
-	if (h.first < 0) {
-		report = (struct spawn_report){ SPAWN_REPORT_FAILED, errno };
-	} else {
-		close(in);
-		close(out);
-		close(err);
+	const struct spawn_report failed = { SPAWN_REPORT_FAILED, errno };
+	close(in);
+	close(out);
+	close(err);
+	if (h.first < 0)
+		(void)!write(control, &failed, sizeof(failed));
+	else
 		watch(&h, control, children);
-		report.value = h.status;
-	}
+	report.value = h.status;
 	if (plan->remove)
 		tree_remove(AT_FDCWD, plan->remove);
 	(void)!write(control, &report, sizeof(report));

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -28,8 +29,19 @@
 static pid_t shepherd[SHEPHERDS_MAX];
 static size_t shepherd_count;
 
-cv_code spawn_init(struct cv_err *err)
+static int children = -1; /* signalfd(2) */
+
+cv_code spawn_init(int *ret_children, struct cv_err *err)
 {
+	sigset_t chld;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &chld, NULL);
+	children = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (children < 0)
+		return cv_fail_errno(err, "signalfd");
+	*ret_children = children;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return cv_fail_errno(err, "PR_SET_CHILD_SUBREAPER");
 	return CV_OK;
@@ -119,9 +131,13 @@ static void shepherd_forget(pid_t pid)
 }
 
 /* Every shepherd that has ended, whichever it is; orphans that we were given too. */
-static void reap(void)
+void spawn_reap(void)
 {
+	struct signalfd_siginfo info;
 	pid_t pid;
+
+	while (read(children, &info, sizeof(info)) > 0)
+		; /* one signal may stand for many */
 
 	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
 		shepherd_forget(pid);
@@ -136,19 +152,18 @@ void spawn_close(struct spawned *s)
 			close(*fd[i]);
 		*fd[i] = -1;
 	}
-	reap();
 }
 
-void spawn_orphans_kill(void)
+bool spawn_orphans_kill(void)
 {
-	reap();
-	children_kill(shepherd, shepherd_count, SIGKILL);
+	spawn_reap();
+	return children_kill(shepherd, shepherd_count, SIGKILL) == 0;
 }
 
 void spawn_wait_all(void)
 {
 	for (int ms = 0; ms < END_MS; ms += 5) {
-		reap();
+		spawn_reap();
 		if (!shepherd_count)
 			break;
 		poll(NULL, 0, 5);

@@ -36,7 +36,7 @@ struct spawned {
 };
 
 enum spawn_report_kind {
-	SPAWN_REPORT_FAILED, /* it could not be started: errno */
+	SPAWN_REPORT_FAILED, /* it could not be started: errno; the end follows */
 	SPAWN_REPORT_ENDED,  /* it ended, and all that it left: status as wait(2) has it */
 };
 
@@ -48,15 +48,18 @@ struct spawn_report {
 #define SPAWN_TERM 'T' /* on control: ask all of it to end */
 #define SPAWN_KILL 'K' /* end all of it */
 
-CV_MUST cv_code spawn_init(struct cv_err *err);
+/* ret_children: readable when one of ours has ended; then call spawn_reap(). */
+CV_MUST cv_code spawn_init(int *ret_children, struct cv_err *err);
+void spawn_reap(void);
 CV_MUST cv_code spawn(const struct spawn_plan *plan, struct spawned *ret, struct cv_err *err);
 /* Of a user of this machine. */
 CV_MUST cv_code spawn_user_find(struct cv_str name, struct spawn_user *ret, struct cv_err *err);
 
-/* Closes what is open and, when the shepherd has ended, takes its status. */
+/* Closes what is open; the shepherd, if there is one, ends everything and then itself. */
 void spawn_close(struct spawned *s);
-/* The shepherd was killed: what it kept is ours now, and ends. */
-void spawn_orphans_kill(void);
+/* A shepherd was killed: what it kept is ours now, and ends.  False: some is left, or may come yet;
+ * call again soon. */
+CV_MUST bool spawn_orphans_kill(void);
 void spawn_wait_all(void); /* every shepherd has ended, or two seconds are over */
 
 /* Removes what calls of an earlier broker left in our directory. */
@@ -66,5 +69,6 @@ void spawn_clean(int state_dir);
 CV_NORETURN void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, int err);
 /* A directory and all beneath it, following no link. */
 void tree_remove(int at, const char *name);
-/* Ends every child of this process and what they leave, except those in keep. */
-void children_kill(const pid_t *keep, size_t keep_count, int signal);
+/* Signals every child of this process and their groups, except those in keep; how many there were.
+ * What these leave becomes our child: call again until there is none. */
+size_t children_kill(const pid_t *keep, size_t keep_count, int signal);

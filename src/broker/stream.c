@@ -135,6 +135,10 @@ void stream_due(struct broker *b, struct stream *s)
 
 	s->due_ms = 0;
 	/* A reader that took nothing of what waits for it has gone, whatever it says. */
+	if (s->is_lingering) {
+		stream_free(b, s);
+		return;
+	}
 	if (cv_buf_len(&s->out) || s->state == STREAM_CLOSING) {
 		if (b->loop.now_ms - s->sent_ms >= BROKER_SLOW_MS) {
 			stream_free(b, s);
@@ -204,8 +208,17 @@ bool stream_flush(struct broker *b, struct stream *s)
 	}
 	if (s->out.cap > READ_BYTES)
 		cv_buf_fini(&s->out); /* a large answer's memory is not kept for a small one */
-	if (s->state != STREAM_CLOSING)
+	if (s->state != STREAM_CLOSING || s->is_lingering)
 		return true;
+	if (!s->has_ended && shutdown(s->fd, SHUT_WR) == 0) {
+		/* What it still sends is read and dropped, or it would not see the answer. */
+		s->is_lingering = true;
+		s->due_ms = b->loop.now_ms + BROKER_LINGER_MS;
+		due_at(b, s->due_ms);
+		cv_buf_fini(&s->in);
+		if (receive(b, s) && !s->has_ended)
+			return true;
+	}
 	stream_free(b, s);
 	return false;
 }
@@ -399,6 +412,8 @@ static bool receive(struct broker *b, struct stream *s)
 		const bool is_reading = s->state == STREAM_HEAD || s->state == STREAM_BODY;
 		char *room;
 
+		if (s->is_lingering)
+			cv_buf_reset(&s->in);
 		if (is_reading && cv_buf_len(&s->in))
 			progress(b, s);
 		s->is_full = cv_buf_len(&s->in) + READ_BYTES > IN_BYTES_MAX;
@@ -434,6 +449,10 @@ void stream_event(struct broker *b, struct stream *s, uint32_t events)
 
 		if (j && !job_state_is_end(j->state))
 			job_publish(b, j);
+		stream_free(b, s);
+		return;
+	}
+	if (s->is_lingering && s->has_ended) {
 		stream_free(b, s);
 		return;
 	}

@@ -91,7 +91,10 @@ class Stream:
             headers.setdefault("content_type", "application/json")
             lines.append(f"Content-Length: {len(body)}")
         lines += [f"{k.replace('_', '-')}: {v}" for k, v in headers.items() if v is not None]
-        self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + (body or b""))
+        try:
+            self.sock.sendall(("\r\n".join(lines) + "\r\n\r\n").encode() + (body or b""))
+        except BrokenPipeError:
+            pass  # it was answered before all of it was read
 
     def _fill(self):
         piece = self.sock.recv(1 << 18)
@@ -296,6 +299,10 @@ class Lab:
                         raise AssertionError(f"the broker ended: {body!r} {self.stderr()}")
                 if not self.lock.wait(end - time.monotonic()):
                     raise AssertionError(f"no {kind} from the broker; {self.stderr()}")
+
+    def wait_ended(self, name):
+        while self.wait("SANDBOX_ENDED")[4:].decode() != name:
+            pass
 
     def ask(self, seconds=10):
         body = self.wait("ASK", seconds)
