@@ -569,6 +569,7 @@ static void go(struct call *c, struct job *j, struct rule_use *use)
 
 	use->calls++;
 	j->is_published = c->is_asynchronous || j->key || is_held;
+	c->s->is_asynchronous = c->is_asynchronous;
 	if (!c->is_asynchronous || c->wait_seconds)
 		wait_for(c, j);
 	j->start_us = clock_us();

@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,6 +47,11 @@ void broker_die(cv_code code, const char *fmt, ...)
 	cv_ipc_put_str(&b, cv_str_of(text));
 	(void)!cv_ipc_send_now(
 		CV_BROKER_CONTROL_FD, CV_BROKER_CONTROL_REPLY_FATAL, cv_buf_str(&b), NULL);
+	/* A socket that is closed with something unread in it is a broken one to the other side, which
+	 * might then not see why (unix(7)). */
+	shutdown(CV_BROKER_CONTROL_FD, SHUT_RD);
+	while (recv(CV_BROKER_CONTROL_FD, text, sizeof(text), MSG_DONTWAIT) > 0)
+		;
 	_exit(cv_code_row(code)->exit);
 }
 
