@@ -10,6 +10,8 @@ extern const struct cv_command cv_cmd_policy_check;   /* cmd_policy_check.c */
 extern const struct cv_command cv_cmd_policy_explain; /* cmd_policy_explain.c */
 extern const struct cv_command cv_cmd_provider_lint;  /* cmd_provider_lint.c */
 extern const struct cv_command cv_cmd_provider_show;  /* cmd_provider_show.c */
+extern const struct cv_command cv_cmd_tools_lint;     /* cmd_tools_lint.c */
+extern const struct cv_command cv_cmd_tools_show;     /* cmd_tools_show.c */
 extern const struct cv_command cv_cmd_audit_secrets;  /* cmd_audit_secrets.c */
 extern const struct cv_command cv_cmd_doctor;         /* cmd_doctor.c */
 

@@ -18,6 +18,8 @@ static const struct cv_command *const command[] = {
 	&cv_cmd_policy_explain,
 	&cv_cmd_provider_show,
 	&cv_cmd_provider_lint,
+	&cv_cmd_tools_show,
+	&cv_cmd_tools_lint,
 	&cv_cmd_audit_secrets,
 	&cv_cmd_doctor,
 };

@@ -5,6 +5,7 @@
 #include "cli/profiles.h"
 
 #include "base/word.h"
+#include "cli/files.h"
 #include "cred/limits_profile.h"
 #include "ipc/frame.h"
 #include "policy/findings.h"
@@ -40,19 +41,7 @@ bool cv_provider_is_file(const char *word)
 
 cv_code cv_provider_file_read(const char *path, char **ret, size_t *ret_n, struct cv_err *err)
 {
-	/* non-blocking, so that a FIFO is refused instead of waited for */
-	CV_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-
-	if (fd < 0 && errno == ENOENT)
-		return cv_fail(err, CV_NOT_FOUND, "%s: there is no such file", path);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return cv_fail_errno(err, "%s", path);
-	if (!S_ISREG(st.st_mode))
-		return cv_fail(err, CV_INVALID, "%s: not a regular file", path);
-	if (cv_ipc_fd_read_all(fd, CV_CRED_PROFILE_BYTES_MAX, ret, ret_n, err) != CV_OK)
-		return cv_wrap(err, "%s", path);
-	return CV_OK;
+	return cv_file_read(path, CV_CRED_PROFILE_BYTES_MAX, ret, ret_n, err);
 }
 
 /* Whoever may write an instance chooses which file of ours is sent where. */

@@ -74,7 +74,7 @@ static pcre2_code *code_compile(struct cv_str text, uint32_t options, struct cv_
 		return NULL;
 	pcre2_set_parens_nest_limit(ctx, 32); /* compilation recurses */
 	options |= PCRE2_AUTO_CALLOUT | PCRE2_NEVER_BACKSLASH_C;
-	code = pcre2_compile((PCRE2_SPTR)text.p, text.n, options, &fault, &at, ctx);
+	code = pcre2_compile((PCRE2_SPTR)(text.n ? text.p : ""), text.n, options, &fault, &at, ctx);
 	pcre2_compile_context_free(ctx);
 	if (!code) {
 		pcre2_get_error_message(fault, said, sizeof(said));

@@ -97,6 +97,15 @@ static bool is_small(struct cv_str text, struct cv_findings *findings)
 	return false;
 }
 
+static int by_place(const void *a, const void *b)
+{
+	const struct cv_finding *fa = a, *fb = b;
+
+	if (fa->pos.line != fb->pos.line)
+		return fa->pos.line < fb->pos.line ? -1 : 1;
+	return (fa->pos.column > fb->pos.column) - (fa->pos.column < fb->pos.column);
+}
+
 static void judge(struct cv_catalog *c, const struct cv_doc_catalog *doc, struct cv_findings *f)
 {
 	struct cv_catalog_check check = {
@@ -118,7 +127,7 @@ static void judge(struct cv_catalog *c, const struct cv_doc_catalog *doc, struct
 cv_code cv_catalog_load(struct cv_str file, struct cv_str text, struct cv_catalog **ret,
 	struct cv_findings *findings)
 {
-	const size_t before = findings->error_count;
+	const size_t before = findings->error_count, first = findings->n;
 	struct cv_doc_catalog doc = { 0 };
 	struct cv_catalog *c = NULL;
 
@@ -138,6 +147,8 @@ cv_code cv_catalog_load(struct cv_str file, struct cv_str text, struct cv_catalo
 			CV_STR_NONE, catalog_noun.shorten,
 			"the catalog needs more than %u MiB of memory",
 			CV_CATALOG_MEMORY_MAX >> 20);
+	if (findings->n > first) /* in the order of the text, not of the steps */
+		qsort(findings->v + first, findings->n - first, sizeof(*findings->v), by_place);
 	if (findings->error_count > before) {
 		cv_catalog_free(c);
 		return CV_INVALID;

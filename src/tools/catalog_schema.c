@@ -18,17 +18,16 @@ struct cv_policy_pos cv_catalog_value_pos(const struct cv_value *v);
 static void report(
 	const struct cv_tool *tool, const struct cv_schema_errors *errors, struct cv_findings *f)
 {
-	char place[128], fix[128];
+	char place[256];
 
 	for (size_t i = 0; i < errors->n; i++) {
 		const struct cv_schema_error *e = &errors->e[i];
 
 		snprintf(place, sizeof(place), "%.*s.input%.*s", CV_POLICY_QUOTE(tool->name),
 			CV_POLICY_QUOTE(e->pointer));
-		snprintf(fix, sizeof(fix), "did you mean '%.*s'?", CV_POLICY_QUOTE(e->nearest));
 		cv_findings_add(f, CV_FINDING_ERROR,
-			e->at ? cv_catalog_value_pos(e->at) : tool->pos, cv_str_of(place),
-			e->nearest.n ? fix : NULL, "%.*s", CV_STR_ARG(e->message));
+			e->at ? cv_catalog_value_pos(e->at) : tool->pos, cv_str_of(place), NULL,
+			"%.*s", CV_STR_ARG(e->message));
 	}
 	if (!errors->n)
 		cv_findings_add(f, CV_FINDING_ERROR, tool->pos, tool->name, NULL,

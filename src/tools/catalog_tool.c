@@ -321,6 +321,14 @@ static void result_read(struct cv_catalog_check *c, const struct cv_doc_tool *d,
 			c, &d->exit_ok.v[i], "result.exit_ok", 0, 255, 0);
 }
 
+/* Without blanks at its ends, a block's last line break among them. */
+static struct cv_str trimmed(struct cv_str s)
+{
+	while (s.n && strchr(" \t\r\n", s.p[s.n - 1]))
+		s.n--;
+	return cv_str_trim(s);
+}
+
 static void name_check(struct cv_catalog_check *c, const struct cv_doc_tool *d)
 {
 	if (!cv_tool_name_is_good(d->name.s))
@@ -328,7 +336,7 @@ static void name_check(struct cv_catalog_check *c, const struct cv_doc_tool *d)
 			"write small letters, digits and _, beginning with a letter; dots between parts",
 			"'%.*s' can't be a tool's name", CV_POLICY_QUOTE(d->name.s));
 	if (d->description.is_present &&
-		(!cv_str_trim(d->description.s).n ||
+		(!trimmed(d->description.s).n ||
 			d->description.s.n > CV_TOOL_DESCRIPTION_BYTES_MAX))
 		cv_catalog_report(c, d->description.pos, "description",
 			"say what it does, as whoever has to choose it needs to know",
@@ -360,7 +368,7 @@ static void tool_read(struct cv_catalog_check *c, const struct cv_doc_tool *d, s
 	c->tool = t;
 	t->name = d->name.s;
 	t->pos = d->pos;
-	t->description = cv_str_trim(d->description.s);
+	t->description = trimmed(d->description.s);
 	t->has_input = d->has_input;
 	name_check(c, d);
 	const bool has_backend = backend_find(c, d, &t->backend);

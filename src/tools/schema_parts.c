@@ -147,8 +147,12 @@ static void names_offer(
 	const struct node *const ones[] = { node->ref, node->then, node->otherwise,
 		node->dynamic_ref };
 
-	for (uint32_t i = 0; i < node->properties.n && schema_spend(c, CV_WORD_BYTES_MAX); i++)
-		cv_word_search_offer(s, node->properties.v[i].name);
+	for (uint32_t i = 0; i < node->properties.n && schema_spend(c, CV_WORD_BYTES_MAX); i++) {
+		const struct cv_str name = node->properties.v[i].name;
+
+		if (!cv_str_eq(name, s->word)) /* known, but to a branch that does not apply */
+			cv_word_search_offer(s, name);
+	}
 	if (!depth)
 		return;
 	for (size_t l = 0; l < CV_ARRAY_LEN(lists); l++)

@@ -322,6 +322,11 @@ static const struct {
 		"c:5:19: error: t.input: the arguments of a call are an object" },
 	{ TOOL "    input: {properties: {x: {minimum: +1}}}\n    command: {argv: [/bin/true], stdin: json}\n",
 		"t.input: '+1' is no number of JSON" },
+	/* the schema itself: its mistakes have places too */
+	{ TOOL "    input: {properties: {x: {type: strin}}}\n    command: {argv: [/bin/true], stdin: json}\n",
+		"c:5:36: error: t.input/properties/x/type: must be one of null" },
+	{ TOOL "    input: {properties: {x: {}}, requried: [x]}\n    command: {argv: [/bin/true], stdin: json}\n",
+		"c:5:44: error: t.input/requried: is no keyword; \"required\" is" },
 	/* limits */
 	{ TOOL "    command: {argv: [/bin/true]}\n    limits: {seconds: 0}\n",
 		"c:6:23: error: t.limits.seconds: expected a number from 1 to 86400, found '0'" },
