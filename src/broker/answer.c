@@ -6,6 +6,7 @@
  */
 #include "broker/broker.h"
 
+#include "broker/mcp.h"
 #include "wire/h1_write.h"
 
 #include <stdarg.h>
@@ -26,6 +27,10 @@ void answer(struct broker *b, struct stream *s, const struct answer *a)
 	char location[64], retry[16], offset[24];
 	size_t n = 0;
 
+	if (mcp_is_open(s->mcp)) {
+		mcp_take(b, s, a);
+		return;
+	}
 #define SET(key, text) \
 	(set[n++] = (struct cv_h1_header){ .name = CV_STR(key), .value = cv_str_of(text) })
 	SET("Content-Type", a->type ? a->type : "application/json");
@@ -117,8 +122,8 @@ void error_end(struct cv_buf *b)
 	cv_buf_put(b, CV_STR("}\n"));
 }
 
-void answer_error(struct broker *b, struct stream *s, int status, const char *code,
-	const char *fmt, ...)
+void answer_error(
+	struct broker *b, struct stream *s, int status, const char *code, const char *fmt, ...)
 {
 	struct cv_buf e;
 	va_list ap;
@@ -128,10 +133,11 @@ void answer_error(struct broker *b, struct stream *s, int status, const char *co
 	error_put(&e, code, fmt, ap);
 	va_end(ap);
 	error_end(&e);
-	answer(b, s, &(struct answer){
-			     .status = status,
-			     .body = cv_buf_str(&e),
-			     .is_challenge = status == 401,
-		     });
+	answer(b, s,
+		&(struct answer){
+			.status = status,
+			.body = cv_buf_str(&e),
+			.is_challenge = status == 401,
+		});
 	cv_buf_fini(&e);
 }

@@ -8,6 +8,7 @@
  *     call.c      a call: arguments, policy, schema, limits; and what comes of it
  *     jobs.c      every call as a job: its states, and who waits for it
  *     jobs_http.c what a sandbox may ask about its jobs
+ *     mcp.c       the same calls as the Model Context Protocol has them
  *     hold.c      calls that wait for a person
  *     command.c   the backend `command`; spawn.c and shepherd.c its process
  *     audit.c     one event for each call
@@ -36,9 +37,9 @@
 enum watch { /* kinds of the loop's watches */
 	WATCH_CONTROL,
 	WATCH_CHILDREN,
-	WATCH_LINK,   /* a sandbox's */
+	WATCH_LINK, /* a sandbox's */
 	WATCH_STREAM,
-	WATCH_RUN,    /* a job: its backend is told with which of its descriptors */
+	WATCH_RUN, /* a job: its backend is told with which of its descriptors */
 	WATCH_RUN_OUT,
 	WATCH_RUN_ERR,
 	WATCH_RUN_IN,
@@ -64,7 +65,7 @@ struct sandbox {
 	unsigned char token_sha256[32];
 	int link; /* its proxy's; -1: none now */
 	struct cv_ipc_link link_in;
-	int root; /* O_PATH of / in it; -1 */
+	int root;                 /* O_PATH of / in it; -1 */
 	struct cv_policy *policy; /* NULL: none came, nothing is allowed */
 	bool is_ending;
 
@@ -82,7 +83,7 @@ struct sandbox {
 /* ---- streams ---- */
 
 enum stream_state {
-	STREAM_HEAD,   /* a request's head is read, or awaited */
+	STREAM_HEAD, /* a request's head is read, or awaited */
 	STREAM_BODY,
 	STREAM_CALL,   /* the answer is a job's result */
 	STREAM_POLL,   /* the answer is a job, when it has ended or the time is over */
@@ -95,7 +96,8 @@ struct request { /* strings are in the stream's arena */
 	struct cv_path path;
 	struct cv_str authorization, content_type, content_encoding, prefer, idempotency_key,
 		last_event_id, origin, host, accept, mcp_session, mcp_version;
-	bool is_head, is_keep_alive, is_repeated; /* a field that may be there once is there twice */
+	bool is_head, is_keep_alive,
+		is_repeated; /* a field that may be there once is there twice */
 	enum cv_h1_body body;
 	uint64_t length;
 };
@@ -112,14 +114,15 @@ struct stream {
 	size_t scanned;
 	struct cv_chunk *chunk; /* of a chunked body, while it is read */
 	struct request request;
-	int64_t due_ms;  /* of the loop's clock; 0: none.  What is due depends on the state */
-	int64_t sent_ms; /* when the reader last took something */
-	bool has_ended;  /* nothing more will come from the other side */
-	bool is_full;    /* more has come than there is room for */
+	int64_t due_ms;    /* of the loop's clock; 0: none.  What is due depends on the state */
+	int64_t sent_ms;   /* when the reader last took something */
+	bool has_ended;    /* nothing more will come from the other side */
+	bool is_full;      /* more has come than there is room for */
 	bool is_lingering; /* CLOSING: all is sent, and what comes is dropped */
 
-	struct cv_ref job;     /* CALL, POLL, EVENTS */
-	uint64_t log_at;       /* EVENTS: how far it is */
+	struct mcp *mcp;   /* a body of its messages, until it is answered; else NULL */
+	struct cv_ref job; /* CALL, POLL, EVENTS */
+	uint64_t log_at;   /* EVENTS: how far it is */
 	uint32_t progress_at;
 	uint32_t results_sent; /* 1: the result, 2: the end too */
 	bool is_asynchronous;  /* CALL: when the time is over the answer is 202 */
@@ -145,7 +148,7 @@ struct stream {
 	X(DENIED,     "denied",    0)
 /* clang-format on */
 
-#define JOB_BIT(s)              (1u << JOB_##s)
+#define JOB_BIT(s)               (1u << JOB_##s)
 #define JOB_ENUM(name, word, to) JOB_##name,
 enum job_state { JOB_STATES(JOB_ENUM) JOB_STATE_COUNT };
 #undef JOB_ENUM
@@ -170,10 +173,10 @@ struct job {
 	const struct cv_value *arguments;
 	struct cv_buf canonical; /* the same as text; given back too */
 	char digest[65];
-	char *key;         /* Idempotency-Key, or NULL */
-	bool is_published; /* known by its id: in lists, and kept when it has ended */
-	bool is_stopping;  /* its backend was told to end it */
-	bool is_asked;     /* HELD: a person is being shown it */
+	char *key;                 /* Idempotency-Key, or NULL */
+	bool is_published;         /* known by its id: in lists, and kept when it has ended */
+	bool is_stopping;          /* its backend was told to end it */
+	bool is_asked;             /* HELD: a person is being shown it */
 	enum job_state stop_state; /* what it will be then */
 
 	int64_t created_ms, started_ms, ended_ms; /* since 1970; 0: not yet */
@@ -192,7 +195,7 @@ struct job {
 	uint32_t progress_seq;
 	struct cv_buf progress; /* JSON; empty: none */
 
-	int status; /* of the answer, once it has ended */
+	int status;           /* of the answer, once it has ended */
 	struct cv_buf result; /* its body, until it is in the store */
 	uint64_t result_bytes;
 	char error[32]; /* code, when it is one */
@@ -200,7 +203,7 @@ struct job {
 	int exit;
 	uint64_t bytes_out;
 	uint64_t kept_bytes; /* counted in the sandbox's */
-	uint64_t version; /* of its record */
+	uint64_t version;    /* of its record */
 
 	const struct backend *backend;
 	void *run; /* the backend's own */
@@ -212,13 +215,14 @@ struct broker;
 struct backend {
 	const char *name;
 	/* Are these arguments that it can take?  May be NULL.  Not CV_OK: why, and which. */
-	cv_code (*check)(struct broker *b, const struct cv_tool *t, const struct cv_value *arguments,
-		struct cv_arena *arena, struct cv_str *ret_pointer, struct cv_err *err);
+	cv_code (*check)(struct broker *b, const struct cv_tool *t,
+		const struct cv_value *arguments, struct cv_arena *arena,
+		struct cv_str *ret_pointer, struct cv_err *err);
 	bool (*start)(struct broker *b, struct job *j, struct cv_err *err);
 	void (*event)(struct broker *b, struct job *j, enum watch what, uint32_t events);
-	void (*stop)(struct broker *b, struct job *j);  /* ask it to end, then make it */
-	void (*due)(struct broker *b, struct job *j);   /* its time, or its grace, is over */
-	void (*drop)(struct broker *b, struct job *j);  /* at once, before the job is freed */
+	void (*stop)(struct broker *b, struct job *j); /* ask it to end, then make it */
+	void (*due)(struct broker *b, struct job *j);  /* its time, or its grace, is over */
+	void (*drop)(struct broker *b, struct job *j); /* at once, before the job is freed */
 };
 extern const struct backend command_backend;
 const struct backend *backend_of(const struct cv_tool *t); /* NULL: this build has none */
@@ -238,7 +242,7 @@ struct broker {
 	size_t env_count;
 	int keeper;
 	struct pool sandboxes, streams, jobs;
-	int64_t due_ms; /* nothing is due before */
+	int64_t due_ms;           /* nothing is due before */
 	int64_t orphans_until_ms; /* how long to look for what a dead shepherd left */
 	uint64_t ask_id;
 	uint64_t out_bytes; /* of all streams */
@@ -284,13 +288,13 @@ struct answer {
 	int status;
 	const char *type; /* of the body; NULL: application/json */
 	struct cv_str body;
-	const char *job; /* id, for Cove-Job */
+	const char *job;          /* id, for Cove-Job */
 	const char *location_job; /* id, for Location */
 	const char *allow, *session;
-	uint32_t retry_after; /* seconds; 0: none */
+	uint32_t retry_after;       /* seconds; 0: none */
 	bool is_preference_applied; /* respond-async */
-	bool is_challenge; /* WWW-Authenticate */
-	bool has_offset;   /* of a log: where its first byte stands */
+	bool is_challenge;          /* WWW-Authenticate */
+	bool has_offset;            /* of a log: where its first byte stands */
 	uint64_t offset;
 };
 void answer(struct broker *b, struct stream *s, const struct answer *a);
@@ -300,12 +304,17 @@ void answer_events(struct broker *b, struct stream *s);
 /* An error's body: {"error":code,"detail":...  Members may be added before error_end(). */
 CV_PRINTF(3, 4) void error_begin(struct cv_buf *b, const char *code, const char *fmt, ...);
 void error_end(struct cv_buf *b);
-CV_PRINTF(5, 6) void answer_error(struct broker *b, struct stream *s, int status, const char *code,
-	const char *fmt, ...);
-void put_member_str(struct cv_buf *b, const char *key, struct cv_str value); /* with a comma before */
+CV_PRINTF(5, 6)
+void answer_error(
+	struct broker *b, struct stream *s, int status, const char *code, const char *fmt, ...);
+void put_member_str(
+	struct cv_buf *b, const char *key, struct cv_str value); /* with a comma before */
 
 /* ---- request.c ---- */
 void request_handle(struct broker *b, struct stream *s);
+bool request_is_json(const struct request *q);
+void request_refuse_tool(struct broker *b, struct stream *s, struct cv_str name); /* unknown */
+void request_refuse_method(struct broker *b, struct stream *s, const char *allow);
 
 /* ---- call.c ---- */
 void call_handle(struct broker *b, struct stream *s, const struct cv_tool *t,
@@ -316,15 +325,11 @@ void call_queue_run(struct broker *b);
 /* What became of a call: status, and the body that the caller gets. */
 enum call_outcome {
 	CALL_OK,
-	CALL_FAILED,   /* the tool said so */
-	CALL_BROKEN,   /* it could not be asked, or its answer could not be read */
+	CALL_FAILED, /* the tool said so */
+	CALL_BROKEN, /* it could not be asked, or its answer could not be read */
 	CALL_TIMEOUT,
 	CALL_CANCELLED,
 };
-struct cv_facts_who call_who(const struct caller *c);
-/* {"name":..,"conditions":[..]} of each tool that may be called, as an array. */
-void call_allowed_put(struct broker *b, const struct sandbox *s, const struct caller *c,
-	struct cv_buf *out);
 
 /* ---- jobs.c ---- */
 struct job *job_new(struct broker *b, struct sandbox *s, const struct cv_tool *t);
@@ -362,7 +367,7 @@ void jobs_events_more(struct broker *b, struct stream *s);
 /* ---- hold.c ---- */
 void hold_start(struct broker *b, struct job *j);
 void hold_due(struct broker *b, struct job *j);
-void hold_forget(struct broker *b, struct job *j); /* it is held no more */
+void hold_forget(struct broker *b, struct job *j);   /* it is held no more */
 void hold_asks(struct broker *b, struct sandbox *s); /* shows as many as may be shown */
 bool hold_answer(struct broker *b, struct cv_str body);
 bool hold_is_approved(const struct sandbox *s, struct cv_str rule, struct cv_str tool);
@@ -380,8 +385,8 @@ struct refusal { /* a call that did not become a job */
 };
 void audit_refusal(struct broker *b, const struct stream *s, const struct refusal *r);
 void audit_job(struct broker *b, const struct job *j);
-void audit_approval(struct broker *b, const struct job *j, enum cv_approval_answer a,
-	struct cv_str who);
+void audit_approval(
+	struct broker *b, const struct job *j, enum cv_approval_answer a, struct cv_str who);
 CV_PRINTF(3, 4) void audit_note(struct broker *b, bool is_failure, const char *fmt, ...);
 
 /* ---- command.c ---- */

@@ -50,17 +50,18 @@ static void refuse(struct call *c, int status, const char *code, uint32_t retry_
 		&(struct refusal){
 			.tool = c->tool->name,
 			.digest = c->digest[0] ? c->digest : NULL,
-			.rule = has_verdict ? cv_policy_tool_rule_name(
-						      c->box->policy, c->verdict.rule)
-					    : CV_STR_NONE,
+			.rule = has_verdict
+					? cv_policy_tool_rule_name(c->box->policy, c->verdict.rule)
+					: CV_STR_NONE,
 			.line = has_verdict ? c->verdict.line : 0,
 			.status = status,
 			.code = code,
 			.reason = reason,
 			.bytes_in = c->body_bytes,
 		});
-	answer(c->b, c->s, &(struct answer){ .status = status, .body = cv_buf_str(e),
-				   .retry_after = retry_after });
+	answer(c->b, c->s,
+		&(struct answer){
+			.status = status, .body = cv_buf_str(e), .retry_after = retry_after });
 	cv_buf_fini(e);
 }
 
@@ -86,20 +87,9 @@ static void refuse_limit(
 
 /* ---- the body ---- */
 
-static bool is_json_type(struct cv_str type)
-{
-	const struct cv_str name = cv_str_trim(cv_str_cut(&type, ';'));
-
-	return cv_str_eq_nocase(name, CV_STR("application/json"));
-}
-
 static bool type_check(struct call *c)
 {
-	const struct request *q = &c->s->request;
-	const bool is_plain = !q->content_encoding.n ||
-			      cv_str_eq_nocase(q->content_encoding, CV_STR("identity"));
-
-	if (is_plain && (!c->body_bytes || !q->content_type.n || is_json_type(q->content_type)))
+	if (!c->body_bytes || request_is_json(&c->s->request))
 		return true;
 	refuse_plain(c, 415, "unsupported_media_type",
 		"send arguments as application/json, without Content-Encoding");
@@ -122,9 +112,9 @@ static const struct cv_value *too_deep(const struct cv_value *v, unsigned depth)
 static void refuse_json(struct call *c, enum cv_json_problem problem, size_t at)
 {
 	const bool is_deep = problem == CV_JSON_PROBLEM_DEPTH;
-	const char *code = is_deep                                  ? "too_deep"
+	const char *code = is_deep                                ? "too_deep"
 			   : problem == CV_JSON_PROBLEM_DUPLICATE ? "duplicate_key"
-								    : "invalid_json";
+								  : "invalid_json";
 	struct cv_buf e;
 
 	cv_buf_init(&e, 4096);
@@ -145,9 +135,8 @@ static void invalid_begin(struct cv_buf *e)
 	cv_buf_put(e, CV_STR(",\"errors\":["));
 }
 
-static void invalid_put(
-	struct cv_buf *e, bool is_first, struct cv_str pointer, struct cv_str message,
-	struct cv_str nearest)
+static void invalid_put(struct cv_buf *e, bool is_first, struct cv_str pointer,
+	struct cv_str message, struct cv_str nearest)
 {
 	cv_buf_put(e, is_first ? CV_STR("{\"pointer\":\"") : CV_STR(",{\"pointer\":\""));
 	cv_buf_put_json(e, pointer);
@@ -173,8 +162,8 @@ static bool places_add(struct call *c, const struct cv_tool_route_args *places)
 {
 	struct cv_err err;
 
-	const cv_code code = cv_tool_arguments(
-		c->tool, places, c->arguments, &c->s->arena, &c->arguments, &err);
+	const cv_code code =
+		cv_tool_arguments(c->tool, places, c->arguments, &c->s->arena, &c->arguments, &err);
 	if (code == CV_OK)
 		return true;
 	if (code == CV_INVALID)
@@ -237,11 +226,6 @@ static bool digest_make(struct call *c)
 
 /* ---- may it ---- */
 
-struct cv_facts_who call_who(const struct caller *c)
-{
-	return c->who;
-}
-
 static bool policy_check(struct call *c)
 {
 	const struct cv_tool_facts facts = {
@@ -255,49 +239,15 @@ static bool policy_check(struct call *c)
 		c->verdict = cv_policy_decide_tool(c->box->policy, &facts);
 	if (c->verdict.action == CV_ACTION_ALLOW)
 		return true;
-	const struct cv_str why =
-		c->box->policy ? cv_policy_tool_denial_text(
-					 c->box->policy, &facts, &c->verdict, &c->s->arena)
-			       : CV_STR("the sandbox has no policy");
+	const struct cv_str why = c->box->policy ? cv_policy_tool_denial_text(c->box->policy,
+							   &facts, &c->verdict, &c->s->arena)
+						 : CV_STR("the sandbox has no policy");
 	cv_buf_init(&e, 1u << 20);
 	error_begin(&e, "policy_denied", "%.*s", CV_STR_ARG(why));
 	cv_buf_put(&e, CV_STR(",\"allowed\":"));
-	call_allowed_put(c->b, c->box, c->s->caller, &e);
+	(void)!discovery_put(c->b, c->box, c->s->caller, CV_DISCOVER_ALLOWED, CV_STR_NONE, &e);
 	refuse(c, 403, "policy_denied", 0, why, &e);
 	return false;
-}
-
-void call_allowed_put(
-	struct broker *b, const struct sandbox *box, const struct caller *who, struct cv_buf *out)
-{
-	struct cv_arena scratch;
-	bool is_first = true;
-
-	cv_arena_init(&scratch, 1u << 20);
-	cv_buf_put_byte(out, '[');
-	for (size_t i = 0; i < b->catalog->tool_count; i++) {
-		const struct cv_tool *t = &b->catalog->tools[i];
-		const struct cv_tool_facts facts = { .who = who->who, .tool = t->name };
-		struct cv_str condition[BROKER_CONDITIONS_MAX];
-
-		if (!discovery_may_call(box, who, t))
-			continue;
-		const size_t n = cv_policy_tool_conditions(
-			box->policy, &facts, condition, CV_ARRAY_LEN(condition), &scratch);
-		cv_buf_put(out, is_first ? CV_STR("{\"tool\":\"") : CV_STR(",{\"tool\":\""));
-		cv_buf_put_json(out, t->name);
-		cv_buf_put(out, CV_STR("\",\"conditions\":["));
-		for (size_t k = 0; k < n; k++) {
-			cv_buf_put(out, k ? CV_STR(",\"") : CV_STR("\""));
-			cv_buf_put_json(out, condition[k]);
-			cv_buf_put_byte(out, '"');
-		}
-		cv_buf_put(out, CV_STR("]}"));
-		cv_arena_reset(&scratch);
-		is_first = false;
-	}
-	cv_buf_put_byte(out, ']');
-	cv_arena_fini(&scratch);
 }
 
 /* Without one member; in the arena. */
@@ -366,8 +316,8 @@ static bool schema_check(struct call *c)
 	}
 	invalid_begin(&e);
 	for (size_t i = 0; i < errors.n; i++)
-		invalid_put(&e, i == 0, errors.e[i].pointer, errors.e[i].message,
-			errors.e[i].nearest);
+		invalid_put(
+			&e, i == 0, errors.e[i].pointer, errors.e[i].message, errors.e[i].nearest);
 	cv_buf_put_byte(&e, ']');
 	if (errors.is_cut)
 		cv_buf_put(&e, CV_STR(",\"truncated\":true"));
@@ -392,8 +342,7 @@ static void preference_take(struct call *c, struct cv_str one)
 	if (cv_str_eq_nocase(key, CV_STR("wait")) &&
 		cv_str_to_u64(cv_str_trim(name), UINT32_MAX, &seconds)) {
 		c->is_asynchronous = true;
-		c->wait_seconds =
-			(uint32_t)CV_MIN(seconds, (uint64_t)BROKER_WAIT_SECONDS_MAX);
+		c->wait_seconds = (uint32_t)CV_MIN(seconds, (uint64_t)BROKER_WAIT_SECONDS_MAX);
 	}
 }
 
@@ -520,11 +469,10 @@ static struct job *job_make(struct call *c, const struct rule_use *use)
 	j->approval = c->verdict.approval;
 	j->concurrency = l->concurrency;
 	j->seconds = l->seconds ? CV_MIN(l->seconds, c->tool->seconds) : c->tool->seconds;
-	j->bytes_max = l->bytes ? CV_MIN(l->bytes, c->tool->result_bytes_max)
-				: c->tool->result_bytes_max;
+	j->bytes_max =
+		l->bytes ? CV_MIN(l->bytes, c->tool->result_bytes_max) : c->tool->result_bytes_max;
 	if (c->s->request.idempotency_key.n)
-		j->key = strndup(
-			c->s->request.idempotency_key.p, c->s->request.idempotency_key.n);
+		j->key = strndup(c->s->request.idempotency_key.p, c->s->request.idempotency_key.n);
 	return j;
 }
 
@@ -532,10 +480,9 @@ static struct job *job_make(struct call *c, const struct rule_use *use)
 static bool admit(struct call *c, struct job *j)
 {
 	struct sandbox *box = c->box;
-	const bool is_held =
-		c->verdict.approval == CV_TOOL_APPROVAL_ALWAYS ||
-		(c->verdict.approval == CV_TOOL_APPROVAL_ONCE &&
-			!hold_is_approved(box, cv_str_of(j->rule), c->tool->name));
+	const bool is_held = c->verdict.approval == CV_TOOL_APPROVAL_ALWAYS ||
+			     (c->verdict.approval == CV_TOOL_APPROVAL_ONCE &&
+				     !hold_is_approved(box, cv_str_of(j->rule), c->tool->name));
 
 	if (is_held && box->held >= BROKER_HELD_EACH_MAX) {
 		refuse_limit(c, "too_many_held", BROKER_HELD_EACH_MAX, 30,
@@ -544,9 +491,9 @@ static bool admit(struct call *c, struct job *j)
 	}
 	if (!is_held && !is_free(c->b, box, j)) {
 		if (!c->is_asynchronous || box->queued >= BROKER_QUEUED_EACH_MAX) {
-			const uint32_t limit = j->concurrency
-						       ? CV_MIN(j->concurrency, c->tool->concurrency)
-						       : c->tool->concurrency;
+			const uint32_t limit =
+				j->concurrency ? CV_MIN(j->concurrency, c->tool->concurrency)
+					       : c->tool->concurrency;
 
 			refuse_limit(c, "too_many_at_once",
 				c->is_asynchronous ? BROKER_QUEUED_EACH_MAX : limit, 1,
@@ -562,10 +509,9 @@ static void go(struct call *c, struct job *j, struct rule_use *use)
 {
 	struct broker *b = c->b;
 	const struct cv_ref ref = j->ref;
-	const bool is_held =
-		j->approval == CV_TOOL_APPROVAL_ALWAYS ||
-		(j->approval == CV_TOOL_APPROVAL_ONCE &&
-			!hold_is_approved(c->box, cv_str_of(j->rule), c->tool->name));
+	const bool is_held = j->approval == CV_TOOL_APPROVAL_ALWAYS ||
+			     (j->approval == CV_TOOL_APPROVAL_ONCE &&
+				     !hold_is_approved(c->box, cv_str_of(j->rule), c->tool->name));
 
 	use->calls++;
 	j->is_published = c->is_asynchronous || j->key || is_held;
@@ -598,8 +544,8 @@ static bool backend_check(struct call *c)
 	struct cv_str pointer = CV_STR("");
 	struct cv_err err;
 
-	if (!backend->check || backend->check(c->b, c->tool, c->arguments, &c->s->arena, &pointer,
-				       &err) == CV_OK)
+	if (!backend->check ||
+		backend->check(c->b, c->tool, c->arguments, &c->s->arena, &pointer, &err) == CV_OK)
 		return true;
 	refuse_argument(c, pointer, err.msg);
 	return false;

@@ -95,7 +95,8 @@ static void facts_put(struct cv_buf *b, const struct call_end *e)
 		text_put(b, "stderr", "stderr_encoding", e->stderr_tail);
 	}
 	if (e->is_truncated)
-		cv_buf_printf(b, ",\"truncated\":true,\"bytes\":%llu", (unsigned long long)e->bytes);
+		cv_buf_printf(
+			b, ",\"truncated\":true,\"bytes\":%llu", (unsigned long long)e->bytes);
 }
 
 struct end_row {

@@ -82,8 +82,8 @@ static cv_code argv_make(struct words *w, const struct cv_tool_command *c,
 
 static void env_put(struct words *w, const char *text)
 {
-	const struct cv_str name = cv_str_slice(cv_str_of(text), 0,
-		cv_str_find_byte(cv_str_of(text), '=') + 1);
+	const struct cv_str name =
+		cv_str_slice(cv_str_of(text), 0, cv_str_find_byte(cv_str_of(text), '=') + 1);
 
 	for (size_t i = 0; i < w->env_count; i++)
 		if (cv_str_has_prefix(cv_str_of(w->env[i]), name)) {

@@ -5,7 +5,7 @@
 #include "broker/discovery.h"
 
 #include "base/word.h"
-#include "wire/json_value.h"
+#include "tools/discover.h"
 
 bool discovery_may_call(const struct sandbox *s, const struct caller *c, const struct cv_tool *t)
 {
@@ -14,27 +14,50 @@ bool discovery_may_call(const struct sandbox *s, const struct caller *c, const s
 	return s->policy && cv_policy_decide_tool(s->policy, &facts).action == CV_ACTION_ALLOW;
 }
 
-void discovery_known_put(struct broker *b, const struct sandbox *s, const struct caller *c,
-	struct cv_buf *out)
-{
-	bool is_first = true;
+/* Who looks; conditions of one tool at a time. */
+struct looker {
+	const struct sandbox *box;
+	const struct caller *who;
+	struct cv_arena arena;
+	struct cv_str condition[BROKER_CONDITIONS_MAX];
+};
 
-	cv_buf_put_byte(out, '[');
-	for (size_t i = 0; i < b->catalog->tool_count; i++) {
-		if (!discovery_may_call(s, c, &b->catalog->tools[i]))
-			continue;
-		cv_buf_put(out, is_first ? CV_STR("\"") : CV_STR(",\""));
-		cv_buf_put_json(out, b->catalog->tools[i].name);
-		cv_buf_put_byte(out, '"');
-		is_first = false;
-	}
-	cv_buf_put_byte(out, ']');
+static bool may_call(void *arg, const struct cv_tool *t, struct cv_discover_conditions *ret)
+{
+	struct looker *l = arg;
+	const struct cv_tool_facts facts = { .who = l->who->who, .tool = t->name };
+
+	if (!discovery_may_call(l->box, l->who, t))
+		return false;
+	cv_arena_reset(&l->arena);
+	ret->v = l->condition;
+	ret->n = cv_policy_tool_conditions(
+		l->box->policy, &facts, l->condition, CV_ARRAY_LEN(l->condition), &l->arena);
+	return true;
 }
 
-struct cv_str discovery_nearest(struct broker *b, const struct sandbox *s, const struct caller *c,
-	struct cv_str name)
+bool discovery_put(struct broker *b, const struct sandbox *box, const struct caller *who,
+	enum cv_discover_document document, struct cv_str cursor, struct cv_buf *out)
 {
-	size_t best = name.n / 3 > 1 ? name.n / 3 : 1;
+	struct looker l = { .box = box, .who = who };
+	const struct cv_discover d = {
+		.catalog = b->catalog,
+		.version = CV_STR(CV_VERSION),
+		.may_call = may_call,
+		.arg = &l,
+		.cursor = cursor,
+	};
+
+	cv_arena_init(&l.arena, BROKER_CONDITION_BYTES_MAX);
+	const bool is_whole = cv_discover_write(&d, document, out);
+	cv_arena_fini(&l.arena);
+	return is_whole;
+}
+
+struct cv_str discovery_nearest(
+	struct broker *b, const struct sandbox *s, const struct caller *c, struct cv_str name)
+{
+	size_t best = name.n / 3 > 1 ? name.n / 3 : 1; /* as cv_word_nearest() has it */
 	struct cv_str found = CV_STR("");
 
 	for (size_t i = 0; i < b->catalog->tool_count; i++) {
@@ -49,30 +72,20 @@ struct cv_str discovery_nearest(struct broker *b, const struct sandbox *s, const
 	return found;
 }
 
-void discovery_answer(
-	struct broker *b, struct stream *s, const struct sandbox *box, enum discovery what)
+void discovery_answer(struct broker *b, struct stream *s, const struct sandbox *box,
+	enum cv_discover_document document)
 {
 	struct cv_buf body;
-	bool is_first = true;
 
-	(void)what;
-	cv_buf_init(&body, 16u << 20);
-	cv_buf_put_byte(&body, '[');
-	for (size_t i = 0; i < b->catalog->tool_count; i++) {
-		const struct cv_tool *t = &b->catalog->tools[i];
-
-		if (!discovery_may_call(box, s->caller, t))
-			continue;
-		cv_buf_put(&body, is_first ? CV_STR("{") : CV_STR(",{"));
-		cv_buf_printf(&body, "\"name\":\"%.*s\",\"endpoint\":\"/v1/tools/%.*s\",\"method\":\"POST\"",
-			CV_STR_ARG(t->name), CV_STR_ARG(t->name));
-		put_member_str(&body, "description", t->description);
-		cv_buf_put(&body, CV_STR(",\"input_schema\":"));
-		(void)!cv_json_value_write(&body, t->input);
-		cv_buf_put_byte(&body, '}');
-		is_first = false;
-	}
-	cv_buf_put(&body, CV_STR("]\n"));
-	answer(b, s, &(struct answer){ .status = 200, .body = cv_buf_str(&body) });
+	cv_buf_init(&body, BROKER_DOCUMENT_BYTES_MAX);
+	if (discovery_put(b, box, s->caller, document, CV_STR_NONE, &body))
+		answer(b, s,
+			&(struct answer){
+				.status = 200,
+				.type = cv_discover_content_type(document),
+				.body = cv_buf_str(&body),
+			});
+	else
+		answer_error(b, s, 503, "broker_unavailable", "the document is too large");
 	cv_buf_fini(&body);
 }

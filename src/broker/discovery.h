@@ -7,15 +7,16 @@
  */
 #pragma once
 #include "broker/broker.h"
-
-enum discovery { DISCOVERY_TEXT, DISCOVERY_TOOLS, DISCOVERY_OPENAPI };
+#include "tools/discover.h"
 
 bool discovery_may_call(const struct sandbox *s, const struct caller *c, const struct cv_tool *t);
-void discovery_answer(
-	struct broker *b, struct stream *s, const struct sandbox *box, enum discovery what);
-/* ["name",...] */
-void discovery_known_put(struct broker *b, const struct sandbox *s, const struct caller *c,
-	struct cv_buf *out);
+
+/* Appends the document; cursor: of CV_DISCOVER_MCP.  False when it did not fit. */
+CV_MUST bool discovery_put(struct broker *b, const struct sandbox *box, const struct caller *who,
+	enum cv_discover_document document, struct cv_str cursor, struct cv_buf *out);
+void discovery_answer(struct broker *b, struct stream *s, const struct sandbox *box,
+	enum cv_discover_document document);
+
 /* The name that was probably meant, of those that may be called; or "". */
-struct cv_str discovery_nearest(struct broker *b, const struct sandbox *s, const struct caller *c,
-	struct cv_str name);
+struct cv_str discovery_nearest(
+	struct broker *b, const struct sandbox *s, const struct caller *c, struct cv_str name);

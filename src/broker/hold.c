@@ -119,8 +119,8 @@ void hold_forget(struct broker *b, struct job *j)
 	box->asked--;
 	cv_buf_init(&body, 16);
 	cv_ipc_put_u64(&body, j->ask_id);
-	(void)!cv_ipc_send_now(CV_BROKER_CONTROL_FD, CV_BROKER_CONTROL_REPLY_ASK_END,
-		cv_buf_str(&body), NULL);
+	(void)!cv_ipc_send_now(
+		CV_BROKER_CONTROL_FD, CV_BROKER_CONTROL_REPLY_ASK_END, cv_buf_str(&body), NULL);
 	cv_buf_fini(&body);
 }
 
@@ -157,8 +157,7 @@ static bool is_still_allowed(const struct sandbox *box, const struct job *j)
 		.arguments = j->arguments,
 	};
 
-	return box->policy &&
-	       cv_policy_decide_tool(box->policy, &facts).action == CV_ACTION_ALLOW;
+	return box->policy && cv_policy_decide_tool(box->policy, &facts).action == CV_ACTION_ALLOW;
 }
 
 static void let_go(struct broker *b, struct sandbox *box, struct job *j)

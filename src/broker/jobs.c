@@ -22,9 +22,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define KIND_JOB    CV_STR("job")
-#define KIND_RESULT CV_STR("result")
-#define KIND_LOG    CV_STR("log")
+#define KIND_JOB                CV_STR("job")
+#define KIND_RESULT             CV_STR("result")
+#define KIND_LOG                CV_STR("log")
 
 #define JOB_ROW(name, word, to) [JOB_##name] = { word, to },
 static const struct {
@@ -91,8 +91,8 @@ static bool bytes_save(
 	if (cv_store_put(b->store, kind, store_key(b, j, key, sizeof(key)), cv_buf_str(bytes),
 		    CV_STORE_ANY, NULL, &err) == CV_OK)
 		return true;
-	audit_note(b, true, "the %.*s of job %s can't be kept: %s", CV_STR_ARG(kind), j->id,
-		err.msg);
+	audit_note(
+		b, true, "the %.*s of job %s can't be kept: %s", CV_STR_ARG(kind), j->id, err.msg);
 	return false; /* it stays in memory */
 }
 
@@ -102,8 +102,8 @@ static void store_forget(struct broker *b, const struct job *j)
 	char key[STORE_KEY_BYTES];
 
 	for (size_t i = 0; i < CV_ARRAY_LEN(kind); i++)
-		(void)!cv_store_delete(b->store, kind[i], store_key(b, j, key, sizeof(key)),
-			CV_STORE_ANY, NULL);
+		(void)!cv_store_delete(
+			b->store, kind[i], store_key(b, j, key, sizeof(key)), CV_STORE_ANY, NULL);
 }
 
 void job_result_get(struct broker *b, struct job *j, struct cv_buf *ret)
@@ -113,8 +113,8 @@ void job_result_get(struct broker *b, struct job *j, struct cv_buf *ret)
 	if (cv_buf_len(&j->result) || !j->result_bytes)
 		cv_buf_put(ret, cv_buf_str(&j->result));
 	else
-		(void)!cv_store_get(b->store, KIND_RESULT, store_key(b, j, key, sizeof(key)), ret,
-			NULL, NULL);
+		(void)!cv_store_get(
+			b->store, KIND_RESULT, store_key(b, j, key, sizeof(key)), ret, NULL, NULL);
 }
 
 void job_log_get(struct broker *b, struct job *j, uint64_t offset, size_t n, struct cv_buf *ret)
@@ -126,11 +126,10 @@ void job_log_get(struct broker *b, struct job *j, uint64_t offset, size_t n, str
 		return;
 	const uint64_t at = offset - j->log_base;
 	if (here.n)
-		cv_buf_put(ret, cv_str_slice(here, (size_t)at,
-					CV_MIN((size_t)at + n, here.n)));
+		cv_buf_put(ret, cv_str_slice(here, (size_t)at, CV_MIN((size_t)at + n, here.n)));
 	else
-		(void)!cv_store_read(b->store, KIND_LOG, store_key(b, j, key, sizeof(key)), at, n,
-			ret, NULL);
+		(void)!cv_store_read(
+			b->store, KIND_LOG, store_key(b, j, key, sizeof(key)), at, n, ret, NULL);
 }
 
 /* ---- life ---- */
@@ -541,16 +540,29 @@ static enum job_state state_of(const char *word)
 static bool restore_one(void *arg, const struct cv_record *r)
 {
 	struct restore *to = arg;
-	enum { STATE, TOOL, DIGEST, ERROR, KEY, HAS_KEY, CREATED, STARTED, ENDED, STATUS, RESULT,
-		LOG_BASE, LOG_END, FIELDS };
+	enum {
+		STATE,
+		TOOL,
+		DIGEST,
+		ERROR,
+		KEY,
+		HAS_KEY,
+		CREATED,
+		STARTED,
+		ENDED,
+		STATUS,
+		RESULT,
+		LOG_BASE,
+		LOG_END,
+		FIELDS
+	};
 	struct cv_json_value v[FIELDS] = { { .path = "state" }, { .path = "tool" },
 		{ .path = "digest" }, { .path = "error" }, { .path = "key" }, { .path = "has_key" },
 		{ .path = "created" }, { .path = "started" }, { .path = "ended" },
 		{ .path = "status" }, { .path = "result_bytes" }, { .path = "log_base" },
 		{ .path = "log_end" } };
 	char word[32], key[BROKER_KEY_BYTES_MAX + 1];
-	const struct cv_str id = cv_str_slice(
-		r->key, cv_str_rfind_byte(r->key, '/') + 1, r->key.n);
+	const struct cv_str id = cv_str_slice(r->key, cv_str_rfind_byte(r->key, '/') + 1, r->key.n);
 	struct job *j;
 
 	if (cv_json_find(r->value, v, FIELDS) != CV_JSON_PROBLEM_NONE || id.n != JOB_ID_CHARS ||
@@ -598,7 +610,8 @@ void jobs_restore(struct broker *b, struct sandbox *box)
 		job_count(b, j, JOB_RUNNING, true);
 		j->log_base = j->log_end = 0;
 		cv_buf_init(&body, 4096);
-		error_begin(&body, "backend_failed", "the broker ended while the call was under way");
+		error_begin(
+			&body, "backend_failed", "the broker ended while the call was under way");
 		error_end(&body);
 		job_end(b, j, JOB_FAILED, 502, "backend_failed", &body);
 	}

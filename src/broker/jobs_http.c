@@ -28,11 +28,12 @@ void jobs_answer_call(struct broker *b, struct stream *s, struct job *j)
 
 	cv_buf_init(&body, CV_STORE_VALUE_BYTES_MAX);
 	job_result_get(b, j, &body);
-	answer(b, s, &(struct answer){
-			     .status = j->status,
-			     .body = cv_buf_str(&body),
-			     .job = j->is_published ? j->id : NULL,
-		     });
+	answer(b, s,
+		&(struct answer){
+			.status = j->status,
+			.body = cv_buf_str(&body),
+			.job = j->is_published ? j->id : NULL,
+		});
 	cv_buf_fini(&body);
 }
 
@@ -43,14 +44,15 @@ void jobs_answer_job(struct broker *b, struct stream *s, struct job *j, int stat
 	cv_buf_init(&body, 65536);
 	job_put(j, &body);
 	cv_buf_put_byte(&body, '\n');
-	answer(b, s, &(struct answer){
-			     .status = status,
-			     .body = cv_buf_str(&body),
-			     .job = j->id,
-			     .location_job = status == 202 ? j->id : NULL,
-			     .retry_after = status == 202 ? 1 : 0,
-			     .is_preference_applied = status == 202 && s->is_asynchronous,
-		     });
+	answer(b, s,
+		&(struct answer){
+			.status = status,
+			.body = cv_buf_str(&body),
+			.job = j->id,
+			.location_job = status == 202 ? j->id : NULL,
+			.retry_after = status == 202 ? 1 : 0,
+			.is_preference_applied = status == 202 && s->is_asynchronous,
+		});
 	cv_buf_fini(&body);
 }
 
@@ -63,17 +65,6 @@ void jobs_answer_accepted(struct broker *b, struct stream *s, struct job *j)
 static void refuse_unknown(struct broker *b, struct stream *s)
 {
 	answer_error(b, s, 404, "unknown_job", "this sandbox has no such job");
-}
-
-static void refuse_method(struct broker *b, struct stream *s, const char *allow)
-{
-	struct cv_buf e;
-
-	cv_buf_init(&e, 1024);
-	error_begin(&e, "method_not_allowed", "this path answers %s", allow);
-	error_end(&e);
-	answer(b, s, &(struct answer){ .status = 405, .body = cv_buf_str(&e), .allow = allow });
-	cv_buf_fini(&e);
 }
 
 /* ---- lists ---- */
@@ -162,8 +153,8 @@ static void job_answer(struct broker *b, struct stream *s, struct job *j)
 	}
 	s->state = STREAM_POLL;
 	s->job = j->ref;
-	s->due_ms = b->loop.now_ms +
-		    (int64_t)CV_MIN(seconds, (uint64_t)BROKER_WAIT_SECONDS_MAX) * 1000;
+	s->due_ms =
+		b->loop.now_ms + (int64_t)CV_MIN(seconds, (uint64_t)BROKER_WAIT_SECONDS_MAX) * 1000;
 	due_at(b, s->due_ms);
 }
 
@@ -189,14 +180,15 @@ static void log_answer(struct broker *b, struct stream *s, struct job *j)
 		offset = j->log_base;
 	cv_buf_init(&body, 4 * BROKER_LOG_BYTES_MAX);
 	job_log_get(b, j, offset, 2 * BROKER_LOG_BYTES_MAX, &body);
-	answer(b, s, &(struct answer){
-			     .status = 200,
-			     .type = "text/plain; charset=utf-8",
-			     .body = cv_buf_str(&body),
-			     .job = j->id,
-			     .has_offset = true,
-			     .offset = offset,
-		     });
+	answer(b, s,
+		&(struct answer){
+			.status = 200,
+			.type = "text/plain; charset=utf-8",
+			.body = cv_buf_str(&body),
+			.job = j->id,
+			.has_offset = true,
+			.offset = offset,
+		});
 	cv_buf_fini(&body);
 }
 
@@ -213,7 +205,8 @@ static void cancel_answer(struct broker *b, struct stream *s, struct job *j)
 		cv_buf_put(&e, CV_STR(",\"job\":"));
 		job_put(j, &e);
 		error_end(&e);
-		answer(b, s, &(struct answer){ .status = 409, .body = cv_buf_str(&e), .job = j->id });
+		answer(b, s,
+			&(struct answer){ .status = 409, .body = cv_buf_str(&e), .job = j->id });
 		cv_buf_fini(&e);
 		return;
 	}
@@ -284,8 +277,8 @@ static bool log_send(struct broker *b, struct stream *s, struct job *j)
 		return false;
 	cv_buf_init(&bytes, BROKER_EVENT_BYTES_MAX);
 	job_log_get(b, j, s->log_at, BROKER_EVENT_BYTES_MAX, &bytes);
-	const bool is_all = job_state_is_end(j->state) &&
-			    s->log_at + cv_buf_len(&bytes) == j->log_end;
+	const bool is_all =
+		job_state_is_end(j->state) && s->log_at + cv_buf_len(&bytes) == j->log_end;
 	const struct cv_str text = text_of(cv_buf_str(&bytes), is_all);
 	const bool is_text = cv_utf8_is_valid(text);
 	if (text.n) {
@@ -316,7 +309,8 @@ static void result_send(struct broker *b, struct stream *s, struct job *j)
 	struct cv_buf data;
 
 	cv_buf_init(&data, CV_STORE_VALUE_BYTES_MAX);
-	cv_buf_printf(&data, "{\"status\":%d,\"result_url\":\"/v1/jobs/%s/result\"", j->status, j->id);
+	cv_buf_printf(
+		&data, "{\"status\":%d,\"result_url\":\"/v1/jobs/%s/result\"", j->status, j->id);
 	if (j->result_bytes && j->result_bytes <= RESULT_IN_EVENT_BYTES_MAX) {
 		cv_buf_put(&data, CV_STR(",\"result\":"));
 		job_result_get(b, j, &data);
@@ -329,7 +323,6 @@ static void result_send(struct broker *b, struct stream *s, struct job *j)
 
 static void end_send(struct broker *b, struct stream *s, struct job *j)
 {
-	const size_t before = cv_buf_len(&s->out) ;
 	struct cv_buf data;
 
 	cv_buf_init(&data, 65536);
@@ -340,7 +333,6 @@ static void end_send(struct broker *b, struct stream *s, struct job *j)
 	const size_t between = cv_buf_len(&s->out);
 	cv_buf_put(&s->out, CV_CHUNK_END);
 	b->out_bytes += cv_buf_len(&s->out) - between;
-	(void)before;
 	stream_next(b, s);
 }
 
@@ -444,7 +436,7 @@ void jobs_handle(struct broker *b, struct stream *s, struct cv_str rest)
 		if (cv_str_eq(method, CV_STR("GET")))
 			list_answer(b, s, box);
 		else
-			refuse_method(b, s, "GET");
+			request_refuse_method(b, s, "GET");
 		return;
 	}
 	struct job *j = job_find(b, box, cv_str_cut(&rest, '/'));
@@ -462,7 +454,7 @@ void jobs_handle(struct broker *b, struct stream *s, struct cv_str rest)
 		}
 	}
 	if (allow)
-		refuse_method(b, s, allow);
+		request_refuse_method(b, s, allow);
 	else
 		answer_error(b, s, 404, "unknown_path", "a job has events, log, result and cancel");
 }

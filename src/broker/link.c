@@ -290,7 +290,8 @@ static void alias_add(struct aliases *a, struct cv_str path)
 		return;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	const ssize_t n = readlink(link, real, sizeof(real));
-	if (n <= 0 || (size_t)n >= sizeof(real) || cv_str_eq(path, (struct cv_str){ real, (size_t)n }))
+	if (n <= 0 || (size_t)n >= sizeof(real) ||
+		cv_str_eq(path, (struct cv_str){ real, (size_t)n }))
 		return;
 	a->v[a->n++] = (struct cv_policy_alias){
 		.path = cv_arena_str(&a->arena, path),
@@ -328,9 +329,9 @@ static bool policy_take(struct broker *b, struct cv_ipc_msg *m)
 		return false;
 	char *text = text_take(m->fds[0], BROKER_POLICY_BYTES_MAX, &n, "policy");
 	cv_findings_init(&findings);
-	const bool is_good = cv_policy_load(file, (struct cv_str){ text, n }, &doc, &findings) ==
-				     CV_OK &&
-			     cv_policy_validate(doc, &findings) == CV_OK;
+	const bool is_good =
+		cv_policy_load(file, (struct cv_str){ text, n }, &doc, &findings) == CV_OK &&
+		cv_policy_validate(doc, &findings) == CV_OK;
 	if (is_good) {
 		aliases_find(&aliases, doc, s->root);
 		if (cv_policy_compile_aliased(doc, aliases.v, aliases.n, &policy, &err) == CV_OK) {
@@ -432,8 +433,7 @@ static bool control_read(struct broker *b)
 {
 	struct cv_ipc_msg m;
 	struct cv_err err;
-	const cv_code code =
-		cv_ipc_recv(CV_BROKER_CONTROL_FD, &b->control, b->message, &m, &err);
+	const cv_code code = cv_ipc_recv(CV_BROKER_CONTROL_FD, &b->control, b->message, &m, &err);
 
 	if (code == CV_UNAVAILABLE)
 		return false;

@@ -10,6 +10,7 @@
 
 #include "base/sha256.h"
 #include "broker/discovery.h"
+#include "broker/mcp.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,8 +30,8 @@ static bool digest_eq(const unsigned char *a, const unsigned char *b)
 
 static void refuse_token(struct broker *b, struct stream *s, const char *code, const char *detail)
 {
-	audit_refusal(b, s, &(struct refusal){ .status = 401, .code = code,
-				    .reason = cv_str_of(detail) });
+	audit_refusal(b, s,
+		&(struct refusal){ .status = 401, .code = code, .reason = cv_str_of(detail) });
 	answer_error(b, s, 401, code, "%s", detail);
 }
 
@@ -56,8 +57,9 @@ static bool token_check(struct broker *b, struct stream *s, struct sandbox *box)
 		cv_buf_init(&e, 1024);
 		error_begin(&e, "too_many_calls", "too many wrong tokens; wait a minute");
 		error_end(&e);
-		answer(b, s, &(struct answer){ .status = 429, .body = cv_buf_str(&e),
-				     .retry_after = 60 });
+		answer(b, s,
+			&(struct answer){
+				.status = 429, .body = cv_buf_str(&e), .retry_after = 60 });
 		cv_buf_fini(&e);
 		return false;
 	}
@@ -91,12 +93,22 @@ static bool origin_is_ours(struct cv_str origin)
 	return is_ours(host);
 }
 
+bool request_is_json(const struct request *q)
+{
+	struct cv_str rest = q->content_type;
+	const bool is_plain =
+		!q->content_encoding.n || cv_str_eq_nocase(q->content_encoding, CV_STR("identity"));
+
+	return is_plain && (!rest.n || cv_str_eq_nocase(cv_str_trim(cv_str_cut(&rest, ';')),
+					       CV_STR("application/json")));
+}
+
 static bool is_read(const struct request *q)
 {
 	return cv_str_eq(q->method, CV_STR("GET")) || q->is_head;
 }
 
-static void refuse_method(struct broker *b, struct stream *s, const char *allow)
+void request_refuse_method(struct broker *b, struct stream *s, const char *allow)
 {
 	struct cv_buf e;
 
@@ -109,40 +121,52 @@ static void refuse_method(struct broker *b, struct stream *s, const char *allow)
 
 /* ---- tools ---- */
 
-static void refuse_unknown(struct broker *b, struct stream *s, struct sandbox *box)
+static void known_put(struct broker *b, struct stream *s, struct cv_buf *e)
 {
-	const struct cv_str path = cv_path_str(&s->request.path);
-	const bool is_tool = cv_str_has_prefix(path, CV_STR("/v1/tools/"));
-	const struct cv_str name = is_tool ? cv_str_slice(path, 10, path.n) : CV_STR_NONE;
+	cv_buf_put(e, CV_STR(",\"known\":"));
+	(void)!discovery_put(b, pool_get(&b->sandboxes, s->sandbox), s->caller, CV_DISCOVER_KNOWN,
+		CV_STR_NONE, e);
+}
+
+void request_refuse_tool(struct broker *b, struct stream *s, struct cv_str name)
+{
+	const struct cv_str nearest =
+		discovery_nearest(b, pool_get(&b->sandboxes, s->sandbox), s->caller, name);
 	struct cv_buf e;
 
-	cv_buf_init(&e, 1u << 20);
-	if (is_tool)
-		error_begin(&e, "unknown_tool", "there is no tool of that name");
-	else
-		error_begin(&e, "unknown_path", "there is nothing here; GET / says what there is");
-	cv_buf_put(&e, CV_STR(",\"known\":"));
-	discovery_known_put(b, box, s->caller, &e);
-	if (is_tool) {
-		const struct cv_str nearest = discovery_nearest(b, box, s->caller, name);
+	cv_buf_init(&e, BROKER_DOCUMENT_BYTES_MAX);
+	error_begin(&e, "unknown_tool", "there is no tool of that name");
+	known_put(b, s, &e);
+	if (nearest.n)
+		put_member_str(&e, "nearest", nearest);
+	error_end(&e);
+	audit_refusal(b, s,
+		&(struct refusal){ .tool = name,
+			.status = 404,
+			.code = "unknown_tool",
+			.reason = CV_STR("there is no tool of that name") });
+	answer(b, s, &(struct answer){ .status = 404, .body = cv_buf_str(&e) });
+	cv_buf_fini(&e);
+}
 
-		if (nearest.n)
-			put_member_str(&e, "nearest", nearest);
-		audit_refusal(b, s, &(struct refusal){ .tool = name, .status = 404,
-					    .code = "unknown_tool",
-					    .reason = CV_STR("there is no tool of that name") });
-	}
+static void refuse_path(struct broker *b, struct stream *s)
+{
+	struct cv_buf e;
+
+	cv_buf_init(&e, BROKER_DOCUMENT_BYTES_MAX);
+	error_begin(&e, "unknown_path", "there is nothing here; GET / says what there is");
+	known_put(b, s, &e);
 	error_end(&e);
 	answer(b, s, &(struct answer){ .status = 404, .body = cv_buf_str(&e) });
 	cv_buf_fini(&e);
 }
 
-static void tool_handle(struct broker *b, struct stream *s, struct sandbox *box)
+static void tool_handle(struct broker *b, struct stream *s)
 {
 	const struct cv_str path = cv_path_str(&s->request.path);
 	struct cv_tool_route_args places = { .n = 0 };
-	const struct cv_tool *t = cv_catalog_route(
-		b->catalog, s->request.method, path, &places, &s->arena);
+	const struct cv_tool *t =
+		cv_catalog_route(b->catalog, s->request.method, path, &places, &s->arena);
 
 	if (t) {
 		call_handle(b, s, t, &places);
@@ -155,9 +179,12 @@ static void tool_handle(struct broker *b, struct stream *s, struct sandbox *box)
 		snprintf(allow + strlen(allow), sizeof(allow) - strlen(allow), "%s%.*s",
 			i ? ", " : "", CV_STR_ARG(other[i]));
 	if (n)
-		refuse_method(b, s, allow);
+		request_refuse_method(b, s, allow);
+	else if (cv_str_has_prefix(path, CV_STR(CV_TOOL_ROUTE_PREFIX)))
+		request_refuse_tool(
+			b, s, cv_str_slice(path, sizeof(CV_TOOL_ROUTE_PREFIX) - 1, path.n));
 	else
-		refuse_unknown(b, s, box);
+		refuse_path(b, s);
 }
 
 /* ---- where it goes ---- */
@@ -166,20 +193,21 @@ static bool discovery_handle(struct broker *b, struct stream *s, struct sandbox 
 {
 	static const struct {
 		const char *path;
-		enum discovery what;
+		enum cv_discover_document what;
 	} page[] = {
-		{ "/", DISCOVERY_TEXT },
-		{ "/tools.json", DISCOVERY_TOOLS },
-		{ "/openapi.json", DISCOVERY_OPENAPI },
+		{ "/", CV_DISCOVER_TEXT },
+		{ "/tools.json", CV_DISCOVER_TOOLS },
+		{ "/openapi.json", CV_DISCOVER_OPENAPI },
 	};
 	const struct cv_str path = cv_path_str(&s->request.path);
 
 	if (cv_str_eq(path, CV_STR("/healthz"))) {
 		if (is_read(&s->request))
-			answer(b, s, &(struct answer){ .status = 200,
-					     .body = CV_STR("{\"status\":\"ok\"}") });
+			answer(b, s,
+				&(struct answer){
+					.status = 200, .body = CV_STR("{\"status\":\"ok\"}") });
 		else
-			refuse_method(b, s, "GET, HEAD");
+			request_refuse_method(b, s, "GET, HEAD");
 		return true;
 	}
 	for (size_t i = 0; i < CV_ARRAY_LEN(page); i++) {
@@ -188,7 +216,7 @@ static bool discovery_handle(struct broker *b, struct stream *s, struct sandbox 
 		if (is_read(&s->request))
 			discovery_answer(b, s, box, page[i].what);
 		else
-			refuse_method(b, s, "GET, HEAD");
+			request_refuse_method(b, s, "GET, HEAD");
 		return true;
 	}
 	return false;
@@ -217,6 +245,8 @@ void request_handle(struct broker *b, struct stream *s)
 		return;
 	if (cv_str_eq(path, CV_STR("/v1/jobs")) || cv_str_has_prefix(path, CV_STR("/v1/jobs/")))
 		jobs_handle(b, s, cv_str_slice(path, 8, path.n));
+	else if (cv_str_eq(path, CV_STR("/mcp")))
+		mcp_handle(b, s);
 	else
-		tool_handle(b, s, box);
+		tool_handle(b, s);
 }

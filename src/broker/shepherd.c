@@ -144,8 +144,8 @@ static void entries_remove(int dir, unsigned depth)
 			continue;
 		if (unlinkat(dirfd(d), e->d_name, 0) == 0 || depth == 0)
 			continue;
-		const int sub = openat(dirfd(d), e->d_name,
-			O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		const int sub = openat(
+			dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (sub < 0)
 			continue;
 		fchmod(sub, 0700);
@@ -209,7 +209,8 @@ static CV_NORETURN void become(
 	/* The order matters: the way to its directory is the broker's alone, and a change of user
 	 * forgets the death signal (prctl(2)). */
 	if (setsid() >= 0 && chdir(p->workdir) == 0 && user_become(&p->user) &&
-		cv_proc_die_with_parent(shepherd, NULL) == CV_OK && dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(err, 2) >= 0 &&
+		cv_proc_die_with_parent(shepherd, NULL) == CV_OK && dup2(in, 0) >= 0 &&
+		dup2(out, 1) >= 0 && dup2(err, 2) >= 0 &&
 		fcntl(control, F_SETFD, FD_CLOEXEC) == 0 &&
 		syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
 		execve(p->argv[0], p->argv, p->env);

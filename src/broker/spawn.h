@@ -30,9 +30,9 @@ struct spawn_plan {
 };
 
 struct spawned {
-	pid_t pid;            /* of the shepherd */
-	int control;          /* to the shepherd */
-	int in, out, err;     /* -1: none, or closed */
+	pid_t pid;        /* of the shepherd */
+	int control;      /* to the shepherd */
+	int in, out, err; /* -1: none, or closed */
 };
 
 enum spawn_report_kind {

@@ -13,6 +13,7 @@
 #include "broker/broker.h"
 
 #include "base/assert.h"
+#include "broker/mcp.h"
 #include "wire/chunk.h"
 #include "wire/h1.h"
 
@@ -108,6 +109,7 @@ void stream_free(struct broker *b, struct stream *s)
 	cv_buf_fini(&s->body);
 	cv_arena_fini(&s->arena);
 	free(s->chunk);
+	mcp_free(s->mcp);
 	caller_unref(s->caller);
 	pool_free(&b->streams, s->ref);
 	if (box) {
@@ -118,6 +120,8 @@ void stream_free(struct broker *b, struct stream *s)
 
 void stream_next(struct broker *b, struct stream *s)
 {
+	mcp_free(s->mcp);
+	s->mcp = NULL;
 	s->job = (struct cv_ref){ 0, 0 };
 	s->state = s->request.is_keep_alive && !s->has_ended ? STREAM_HEAD : STREAM_CLOSING;
 	s->request = (struct request){ 0 };
@@ -236,8 +240,8 @@ static bool value_take(struct stream *s, const struct cv_h1_request *r, const ch
 	if (!h)
 		return true;
 	*ret = cv_arena_str(&s->arena, h->value);
-	return !is_single || !cv_h1_header_next_named(
-				     r->header, r->header_count, cv_str_of(name), &at);
+	return !is_single ||
+	       !cv_h1_header_next_named(r->header, r->header_count, cv_str_of(name), &at);
 }
 
 static void head_take(struct broker *b, struct stream *s, const struct cv_h1_request *r)
@@ -289,8 +293,7 @@ static bool head_read(struct broker *b, struct stream *s)
 
 	if (!bytes.n)
 		return false;
-	const enum cv_h1_rc rc =
-		cv_h1_request_parse(bytes, BROKER_HEAD_BYTES_MAX, &s->scanned, &r);
+	const enum cv_h1_rc rc = cv_h1_request_parse(bytes, BROKER_HEAD_BYTES_MAX, &s->scanned, &r);
 	if (rc == CV_H1_MORE) {
 		if (s->has_ended)
 			s->state = STREAM_CLOSING;
@@ -327,12 +330,14 @@ static void body_refuse(struct broker *b, struct stream *s)
 
 	s->request.is_keep_alive = false; /* the rest of it is never read */
 	cv_buf_init(&e, 1024);
-	error_begin(&e, "body_too_large", "a request's body may have %d bytes",
-		BROKER_BODY_BYTES_MAX);
+	error_begin(
+		&e, "body_too_large", "a request's body may have %d bytes", BROKER_BODY_BYTES_MAX);
 	cv_buf_printf(&e, ",\"limit\":%d", BROKER_BODY_BYTES_MAX);
 	error_end(&e);
-	audit_refusal(b, s, &(struct refusal){ .status = 413, .code = "body_too_large",
-				    .reason = CV_STR("the body is larger than 1 MiB") });
+	audit_refusal(b, s,
+		&(struct refusal){ .status = 413,
+			.code = "body_too_large",
+			.reason = CV_STR("the body is larger than 1 MiB") });
 	answer(b, s, &(struct answer){ .status = 413, .body = cv_buf_str(&e) });
 	cv_buf_fini(&e);
 }
