@@ -199,6 +199,10 @@ bool cv_audit_put_core(struct cv_buf *out, const struct cv_audit_event *e)
 		       (cv_buf_put_byte(out, '/') &&
 			       cv_audit_put_escaped(out, e->qtype, AUDIT_ESCAPE_WORD));
 	case CV_AUDIT_PROC: return put_process(out, e);
+	case CV_AUDIT_TOOL:
+		put_who_does(out, e, true);
+		return cv_audit_put_escaped(
+			out, e->tool.n ? e->tool : CV_STR("-"), AUDIT_ESCAPE_WORD);
 	case CV_AUDIT_LIFECYCLE:
 		return cv_buf_put(
 			out, has_failed ? CV_STR("cove Failure") : CV_STR("cove Success"));

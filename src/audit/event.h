@@ -25,7 +25,8 @@
 	X(PROC,      1007, "Process Activity",  1, "System Activity",      "PROC")            \
 	X(FINDING,   2004, "Detection Finding", 2, "Findings",             "FINDING")         \
 	X(CONFIG,    5019, "Device Config State Change", 5, "Discovery",   "CONFIG")          \
-	X(LIFECYCLE, 6002, "Application Lifecycle", 6, "Application Activity", "LIFECYCLE")
+	X(LIFECYCLE, 6002, "Application Lifecycle", 6, "Application Activity", "LIFECYCLE")       \
+	X(TOOL,      6003, "API Activity",      6, "Application Activity", "TOOL")
 
 /* enum, OCSF id in the base schema, OCSF caption, one-line word */
 #define CV_AUDIT_SEVERITIES(X)                     \
@@ -45,23 +46,24 @@
 	X(LOG,   "ALLOWED", 1, "Allowed", 17, "Logged") /* enforcement: audit let it pass */
 
 /* enum, the word after the colon, activity id per class: NET, HTTP, DNS, PROC, FINDING, CONFIG,
- * LIFECYCLE.  99 is OCSF's "Other", with the word as its name.  HTTP takes both from the method. */
+ * LIFECYCLE, TOOL.  99 is OCSF's "Other", with the word as its name.  HTTP takes both from the method. */
 #define CV_AUDIT_ACTIVITIES(X)                               \
-	X(OTHER,     "OTHER",     99, 99, 99, 99, 99, 99, 99) \
-	X(OPEN,      "OPEN",       1, 99, 99, 99, 99, 99, 99) \
-	X(CLOSE,     "CLOSE",      2, 99, 99, 99,  3, 99, 99) \
-	X(FAIL,      "FAIL",       4, 99, 99, 99, 99, 99, 99) \
-	X(REFUSE,    "REFUSE",     5, 99, 99, 99, 99, 99, 99) \
-	X(LISTEN,    "LISTEN",     7, 99, 99, 99, 99, 99, 99) \
-	X(QUERY,     "QUERY",     99, 99,  1, 99, 99, 99, 99) \
-	X(LAUNCH,    "LAUNCH",    99, 99, 99,  1, 99, 99, 99) \
-	X(TERMINATE, "TERMINATE", 99, 99, 99,  2, 99, 99, 99) \
-	X(CREATE,    "CREATE",    99, 99, 99, 99,  1, 99, 99) \
-	X(LOADED,    "LOADED",    99, 99, 99, 99, 99,  1, 99) \
-	X(DETECTED,  "DETECTED",  99, 99, 99, 99, 99,  1, 99) \
-	X(ENABLED,   "ENABLED",   99, 99, 99, 99, 99,  1, 99) \
-	X(START,     "START",     99, 99, 99, 99, 99, 99,  3) \
-	X(STOP,      "STOP",      99, 99, 99, 99, 99, 99,  4)
+	X(OTHER,     "OTHER",     99, 99, 99, 99, 99, 99, 99, 99) \
+	X(OPEN,      "OPEN",       1, 99, 99, 99, 99, 99, 99, 99) \
+	X(CLOSE,     "CLOSE",      2, 99, 99, 99,  3, 99, 99, 99) \
+	X(FAIL,      "FAIL",       4, 99, 99, 99, 99, 99, 99, 99) \
+	X(REFUSE,    "REFUSE",     5, 99, 99, 99, 99, 99, 99, 99) \
+	X(LISTEN,    "LISTEN",     7, 99, 99, 99, 99, 99, 99, 99) \
+	X(QUERY,     "QUERY",     99, 99,  1, 99, 99, 99, 99, 99) \
+	X(LAUNCH,    "LAUNCH",    99, 99, 99,  1, 99, 99, 99, 99) \
+	X(TERMINATE, "TERMINATE", 99, 99, 99,  2, 99, 99, 99, 99) \
+	X(CREATE,    "CREATE",    99, 99, 99, 99,  1, 99, 99, 99) \
+	X(LOADED,    "LOADED",    99, 99, 99, 99, 99,  1, 99, 99) \
+	X(DETECTED,  "DETECTED",  99, 99, 99, 99, 99,  1, 99, 99) \
+	X(ENABLED,   "ENABLED",   99, 99, 99, 99, 99,  1, 99, 99) \
+	X(START,     "START",     99, 99, 99, 99, 99, 99,  3, 99) \
+	X(STOP,      "STOP",      99, 99, 99, 99, 99, 99,  4, 99) \
+	X(CALL,      "CALL",      99, 99, 99, 99, 99, 99, 99, 99)
 /* clang-format on */
 
 #define CV_AUDIT_ENUM(name, ...) CV_AUDIT_##name,
@@ -126,6 +128,11 @@ struct cv_audit_event {
 	uint64_t bytes_up, bytes_down;
 	uint64_t duration_us;
 
+	/* TOOL: status is what the caller got, has_exit_code where a command ended by itself */
+	struct cv_str tool;
+	struct cv_str digest; /* SHA-256 of the canonical arguments, hex; empty: there were none */
+	struct cv_str job;    /* its id; empty: none that the caller knows */
+
 	/* CONFIG, LIFECYCLE, FINDING, PROC: the text; FINDING: its title, with finding_uid */
 	struct cv_str message;
 	struct cv_str finding_uid;
@@ -134,6 +141,8 @@ struct cv_audit_event {
 	const struct cv_audit_pair *extra;
 	size_t extra_count;
 };
+
+enum cv_audit_form { CV_AUDIT_FORM_OCSF, CV_AUDIT_FORM_LINE, CV_AUDIT_FORM_COUNT };
 
 /* INFO for what passed, MEDIUM for denials, unless the event says otherwise. */
 enum cv_audit_severity cv_audit_severity(const struct cv_audit_event *e);

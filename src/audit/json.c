@@ -119,8 +119,9 @@ static void put_head(struct json *j, const struct cv_audit_event *e)
 {
 	const struct audit_kind_row *kind = cv_audit_kind_row(e->kind);
 	const struct audit_severity_row *severity = cv_audit_severity_row(e);
-	const bool has_failed =
-		e->action == CV_AUDIT_ACTION_DENY || e->activity == CV_ACTIVITY_FAIL;
+	const bool has_failed = e->action == CV_AUDIT_ACTION_DENY ||
+				e->activity == CV_ACTIVITY_FAIL ||
+				(e->kind == CV_AUDIT_TOOL && e->status >= 400);
 
 	put_int(j, "class_uid", kind->class_uid);
 	put_z(j, "class_name", kind->class_name);
@@ -301,6 +302,24 @@ static void put_finding(struct json *j, const struct cv_audit_event *e)
 	end(j);
 }
 
+static void put_tool(struct json *j, const struct cv_audit_event *e)
+{
+	begin(j, "api");
+	put_str(j, "operation", e->tool.n ? e->tool : CV_STR("-"));
+	if (e->digest.n) {
+		begin(j, "request");
+		put_str(j, "uid", e->digest);
+		end(j);
+	}
+	if (e->status) {
+		begin(j, "response");
+		put_int(j, "code", e->status);
+		put_z(j, "error", e->status >= 400 ? e->reason_code : NULL);
+		end(j);
+	}
+	end(j);
+}
+
 static void put_rule(struct json *j, const struct cv_audit_event *e)
 {
 	if (!e->policy.n && !e->engine)
@@ -326,7 +345,8 @@ static void put_unmapped(struct json *j, const struct cv_audit_event *e, struct 
 {
 	const bool has_any = e->rule_line || e->action == CV_AUDIT_ACTION_LOG ||
 			     e->nearest_policy.n || e->nearest_miss.n || e->sni.n ||
-			     e->has_counts || e->extra_count || prev_hash.n;
+			     e->has_counts || e->digest.n || e->job.n || e->extra_count ||
+			     prev_hash.n;
 
 	if (!has_any)
 		return;
@@ -340,6 +360,8 @@ static void put_unmapped(struct json *j, const struct cv_audit_event *e, struct 
 	put_str(j, "sni", e->sni);
 	if (e->has_counts)
 		put_uint(j, "duration_us", e->duration_us);
+	put_str(j, "arguments_sha256", e->digest);
+	put_str(j, "job", e->job);
 	for (size_t i = 0; i < e->extra_count; i++)
 		put_str(j, e->extra[i].key, e->extra[i].value);
 	put_str(j, "prev_sha256", prev_hash);
@@ -353,6 +375,7 @@ static void put_class(struct json *j, const struct cv_audit_event *e)
 	case CV_AUDIT_DNS: put_dns(j, e); break;
 	case CV_AUDIT_FINDING: put_finding(j, e); break;
 	case CV_AUDIT_LIFECYCLE: put_product(j, "app"); break;
+	case CV_AUDIT_TOOL: put_tool(j, e); break;
 	case CV_AUDIT_PROC:
 		begin(j, "process");
 		put_process(j, e);

@@ -92,6 +92,25 @@ static void put_proc(struct tags *t, const struct cv_audit_event *e)
 	tags_end(t);
 }
 
+static void put_tool(struct tags *t, const struct cv_audit_event *e)
+{
+	cv_audit_put_core(t->out, e);
+	put_policy(t, e);
+	if (e->digest.n)
+		tag_word(t, "arguments", e->digest);
+	if (e->job.n)
+		tag_word(t, "job", e->job);
+	if (e->status) {
+		tag_begin(t, "status");
+		cv_buf_put_u64(t->out, e->status);
+	}
+	if (e->has_exit_code) {
+		tag_begin(t, "exit");
+		cv_buf_printf(t->out, "%d", e->exit_code);
+	}
+	put_facts(t, e);
+}
+
 static void put_finding(struct tags *t, const struct cv_audit_event *e)
 {
 	cv_buf_put_byte(t->out, '"');
@@ -139,6 +158,7 @@ bool cv_audit_short(const struct cv_audit_event *e, struct cv_buf *out)
 		put_facts(&t, e);
 		break;
 	case CV_AUDIT_PROC: put_proc(&t, e); break;
+	case CV_AUDIT_TOOL: put_tool(&t, e); break;
 	case CV_AUDIT_FINDING: put_finding(&t, e); break;
 	case CV_AUDIT_CONFIG:
 		put_cut(out, e->message, CV_AUDIT_SHORT_TITLE_BYTES_MAX, AUDIT_ESCAPE_TEXT);

@@ -12,6 +12,7 @@
  * can be accepted.  The proxy drains this link before it looks a connection up.
  */
 #pragma once
+#include "audit/event.h"
 #include "ipc/frame.h"
 
 #define CV_PROXY_LINK_FD 3
@@ -73,8 +74,6 @@ enum cv_proxy_fact {
 	CV_PROXY_FACT_AWS_TOKEN,
 	CV_PROXY_FACT_COUNT
 };
-
-enum cv_audit_form { CV_AUDIT_FORM_OCSF, CV_AUDIT_FORM_LINE, CV_AUDIT_FORM_COUNT };
 
 #define CV_IDENTITY_ANCESTORS_MAX 64 /* openshell-behaviour 3.7 */
 

@@ -112,7 +112,6 @@
 #define CV_PROXY_POLICY_BYTES_MAX (8 << 20)
 #define CV_PROXY_ROOTS_FILES_MAX  32 /* the host's bundle, and one for each --ca */
 #define CV_PROXY_ROOTS_BYTES_MAX  (8 << 20)
-#define CV_PROXY_SINKS_MAX        4
 #define CV_PROXY_ALIASES_MAX      1024 /* literal binaries of a policy that may be links */
 #define CV_PROXY_UNBOUND_MAX      64   /* destinations without credentials that are remembered */
 #define CV_PROXY_LEAF_WAITS_MAX   64   /* names that the keeper is asked for at a time */

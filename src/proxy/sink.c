@@ -4,15 +4,6 @@
  */
 #include "proxy/sink.h"
 
-#include <errno.h>
-#include <time.h>
-#include <unistd.h>
-
-/* A turn's events on a busy proxy take some 100 KiB; a failing sink may keep as much as a few
- * thousand denials. */
-#define PENDING_BYTES_MAX   (4u << 20)
-#define PENDING_BYTES_EARLY (256u << 10) /* written at once, so that a turn can't overflow it */
-
 void cv_sinks_init(struct cv_sinks *s)
 {
 	*s = (struct cv_sinks){ 0 };
@@ -21,93 +12,29 @@ void cv_sinks_init(struct cv_sinks *s)
 
 void cv_sinks_fini(struct cv_sinks *s)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		close(s->v[i].fd);
-		cv_buf_fini(&s->v[i].pending);
-	}
+	cv_audit_sinks_fini(&s->out);
 	cv_summary_fini(&s->summary);
 	cv_denied_fini(&s->denied);
-	s->n = 0;
 }
 
 bool cv_sinks_add(struct cv_sinks *s, int fd, enum cv_audit_form form, bool is_required)
 {
-	if (s->n == CV_PROXY_SINKS_MAX)
-		return false;
-	struct cv_sink *k = &s->v[s->n++];
-	*k = (struct cv_sink){ .fd = fd, .form = form, .is_required = is_required };
-	cv_buf_init(&k->pending, PENDING_BYTES_MAX);
-	return true;
-}
-
-static bool sink_flush(struct cv_sink *k)
-{
-	while (cv_buf_len(&k->pending)) {
-		const struct cv_str s = cv_buf_str(&k->pending);
-		const ssize_t n = write(k->fd, s.p, s.n);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			k->is_failing = true;
-			return false;
-		}
-		cv_buf_skip(&k->pending, (size_t)n);
-	}
-	if (k->lost == 0)
-		k->is_failing = false;
-	return !k->is_failing;
-}
-
-static bool render(const struct cv_sink *k, const struct cv_audit_event *e, struct cv_buf *out)
-{
-	switch (k->form) {
-	case CV_AUDIT_FORM_OCSF: return cv_audit_json(e, CV_STR_NONE, out);
-	case CV_AUDIT_FORM_LINE: return cv_audit_line(e, out);
-	case CV_AUDIT_FORM_COUNT: break;
-	}
-	return false;
+	return cv_audit_sinks_add(&s->out, fd, form, is_required);
 }
 
 void cv_sinks_event(struct cv_sinks *s, struct cv_audit_event *e)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	e->time_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-	e->seq = ++s->seq;
+	cv_audit_sinks_event(&s->out, e); /* which dates it */
 	cv_summary_add(&s->summary, e);
 	cv_denied_event(&s->denied, e);
-	for (size_t i = 0; i < s->n; i++) {
-		struct cv_sink *k = &s->v[i];
-		const size_t before = cv_buf_len(&k->pending);
-
-		if (!render(k, e, &k->pending) || !cv_buf_put_byte(&k->pending, '\n')) {
-			/* half a line must not stay: the next one would be glued to it */
-			k->pending.end = k->pending.start + before;
-			k->pending.is_overflown = false;
-			k->is_failing = true;
-			k->lost++;
-		} else if (cv_buf_len(&k->pending) > PENDING_BYTES_EARLY && !k->is_failing) {
-			sink_flush(k); /* a failure shows in cv_sinks_flush() */
-		}
-	}
 }
 
 bool cv_sinks_flush(struct cv_sinks *s)
 {
-	bool is_well = true;
-
-	for (size_t i = 0; i < s->n; i++)
-		if (!sink_flush(&s->v[i]) && s->v[i].is_required)
-			is_well = false;
-	return is_well;
+	return cv_audit_sinks_flush(&s->out);
 }
 
 bool cv_sinks_are_well(const struct cv_sinks *s)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (s->v[i].is_required && s->v[i].is_failing)
-			return false;
-	return true;
+	return cv_audit_sinks_are_well(&s->out);
 }

@@ -1,33 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sink.h - where audit events are written: one write for all events of a loop turn
- *
- * A decision's event is rendered when the decision is made and written before any byte that the
- * decision allows is sent: the loop flushes the sinks between deciding and sending.  So the
- * order of a crash never matters, and a busy proxy pays one write() for many requests.
- *
- * A sink that can't be written keeps what it has (bounded) and is tried again; while a required
- * one is in that state, no new egress is allowed.
+ * sink.h - the proxy's audit: its sinks (sys/sink.h), the run's summary, and the last denials
  */
 #pragma once
-#include "audit/event.h"
 #include "audit/summary.h"
-#include "ipc/proxy_link.h"
 #include "proxy/denied.h"
-#include "proxy/limits.h"
-
-struct cv_sink {
-	int fd; /* owned */
-	enum cv_audit_form form;
-	bool is_required, is_failing;
-	struct cv_buf pending;
-	uint64_t lost; /* events that did not fit while failing */
-};
+#include "sys/sink.h"
 
 struct cv_sinks {
-	struct cv_sink v[CV_PROXY_SINKS_MAX];
-	size_t n;
-	uint64_t seq;
+	struct cv_audit_sinks out;
 	struct cv_summary summary;
 	struct cv_denied denied; /* the last of them, for policy.local */
 };

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * call_end.h - what a backend says of a call that has ended
+ */
+#pragma once
+#include "broker/broker.h"
+
+struct call_end {
+	enum call_outcome outcome;
+	const char *detail; /* a sentence, where outcome does not say it all */
+	struct cv_str output;
+	bool is_truncated;
+	uint64_t bytes; /* of output, before it was cut */
+	struct cv_str stderr_tail;
+	bool has_exit;
+	int exit, signal;
+	int status; /* of an HTTP backend; 0: none */
+};
+
+/* Shapes the answer, records it, and ends the job. */
+void call_end(struct broker *b, struct job *j, const struct call_end *e);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * limits.h - bounds of the broker, each with its reason
+ */
+#pragma once
+
+#define BROKER_SANDBOXES_MAX     256  /* a gateway's on one machine */
+#define BROKER_STREAMS_MAX       1024 /* of all sandboxes: 500 waiting calls, and who watches jobs */
+#define BROKER_STREAMS_EACH_MAX  768  /* of one sandbox, so that another one gets in */
+#define BROKER_JOBS_MAX          2048 /* calls under way and jobs kept, of all sandboxes */
+#define BROKER_JOBS_EACH_MAX     1024 /* of one sandbox; past it the oldest that has ended goes */
+#define BROKER_RUNNING_EACH_MAX  256  /* tools of one sandbox that run at the same time */
+#define BROKER_QUEUED_EACH_MAX   768  /* jobs that wait for their tool to be free */
+#define BROKER_HELD_EACH_MAX     512  /* calls of one sandbox that wait for a person */
+#define BROKER_ASKS_EACH_MAX     8    /* of these, what a person is shown at the same time */
+#define BROKER_HOLD_SECONDS      300  /* until a held call is denied: a person may be at lunch */
+#define BROKER_APPROVED_MAX      256  /* (rule, tool) that were approved once and for all */
+#define BROKER_RULES_MAX         256  /* of a policy whose calls are counted */
+#define BROKER_CATALOGS_MAX      16
+#define BROKER_CATALOG_BYTES_MAX (1u << 20)
+#define BROKER_POLICY_BYTES_MAX  (1u << 20) /* as the proxy's */
+#define BROKER_ENV_MAX           128
+
+/* Requests. */
+#define BROKER_BODY_BYTES_MAX   1048576     /* of a request; what the contract names */
+#define BROKER_DEPTH_MAX        64          /* of JSON in it; the same */
+#define BROKER_HEAD_BYTES_MAX   16384       /* the proxy writes it anew from what it let in */
+#define BROKER_ARENA_BYTES_MAX  (24u << 20) /* 1 MiB of "[0,0,0..." is half a million values */
+#define BROKER_HEAD_MS          30000       /* from a request's first byte to its last */
+#define BROKER_IDLE_MS          120000      /* between requests */
+#define BROKER_LINGER_MS        2000        /* for a client to see why its request was cut */
+#define BROKER_SLOW_MS          60000       /* a reader that takes nothing for so long is gone */
+#define BROKER_KEY_BYTES_MAX    255         /* Idempotency-Key */
+#define BROKER_WAIT_SECONDS_MAX 300         /* of ?wait= and Prefer: wait= */
+#define BROKER_BAD_TOKENS_MAX   20          /* a minute, then 429 without a look at the token */
+#define BROKER_OUT_BYTES_MAX    (96u << 20) /* of all answers that slow readers keep in memory */
+
+/* Jobs. */
+#define BROKER_PUBLISH_MS          10000      /* a call that takes longer is a job */
+#define BROKER_LOG_BYTES_MAX       (1u << 20) /* of one job: its last bytes are kept */
+#define BROKER_EVENT_BYTES_MAX     8192       /* of the log in one event */
+#define BROKER_STREAM_LOW_BYTES    65536 /* of events not sent yet; more are made when fewer wait */
+#define BROKER_KEPT_BYTES_MAX      (64u << 20) /* results and logs of one sandbox's ended jobs */
+#define BROKER_HEARTBEAT_MS        15000 /* of an event stream, so that nobody takes it for dead */
+#define BROKER_CONDITIONS_MAX      16    /* of one tool, in what says what may be called */
+#define BROKER_CONDITION_BYTES_MAX (1u << 20)  /* their texts */
+#define BROKER_DOCUMENT_BYTES_MAX  (16u << 20) /* of discovery: catalogs are 16 MiB at most */
+
+/* Commands. */
+#define BROKER_STDERR_BYTES_MAX 16384       /* in an answer: the last of them */
+#define BROKER_DRAIN_BYTES_MAX  (64u << 20) /* past the result's limit; then the tool is ended */
+#define BROKER_GRACE_MS         5000        /* between SIGTERM and SIGKILL */
+#define BROKER_ARGV_BYTES_MAX   131072      /* the kernel's limit of one word, as the sum of all */
+#define BROKER_OPEN_FILES       1024 /* RLIMIT_NOFILE of a tool: the broker's own is larger */

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spawn.h - a command, its shepherd, and the broker's ends of its pipes
+ *
+ * Between the broker and a command stands a shepherd, a fork of the broker that does nothing but
+ * wait (shepherd.c): what the command leaves behind becomes its child, so it finds all of it, and it
+ * sees the broker die.
+ */
+#pragma once
+#include "base/err.h"
+#include "base/str.h"
+
+#include <sys/types.h>
+
+#define SPAWN_GROUPS_MAX 64
+
+struct spawn_user {
+	bool is_set; /* else the broker's own */
+	uid_t uid;
+	gid_t gid, groups[SPAWN_GROUPS_MAX];
+	int group_count;
+};
+
+struct spawn_plan {
+	char **argv, **env;  /* NULL behind the last */
+	const char *workdir; /* absolute */
+	const char *remove;  /* a directory that goes when all has ended; NULL: none */
+	struct spawn_user user;
+	bool has_stdin; /* else it is /dev/null */
+};
+
+struct spawned {
+	pid_t pid;        /* of the shepherd */
+	int control;      /* to the shepherd */
+	int in, out, err; /* -1: none, or closed */
+};
+
+enum spawn_report_kind {
+	SPAWN_REPORT_FAILED, /* it could not be started: errno; the end follows */
+	SPAWN_REPORT_ENDED,  /* it ended, and all that it left: status as wait(2) has it */
+};
+
+struct spawn_report {
+	uint32_t kind;
+	int32_t value;
+};
+
+#define SPAWN_TERM 'T' /* on control: ask all of it to end */
+#define SPAWN_KILL 'K' /* end all of it */
+
+/* ret_children: readable when one of ours has ended; then call spawn_reap(). */
+CV_MUST cv_code spawn_init(int *ret_children, struct cv_err *err);
+void spawn_reap(void);
+CV_MUST cv_code spawn(const struct spawn_plan *plan, struct spawned *ret, struct cv_err *err);
+/* Of a user of this machine. */
+CV_MUST cv_code spawn_user_find(struct cv_str name, struct spawn_user *ret, struct cv_err *err);
+
+/* Closes what is open; the shepherd, if there is one, ends everything and then itself. */
+void spawn_close(struct spawned *s);
+/* A shepherd was killed: what it kept is ours now, and ends.  False: some is left, or may come yet;
+ * call again soon. */
+CV_MUST bool spawn_orphans_kill(void);
+void spawn_wait_all(void); /* every shepherd has ended, or two seconds are over */
+
+/* Removes what calls of an earlier broker left in our directory. */
+void spawn_clean(int state_dir);
+
+/* ---- shepherd.c ---- */
+CV_NORETURN void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, int err);
+/* A directory and all beneath it, following no link. */
+void tree_remove(int at, const char *name);
+/* Signals every child of this process and their groups, except those in keep; how many there were.
+ * What these leave becomes our child: call again until there is none. */
+size_t children_kill(const pid_t *keep, size_t keep_count, int signal);
