@@ -103,8 +103,8 @@ static void c9_not_handed_on(void **state)
 		"{\"access_token\":[\"a\"]}", "{\"token\":true}",
 		"{\"access_token\":\"a\\r\\nHost: b\"}", "{\"access_token\":\"\\ud800\"}",
 		"\xef\xbb\xbf{\"access_token\":\"a\"}", "{'access_token':'a'}",
-		"[{\"token\":\"1\"},{\"token\":\"2\"},{\"token\":\"3\"},{\"token\":\"4\"},{\"token\":\"5\"},"
-		"{\"token\":\"6\"},{\"token\":\"7\"},{\"token\":\"8\"},{\"token\":\"9\"}]" };
+		("[{\"token\":\"1\"},{\"token\":\"2\"},{\"token\":\"3\"},{\"token\":\"4\"},{\"token\":\"5\"},"
+		 "{\"token\":\"6\"},{\"token\":\"7\"},{\"token\":\"8\"},{\"token\":\"9\"}]") };
 	static char text[CV_TOKEN_ANSWER_BYTES_MAX + 2];
 
 	(void)state;
