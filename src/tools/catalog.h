@@ -160,7 +160,8 @@ struct cv_tool {
 	struct cv_policy_pos pos;
 	const struct cv_value *input; /* the schema, as JSON and as it is shown; never NULL */
 	struct cv_schema *schema;     /* the same, compiled (schema.h) */
-	bool has_input; /* the catalog has one; an MCP server's tool may take the server's instead */
+	bool has_input;   /* the catalog has one; else an MCP server's tool takes the server's */
+	bool is_imported; /* not written in the catalog: cv_catalog_import() */
 	enum cv_tool_backend backend;
 	const struct cv_tool_command *command;
 	const struct cv_tool_http *http; /* of CV_TOOL_SERVER too */
@@ -229,6 +230,14 @@ void cv_catalog_free(struct cv_catalog *c); /* NULL is fine */
 const struct cv_tool *cv_catalog_find(const struct cv_catalog *c, struct cv_str name);
 /* The known name that is nearest to a wrong one, or "". */
 struct cv_str cv_catalog_nearest(const struct cv_catalog *c, struct cv_str name);
+
+/* What an MCP server said its tools are (the list of tools/list), as tools of the catalog: those that its
+ * `allow` names, as prefix and name, in place of what was imported from it before.  A tool of the
+ * catalog that is one of them and has no input takes the server's schema.  What can't be taken (a
+ * name that is no strict one or taken, a schema that is none) is a warning in findings and left out.
+ * Tools move: pointers to them stay good, but are those of before.  CV_LIMIT: the catalog is full. */
+CV_MUST cv_code cv_catalog_import(struct cv_catalog *c, uint32_t mcp, const struct cv_value *tools,
+	struct cv_findings *findings, struct cv_err *err);
 
 /* ---- routes (catalog_route.c) ---- */
 

@@ -566,6 +566,89 @@ static void merging(void **state)
 	cv_catalog_free(a);
 }
 
+/* ---- tools of MCP servers ---- */
+
+static cv_code import(struct cv_catalog *c, const char *list)
+{
+	const struct cv_value *v = NULL;
+	struct cv_err err;
+	char *text = strdup(list);
+
+	assert_int_equal(cv_json_value_read(cv_str_of(text), &arena, &v, NULL), 0);
+	const cv_code code = cv_catalog_import(c, 0, v, &findings, &err);
+	memset(text, '!', strlen(text)); /* nothing of the message may be kept */
+	free(text);
+	return code;
+}
+
+#define SCHEMA \
+	"\"inputSchema\":{\"type\":\"object\",\"properties\":{\"path\":{\"type\":\"string\"}}}"
+
+static void tools_of_a_server(void **state)
+{
+	struct cv_catalog *c = loaded(good);
+	const struct cv_tool *before = tool(c, "build_container");
+
+	(void)state;
+	assert_int_equal(import(c, "[{\"name\":\"read_file\",\"description\":\"Reads.\"," SCHEMA
+				   ",\"annotations\":{\"readOnlyHint\":true}},"
+				   "{\"name\":\"read_dir\"," SCHEMA
+				   "},{\"name\":\"write_file\"," SCHEMA "}]"),
+		CV_OK);
+	assert_string_equal(said(), "");
+	assert_int_equal(c->tool_count, 9); /* write_file is not allowed */
+	const struct cv_tool *t = tool(c, "files.read_file");
+	assert_true(t->is_imported && t->is_read_only && !t->is_destructive);
+	assert_str(t->mcp_tool, "read_file");
+	assert_str(t->description, "Reads.");
+	assert_string_equal(json(t->input),
+		"{\"properties\":{\"path\":{\"type\":\"string\"}},\"type\":\"object\"}");
+	/* the catalog's own tool of that server has its schema now, too */
+	assert_string_equal(json(tool(c, "read")->input), json(t->input));
+	assert_str(before->name, "build_container");
+	/* another list takes the place of the first */
+	assert_int_equal(import(c, "[{\"name\":\"read_dir\"," SCHEMA "}]"), CV_OK);
+	assert_int_equal(c->tool_count, 8);
+	assert_null(cv_catalog_find(c, CV_STR("files.read_file")));
+	assert_str(t->mcp_tool, "read_file"); /* who runs it may finish */
+	cv_catalog_free(c);
+}
+
+static void t16_what_a_server_may_not_call_its_tools(void **state)
+{
+	static const struct {
+		const char *list, *want;
+	} row[] = {
+		{ "[{\"name\":\"read_..x\"," SCHEMA "}]", "" }, /* allow stays within dots */
+		{ "[{\"name\":\"read_ x\"," SCHEMA "}]",
+			"files.read_ x: left out: not a name of letters" },
+		{ "[{\"name\":\"read_\u0430\"," SCHEMA "}]",
+			"files.read_\\u{430}: left out: not a name" },
+		{ "[{\"name\":\"read_a\"," SCHEMA "},{\"name\":\"read_a\"," SCHEMA "}]",
+			"files.read_a: left out: there is another tool of this name" },
+		{ "[{\"name\":\"read_a\"}]",
+			"files.read_a: left out: inputSchema is no schema of an object" },
+		{ "[{\"name\":\"read_a\",\"inputSchema\":{\"type\":\"object\",\"properties\":7}}]",
+			"files.read_a: left out: inputSchema/properties" },
+		{ "[7,{},{\"name\":7}]", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(row); i++) {
+		cv_findings_fini(&findings);
+		cv_findings_init(&findings);
+		struct cv_catalog *c = loaded(good);
+		const bool has_one = strstr(row[i].want, "another") != NULL;
+
+		assert_int_equal(import(c, row[i].list), CV_OK);
+		if (!strstr(said(), row[i].want))
+			fail_msg("%s: %s", row[i].list, said());
+		assert_int_equal(c->tool_count, has_one ? 8 : 7);
+		assert_int_equal(findings.error_count, 0);
+		cv_catalog_free(c);
+	}
+}
+
 static void nearest(void **state)
 {
 	struct cv_catalog *c = loaded(good);
@@ -591,6 +674,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(routes, setup, teardown),
 		cmocka_unit_test_setup_teardown(places_and_body_are_one_object, setup, teardown),
 		cmocka_unit_test_setup_teardown(merging, setup, teardown),
+		cmocka_unit_test_setup_teardown(tools_of_a_server, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			t16_what_a_server_may_not_call_its_tools, setup, teardown),
 		cmocka_unit_test_setup_teardown(nearest, setup, teardown),
 	};
 
