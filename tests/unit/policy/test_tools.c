@@ -340,8 +340,7 @@ static void denials_name_the_nearest_rule(void **state)
 static void t10_no_value_of_the_arguments_is_told(void **state)
 {
 	static const char *const arguments[] = {
-		"{\"repo\": \"SECRET\", \"labels\": [\"SECRET\"], \"ref\": \"SECRET\", \"n\": \"SECRET\", "
-		"\"body\": \"SECRET\", \"SECRET\": 1}",
+		"{\"repo\": \"SECRET\", \"labels\": [\"SECRET\"], \"ref\": \"SECRET\", \"n\": \"SECRET\", \"body\": \"SECRET\", \"SECRET\": 1}",
 		"{\"repo\": {\"SECRET\": 1}, \"labels\": {\"SECRET\": \"SECRET\"}, \"n\": [\"SECRET\"]}",
 		"{\"labels\": \"SECRET\", \"ref\": [\"SECRET\"], \"body\": [\"SECRET\", 1, 2, 3, 4]}",
 		"[\"SECRET\"]",
