@@ -152,11 +152,15 @@ cv_code cv_ipc_recv(
 		.msg_control = control.room,
 		.msg_controllen = sizeof(control.room) };
 	const char *why = NULL;
-	ssize_t n;
+	ssize_t n = -1;
 
-	do
+	/* A peer that ends without having read all resets the link; that is told once, before what the
+	 * peer still said, which may be why it ends. */
+	for (int resets = 0; resets < 2; resets += n < 0 && errno == ECONNRESET) {
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+		if (n >= 0 || (errno != EINTR && errno != ECONNRESET))
+			break;
+	}
 	if (n < 0 && errno == EAGAIN)
 		return cv_fail(err, CV_UNAVAILABLE, "no message");
 	if (n < 0 && errno != ECONNRESET)

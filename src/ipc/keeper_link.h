@@ -16,6 +16,10 @@
 
 #define CV_KEEPER_CONTROL_FD 3
 
+/* A keeper that dies takes its CA's key with it, and the next one has another CA.  Leaves of so many
+ * former CAs are shown on, and trusted inside: as many deaths as a run survives in a minute. */
+#define CV_KEEPER_FORMER_CAS_MAX 5
+
 enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 
 /* clang-format off */
@@ -24,7 +28,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(START, 256, 1, IN(NEW), CV_IPC_ONCE)  /* str run name; the proxy's link */     \
 	X(PROXY, 0, 1, IN(READY), 0)            /* the link of a proxy started anew */   \
 	X(SECRETS, 0, 1, IN(NEW), CV_IPC_ONCE)  /* memfd: a cv_cred_set; before START */ \
-	X(COURIER, 0, 1, IN(READY), 0)          /* the link of a courier, started (anew) */
+	X(COURIER, 0, 1, IN(READY), 0)          /* the link of a courier, started (anew) */ \
+	X(AGAIN, 0, 0, IN(NEW), CV_IPC_ONCE)    /* after SECRETS: a former keeper had them */
 
 /* keeper to supervisor */
 #define CV_KEEPER_CONTROL_REPLIES(X)                                                    \

@@ -4,7 +4,8 @@
  *
  * The proxy is started with its end of the pair as descriptor 3 and knows nothing else: no
  * arguments, no environment, no files.  The supervisor hands it everything by the messages of the
- * first table, in state NEW, ends with GO, and from then on sends identities and policies.
+ * first table, in state NEW, ends with GO, and from then on sends identities and policies, and
+ * KEEPER once more when the keeper had to be started anew.
  *
  * Identities are pushed: for each connect() in the sandbox the supervisor sends IDENTITY before
  * it lets the call proceed, so the record is in the proxy's socket buffer before the connection
@@ -22,7 +23,7 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 /* supervisor to proxy. IN(s): allowed in state s. */
 #define CV_PROXY_REQS(X) /* message, body bytes, descriptors, states, flags */               \
 	X(LISTENERS, 0, 5, IN(NEW), CV_IPC_ONCE)  /* tcp4 tcp6 udp4 udp6 sock_diag */         \
-	X(KEEPER, 0, 1, IN(NEW), CV_IPC_ONCE)     /* keeper_link; absent: no interception */  \
+	X(KEEPER, 0, 1, IN(NEW) | IN(READY), 0)   /* keeper_link; absent: no interception */  \
 	X(ROOTS, 0, 1, IN(NEW), 0)                /* a file of trusted roots, PEM */          \
 	X(RESOLVER, 8192, 0, IN(NEW), CV_IPC_ONCE) /* the host's resolv.conf */               \
 	X(HOSTS, 0, 1, IN(NEW), CV_IPC_ONCE)      /* the host's hosts file */                 \

@@ -7,7 +7,7 @@
  *
  *   1. harden      not dumpable, no core: the key must not leave through a crash
  *   2. make        the CA key and certificate
- *   3. start       SECRETS, where the run has any: its credentials
+ *   3. start       SECRETS, where the run has any: its credentials; AGAIN, after another keeper
  *                  START: the proxy's link in, the CA certificate out
  *      then memory that only the start needed is given back
  *   4. confine     no new privileges, then a filter that leaves only messages, memory and time
@@ -95,8 +95,12 @@ static void start(struct keeper *k)
 		code = cv_ipc_recv(CV_KEEPER_CONTROL_FD, &k->control, k->buf, &m, &err);
 		if (code != CV_OK)
 			break;
-		code = m.type == CV_KEEPER_CONTROL_SECRETS ? keeper_secrets_take(k, m.fds[0], &err)
-							   : start_answer(k, &m, &err);
+		if (m.type == CV_KEEPER_CONTROL_SECRETS)
+			code = keeper_secrets_take(k, m.fds[0], &err);
+		else if (m.type == CV_KEEPER_CONTROL_START)
+			code = start_answer(k, &m, &err);
+		else if (k->vault)
+			cv_vault_again(k->vault);
 		cv_ipc_msg_fini(&m);
 	}
 	if (code != CV_OK)

@@ -200,6 +200,12 @@ uint64_t cv_vault_epoch(const struct cv_vault *v)
 	return v->epoch;
 }
 
+void cv_vault_again(struct cv_vault *v)
+{
+	for (size_t i = 0; i < v->set.cred_count; i++)
+		v->slots[i].is_released = true;
+}
+
 /* ---- the question ---- */
 
 static struct cv_verdict binding_ask(const struct cv_vault *v, uint32_t provider,

@@ -47,6 +47,8 @@ struct cv_str cv_vault_former(const struct cv_vault *v, uint32_t cred);
 
 /* How often any value has changed. */
 uint64_t cv_vault_epoch(const struct cv_vault *v);
+/* A former vault had the same: each value may have been released, and is scrubbed. */
+void cv_vault_again(struct cv_vault *v);
 
 /* Puts a new value in place; the old one is wiped.  CV_INVALID for a value with CR, LF or NUL. */
 CV_MUST cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value,

@@ -177,7 +177,7 @@ enum cv_cred_step cv_cred_request(
 	struct plans plans;
 
 	cred_catalog_await(p);
-	if (p->keeper >= 0 && !p->creds.has_catalog)
+	if (p->has_keeper && !p->creds.has_catalog)
 		return cred_refuse(
 			p, f, r, CV_DENIAL_CREDENTIAL_KEEPER, "keeper_unavailable", CV_STR_NONE);
 	if (is_signed && !cv_sign_check(p, f, r, &fault))
@@ -202,7 +202,7 @@ enum cv_cred_step cv_cred_request(
 		return cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE,
 			"credential_endpoint_mismatch",
 			CV_STR("the policy does not bind its provider to this endpoint"));
-	if (f->cred->is_unbound && !has_any)
+	if (!has_any && (f->cred->is_unbound || cred_is_unbound(&p->creds, f)))
 		return CV_CRED_OK;
 	if (f->cred->state == CV_CRED_IDLE &&
 		!cred_release_ask(p, f, r, path, &plans.head, &plans.body))
@@ -211,6 +211,7 @@ enum cv_cred_step cv_cred_request(
 			CV_STR("the path has no canonical form, or there are too many"));
 	switch (f->cred->state) {
 	case CV_CRED_IDLE:
+	case CV_CRED_AWAY:
 	case CV_CRED_ASKED: return CV_CRED_WAIT;
 	case CV_CRED_REFUSED: return release_refuse(p, f, r);
 	case CV_CRED_RELEASED: break;
@@ -313,6 +314,7 @@ enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f,
 		return CV_CRED_ANSWERED;
 	switch (f->cred->state) {
 	case CV_CRED_IDLE:
+	case CV_CRED_AWAY:
 	case CV_CRED_ASKED: return CV_CRED_WAIT;
 	case CV_CRED_REFUSED:
 		f->cred->state = CV_CRED_IDLE;

@@ -15,8 +15,10 @@
 #include "cred/rewrite.h"
 #include "cred/rewrite_body.h"
 #include "ipc/keeper_link.h"
+#include "proxy/limits.h"
 #include "wire/h1.h"
 #include "wire/h1_write.h"
+#include "wire/host.h"
 #include "wire/path.h"
 
 struct cv_proxy;
@@ -25,6 +27,11 @@ struct cv_scrub_set;
 struct cv_scrub_filter;
 struct cv_flow;
 
+struct cv_unbound {
+	struct cv_host host;
+	uint16_t port; /* 0: none */
+};
+
 struct cv_creds { /* of the run */
 	struct cv_arena arena;
 	struct cv_arena scratch; /* of one step */
@@ -32,18 +39,29 @@ struct cv_creds { /* of the run */
 	struct cv_str *providers; /* of each entry */
 	size_t count;             /* 0: a run without credentials */
 	bool has_catalog;
+	/* Destinations that nobody is bound to, as the keeper said; that never changes in a run.  A
+	 * request to one of them, without a placeholder, needs no keeper. */
+	struct cv_unbound unbound[CV_PROXY_UNBOUND_MAX];
+	uint32_t unbound_next;
 	struct cv_ph_set set;
 	struct cv_rewrite applied;  /* to the head that is being written */
 	struct cv_str applied_body; /* ... and to its body; p NULL: nothing was made */
 };
 
-enum cv_cred_state { CV_CRED_IDLE, CV_CRED_ASKED, CV_CRED_RELEASED, CV_CRED_REFUSED };
+enum cv_cred_state {
+	CV_CRED_IDLE,
+	CV_CRED_ASKED,
+	CV_CRED_AWAY, /* the question needs no value and waits for the next keeper */
+	CV_CRED_RELEASED,
+	CV_CRED_REFUSED
+};
 
 struct cv_flow_cred {
 	enum cv_cred_state state;
 	uint32_t tag;
-	uint32_t flags;  /* CV_RELEASED_ */
-	bool is_unbound; /* nobody is bound to this flow's host and port: said once */
+	bool needs_value; /* ASKED: some credential is to be put in */
+	uint32_t flags;   /* CV_RELEASED_ */
+	bool is_unbound;  /* nobody is bound to this flow's host and port: said once */
 	/* RELEASED */
 	char *secrets; /* the keeper's message, which the values borrow from; wiped */
 	size_t secret_bytes;
@@ -63,8 +81,10 @@ void cv_creds_fini(struct cv_creds *c);
 CV_MUST bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body);
 CV_MUST bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body);
 CV_MUST bool cv_creds_refused_take(struct cv_proxy *p, struct cv_str body);
-/* Flows that wait for the keeper are told that it is gone. */
+/* The keeper is gone.  Requests that need a value are refused; those that only have to be judged wait
+ * for the next one, as long as they would for an answer. */
 void cv_creds_keeper_lost(struct cv_proxy *p);
+void cv_creds_keeper_back(struct cv_proxy *p);
 
 enum cv_cred_step { CV_CRED_OK, CV_CRED_WAIT, CV_CRED_AGAIN, CV_CRED_ANSWERED };
 

@@ -10,7 +10,7 @@
 CV_MUST bool cred_flow_make(struct cv_flow *f);
 
 /* The question: the request, and which credentials stand in it; body may be NULL.  The state is
- * ASKED then, or REFUSED without a keeper.  False: path has no canonical form, or too many. */
+ * ASKED then; without a keeper REFUSED, or AWAY.  False: path has no canonical form, or too many. */
 CV_MUST bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
 	struct cv_str path, const struct cv_rewrite_plan *head, const struct cv_rewrite_plan *body);
 
@@ -22,6 +22,8 @@ CV_MUST bool cred_is_bound_still(const struct cv_proxy *p, const struct cv_flow 
 
 /* The catalog was sent before anything in the sandbox could be: reads it if that was not done. */
 void cred_catalog_await(struct cv_proxy *p);
+/* The keeper said once that nobody is bound to f's destination. */
+bool cred_is_unbound(const struct cv_creds *c, const struct cv_flow *f);
 void cred_secrets_wipe(struct cv_flow_cred *c);
 
 /* ---- cred.c: recorded and answered; ANSWERED ---- */

@@ -30,14 +30,31 @@ void cv_creds_fini(struct cv_creds *c)
 
 /* ---- from the keeper ---- */
 
+/* The rest of a second catalog: is it the one that we have? */
+static bool is_same_catalog(const struct cv_creds *c, struct cv_ipc_reader r, uint32_t n)
+{
+	bool is_same = n == c->count;
+
+	for (uint32_t i = 0; i < n && is_same; i++) {
+		is_same = cv_str_eq(cv_ipc_get_str(&r), c->entries[i].key);
+		is_same &= cv_str_eq(cv_ipc_get_str(&r), c->entries[i].text);
+		is_same &= cv_str_eq(cv_ipc_get_str(&r), c->providers[i]);
+	}
+	return is_same && cv_ipc_reader_is_done(&r);
+}
+
 bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
 	struct cv_creds *c = &p->creds;
 	const uint32_t n = cv_ipc_get_u32(&r);
 
-	if (n > CV_PH_ENTRIES_MAX || c->has_catalog)
+	if (n > CV_PH_ENTRIES_MAX)
 		return false;
+	if (c->has_catalog && !is_same_catalog(c, r, n))
+		cv_proxy_die(p, "the keeper that was started anew has other credentials");
+	if (c->has_catalog)
+		return true;
 	c->has_catalog = true;
 	if (!n)
 		return cv_ipc_reader_is_done(&r);
@@ -108,6 +125,22 @@ static void websockets_share(struct cv_proxy *p, const struct cv_flow *from)
 	}
 }
 
+bool cred_is_unbound(const struct cv_creds *c, const struct cv_flow *f)
+{
+	for (size_t i = 0; i < CV_PROXY_UNBOUND_MAX && c->unbound[i].port; i++)
+		if (c->unbound[i].port == f->port && cv_host_eq(&c->unbound[i].host, &f->host))
+			return true;
+	return false;
+}
+
+static void unbound_keep(struct cv_creds *c, const struct cv_flow *f)
+{
+	if (!f->port || cred_is_unbound(c, f))
+		return;
+	c->unbound[c->unbound_next++ % CV_PROXY_UNBOUND_MAX] =
+		(struct cv_unbound){ .host = f->host, .port = f->port };
+}
+
 bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
@@ -151,8 +184,10 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 		cv_scrub_use(&p->scrubs, f, &key, all, count);
 		websockets_share(p, f);
 	}
-	if (!(c->flags & CV_RELEASED_BOUND))
+	if (!(c->flags & CV_RELEASED_BOUND) && !c->is_unbound) {
 		c->is_unbound = true;
+		unbound_keep(&p->creds, f);
+	}
 	answered(p, f, CV_CRED_RELEASED);
 	return cv_ipc_reader_is_done(&r);
 }
@@ -187,7 +222,8 @@ static void keeper_silent(struct cv_proxy *p, struct cv_flow *f)
 
 bool cv_cred_timeout(struct cv_proxy *p, struct cv_flow *f)
 {
-	const bool is_asked = f->cred && f->cred->state == CV_CRED_ASKED;
+	const bool is_asked =
+		f->cred && (f->cred->state == CV_CRED_ASKED || f->cred->state == CV_CRED_AWAY);
 
 	if (is_asked)
 		keeper_silent(p, f);
@@ -199,8 +235,22 @@ void cv_creds_keeper_lost(struct cv_proxy *p)
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
 
-		if (f->state != CV_FLOW_FREE && f->cred && f->cred->state == CV_CRED_ASKED)
+		if (f->state == CV_FLOW_FREE || !f->cred || f->cred->state != CV_CRED_ASKED)
+			continue;
+		if (f->cred->needs_value)
 			keeper_silent(p, f);
+		else
+			f->cred->state = CV_CRED_AWAY; /* its deadline stays */
+	}
+}
+
+void cv_creds_keeper_back(struct cv_proxy *p)
+{
+	for (uint32_t i = 0; i < p->flows.high; i++) {
+		struct cv_flow *f = &p->flows.v[i];
+
+		if (f->state != CV_FLOW_FREE && f->cred && f->cred->state == CV_CRED_AWAY)
+			answered(p, f, CV_CRED_IDLE); /* it asks again */
 	}
 }
 
@@ -225,6 +275,20 @@ static bool asked_add(struct cv_keeper_release *ask, const struct cv_rewrite_pla
 			ask->creds[ask->count++] = plan->use[i].entry;
 	}
 	return true;
+}
+
+/* A link that ended is a keeper that will be started anew, whether we have read of the end or not. */
+static enum cv_cred_state question_send(
+	struct cv_proxy *p, const struct cv_flow *f, const struct cv_buf *b)
+{
+	const cv_code code = p->keeper < 0 ? CV_SYSTEM
+					   : cv_ipc_send(p->keeper, CV_KEEPER_REQ_RELEASE,
+						     cv_buf_str(b), NULL, 0, NULL);
+
+	if (code == CV_OK)
+		return CV_CRED_ASKED;
+	return code == CV_SYSTEM && p->has_keeper && !f->cred->needs_value ? CV_CRED_AWAY
+									   : CV_CRED_REFUSED;
 }
 
 bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
@@ -253,11 +317,10 @@ bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 		p->cred_tag = 1;
 	ask.tag = f->cred->tag = p->cred_tag;
 	cv_buf_init(&b, RELEASE_BYTES_MAX);
-	const bool is_sent = p->keeper >= 0 && cv_keeper_release_put(&b, &ask) &&
-			     cv_ipc_send(p->keeper, CV_KEEPER_REQ_RELEASE, cv_buf_str(&b), NULL, 0,
-				     NULL) == CV_OK;
+	f->cred->needs_value = ask.count > 0;
+	f->cred->state =
+		cv_keeper_release_put(&b, &ask) ? question_send(p, f, &b) : CV_CRED_REFUSED;
 	cv_buf_fini(&b);
-	f->cred->state = is_sent ? CV_CRED_ASKED : CV_CRED_REFUSED;
 	f->deadline_ms = p->loop.now_ms + CV_PROXY_KEEPER_MS;
 	f->cred->refusal = CV_RELEASE_KEEPER;
 	f->cred->why[0] = '\0';

@@ -100,7 +100,7 @@ static bool connect_head(struct cv_proxy *p, struct cv_flow *f)
 		return connect_refuse(p, f, NULL);
 	if (!cv_cred_may_tunnel(f))
 		return cv_inside_refuse(p, f, CV_DENIAL_UNINSPECTED, NULL, CV_STR_NONE);
-	if (!(f->verdict.obligations & raw) && p->keeper < 0)
+	if (!(f->verdict.obligations & raw) && !p->has_keeper)
 		return cv_inside_refuse(p, f, CV_DENIAL_NO_TLS, NULL,
 			CV_STR("TLS termination is not available: there is no certificate authority"));
 	cv_flow_set_state(f, CV_FLOW_RESOLVE, p->loop.now_ms);

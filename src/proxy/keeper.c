@@ -3,7 +3,15 @@
  * keeper.c - what comes from the keeper; and leaves: kept here, asked of it
  *
  * One question for one name at a time, whoever waits for it; flows that wait look again when an
- * answer came.  A keeper that is gone is not waited for: the flow is told at once.
+ * answer came.
+ *
+ * A keeper may die, and is started anew, with another CA and the same credentials:
+ *
+ *     KEEPER at the start --> here --its link ends--> away --KEEPER once more--> here
+ *
+ * While it is away, leaves that are kept are shown, and whoever needs another waits for the next
+ * keeper as for an answer.  Releases: see cred.h.  The catalog of the next one must be the one that
+ * is known, because the sandbox has the placeholders of that one, and requests under way its numbers.
  */
 #include "proxy/proxy.h"
 #include "sys/fd.h"
@@ -27,41 +35,58 @@ static struct cv_leaf_wait *wait_find(struct cv_proxy *p, const struct cv_host *
 	return NULL;
 }
 
-static bool leaf_ask(struct cv_proxy *p, const struct cv_host *host)
+/* False: it could not be put into words. */
+static bool question_put(struct cv_proxy *p, const struct cv_host *host, struct cv_buf *b)
+{
+	struct cv_buf spki;
+
+	cv_buf_init(&spki, 1024);
+	const bool is_put = cv_tls_server_spki(p->tls_server, &spki, NULL) == CV_OK &&
+			    cv_ipc_put_u32(b, p->leaf_tag) &&
+			    cv_ipc_put_str(b, cv_host_str(host)) &&
+			    cv_ipc_put_str(b, cv_buf_str(&spki));
+	cv_buf_fini(&spki);
+	return is_put;
+}
+
+/* True: f is to wait, for the answer, for room to ask, or for a keeper. */
+static bool leaf_ask(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_leaf_wait *w = NULL;
-	struct cv_buf spki, b;
-	bool is_sent;
+	struct cv_buf b;
 
+	if (f->is_leaf_asked || p->keeper < 0)
+		return !f->is_leaf_asked && p->has_keeper;
 	for (size_t i = 0; i < CV_PROXY_LEAF_WAITS_MAX && !w; i++)
 		if (!p->leaf_wait[i].tag)
 			w = &p->leaf_wait[i];
-	if (!w || p->keeper < 0)
-		return false;
-	cv_buf_init(&spki, 1024);
+	if (!w)
+		return true;
 	cv_buf_init(&b, 2048);
 	if (++p->leaf_tag == 0)
 		p->leaf_tag = 1;
-	is_sent =
-		cv_tls_server_spki(p->tls_server, &spki, NULL) == CV_OK &&
-		cv_ipc_put_u32(&b, p->leaf_tag) && cv_ipc_put_str(&b, cv_host_str(host)) &&
-		cv_ipc_put_str(&b, cv_buf_str(&spki)) &&
-		cv_ipc_send(p->keeper, CV_KEEPER_REQ_LEAF, cv_buf_str(&b), NULL, 0, NULL) == CV_OK;
-	if (is_sent)
-		*w = (struct cv_leaf_wait){ .host = *host, .tag = p->leaf_tag };
-	cv_buf_fini(&spki);
+	const bool is_put = question_put(p, &f->host, &b);
+	/* Not sent: it is gone, or full of questions, whose answers make us look again. */
+	f->is_leaf_asked = is_put && cv_ipc_send(p->keeper, CV_KEEPER_REQ_LEAF, cv_buf_str(&b),
+					     NULL, 0, NULL) == CV_OK;
+	if (f->is_leaf_asked)
+		*w = (struct cv_leaf_wait){ .host = f->host, .tag = p->leaf_tag };
 	cv_buf_fini(&b);
-	return is_sent;
+	return is_put;
 }
 
-X509 *cv_keeper_leaf(struct cv_proxy *p, const struct cv_host *host, bool may_ask, bool *ret_waits)
+X509 *cv_keeper_leaf(struct cv_proxy *p, struct cv_flow *f, bool *ret_waits)
 {
-	X509 *leaf = cv_leaves_find(p->leaves, cv_host_str(host), wall_s());
+	X509 *leaf = cv_leaves_find(p->leaves, cv_host_str(&f->host), wall_s());
 
 	*ret_waits = false;
-	if (!leaf)
-		*ret_waits = wait_find(p, host) != NULL || (may_ask && leaf_ask(p, host));
-	return leaf;
+	if (leaf)
+		return leaf;
+	if (wait_find(p, &f->host))
+		*ret_waits = f->is_leaf_asked = true;
+	else
+		*ret_waits = leaf_ask(p, f);
+	return NULL;
 }
 
 /* Whoever waits for a leaf looks again. */
@@ -79,7 +104,31 @@ static void keeper_lost(struct cv_proxy *p)
 	p->keeper = -1;
 	for (size_t i = 0; i < CV_PROXY_LEAF_WAITS_MAX; i++)
 		p->leaf_wait[i].tag = 0;
+	for (uint32_t i = 0; i < p->flows.high; i++)
+		if (p->flows.v[i].state == CV_FLOW_LEAF)
+			p->flows.v[i].is_leaf_asked = false;
 	cv_creds_keeper_lost(p);
+}
+
+void cv_keeper_take(struct cv_proxy *p, int link)
+{
+	cv_keeper_drain(p); /* what the former one still said */
+	if (p->keeper >= 0)
+		keeper_lost(p);
+	p->keeper = link;
+	p->keeper_in = (struct cv_ipc_link){
+		.rules = cv_keeper_reply_rule,
+		.rule_count = CV_KEEPER_REPLY_COUNT,
+		.state = CV_KEEPER_READY,
+	};
+	p->has_keeper = true;
+	if (!p->is_ready)
+		return; /* watched with everything else */
+	cv_proxy_watch(p, link, CV_WATCH_KEEPER, 0);
+	cv_leaves_ca_next(p->leaves, CV_KEEPER_FORMER_CAS_MAX);
+	cv_scrubs_fini(&p->scrubs); /* the next one counts its epochs from the beginning */
+	cv_keeper_drain(p);         /* the catalog */
+	cv_creds_keeper_back(p);
 }
 
 static bool leaf_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
@@ -106,6 +155,8 @@ static bool leaf_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 
 static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 {
+	if (!(p->keeper_in.seen & 1u << CV_KEEPER_REPLY_CATALOG))
+		return false; /* it comes first: whose numbers are these? */
 	switch ((enum cv_keeper_reply)m->type) {
 	case CV_KEEPER_REPLY_LEAF_CERT:
 	case CV_KEEPER_REPLY_LEAF_REFUSED: return leaf_take(p, m);
@@ -125,26 +176,20 @@ static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 void cv_keeper_drain(struct cv_proxy *p)
 {
 	struct cv_ipc_msg m;
-	bool is_good = true;
+	cv_code code;
 
 	if (p->keeper < 0)
 		return;
-	if (!p->keeper_in.rules)
-		p->keeper_in = (struct cv_ipc_link){
-			.rules = cv_keeper_reply_rule,
-			.rule_count = CV_KEEPER_REPLY_COUNT,
-			.state = CV_KEEPER_READY,
-		};
-	while (is_good) {
-		const cv_code code = cv_ipc_recv(p->keeper, &p->keeper_in, p->message, &m, NULL);
+	while ((code = cv_ipc_recv(p->keeper, &p->keeper_in, p->message, &m, NULL)) == CV_OK) {
+		const bool is_good = reply_take(p, &m);
 
-		if (code == CV_UNAVAILABLE)
+		cv_ipc_msg_fini(&m);
+		if (!is_good)
 			break;
-		is_good = code == CV_OK && reply_take(p, &m);
-		if (code == CV_OK)
-			cv_ipc_msg_fini(&m);
 	}
-	if (!is_good)
+	if (code == CV_NOT_FOUND || code == CV_SYSTEM)
 		keeper_lost(p);
+	else if (code != CV_UNAVAILABLE) /* one of ours: a bug is found, and nobody would mend it */
+		cv_proxy_die(p, "a message of the keeper makes no sense");
 	waiters_queue(p);
 }

@@ -106,6 +106,7 @@
 #define CV_PROXY_ROOTS_FILES_MAX  32 /* the host's bundle, and one for each --ca */
 #define CV_PROXY_ROOTS_BYTES_MAX  (8 << 20)
 #define CV_PROXY_ALIASES_MAX      1024 /* literal binaries of a policy that may be links */
+#define CV_PROXY_UNBOUND_MAX      64   /* destinations without credentials that are remembered */
 #define CV_PROXY_LEAF_WAITS_MAX   64   /* names that the keeper is asked for at a time */
 #define CV_PROXY_ALLOWED_ROWS_MAX 32   /* in a denial's "allowed": a page, not a manual */
 #define CV_PROXY_GRPC_MESSAGE_BYTES_MAX \

@@ -162,7 +162,7 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 {
 	switch ((enum cv_proxy_req)m->type) {
 	case CV_PROXY_REQ_LISTENERS: listeners_take(p, m); return true;
-	case CV_PROXY_REQ_KEEPER: p->keeper = cv_take_fd(m->fds[0]); return true;
+	case CV_PROXY_REQ_KEEPER: cv_keeper_take(p, cv_take_fd(m->fds[0])); return true;
 	case CV_PROXY_REQ_ROOTS: return roots_take(p, m);
 	case CV_PROXY_REQ_RESOLVER: cv_resolvconf_parse(m->body, &p->resolver.conf); return true;
 	case CV_PROXY_REQ_HOSTS:

@@ -105,7 +105,7 @@ bool cv_local_explicit(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1
 	if (!kind_find(p, cv_host_str(&r->authority.host), port, &kind) ||
 		is_connect != (kind == CV_LOCAL_INFERENCE))
 		return false; /* refused as every destination that no policy may list */
-	if (kind == CV_LOCAL_INFERENCE && p->keeper < 0)
+	if (kind == CV_LOCAL_INFERENCE && !p->has_keeper)
 		return false;
 	f->host = r->authority.host;
 	f->port = port;
@@ -127,7 +127,7 @@ bool cv_local_transparent(struct cv_proxy *p, struct cv_flow *f)
 	enum cv_local_kind kind;
 
 	if (!kind_find(p, cv_host_str(&f->host), f->port, &kind) ||
-		(kind == CV_LOCAL_INFERENCE && p->keeper < 0))
+		(kind == CV_LOCAL_INFERENCE && !p->has_keeper))
 		return false;
 	if (!local_new(p, f, kind))
 		return true;

@@ -312,7 +312,7 @@ static void confine(struct cv_proxy *p)
 	must(p, cv_seccomp_install(CV_SECCOMP_PROXY, NULL, &err), &err);
 }
 
-static void watch(struct cv_proxy *p, int fd, enum cv_watch_kind kind, uint32_t index)
+void cv_proxy_watch(struct cv_proxy *p, int fd, enum cv_watch_kind kind, uint32_t index)
 {
 	const struct cv_watch w = { .kind = (uint8_t)kind, .ref = { index, 0 } };
 	struct cv_err err;
@@ -341,12 +341,12 @@ int main(void)
 	cv_link_start(p);
 	cv_trim(); /* most sandboxes wait most of the time */
 	confine(p);
-	watch(p, p->link, CV_WATCH_LINK, 0);
-	watch(p, p->keeper, CV_WATCH_KEEPER, 0);
-	watch(p, p->udp[0], CV_WATCH_UDP, 0);
-	watch(p, p->udp[1], CV_WATCH_UDP, 1);
-	watch(p, p->tcp[0], CV_WATCH_TCP, 0);
-	watch(p, p->tcp[1], CV_WATCH_TCP, 1);
+	cv_proxy_watch(p, p->link, CV_WATCH_LINK, 0);
+	cv_proxy_watch(p, p->keeper, CV_WATCH_KEEPER, 0);
+	cv_proxy_watch(p, p->udp[0], CV_WATCH_UDP, 0);
+	cv_proxy_watch(p, p->udp[1], CV_WATCH_UDP, 1);
+	cv_proxy_watch(p, p->tcp[0], CV_WATCH_TCP, 0);
+	cv_proxy_watch(p, p->tcp[1], CV_WATCH_TCP, 1);
 	p->is_accepting = true;
 	cv_link_say(p, CV_PROXY_REPLY_READY, CV_STR_NONE);
 	serve(p);

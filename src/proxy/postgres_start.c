@@ -214,7 +214,7 @@ static bool ssl_take(struct cv_proxy *p, struct cv_flow *f, size_t bytes)
 			CV_STR("an SSLRequest where none may stand"));
 	f->pg->is_ssl_answered = true;
 	cv_leg_take(&f->client, bytes);
-	if (p->keeper < 0) {
+	if (!p->has_keeper) {
 		cv_leg_put(&f->client, CV_STR("N"));
 		return true;
 	}
@@ -229,7 +229,7 @@ static bool start_step(struct cv_proxy *p, struct cv_flow *f)
 	static struct cv_pg_startup s; /* scratch */
 	const struct cv_str text = cv_leg_text(&f->client);
 
-	if (text.n && text.p[0] == 0x16 && !f->is_tls && p->keeper >= 0) {
+	if (text.n && text.p[0] == 0x16 && !f->is_tls && p->has_keeper) {
 		f->is_tls = f->pg->is_ssl_answered = true; /* sslnegotiation=direct */
 		cv_flow_set_state(f, CV_FLOW_LEAF, p->loop.now_ms);
 		return true;

@@ -62,6 +62,7 @@ struct cv_proxy {
 	int64_t next_sweep_ms;
 
 	int link, keeper, diag; /* -1: none */
+	bool has_keeper;        /* this run has one; keeper is -1 while it is started anew */
 	int tcp[2], udp[2];     /* IPv4, IPv6 */
 	bool is_accepting;
 	int64_t accept_after_ms; /* not before: there was no descriptor left */
@@ -115,6 +116,9 @@ struct cv_proxy {
 /* f will be stepped in this turn, or the next if this one's stepping is over. */
 void cv_proxy_queue(struct cv_proxy *p, struct cv_flow *f);
 
+/* Non-blocking, and told of when it can be read; does nothing for -1. */
+void cv_proxy_watch(struct cv_proxy *p, int fd, enum cv_watch_kind kind, uint32_t index);
+
 /* Ends the process: nothing can be done any more.  The supervisor is told why. */
 CV_NORETURN void cv_proxy_die(struct cv_proxy *p, const char *why);
 
@@ -146,9 +150,11 @@ void cv_forward_timeout(struct cv_proxy *p, struct cv_flow *f);
 
 /* ---- keeper.c: leaves ---- */
 
+/* From the supervisor: the run's keeper, or the one that comes after it. */
+void cv_keeper_take(struct cv_proxy *p, int link);
 void cv_keeper_drain(struct cv_proxy *p);
-/* The leaf of host, or NULL: then it is asked for (*ret_waits), or can't be had. */
-X509 *cv_keeper_leaf(struct cv_proxy *p, const struct cv_host *host, bool may_ask, bool *ret_waits);
+/* The leaf of f's host, or NULL: then it is waited for (*ret_waits), or can't be had. */
+X509 *cv_keeper_leaf(struct cv_proxy *p, struct cv_flow *f, bool *ret_waits);
 
 /* A connection to f's destination that another flow made, or is about to. */
 void cv_server_move(struct cv_proxy *p, struct cv_flow *from, struct cv_flow *to);
@@ -225,6 +231,7 @@ void cv_dial_done(struct cv_proxy *p, struct cv_flow *f);
 void cv_dial_fail(struct cv_proxy *p, struct cv_flow *f, unsigned denial, const char *why);
 bool cv_peek_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_tls_leaf_step(struct cv_proxy *p, struct cv_flow *f);
+void cv_tls_leaf_timeout(struct cv_proxy *p, struct cv_flow *f);
 bool cv_tls_accept_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_http_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_relay_step(struct cv_proxy *p, struct cv_flow *f);

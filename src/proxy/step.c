@@ -173,6 +173,7 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 		}
 		break;
 	case CV_FLOW_FORWARD: cv_forward_timeout(p, f); return;
+	case CV_FLOW_LEAF: cv_tls_leaf_timeout(p, f); return;
 	case CV_FLOW_H2: cv_h2_down_timeout(p, f); return;
 	case CV_FLOW_H2_UP: cv_h2_up_timeout(p, f); return;
 	case CV_FLOW_WEBSOCKET: cv_websocket_timeout(p, f); return;
@@ -180,7 +181,6 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 	case CV_FLOW_QUIET:
 	case CV_FLOW_HELD:
 	case CV_FLOW_PEEK:
-	case CV_FLOW_LEAF:
 	case CV_FLOW_ACCEPT:
 	case CV_FLOW_RELAY:
 	case CV_FLOW_DNS:

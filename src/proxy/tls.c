@@ -39,11 +39,10 @@ static bool accept_refuse(
 bool cv_tls_leaf_step(struct cv_proxy *p, struct cv_flow *f)
 {
 	bool waits;
-	X509 *leaf = cv_keeper_leaf(p, &f->host, !f->is_leaf_asked, &waits);
+	X509 *leaf = cv_keeper_leaf(p, f, &waits);
 	struct cv_err err;
 	SSL *ssl;
 
-	f->is_leaf_asked = true;
 	if (!leaf && waits)
 		return false;
 	if (!leaf)
@@ -61,6 +60,12 @@ bool cv_tls_leaf_step(struct cv_proxy *p, struct cv_flow *f)
 	}
 	cv_flow_set_state(f, CV_FLOW_ACCEPT, p->loop.now_ms);
 	return true;
+}
+
+void cv_tls_leaf_timeout(struct cv_proxy *p, struct cv_flow *f)
+{
+	accept_refuse(p, f, cv_denial_code(CV_DENIAL_NO_TLS),
+		CV_STR("the keeper gave no certificate for this name in time"));
 }
 
 /* The sandbox did not like our certificate: a client that pins, or has its own list (T7). */

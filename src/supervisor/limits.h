@@ -8,6 +8,7 @@
 #define SUP_COPY_BYTES_MAX     (256u << 10) /* a file of /etc that is copied, not bound */
 #define SUP_POLICY_BYTES_MAX   (8u << 20)   /* a policy that is larger is nobody's handwriting */
 #define SUP_ROOTS_BYTES_MAX    (16u << 20)  /* PEM bundles: the usual one is 200 KiB */
+#define SUP_CA_BYTES           1024         /* of one CA of ours: 700; divides a page, see ca.c */
 #define SUP_FORWARD_BYTES_MAX  16384        /* about the upstream proxy: its link's bound */
 #define SUP_RESOLVER_BYTES_MAX 4096         /* resolv.conf: three servers are used, a few lines */
 #define SUP_TTY_BYTES          65536        /* one way of the terminal, waiting to be written */

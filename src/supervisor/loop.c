@@ -29,7 +29,7 @@ enum watch { WATCHES(WATCH_ENUM) WATCH_COUNT };
 
 static void interest(const struct supervisor *s, struct pollfd w[WATCH_COUNT])
 {
-	const bool wants_proxy = s->is_built && s->proxy.pid == 0;
+	const bool wants_proxy = s->is_built && s->proxy.pid == 0 && !keeper_is_away(s);
 
 	w[WATCH_INSIDE] = (struct pollfd){ s->sandbox.link, POLLIN, 0 };
 	w[WATCH_SIGNALS] = (struct pollfd){ s->signals, POLLIN, 0 };

@@ -10,9 +10,10 @@
  * proxy: connections wait in the listeners, which the supervisor keeps.  Without one the proxy is
  * started by the first connection.
  *
- * A proxy that dies is started again with the same listeners.  A keeper that dies takes its CA key
- * with it: a new one means a new CA, new files in the sandbox, and a new proxy.  Who dies too
- * often ends the run.
+ * A proxy that dies is started again with the same listeners, once there is a keeper with its CA.
+ * A keeper that dies takes its CA key with it: the new one has another CA, which first goes into
+ * the sandbox beside the former (ca.c); then the proxy, which went on, gets the new link.  Who dies
+ * too often ends the run.
  */
 #include "supervisor/supervisor.h"
 
@@ -262,14 +263,51 @@ static cv_code metadata_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
+static void link_drop(struct supervisor *s)
+{
+	if (s->keeper_for_proxy >= 0)
+		close(s->keeper_for_proxy);
+	s->keeper_for_proxy = -1;
+}
+
+/* A new link between keeper and proxy: the keeper gets its end with a message of that type, the other
+ * waits for the proxy. */
+static cv_code link_make(
+	struct supervisor *s, enum cv_keeper_control type, struct cv_str body, struct cv_err *err)
+{
+	int pair[2];
+	cv_code code = cv_ipc_pair(pair, err);
+
+	if (code != CV_OK)
+		return code;
+	code = cv_ipc_send(s->keeper.link, type, body, &pair[1], 1, err);
+	close(pair[1]);
+	link_drop(s);
+	s->keeper_for_proxy = pair[0];
+	if (code != CV_OK)
+		link_drop(s);
+	return code;
+}
+
+/* The end that waits, if there is one, to the proxy. */
+static cv_code link_send(struct supervisor *s, struct cv_err *err)
+{
+	const cv_code code = s->keeper_for_proxy < 0
+				     ? CV_OK
+				     : cv_ipc_send(s->proxy.link, CV_PROXY_REQ_KEEPER, CV_STR_NONE,
+					       &s->keeper_for_proxy, 1, err);
+
+	link_drop(s);
+	return code;
+}
+
 static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 {
 	cv_code code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LISTENERS, CV_STR_NONE,
 		&s->built[CV_BUILT_TCP4], 5, err);
 
-	if (code == CV_OK && s->keeper_for_proxy >= 0)
-		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_KEEPER, CV_STR_NONE,
-			&s->keeper_for_proxy, 1, err);
+	if (code == CV_OK)
+		code = link_send(s, err);
 	if (code == CV_OK)
 		code = roots_send(s, err);
 	if (code == CV_OK)
@@ -292,63 +330,25 @@ static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 		code = policy_send(s, err);
 	if (code == CV_OK)
 		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_GO, CV_STR_NONE, NULL, 0, err);
-	if (s->keeper_for_proxy >= 0)
-		close(s->keeper_for_proxy);
-	s->keeper_for_proxy = -1;
 	return code;
 }
 
-/* One more link between the running keeper and the proxy that is about to start. */
-static cv_code keeper_link(struct supervisor *s, struct cv_err *err)
-{
-	int pair[2];
-	struct cv_buf b;
-	cv_code code = cv_ipc_pair(pair, err);
-
-	if (code != CV_OK)
-		return code;
-	if (s->credentials >= 0)
-		code = cv_ipc_send(s->keeper.link, CV_KEEPER_CONTROL_SECRETS, CV_STR_NONE,
-			&s->credentials, 1, err);
-	cv_buf_init(&b, 256);
-	char name[32];
-	snprintf(name, sizeof(name), "cove-%d", (int)getpid());
-	cv_ipc_put_str(&b, cv_str_of(name));
-	if (code == CV_OK)
-		code = cv_ipc_send(
-			s->keeper.link, CV_KEEPER_CONTROL_START, cv_buf_str(&b), &pair[1], 1, err);
-	cv_buf_fini(&b);
-	close(pair[1]);
-	if (code == CV_OK)
-		s->keeper_for_proxy = pair[0];
-	else
-		close(pair[0]);
-	return code;
-}
-
-/* The keeper stays: it has what can't be had twice, the CA and the tokens that were renewed. */
-static cv_code keeper_relink(struct supervisor *s, struct cv_err *err)
-{
-	int pair[2];
-	cv_code code = cv_ipc_pair(pair, err);
-
-	if (code != CV_OK)
-		return code;
-	code = cv_ipc_send(s->keeper.link, CV_KEEPER_CONTROL_PROXY, CV_STR_NONE, &pair[1], 1, err);
-	close(pair[1]);
-	if (code == CV_OK)
-		s->keeper_for_proxy = pair[0];
-	else
-		close(pair[0]);
-	return code;
-}
-
+/* The keeper stays when a proxy dies: it has what can't be had twice, the CA and the tokens that
+ * were renewed. */
 cv_code proxy_start(struct supervisor *s, struct cv_err *err)
 {
+	cv_code code = CV_OK;
+
 	if (s->proxy.pid)
 		return CV_OK;
-	cv_code code = helper_start(
-		&s->proxy, s->plan.exe_proxy, cv_proxy_reply_rule, CV_PROXY_REPLY_COUNT, err);
+	if (s->keeper.pid && s->keeper_for_proxy < 0)
+		code = link_make(s, CV_KEEPER_CONTROL_PROXY, CV_STR_NONE, err);
+	/* A keeper that died is found by who reads its link; the next one's CA starts the proxy. */
+	if (code != CV_OK && helper_is_gone(&s->keeper))
+		return CV_OK;
+	if (code == CV_OK)
+		code = helper_start(&s->proxy, s->plan.exe_proxy, cv_proxy_reply_rule,
+			CV_PROXY_REPLY_COUNT, err);
 	if (code == CV_OK)
 		code = proxy_configure(s, err);
 	/* One that died already, or said why it can't run, is found by who reads its link. */
@@ -370,11 +370,7 @@ static void proxy_died(struct supervisor *s)
 		return;
 	}
 	say("the proxy died; a new one is started, connections in flight are reset");
-	cv_code code = s->keeper.pid ? keeper_relink(s, &err) : CV_OK;
-	if (code == CV_OK)
-		code = proxy_start(s, &err);
-	/* A keeper that died too is found by who reads its link, and both are started. */
-	if (code != CV_OK && !(s->keeper.pid && helper_is_gone(&s->keeper)))
+	if (!keeper_is_away(s) && proxy_start(s, &err) != CV_OK)
 		run_fail(s, &err);
 }
 
@@ -456,31 +452,70 @@ void proxy_report(struct supervisor *s)
 
 /* ---- the keeper ---- */
 
+bool keeper_is_away(const struct supervisor *s)
+{
+	return s->keeper.pid && s->keeper.rules.state != CV_KEEPER_READY;
+}
+
+/* Each has all that the first one had.  What that one had renewed meanwhile is lost. */
+static cv_code keeper_configure(struct supervisor *s, struct cv_err *err)
+{
+	cv_code code = CV_OK;
+	struct cv_buf b;
+	char name[32];
+
+	if (s->credentials >= 0)
+		code = cv_ipc_send(s->keeper.link, CV_KEEPER_CONTROL_SECRETS, CV_STR_NONE,
+			&s->credentials, 1, err);
+	if (code == CV_OK && s->credentials >= 0 && s->ca_count)
+		code = cv_ipc_send(
+			s->keeper.link, CV_KEEPER_CONTROL_AGAIN, CV_STR_NONE, NULL, 0, err);
+	/* Who looks for a CA by its name must not find the wrong one. */
+	snprintf(name, sizeof(name), "cove-%d", (int)getpid());
+	if (s->ca_count)
+		snprintf(name, sizeof(name), "cove-%d-%u", (int)getpid(), s->ca_count + 1);
+	cv_buf_init(&b, 256);
+	cv_ipc_put_str(&b, cv_str_of(name));
+	if (code == CV_OK)
+		code = link_make(s, CV_KEEPER_CONTROL_START, cv_buf_str(&b), err);
+	cv_buf_fini(&b);
+	return code;
+}
+
 cv_code keeper_start(struct supervisor *s, struct cv_err *err)
 {
 	cv_code code = helper_start(&s->keeper, s->plan.exe_keeper, cv_keeper_control_reply_rule,
 		CV_KEEPER_CONTROL_REPLY_COUNT, err);
 
 	if (code == CV_OK)
-		code = keeper_link(s, err);
+		code = keeper_configure(s, err);
 	if (code == CV_OK)
 		code = courier_join(s, err);
+	/* One that died already is found by who reads its link. */
+	if (code != CV_OK && s->keeper.pid && helper_is_gone(&s->keeper))
+		return CV_OK;
 	return code == CV_OK ? code : cv_wrap(err, "start the keeper");
 }
 
+/* First into the sandbox, then to the proxy: nobody is to meet a leaf whose CA he can't find. */
 static void ca_take(struct supervisor *s, struct cv_str pem)
 {
 	struct cv_err err;
 
-	free(s->ca);
-	s->ca = strndup(pem.p, pem.n);
-	s->ca_text = cv_str_of(s->ca);
-	s->has_ca_files = false;
 	s->keeper.rules.state = CV_KEEPER_READY;
-	if (!s->is_built)
+	cv_code code = ca_add(s, pem, &err);
+	if (code != CV_OK || !s->is_built) {
+		if (code != CV_OK)
+			run_fail(s, &err);
 		return;
-	/* After a restart: the new CA's proxy. */
-	if (proxy_start(s, &err) != CV_OK || ca_files_write(s, &err) != CV_OK)
+	}
+	code = ca_files_write(s, &err);
+	if (code == CV_OK)
+		code = proxy_start(s, &err);
+	if (code == CV_OK && s->proxy.pid)
+		code = link_send(s, &err);
+	/* A proxy that died is found by who reads its link. */
+	if (code != CV_OK && !(s->proxy.pid && helper_is_gone(&s->proxy)))
 		run_fail(s, &err);
 	inside_command(s);
 }
@@ -497,8 +532,7 @@ static void keeper_died(struct supervisor *s)
 		run_fail(s, &err);
 		return;
 	}
-	say("the keeper died; keeper and proxy are started anew, with a new certificate authority");
-	helper_stop(&s->proxy);
+	say("the keeper died; a new one is started, with a new certificate authority");
 	if (keeper_start(s, &err) != CV_OK)
 		run_fail(s, &err);
 }
@@ -523,40 +557,4 @@ void keeper_read(struct supervisor *s)
 		run_fail(s, &err);
 	}
 	cv_ipc_msg_fini(&m);
-}
-
-/* ---- the CA inside ---- */
-
-/* In place: the bundle is mounted in a second place, which follows the file and not the name. */
-static cv_code ca_file_write(
-	struct supervisor *s, const char *path, struct cv_str text, struct cv_err *err)
-{
-	CV_AUTO_FD int fd = openat(s->built[CV_BUILT_LAYER], path,
-		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-	while (fd >= 0 && text.n) {
-		const ssize_t n = write(fd, text.p, text.n);
-
-		if (n < 0)
-			break;
-		text = cv_str_slice(text, (size_t)n, text.n);
-	}
-	return fd < 0 || text.n ? cv_fail_errno(err, "write /%s in the sandbox", path) : CV_OK;
-}
-
-cv_code ca_files_write(struct supervisor *s, struct cv_err *err)
-{
-	struct cv_buf b;
-
-	if (!s->ca || s->has_ca_files)
-		return CV_OK;
-	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
-	cv_code code = roots_read(s, &b, err);
-	cv_buf_put(&b, s->ca_text);
-	if (code == CV_OK)
-		code = ca_file_write(s, "etc/openshell-tls/openshell-ca.pem", s->ca_text, err);
-	if (code == CV_OK)
-		code = ca_file_write(s, "etc/openshell-tls/ca-bundle.pem", cv_buf_str(&b), err);
-	cv_buf_fini(&b);
-	s->has_ca_files = code == CV_OK;
-	return code;
 }

@@ -51,8 +51,9 @@ struct supervisor {
 	struct helper keeper, proxy; /* peers.c */
 	struct helper courier;       /* courier.c */
 	int keeper_for_proxy; /* the proxy's end of its link to the keeper, until handed over */
-	char *ca;             /* the run's CA, PEM; malloc'd */
-	struct cv_str ca_text;
+	char *ca[CV_KEEPER_FORMER_CAS_MAX + 1]; /* ca.c; PEM, malloc'd; the newest in turn */
+	unsigned ca_count;                      /* that there have been */
+	size_t ca_at;                           /* where they begin in the bundle; 0: not written */
 	bool has_ca_files;
 	char *report; /* the proxy's summary; malloc'd */
 
@@ -101,6 +102,11 @@ CV_MUST cv_code proxy_start(struct supervisor *s, struct cv_err *err);
 void proxy_read(struct supervisor *s);
 /* Asks for the summary and waits for it, shortly. */
 void proxy_report(struct supervisor *s);
+/* A keeper runs whose CA is not there yet. */
+bool keeper_is_away(const struct supervisor *s);
+
+/* ca.c: the authorities that the sandbox trusts. */
+CV_MUST cv_code ca_add(struct supervisor *s, struct cv_str pem, struct cv_err *err);
 CV_MUST cv_code ca_files_write(struct supervisor *s, struct cv_err *err);
 
 /* What proxy and courier both are told: the trusted roots of upstream servers, and PIN messages of

@@ -21,12 +21,14 @@ struct leaf {
 	X509 *cert;
 	int64_t not_after_s;
 	uint64_t used; /* by the clock below */
+	uint32_t ca;   /* who signed it */
 };
 
 struct cv_leaves {
 	struct leaf leaf[CV_TLS_LEAVES_MAX];
 	size_t count;
 	uint64_t clock; /* counts uses */
+	uint32_t ca, ca_oldest;
 };
 
 cv_code cv_leaves_new(struct cv_leaves **ret, struct cv_err *err)
@@ -60,10 +62,16 @@ X509 *cv_leaves_find(struct cv_leaves *l, struct cv_str host, int64_t now_s)
 {
 	struct leaf *leaf = slot_of(l, host);
 
-	if (!leaf || leaf->not_after_s < now_s + VALID_S_MIN)
+	if (!leaf || leaf->ca < l->ca_oldest || leaf->not_after_s < now_s + VALID_S_MIN)
 		return NULL;
 	leaf->used = ++l->clock;
 	return leaf->cert;
+}
+
+void cv_leaves_ca_next(struct cv_leaves *l, uint32_t former_max)
+{
+	l->ca++;
+	l->ca_oldest = l->ca > former_max ? l->ca - former_max : 0;
 }
 
 static struct leaf *slot_for(struct cv_leaves *l, struct cv_str host)
@@ -95,7 +103,11 @@ cv_code cv_leaves_put(struct cv_leaves *l, struct cv_str host, struct cv_str der
 	struct leaf *slot = slot_for(l, host);
 	X509_free(slot->cert);
 	*slot = (struct leaf){
-		.n = host.n, .cert = cert, .not_after_s = not_after_s, .used = ++l->clock
+		.n = host.n,
+		.cert = cert,
+		.not_after_s = not_after_s,
+		.used = ++l->clock,
+		.ca = l->ca,
 	};
 	memcpy(slot->host, host.p, host.n);
 	return CV_OK;

@@ -18,6 +18,10 @@ void cv_leaves_free(struct cv_leaves *l);
  * the next put. */
 X509 *cv_leaves_find(struct cv_leaves *l, struct cv_str host, int64_t now_s);
 
+/* Another CA signs from here on.  Leaves stay for so long as their CA is one of the former_max
+ * before it. */
+void cv_leaves_ca_next(struct cv_leaves *l, uint32_t former_max);
+
 /* Keeps the leaf in der for host.  CV_PROTO when der is no certificate. */
 CV_MUST cv_code cv_leaves_put(struct cv_leaves *l, struct cv_str host, struct cv_str der,
 	int64_t not_after_s, struct cv_err *err);

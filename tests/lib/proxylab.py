@@ -140,6 +140,7 @@ class Lab:
             k: v for k, v in os.environ.items() if "SAN_OPTIONS" in k}, stderr=stderr)
 
     def _keeper_start(self):
+        """A keeper, and the end of its link that is the proxy's; .ca is its CA."""
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours, leaves = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.keeper = self._spawn(KEEPER, theirs)
@@ -151,12 +152,28 @@ class Lab:
         kind, = struct.unpack_from("<I", body)
         n, = struct.unpack_from("<I", body, 8)
         assert kind == 0, body
-        self.ca = os.path.join(self.dir, "cove-ca.pem")
+        self.ca = os.path.join(self.dir, f"cove-ca-{self.keeper.pid}.pem")
         with open(self.ca, "wb") as f:
             f.write(body[12:12 + n])
         self.keeper_control = control
-        self.send("KEEPER", fds=[ours.fileno()])
-        ours.close()
+        self.keeper_link(ours)
+
+    def keeper_link(self, sock):
+        """Hands the proxy its end of a link to a keeper."""
+        self.send("KEEPER", fds=[sock.fileno()])
+        sock.close()
+
+    def keeper_kill(self):
+        self.keeper.kill()
+        self.keeper.wait()
+        self.keeper_control.close()
+        self.keeper = None
+
+    def keeper_anew(self):
+        """As the supervisor does when a keeper died."""
+        if self.keeper:
+            self.keeper_kill()
+        self._keeper_start()
 
     def _udp(self, family, address):
         s = socket.socket(family, socket.SOCK_DGRAM)

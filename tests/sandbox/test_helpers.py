@@ -89,14 +89,26 @@ tap.ok(sh.do(get("/a")) == "200" and sh.do(get("/b")) == "403", "one path is all
        "".join(sh.err))
 
 for name in ("cove-proxy", "cove-keeper"):
-    old = sh.child(name)
+    old, proxy = sh.child(name), sh.child("cove-proxy")
     os.kill(old, signal.SIGKILL)
     tap.ok(until(lambda: sh.child(name) not in (0, old)), f"p16: {name} is started again",
            "".join(sh.err))
-    until(lambda: sh.child("cove-proxy") and sh.child("cove-keeper"))
+    if name == "cove-keeper":
+        tap.ok(sh.child("cove-proxy") == proxy, "p16: the proxy outlives the keeper")
     code = sh.do(get("/a"))
     tap.ok(code == "200", f"p16: and requests pass again after {name}", code + "".join(sh.err))
     tap.ok(sh.do(get("/b")) == "403", f"p16: and are denied again after {name}")
+
+authorities = "grep -c BEGIN /etc/openshell-tls/openshell-ca.pem"
+tap.ok(sh.do(authorities) == "2", "the new authority stands beside the former")
+for pair in (("cove-keeper", "cove-proxy"), ("cove-proxy", "cove-keeper")):
+    old = [sh.child(name) for name in pair]
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    code = sh.do(get("/a"))
+    tap.ok(code == "200", f"p16: a request waits for both to be started again after {pair}", code + "".join(sh.err))
+    tap.ok(sh.child(pair[0]) not in (0, *old) and sh.child(pair[1]) not in (0, *old), "p16: and both are others")
+tap.ok(sh.do(authorities) == "4", "each authority is trusted")
 
 w.policy(POLICY % "/b")
 tap.ok(sh.says("policy reloaded"), "a changed file is seen", "".join(sh.err))
@@ -116,6 +128,20 @@ w.policy(POLICY % "/d")
 sh.p.send_signal(signal.SIGHUP)
 tap.ok(until(lambda: sh.do(get("/d")) == "200"), "SIGHUP reads it again")
 tap.ok(sh.end() == 0, "the run ends as its command does")
+
+# a keeper that dies again and again
+w.policy(POLICY % "/a")
+ends = Shell("--policy", policy, "--resolve", f"api.example.test:443:{world.PRIVATE}")
+ends.do("true")
+for i in range(5):
+    old = ends.child("cove-keeper")
+    os.kill(old, signal.SIGKILL)
+    until(lambda: ends.child("cove-keeper") not in (0, old))
+    tap.ok(ends.do(get("/a")) == "200", f"p16: after death {i + 1} of the keeper requests pass", "".join(ends.err))
+tap.ok(ends.do(authorities) == "6", "each authority is trusted")
+os.kill(ends.child("cove-keeper"), signal.SIGKILL)
+tap.ok(ends.p.wait(timeout=WAIT_S) == 125 and ends.says("again and again"), "a keeper that dies too often ends the run",
+       "".join(ends.err))
 
 # a keep-alive connection's next request
 w.policy(POLICY % "/a")

@@ -42,6 +42,7 @@ network_policies:
   own:
     endpoints:
       - {host: free.test, port: 443, protocol: rest, enforcement: enforce, access: full}
+      - {host: free.test, port: 80, protocol: rest, enforcement: enforce, access: full}
       - {host: new.test, port: 443, protocol: rest, enforcement: enforce, access: full}
       - {host: bind.test, port: 443, protocol: rest, enforcement: enforce, access: full%s}
     binaries: [{path: "/**"}]
@@ -68,7 +69,7 @@ lab = credlab.Lab({"profile.yaml": PROFILE, "bound.yaml": BOUND, "filed": FROM_F
                    "instance.yaml": INSTANCE % read_end}, POLICY % BINDING,
                   env={"MY_KEY": VALUE, "BOUND_KEY": BOUND_VALUE}, names=["api.test", "free.test", "new.test",
                                                                          "bind.test"],
-                  instances=["instance.yaml", "bound.yaml"], pass_fds=[read_end], more_ports=[8444])
+                  instances=["instance.yaml", "bound.yaml"], pass_fds=[read_end], more_ports=[8444], plain=[80])
 impostor = credlab.Origin(lab.world.pki, ports=(8444,), cert=lab.world.pki.selfsigned("bad", ["api.test"]))
 KEYS = {"MY_KEY": VALUE, "FILE_KEY": FROM_FILE, "COMMAND_KEY": FROM_COMMAND, "FD_KEY": FROM_FD}
 NEEDLES = [n for v in VALUES for n in (v.encode(), b64(v)[:-4].encode(), v.encode().hex().encode())]
@@ -231,25 +232,104 @@ def typed(reply):
     return reply.status >= 500 and (reply.error or b"keeper" in reply.data)
 
 
+# Connections that stay and new ones, with the authorities of the beginning and of the moment, until told
+# to end: anything but 200 is a failure.
+GOES_ON = """
+import http.client, json, os, ssl, sys, time
+proxy, bundle = ("10.200.0.1", 3128), os.environ["SSL_CERT_FILE"]
+first = ssl.create_default_context(cafile=bundle)
+def tls(context):
+    c = http.client.HTTPSConnection(*proxy, context=context, timeout=10)
+    c.set_tunnel("free.test", 443)
+    return c
+kept_tls, kept_plain = tls(first), http.client.HTTPConnection(*proxy, timeout=10)
+def ask(c, path):
+    c.request("GET", path)
+    r = c.getresponse()
+    r.read()
+    return r.status
+def new(c, path):
+    try:
+        return ask(c, path)
+    finally:
+        c.close()
+plain = "http://free.test/kept"
+ways = {
+    "kept TLS": lambda: ask(kept_tls, "/kept"),
+    "kept HTTP": lambda: ask(kept_plain, plain),
+    "new TLS, authorities of the beginning": lambda: new(tls(first), "/new"),
+    "new TLS, authorities of now": lambda: new(tls(ssl.create_default_context(cafile=bundle)), "/new"),
+    "new HTTP": lambda: new(http.client.HTTPConnection(*proxy, timeout=10), plain),
+}
+failures, begin, rounds = [], time.monotonic(), 0
+while rounds < 100 or not os.path.exists("end"):
+    for name, way in ways.items():
+        try:
+            got = way()
+        except Exception as e:
+            got = f"{type(e).__name__}: {e}"
+        if got != 200:
+            failures.append([rounds, time.monotonic(), name, got])
+    rounds += 1
+    if rounds == 20:
+        open("running", "w").close()
+print(json.dumps([begin, time.monotonic(), rounds, failures[:10]]))
+"""
+
+
+def value_or_reason(path):
+    """A request that needs a value: it arrives whole, or 503 and the reason."""
+    reply = lab.get("api.test", path, [f"Authorization: Bearer {lab.inside['MY_KEY']}"])
+    seen = lab.origin.seen()
+    assert b"openshell:resolve" not in seen, seen
+    assert (reply.status == 200 and VALUE.encode() in seen) or \
+        (reply.status == 503 and reply.error == "credential_keeper_unavailable"), f"{reply!r} {seen!r}"
+    return reply.status
+
+
 def killed():
+    for name in ("running", "end"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(lab.world.work, name))
+    proxy, = lab.processes()["cove-proxy"]
     pid, = lab.processes()["cove-keeper"]
+    loop = lab.start({"do": "sh", "script": f"exec {credlab.PYTHON} - <<'E'\n{GOES_ON}\nE"})
+    assert box.until(lambda: os.path.exists(os.path.join(lab.world.work, "running")), 10)
     os.kill(pid, signal.SIGKILL)
-    got = []
-    for i in range(12):
-        # keeper and proxy are started anew: what comes in between may be refused, and for a moment only
-        free = box.until(lambda: lab.get("free.test", f"/{i}").status == 200, 4)
-        assert free, "what needs no value goes on within seconds"
-        reply = lab.get("api.test", f"/{i}", [f"Authorization: Bearer {lab.inside['MY_KEY']}"])
-        seen = lab.origin.seen()
-        assert b"openshell" not in seen, seen
-        assert (reply.status == 200 and VALUE.encode() in seen) or (typed(reply) and not seen), f"{reply!r} {seen!r}"
-        got.append(reply.status)
-        if got[-3:] == [200] * 3:
-            break
-        time.sleep(0.1)
-    equal(got[-1], 200, repr(got))
+    dead, got = time.monotonic(), []
+    while got[-3:] != [200] * 3:
+        assert time.monotonic() < dead + 5, got
+        got.append(value_or_reason(f"/{len(got)}"))
     new, = lab.processes()["cove-keeper"]
+    open(os.path.join(lab.world.work, "end"), "w").close()
+    answer = lab.wait(loop)
+    assert answer["out"], answer
+    begin, end, rounds, failures = json.loads(answer["out"])
+    equal(failures, [], f"of {rounds} rounds; the keeper died at {dead}")
+    assert begin < dead < end and rounds >= 100, answer
     assert new != pid
+    equal(lab.processes()["cove-proxy"], [proxy])
+
+
+def killed_while_asked():
+    """It dies with questions unanswered: a value is refused at once, the rest is asked of the next one."""
+    pid, = lab.processes()["cove-keeper"]
+    os.kill(pid, signal.SIGSTOP)
+    lab.origin.answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(VALUE) + 4}\r\n\r\nit: {VALUE}".encode()
+    lab.origin.forget()
+    begin = time.monotonic()
+    needs = lab.start_talk("api.test", request("GET", "api.test", "/needs", [
+        f"Authorization: Bearer {lab.inside['MY_KEY']}"]), timeout=25)
+    judged = lab.start_talk("api.test", request("GET", "api.test", "/judged"), timeout=25)
+    time.sleep(0.5)
+    early = lab.origin.seen()
+    os.kill(pid, signal.SIGKILL)
+    needs, judged = (credlab.Reply(lab.wait(job)) for job in (needs, judged))
+    assert time.monotonic() - begin < 5, "as long as an answer is waited for"
+    equal((needs.status, needs.error), (503, "credential_keeper_unavailable"), repr(needs))
+    assert judged.status == 200 and b"it: " in judged.body and VALUE.encode() not in judged.body, repr(judged)
+    seen = lab.origin.seen()
+    assert b"/judged" not in early and b"/judged" in seen and b"/needs" not in seen, (early, seen)
 
 
 def stopped():
@@ -262,7 +342,7 @@ def stopped():
         job = lab.start_talk("api.test", request("GET", "api.test", "/stopped",
                                                  [f"Authorization: Bearer {lab.inside['MY_KEY']}"]), timeout=25)
         free = credlab.Reply(lab.wait(lab.start_talk("free.test", request("GET", "free.test", "/free"))))
-        equal(free.status, 200, repr(free))
+        equal((free.status, free.body), (200, b"ok"), repr(free))
         reply = credlab.Reply(lab.wait(job))
         assert typed(reply), repr(reply)
         assert b"stopped" not in lab.origin.seen(), lab.origin.seen()
@@ -286,7 +366,8 @@ def proxy_killed():
     assert box.until(works, 6), "not again after 6 s"
 
 
-tap.check("the keeper is killed: what needs a value fails with a reason or works; the rest goes on", killed)
+tap.check("the keeper is killed: what needs a value fails with a reason or works; all the rest goes on", killed)
+tap.check("the keeper is killed while it is asked; the next one scrubs what it released", killed_while_asked)
 for key, value in KEYS.items():
     tap.check(f"after its restart {key} arrives", lambda: arrives(key, value))
 tap.check("after its restart a new name gets a certificate that the sandbox trusts", lambda: equal(

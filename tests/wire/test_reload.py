@@ -206,18 +206,5 @@ def no_keeper():
 tap.check("without a keeper TLS is 503 with a reason, the rest goes on", no_keeper)
 lab.close()
 
-lab = Lab(w, policy(more=TLS), pins=PINS)
-
-
-def keeper_dies():
-    lab.keeper.kill()
-    lab.keeper.wait()
-    time.sleep(0.1)
-    no_keeper()
-    lab.keeper = None
-
-
-tap.check("a keeper that dies is noticed", keeper_dies)
-lab.close()
 w.close()
 tap.done()

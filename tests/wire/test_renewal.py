@@ -230,8 +230,17 @@ def proxy_dies():
 def keeper_dies():
     """kill -9 of the keeper: a new one renews with what it was given first."""
     (old,) = lab.processes()["cove-keeper"]
+    proxy, got = lab.processes()["cove-proxy"], []
     os.kill(old, signal.SIGKILL)
-    until(10, lambda: lab.processes().get("cove-keeper", [old]) != [old] and send(lab, "MACHINE").status == 200)
+
+    def works():
+        reply = send(lab, "MACHINE")
+        got.append((reply.status, reply.error))
+        return reply.status == 200
+    until(10, works)
+    assert set(got) <= {(200, None), (503, "credential_keeper_unavailable")}, got
+    assert lab.processes()["cove-keeper"] != [old]
+    equal(lab.processes()["cove-proxy"], proxy)
     assert arrives(lab, "MACHINE").startswith("at-")
     arrives(lab, "TOLD")
     refused(lab, "ROTATING", "work", "grant_rejected")

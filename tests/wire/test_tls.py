@@ -225,7 +225,8 @@ def alpn_others_refused():
         lab.wrap(s, "api.test", alpn=("grpc-exp", "h3"))
         raise AssertionError("handshake passed")
     except ssl.SSLError as e:
-        assert "no application protocol" in str(e), e
+        # Python 3.12 has no name for this alert
+        assert any(text in str(e) for text in ("no application protocol", "unknown error")), e
     assert denials() == before + 1
 
 

@@ -52,6 +52,25 @@ static void carries_body_and_descriptors(void **state)
 	close(pair[1]);
 }
 
+/* A peer that dies with messages unread: its last words come first. */
+static void last_words_are_heard(void **state)
+{
+	struct cv_ipc_link link = link_new(1);
+	struct cv_ipc_msg m;
+	struct cv_err err;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(cv_ipc_pair(pair, &err), CV_OK);
+	assert_int_equal(cv_ipc_send(pair[1], TEXT, CV_STR("unread"), NULL, 0, &err), CV_OK);
+	assert_int_equal(cv_ipc_send(pair[0], TEXT, CV_STR("why"), NULL, 0, &err), CV_OK);
+	close(pair[0]);
+	assert_int_equal(cv_ipc_recv(pair[1], &link, buf, &m, &err), CV_OK);
+	assert_str(m.body, "why");
+	assert_int_equal(cv_ipc_recv(pair[1], &link, buf, &m, &err), CV_NOT_FOUND);
+	close(pair[1]);
+}
+
 static void refuses_what_the_table_does_not_say(void **state)
 {
 	const int two[] = { 0, 1 };
@@ -172,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(carries_body_and_descriptors),
+		cmocka_unit_test(last_words_are_heard),
 		cmocka_unit_test(refuses_what_the_table_does_not_say),
 		cmocka_unit_test(a_cut_frame_is_refused),
 		cmocka_unit_test(reader_shortage_is_sticky),

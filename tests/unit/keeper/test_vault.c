@@ -158,6 +158,10 @@ static void scrubbed_once_released(void **state)
 	assert_true(cv_vault_is_scrubbed(vault, 0, &there));
 	assert_false(cv_vault_is_scrubbed(vault, 0, &elsewhere));
 	assert_false(cv_vault_is_scrubbed(vault, 1, &there));
+	assert_false(cv_vault_is_scrubbed(vault, 2, &there));
+	cv_vault_again(vault); /* a vault before this one may have released it */
+	assert_true(cv_vault_is_scrubbed(vault, 2, &there));
+	assert_false(cv_vault_is_scrubbed(vault, 0, &elsewhere));
 }
 
 static void renewed(void **state)
