@@ -87,10 +87,12 @@ struct cv_http {
 	size_t scanned, response_scanned; /* of the heads */
 	struct cv_body up, down;
 	enum cv_h1_asked asked;
-	bool is_decided;    /* the head in the buffer may pass; only the upstream is missing */
-	bool is_counted;    /* by budgets: a head that waits is judged again, and counted once */
-	bool has_response;  /* its head has passed */
-	bool client_closes; /* after this response the sandbox's side is closed */
+	bool is_decided;     /* the head in the buffer may pass; only the upstream is missing */
+	bool is_tool_judged; /* the route to host tools lets it pass */
+	bool is_tool_call;   /* ... to the broker, who records each call */
+	bool is_counted;     /* by budgets: a head that waits is judged again, and counted once */
+	bool has_response;   /* its head has passed */
+	bool client_closes;  /* after this response the sandbox's side is closed */
 	bool server_closes;
 	bool wants_upgrade; /* 101 may be answered */
 	bool to_http10;     /* the request was HTTP/1.0: no chunks towards the sandbox */
@@ -116,6 +118,7 @@ struct cv_flow {
 	bool is_transparent;
 	bool is_tunnel;    /* CONNECT was answered, or transparent: what follows is the tunnel's */
 	bool is_allowed;   /* an event said so: its end is recorded too */
+	bool is_tools;     /* towards the broker of host tools: its verdict is given */
 	bool is_routed;    /* ours towards a route of inference.local: its verdict is given */
 	bool is_forwarded; /* connected by way of the upstream proxy */
 	bool is_leaf_asked;

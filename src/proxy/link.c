@@ -8,7 +8,7 @@
  * The supervisor is trusted; a message that can't be right ends the proxy, which is a bug found.
  */
 #include "base/assert.h"
-#include "proxy/proxy.h"
+#include "proxy/tools.h"
 #include "sys/fd.h"
 
 #include <stdlib.h>
@@ -103,6 +103,15 @@ static bool routes_take(struct cv_proxy *p, int fd)
 	return is_good;
 }
 
+static bool tools_take(struct cv_proxy *p, int fd)
+{
+	const struct cv_str text = fd_text(p, fd, CV_TOOLMAP_BYTES_MAX + 1);
+	const bool is_good = cv_tools_map_take(p, text);
+
+	free((char *)(uintptr_t)text.p);
+	return is_good;
+}
+
 static bool forward_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 {
 	const struct cv_str secret = fd_text(p, m->fds[0], CV_FORWARD_SECRET_BYTES_MAX);
@@ -186,6 +195,8 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	case CV_PROXY_REQ_REPORT: report(p); return true;
 	case CV_PROXY_REQ_FORWARD: return forward_take(p, m);
 	case CV_PROXY_REQ_METADATA: return facts_take(p, m->body);
+	case CV_PROXY_REQ_TOOLS: return tools_take(p, m->fds[0]);
+	case CV_PROXY_REQ_BROKER: cv_tools_broker_take(p, cv_take_fd(m->fds[0])); return true;
 	case CV_PROXY_REQ_COUNT: break;
 	}
 	cv_unreachable(); /* the link's table knows no other */
