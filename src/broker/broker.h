@@ -245,6 +245,7 @@ struct broker {
 	int64_t due_ms;           /* nothing is due before */
 	int64_t orphans_until_ms; /* how long to look for what a dead shepherd left */
 	uint64_t ask_id;
+	int64_t ask_again_ms; /* 0: nobody was not asked that could be */
 	uint64_t out_bytes; /* of all streams */
 	uint32_t *running;  /* of each tool of the catalog */
 	uint32_t queued;    /* jobs that wait for their tool */
@@ -369,6 +370,7 @@ void hold_start(struct broker *b, struct job *j);
 void hold_due(struct broker *b, struct job *j);
 void hold_forget(struct broker *b, struct job *j);   /* it is held no more */
 void hold_asks(struct broker *b, struct sandbox *s); /* shows as many as may be shown */
+void hold_asks_due(struct broker *b);
 bool hold_answer(struct broker *b, struct cv_str body);
 bool hold_is_approved(const struct sandbox *s, struct cv_str rule, struct cv_str tool);
 
