@@ -229,6 +229,16 @@ static cv_code set_inference(void *into, const char *value, struct cv_err *err)
 	return CV_OK;
 }
 
+static cv_code set_tools(void *into, const char *value, struct cv_err *err)
+{
+	struct cv_run_request *r = into;
+
+	if (r->tools_count == CV_RUN_TOOLS_MAX)
+		return cv_fail(err, CV_INVALID, "more than %d files", CV_RUN_TOOLS_MAX);
+	r->tools_paths[r->tools_count++] = value;
+	return CV_OK;
+}
+
 static cv_code set_budget(void *into, const char *value, struct cv_err *err)
 {
 	struct cv_run_request *r = into;
@@ -332,6 +342,7 @@ static const struct cv_option option[] = {
 	{ "resolve", 0, "HOST:PORT:ADDR", "take this address for a name (repeatable)",
 		set_resolve },
 	{ "inference", 0, "FILE", "routes for https://inference.local", set_inference },
+	{ "tools", 0, "FILE", "host tools for http://tools.local (repeatable)", set_tools },
 	{ "budget", 0, "[SCOPE:]UNIT=N",
 		"refuse more than N tokens, usd, requests or bytes (repeatable)", set_budget },
 	{ "upstream-proxy", 0, "http://HOST:PORT", "make tunnels by way of this proxy",

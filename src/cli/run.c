@@ -339,7 +339,7 @@ static void terminal_name_add(struct cv_run_request *r, struct cv_arena *arena)
 }
 
 static cv_code start(struct cv_run_request *r, struct run_providers *providers,
-	struct cv_arena *arena, struct cv_err *err)
+	struct run_tools *tools, struct cv_arena *arena, struct cv_err *err)
 {
 	struct cv_plan_files files = { 0 };
 	struct cv_str supervisor;
@@ -354,10 +354,14 @@ static cv_code start(struct cv_run_request *r, struct run_providers *providers,
 	code = stdio_ensure(err);
 	if (code == CV_OK && r->provider_count)
 		code = run_providers_attach(providers, r, err);
-	if (code == CV_OK && (r->policy_path || r->provider_count))
-		code = run_policy_fill(r, providers, arena, err);
+	if (code == CV_OK && r->tools_count)
+		code = run_tools_load(tools, r, arena, err);
+	if (code == CV_OK && (r->policy_path || r->provider_count || r->tools_count))
+		code = run_policy_fill(r, providers, tools, arena, err);
 	if (code == CV_OK)
 		code = providers_list(providers, &files, arena, err);
+	if (code == CV_OK)
+		code = run_tools_list(tools, &files, arena, err);
 	if (code == CV_OK)
 		code = run_providers_renewal(providers, &files, arena, err);
 	if (code == CV_OK)
@@ -385,14 +389,16 @@ static cv_code start(struct cv_run_request *r, struct run_providers *providers,
 cv_code cv_run_start(struct cv_run_request *request, struct cv_err *err)
 {
 	static struct run_providers providers; /* too large for a stack */
+	struct run_tools tools = { 0 };
 	struct cv_arena arena;
 
 	cv_arena_init(&arena, RUN_ARENA_MAX);
 	run_providers_init(&providers);
 	/* From here on no core of ours holds a value; exec makes the supervisor dumpable again. */
-	if (request->provider_count || request->upstream_auth)
+	if (request->provider_count || request->upstream_auth || request->tools_count)
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	const cv_code code = start(request, &providers, &arena, err);
+	const cv_code code = start(request, &providers, &tools, &arena, err);
+	run_tools_fini(&tools);
 	run_providers_fini(&providers);
 	cv_arena_fini(&arena);
 	return code;

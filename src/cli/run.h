@@ -13,6 +13,7 @@
 #define CV_RUN_ENV_MAX       1024
 #define CV_RUN_PINS_MAX      256
 #define CV_RUN_CAS_MAX       16
+#define CV_RUN_TOOLS_MAX     16
 #define CV_RUN_BUDGETS_MAX   32 /* what the proxy counts: CV_BUDGETS_MAX */
 
 #define CV_RUN_PROVIDERS_MAX 32 /* the language's own number (openshell-behaviour 6.1) */
@@ -36,6 +37,8 @@ struct cv_run_request {
 	size_t budget_count;
 	const char *providers[CV_RUN_PROVIDERS_MAX];
 	size_t provider_count;
+	const char *tools_paths[CV_RUN_TOOLS_MAX];
+	size_t tools_count;
 	bool is_dry_run;
 	enum cv_output output; /* of the dry run */
 	struct cv_spec_mount mounts[CV_RUN_MOUNTS_MAX];

@@ -78,6 +78,7 @@ cv_code run_programs_find(struct cv_plan_files *files, struct cv_arena *arena,
 		{ "proxy", "cove-proxy", &files->exe_proxy },
 		{ "keeper", "cove-keeper", &files->exe_keeper },
 		{ "courier", "cove-courier", &files->exe_courier },
+		{ "broker", "cove-broker", &files->exe_broker },
 	};
 
 	if (n <= 0 || n == (ssize_t)sizeof(self))

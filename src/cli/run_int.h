@@ -5,6 +5,7 @@
 #pragma once
 #include "cli/run.h"
 #include "cli/run_provider.h"
+#include "cli/run_tools.h"
 #include "plan/plan.h"
 
 /* path as the host has it: absolute, links resolved, in the arena.  CV_NOT_FOUND, CV_SYSTEM. */
@@ -22,9 +23,9 @@ CV_MUST cv_code run_programs_find(struct cv_plan_files *files, struct cv_arena *
 	struct cv_str *ret_supervisor, struct cv_err *err);
 
 /* Reads and judges the policy with what the providers lay over it, and takes its static sections
- * into the spec; then the providers' set is made.  CV_INVALID after the findings were printed. */
+ * into the spec; then the providers' set is made, with the token of host tools.  CV_INVALID after the findings were printed. */
 CV_MUST cv_code run_policy_fill(struct cv_run_request *r, struct run_providers *providers,
-	struct cv_arena *arena, struct cv_err *err);
+	struct run_tools *tools, struct cv_arena *arena, struct cv_err *err);
 
 /* Judges the words about an upstream proxy, and reads the credentials for it, which providers keep
  * and wipe.  CV_INVALID, CV_NOT_FOUND. */

@@ -86,8 +86,9 @@ static cv_code open_layered(const struct cv_run_request *r, struct cv_str text, 
 	return cv_policy_compile(doc, ret, err); /* takes doc */
 }
 
-static cv_code judge(struct cv_run_request *r, struct run_providers *providers, struct cv_str text,
-	struct cv_findings *findings, struct cv_arena *arena, struct cv_err *err)
+static cv_code judge(struct cv_run_request *r, struct run_providers *providers,
+	struct run_tools *tools, struct cv_str text, struct cv_findings *findings,
+	struct cv_arena *arena, struct cv_err *err)
 {
 	struct cv_policy *policy = NULL;
 	cv_code code =
@@ -99,12 +100,14 @@ static cv_code judge(struct cv_run_request *r, struct run_providers *providers, 
 	code = sections_take(&r->spec, cv_policy_doc(policy), arena, err);
 	if (code == CV_OK && providers->count)
 		code = run_providers_compose(providers, r, cv_policy_doc(policy), arena, err);
+	if (code == CV_OK && tools->count)
+		code = run_tools_compose(tools, r, providers, policy, arena, err);
 	cv_policy_unref(policy);
 	return code;
 }
 
 cv_code run_policy_fill(struct cv_run_request *r, struct run_providers *providers,
-	struct cv_arena *arena, struct cv_err *err)
+	struct run_tools *tools, struct cv_arena *arena, struct cv_err *err)
 {
 	struct cv_str s = CV_STR(CV_PLAN_NO_POLICY_TEXT);
 	struct cv_findings findings;
@@ -116,7 +119,7 @@ cv_code run_policy_fill(struct cv_run_request *r, struct run_providers *provider
 		s.p = text;
 	}
 	cv_findings_init(&findings);
-	const cv_code code = judge(r, providers, s, &findings, arena, err);
+	const cv_code code = judge(r, providers, tools, s, &findings, arena, err);
 	cv_findings_fini(&findings);
 	free(text);
 	return code;

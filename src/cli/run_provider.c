@@ -418,7 +418,7 @@ struct cv_str run_providers_layer(const struct run_providers *p)
 
 /* ---- the sandbox's environment ---- */
 
-static cv_code env_put(struct cv_run_request *r, struct cv_str provider, struct cv_str key,
+cv_code run_env_put(struct cv_run_request *r, struct cv_str provider, struct cv_str key,
 	struct cv_str value, struct cv_arena *arena, struct cv_err *err)
 {
 	for (size_t i = 0; i < r->spec.env_count; i++)
@@ -456,7 +456,7 @@ static cv_code config_put(struct run_providers *p, struct cv_run_request *r, str
 
 		for (size_t k = 0; v && k < v->config_count && code == CV_OK; k++)
 			if (!is_material(&p->attached[i], v->config[k].key.s))
-				code = env_put(r, p->attached[i].name, v->config[k].key.s,
+				code = run_env_put(r, p->attached[i].name, v->config[k].key.s,
 					v->config[k].value.s, arena, err);
 	}
 	return code;
@@ -477,7 +477,7 @@ cv_code run_providers_compose(struct run_providers *p, struct cv_run_request *r,
 	for (size_t i = 0; i < p->set.cred_count && code == CV_OK; i++) {
 		const struct cv_cred *c = &p->set.creds[i];
 
-		code = env_put(
+		code = run_env_put(
 			r, p->set.providers[c->provider].name, c->key, c->placeholder, arena, err);
 	}
 	for (size_t i = 0; i < p->set.provider_count && !r->spec.is_quiet; i++)

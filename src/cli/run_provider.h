@@ -58,6 +58,10 @@ CV_MUST cv_code run_providers_renewal(const struct run_providers *p, struct cv_p
 /* A sealed memfd with the set.  CV_LIMIT, CV_SYSTEM. */
 CV_MUST cv_code run_providers_memfd(struct run_providers *p, int *ret_fd, struct cv_err *err);
 
+/* One variable of the sandbox, for provider.  CV_INVALID: it is set already. */
+CV_MUST cv_code run_env_put(struct cv_run_request *r, struct cv_str provider, struct cv_str key,
+	struct cv_str value, struct cv_arena *arena, struct cv_err *err);
+
 /* run_metadata.c: once the set is there, which metadata servers the run has, and the variables by which
  * SDKs find them; those that the user set stay. */
 CV_MUST cv_code run_metadata_fill(struct run_providers *p, struct cv_run_request *r,

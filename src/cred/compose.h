@@ -52,3 +52,15 @@ CV_MUST cv_code cv_compose_layer(
 CV_MUST cv_code cv_compose_set(const struct cv_attached *v, size_t n,
 	const struct cv_policy_doc *doc, const unsigned char seed[CV_SHAPE_SEED_BYTES],
 	struct cv_cred_set *ret, struct cv_err *err);
+
+/* ---- compose_tools.c: the token of the route to host tools ---- */
+
+#define CV_COMPOSE_TOKEN_RANDOM 32 /* bytes: 256 bits */
+
+/* The token that random bytes make. */
+CV_MUST bool cv_compose_tools_token(
+	const unsigned char random[CV_COMPOSE_TOKEN_RANDOM], struct cv_buf *ret);
+
+/* Adds it to a set, which may be empty.  CV_LIMIT. */
+CV_MUST cv_code cv_compose_tools(struct cv_cred_set *set, struct cv_str token,
+	const unsigned char seed[CV_SHAPE_SEED_BYTES], struct cv_err *err);

@@ -38,6 +38,11 @@ struct cv_cred_binding {
 	bool is_token;      /* token_endpoint: tokens that it answers with are the provider's */
 };
 
+/* The provider of one credential that every run with host tools has: the token of their route.  No
+ * provider of a user can be named so. */
+#define CV_CRED_TOOLS_PROVIDER "(tools)"
+#define CV_CRED_TOOLS_KEY      "COVE_TOOLS_TOKEN"
+
 struct cv_cred_provider {
 	struct cv_str name, type; /* instance, profile id */
 	struct cv_cred_binding *bindings;

@@ -65,6 +65,7 @@ static const struct cv_shape shapes[] = {
 
 	{ "npm", "npm_%30w%c", "npm_", "NPM_TOKEN NODE_AUTH_TOKEN NPM_CONFIG_TOKEN" },
 	{ "pypi", "pypi-AgEIcHlwaS5vcmcC%150b", "pypi-", "PYPI_TOKEN PYPI_API_TOKEN TWINE_PASSWORD UV_PUBLISH_TOKEN" },
+	{ "cove_tools", "cvt_%64h", "cvt_", "COVE_TOOLS_TOKEN" },
 	{ "jwt", "%j", "eyJ", "ID_TOKEN CODEX_AUTH_ACCESS_TOKEN JWT" },
 };
 

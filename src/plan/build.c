@@ -26,6 +26,7 @@
 
 struct builder {
 	const struct cv_run_spec *spec;
+	const struct cv_plan_files *files;
 	struct cv_arena *arena;
 	struct cv_plan *plan;
 	uint32_t op_cap, rule_cap, env_cap;
@@ -159,6 +160,14 @@ static void roots_add(struct builder *b)
 #undef BUNDLE_ROW
 }
 
+/* What an agent reads that makes no request. */
+static void skill_add(struct builder *b, struct cv_str text)
+{
+	dir_add(b, "/etc/cove", 0755);
+	dir_add(b, "/etc/cove/tools", 0755);
+	file_add(b, CV_TOOLS_SKILL, text);
+}
+
 static void proc_add(struct builder *b)
 {
 	const bool is_root = b->spec->is_host_root;
@@ -268,6 +277,8 @@ static void root_add(struct builder *b)
 	etc_add(b);
 	if (b->plan->flags & CV_PLAN_NETWORK)
 		roots_add(b);
+	if (b->files->tools_count)
+		skill_add(b, b->files->tools_skill);
 	proc_add(b);
 	dev_add(b);
 	log_add(b);
@@ -385,6 +396,10 @@ static void environment_add(struct builder *b)
 		CV_ENV_PROXY_ROWS(ENV_ROW)
 	}
 #undef ENV_ROW
+	if (b->files->tools_count) {
+		env_add(b, CV_STR("COVE_TOOLS_URL=http://tools.local"));
+		env_add(b, CV_STR("COVE_TOOLS_SKILL=" CV_TOOLS_SKILL));
+	}
 	for (size_t i = 0; i < b->spec->env_count; i++)
 		env_add(b, b->spec->env[i]);
 }
@@ -585,6 +600,7 @@ static cv_code files_add(struct builder *b, const struct cv_plan_files *files, s
 	p->exe_proxy = files->exe_proxy;
 	p->exe_keeper = files->exe_keeper;
 	p->exe_courier = files->exe_courier;
+	p->exe_broker = files->exe_broker;
 	p->policy_file = files->policy_file;
 	p->policy_name = files->policy_name;
 	p->policy_layer = files->policy_layer;
@@ -600,6 +616,15 @@ static cv_code files_add(struct builder *b, const struct cv_plan_files *files, s
 	p->upstream_direct = files->upstream_direct;
 	p->courier_env = files->courier_env;
 	p->courier_env_count = (uint32_t)files->courier_env_count;
+	p->tools_files = files->tools_files;
+	p->tools_count = (uint32_t)files->tools_count;
+	p->tools = files->tools;
+	p->tool_count = (uint32_t)files->tool_count;
+	p->tools_map = files->tools_map;
+	p->tools_digest = files->tools_digest;
+	p->tools_state = files->tools_state;
+	p->tools_env = files->tools_env;
+	p->tools_env_count = (uint32_t)files->tools_env_count;
 	p->budgets = cv_arena_array(b->arena, files->budget_count, sizeof(p->budgets[0]));
 	for (size_t i = 0; p->budgets && i < files->budget_count; i++)
 		p->budgets[p->budget_count++] = files->budgets[i];
@@ -626,7 +651,7 @@ static uint32_t flags_of(const struct cv_run_spec *s, const struct cv_plan_files
 		flags |= CV_PLAN_VERBOSE;
 	if (files->audit_file.n)
 		flags |= CV_PLAN_AUDIT;
-	if (files->provider_count)
+	if (files->provider_count || files->tools_count)
 		flags |= CV_PLAN_CREDENTIALS;
 	if (files->is_upstream_by_name)
 		flags |= CV_PLAN_UPSTREAM_BY_NAME;
@@ -643,7 +668,7 @@ cv_code cv_plan_build(const struct cv_run_spec *spec, const struct cv_plan_files
 	struct cv_arena *arena, struct cv_plan *ret, struct cv_err *err)
 {
 	struct cv_plan plan = { 0 };
-	struct builder b = { .spec = spec, .arena = arena, .plan = &plan };
+	struct builder b = { .spec = spec, .files = files, .arena = arena, .plan = &plan };
 	cv_code code = spec_check(spec, err);
 
 	if (code == CV_OK)

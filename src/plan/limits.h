@@ -11,6 +11,8 @@
 #define CV_PLAN_PINS_MAX        256   /* --resolve */
 #define CV_PLAN_PROVIDERS_MAX   32    /* as many as may be attached */
 #define CV_PLAN_KEYS_MAX        256   /* variables with placeholders, of one provider */
+#define CV_PLAN_TOOLS_FILES_MAX 16    /* --tools */
+#define CV_PLAN_TOOLS_MAX       1024  /* of all these files: what a proxy can be told of */
 #define CV_PLAN_COURIER_ENV_MAX 64 /* HOME, PATH and what provider files name; as the courier's */
 #define CV_PLAN_STRING_MAX      131072      /* one argument or file: the kernel's MAX_ARG_STRLEN */
 #define CV_PLAN_BYTES_MAX       (4u << 20)  /* twice the usual ARG_MAX, marshalled */

@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-#define PLAN_MAGIC 0x33705643u /* "CVp3": a plan of another version is refused */
+#define PLAN_MAGIC 0x34705643u /* "CVp4": a plan of another version is refused */
 
 static void op_walk(struct cv_codec *c, struct cv_plan_op *v)
 {
@@ -47,6 +47,7 @@ static void walk(struct cv_codec *c, struct cv_plan *v)
 	cv_codec_str(c, &v->exe_proxy);
 	cv_codec_str(c, &v->exe_keeper);
 	cv_codec_str(c, &v->exe_courier);
+	cv_codec_str(c, &v->exe_broker);
 	cv_codec_str(c, &v->policy_file);
 	cv_codec_str(c, &v->policy_name);
 	cv_codec_str(c, &v->policy_layer);
@@ -73,6 +74,17 @@ static void walk(struct cv_codec *c, struct cv_plan *v)
 	cv_codec_str(c, &v->upstream_direct);
 	cv_codec_strs(c, &v->courier_env, &v->courier_env_count, CV_PLAN_COURIER_ENV_MAX);
 	cv_codec_strs(c, &v->metadata, &v->metadata_count, CV_PLAN_METADATA_MAX);
+	cv_codec_strs(c, &v->tools_files, &v->tools_count, CV_PLAN_TOOLS_FILES_MAX);
+	v->tools =
+		cv_codec_array(c, v->tools, &v->tool_count, CV_PLAN_TOOLS_MAX, sizeof(v->tools[0]));
+	for (uint32_t i = 0; i < v->tool_count; i++) {
+		cv_codec_str(c, &v->tools[i].name);
+		cv_codec_str(c, &v->tools[i].asks);
+	}
+	cv_codec_str(c, &v->tools_map);
+	cv_codec_str(c, &v->tools_digest);
+	cv_codec_str(c, &v->tools_state);
+	cv_codec_strs(c, &v->tools_env, &v->tools_env_count, CV_PLAN_COURIER_ENV_MAX);
 	cv_codec_strs(c, &v->watch, &v->watch_count, CV_PLAN_OPS_MAX);
 }
 

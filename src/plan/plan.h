@@ -92,6 +92,10 @@ struct cv_plan_provider {
 	uint32_t key_count;
 };
 
+struct cv_plan_tool {
+	struct cv_str name, asks; /* what the policy asks of a call; "denied" */
+};
+
 struct cv_plan {
 	uint32_t flags;
 	uint32_t inner_uid, inner_gid; /* the only ids that exist inside */
@@ -103,9 +107,10 @@ struct cv_plan {
 	uint32_t cpu_milli, pids;
 	uint64_t memory_bytes, timeout_ms;
 	/* what the supervisor reads and watches on the host; empty: absent */
-	struct cv_str exe_init, exe_proxy, exe_keeper, exe_courier; /* our own programs */
-	struct cv_str policy_file;                                  /* absolute, as to be watched */
-	struct cv_str policy_name;                                  /* as the user wrote it */
+	struct cv_str exe_init, exe_proxy, exe_keeper, exe_courier,
+		exe_broker;         /* our own programs */
+	struct cv_str policy_file;  /* absolute, as to be watched */
+	struct cv_str policy_name;  /* as the user wrote it */
 	struct cv_str policy_layer; /* what providers lay over the policy; empty: no provider */
 	struct cv_plan_provider *providers;
 	uint32_t provider_count;
@@ -124,13 +129,22 @@ struct cv_plan {
 	uint32_t courier_env_count;
 	struct cv_str *metadata; /* what emulated metadata servers say; the proxy knows the order */
 	uint32_t metadata_count; /* 0: there are none */
+	struct cv_str *tools_files; /* --tools, absolute; none: the run has no host tools */
+	uint32_t tools_count;
+	struct cv_plan_tool *tools; /* those of the files, for people to see */
+	uint32_t tool_count;
+	struct cv_str tools_map;    /* the same, as the proxy is told (toolmap.h) */
+	struct cv_str tools_digest; /* SHA-256 of their token, in hexadecimal; never printed */
+	struct cv_str tools_state;  /* directory in which the broker gets one of its own */
+	struct cv_str *tools_env;   /* NAME=VALUE that tools may inherit; never printed */
+	uint32_t tools_env_count;
 	struct cv_str *watch; /* protected paths that are absent now: named if present at the end */
 	uint32_t watch_count;
 };
 
 /* What a run has besides its spec: files of the host that only the supervisor opens. */
 struct cv_plan_files {
-	struct cv_str exe_init, exe_proxy, exe_keeper, exe_courier;
+	struct cv_str exe_init, exe_proxy, exe_keeper, exe_courier, exe_broker;
 	struct cv_str policy_file, policy_name, policy_layer, audit_file, roots;
 	struct cv_plan_provider *providers;
 	size_t provider_count;
@@ -146,6 +160,14 @@ struct cv_plan_files {
 	size_t courier_env_count;
 	const struct cv_str *metadata;
 	size_t metadata_count;
+	struct cv_str *tools_files;
+	size_t tools_count;
+	struct cv_plan_tool *tools;
+	size_t tool_count;
+	struct cv_str tools_map, tools_digest, tools_state;
+	struct cv_str tools_skill; /* CV_TOOLS_SKILL in the sandbox */
+	struct cv_str *tools_env;
+	size_t tools_env_count;
 	bool has_terminal; /* stdin and stdout are terminals */
 };
 

@@ -49,6 +49,13 @@ static void words_put(struct cv_buf *out, const char *label, const struct cv_str
 	cv_buf_put_byte(out, '\n');
 }
 
+static void words_put_each(
+	struct cv_buf *out, const char *label, const struct cv_str *v, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		words_put(out, label, &v[i], 1);
+}
+
 static void op_text(struct cv_buf *out, uint32_t number, const struct cv_plan_op *op)
 {
 	cv_buf_printf(out, "%3u %-12s", number, cv_plan_op_name(op->type));
@@ -111,6 +118,14 @@ void cv_plan_text(const struct cv_plan *p, struct cv_buf *out)
 		word_put(out, p->providers[i].type);
 		words_put(out, " for", p->providers[i].keys, p->providers[i].key_count);
 	}
+	words_put_each(out, "tools-file", p->tools_files, p->tools_count);
+	for (uint32_t i = 0; i < p->tool_count; i++) {
+		cv_buf_put(out, CV_STR("tool "));
+		word_put(out, p->tools[i].name);
+		cv_buf_put_byte(out, ' ');
+		cv_buf_put_json(out, p->tools[i].asks);
+		cv_buf_put_byte(out, '\n');
+	}
 	if (p->upstream_proxy.n) {
 		words_put(out, "upstream-proxy", &p->upstream_proxy, 1);
 		cv_buf_printf(out, "upstream-proxy is told %s, %s credentials\n",
@@ -165,6 +180,20 @@ static void op_json(struct cv_buf *out, const struct cv_plan_op *op)
 	cv_buf_put_byte(out, '}');
 }
 
+static void tools_json(struct cv_buf *out, const struct cv_plan *p)
+{
+	json_strs(out, "tools_files", p->tools_files, p->tools_count);
+	cv_buf_put(out, CV_STR(",\"tools\":["));
+	for (uint32_t i = 0; i < p->tool_count; i++) {
+		cv_buf_put(out, i ? CV_STR(",{") : CV_STR("{"));
+		json_str(out, "name", p->tools[i].name);
+		cv_buf_put_byte(out, ',');
+		json_str(out, "asks", p->tools[i].asks);
+		cv_buf_put_byte(out, '}');
+	}
+	cv_buf_put_byte(out, ']');
+}
+
 void cv_plan_json(const struct cv_plan *p, struct cv_buf *out)
 {
 	const struct cv_plan_command *c = &p->command;
@@ -200,6 +229,8 @@ void cv_plan_json(const struct cv_plan *p, struct cv_buf *out)
 		cv_buf_put_byte(out, '}');
 	}
 	cv_buf_put_byte(out, ']');
+	if (p->tools_count)
+		tools_json(out, p);
 	if (p->upstream_proxy.n) {
 		cv_buf_put(out, CV_STR(",\"upstream_proxy\":{"));
 		json_str(out, "url", p->upstream_proxy);

@@ -86,3 +86,6 @@
 #define CV_TLS_DIR   "/etc/openshell-tls"
 #define CV_CA_FILE   CV_TLS_DIR "/openshell-ca.pem"
 #define CV_CA_BUNDLE CV_TLS_DIR "/ca-bundle.pem"
+
+/* How host tools are called, for an agent that has not asked yet. */
+#define CV_TOOLS_SKILL "/etc/cove/tools/SKILL.md"

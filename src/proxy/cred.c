@@ -6,9 +6,11 @@
  * kept but the question's tag: when the answer is there the head is parsed and judged once more.
  *
  * Credentials go out over TLS only (C1): in plain HTTP a placeholder refuses the request at once.
+ * The route to host tools is the exception, since it never leaves the machine (tools.h).
  */
 #include "proxy/cred.h"
 
+#include "cred/set.h"
 #include "proxy/cred_int.h"
 #include "proxy/inside.h"
 #include "proxy/scrub.h"
@@ -128,6 +130,8 @@ static bool is_entry_bound(const struct cv_proxy *p, const struct cv_flow *f,
 	const struct cv_policy_doc *doc = cv_policy_doc(f->policy);
 	const struct cv_str provider = p->creds.providers[entry];
 
+	if (f->is_tools) /* the route has one credential of its own, and takes no other */
+		return cv_str_eq(provider, CV_STR(CV_CRED_TOOLS_PROVIDER));
 	return doc && (has_layer(doc, provider) ||
 			      (e && e->has_credential_binding &&
 				      cv_str_eq(e->credential_binding_provider.s, provider)));
@@ -169,6 +173,16 @@ static enum cv_cred_step collect(struct cv_proxy *p, struct cv_flow *f,
 				   : cred_rewrite_refuse(p, f, r, rc);
 }
 
+/* A token in a URL gets into logs: Authorization is its place on the route to host tools. */
+static bool is_token_placed(const struct cv_h1_request *r, const struct cv_rewrite_plan *plan)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (plan->use[i].place > CV_REWRITE_IN_COOKIE ||
+			r->header[plan->use[i].header].field != CV_H1_FIELD_AUTHORIZATION)
+			return false;
+	return true;
+}
+
 enum cv_cred_step cv_cred_request(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
 {
@@ -188,7 +202,12 @@ enum cv_cred_step cv_cred_request(
 	if (step != CV_CRED_OK)
 		return step;
 	const bool has_any = plans.head.count || plans.body.count || is_signed;
-	if (!f->is_tls)
+	if (f->is_tools && !has_any)
+		return CV_CRED_OK;
+	if (f->is_tools && !is_token_placed(r, &plans.head))
+		return cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "token_place",
+			CV_STR("the token of host tools goes into Authorization: Bearer"));
+	if (!f->is_tls && !f->is_tools)
 		return has_any ? cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "plain_http",
 					 CV_STR("credentials go out over TLS only"))
 			       : CV_CRED_OK;

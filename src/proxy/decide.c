@@ -7,6 +7,7 @@
  * name led to, is here too.
  */
 #include "proxy/local.h"
+#include "proxy/tools.h"
 
 #include "policy/explain.h"
 
@@ -44,6 +45,11 @@ bool cv_decide_connect(struct cv_proxy *p, struct cv_flow *f)
 	}
 	if (f->is_routed)
 		return true; /* its verdict was given with it */
+	if (f->is_tools) {
+		f->verdict = cv_tools_verdict(f);
+		verdict_mend(f, &f->verdict);
+		return f->verdict.action == CV_ACTION_ALLOW;
+	}
 	f->verdict = cv_policy_decide(f->policy, &facts);
 	verdict_mend(f, &f->verdict);
 	if (cv_local_is_ours(p, facts.host) && f->verdict.action == CV_ACTION_ALLOW)
@@ -83,7 +89,7 @@ bool cv_decide_exchange_again(struct cv_proxy *p, struct cv_flow *f)
 	struct cv_facts facts;
 	struct cv_verdict v;
 
-	if (f->is_routed || f->http.phase != CV_HTTP_EXCHANGE || !f->http.method.p)
+	if (f->is_routed || f->is_tools || f->http.phase != CV_HTTP_EXCHANGE || !f->http.method.p)
 		return true;
 	cv_decide_facts(p, f, CV_OP_CONNECT, &facts);
 	v = cv_policy_decide(p->policy, &facts);
@@ -230,7 +236,7 @@ struct cv_verdict cv_decide_request(
 {
 	struct cv_facts facts;
 
-	if (f->is_routed)
+	if (f->is_routed || f->is_tools)
 		return f->verdict;
 	cv_decide_facts(p, f, CV_OP_REQUEST, &facts);
 	facts.method = r->method;

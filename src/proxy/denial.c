@@ -350,6 +350,12 @@ void cv_deny_json(
 	answer(p, f, status, &field, 1, body, is_head);
 }
 
+void cv_deny_fields(struct cv_proxy *p, struct cv_flow *f, int status,
+	const struct cv_h1_header *fields, size_t field_count, struct cv_str body, bool is_head)
+{
+	answer(p, f, status, fields, field_count, body, is_head);
+}
+
 void cv_deny_bare(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str body)
 {
 	answer(p, f, status, NULL, 0, body, false);

@@ -65,5 +65,9 @@ void cv_deny(
 void cv_deny_json(
 	struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str body, bool is_head);
 
+/* The same with these fields. */
+void cv_deny_fields(struct cv_proxy *p, struct cv_flow *f, int status,
+	const struct cv_h1_header *fields, size_t field_count, struct cv_str body, bool is_head);
+
 /* A status and, where body is not empty, text. */
 void cv_deny_bare(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str body);

@@ -11,6 +11,7 @@
 #include "proxy/denial.h"
 #include "proxy/inside.h"
 #include "proxy/local.h"
+#include "proxy/tools.h"
 
 #include "wire/path.h"
 
@@ -169,7 +170,7 @@ bool cv_explicit_step(struct cv_proxy *p, struct cv_flow *f)
 		return cv_inside_refuse(p, f, CV_DENIAL_AUDIT,
 			p->request.form == CV_H1_FORM_AUTHORITY ? NULL : &p->request,
 			CV_STR("the audit log can't be written; nothing is allowed until it can"));
-	if (cv_local_explicit(p, f, &p->request))
+	if (cv_tools_explicit(p, f, &p->request) || cv_local_explicit(p, f, &p->request))
 		return true;
 	switch (p->request.form) {
 	case CV_H1_FORM_AUTHORITY: return connect_head(p, f);

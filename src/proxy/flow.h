@@ -87,14 +87,16 @@ struct cv_http {
 	size_t scanned, response_scanned; /* of the heads */
 	struct cv_body up, down;
 	enum cv_h1_asked asked;
-	bool is_decided;    /* the head in the buffer may pass; only the upstream is missing */
-	bool is_counted;    /* by budgets: a head that waits is judged again, and counted once */
-	bool has_response;  /* its head has passed */
-	bool is_late;       /* the request waits for a connection that is looked for only now */
-	bool is_repeatable; /* ... and may be sent twice */
-	bool wants_new;     /* ... which nobody has used before: it asks for another protocol */
-	bool is_replayed;   /* it is being sent a second time */
-	bool client_closes; /* after this response the sandbox's side is closed */
+	bool is_decided;     /* the head in the buffer may pass; only the upstream is missing */
+	bool is_tool_judged; /* the route to host tools lets it pass */
+	bool is_tool_call;   /* ... to the broker, who records each call */
+	bool is_counted;     /* by budgets: a head that waits is judged again, and counted once */
+	bool has_response;   /* its head has passed */
+	bool is_late;        /* the request waits for a connection that is looked for only now */
+	bool is_repeatable;  /* ... and may be sent twice */
+	bool wants_new;      /* ... which nobody has used before: it asks for another protocol */
+	bool is_replayed;    /* it is being sent a second time */
+	bool client_closes;  /* after this response the sandbox's side is closed */
 	bool server_closes;
 	bool wants_upgrade; /* 101 may be answered */
 	bool is_minted;     /* the response's tokens were taken in: it may pass */
@@ -123,6 +125,7 @@ struct cv_flow {
 	bool is_transparent;
 	bool is_tunnel;    /* CONNECT was answered, or transparent: what follows is the tunnel's */
 	bool is_allowed;   /* an event said so: its end is recorded too */
+	bool is_tools;     /* towards the broker of host tools: its verdict is given */
 	bool is_routed;    /* ours towards a route of inference.local: its verdict is given */
 	bool is_forwarded; /* connected by way of the upstream proxy */
 	uint32_t

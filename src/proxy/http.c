@@ -23,11 +23,17 @@
 #include "proxy/inside.h"
 #include "proxy/local.h"
 #include "proxy/mint.h"
+#include "proxy/tools.h"
 
 #include "proxy/websocket.h"
 #include "wire/h1_write.h"
 
 #include <stdlib.h>
+
+static int64_t reply_ms(const struct cv_flow *f)
+{
+	return f->is_tools ? CV_PROXY_TOOL_REPLY_MS : CV_PROXY_REPLY_MS;
+}
 
 void cv_http_start(struct cv_flow *f)
 {
@@ -70,6 +76,10 @@ static bool head_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_h1_rc rc)
 /* The upstream failed before a byte of its response passed. */
 static bool upstream_fail(struct cv_proxy *p, struct cv_flow *f, enum cv_denial d, const char *why)
 {
+	if (f->is_tools) {
+		cv_tools_upstream_fail(p, f, why);
+		return true;
+	}
 	const struct cv_denial_text t = { .why = cv_str_of(why) };
 	const struct cv_fact fact = {
 		.action = CV_AUDIT_ACTION_NONE,
@@ -193,7 +203,7 @@ static enum head head_write(
 
 	cv_h1_edit_of_request(&e.common, r);
 	e.common.is_keep_alive = true; /* ours with the upstream; it may say no */
-	if (!f->is_tunnel)
+	if (!f->is_tunnel && !f->is_tools)
 		e.common.via = CV_STR("1.1 openshell-sandbox");
 	cv_websocket_free(p, f);
 	if (r->is_upgrade && (h->verdict.obligations & CV_OBLIGE_WEBSOCKET) &&
@@ -241,6 +251,77 @@ static bool needs_connection(const struct cv_flow *f)
 		       (f->server.is_reused && (f->http.wants_new || cv_idle_is_credentialed(f))));
 }
 
+enum stage {
+	STAGE_OK,
+	STAGE_WAIT,
+	STAGE_MOVED, /* answered, or to be parsed anew */
+};
+
+/* Of the route to host tools. */
+static enum stage tools_stage(enum cv_tools_step step)
+{
+	switch (step) {
+	case CV_TOOLS_OK: return STAGE_OK;
+	case CV_TOOLS_WAIT: return STAGE_WAIT;
+	case CV_TOOLS_AGAIN:
+	case CV_TOOLS_ANSWERED: break;
+	}
+	return STAGE_MOVED;
+}
+
+/* Everything that may refuse a request which policy allows, in the order in which it may. */
+static enum stage request_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_str path)
+{
+	struct cv_h1_request *r = &p->request;
+	enum stage stage = f->is_tools ? tools_stage(cv_tools_head(p, f, r, path)) : STAGE_OK;
+
+	if (stage != STAGE_OK)
+		return stage;
+	switch (cv_middleware_request(p, f, r, path)) {
+	case CV_MIDDLEWARE_WAIT: return STAGE_WAIT;
+	case CV_MIDDLEWARE_AGAIN:
+	case CV_MIDDLEWARE_ANSWERED: return STAGE_MOVED;
+	case CV_MIDDLEWARE_OK: break;
+	}
+	if (f->http.is_decided)
+		return STAGE_OK;
+	if (f->is_tools)
+		stage = tools_stage(cv_tools_judge(p, f, r, path));
+	if (stage != STAGE_OK)
+		return stage;
+	switch (cv_cred_request(p, f, r, path)) {
+	case CV_CRED_WAIT: return STAGE_WAIT; /* judged again when the keeper answered */
+	case CV_CRED_AGAIN:
+	case CV_CRED_ANSWERED: return STAGE_MOVED;
+	case CV_CRED_OK: break;
+	}
+	f->http.is_repeatable = cv_idle_is_repeatable(f, r);
+	f->http.wants_new = r->is_upgrade;
+	if (!f->is_tools && needs_connection(f)) { /* judged again when there is one */
+		cv_dial_late(p, f);
+		return STAGE_MOVED;
+	}
+	if (!f->http.is_tool_call)
+		cv_inside_record(p, f, r, path);
+	f->http.is_decided = true;
+	return STAGE_OK;
+}
+
+/* Somebody to send it to. */
+static enum stage upstream_await(struct cv_proxy *p, struct cv_flow *f)
+{
+	if (f->is_tools)
+		return tools_stage(cv_tools_connect(p, f, &p->request));
+	switch (cv_tls_server_shake(p, f)) {
+	case CV_TLS_WAIT: return STAGE_WAIT;
+	case CV_TLS_FAILED:
+		upstream_fail(p, f, CV_DENIAL_UPSTREAM_TLS, f->failure);
+		return STAGE_MOVED;
+	case CV_TLS_DONE: break;
+	}
+	return STAGE_OK;
+}
+
 /* The upstream is there, and the request may pass. */
 static bool head_send(struct cv_proxy *p, struct cv_flow *f, struct cv_str path)
 {
@@ -262,7 +343,7 @@ static bool head_send(struct cv_proxy *p, struct cv_flow *f, struct cv_str path)
 	else if (!f->hold)
 		cv_leg_take(&f->client, head_bytes);
 	cv_hold_end(f);
-	f->deadline_ms = p->loop.now_ms + CV_PROXY_REPLY_MS;
+	f->deadline_ms = p->loop.now_ms + reply_ms(f);
 	return true;
 }
 
@@ -305,33 +386,11 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 		path_again(f, &p->request, &path);
 	else if (!head_judge(p, f, &p->request, &path))
 		return true;
-	switch (cv_middleware_request(p, f, &p->request, cv_path_str(&path))) {
-	case CV_MIDDLEWARE_WAIT: return has_moved;
-	case CV_MIDDLEWARE_AGAIN:
-	case CV_MIDDLEWARE_ANSWERED: return true;
-	case CV_MIDDLEWARE_OK: break;
-	}
-	if (!h->is_decided) {
-		switch (cv_cred_request(p, f, &p->request, cv_path_str(&path))) {
-		case CV_CRED_WAIT: return has_moved; /* judged again when the keeper answered */
-		case CV_CRED_AGAIN:
-		case CV_CRED_ANSWERED: return true;
-		case CV_CRED_OK: break;
-		}
-		h->is_repeatable = cv_idle_is_repeatable(f, &p->request);
-		h->wants_new = p->request.is_upgrade;
-		if (needs_connection(f)) { /* judged again when there is one */
-			cv_dial_late(p, f);
-			return true;
-		}
-		cv_inside_record(p, f, &p->request, cv_path_str(&path));
-		h->is_decided = true;
-	}
-	switch (cv_tls_server_shake(p, f)) {
-	case CV_TLS_WAIT: return has_moved;
-	case CV_TLS_FAILED: return upstream_fail(p, f, CV_DENIAL_UPSTREAM_TLS, f->failure);
-	case CV_TLS_DONE: break;
-	}
+	enum stage stage = request_pass(p, f, cv_path_str(&path));
+	if (stage == STAGE_OK)
+		stage = upstream_await(p, f);
+	if (stage != STAGE_OK)
+		return stage == STAGE_MOVED || has_moved;
 	return head_send(p, f, cv_path_str(&path));
 }
 
@@ -502,7 +561,7 @@ static bool response_step(struct cv_proxy *p, struct cv_flow *f)
 		replay(p, f);
 		return true;
 	}
-	if (rc == CV_H1_MORE && h->count > 1 && !text.n && !s->is_untried) {
+	if (rc == CV_H1_MORE && h->count > 1 && !text.n && !s->is_untried && !f->is_tools) {
 		/* a kept connection that the upstream closed just now: the sandbox's client knows
 		 * that case, and may try again where that is safe */
 		cv_flow_finish(p, f);
@@ -554,6 +613,15 @@ static bool response_end(struct cv_proxy *p, struct cv_flow *f)
 	return true;
 }
 
+/* A call of a host tool may take hours, and the broker has to know that nobody waits for it any more. */
+static bool is_abandoned(struct cv_flow *f)
+{
+	if (!f->is_tools || !f->http.up.is_done)
+		return false;
+	cv_leg_fill(&f->client);
+	return f->client.is_eof && !cv_leg_text(&f->client).n;
+}
+
 static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_leg *c = &f->client, *s = &f->server;
@@ -575,6 +643,10 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 			cv_flow_end(p, f, true); /* a body that can't be framed, or was cut */
 			return false;
 		}
+	}
+	if (is_abandoned(f)) {
+		cv_flow_end(p, f, false);
+		return false;
 	}
 	has_moved |= cv_leg_fill(s);
 	if (s->is_untried && cv_leg_text(s).n)
@@ -601,7 +673,7 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 	}
 	has_moved |= up == CV_PASS_MOVED || down == CV_PASS_MOVED;
 	if (has_moved)
-		f->deadline_ms = p->loop.now_ms + CV_PROXY_REPLY_MS;
+		f->deadline_ms = p->loop.now_ms + reply_ms(f);
 	return has_moved;
 }
 

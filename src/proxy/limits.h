@@ -120,6 +120,15 @@
 	1024                            /* of a denial, before its coding: clients cap headers */
 #define CV_PROXY_DENIAL_BYTES_MAX 24576 /* so that head and body fit one buffer */
 
+/* Host tools (docs/decisions/host-tools.md has the first two). */
+#define CV_PROXY_TOOL_BYTES_MAX  (1 << 20)
+#define CV_PROXY_TOOL_DEPTH_MAX  64
+#define CV_PROXY_TOOL_SUM_MAX    (64u << 20) /* bodies of all flows together */
+#define CV_PROXY_TOOL_MEMORY_MAX (64u << 20) /* a body as a tree: 16 MiB, and what is decoded */
+#define CV_PROXY_TOOL_LIST_BYTES 8192        /* of a denial's list, before it is cut short */
+#define CV_PROXY_TOOL_REPLY_MS \
+	90000000 /* without a byte: the longest tool may run for a day, and wait for a person first */
+
 /* What is answered here: policy.local and inference.local. */
 #define CV_PROXY_DENIED_MAX       100        /* denials that policy.local can tell */
 #define CV_PROXY_DENIED_BYTES_MAX 4096       /* of a line of them */

@@ -8,7 +8,7 @@
  * The supervisor is trusted; a message that can't be right ends the proxy, which is a bug found.
  */
 #include "base/assert.h"
-#include "proxy/proxy.h"
+#include "proxy/tools.h"
 #include "sys/fd.h"
 
 #include <stdlib.h>
@@ -103,6 +103,15 @@ static bool routes_take(struct cv_proxy *p, int fd)
 	return is_good;
 }
 
+static bool tools_take(struct cv_proxy *p, int fd)
+{
+	const struct cv_str text = fd_text(p, fd, CV_TOOLMAP_BYTES_MAX + 1);
+	const bool is_good = cv_tools_map_take(p, text);
+
+	free((char *)(uintptr_t)text.p);
+	return is_good;
+}
+
 static bool policy_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 {
 	struct cv_ipc_reader r = { .rest = m->body };
@@ -176,6 +185,8 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	case CV_PROXY_REQ_REPORT: report(p); return true;
 	case CV_PROXY_REQ_FORWARD: return cv_forward_take(p, m->body);
 	case CV_PROXY_REQ_METADATA: return facts_take(p, m->body);
+	case CV_PROXY_REQ_TOOLS: return tools_take(p, m->fds[0]);
+	case CV_PROXY_REQ_BROKER: cv_tools_broker_take(p, cv_take_fd(m->fds[0])); return true;
 	case CV_PROXY_REQ_COUNT: break;
 	}
 	cv_unreachable(); /* the link's table knows no other */

@@ -5,6 +5,7 @@
 #include "proxy/local.h"
 
 #include "proxy/denial.h"
+#include "proxy/tools.h"
 #include "wire/h1_write.h"
 
 #include <stdlib.h>
@@ -34,7 +35,7 @@ bool cv_local_is_ours(const struct cv_proxy *p, struct cv_str host)
 	for (size_t i = 0; i < CV_ARRAY_LEN(ours); i++)
 		if (cv_str_eq(host, ours[i].host) && is_there(p, ours[i].kind))
 			return true;
-	return false;
+	return cv_tools_is_ours(host);
 }
 
 static bool kind_find(

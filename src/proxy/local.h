@@ -30,7 +30,7 @@ struct cv_local {
 	struct cv_local_call *call; /* owned; NULL: none under way */
 };
 
-/* The name is ours, on whatever port. */
+/* The name is ours, on whatever port; also those of tools.h. */
 bool cv_local_is_ours(const struct cv_proxy *p, struct cv_str host);
 
 /* A request on the explicit proxy, CONNECT or absolute; true: it is for us, and f goes its way. */

@@ -28,6 +28,7 @@
 
 #include "base/assert.h"
 #include "proxy/spend.h"
+#include "proxy/tools.h"
 #include "sys/fd.h"
 #include "sys/landlock.h"
 #include "sys/proc.h"
@@ -71,6 +72,7 @@ static void event_take(struct cv_proxy *p, const struct cv_loop_event *e)
 	case CV_WATCH_KEEPER: cv_keeper_drain(p); return;
 	case CV_WATCH_TCP: cv_accept(p, e->watch.ref.index); return;
 	case CV_WATCH_UDP: cv_dnsd_read(p, e->watch.ref.index); return;
+	case CV_WATCH_BROKER: cv_tools_broker_event(p); return;
 	case CV_WATCH_LOOKUP: cv_resolver_event(&p->resolver, e->watch.ref, e->events); return;
 	case CV_WATCH_IDLE: cv_idle_event(p, e->watch.ref); return;
 	case CV_WATCH_CLIENT:
@@ -340,7 +342,7 @@ int main(void)
 	const int on = 1;
 
 	p->link = CV_PROXY_LINK_FD;
-	p->keeper = p->diag = p->tcp[0] = p->tcp[1] = p->udp[0] = p->udp[1] = -1;
+	p->broker = p->keeper = p->diag = p->tcp[0] = p->tcp[1] = p->udp[0] = p->udp[1] = -1;
 	/* no openssl.cnf: nothing outside decides what our TLS is, and files can't be read later */
 	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a proxy killed by it would break every later connect */
@@ -351,6 +353,7 @@ int main(void)
 	confine(p);
 	cv_proxy_watch(p, p->link, CV_WATCH_LINK, 0);
 	cv_proxy_watch(p, p->keeper, CV_WATCH_KEEPER, 0);
+	cv_tools_broker_watch(p);
 	cv_proxy_watch(p, p->udp[0], CV_WATCH_UDP, 0);
 	cv_proxy_watch(p, p->udp[1], CV_WATCH_UDP, 1);
 	cv_proxy_watch(p, p->tcp[0], CV_WATCH_TCP, 0);

@@ -12,6 +12,7 @@
 #include "ipc/keeper_link.h"
 #include "plan/forward.h"
 #include "plan/routes.h"
+#include "plan/toolmap.h"
 #include "policy/policy.h"
 #include "proxy/budget.h"
 #include "proxy/cred.h"
@@ -38,6 +39,7 @@ enum cv_watch_kind { /* of the loop */
 	CV_WATCH_SERVER, /* ref: the flow */
 	CV_WATCH_LOOKUP, /* ref: the lookup */
 	CV_WATCH_IDLE,   /* ref: the kept connection */
+	CV_WATCH_BROKER,
 };
 
 struct cv_leaf_wait { /* a name that the keeper was asked for */
@@ -65,9 +67,9 @@ struct cv_proxy {
 	size_t dirty_count;
 	int64_t next_sweep_ms;
 
-	int link, keeper, diag; /* -1: none */
-	bool has_keeper;        /* this run has one; keeper is -1 while it is started anew */
-	int tcp[2], udp[2];     /* IPv4, IPv6 */
+	int link, keeper, diag, broker; /* -1: none */
+	bool has_keeper;    /* this run has one; keeper is -1 while it is started anew */
+	int tcp[2], udp[2]; /* IPv4, IPv6 */
 	bool is_accepting;
 	int64_t accept_after_ms; /* not before: there was no descriptor left */
 	struct cv_ipc_link link_in, keeper_in;
@@ -101,6 +103,8 @@ struct cv_proxy {
 	struct cv_budgets budgets;
 	int64_t route_turn[CV_ROUTES_MAX];  /* what each is owed of its weight */
 	struct cv_routes routes;            /* of inference.local; none: not configured */
+	struct cv_toolmap toolmap;          /* of host tools */
+	bool has_tools;                     /* the run has a broker, be it there or not */
 	size_t local_bytes;                 /* held by answers of our own, of all flows */
 	uint32_t ws_assemblies, ws_waiting; /* WebSockets that hold, or wait for, an assembly */
 

@@ -22,7 +22,7 @@ static void bytes_count(struct cv_proxy *p, struct cv_flow *f)
 	const struct cv_budget_where where = where_of(f);
 
 	/* where the other side is ours too, the flow that has the socket counts */
-	if (f->local || (f->stream && f->server.fd < 0))
+	if (f->local || f->is_tools || (f->stream && f->server.fd < 0))
 		return;
 	if (passed > f->bytes_spent)
 		cv_budgets_add(&p->budgets, CV_BUDGET_BYTES, &where, passed - f->bytes_spent);
@@ -35,7 +35,8 @@ bool cv_spend_request(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 	const struct cv_budget *over;
 	struct cv_buf why, body;
 
-	if (!p->budgets.n || f->http.is_counted || f->is_routed) /* the agent's call was counted */
+	if (!p->budgets.n || f->http.is_counted || f->is_routed ||
+		f->is_tools) /* the agent's call was counted */
 		return true;
 	bytes_count(p, f);
 	over = cv_budgets_exceeded(&p->budgets, &where);

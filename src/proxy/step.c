@@ -12,6 +12,7 @@
 #include "proxy/local.h"
 #include "proxy/mint.h"
 #include "proxy/spend.h"
+#include "proxy/tools.h"
 #include "proxy/h2.h"
 #include "proxy/postgres.h"
 #include "proxy/websocket.h"
@@ -39,7 +40,7 @@ static void end_record(struct cv_proxy *p, struct cv_flow *f)
 	};
 	const bool was_decided = f->is_decided;
 
-	if (!f->is_allowed)
+	if (!f->is_allowed || f->is_tools) /* nothing left the machine */
 		return;
 	cv_decide_record(p, f, &fact);
 	f->is_allowed = false;
@@ -171,6 +172,8 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 			return;
 		}
 		if (cv_cred_timeout(p, f))
+			return;
+		if (f->is_tools && cv_tools_timeout(p, f))
 			return;
 		if (f->http.is_decided ||
 			(f->http.phase == CV_HTTP_EXCHANGE && !f->http.has_response)) {

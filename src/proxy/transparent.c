@@ -12,6 +12,7 @@
  */
 #include "proxy/inside.h"
 #include "proxy/local.h"
+#include "proxy/tools.h"
 
 #include "wire/clienthello.h"
 
@@ -46,11 +47,17 @@ void cv_transparent_start(struct cv_proxy *p, struct cv_flow *f)
 	}
 	if (cv_local_transparent(p, f))
 		return;
+	cv_tools_transparent(f);
 	if (!cv_decide_connect(p, f)) {
 		refuse(p, f, NULL,
 			name.n == 0 && cv_names_is_synthetic(&f->dst_ip)
 				? CV_STR("the address belongs to no name that was asked for")
 				: CV_STR_NONE);
+		return;
+	}
+	if (f->is_tools) {
+		cv_flow_set_state(f, CV_FLOW_HTTP, p->loop.now_ms);
+		f->client.can_read = f->client.can_write = true;
 		return;
 	}
 	if (!cv_cred_may_tunnel(f)) {
@@ -81,6 +88,10 @@ bool cv_transparent_step(struct cv_proxy *p, struct cv_flow *f)
 		};
 
 		c->can_write = true;
+		if (cv_tools_is_ours(cv_host_str(&f->host)) && !f->is_tools) {
+			cv_tools_place_answer(p, f, false);
+			return true;
+		}
 		cv_deny(p, f,
 			f->verdict.action == CV_ACTION_DENY ? CV_DENIAL_POLICY : CV_DENIAL_SSRF,
 			&t);

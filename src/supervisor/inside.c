@@ -55,7 +55,8 @@ void inside_command(struct supervisor *s)
 {
 	struct cv_err err;
 
-	if (s->is_commanded || ((s->plan.flags & CV_PLAN_NETWORK) && !s->has_ca_files))
+	if (s->is_commanded || broker_is_awaited(s) ||
+		((s->plan.flags & CV_PLAN_NETWORK) && !s->has_ca_files))
 		return;
 	s->is_commanded = true;
 	if (s->plan.timeout_ms)
@@ -94,7 +95,8 @@ static void built(struct supervisor *s, struct cv_ipc_msg *m)
 	s->inside.state = CV_INIT_READY;
 	if (!(s->plan.flags & CV_PLAN_NETWORK))
 		return;
-	if (proxy_start(s, &err) != CV_OK || ca_files_write(s, &err) != CV_OK)
+	if (broker_built(s, &err) != CV_OK || proxy_start(s, &err) != CV_OK ||
+		ca_files_write(s, &err) != CV_OK)
 		run_fail(s, &err);
 	inside_command(s);
 }

@@ -1,31 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * limits.c - a cgroup around the sandbox
+ * limits.c - a cgroup around the sandbox; the janitor
  *
  * PID 1 is moved in before it is told of a command, so everything the command is or forks is in.
- * A cgroup is the one thing of a run that outlives all its processes; so a janitor waits for the
- * end of a link to us and removes it when we could not (SIGKILL).  It is a fork of ours that holds
- * nothing but that link, in a session of its own.
+ * A cgroup, and the directory of the broker of host tools, are what outlives all processes of a run;
+ * so a janitor waits for the end of a link to us and removes them when we could not (SIGKILL).  It is
+ * a fork of ours that holds nothing but that link, in a session of its own.
  */
 #include "supervisor/supervisor.h"
 
+#include "supervisor/limits.h"
 #include "sys/cgroup.h"
 #include "sys/fd.h"
+#include "sys/tree.h"
 
 #include <errno.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-static CV_NORETURN void janitor_main(const struct cv_cgroup *cgroup, int link)
+/* The broker ends when its link does, a moment after us, and may still write. */
+static int state_remove(const char *path)
+{
+	const struct timespec pause = { .tv_nsec = 100000000 };
+	struct cv_err err;
+
+	for (int i = 0; i < SUP_TREE_TRIES; i++) {
+		const cv_code code = cv_tree_remove(path, &err);
+
+		if (code == CV_OK || code == CV_NOT_FOUND)
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+	return 1;
+}
+
+static CV_NORETURN void janitor_main(const struct supervisor *s, int link)
 {
 	struct cv_err err;
 	sigset_t all;
 	char byte;
+	int status = 0;
 
 	sigfillset(&all); /* whoever signals our whole group does not mean us */
 	sigprocmask(SIG_SETMASK, &all, NULL);
@@ -36,8 +56,12 @@ static CV_NORETURN void janitor_main(const struct cv_cgroup *cgroup, int link)
 	syscall(SYS_close_range, 1, ~0U, 0);
 	if (read(0, &byte, 1) == 1)
 		_exit(0); /* the supervisor did it */
-	_exit(cv_cgroup_kill(cgroup, &err) == CV_OK && cv_cgroup_remove(cgroup, &err) == CV_OK ? 0
-											       : 1);
+	if (s->cgroup && (cv_cgroup_kill(s->cgroup, &err) != CV_OK ||
+				 cv_cgroup_remove(s->cgroup, &err) != CV_OK))
+		status = 1;
+	if (s->broker_state)
+		status |= state_remove(s->broker_state);
+	_exit(status);
 }
 
 static cv_code janitor_start(struct supervisor *s, struct cv_err *err)
@@ -49,7 +73,7 @@ static cv_code janitor_start(struct supervisor *s, struct cv_err *err)
 	s->janitor = fork();
 	if (s->janitor == 0) {
 		close(pair[0]);
-		janitor_main(s->cgroup, pair[1]);
+		janitor_main(s, pair[1]);
 	}
 	close(pair[1]);
 	s->janitor_link = pair[0];
@@ -65,7 +89,7 @@ cv_code limits_enter(struct supervisor *s, struct cv_err *err)
 	char name[32];
 
 	if (!limits.memory_bytes && !limits.cpu_milli && !limits.pids)
-		return CV_OK;
+		return s->broker_state ? janitor_start(s, err) : CV_OK;
 	snprintf(name, sizeof(name), "%d", (int)getpid());
 	cv_code code = cv_cgroup_host_look(&host, err);
 	if (code == CV_OK)
@@ -81,9 +105,9 @@ void limits_leave(struct supervisor *s)
 {
 	struct cv_err err;
 
-	if (!s->cgroup)
+	if (!s->cgroup && !s->janitor)
 		return;
-	if (cv_cgroup_remove(s->cgroup, &err) != CV_OK)
+	if (s->cgroup && cv_cgroup_remove(s->cgroup, &err) != CV_OK)
 		say("%s", err.msg);
 	else if (s->janitor_link >= 0 && write(s->janitor_link, "", 1) != 1)
 		say("the janitor is gone");
@@ -91,6 +115,7 @@ void limits_leave(struct supervisor *s)
 		close(s->janitor_link);
 	while (s->janitor > 0 && waitpid(s->janitor, NULL, 0) < 0 && errno == EINTR)
 		;
-	cv_cgroup_free(s->cgroup);
+	if (s->cgroup)
+		cv_cgroup_free(s->cgroup);
 	s->cgroup = NULL;
 }

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* clang-format off */
-#define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(COURIER) X(PROXY) X(POLICY) X(NOTIFY) X(STDIN) X(TERMINAL)        \
+#define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(COURIER) X(BROKER) X(PROXY) X(POLICY) X(NOTIFY) X(STDIN) X(TERMINAL)        \
 	X(TCP4) X(TCP6) X(UDP4) X(UDP6)
 /* clang-format on */
 #define WATCH_ENUM(name) WATCH_##name,
@@ -35,6 +35,7 @@ static void interest(const struct supervisor *s, struct pollfd w[WATCH_COUNT])
 	w[WATCH_SIGNALS] = (struct pollfd){ s->signals, POLLIN, 0 };
 	w[WATCH_KEEPER] = (struct pollfd){ s->keeper.link, POLLIN, 0 };
 	w[WATCH_COURIER] = (struct pollfd){ s->courier.link, POLLIN, 0 };
+	w[WATCH_BROKER] = (struct pollfd){ s->broker.link, POLLIN, 0 };
 	w[WATCH_PROXY] = (struct pollfd){ s->proxy.link,
 		(short)(POLLIN | (s->is_identity_waiting ? POLLOUT : 0)), 0 };
 	w[WATCH_NOTIFY] = (struct pollfd){ s->is_identity_waiting ? -1 : s->notify, POLLIN, 0 };
@@ -106,6 +107,7 @@ static void dispatch(struct supervisor *s, enum watch which, short events)
 	case WATCH_SIGNALS: on_signals(s); break;
 	case WATCH_KEEPER: keeper_read(s); break;
 	case WATCH_COURIER: courier_read(s); break;
+	case WATCH_BROKER: broker_read(s); break;
 	case WATCH_PROXY:
 		if (events & POLLOUT)
 			identity_resume(s);

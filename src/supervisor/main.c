@@ -6,8 +6,9 @@
  *
  *     plan        read and bounded
  *     sandbox     forked first, because it takes longest
- *     helpers     keeper, courier (with a network) while the sandbox builds itself
- *     command     sent ahead, or once the CA is in the sandbox
+ *     helpers     keeper, courier (with a network), broker (with host tools) while the sandbox
+ *                 builds itself
+ *     command     sent ahead, or once the CA is in the sandbox and the broker is ready
  *     loop        until the command ends, or something fails
  *     end         sandbox killed and reaped, then the report, then the helpers
  *
@@ -128,7 +129,11 @@ static cv_code start(struct supervisor *s, struct cv_err *err)
 	code = cv_proc_harden(err);
 	if (code != CV_OK)
 		return code;
-	code = limits_enter(s, err);
+	code = broker_state_make(s, err);
+	if (code == CV_OK)
+		code = limits_enter(s, err);
+	if (code == CV_OK)
+		code = broker_start(s, err);
 	if (code != CV_OK)
 		return code;
 	inside_command(s);
@@ -168,6 +173,7 @@ static void end(struct supervisor *s)
 	helper_stop(&s->proxy);
 	helper_stop(&s->keeper);
 	courier_stop(s);
+	broker_stop(s);
 	limits_leave(s);
 	watched_tell(s);
 }
@@ -182,10 +188,11 @@ int main(void)
 	for (int i = 0; i < CV_BUILT_COUNT; i++)
 		s->built[i] = -1;
 	s->credentials = s->upstream = s->signals = s->watch = s->notify = s->keeper_for_proxy =
-		s->sandbox.link = s->janitor_link = -1;
+		s->broker_for_proxy = s->sandbox.link = s->janitor_link = -1;
 	s->keeper = (struct helper){ .name = "cove-keeper", .link = -1 };
 	s->proxy = (struct helper){ .name = "cove-proxy", .link = -1 };
 	s->courier = (struct helper){ .name = "cove-courier", .link = -1 };
+	s->broker = (struct helper){ .name = "cove-broker", .link = -1 };
 	if (start(s, &err) != CV_OK)
 		run_fail(s, &err);
 	loop_run(s);

@@ -180,16 +180,20 @@ static cv_code forward_send(struct supervisor *s, struct cv_err *err)
 
 /* ---- where decisions are written ---- */
 
-static cv_code sink_send(
-	struct supervisor *s, int fd, enum cv_audit_form form, bool is_required, struct cv_err *err)
+struct sink_link { /* who is told of sinks */
+	int link;
+	uint32_t type;
+};
+
+static cv_code sink_send(const struct sink_link *to, int fd, enum cv_audit_form form,
+	bool is_required, struct cv_err *err)
 {
 	struct cv_buf b;
 
 	cv_buf_init(&b, 8);
 	cv_ipc_put_u32(&b, form);
 	cv_ipc_put_u32(&b, is_required);
-	const cv_code code =
-		cv_ipc_send(s->proxy.link, CV_PROXY_REQ_AUDIT_SINK, cv_buf_str(&b), &fd, 1, err);
+	const cv_code code = cv_ipc_send(to->link, to->type, cv_buf_str(&b), &fd, 1, err);
 	cv_buf_fini(&b);
 	return code;
 }
@@ -197,32 +201,34 @@ static cv_code sink_send(
 /* The sandbox's own log: kept across restarts of the proxy, made beneath the layer, where no link
  * leads anywhere.  Losing it does not stop the network: the sandbox itself could fill its memory
  * file system and would then deny itself service. */
-static cv_code log_send(struct supervisor *s, const struct cv_plan_op *op, struct cv_err *err)
+static cv_code log_send(struct supervisor *s, const struct sink_link *to,
+	const struct cv_plan_op *op, struct cv_err *err)
 {
 	CV_AUTO_FD int fd = openat(s->built[CV_BUILT_LAYER], op->dst.p + 1,
 		O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644);
 
 	if (fd < 0)
 		return cv_fail_errno(err, "make %.*s in the sandbox", CV_STR_ARG(op->dst));
-	return sink_send(s, fd, CV_AUDIT_FORM_LINE, false, err);
+	return sink_send(to, fd, CV_AUDIT_FORM_LINE, false, err);
 }
 
-static cv_code sinks_send(struct supervisor *s, struct cv_err *err)
+cv_code sinks_send(struct supervisor *s, int link, uint32_t type, struct cv_err *err)
 {
+	const struct sink_link to = { link, type };
 	cv_code code = CV_OK;
 
 	for (uint32_t i = 0; code == CV_OK && i < s->plan.op_count; i++)
 		if (s->plan.ops[i].type == CV_PLAN_LOG)
-			code = log_send(s, &s->plan.ops[i], err);
+			code = log_send(s, &to, &s->plan.ops[i], err);
 	if (code == CV_OK && (s->plan.flags & CV_PLAN_VERBOSE))
-		code = sink_send(s, 2, CV_AUDIT_FORM_LINE, false, err);
+		code = sink_send(&to, 2, CV_AUDIT_FORM_LINE, false, err);
 	if (code != CV_OK || !s->plan.audit_file.n)
 		return code;
 	CV_AUTO_FD int fd = open(s->plan.audit_file.p,
 		O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
 	if (fd < 0)
 		return cv_fail_errno(err, "audit file %.*s", CV_STR_ARG(s->plan.audit_file));
-	return sink_send(s, fd, CV_AUDIT_FORM_OCSF, true, err);
+	return sink_send(&to, fd, CV_AUDIT_FORM_OCSF, true, err);
 }
 
 /* ---- the proxy ---- */
@@ -316,7 +322,9 @@ static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 	if (code == CV_OK)
 		code = metadata_send(s, err);
 	if (code == CV_OK)
-		code = sinks_send(s, err);
+		code = sinks_send(s, s->proxy.link, CV_PROXY_REQ_AUDIT_SINK, err);
+	if (code == CV_OK)
+		code = broker_join(s, err);
 	if (code == CV_OK && s->plan.policy_layer.n)
 		code = layer_send(s, err);
 	if (code == CV_OK && (s->plan.policy_file.n || s->plan.policy_layer.n))
@@ -389,6 +397,7 @@ static void policy_result(struct supervisor *s, struct cv_ipc_reader *r)
 static void proxy_handle(struct supervisor *s, struct cv_ipc_msg *m)
 {
 	struct cv_ipc_reader r = { .rest = m->body };
+	struct cv_str text;
 	struct cv_err err;
 
 	switch ((enum cv_proxy_reply)m->type) {
@@ -400,7 +409,8 @@ static void proxy_handle(struct supervisor *s, struct cv_ipc_msg *m)
 		s->report = strndup(cv_ipc_get_str(&r).p, r.is_bad ? 0 : m->body.n - 4);
 		break;
 	case CV_PROXY_REPLY_FATAL:
-		cv_fail(&err, CV_UNAVAILABLE, "proxy: %.*s", CV_STR_ARG(cv_ipc_get_str(&r)));
+		text = cv_ipc_get_str(&r);
+		cv_fail(&err, CV_UNAVAILABLE, "proxy: %.*s", CV_STR_ARG(text));
 		run_fail(s, &err);
 		break;
 	case CV_PROXY_REPLY_COUNT: break;

@@ -14,6 +14,7 @@
  */
 #include "supervisor/supervisor.h"
 
+#include "supervisor/helper.h"
 #include "supervisor/limits.h"
 #include "sys/fd.h"
 
@@ -43,7 +44,7 @@ static bool mark_is(const struct policy_mark *a, const struct policy_mark *b)
 	       a->ctime.tv_nsec == b->ctime.tv_nsec;
 }
 
-static cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err)
+cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err)
 {
 	/* Providers without a policy: their rules lie over an empty one. */
 	if (!s->plan.policy_file.n)
@@ -155,4 +156,6 @@ void reload_event(struct supervisor *s, bool is_forced)
 		return;
 	if (policy_send(s, &err) != CV_OK)
 		say("policy not reloaded, the old one stays: %s", err.msg);
+	else if (broker_policy_send(s, &err) != CV_OK && !helper_is_gone(&s->broker))
+		say("policy not reloaded for host tools: %s", err.msg);
 }

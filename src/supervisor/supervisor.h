@@ -9,6 +9,7 @@
 #include "ipc/init_link.h"
 #include "ipc/keeper_link.h"
 #include "ipc/proxy_link.h"
+#include "plan/limits.h"
 #include "plan/plan.h"
 #include "supervisor/sandbox.h"
 #include "supervisor/terminal.h"
@@ -50,6 +51,11 @@ struct supervisor {
 
 	struct helper keeper, proxy; /* peers.c */
 	struct helper courier;       /* courier.c */
+	struct helper broker;        /* broker.c */
+	int broker_for_proxy; /* the proxy's end of its link to the broker, until handed over */
+	int broker_catalog[CV_PLAN_TOOLS_FILES_MAX]; /* --tools as they were read: memfds; -1 */
+	char *broker_state;                          /* its directory; NULL: none was made */
+	bool is_broker_told;                         /* of the sandbox, and to go */
 	int keeper_for_proxy; /* the proxy's end of its link to the keeper, until handed over */
 	char *ca[CV_KEEPER_FORMER_CAS_MAX + 1]; /* ca.c; PEM, malloc'd; the newest in turn */
 	unsigned ca_count;                      /* that there have been */
@@ -120,14 +126,30 @@ CV_MUST cv_code courier_join(struct supervisor *s, struct cv_err *err);
 void courier_read(struct supervisor *s);
 void courier_stop(struct supervisor *s);
 
+/* peers.c: the run's sinks, by a link's AUDIT_SINK.  Needs BUILT. */
+CV_MUST cv_code sinks_send(struct supervisor *s, int link, uint32_t type, struct cv_err *err);
+
+/* broker.c: host tools.  Nothing happens in a run without any. */
+CV_MUST cv_code broker_state_make(struct supervisor *s, struct cv_err *err);
+CV_MUST cv_code broker_start(struct supervisor *s, struct cv_err *err);
+CV_MUST cv_code broker_built(struct supervisor *s, struct cv_err *err); /* once BUILT came */
+CV_MUST cv_code broker_join(
+	struct supervisor *s, struct cv_err *err); /* a proxy is being configured */
+CV_MUST cv_code broker_policy_send(struct supervisor *s, struct cv_err *err);
+bool broker_is_awaited(const struct supervisor *s); /* the command can't be started yet */
+void broker_read(struct supervisor *s);
+void broker_stop(struct supervisor *s); /* and its directory is removed */
+
 /* reload.c: the policy file changes. */
 void reload_start(struct supervisor *s); /* sets look_ms */
 void reload_look(struct supervisor *s);  /* at look_ms */
 /* is_forced: by SIGHUP, whatever the directory says. */
 void reload_event(struct supervisor *s, bool is_forced);
+/* The file as it is now, in a memfd; without a policy, one that allows nothing. */
+CV_MUST cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err);
 CV_MUST cv_code policy_send(struct supervisor *s, struct cv_err *err);
 
-/* limits.c: a cgroup around the sandbox, and who removes it when we can't. */
+/* limits.c: a cgroup around the sandbox, and who removes what is left when we can't. */
 CV_MUST cv_code limits_enter(struct supervisor *s, struct cv_err *err);
 void limits_leave(struct supervisor *s);
 

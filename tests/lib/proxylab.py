@@ -27,7 +27,7 @@ KEEPER = os.path.join(BUILD, "src/keeper/cove-keeper")
 
 EXPLICIT = ("10.200.0.1", 3128)
 REQS = ("LISTENERS KEEPER ROOTS RESOLVER HOSTS PIN AUDIT_SINK BUDGET ROUTES LAYER POLICY GO IDENTITY "
-         "RESOLVED REPORT FORWARD METADATA").split()
+         "RESOLVED REPORT FORWARD METADATA TOOLS BROKER").split()
 REPLIES = "READY POLICY_RESULT RESOLVE REPORT_TEXT FATAL".split()
 
 _NETLINK_SOCK_DIAG = 4
@@ -83,7 +83,7 @@ class Lab:
 
     def __init__(self, lab_world, policy, pins=(), listen=EXPLICIT, resolv="", hosts="",
                  has_keeper=True, roots=None, audit_path=None, is_audit_required=True, names=(),
-                 budgets=(), routes="", forward=None, metadata=()):
+                 budgets=(), routes="", forward=None, metadata=(), tools=None, broker=None):
         self.world = lab_world
         self.dir = tempfile.mkdtemp(dir=lab_world.dir)
         self.audit_path = audit_path or os.path.join(self.dir, "audit.jsonl")
@@ -115,6 +115,10 @@ class Lab:
             self._memfd("ROUTES", routes)
         if metadata:
             self.send("METADATA", b"".join(pack_str(x) for x in metadata))
+        if tools is not None:  # lines of plan/toolmap.h
+            self._memfd("TOOLS", tools)
+        if broker:
+            self.broker(broker)
         self.sinks = [os.open(p, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                       for p in (self.audit_path, self.line_path)]
         for form, fd in enumerate(self.sinks):
@@ -195,6 +199,13 @@ class Lab:
 
     def send(self, kind, body=b"", fds=()):
         link_send(self.link, REQS.index(kind), body, fds)
+
+    def broker(self, broker):
+        """Hands over one end of a new link; broker.take() gets the other."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.send("BROKER", fds=[theirs.fileno()])
+        theirs.close()
+        broker.take(ours)
 
     def _read(self):
         while True:

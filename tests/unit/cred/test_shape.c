@@ -69,6 +69,7 @@ static void c13_shapes_are_what_sdks_look_for(void **state)
 		{ "aws_key_id", "^AKIA[A-Z2-7]{16}$" },
 		{ "aws_secret_key", "^[A-Za-z0-9/+=]{40}$" },
 		{ "aws_session_token", "^IQoJ[A-Za-z0-9]{312}$" },
+		{ "cove_tools", "^cvt_[0-9a-f]{64}$" },
 		{ "npm", "^npm_[0-9A-Za-z]{36}$" },
 		{ "pypi", "^pypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,1000}$" },
 		{ "jwt", "^eyJ[A-Za-z0-9_-]+\\.eyJ[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]{43}$" },

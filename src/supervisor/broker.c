@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * broker.c - the broker of host tools, in runs that have any
+ *
+ *     supervisor ---control--- broker        catalogs, a directory, sinks; the sandbox and its token
+ *         |                       |
+ *         +-------- proxy --------+           OPEN: a link of their own, handed to both
+ *
+ * It reads its catalogs while the sandbox is being built, is told of the sandbox once that is
+ * there, and the command waits for READY.  Either may be started again: a new broker is configured
+ * from nothing and finds the records of jobs in its directory; a new proxy gets another link to the
+ * broker that runs.  The directory is removed when the run ends, by the janitor if not by us.
+ */
+#include "supervisor/supervisor.h"
+
+#include "base/hex.h"
+#include "base/sha256.h"
+#include "ipc/broker_link.h"
+#include "supervisor/helper.h"
+#include "supervisor/limits.h"
+#include "sys/fd.h"
+#include "sys/tree.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+
+#define BODY_BYTES_MAX 65536
+
+static bool has_tools(const struct supervisor *s)
+{
+	return s->plan.tools_count > 0;
+}
+
+/* What the broker calls this sandbox. */
+static struct cv_str name_of(char text[32])
+{
+	return (struct cv_str){ text, (size_t)snprintf(text, 32, "cove-%d", (int)getpid()) };
+}
+
+static cv_code put(struct supervisor *s, enum cv_broker_control type, struct cv_buf *body,
+	const int *fd, struct cv_err *err)
+{
+	const cv_code code =
+		body->is_overflown
+			? cv_fail(err, CV_LIMIT, "a message to the broker is too long")
+			: cv_ipc_send(s->broker.link, type, cv_buf_str(body), fd, fd != NULL, err);
+
+	if (body->data)
+		explicit_bzero(body->data, body->cap); /* a variable of the host may be secret */
+	cv_buf_fini(body);
+	return code;
+}
+
+/* ---- its directory ---- */
+
+cv_code broker_state_make(struct supervisor *s, struct cv_err *err)
+{
+	if (!has_tools(s))
+		return CV_OK;
+	if (asprintf(&s->broker_state, "%.*s/cove-tools-XXXXXX", CV_STR_ARG(s->plan.tools_state)) <
+		0) {
+		s->broker_state = NULL;
+		return cv_fail(err, CV_LIMIT, "no memory");
+	}
+	if (mkdtemp(s->broker_state)) /* 0700 */
+		return CV_OK;
+	const cv_code code = cv_fail_errno(err, "make %s", s->broker_state);
+	free(s->broker_state);
+	s->broker_state = NULL;
+	return code;
+}
+
+/* ---- configuration ---- */
+
+/* Read once: a broker that is started again runs what the first one ran. */
+static cv_code catalog_send(struct supervisor *s, uint32_t i, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	if (s->broker_catalog[i] < 0) {
+		const struct cv_str path = s->plan.tools_files[i];
+		CV_AUTO_FD int fd = open(path.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		char *text;
+		size_t n;
+
+		if (fd < 0)
+			return cv_fail_errno(err, "--tools %.*s", CV_STR_ARG(path));
+		if (cv_ipc_fd_read_all(fd, SUP_CATALOG_BYTES_MAX, &text, &n, err) != CV_OK)
+			return cv_wrap(err, "--tools %.*s", CV_STR_ARG(path));
+		const cv_code code = cv_ipc_memfd(
+			"cove-catalog", (struct cv_str){ text, n }, &s->broker_catalog[i], err);
+		free(text);
+		if (code != CV_OK)
+			return code;
+	}
+	cv_buf_init(&b, 4096);
+	cv_ipc_put_str(&b, s->plan.tools_files[i]);
+	return put(s, CV_BROKER_CONTROL_CATALOG, &b, &s->broker_catalog[i], err);
+}
+
+static cv_code state_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, 4096);
+	cv_ipc_put_str(&b, cv_str_of(s->broker_state));
+	return put(s, CV_BROKER_CONTROL_STATE, &b, NULL, err);
+}
+
+static cv_code env_send(struct supervisor *s, struct cv_str pair, struct cv_err *err)
+{
+	const size_t eq = cv_str_find_byte(pair, '=');
+	struct cv_buf b;
+
+	cv_buf_init(&b, BODY_BYTES_MAX);
+	cv_ipc_put_str(&b, cv_str_slice(pair, 0, eq));
+	cv_ipc_put_str(&b, cv_str_slice(pair, eq + 1, pair.n));
+	return put(s, CV_BROKER_CONTROL_ENV, &b, NULL, err);
+}
+
+static cv_code sandbox_send(struct supervisor *s, struct cv_err *err)
+{
+	unsigned char digest[CV_SHA256_BYTES];
+	char name[32];
+	struct cv_buf b;
+	int pair[2];
+
+	if (!cv_hex_decode(s->plan.tools_digest, digest, sizeof(digest)))
+		return cv_fail(err, CV_PROTO, "the plan's digest of a token");
+	cv_code code = cv_ipc_pair(pair, err);
+	if (code != CV_OK)
+		return code;
+	cv_buf_init(&b, 4096);
+	cv_ipc_put_str(&b, name_of(name));
+	cv_ipc_put_str(&b, (struct cv_str){ (const char *)digest, sizeof(digest) });
+	code = put(s, CV_BROKER_CONTROL_SANDBOX, &b, &pair[1], err);
+	close(pair[1]);
+	cv_fd_cleanup(&s->broker_for_proxy);
+	s->broker_for_proxy = pair[0];
+	return code;
+}
+
+static cv_code root_send(struct supervisor *s, struct cv_err *err)
+{
+	char name[32];
+	struct cv_buf b;
+
+	cv_buf_init(&b, 256);
+	cv_ipc_put_str(&b, name_of(name));
+	return put(s, CV_BROKER_CONTROL_ROOT, &b, &s->built[CV_BUILT_ROOT], err);
+}
+
+cv_code broker_policy_send(struct supervisor *s, struct cv_err *err)
+{
+	char name[32];
+	struct cv_buf b;
+	int fd;
+
+	if (!s->broker.pid || !s->is_broker_told)
+		return CV_OK;
+	cv_code code = policy_read(s, &fd, err);
+	if (code != CV_OK)
+		return code;
+	cv_buf_init(&b, 8192);
+	cv_ipc_put_str(&b, name_of(name));
+	cv_ipc_put_str(&b, cv_str_slice(s->plan.policy_name, 0, 4000));
+	code = put(s, CV_BROKER_CONTROL_POLICY, &b, &fd, err);
+	close(fd);
+	return code;
+}
+
+static cv_code go_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, 4);
+	cv_ipc_put_u32(&b, 0);
+	return put(s, CV_BROKER_CONTROL_GO, &b, NULL, err);
+}
+
+/* ---- start ---- */
+
+/* What can be said before the sandbox is there. */
+static cv_code begin(struct supervisor *s, struct cv_err *err)
+{
+	cv_code code = helper_start(&s->broker, s->plan.exe_broker, cv_broker_control_reply_rule,
+		CV_BROKER_CONTROL_REPLY_COUNT, err);
+
+	s->is_broker_told = false;
+	for (uint32_t i = 0; code == CV_OK && i < s->plan.tools_count; i++)
+		code = catalog_send(s, i, err);
+	if (code == CV_OK)
+		code = state_send(s, err);
+	for (uint32_t i = 0; code == CV_OK && i < s->plan.tools_env_count; i++)
+		code = env_send(s, s->plan.tools_env[i], err);
+	return code;
+}
+
+static cv_code tell(struct supervisor *s, struct cv_err *err)
+{
+	cv_code code = sinks_send(s, s->broker.link, CV_BROKER_CONTROL_AUDIT_SINK, err);
+
+	if (code == CV_OK)
+		code = sandbox_send(s, err);
+	if (code == CV_OK)
+		code = root_send(s, err);
+	s->is_broker_told = code == CV_OK;
+	if (code == CV_OK)
+		code = broker_policy_send(s, err);
+	return code == CV_OK ? go_send(s, err) : code;
+}
+
+/* One that died already, or said why it can't run, is found by who reads its link. */
+static cv_code outcome_of(struct supervisor *s, cv_code code, struct cv_err *err)
+{
+	if (code == CV_OK || (s->broker.pid && helper_is_gone(&s->broker)))
+		return CV_OK;
+	return cv_wrap(err, "start the broker of host tools");
+}
+
+cv_code broker_start(struct supervisor *s, struct cv_err *err)
+{
+	for (size_t i = 0; i < CV_ARRAY_LEN(s->broker_catalog); i++)
+		s->broker_catalog[i] = -1;
+	if (!has_tools(s))
+		return CV_OK;
+	return outcome_of(s, begin(s, err), err);
+}
+
+cv_code broker_built(struct supervisor *s, struct cv_err *err)
+{
+	if (!has_tools(s) || s->is_broker_told)
+		return CV_OK;
+	return outcome_of(s, tell(s, err), err);
+}
+
+bool broker_is_awaited(const struct supervisor *s)
+{
+	return has_tools(s) && s->broker.rules.state != CV_BROKER_READY;
+}
+
+/* ---- the proxy's side ---- */
+
+/* A link for a proxy that is started anew. */
+static cv_code link_renew(struct supervisor *s, struct cv_err *err)
+{
+	char name[32];
+	struct cv_buf b;
+	int pair[2];
+	cv_code code = cv_ipc_pair(pair, err);
+
+	if (code != CV_OK)
+		return code;
+	cv_buf_init(&b, 256);
+	cv_ipc_put_str(&b, name_of(name));
+	code = put(s, CV_BROKER_CONTROL_LINK, &b, &pair[1], err);
+	close(pair[1]);
+	if (code == CV_OK)
+		s->broker_for_proxy = pair[0];
+	else
+		close(pair[0]);
+	return CV_OK; /* a broker that is gone is found by who reads its link */
+}
+
+static cv_code link_give(struct supervisor *s, struct cv_err *err)
+{
+	const cv_code code = cv_ipc_send(
+		s->proxy.link, CV_PROXY_REQ_BROKER, CV_STR_NONE, &s->broker_for_proxy, 1, err);
+
+	cv_fd_cleanup(&s->broker_for_proxy);
+	s->broker_for_proxy = -1;
+	return code;
+}
+
+cv_code broker_join(struct supervisor *s, struct cv_err *err)
+{
+	int fd;
+
+	if (!has_tools(s))
+		return CV_OK;
+	cv_code code = cv_ipc_memfd("cove-tools", s->plan.tools_map, &fd, err);
+	if (code == CV_OK) {
+		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_TOOLS, CV_STR_NONE, &fd, 1, err);
+		close(fd);
+	}
+	if (code == CV_OK && s->broker_for_proxy < 0 && s->broker.pid && s->is_broker_told)
+		code = link_renew(s, err);
+	if (code == CV_OK && s->broker_for_proxy >= 0)
+		code = link_give(s, err);
+	return code;
+}
+
+/* ---- what it says ---- */
+
+static void died(struct supervisor *s)
+{
+	const bool was_ready = s->broker.rules.state == CV_BROKER_READY;
+	struct cv_err err;
+
+	helper_stop(&s->broker);
+	cv_fail(&err, CV_UNAVAILABLE, "the broker of host tools %s",
+		was_ready ? "dies again and again" : "did not start");
+	if (!was_ready || !helper_may_restart(&s->broker)) {
+		run_fail(s, &err);
+		return;
+	}
+	say("the broker of host tools died; a new one is started, calls under way have failed");
+	cv_code code = begin(s, &err);
+	if (code == CV_OK)
+		code = tell(s, &err);
+	if (code == CV_OK && s->proxy.pid && s->broker_for_proxy >= 0 &&
+		link_give(s, &err) != CV_OK && !helper_is_gone(&s->proxy))
+		code = err.code;
+	if (outcome_of(s, code, &err) != CV_OK)
+		run_fail(s, &err);
+}
+
+/* Nobody can be asked: a call that has to be approved is denied at once, not after a wait. */
+static void deny(struct supervisor *s, struct cv_ipc_reader *r)
+{
+	const uint64_t id = cv_ipc_get_u64(r);
+	struct cv_err err;
+	struct cv_buf b;
+
+	cv_buf_init(&b, 1024);
+	cv_ipc_put_u64(&b, id);
+	cv_ipc_put_u32(&b, CV_APPROVAL_DENY);
+	cv_ipc_put_str(&b, CV_STR("nobody can be asked"));
+	if (put(s, CV_BROKER_CONTROL_ANSWER, &b, NULL, &err) != CV_OK)
+		return; /* it is gone, and its calls with it */
+}
+
+static void handle(struct supervisor *s, struct cv_ipc_msg *m)
+{
+	struct cv_ipc_reader r = { .rest = m->body };
+	struct cv_str text;
+	struct cv_err err;
+
+	switch ((enum cv_broker_control_reply)m->type) {
+	case CV_BROKER_CONTROL_REPLY_READY:
+		s->broker.rules.state = CV_BROKER_READY;
+		inside_command(s);
+		break;
+	case CV_BROKER_CONTROL_REPLY_FATAL:
+		text = cv_ipc_get_str(&r);
+		cv_fail(&err, CV_UNAVAILABLE, "tools: %.*s", CV_STR_ARG(text));
+		run_fail(s, &err);
+		break;
+	case CV_BROKER_CONTROL_REPLY_ASK: deny(s, &r); break;
+	case CV_BROKER_CONTROL_REPLY_ASK_END:
+	case CV_BROKER_CONTROL_REPLY_SANDBOX_ENDED:
+	case CV_BROKER_CONTROL_REPLY_COUNT: break;
+	}
+}
+
+void broker_read(struct supervisor *s)
+{
+	struct cv_ipc_msg m;
+	struct cv_err err;
+	const cv_code code = cv_ipc_recv(s->broker.link, &s->broker.rules, s->message, &m, &err);
+
+	if (code == CV_UNAVAILABLE)
+		return;
+	if (code != CV_OK) {
+		if (code == CV_PROTO)
+			say("broker: %s", err.msg);
+		died(s);
+		return;
+	}
+	handle(s, &m);
+	cv_ipc_msg_fini(&m);
+}
+
+/* ---- the end ---- */
+
+/* It ends by itself when its link does, and its tools first; killed, it leaves that to others. */
+void broker_stop(struct supervisor *s)
+{
+	struct cv_err err;
+
+	if (s->broker.pid) {
+		close(s->broker.link);
+		s->broker.link = -1;
+		CV_AUTO_FD int pidfd = (int)syscall(SYS_pidfd_open, s->broker.pid, 0);
+		struct pollfd w = { pidfd, POLLIN, 0 };
+
+		if (pidfd >= 0)
+			(void)!poll(&w, 1, SUP_BROKER_END_MS);
+		helper_stop(&s->broker);
+	}
+	if (s->broker_state && cv_tree_remove(s->broker_state, &err) != CV_OK)
+		say("%s", err.msg);
+}
