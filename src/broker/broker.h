@@ -246,10 +246,10 @@ struct broker {
 	int64_t orphans_until_ms; /* how long to look for what a dead shepherd left */
 	uint64_t ask_id;
 	int64_t ask_again_ms; /* 0: nobody was not asked that could be */
-	uint64_t out_bytes; /* of all streams */
-	uint32_t *running;  /* of each tool of the catalog */
-	uint32_t queued;    /* jobs that wait for their tool */
-	bool is_queue_due;  /* one of them may find it free */
+	uint64_t out_bytes;   /* of all streams */
+	uint32_t *running;    /* of each tool of the catalog */
+	uint32_t queued;      /* jobs that wait for their tool */
+	bool is_queue_due;    /* one of them may find it free */
 };
 
 int64_t clock_unix_ms(void);
