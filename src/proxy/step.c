@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "proxy/denial.h"
 #include "proxy/local.h"
+#include "proxy/mint.h"
 #include "proxy/spend.h"
 #include "proxy/h2.h"
 #include "proxy/postgres.h"
@@ -94,6 +95,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	cv_body_fini(&f->http.up);
 	cv_body_fini(&f->http.down);
 	cv_hold_end(f);
+	cv_mint_end(f);
 	cv_cred_end(f);
 	cv_middleware_end(f);
 	if (!f->is_inner)
