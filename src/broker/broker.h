@@ -4,8 +4,9 @@
  *
  *     link.c      what whoever started it says; streams that proxies hand over
  *     stream.c    bytes of one connection: heads, bodies, answers
- *     request.c   a whole request: discovery, token, where it goes
- *     call.c      a call: arguments, policy, schema, limits; and what comes of it
+ *     request.c   a whole request: token, where it goes; discovery.c what there is
+ *     call.c      a call: limits, and its start; call_check.c arguments, policy, schema;
+ *                 call_end.c what comes of it
  *     jobs.c      every call as a job: its states, and who waits for it
  *     jobs_http.c what a sandbox may ask about its jobs
  *     mcp.c       the same calls as the Model Context Protocol has them
@@ -246,10 +247,10 @@ struct broker {
 	int64_t orphans_until_ms; /* how long to look for what a dead shepherd left */
 	uint64_t ask_id;
 	int64_t ask_again_ms; /* 0: nobody was not asked that could be */
-	uint64_t out_bytes; /* of all streams */
-	uint32_t *running;  /* of each tool of the catalog */
-	uint32_t queued;    /* jobs that wait for their tool */
-	bool is_queue_due;  /* one of them may find it free */
+	uint64_t out_bytes;   /* of all streams */
+	uint32_t *running;    /* of each tool of the catalog */
+	uint32_t queued;      /* jobs that wait for their tool */
+	bool is_queue_due;    /* one of them may find it free */
 };
 
 int64_t clock_unix_ms(void);
