@@ -315,6 +315,8 @@ void put_member_str(
 /* ---- request.c ---- */
 void request_handle(struct broker *b, struct stream *s);
 bool request_is_json(const struct request *q);
+/* The same, or what curl -d says of whatever it sends; the body decides. */
+bool request_may_be_json(const struct request *q);
 void request_refuse_tool(struct broker *b, struct stream *s, struct cv_str name); /* unknown */
 void request_refuse_method(struct broker *b, struct stream *s, const char *allow);
 

@@ -68,7 +68,7 @@ void call_refuse_limit(
 
 static bool type_check(struct call *c)
 {
-	if (!c->body_bytes || request_is_json(&c->s->request))
+	if (!c->body_bytes || request_may_be_json(&c->s->request))
 		return true;
 	call_refuse_plain(c, 415, "unsupported_media_type",
 		"send arguments as application/json, without Content-Encoding");
