@@ -341,8 +341,8 @@ static void buildah_put(const struct build_run *r, struct build_words *w)
 
 static void pull_put(const struct build_run *r, struct build_words *w)
 {
-	word(w, "pull");
-	word(w, "--policy=%s", r->tool->needs_digest ? "missing" : "newer");
+	word(w, "pull"); /* what a digest names can't change, what a tag names can */
+	word(w, "--policy=%s", cv_str_has_byte(r->pull[r->pull_at], '@') ? "missing" : "always");
 	word(w, "--signature-policy=/build/conf/trust.json");
 	word(w, "--");
 	word(w, "docker://%.*s", CV_STR_ARG(r->pull[r->pull_at]));

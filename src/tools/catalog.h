@@ -217,6 +217,9 @@ struct cv_catalog {
 	struct cv_catalog *merged; /* owned: whose memory merged parts are in */
 };
 
+/* "podman", as the catalog writes it. */
+const char *cv_tool_build_engine_name(enum cv_tool_build_engine engine);
+
 /* "command", as the catalog writes it. */
 const char *cv_tool_backend_name(enum cv_tool_backend backend);
 
