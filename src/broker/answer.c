@@ -101,6 +101,7 @@ void put_member_str(struct cv_buf *b, const char *key, struct cv_str value)
 	cv_buf_put_byte(b, '"');
 }
 
+CV_PRINTF(3, 0)
 static void error_put(struct cv_buf *b, const char *code, const char *fmt, va_list ap)
 {
 	char detail[2048];
