@@ -307,7 +307,9 @@ void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, i
 	if (children < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		_exit(70);
 	const pid_t self = getpid();
-	h.first = fork();
+	/* The child changes nothing but what is its own in the kernel until it is another program; so it
+	 * may borrow our memory, which is half the cost of a call. */
+	h.first = vfork();
 	if (h.first == 0)
 		become(plan, control, in, out, err, self);
 	const struct spawn_report failed = { SPAWN_REPORT_FAILED, errno };
