@@ -4,8 +4,9 @@
  *
  *     link.c      what whoever started it says; streams that proxies hand over
  *     stream.c    bytes of one connection: heads, bodies, answers
- *     request.c   a whole request: discovery, token, where it goes
- *     call.c      a call: arguments, policy, schema, limits; and what comes of it
+ *     request.c   a whole request: token, where it goes; discovery.c what there is
+ *     call.c      a call: limits, and its start; call_check.c arguments, policy, schema;
+ *                 call_end.c what comes of it
  *     jobs.c      every call as a job: its states, and who waits for it
  *     jobs_http.c what a sandbox may ask about its jobs
  *     mcp*.c      the same calls as the Model Context Protocol has them (mcp_int.h)
@@ -249,10 +250,11 @@ struct broker {
 	int64_t due_ms;           /* nothing is due before */
 	int64_t orphans_until_ms; /* how long to look for what a dead shepherd left */
 	uint64_t ask_id;
-	uint64_t out_bytes; /* of all streams */
-	uint32_t *running;  /* of each tool of the catalog */
-	uint32_t queued;    /* jobs that wait for their tool */
-	bool is_queue_due;  /* one of them may find it free */
+	int64_t ask_again_ms; /* 0: nobody was not asked that could be */
+	uint64_t out_bytes;   /* of all streams */
+	uint32_t *running;    /* of each tool of the catalog */
+	uint32_t queued;      /* jobs that wait for their tool */
+	bool is_queue_due;    /* one of them may find it free */
 };
 
 int64_t clock_unix_ms(void);
@@ -317,6 +319,8 @@ void put_member_str(
 /* ---- request.c ---- */
 void request_handle(struct broker *b, struct stream *s);
 bool request_is_json(const struct request *q);
+/* The same, or what curl -d says of whatever it sends; the body decides. */
+bool request_may_be_json(const struct request *q);
 void request_refuse_tool(struct broker *b, struct stream *s, struct cv_str name); /* unknown */
 void request_refuse_method(struct broker *b, struct stream *s, const char *allow);
 
@@ -373,6 +377,7 @@ void hold_start(struct broker *b, struct job *j);
 void hold_due(struct broker *b, struct job *j);
 void hold_forget(struct broker *b, struct job *j);   /* it is held no more */
 void hold_asks(struct broker *b, struct sandbox *s); /* shows as many as may be shown */
+void hold_asks_due(struct broker *b);
 bool hold_answer(struct broker *b, struct cv_str body);
 bool hold_is_approved(const struct sandbox *s, struct cv_str rule, struct cv_str tool);
 

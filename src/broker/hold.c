@@ -50,6 +50,7 @@ static void approve(struct sandbox *box, struct cv_str rule, struct cv_str tool)
 /* Arguments are at most 1 MiB and a message 64 KiB: the person sees the beginning, and that there is
  * more. */
 #define SHOWN_BYTES_MAX 60000
+#define ASK_AGAIN_MS    200 /* when whoever asks persons has not read its link */
 
 static void ask(struct broker *b, struct sandbox *box, struct job *j)
 {
@@ -73,7 +74,10 @@ static void ask(struct broker *b, struct sandbox *box, struct job *j)
 		    NULL) == CV_OK) {
 		j->is_asked = true;
 		box->asked++;
-	} /* else the link is full: the next call, answer or end asks again */
+	} else { /* the link is full */
+		b->ask_again_ms = b->loop.now_ms + ASK_AGAIN_MS;
+		due_at(b, b->ask_again_ms);
+	}
 	cv_buf_fini(&shown);
 	cv_buf_fini(&body);
 }
@@ -98,6 +102,18 @@ void hold_asks(struct broker *b, struct sandbox *box)
 		if (box->asked == before)
 			return;
 	}
+}
+
+void hold_asks_due(struct broker *b)
+{
+	if (!b->ask_again_ms || b->loop.now_ms < b->ask_again_ms) {
+		due_at(b, b->ask_again_ms);
+		return;
+	}
+	b->ask_again_ms = 0;
+	for (uint32_t i = 0; i < b->sandboxes.top; i++)
+		if (pool_at(&b->sandboxes, i))
+			hold_asks(b, pool_at(&b->sandboxes, i));
 }
 
 void hold_start(struct broker *b, struct job *j)

@@ -122,20 +122,40 @@ static bool sink_take(struct broker *b, struct cv_ipc_msg *m)
 		       is_required != 0);
 }
 
-/* What this build can't do is refused by name, before a sandbox could miss it. */
+static CV_NORETURN void tool_die(const struct cv_tool *t, const char *why)
+{
+	broker_die(CV_UNAVAILABLE, "tool %.*s: %s", CV_STR_ARG(t->name), why);
+}
+
+/* What this build, or this user, can't do is refused by name before a sandbox could miss it. */
 static void catalog_check(const struct broker *b)
 {
 	for (size_t i = 0; i < b->catalog->tool_count; i++) {
 		const struct cv_tool *t = &b->catalog->tools[i];
+		const struct cv_tool_command *c = t->command;
+		struct spawn_user user;
+		struct cv_err err;
 
 		if (!backend_of(t))
-			broker_die(CV_UNAVAILABLE, "tool %.*s: this broker has no such backend yet",
-				CV_STR_ARG(t->name));
+			broker_die(CV_UNAVAILABLE, "tool %.*s: this broker has no backend '%s' yet",
+				CV_STR_ARG(t->name), cv_tool_backend_name(t->backend));
 		if (t->credential_count)
 			broker_die(CV_UNAVAILABLE,
 				"tool %.*s: credential %.*s: this broker can't release credentials yet",
 				CV_STR_ARG(t->name), CV_STR_ARG(t->credentials[0]));
+		if (c && c->is_sandboxed)
+			tool_die(t, "this broker can't run commands in a sandbox yet");
+		if (c && c->user.n && geteuid() != 0)
+			tool_die(t, "only root can run a command as another user");
+		if (c && c->user.n && spawn_user_find(c->user, &user, &err) != CV_OK)
+			tool_die(t, err.msg);
 	}
+	if (b->catalog->server_count)
+		broker_die(CV_UNAVAILABLE, "server %.*s: this broker can't start servers yet",
+			CV_STR_ARG(b->catalog->servers[0].name));
+	if (b->catalog->mcp_count)
+		broker_die(CV_UNAVAILABLE, "MCP server %.*s: this broker can't use MCP servers yet",
+			CV_STR_ARG(b->catalog->mcps[0].name));
 }
 
 static bool go_take(struct broker *b, struct cv_str body)
@@ -327,8 +347,10 @@ static bool policy_take(struct broker *b, struct cv_ipc_msg *m)
 	struct cv_err err;
 	size_t n;
 
-	if (!s || !cv_ipc_reader_is_done(&r))
+	if (!cv_ipc_reader_is_done(&r))
 		return false;
+	if (!s || s->is_ending)
+		return true; /* it has ended while the message was under way */
 	char *text = text_take(m->fds[0], BROKER_POLICY_BYTES_MAX, &n, "policy");
 	cv_findings_init(&findings);
 	const bool is_good =
@@ -370,11 +392,12 @@ static bool root_take(struct broker *b, struct cv_ipc_msg *m)
 	struct cv_ipc_reader r = { .rest = m->body };
 	struct sandbox *s = named(b, &r);
 
-	if (!s || !cv_ipc_reader_is_done(&r))
+	if (!cv_ipc_reader_is_done(&r))
 		return false;
-	if (s->root >= 0)
+	if (s && s->root >= 0)
 		close(s->root);
-	s->root = cv_take_fd(m->fds[0]);
+	if (s)
+		s->root = cv_take_fd(m->fds[0]);
 	return true;
 }
 

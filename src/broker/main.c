@@ -119,6 +119,7 @@ static void due_handle(struct broker *b)
 		return;
 	b->due_ms = INT64_MAX;
 	orphans_handle(b);
+	hold_asks_due(b);
 	for (uint32_t i = 0; i < b->jobs.top; i++) {
 		struct job *j = pool_at(&b->jobs, i);
 

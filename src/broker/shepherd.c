@@ -134,6 +134,24 @@ size_t children_kill(const pid_t *keep, size_t keep_count, int signal_number)
 
 /* ---- directories ---- */
 
+/* Opens a directory, also one that its owner has closed to themselves.  What is changed is what was
+ * opened: a link in its place is not followed. */
+static int dir_open(int at, const char *name)
+{
+	const int flags = O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(at, name, O_RDONLY | flags);
+
+	if (fd < 0 && errno == EACCES) {
+		CV_AUTO_FD int path = openat(at, name, O_PATH | flags);
+		char link[64];
+
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", path);
+		if (path >= 0 && chmod(link, 0700) == 0)
+			fd = openat(at, name, O_RDONLY | flags);
+	}
+	return fd;
+}
+
 static void entries_remove(int dir, unsigned depth)
 {
 	DIR *d = fdopendir(dir);
@@ -144,11 +162,11 @@ static void entries_remove(int dir, unsigned depth)
 			continue;
 		if (unlinkat(dirfd(d), e->d_name, 0) == 0 || depth == 0)
 			continue;
-		const int sub = openat(
-			dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		const int sub = dir_open(dirfd(d), e->d_name);
+
 		if (sub < 0)
 			continue;
-		fchmod(sub, 0700);
+		fchmod(sub, 0700); /* it may be read, and not be written */
 		entries_remove(sub, depth - 1);
 		unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
 	}
@@ -160,10 +178,12 @@ static void entries_remove(int dir, unsigned depth)
 
 void tree_remove(int at, const char *name)
 {
-	const int dir = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const int dir = dir_open(at, name);
 
-	if (dir >= 0)
+	if (dir >= 0) {
+		fchmod(dir, 0700);
 		entries_remove(dir, 256); /* deeper than that it stays, and is found by its owner */
+	}
 	unlinkat(at, name, AT_REMOVEDIR);
 }
 

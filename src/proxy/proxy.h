@@ -18,6 +18,7 @@
 #include "proxy/cred.h"
 #include "proxy/flow.h"
 #include "proxy/identity.h"
+#include "proxy/idle.h"
 #include "proxy/middleware.h"
 #include "proxy/names.h"
 #include "proxy/resolve.h"
@@ -37,6 +38,7 @@ enum cv_watch_kind { /* of the loop */
 	CV_WATCH_CLIENT, /* ref: the flow */
 	CV_WATCH_SERVER, /* ref: the flow */
 	CV_WATCH_LOOKUP, /* ref: the lookup */
+	CV_WATCH_IDLE,   /* ref: the kept connection */
 	CV_WATCH_BROKER,
 };
 
@@ -47,14 +49,16 @@ struct cv_leaf_wait { /* a name that the keeper was asked for */
 
 struct cv_forwarding {            /* forward.c */
 	struct cv_forward *words; /* owned; NULL: every destination is connected to directly */
-	struct cv_str secret;     /* owned; of Proxy-Authorization: Basic */
+	bool has_secret;          /* the keeper has: it is asked for each connection */
 	bool is_by_name;
+	uint32_t tag;
 };
 
 struct cv_proxy {
 	struct cv_loop loop;
 	struct cv_iopool io;
 	struct cv_flow_pool flows;
+	struct cv_idles idles;
 
 	/* Indices of flows: to be stepped, and stepped in this turn. */
 	uint32_t queue[2 * CV_PROXY_POOL_MAX], touched[CV_PROXY_POOL_MAX];
@@ -143,8 +147,11 @@ void cv_reload_aliases(struct cv_proxy *p, struct cv_str body);
 
 /* ---- forward.c: the upstream proxy ---- */
 
-/* From the supervisor: the words, and user:password or nothing.  False: they make no sense. */
-CV_MUST bool cv_forward_take(struct cv_proxy *p, struct cv_str body, struct cv_str secret);
+/* From the supervisor.  False: it makes no sense. */
+CV_MUST bool cv_forward_take(struct cv_proxy *p, struct cv_str body);
+/* From the keeper: what the upstream proxy has to be shown, for one connection. */
+CV_MUST bool cv_forward_value_take(struct cv_proxy *p, struct cv_str body);
+void cv_forward_keeper_lost(struct cv_proxy *p);
 bool cv_forward_wants(
 	const struct cv_proxy *p, const struct cv_flow *f, const struct cv_addresses *a);
 void cv_forward_choose(struct cv_flow *f, const struct cv_addresses *a); /* f goes by it */
@@ -228,6 +235,9 @@ void cv_transparent_start(struct cv_proxy *p, struct cv_flow *f);
 bool cv_resolve_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_dial_step(struct cv_proxy *p, struct cv_flow *f);
 void cv_dial_start(struct cv_proxy *p, struct cv_flow *f); /* from HELD */
+/* f's request, whole in its buffer, waits for an upstream connection: one that is kept, or a new
+ * one.  From HTTP, and back to it. */
+void cv_dial_late(struct cv_proxy *p, struct cv_flow *f);
 void cv_dial_stop(struct cv_flow *f); /* attempts that are under way are given up */
 /* Connected all the way: what comes next. */
 void cv_dial_done(struct cv_proxy *p, struct cv_flow *f);

@@ -10,6 +10,7 @@
 #include "base/assert.h"
 #include "proxy/denial.h"
 #include "proxy/local.h"
+#include "proxy/mint.h"
 #include "proxy/spend.h"
 #include "proxy/tools.h"
 #include "proxy/h2.h"
@@ -83,6 +84,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	else
 		cv_leg_close(&f->client);
 	cv_dial_stop(f);
+	cv_idle_put(p, f);
 	cv_leg_close(&f->server);
 	cv_local_end(p, f);
 	cv_h2_free(f);
@@ -94,6 +96,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	cv_body_fini(&f->http.up);
 	cv_body_fini(&f->http.down);
 	cv_hold_end(f);
+	cv_mint_end(f);
 	cv_cred_end(f);
 	cv_middleware_end(f);
 	if (!f->is_inner)
@@ -111,6 +114,7 @@ void cv_flow_finish(struct cv_proxy *p, struct cv_flow *f)
 	cv_leg_shut(&f->client);
 	if (f->h2)
 		h2_drop(p, f);
+	cv_idle_put(p, f);
 	cv_flow_drop_server(f);
 	cv_websocket_free(p, f);
 	cv_flow_set_state(f, CV_FLOW_CLOSING, p->loop.now_ms);
@@ -132,7 +136,9 @@ static bool closing_step(struct cv_proxy *p, struct cv_flow *f)
 		f->is_lingering = true;
 		f->deadline_ms = p->loop.now_ms + CV_PROXY_LINGER_MS;
 	}
-	if (c->is_broken || (c->is_shut && c->is_wire_eof) || f->drained > CV_PROXY_DRAIN_BYTES_MAX)
+	/* after TLS's own end nothing more comes but the socket's */
+	if (c->is_broken || (c->is_shut && (c->is_wire_eof || c->is_eof)) ||
+		f->drained > CV_PROXY_DRAIN_BYTES_MAX)
 		cv_flow_end(p, f, false);
 	return false;
 }
@@ -155,7 +161,7 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 			cv_h2_up_fail(p, f, CV_DENIAL_UNREACHABLE, NULL);
 			return;
 		}
-		if (!f->is_transparent) {
+		if (!f->is_transparent || f->http.is_late) {
 			cv_deny(p, f, CV_DENIAL_UNREACHABLE, &none);
 			return;
 		}

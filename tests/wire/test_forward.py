@@ -13,8 +13,10 @@ import os
 import socket
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import credlab  # noqa: E402
 import h2lab  # noqa: E402
 import proxylab  # noqa: E402
 import world  # noqa: E402
@@ -68,6 +70,8 @@ class Proxy:
             s.sendall(self.answer)
             s.close()
             return
+        if not head:
+            return
         host, port = head.split()[1].decode().rsplit(":", 1)
         up = socket.create_connection((self.map.get(host, host.strip("[]")), int(port)))
         s.sendall(b"HTTP/1.1 200 Fine\r\nX-Inner-Name: squid.corp\r\n\r\n" + self.glue)
@@ -105,6 +109,17 @@ def requests_are_judged():
     s = lab.tls("api.test", 443)
     s.sendall(b"GET /ok HTTP/1.1\r\nHost: api.test\r\n\r\n")
     assert read_response(s)[0] == 200
+
+
+def kept_ones_are_shared():
+    before, asked = web.connections, len(upstream.heads)
+    for _ in range(3):
+        s = lab.tls("api.test", 443)
+        s.sendall(b"GET /ok HTTP/1.1\r\nHost: api.test\r\n\r\n")
+        assert read_response(s)[0] == 200
+        s.close()
+        time.sleep(0.05)
+    assert web.connections - before <= 1 and len(upstream.heads) - asked <= 1, upstream.heads[asked:]
 
 
 def streams_go_by_it():
@@ -178,6 +193,28 @@ def secret_is_nowhere():
     assert "hunter2" not in lab.report()
 
 
+def secret_is_the_keepers():
+    """Not in the proxy's memory, where what it is not must be found."""
+    coded = base64.b64encode(SECRET.encode())
+    needles = [SECRET.encode(), b"hunter2", coded, coded[:24]]
+    found = credlab.memory_has(lab.process.pid, needles + [b"direct.wild.test"])
+    assert {n for n, *_ in found} == {b"direct.wild.test"}, found
+
+
+def keeper_is_gone():
+    """Nothing is said to the upstream proxy without what it has to be shown."""
+    other = Lab(w, POLICY, pins=PINS, forward=(URL, "", 0, SECRET))
+    assert other.tunnel("a.wild.test", 9000)[1] == 200
+    seen = len(upstream.heads)
+    other.keeper.kill()
+    other.keeper.wait()
+    s, status, _ = other.tunnel("raw.test", 443)
+    body = read_all(s)
+    assert status == 502 and b"can't be had now" in body, (status, body)
+    assert not any(upstream.heads[seen:]), upstream.heads[seen:]
+    assert other.close() == 0
+
+
 def by_name():
     other = Lab(w, POLICY, pins=PINS, forward=(URL, "", 1, ""))
     upstream.map = {"a.wild.test": PUBLIC}
@@ -205,6 +242,7 @@ SQUID = b"\r\nServer: squid\r\nContent-Length: 5\r\n\r\nsquid"
 for title, check in [
         ("a tunnel goes by it, with the checked address and our credentials", goes_by_it),
         ("requests inside are judged as ever", requests_are_judged),
+        ("clients one after the other are one tunnel of its", kept_ones_are_shared),
         ("streams of HTTP/2 go by it", streams_go_by_it),
         ("bytes behind its answer's head are the server's", bytes_behind_the_head_are_the_servers),
         ("a listed name goes past it", past_it("direct.wild.test", 9000, raw)),
@@ -221,7 +259,9 @@ for title, check in [
         ("an answer that is not HTTP", refusal(b"squid squid\r\n\r\n", "not HTTP")),
         ("t20 a head of 9 KiB", refusal(b"HTTP/1.1 200 OK\r\nA: " + b"a" * 9000 + b"\r\n\r\n", "too long")),
         ("our credentials for it are in no log", secret_is_nowhere),
+        ("nor in the proxy's memory", secret_is_the_keepers),
         ("the proxy ends well", lambda: lab.close() == 0 or 1 / 0),
+        ("a keeper that is gone", keeper_is_gone),
         ("by name", by_name),
         ("a proxy that is not there", unreachable("http://10.77.0.9:9", "can't be connected to")),
         ("a proxy whose name is not there", unreachable("http://no.corp:3128", "can't be resolved"))]:
