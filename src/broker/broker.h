@@ -9,7 +9,7 @@
  *                 call_end.c what comes of it
  *     jobs.c      every call as a job: its states, and who waits for it
  *     jobs_http.c what a sandbox may ask about its jobs
- *     mcp.c       the same calls as the Model Context Protocol has them
+ *     mcp*.c      the same calls as the Model Context Protocol has them (mcp_int.h)
  *     hold.c      calls that wait for a person
  *     command.c   the backend `command`; spawn.c and shepherd.c its process
  *     build.c     the backend `build`
@@ -95,6 +95,7 @@ enum stream_state {
 	STREAM_CALL,   /* the answer is a job's result */
 	STREAM_POLL,   /* the answer is a job, when it has ended or the time is over */
 	STREAM_EVENTS, /* the answer goes on as a job does */
+	STREAM_READ,   /* the answer is what a channel of MCP has (mcp_events.c) */
 	STREAM_CLOSING /* what is left is sent, then it ends */
 };
 
@@ -112,7 +113,7 @@ struct request { /* strings are in the stream's arena */
 struct stream {
 	struct cv_ref ref;
 	enum stream_state state;
-	int fd;
+	int fd; /* -1: messages of MCP whose answer is a channel */
 	struct cv_ref sandbox;
 	struct caller *caller;
 	struct cv_buf in, out;
@@ -127,9 +128,11 @@ struct stream {
 	bool is_full;      /* more has come than there is room for */
 	bool is_lingering; /* CLOSING: all is sent, and what comes is dropped */
 
-	struct mcp *mcp;   /* a body of its messages, until it is answered; else NULL */
-	struct cv_ref job; /* CALL, POLL, EVENTS */
-	uint64_t log_at;   /* EVENTS: how far it is */
+	struct mcp *mcp;       /* a body of its messages, until it is answered; else NULL */
+	struct cv_ref channel; /* READ */
+	uint64_t event_next;   /* READ: the number of the event to be sent next */
+	struct cv_ref job;     /* CALL, POLL, EVENTS */
+	uint64_t log_at;       /* EVENTS: how far it is */
 	uint32_t progress_at;
 	uint32_t results_sent; /* 1: the result, 2: the end too */
 	bool is_asynchronous;  /* CALL: when the time is over the answer is 202 */
@@ -249,6 +252,7 @@ struct broker {
 	size_t env_count;
 	int keeper;
 	struct pool sandboxes, streams, jobs;
+	struct pool mcp_sessions, mcp_channels;
 	int64_t due_ms;           /* nothing is due before */
 	int64_t orphans_until_ms; /* how long to look for what a dead shepherd left */
 	uint64_t ask_id;

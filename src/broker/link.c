@@ -9,6 +9,7 @@
 #include "broker/broker.h"
 
 #include "base/assert.h"
+#include "broker/mcp.h"
 #include "broker/spawn.h"
 #include "sys/fd.h"
 #include "sys/openat2.h"
@@ -277,6 +278,7 @@ void sandbox_end(struct broker *b, struct sandbox *s)
 		if (x && pool_get(&b->sandboxes, x->sandbox) == s)
 			stream_free(b, x);
 	}
+	mcp_sandbox_end(b, s);
 	for (uint32_t i = 0; i < b->jobs.top; i++) {
 		struct job *j = pool_at(&b->jobs, i);
 
@@ -365,6 +367,7 @@ static bool policy_take(struct broker *b, struct cv_ipc_msg *m)
 		if (cv_policy_compile_aliased(doc, aliases.v, aliases.n, &policy, &err) == CV_OK) {
 			cv_policy_unref(s->policy);
 			s->policy = policy;
+			mcp_policy_changed(b, s);
 		} else {
 			audit_note(b, true, "policy of %s: %s", s->name, err.msg);
 		}

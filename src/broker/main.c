@@ -17,6 +17,7 @@
  * (shepherd.c), and the broker itself takes in what a dead shepherd leaves.
  */
 #include "broker/broker.h"
+#include "broker/mcp.h"
 #include "broker/spawn.h"
 #include "sys/proc.h"
 
@@ -207,6 +208,7 @@ int main(void)
 	pool_init(&b.sandboxes, BROKER_SANDBOXES_MAX, sizeof(struct sandbox));
 	pool_init(&b.streams, BROKER_STREAMS_MAX, sizeof(struct stream));
 	pool_init(&b.jobs, BROKER_JOBS_MAX, sizeof(struct job));
+	mcp_init(&b);
 	link_start(&b);
 	serve(&b);
 }
