@@ -136,7 +136,7 @@ static void catalog_check(const struct broker *b)
 		struct spawn_user user;
 		struct cv_err err;
 
-		if (t->backend == CV_TOOL_BUILD && !backend_of(t))
+		if (t->backend == CV_TOOL_BUILD && t->build->engine != CV_TOOL_ENGINE_BUILDAH)
 			broker_die(CV_UNAVAILABLE,
 				"tool %.*s: build.engine: %s can't be used yet; only buildah is",
 				CV_STR_ARG(t->name), cv_tool_build_engine_name(t->build->engine));
