@@ -103,9 +103,9 @@ static void tool_text(struct cv_buf *out, const struct cv_catalog *c, const stru
 	cv_tool_endpoint_write(t, out);
 	cv_buf_printf(out, "\n    %-12s ", cv_tool_backend_name(t->backend));
 	put_where(out, c, t);
-	for (size_t i = 0; i < t->credential_count; i++)
+	for (size_t i = 0; i < t->uses.n; i++)
 		cv_buf_printf(out, "%s%.*s", i ? ", " : "\n    credentials  ",
-			CV_STR_ARG(t->credentials[i]));
+			CV_STR_ARG(t->uses.v[i]));
 	cv_buf_printf(out, "\n    limits       %u s, %u at once, %llu bytes%s\n", t->seconds,
 		t->concurrency, (unsigned long long)t->result_bytes_max,
 		t->is_read_only ? ", read only" : "");
@@ -147,8 +147,8 @@ static void tool_json(struct cv_buf *out, const struct cv_catalog *c, const stru
 	json_str(out, ",\"backend\":", cv_str_of(cv_tool_backend_name(t->backend)));
 	json_str(out, ",\"where\":", cv_buf_str(&where));
 	cv_buf_put(out, CV_STR(",\"credentials\":["));
-	for (size_t i = 0; i < t->credential_count; i++)
-		json_str(out, i ? "," : "", t->credentials[i]);
+	for (size_t i = 0; i < t->uses.n; i++)
+		json_str(out, i ? "," : "", t->uses.v[i]);
 	cv_buf_printf(out, "],\"limits\":{\"seconds\":%u,\"concurrency\":%u,\"bytes\":%llu}}",
 		t->seconds, t->concurrency, (unsigned long long)t->result_bytes_max);
 	cv_buf_fini(&where);

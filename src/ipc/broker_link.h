@@ -37,7 +37,9 @@ enum cv_broker_state { CV_BROKER_NEW, CV_BROKER_READY };
 	X(ROOT, 256, 1, IN(NEW) | IN(READY), 0)  /* str name; O_PATH of / in the sandbox */        \
 	X(SANDBOX_END, 256, 0, IN(NEW) | IN(READY), 0) /* str name: calls are cancelled, its token is dead */ \
 	X(ANSWER, 1024, 0, IN(READY), 0)         /* u64 of ASK, u32 cv_approval_answer, str who */ \
-	X(ABOUT, 8192, 0, IN(NEW) | IN(READY), 0) /* str name, u32 cv_broker_about, str: of how it runs */
+	X(ABOUT, 8192, 0, IN(NEW) | IN(READY), 0) /* str name, u32 cv_broker_about, str: of how it runs */ \
+	X(ROOTS, 0, 1, IN(NEW), CV_IPC_ONCE)     /* memfd: PEM of the roots that https:// is verified by */ \
+	X(PIN, 1024, 0, IN(NEW), 0)              /* as the courier's: str host, u32 port, str address */
 
 /* broker to whoever started it */
 #define CV_BROKER_CONTROL_REPLIES(X)                                                              \
@@ -46,7 +48,8 @@ enum cv_broker_state { CV_BROKER_NEW, CV_BROKER_READY };
 	X(ASK, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0) /* u64 id, u32 seconds, str sandbox, str who (executable), \
 		str what (tool), str text (canonical arguments) */                                 \
 	X(ASK_END, 8, 0, IN(READY), 0)           /* u64 id: nobody waits for it any more */        \
-	X(SANDBOX_ENDED, 256, 0, IN(READY), 0)   /* str name: nothing of it is left */
+	X(SANDBOX_ENDED, 256, 0, IN(READY), 0)   /* str name: nothing of it is left */             \
+	X(ENDS_IN, 4, 0, IN(NEW), CV_IPC_ONCE)   /* u32 ms that servers may take to end; before READY */
 
 /* proxy to broker, on a sandbox's link */
 #define CV_BROKER_REQS(X)                                                                         \
