@@ -12,6 +12,7 @@
  *     mcp*.c      the same calls as the Model Context Protocol has them (mcp_int.h)
  *     hold.c      calls that wait for a person
  *     command.c   the backend `command`; spawn.c and shepherd.c its process
+ *     build.c     the backend `build`
  *     audit.c     one event for each call
  *
  * One thread, one loop, nothing waits.  Events name streams, sandboxes and jobs by reference, so
@@ -69,6 +70,11 @@ struct sandbox {
 	int root;                 /* O_PATH of / in it; -1 */
 	struct cv_policy *policy; /* NULL: none came, nothing is allowed */
 	bool is_ending;
+	struct about { /* how it runs, for builds */
+		enum cv_broker_about key;
+		char *value;
+	} about[BROKER_ABOUT_MAX];
+	size_t about_count;
 
 	struct rule_use rule[BROKER_RULES_MAX];
 	size_t rule_count;
@@ -228,7 +234,7 @@ struct backend {
 	void (*due)(struct broker *b, struct job *j);  /* its time, or its grace, is over */
 	void (*drop)(struct broker *b, struct job *j); /* at once, before the job is freed */
 };
-extern const struct backend command_backend;
+extern const struct backend command_backend, build_backend;
 const struct backend *backend_of(const struct cv_tool *t); /* NULL: this build has none */
 
 /* ---- the broker ---- */

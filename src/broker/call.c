@@ -319,6 +319,7 @@ void call_queue_run(struct broker *b)
 /* NULL: this build has none yet. */
 static const struct backend *const backends[CV_TOOL_BACKEND_COUNT] = {
 	[CV_TOOL_COMMAND] = &command_backend,
+	[CV_TOOL_BUILD] = &build_backend,
 };
 
 const struct backend *backend_of(const struct cv_tool *t)

@@ -17,6 +17,7 @@
 #define BROKER_HOLD_SECONDS      300  /* until a held call is denied: a person may be at lunch */
 #define BROKER_APPROVED_MAX      256  /* (rule, tool) that were approved once and for all */
 #define BROKER_RULES_MAX         256  /* of a policy whose calls are counted */
+#define BROKER_ABOUT_MAX         96   /* roots and pinned names of one sandbox */
 #define BROKER_CATALOGS_MAX      16
 #define BROKER_CATALOG_BYTES_MAX (1u << 20)
 #define BROKER_POLICY_BYTES_MAX  (1u << 20) /* as the proxy's */
@@ -67,3 +68,10 @@
 #define BROKER_GRACE_MS         5000        /* between SIGTERM and SIGKILL */
 #define BROKER_ARGV_BYTES_MAX   131072      /* the kernel's limit of one word, as the sum of all */
 #define BROKER_OPEN_FILES       1024 /* RLIMIT_NOFILE of a tool: the broker's own is larger */
+
+/* Builds. */
+#define BUILD_PIDS             4096       /* of a compiler's tree; a bomb ends there */
+#define BUILD_POLICY_BYTES_MAX (2u << 20) /* a sandbox's policy, written anew */
+#define BUILD_SAID_BYTES_MAX   (1u << 20) /* what a step says on stdout and we read: a list */
+#define BUILD_LOOK_MS          1000       /* between looks at what it takes on disk */
+#define BUILD_WORDS_MAX        256        /* of one command line, which we make */

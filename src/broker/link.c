@@ -136,6 +136,10 @@ static void catalog_check(const struct broker *b)
 		struct spawn_user user;
 		struct cv_err err;
 
+		if (t->backend == CV_TOOL_BUILD && !backend_of(t))
+			broker_die(CV_UNAVAILABLE,
+				"tool %.*s: build.engine: %s can't be used yet; only buildah is",
+				CV_STR_ARG(t->name), cv_tool_build_engine_name(t->build->engine));
 		if (!backend_of(t))
 			broker_die(CV_UNAVAILABLE, "tool %.*s: this broker has no backend '%s' yet",
 				CV_STR_ARG(t->name), cv_tool_backend_name(t->backend));
@@ -249,6 +253,8 @@ void sandbox_settle(struct broker *b, struct sandbox *s)
 	cv_buf_fini(&body);
 	for (size_t i = 0; i < s->rule_count; i++)
 		free(s->rule[i].name);
+	for (size_t i = 0; i < s->about_count; i++)
+		free(s->about[i].value);
 	cv_policy_unref(s->policy);
 	if (s->link >= 0)
 		close(s->link);
@@ -401,6 +407,23 @@ static bool root_take(struct broker *b, struct cv_ipc_msg *m)
 	return true;
 }
 
+static bool about_take(struct broker *b, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	struct sandbox *s = named(b, &r);
+	const uint32_t key = cv_ipc_get_u32(&r);
+	const struct cv_str value = cv_ipc_get_str(&r);
+
+	if (!s || !cv_ipc_reader_is_done(&r) || key >= CV_BROKER_ABOUT_COUNT ||
+		cv_str_has_byte(value, 0) || s->about_count == BROKER_ABOUT_MAX)
+		return false;
+	struct about *a = &s->about[s->about_count];
+	a->key = (enum cv_broker_about)key;
+	a->value = strndup(value.n ? value.p : "", value.n);
+	s->about_count += a->value != NULL;
+	return a->value != NULL;
+}
+
 static bool end_take(struct broker *b, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
@@ -434,6 +457,7 @@ static bool message_take(struct broker *b, struct cv_ipc_msg *m)
 	case CV_BROKER_CONTROL_ROOT: return root_take(b, m);
 	case CV_BROKER_CONTROL_SANDBOX_END: return end_take(b, m->body);
 	case CV_BROKER_CONTROL_ANSWER: return hold_answer(b, m->body);
+	case CV_BROKER_CONTROL_ABOUT: return about_take(b, m->body);
 	case CV_BROKER_CONTROL_COUNT: break;
 	}
 	cv_unreachable(); /* the link's table knows no other */

@@ -232,8 +232,11 @@ static CV_NORETURN void become(
 		cv_proc_die_with_parent(shepherd, NULL) == CV_OK && dup2(in, 0) >= 0 &&
 		dup2(out, 1) >= 0 && dup2(err, 2) >= 0 &&
 		fcntl(control, F_SETFD, FD_CLOEXEC) == 0 &&
-		syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+		syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0) {
+		if (p->run)
+			_exit(p->run(p->arg));
 		execve(p->argv[0], p->argv, p->env);
+	}
 	failed.value = errno;
 	(void)!write(control, &failed, sizeof(failed));
 	_exit(127);
@@ -336,6 +339,7 @@ void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, i
 	close(in);
 	close(out);
 	close(err);
+	close(SPAWN_KEEP_FD);
 	if (h.first < 0)
 		(void)!write(control, &failed, sizeof(failed));
 	else

@@ -79,6 +79,8 @@ struct cv_proxy {
 	struct cv_policy *policy;   /* what the next decision uses; NULL until the first came */
 	struct cv_str policy_layer; /* owned; of the run's providers, p NULL without any */
 	struct cv_str policy_file, policy_text; /* owned: compiled again when links are resolved */
+	struct cv_str
+		resolved; /* owned: the supervisor's last answer about them, a RESOLVED body */
 	struct cv_identities ids;
 	struct cv_sinks sinks;
 	struct cv_resolver resolver;
