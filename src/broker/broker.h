@@ -22,6 +22,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/sha256.h"
 #include "broker/limits.h"
 #include "broker/pool.h"
 #include "ipc/broker_link.h"
@@ -251,6 +252,8 @@ struct broker {
 	char *env[BROKER_ENV_MAX]; /* NAME=value that tools may inherit */
 	size_t env_count;
 	int keeper;
+	struct cv_sha256
+		hash; /* begun, to be copied: to begin one asks the processor what it can */
 	struct pool sandboxes, streams, jobs;
 	struct pool mcp_sessions, mcp_channels;
 	int64_t due_ms;           /* nothing is due before */

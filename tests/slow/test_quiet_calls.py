@@ -17,7 +17,7 @@ import world  # noqa: E402
 SECONDS = [int(s) for s in sys.argv[1:]] or [30, 60, 180]
 SHELL = """\
 A="Authorization: Bearer $COVE_TOOLS_TOKEN"; J='Content-Type: application/json'; U=$COVE_TOOLS_URL
-out() { printf '%s %s\\n' "$1" "$2"; }
+out() { printf "%s %s\\n" "$1" "$(printf %s "$2" | tr "\\n" " ")"; }
 plain() { out plain=$1 "$(curl -sS -H "$A" -H "$J" $U/v1/tools/slow -d "{\\"seconds\\":$1}" -w ' %{http_code} %{time_total}')"; }
 job() {
 	id=$(curl -sS -H "$A" -H "$J" -H 'Prefer: respond-async' $U/v1/tools/slow -d "{\\"seconds\\":$1}" |
