@@ -29,6 +29,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/sha256.h"
 #include "broker/keys.h"
 #include "broker/limits.h"
 #include "broker/pool.h"
@@ -289,6 +290,8 @@ struct broker {
 	struct cv_audit_sinks sinks;
 	char *env[BROKER_ENV_MAX]; /* NAME=value that tools may inherit */
 	size_t env_count;
+	struct cv_sha256
+		hash; /* begun, to be copied: to begin one asks the processor what it can */
 	int keeper; /* -1: none now */
 	struct cv_ipc_link keeper_in;
 	struct keys *keys; /* that wait for it */

@@ -234,6 +234,7 @@ int main(void)
 	pool_init(&b.streams, BROKER_STREAMS_MAX, sizeof(struct stream));
 	relays_init(&b);
 	pool_init(&b.jobs, BROKER_JOBS_MAX, sizeof(struct job));
+	cv_sha256_init(&b.hash);
 	mcp_init(&b);
 	link_start(&b);
 	serve(&b);
