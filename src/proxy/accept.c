@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -55,17 +54,18 @@ static void who_find(struct cv_proxy *p, struct cv_flow *f)
 	f->who = cv_identities_take(&p->ids, cookie, p->loop.now_ms);
 }
 
-static bool ends_find(struct cv_flow *f, int fd)
-{
+struct end { /* of a socket */
 	struct sockaddr_storage sa;
-	socklen_t n = sizeof(sa);
+	socklen_t n;
+};
 
-	if (getsockname(fd, (struct sockaddr *)&sa, &n) < 0 ||
-		!cv_ip_from_sockaddr(&sa, n, &f->dst_ip, &f->dst_port))
-		return false;
-	n = sizeof(sa);
-	return getpeername(fd, (struct sockaddr *)&sa, &n) == 0 &&
-	       cv_ip_from_sockaddr(&sa, n, &f->src_ip, &f->src_port);
+static bool ends_find(struct cv_flow *f, int fd, const struct end *from)
+{
+	struct end to = { .n = sizeof(to.sa) };
+
+	return getsockname(fd, (struct sockaddr *)&to.sa, &to.n) == 0 &&
+	       cv_ip_from_sockaddr(&to.sa, to.n, &f->dst_ip, &f->dst_port) &&
+	       cv_ip_from_sockaddr(&from->sa, from->n, &f->src_ip, &f->src_port);
 }
 
 static bool is_loopback(const struct cv_ip *ip)
@@ -83,12 +83,11 @@ static bool is_explicit(const struct cv_flow *f)
 	       cv_ip_parse(CV_STR(CV_NETNS_PROXY_IP4), &ours) && cv_ip_eq(&ours, &f->dst_ip);
 }
 
-static void flow_start(struct cv_proxy *p, int fd)
+static void flow_start(struct cv_proxy *p, int fd, const struct end *from)
 {
 	const struct cv_watch w = { .kind = CV_WATCH_CLIENT };
 	struct cv_watch watch = w;
 	struct cv_flow *f = cv_flow_new(&p->flows);
-	const int on = 1;
 
 	if (!f) { /* cannot be: the listeners are not watched then */
 		close(fd);
@@ -97,7 +96,7 @@ static void flow_start(struct cv_proxy *p, int fd)
 	watch.ref = cv_flow_ref(f);
 	f->started_ms = p->loop.now_ms;
 	cv_leg_open(&f->client, &p->io, fd);
-	if (!ends_find(f, fd) || is_loopback(&f->dst_ip) ||
+	if (!ends_find(f, fd, from) || is_loopback(&f->dst_ip) ||
 		cv_loop_add(&p->loop, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, watch, NULL) !=
 			CV_OK) {
 		cv_leg_reset(&f->client);
@@ -105,7 +104,6 @@ static void flow_start(struct cv_proxy *p, int fd)
 		cv_flow_free(&p->flows, f);
 		return;
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	who_find(p, f);
 	if (is_explicit(f)) {
 		cv_flow_set_state(f, CV_FLOW_HEAD, p->loop.now_ms);
@@ -122,13 +120,15 @@ static void flow_start(struct cv_proxy *p, int fd)
 void cv_accept(struct cv_proxy *p, unsigned listener)
 {
 	for (int i = 0; i < CV_PROXY_ACCEPTS_MAX; i++) {
+		struct end from = { .n = sizeof(from.sa) };
 		int fd;
 
 		if (!cv_flow_pool_has_room(&p->flows)) {
 			cv_accept_watch(p, false); /* the rest wait in the backlog */
 			return;
 		}
-		fd = accept4(p->tcp[listener], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		fd = accept4(p->tcp[listener], (struct sockaddr *)&from.sa, &from.n,
+			SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0 && (errno == EINTR || errno == ECONNABORTED))
 			continue;
 		if (fd < 0 &&
@@ -138,6 +138,6 @@ void cv_accept(struct cv_proxy *p, unsigned listener)
 		}
 		if (fd < 0)
 			return;
-		flow_start(p, fd);
+		flow_start(p, fd, &from);
 	}
 }

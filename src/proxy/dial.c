@@ -6,6 +6,11 @@
  * is dialled: nothing is looked up again in between, so a name that changes its mind (rebinding,
  * A6) changes nothing.  One address that may not be dialled refuses the whole answer.
  *
+ * Before anything is dialled, a connection that is kept is looked for (idle.h): one to an address of
+ * this look-up's answer.  A tunnel whose requests will be inspected does not even take it: it is known
+ * what it needs when its first request has come and may pass (cv_dial_late), and until then there is
+ * no connection.
+ *
  * Where there is an upstream proxy, its addresses are dialled instead (forward.c).
  *
  * The event that allows is written between the check and the first packet to the destination.
@@ -66,7 +71,7 @@ static bool resolve_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_denial
 	cv_decide_record(p, f, &fact);
 	if (f->h2)
 		cv_h2_up_fail(p, f, d, word);
-	else if (f->is_transparent)
+	else if (f->is_transparent && !f->http.is_late)
 		cv_flow_set_state(f, CV_FLOW_QUIET, p->loop.now_ms);
 	else
 		cv_deny(p, f, d, &t);
@@ -79,8 +84,8 @@ static bool allow_record(struct cv_proxy *p, struct cv_flow *f)
 	static struct cv_path path; /* scratch */
 	const struct cv_fact fact = { .action = CV_AUDIT_ACTION_ALLOW, .engine = "opa" };
 
-	if (f->is_inner)
-		return true; /* a stream's own event has said so */
+	if (f->is_inner || f->http.is_late)
+		return true; /* a stream's own event has said so; a request's own will */
 	if (f->is_tunnel) {
 		cv_decide_record(p, f, &fact);
 		return true;
@@ -245,10 +250,10 @@ void cv_dial_fail(struct cv_proxy *p, struct cv_flow *f, unsigned denial, const 
 	};
 
 	cv_decide_record(p, f, &fact);
-	f->is_allowed = false; /* nothing was opened, so nothing ends */
+	f->is_allowed &= f->http.is_late; /* nothing was opened, so nothing ends */
 	if (f->h2)
 		cv_h2_up_fail(p, f, denial, why);
-	else if (f->is_transparent)
+	else if (f->is_transparent && !f->http.is_late)
 		cv_flow_end(p, f, true);
 	else
 		cv_deny(p, f, (enum cv_denial)denial, &t);
@@ -266,8 +271,21 @@ static void none_connects(struct cv_proxy *p, struct cv_flow *f)
 void cv_dial_start(struct cv_proxy *p, struct cv_flow *f)
 {
 	cv_flow_set_state(f, CV_FLOW_DIAL, p->loop.now_ms);
-	if (!attempt_next(p, f))
+	if (cv_idle_take(p, f) || cv_idle_is_there(p, f))
+		cv_dial_done(p, f);
+	else if (!attempt_next(p, f))
 		none_connects(p, f);
+	cv_proxy_queue(p, f);
+}
+
+void cv_dial_late(struct cv_proxy *p, struct cv_flow *f)
+{
+	cv_idle_put(p, f);
+	cv_flow_drop_server(f);
+	f->server = (struct cv_leg){ .fd = -1 };
+	f->server_tls = f->is_tls ? CV_SERVER_TLS_LATER : CV_SERVER_PLAIN;
+	f->http.is_late = true;
+	cv_flow_set_state(f, CV_FLOW_RESOLVE, p->loop.now_ms);
 	cv_proxy_queue(p, f);
 }
 
@@ -275,6 +293,11 @@ void cv_dial_done(struct cv_proxy *p, struct cv_flow *f)
 {
 	if (f->is_inner) { /* a stream's head waits in its buffer, decided */
 		cv_flow_set_state(f, f->h2 ? CV_FLOW_H2_UP : CV_FLOW_HTTP, p->loop.now_ms);
+		return;
+	}
+	if (f->http.is_late) {
+		f->http.is_late = false;
+		cv_flow_set_state(f, CV_FLOW_HTTP, p->loop.now_ms);
 		return;
 	}
 	if (!f->is_tunnel) {

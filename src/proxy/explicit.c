@@ -58,13 +58,16 @@ static bool target_refuse(struct cv_proxy *p, struct cv_flow *f, struct cv_str w
 
 /* Where the request wants to go becomes the flow's destination; an upstream connection to
  * elsewhere is closed. */
-static void destination_set(struct cv_flow *f, const struct cv_authority *a, uint16_t port_default)
+static void destination_set(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_authority *a, uint16_t port_default)
 {
 	const uint16_t port = a->port ? a->port : port_default;
 
 	if (cv_leg_is_open(&f->server) && (port != f->port || !cv_host_eq(&a->host, &f->host) ||
-						  f->server.is_eof || f->server.is_broken))
+						  f->server.is_eof || f->server.is_broken)) {
+		cv_idle_put(p, f);
 		cv_flow_drop_server(f);
+	}
 	f->host = a->host;
 	f->port = port;
 }
@@ -93,8 +96,9 @@ static bool connect_head(struct cv_proxy *p, struct cv_flow *f)
 {
 	const uint32_t raw = CV_OBLIGE_TLS_SKIP | CV_OBLIGE_TCP;
 
+	cv_idle_put(p, f);
 	cv_flow_drop_server(f);
-	destination_set(f, &p->request.authority, 0);
+	destination_set(p, f, &p->request.authority, 0);
 	cv_leg_take(&f->client, p->request.head_bytes);
 	f->is_tunnel = true;
 	if (!cv_decide_connect(p, f))
@@ -115,7 +119,7 @@ static bool absolute_head(struct cv_proxy *p, struct cv_flow *f)
 
 	if (r->is_https)
 		return target_refuse(p, f, CV_STR("Use CONNECT for HTTPS URLs"));
-	destination_set(f, &r->authority, http_port);
+	destination_set(p, f, &r->authority, http_port);
 	if (!cv_decide_connect(p, f))
 		return connect_refuse(p, f, r);
 	if (f->verdict.obligations & CV_OBLIGE_POSTGRES)
@@ -124,6 +128,8 @@ static bool absolute_head(struct cv_proxy *p, struct cv_flow *f)
 	if (!cv_inside_decide(p, f, r, &path) || !cv_cred_is_without(p, f, r, cv_path_str(&path)))
 		return true; /* answered */
 	f->http.is_decided = true;
+	f->http.is_repeatable = cv_idle_is_repeatable(f, r);
+	f->http.wants_new = r->is_upgrade;
 	if (!cv_leg_is_open(&f->server)) {
 		cv_flow_set_state(f, CV_FLOW_RESOLVE, p->loop.now_ms);
 		return true;

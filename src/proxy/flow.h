@@ -92,11 +92,16 @@ struct cv_http {
 	bool is_tool_call;   /* ... to the broker, who records each call */
 	bool is_counted;     /* by budgets: a head that waits is judged again, and counted once */
 	bool has_response;   /* its head has passed */
+	bool is_late;        /* the request waits for a connection that is looked for only now */
+	bool is_repeatable;  /* ... and may be sent twice */
+	bool wants_new;      /* ... which nobody has used before: it asks for another protocol */
+	bool is_replayed;    /* it is being sent a second time */
 	bool client_closes;  /* after this response the sandbox's side is closed */
 	bool server_closes;
 	bool wants_upgrade; /* 101 may be answered */
 	bool to_http10;     /* the request was HTTP/1.0: no chunks towards the sandbox */
 	uint32_t count;     /* requests sent on */
+	size_t kept_bytes; /* of the head, still in the buffer: until the upstream says something */
 	struct cv_str method, path,
 		query; /* of the exchange, where requests are decided; owned, one block */
 	struct cv_verdict verdict; /* of the request, where requests are decided */

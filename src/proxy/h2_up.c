@@ -5,7 +5,8 @@
  * The connection that was dialled for D's CONNECT waits until a stream of D may pass; then it is
  * U's, and its handshake starts: for a refused stream the upstream never hears a word.  ALPN
  * decides for all of D.  h2: every stream is joined to U's session.  http/1.1: the first stream
- * that waits gets the connection, and each other one dials its own.
+ * that waits gets the connection, and each other one takes a kept one (idle.h) or dials its own.
+ * A kept one that chose http/1.1 decides, too.
  *
  * A U that said GOAWAY, or is lost, gets no more streams: the next one makes a new U, whose name
  * is looked up and whose addresses are checked again.  Streams that the upstream says it never
@@ -94,6 +95,9 @@ enum cv_tls_step cv_h2_upstream(struct cv_proxy *p, struct cv_flow *v)
 	if (v->server.link)
 		return CV_TLS_DONE;
 	cv_assert(d && d->h2);
+	if (d->h2->upstream == CV_H2_UPSTREAM_UNKNOWN && !cv_leg_is_open(&d->server) &&
+		!current(p, d) && cv_idle_is_h1_only(p, d))
+		d->h2->upstream = CV_H2_UPSTREAM_H1;
 	if (d->h2->upstream == CV_H2_UPSTREAM_H1)
 		return own_dial(p, v);
 	struct cv_flow *u = current(p, d);
@@ -246,6 +250,7 @@ static bool speaks_h2(const struct cv_flow *u)
 static void hand_over(struct cv_proxy *p, struct cv_flow *u, struct cv_flow *d)
 {
 	d->h2->upstream = CV_H2_UPSTREAM_H1;
+	u->server.is_h1_only = true;
 	rejoin_all(p, d, NULL);
 	for (struct cv_h2_link *l = d->h2->links; l; l = l->next) {
 		struct cv_flow *v = l->flow;

@@ -14,6 +14,9 @@
  * client connection has one upstream connection, and one request is under way at a time; what a
  * client sends ahead stays in the socket, so the one after a denial is never looked at (T11).
  *
+ * The upstream connection may be one that another flow had (idle.h); then the head of a request that
+ * may be sent twice stays in the buffer until the upstream has said something.
+ *
  * Whatever the upstream says that can't be framed ends the exchange: with 502 while no byte of a
  * response has passed, else by a reset, so that a response that was cut can't pass for whole.
  */
@@ -237,6 +240,14 @@ static enum head head_write(
 	return HEAD_WRITTEN;
 }
 
+/* What carries a credential goes by a connection that nobody had before. */
+static bool needs_connection(const struct cv_flow *f)
+{
+	return !f->stream &&
+	       (!cv_leg_is_open(&f->server) ||
+		       (f->server.is_reused && (f->http.wants_new || cv_idle_is_credentialed(f))));
+}
+
 enum stage {
 	STAGE_OK,
 	STAGE_WAIT,
@@ -280,6 +291,12 @@ static enum stage request_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_
 	case CV_CRED_AGAIN:
 	case CV_CRED_ANSWERED: return STAGE_MOVED;
 	case CV_CRED_OK: break;
+	}
+	f->http.is_repeatable = cv_idle_is_repeatable(f, r);
+	f->http.wants_new = r->is_upgrade;
+	if (!f->is_tools && needs_connection(f)) { /* judged again when there is one */
+		cv_dial_late(p, f);
+		return STAGE_MOVED;
 	}
 	if (!f->http.is_tool_call)
 		cv_inside_record(p, f, r, path);
@@ -347,6 +364,9 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 	if (stage != STAGE_OK)
 		return stage == STAGE_MOVED || has_moved;
 	const size_t head_bytes = p->request.head_bytes;
+	const bool is_repeatable = cv_idle_is_repeatable(f, &p->request);
+	f->server.is_private |= cv_idle_is_credentialed(f) ||
+				cv_idle_is_private(p->request.header, p->request.header_count);
 	switch (head_write(p, f, &p->request, cv_path_str(&path))) {
 	case HEAD_ANSWERED: return true;
 	case HEAD_LONG: return head_refuse(p, f, CV_H1_HEAD_LONG);
@@ -356,7 +376,9 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 	cv_cred_forget(p, f);
 	if (!is_put)
 		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, "the upstream's connection broke");
-	if (!f->hold)
+	if (is_repeatable && f->server.is_untried)
+		h->kept_bytes = head_bytes;
+	else if (!f->hold)
 		cv_leg_take(c, head_bytes);
 	cv_hold_end(f);
 	f->deadline_ms = p->loop.now_ms + reply_ms(f);
@@ -421,6 +443,8 @@ static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_re
 	if (r->status == 101)
 		return switch_protocols(p, f, r);
 	if (is_final) {
+		f->server.is_private |= h->asked == CV_H1_ASKED_HEAD ||
+					cv_idle_is_private(r->header, r->header_count);
 		h->client_closes = !client_stays(f, r);
 		h->server_closes = !r->is_keep_alive || r->body == CV_H1_BODY_CLOSE;
 		cv_body_start(&h->down, r->body, r->length);
@@ -474,6 +498,34 @@ static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_re
 	return true;
 }
 
+/* The kept connection that the request went by was closed without a word: once more, by a new one. */
+static void replay(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_http *h = &f->http;
+
+	cv_body_fini(&h->up);
+	free((void *)(uintptr_t)h->method.p);
+	*h = (struct cv_http){
+		.phase = CV_HTTP_REQUEST_HEAD,
+		.is_decided = true,
+		.is_counted = true,
+		.is_replayed = true,
+		.count = h->count - 1,
+		.verdict = h->verdict,
+	};
+	f->server.is_private = true;
+	cv_dial_late(p, f);
+}
+
+/* The upstream lives: nothing will be sent twice. */
+static void server_tried(struct cv_flow *f)
+{
+	f->server.is_untried = false;
+	if (f->http.kept_bytes)
+		cv_leg_take(&f->client, f->http.kept_bytes);
+	f->http.kept_bytes = 0;
+}
+
 /* Room for any head must be there before one is parsed. */
 static bool response_step(struct cv_proxy *p, struct cv_flow *f)
 {
@@ -492,7 +544,11 @@ static bool response_step(struct cv_proxy *p, struct cv_flow *f)
 	h->response_scanned = 0;
 	if (rc == CV_H1_OK)
 		return response_pass(p, f, &p->response);
-	if (rc == CV_H1_MORE && h->count > 1 && !text.n && !f->is_tools) {
+	if (rc == CV_H1_MORE && h->kept_bytes && !text.n) {
+		replay(p, f);
+		return true;
+	}
+	if (rc == CV_H1_MORE && h->count > 1 && !text.n && !s->is_untried && !f->is_tools) {
 		/* a kept connection that the upstream closed just now: the sandbox's client knows
 		 * that case, and may try again where that is safe */
 		cv_flow_finish(p, f);
@@ -509,14 +565,21 @@ static bool exchange_end(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_http *h = &f->http;
 
-	if (h->client_closes || !h->up.is_done) {
+	const bool client_closes = h->client_closes;
+
+	if (!h->up.is_done) {
 		cv_flow_finish(p, f);
 		return true;
 	}
+	f->server.has_served = true;
 	/* what stands behind the response was not asked for: it must not answer the next request */
 	if (h->server_closes || cv_leg_text(&f->server).n)
 		cv_flow_drop_server(f);
 	cv_http_start(f);
+	if (client_closes) {
+		cv_flow_finish(p, f);
+		return true;
+	}
 	if (!f->is_tunnel)
 		cv_flow_set_state(f, CV_FLOW_HEAD, p->loop.now_ms);
 	f->deadline_ms = p->loop.now_ms + CV_PROXY_IDLE_MS;
@@ -573,6 +636,8 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 		return false;
 	}
 	has_moved |= cv_leg_fill(s);
+	if (s->is_untried && cv_leg_text(s).n)
+		server_tried(f);
 	if (!h->has_response && response_step(p, f))
 		return true;
 	if (h->has_response) {

@@ -13,6 +13,13 @@
 #define CV_PROXY_ATTEMPTS_MAX    3   /* addresses tried at a time: both families, and one more */
 #define CV_PROXY_ROUNDS_MAX      4   /* of work for one flow in one turn, for the same reason */
 
+/* Connections to upstreams that wait for the next flow (idle.h). */
+#define CV_PROXY_IDLE_UPSTREAMS_MAX 64 /* a descriptor each, 1 to 2 MiB of TLS all together */
+#define CV_PROXY_IDLE_UPSTREAM_MS \
+	15000 /* a program's calls in a row; servers keep them 5 to 75 s */
+#define CV_PROXY_IDLE_REUSE_MS \
+	1000 /* ... for what can't be sent twice: less than any server's own limit */
+
 /* Buffers.  One holds a whole head or ClientHello, or two TLS records with their overhead. */
 #define CV_PROXY_IO_BYTES        (34 * 1024)
 #define CV_PROXY_IO_BLOCKS_MAX   2048        /* 68 MiB: what all flows together may hold */

@@ -36,10 +36,13 @@
 #include "sys/seccomp.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* ---- what a step may ask of the loop ---- */
@@ -71,6 +74,7 @@ static void event_take(struct cv_proxy *p, const struct cv_loop_event *e)
 	case CV_WATCH_UDP: cv_dnsd_read(p, e->watch.ref.index); return;
 	case CV_WATCH_BROKER: cv_tools_broker_event(p); return;
 	case CV_WATCH_LOOKUP: cv_resolver_event(&p->resolver, e->watch.ref, e->events); return;
+	case CV_WATCH_IDLE: cv_idle_event(p, e->watch.ref); return;
 	case CV_WATCH_CLIENT:
 	case CV_WATCH_SERVER:
 		f = cv_flow_get(&p->flows, e->watch.ref);
@@ -96,6 +100,7 @@ static void sweep(struct cv_proxy *p)
 		return;
 	p->next_sweep_ms = INT64_MAX;
 	cv_resolver_sweep(&p->resolver);
+	cv_idle_sweep(p);
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
 
@@ -210,6 +215,7 @@ static void send_all(struct cv_proxy *p)
 	p->touched_count = 0;
 	if (p->resolver.pending_count)
 		sweep_by(p, p->loop.now_ms);
+	sweep_by(p, p->idles.next_ms);
 	if (!p->is_accepting && cv_flow_pool_has_room(&p->flows)) {
 		if (p->loop.now_ms >= p->accept_after_ms)
 			cv_accept_watch(p, true);
@@ -269,7 +275,8 @@ static uint32_t flows_max(uint32_t *ret_accepted)
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files); /* else the old limit stands, read below */
 	getrlimit(RLIMIT_NOFILE, &files);
-	const rlim_t room = files.rlim_cur > 256 ? files.rlim_cur - 128 : 128;
+	const rlim_t ours = 128 + CV_PROXY_IDLE_UPSTREAMS_MAX;
+	const rlim_t room = files.rlim_cur > 2 * ours ? files.rlim_cur - ours : 128;
 	*ret_accepted = (uint32_t)CV_MIN(room / 3, (rlim_t)CV_PROXY_FLOWS_MAX);
 	const rlim_t inner = CV_MIN(room - 2 * (rlim_t)*ret_accepted, (rlim_t)CV_PROXY_STREAMS_MAX);
 	return *ret_accepted + (uint32_t)inner;
@@ -300,7 +307,7 @@ static void parts_make(struct cv_proxy *p)
 	cv_arena_init(&p->arena, 256 * 1024);
 	p->resolver.loop = &p->loop;
 	p->resolver.watch_kind = CV_WATCH_LOOKUP;
-	p->next_sweep_ms = INT64_MAX;
+	p->next_sweep_ms = p->idles.next_ms = INT64_MAX;
 }
 
 static void confine(struct cv_proxy *p)
@@ -332,6 +339,7 @@ int main(void)
 {
 	struct cv_proxy *p = &proxy;
 	struct cv_err err;
+	const int on = 1;
 
 	p->link = CV_PROXY_LINK_FD;
 	p->broker = p->keeper = p->diag = p->tcp[0] = p->tcp[1] = p->udp[0] = p->udp[1] = -1;
@@ -350,6 +358,9 @@ int main(void)
 	cv_proxy_watch(p, p->udp[1], CV_WATCH_UDP, 1);
 	cv_proxy_watch(p, p->tcp[0], CV_WATCH_TCP, 0);
 	cv_proxy_watch(p, p->tcp[1], CV_WATCH_TCP, 1);
+	for (size_t i = 0; i < CV_ARRAY_LEN(p->tcp); i++) /* the accepted ones have it from these */
+		if (p->tcp[i] >= 0)
+			setsockopt(p->tcp[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	p->is_accepting = true;
 	cv_link_say(p, CV_PROXY_REPLY_READY, CV_STR_NONE);
 	serve(p);

@@ -18,6 +18,7 @@
 #include "proxy/cred.h"
 #include "proxy/flow.h"
 #include "proxy/identity.h"
+#include "proxy/idle.h"
 #include "proxy/middleware.h"
 #include "proxy/names.h"
 #include "proxy/resolve.h"
@@ -37,6 +38,7 @@ enum cv_watch_kind { /* of the loop */
 	CV_WATCH_CLIENT, /* ref: the flow */
 	CV_WATCH_SERVER, /* ref: the flow */
 	CV_WATCH_LOOKUP, /* ref: the lookup */
+	CV_WATCH_IDLE,   /* ref: the kept connection */
 	CV_WATCH_BROKER,
 };
 
@@ -55,6 +57,7 @@ struct cv_proxy {
 	struct cv_loop loop;
 	struct cv_iopool io;
 	struct cv_flow_pool flows;
+	struct cv_idles idles;
 
 	/* Indices of flows: to be stepped, and stepped in this turn. */
 	uint32_t queue[2 * CV_PROXY_POOL_MAX], touched[CV_PROXY_POOL_MAX];
@@ -228,6 +231,9 @@ void cv_transparent_start(struct cv_proxy *p, struct cv_flow *f);
 bool cv_resolve_step(struct cv_proxy *p, struct cv_flow *f);
 bool cv_dial_step(struct cv_proxy *p, struct cv_flow *f);
 void cv_dial_start(struct cv_proxy *p, struct cv_flow *f); /* from HELD */
+/* f's request, whole in its buffer, waits for an upstream connection: one that is kept, or a new
+ * one.  From HTTP, and back to it. */
+void cv_dial_late(struct cv_proxy *p, struct cv_flow *f);
 void cv_dial_stop(struct cv_flow *f); /* attempts that are under way are given up */
 /* Connected all the way: what comes next. */
 void cv_dial_done(struct cv_proxy *p, struct cv_flow *f);

@@ -83,6 +83,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	else
 		cv_leg_close(&f->client);
 	cv_dial_stop(f);
+	cv_idle_put(p, f);
 	cv_leg_close(&f->server);
 	cv_local_end(p, f);
 	cv_h2_free(f);
@@ -111,6 +112,7 @@ void cv_flow_finish(struct cv_proxy *p, struct cv_flow *f)
 	cv_leg_shut(&f->client);
 	if (f->h2)
 		h2_drop(p, f);
+	cv_idle_put(p, f);
 	cv_flow_drop_server(f);
 	cv_websocket_free(p, f);
 	cv_flow_set_state(f, CV_FLOW_CLOSING, p->loop.now_ms);
@@ -132,7 +134,9 @@ static bool closing_step(struct cv_proxy *p, struct cv_flow *f)
 		f->is_lingering = true;
 		f->deadline_ms = p->loop.now_ms + CV_PROXY_LINGER_MS;
 	}
-	if (c->is_broken || (c->is_shut && c->is_wire_eof) || f->drained > CV_PROXY_DRAIN_BYTES_MAX)
+	/* after TLS's own end nothing more comes but the socket's */
+	if (c->is_broken || (c->is_shut && (c->is_wire_eof || c->is_eof)) ||
+		f->drained > CV_PROXY_DRAIN_BYTES_MAX)
 		cv_flow_end(p, f, false);
 	return false;
 }
@@ -155,7 +159,7 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 			cv_h2_up_fail(p, f, CV_DENIAL_UNREACHABLE, NULL);
 			return;
 		}
-		if (!f->is_transparent) {
+		if (!f->is_transparent || f->http.is_late) {
 			cv_deny(p, f, CV_DENIAL_UNREACHABLE, &none);
 			return;
 		}

@@ -58,6 +58,13 @@ cv_code cv_loop_add(
 	return CV_OK;
 }
 
+cv_code cv_loop_change(struct cv_loop *l, int fd, uint32_t events, struct cv_watch w)
+{
+	struct epoll_event e = { .events = events, .data.u64 = watch_pack(w) };
+
+	return epoll_ctl(l->epoll, EPOLL_CTL_MOD, fd, &e) < 0 ? CV_SYSTEM : CV_OK;
+}
+
 void cv_loop_remove(struct cv_loop *l, int fd)
 {
 	epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL); /* not there any more is fine too */

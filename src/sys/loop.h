@@ -43,6 +43,8 @@ void cv_loop_fini(struct cv_loop *l);
 
 CV_MUST cv_code cv_loop_add(
 	struct cv_loop *l, int fd, uint32_t events, struct cv_watch w, struct cv_err *err);
+/* What fd, which was added, is watched for from now on, and as what: what is so already is told. */
+CV_MUST cv_code cv_loop_change(struct cv_loop *l, int fd, uint32_t events, struct cv_watch w);
 /* Only for descriptors that stay open, or that others hold too: closing the last one does it. */
 void cv_loop_remove(struct cv_loop *l, int fd);
 

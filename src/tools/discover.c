@@ -5,6 +5,7 @@
 #include "tools/discover.h"
 
 #include "base/assert.h"
+#include "base/word.h"
 #include "tools/discover_int.h"
 
 static const struct cv_discover_format *const format[CV_DISCOVER_COUNT] = {
@@ -80,4 +81,19 @@ bool cv_discover_write(
 	}
 	f->end(&w);
 	return !out->is_overflown;
+}
+
+struct cv_str cv_discover_nearest(const struct cv_discover *d, struct cv_str name)
+{
+	struct cv_word_search search;
+
+	cv_word_search_init(&search, name);
+	for (size_t i = 0; i < d->catalog->tool_count; i++) {
+		struct cv_discover_conditions conditions = { 0 };
+		const struct cv_tool *tool = &d->catalog->tools[i];
+
+		if (!d->may_call || d->may_call(d->arg, tool, &conditions))
+			(void)cv_word_search_offer(&search, tool->name);
+	}
+	return search.nearest;
 }

@@ -79,6 +79,9 @@ const char *cv_discover_content_type(enum cv_discover_document document);
 CV_MUST bool cv_discover_write(
 	const struct cv_discover *d, enum cv_discover_document document, struct cv_buf *out);
 
+/* The name that was probably meant, of those that may be called; or "". */
+struct cv_str cv_discover_nearest(const struct cv_discover *d, struct cv_str name);
+
 /* Path and method that the documents give for a tool: its own route, or /v1/tools/NAME. */
 struct cv_str cv_tool_endpoint_method(const struct cv_tool *tool);
 void cv_tool_endpoint_write(const struct cv_tool *tool, struct cv_buf *out);

@@ -376,7 +376,7 @@ static enum cv_template_rc template_words(struct words *w, const struct cv_templ
 	if (!cv_template_is_there(t, w->f.values))
 		return CV_TEMPLATE_OK;
 	const enum cv_template_rc rc = word_put(w);
-	if (t->is_literal && cv_str_eq(t->source, CV_STR("--")))
+	if (cv_str_eq(t->source, CV_STR("--"))) /* no value says so */
 		w->has_dashes = true;
 	return rc;
 }

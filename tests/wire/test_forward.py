@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import h2lab  # noqa: E402
@@ -105,6 +106,17 @@ def requests_are_judged():
     s = lab.tls("api.test", 443)
     s.sendall(b"GET /ok HTTP/1.1\r\nHost: api.test\r\n\r\n")
     assert read_response(s)[0] == 200
+
+
+def kept_ones_are_shared():
+    before, asked = web.connections, len(upstream.heads)
+    for _ in range(3):
+        s = lab.tls("api.test", 443)
+        s.sendall(b"GET /ok HTTP/1.1\r\nHost: api.test\r\n\r\n")
+        assert read_response(s)[0] == 200
+        s.close()
+        time.sleep(0.05)
+    assert web.connections - before <= 1 and len(upstream.heads) - asked <= 1, upstream.heads[asked:]
 
 
 def streams_go_by_it():
@@ -205,6 +217,7 @@ SQUID = b"\r\nServer: squid\r\nContent-Length: 5\r\n\r\nsquid"
 for title, check in [
         ("a tunnel goes by it, with the checked address and our credentials", goes_by_it),
         ("requests inside are judged as ever", requests_are_judged),
+        ("clients one after the other are one tunnel of its", kept_ones_are_shared),
         ("streams of HTTP/2 go by it", streams_go_by_it),
         ("bytes behind its answer's head are the server's", bytes_behind_the_head_are_the_servers),
         ("a listed name goes past it", past_it("direct.wild.test", 9000, raw)),

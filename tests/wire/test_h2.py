@@ -187,6 +187,7 @@ def to_h1():
 
 
 def first_connection_is_used():
+    lab.policy(POLICY)  # closes those that are kept
     connections = plain.connections
     c = client(444)
     assert c.status("GET", "/v1/a") == 200

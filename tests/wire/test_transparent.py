@@ -166,6 +166,18 @@ def tls_to_name():
     assert event["dst_endpoint"].get("domain") == "api.test", event
 
 
+def kept_ones_are_shared():
+    """... and with the server gone, the request that comes is answered inside its own TLS."""
+    before, address = origin.connections, ask("api.test")[1][0]
+    for _ in range(3):
+        s = lab.wrap(connect(address), "api.test")
+        s.sendall(b"GET /v1/x HTTP/1.1\r\nHost: api.test\r\n\r\n")
+        assert read_response(s)[2] == b"GET /v1/x\n"
+        s.close()
+        time.sleep(0.05)
+    assert origin.connections - before <= 1
+
+
 def raw_to_name():
     seen = origin.connections
     address = ask("raw.test")[1][0]
@@ -194,6 +206,7 @@ def literal():
 HTTP = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 for name, check in [
         ("TLS to a synthetic address is TLS to the name, inspected", tls_to_name),
+        ("clients one after the other share a connection", kept_ones_are_shared),
         ("protocol: tcp is relayed unseen", raw_to_name),
         ("a synthetic address of nobody is reset", literal),
         ("plain HTTP gets the same words as through the proxy",

@@ -32,6 +32,34 @@ static void watch_comes_back_whole(void **state)
 	cv_loop_fini(&l);
 }
 
+/* What is watched for and as what changes at once, also for what is ready already. */
+static void watch_is_changed(void **state)
+{
+	const struct cv_watch first = { .kind = 1, .ref = { 7, 1 } },
+			      second = { .kind = 2, .ref = { 9, 3 } };
+	struct cv_loop_event e[CV_LOOP_EVENTS_MAX];
+	struct cv_loop l;
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(cv_loop_init(&l, NULL), CV_OK);
+	assert_int_equal(pipe(fd), 0);
+	assert_int_equal(cv_loop_add(&l, fd[0], EPOLLIN | EPOLLET, first, NULL), CV_OK);
+	assert_int_equal(write(fd[1], "x", 1), 1);
+	assert_int_equal(cv_loop_wait(&l, 1000, e), 1);
+	assert_int_equal(cv_loop_wait(&l, 0, e), 0);
+	assert_int_equal(cv_loop_change(&l, fd[0], EPOLLIN | EPOLLET, second), CV_OK);
+	assert_int_equal(cv_loop_wait(&l, 1000, e), 1);
+	assert_int_equal(e[0].watch.kind, second.kind);
+	assert_int_equal(e[0].watch.ref.index, second.ref.index);
+	assert_int_equal(e[0].watch.ref.gen, second.ref.gen);
+	cv_loop_remove(&l, fd[0]);
+	assert_int_equal(cv_loop_change(&l, fd[0], EPOLLIN, first), CV_SYSTEM);
+	close(fd[0]);
+	close(fd[1]);
+	cv_loop_fini(&l);
+}
+
 static void bad_descriptor_is_an_error(void **state)
 {
 	const struct cv_watch w = { 0 };
@@ -49,6 +77,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(watch_comes_back_whole),
+		cmocka_unit_test(watch_is_changed),
 		cmocka_unit_test(bad_descriptor_is_an_error),
 	};
 

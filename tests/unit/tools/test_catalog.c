@@ -568,15 +568,19 @@ static void merging(void **state)
 
 /* ---- tools of MCP servers ---- */
 
+/* Nothing of the message is there afterwards. */
 static cv_code import(struct cv_catalog *c, const char *list)
 {
 	const struct cv_value *v = NULL;
+	struct cv_arena message;
 	struct cv_err err;
 	char *text = strdup(list);
 
-	assert_int_equal(cv_json_value_read(cv_str_of(text), &arena, &v, NULL), 0);
+	cv_arena_init(&message, 1 << 20);
+	assert_int_equal(cv_json_value_read(cv_str_of(text), &message, &v, NULL), 0);
 	const cv_code code = cv_catalog_import(c, 0, v, &findings, &err);
-	memset(text, '!', strlen(text)); /* nothing of the message may be kept */
+	cv_arena_wipe(&message);
+	explicit_bzero(text, strlen(text));
 	free(text);
 	return code;
 }

@@ -341,6 +341,18 @@ static void a_tool_in_each_document(void **state)
 		"Allowed here only if $.repo equals"));
 }
 
+static void only_what_may_be_called_is_near(void **state)
+{
+	unsigned mask = ~bit(CV_STR("secret_tool"));
+	const struct cv_discover d = { .catalog = catalog, .may_call = may_call, .arg = &mask };
+
+	(void)state;
+	assert_str(cv_discover_nearest(&d, CV_STR("repo_clone")), "repo.clone");
+	assert_str(cv_discover_nearest(&d, CV_STR("secret_tol")), "");
+	mask = ~0u;
+	assert_str(cv_discover_nearest(&d, CV_STR("secret_tol")), "secret_tool");
+}
+
 static void error_codes(void **state)
 {
 	const struct cv_value *codes = cv_value_at(json(CV_DISCOVER_OPENAPI, 0),
@@ -374,6 +386,7 @@ int main(void)
 		cmocka_unit_test(no_document_says_where_a_tool_runs),
 		cmocka_unit_test(a_line_is_a_tool),
 		cmocka_unit_test(a_tool_in_each_document),
+		cmocka_unit_test(only_what_may_be_called_is_near),
 		cmocka_unit_test(error_codes),
 		cmocka_unit_test(what_does_not_fit_is_said),
 	};
