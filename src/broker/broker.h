@@ -245,10 +245,11 @@ struct broker {
 	int64_t due_ms;           /* nothing is due before */
 	int64_t orphans_until_ms; /* how long to look for what a dead shepherd left */
 	uint64_t ask_id;
-	uint64_t out_bytes; /* of all streams */
-	uint32_t *running;  /* of each tool of the catalog */
-	uint32_t queued;    /* jobs that wait for their tool */
-	bool is_queue_due;  /* one of them may find it free */
+	uint64_t out_bytes;    /* of all streams */
+	uint32_t *running;     /* of each tool of the catalog */
+	uint32_t queued;       /* jobs that wait for their tool */
+	bool is_queue_due;     /* one of them may find it free */
+	uint32_t hold_seconds; /* until a held call is denied */
 };
 
 int64_t clock_unix_ms(void);
