@@ -109,8 +109,6 @@ static void test_not_built_is_refused_by_name(void **state)
 		{ "protocol: rest, access: full, credential_signing: sigv4, signing_service: s3",
 			"credential_signing" },
 		{ "credential_binding: {provider: x}", "credential_binding" },
-		{ "protocol: rest, access: read-only, enforcement: approve",
-			"enforcement: approve" },
 		{ "allow_uninspected_credentials: true", "allow_uninspected_credentials" },
 	};
 
