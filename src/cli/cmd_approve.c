@@ -8,6 +8,8 @@
  *     cove approve RUN ID           shows one, and asks
  *     cove approve RUN ID --yes     answers it
  *
+ * Exit status: 1 when the question is not held (any more), or may not be answered so.
+ *
  * An answer is a word that is typed after the question was shown; what was typed before is thrown
  * away.  Every text of the sandbox's is shown by base/shown.h.
  */
@@ -456,6 +458,14 @@ static struct held *only(struct approve *a, struct cv_err *err)
 	return found;
 }
 
+/* 1: there was nothing to answer, or not so; else as ever. */
+static int fail(const struct cv_command *self, const struct cv_err *err)
+{
+	const int status = cv_command_fail(self, err);
+
+	return err->code == CV_NOT_FOUND || err->code == CV_DENIED ? 1 : status;
+}
+
 static cv_code one(struct approve *a, bool is_asking, struct cv_err *err)
 {
 	struct held *h = only(a, err);
@@ -481,7 +491,7 @@ static int approve_run_command(const struct cv_command *self, int argc, char **a
 	bool wants_help;
 	int first;
 
-	while (argc > 0) { /* options may stand behind what they are about */
+	do { /* options may stand behind what they are about */
 		if (cv_options_parse(self, argc, argv, &a->o, &first, &wants_help, &err) != CV_OK)
 			return cv_command_fail(self, &err);
 		if (wants_help) {
@@ -490,16 +500,16 @@ static int approve_run_command(const struct cv_command *self, int argc, char **a
 		}
 		if (first < argc && operand_take(&a->o, argv[first], &err) != CV_OK)
 			return cv_command_fail(self, &err);
-		argc -= first + 1;
-		argv += first + 1;
-	}
+		argc -= first;
+		argv += first;
+	} while (argc > 1);
 	if (options_check(&a->o, &err) != CV_OK)
 		return cv_command_fail(self, &err);
 	const bool is_asking =
 		isatty(0) && isatty(1) && !a->o.is_list && a->o.output == CV_OUTPUT_TEXT;
 	gather(a);
 	if (a->o.id && !a->o.is_list)
-		return one(a, is_asking, &err) == CV_OK ? 0 : cv_command_fail(self, &err);
+		return one(a, is_asking, &err) == CV_OK ? 0 : fail(self, &err);
 	if (a->o.is_watch)
 		watch(a, is_asking);
 	else if (!is_asking || !a->held_count)
