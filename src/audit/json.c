@@ -119,8 +119,9 @@ static void put_head(struct json *j, const struct cv_audit_event *e)
 {
 	const struct audit_kind_row *kind = cv_audit_kind_row(e->kind);
 	const struct audit_severity_row *severity = cv_audit_severity_row(e);
-	const bool has_failed =
-		e->action == CV_AUDIT_ACTION_DENY || e->activity == CV_ACTIVITY_FAIL;
+	const bool has_failed = e->action == CV_AUDIT_ACTION_DENY ||
+				e->activity == CV_ACTIVITY_FAIL ||
+				(e->kind == CV_AUDIT_TOOL && e->status >= 400);
 
 	put_int(j, "class_uid", kind->class_uid);
 	put_z(j, "class_name", kind->class_name);

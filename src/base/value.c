@@ -238,6 +238,32 @@ bool cv_value_to_i64(const struct cv_value *v, int64_t *ret)
 	return true;
 }
 
+bool cv_value_number_write(const struct cv_value *v, struct cv_buf *out)
+{
+	const struct number x = number_of(v);
+	const int64_t digits = (int64_t)x.significant;
+	/* before the point, from the first that counts: 0 for 0.1, -1 for 0.01 */
+	const int64_t place = digits ? exponent_difference(&x, NULL) : 0;
+	const int64_t end = CV_MAX(CV_MAX(digits, place), (int64_t)1);
+	size_t at = 0;
+
+	/* what can't fit is not begun: an exponent makes it any length */
+	if (end > (int64_t)out->max || place < -(int64_t)out->max)
+		return false;
+	if (digits && x.is_negative)
+		cv_buf_put_byte(out, '-');
+	if (place <= 0 && digits)
+		cv_buf_put(out, CV_STR("0."));
+	for (int64_t i = place; i < 0; i++)
+		cv_buf_put_byte(out, '0');
+	for (int64_t i = 0; i < end; i++) {
+		if (i && i == place)
+			cv_buf_put_byte(out, '.');
+		cv_buf_put_byte(out, i < digits ? digit_take(x.digits, &at) : '0');
+	}
+	return !out->is_overflown;
+}
+
 bool cv_value_is_divisor(const struct cv_value *v)
 {
 	if (v->type != CV_VALUE_NUMBER)

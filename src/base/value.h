@@ -12,6 +12,7 @@
  */
 #pragma once
 #include "base/attr.h"
+#include "base/buf.h"
 #include "base/str.h"
 
 #include <stdbool.h>
@@ -59,6 +60,10 @@ int cv_value_number_cmp(const struct cv_value *a, const struct cv_value *b);
 CV_MUST bool cv_value_is_integer(const struct cv_value *v); /* 1.0 and 1e3 are */
 /* An integer that fits; false otherwise. */
 CV_MUST bool cv_value_to_i64(const struct cv_value *v, int64_t *ret);
+
+/* In plain digits: no exponent, no zeroes that say nothing, no -0; so numbers that are equal are the
+ * same text.  False when that is more than out takes; what is in out then is not to be used. */
+CV_MUST bool cv_value_number_write(const struct cv_value *v, struct cv_buf *out);
 
 /* A number above 0 of few enough digits (zeroes at both ends don't count) to divide by. */
 #define CV_VALUE_DIVISOR_DIGITS_MAX 19 /* below 2^64 */

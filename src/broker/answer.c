@@ -33,7 +33,9 @@ void answer(struct broker *b, struct stream *s, const struct answer *a)
 	}
 #define SET(key, text) \
 	(set[n++] = (struct cv_h1_header){ .name = CV_STR(key), .value = cv_str_of(text) })
-	SET("Content-Type", a->type ? a->type : "application/json");
+	const bool is_empty = a->status == 204;
+	if (!is_empty)
+		SET("Content-Type", a->type ? a->type : "application/json");
 	SET("Cache-Control", "no-store");
 	if (a->job)
 		SET("Cove-Job", a->job);
@@ -61,7 +63,7 @@ void answer(struct broker *b, struct stream *s, const struct answer *a)
 	const struct cv_h1_edit e = {
 		.set = set,
 		.set_count = n,
-		.body = CV_H1_BODY_LENGTH,
+		.body = is_empty ? CV_H1_BODY_NONE : CV_H1_BODY_LENGTH,
 		.length = a->body.n,
 		.is_keep_alive = s->request.is_keep_alive && !s->has_ended,
 	};
@@ -99,6 +101,7 @@ void put_member_str(struct cv_buf *b, const char *key, struct cv_str value)
 	cv_buf_put_byte(b, '"');
 }
 
+CV_PRINTF(3, 0)
 static void error_put(struct cv_buf *b, const char *code, const char *fmt, va_list ap)
 {
 	char detail[2048];

@@ -4,13 +4,15 @@
  *
  *     link.c      what whoever started it says; streams that proxies hand over
  *     stream.c    bytes of one connection: heads, bodies, answers
- *     request.c   a whole request: discovery, token, where it goes
- *     call.c      a call: arguments, policy, schema, limits; and what comes of it
+ *     request.c   a whole request: token, where it goes; discovery.c what there is
+ *     call.c      a call: limits, and its start; call_check.c arguments, policy, schema;
+ *                 call_end.c what comes of it
  *     jobs.c      every call as a job: its states, and who waits for it
  *     jobs_http.c what a sandbox may ask about its jobs
- *     mcp.c       the same calls as the Model Context Protocol has them
+ *     mcp*.c      the same calls as the Model Context Protocol has them (mcp_int.h)
  *     hold.c      calls that wait for a person
  *     command.c   the backend `command`; spawn.c and shepherd.c its process
+ *     build.c     the backend `build`
  *     audit.c     one event for each call
  *
  * One thread, one loop, nothing waits.  Events name streams, sandboxes and jobs by reference, so
@@ -68,6 +70,11 @@ struct sandbox {
 	int root;                 /* O_PATH of / in it; -1 */
 	struct cv_policy *policy; /* NULL: none came, nothing is allowed */
 	bool is_ending;
+	struct about { /* how it runs, for builds */
+		enum cv_broker_about key;
+		char *value;
+	} about[BROKER_ABOUT_MAX];
+	size_t about_count;
 
 	struct rule_use rule[BROKER_RULES_MAX];
 	size_t rule_count;
@@ -88,6 +95,7 @@ enum stream_state {
 	STREAM_CALL,   /* the answer is a job's result */
 	STREAM_POLL,   /* the answer is a job, when it has ended or the time is over */
 	STREAM_EVENTS, /* the answer goes on as a job does */
+	STREAM_READ,   /* the answer is what a channel of MCP has (mcp_events.c) */
 	STREAM_CLOSING /* what is left is sent, then it ends */
 };
 
@@ -105,7 +113,7 @@ struct request { /* strings are in the stream's arena */
 struct stream {
 	struct cv_ref ref;
 	enum stream_state state;
-	int fd;
+	int fd; /* -1: messages of MCP whose answer is a channel */
 	struct cv_ref sandbox;
 	struct caller *caller;
 	struct cv_buf in, out;
@@ -120,9 +128,11 @@ struct stream {
 	bool is_full;      /* more has come than there is room for */
 	bool is_lingering; /* CLOSING: all is sent, and what comes is dropped */
 
-	struct mcp *mcp;   /* a body of its messages, until it is answered; else NULL */
-	struct cv_ref job; /* CALL, POLL, EVENTS */
-	uint64_t log_at;   /* EVENTS: how far it is */
+	struct mcp *mcp;       /* a body of its messages, until it is answered; else NULL */
+	struct cv_ref channel; /* READ */
+	uint64_t event_next;   /* READ: the number of the event to be sent next */
+	struct cv_ref job;     /* CALL, POLL, EVENTS */
+	uint64_t log_at;       /* EVENTS: how far it is */
 	uint32_t progress_at;
 	uint32_t results_sent; /* 1: the result, 2: the end too */
 	bool is_asynchronous;  /* CALL: when the time is over the answer is 202 */
@@ -224,7 +234,7 @@ struct backend {
 	void (*due)(struct broker *b, struct job *j);  /* its time, or its grace, is over */
 	void (*drop)(struct broker *b, struct job *j); /* at once, before the job is freed */
 };
-extern const struct backend command_backend;
+extern const struct backend command_backend, build_backend;
 const struct backend *backend_of(const struct cv_tool *t); /* NULL: this build has none */
 
 /* ---- the broker ---- */
@@ -242,9 +252,11 @@ struct broker {
 	size_t env_count;
 	int keeper;
 	struct pool sandboxes, streams, jobs;
+	struct pool mcp_sessions, mcp_channels;
 	int64_t due_ms;           /* nothing is due before */
 	int64_t orphans_until_ms; /* how long to look for what a dead shepherd left */
 	uint64_t ask_id;
+	int64_t ask_again_ms;  /* 0: nobody was not asked that could be */
 	uint64_t out_bytes;    /* of all streams */
 	uint32_t *running;     /* of each tool of the catalog */
 	uint32_t queued;       /* jobs that wait for their tool */
@@ -314,6 +326,8 @@ void put_member_str(
 /* ---- request.c ---- */
 void request_handle(struct broker *b, struct stream *s);
 bool request_is_json(const struct request *q);
+/* The same, or what curl -d says of whatever it sends; the body decides. */
+bool request_may_be_json(const struct request *q);
 void request_refuse_tool(struct broker *b, struct stream *s, struct cv_str name); /* unknown */
 void request_refuse_method(struct broker *b, struct stream *s, const char *allow);
 
@@ -370,6 +384,7 @@ void hold_start(struct broker *b, struct job *j);
 void hold_due(struct broker *b, struct job *j);
 void hold_forget(struct broker *b, struct job *j);   /* it is held no more */
 void hold_asks(struct broker *b, struct sandbox *s); /* shows as many as may be shown */
+void hold_asks_due(struct broker *b);
 bool hold_answer(struct broker *b, struct cv_str body);
 bool hold_is_approved(const struct sandbox *s, struct cv_str rule, struct cv_str tool);
 

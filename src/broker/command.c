@@ -107,7 +107,7 @@ static cv_code env_make(struct broker *b, struct words *w, const struct cv_tool_
 
 		if (!cv_template_is_there(c->env[i].value, values))
 			continue;
-		cv_buf_init(&text, BROKER_ARGV_BYTES_MAX);
+		cv_buf_init(&text, BROKER_ARGV_BYTES_MAX - 1); /* without its NUL */
 		cv_buf_put(&text, c->env[i].name);
 		cv_buf_put_byte(&text, '=');
 		if (cv_template_text(c->env[i].value, values, &text, &failure) != CV_TEMPLATE_OK) {

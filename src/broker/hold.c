@@ -48,6 +48,8 @@ static void approve(struct sandbox *box, struct cv_str rule, struct cv_str tool)
 
 /* ---- asking ---- */
 
+#define ASK_AGAIN_MS 200 /* when whoever asks persons has not read its link */
+
 static bool ask_send(const struct broker *b, const struct sandbox *box, const struct job *j)
 {
 	struct cv_ask ask = {
@@ -81,8 +83,12 @@ static void ask(struct broker *b, struct sandbox *box, struct job *j)
 {
 	j->ask_id = ++b->ask_id;
 	j->is_asked = ask_send(b, box, j);
-	if (j->is_asked)
-		box->asked++; /* else the link is full: the next call, answer or end asks again */
+	if (j->is_asked) {
+		box->asked++;
+	} else { /* the link is full */
+		b->ask_again_ms = b->loop.now_ms + ASK_AGAIN_MS;
+		due_at(b, b->ask_again_ms);
+	}
 }
 
 void hold_asks(struct broker *b, struct sandbox *box)
@@ -105,6 +111,18 @@ void hold_asks(struct broker *b, struct sandbox *box)
 		if (box->asked == before)
 			return;
 	}
+}
+
+void hold_asks_due(struct broker *b)
+{
+	if (!b->ask_again_ms || b->loop.now_ms < b->ask_again_ms) {
+		due_at(b, b->ask_again_ms);
+		return;
+	}
+	b->ask_again_ms = 0;
+	for (uint32_t i = 0; i < b->sandboxes.top; i++)
+		if (pool_at(&b->sandboxes, i))
+			hold_asks(b, pool_at(&b->sandboxes, i));
 }
 
 void hold_start(struct broker *b, struct job *j)

@@ -401,6 +401,10 @@ static void events_answer(struct broker *b, struct stream *s, struct job *j)
 		refuse_number(b, s, "offset");
 		return;
 	}
+	if (s->request.is_head) {
+		answer(b, s, &(struct answer){ .status = 200, .type = "text/event-stream" });
+		return;
+	}
 	s->log_at = offset;
 	s->progress_at = s->results_sent = 0;
 	if (s->request.last_event_id.n)

@@ -4,9 +4,10 @@
  */
 #pragma once
 
-#define BROKER_SANDBOXES_MAX     256  /* a gateway's on one machine */
-#define BROKER_STREAMS_MAX       1024 /* of all sandboxes: 500 waiting calls, and who watches jobs */
-#define BROKER_STREAMS_EACH_MAX  768  /* of one sandbox, so that another one gets in */
+#define BROKER_SANDBOXES_MAX 256  /* a gateway's on one machine */
+#define BROKER_STREAMS_MAX   2048 /* of all sandboxes: 500 waiting calls, and who watches jobs */
+#define BROKER_STREAMS_EACH_MAX \
+	1536 /* of one sandbox, so that another one gets in; MCP takes two */
 #define BROKER_JOBS_MAX          2048 /* calls under way and jobs kept, of all sandboxes */
 #define BROKER_JOBS_EACH_MAX     1024 /* of one sandbox; past it the oldest that has ended goes */
 #define BROKER_RUNNING_EACH_MAX  256  /* tools of one sandbox that run at the same time */
@@ -16,6 +17,7 @@
 #define BROKER_HOLD_SECONDS      300  /* until a held call is denied, if HOLD does not say it */
 #define BROKER_APPROVED_MAX      256  /* (rule, tool) that were approved once and for all */
 #define BROKER_RULES_MAX         256  /* of a policy whose calls are counted */
+#define BROKER_ABOUT_MAX         96   /* roots and pinned names of one sandbox */
 #define BROKER_CATALOGS_MAX      16
 #define BROKER_CATALOG_BYTES_MAX (1u << 20)
 #define BROKER_POLICY_BYTES_MAX  (1u << 20) /* as the proxy's */
@@ -46,9 +48,30 @@
 #define BROKER_CONDITION_BYTES_MAX (1u << 20)  /* their texts */
 #define BROKER_DOCUMENT_BYTES_MAX  (16u << 20) /* of discovery: catalogs are 16 MiB at most */
 
+/* Model Context Protocol. */
+#define BROKER_MCP_SESSIONS_MAX 1024
+#define BROKER_MCP_SESSIONS_EACH_MAX \
+	128 /* of one sandbox: an agent's clients, and their children's */
+#define BROKER_MCP_CHANNELS_MAX      2048
+#define BROKER_MCP_CHANNELS_EACH_MAX 768 /* of one sandbox: as many as calls may wait */
+#define BROKER_MCP_KEPT_BYTES_MAX \
+	(4u << 20)                       /* of one sandbox's that ended; results are jobs' too */
+#define BROKER_MCP_NOTES_BYTES_MAX 65536 /* of one: progress and log; the newest are kept */
+#define BROKER_MCP_EVENTS_MAX      256   /* of one, at most so many that are no answers */
+#define BROKER_MCP_JSON_MS         250 /* a call that has not ended by then is answered as events */
+#define BROKER_MCP_TELL_MS         500 /* between looks at what a call has to say */
+#define BROKER_MCP_QUIET_MS        5000 /* between notifications that say no more than the time */
+
 /* Commands. */
 #define BROKER_STDERR_BYTES_MAX 16384       /* in an answer: the last of them */
 #define BROKER_DRAIN_BYTES_MAX  (64u << 20) /* past the result's limit; then the tool is ended */
 #define BROKER_GRACE_MS         5000        /* between SIGTERM and SIGKILL */
 #define BROKER_ARGV_BYTES_MAX   131072      /* the kernel's limit of one word, as the sum of all */
 #define BROKER_OPEN_FILES       1024 /* RLIMIT_NOFILE of a tool: the broker's own is larger */
+
+/* Builds. */
+#define BUILD_PIDS             4096       /* of a compiler's tree; a bomb ends there */
+#define BUILD_POLICY_BYTES_MAX (2u << 20) /* a sandbox's policy, written anew */
+#define BUILD_SAID_BYTES_MAX   (1u << 20) /* what a step says on stdout and we read: a list */
+#define BUILD_LOOK_MS          1000       /* between looks at what it takes on disk */
+#define BUILD_WORDS_MAX        256        /* of one command line, which we make */

@@ -9,6 +9,7 @@
 #include "broker/broker.h"
 
 #include "base/assert.h"
+#include "broker/mcp.h"
 #include "broker/spawn.h"
 #include "sys/fd.h"
 #include "sys/openat2.h"
@@ -121,20 +122,44 @@ static bool sink_take(struct broker *b, struct cv_ipc_msg *m)
 		       is_required != 0);
 }
 
-/* What this build can't do is refused by name, before a sandbox could miss it. */
+static CV_NORETURN void tool_die(const struct cv_tool *t, const char *why)
+{
+	broker_die(CV_UNAVAILABLE, "tool %.*s: %s", CV_STR_ARG(t->name), why);
+}
+
+/* What this build, or this user, can't do is refused by name before a sandbox could miss it. */
 static void catalog_check(const struct broker *b)
 {
 	for (size_t i = 0; i < b->catalog->tool_count; i++) {
 		const struct cv_tool *t = &b->catalog->tools[i];
+		const struct cv_tool_command *c = t->command;
+		struct spawn_user user;
+		struct cv_err err;
 
+		if (t->backend == CV_TOOL_BUILD && !backend_of(t))
+			broker_die(CV_UNAVAILABLE,
+				"tool %.*s: build.engine: %s can't be used yet; only buildah is",
+				CV_STR_ARG(t->name), cv_tool_build_engine_name(t->build->engine));
 		if (!backend_of(t))
-			broker_die(CV_UNAVAILABLE, "tool %.*s: this broker has no such backend yet",
-				CV_STR_ARG(t->name));
+			broker_die(CV_UNAVAILABLE, "tool %.*s: this broker has no backend '%s' yet",
+				CV_STR_ARG(t->name), cv_tool_backend_name(t->backend));
 		if (t->credential_count)
 			broker_die(CV_UNAVAILABLE,
 				"tool %.*s: credential %.*s: this broker can't release credentials yet",
 				CV_STR_ARG(t->name), CV_STR_ARG(t->credentials[0]));
+		if (c && c->is_sandboxed)
+			tool_die(t, "this broker can't run commands in a sandbox yet");
+		if (c && c->user.n && geteuid() != 0)
+			tool_die(t, "only root can run a command as another user");
+		if (c && c->user.n && spawn_user_find(c->user, &user, &err) != CV_OK)
+			tool_die(t, err.msg);
 	}
+	if (b->catalog->server_count)
+		broker_die(CV_UNAVAILABLE, "server %.*s: this broker can't start servers yet",
+			CV_STR_ARG(b->catalog->servers[0].name));
+	if (b->catalog->mcp_count)
+		broker_die(CV_UNAVAILABLE, "MCP server %.*s: this broker can't use MCP servers yet",
+			CV_STR_ARG(b->catalog->mcps[0].name));
 }
 
 static bool go_take(struct broker *b, struct cv_str body)
@@ -228,6 +253,8 @@ void sandbox_settle(struct broker *b, struct sandbox *s)
 	cv_buf_fini(&body);
 	for (size_t i = 0; i < s->rule_count; i++)
 		free(s->rule[i].name);
+	for (size_t i = 0; i < s->about_count; i++)
+		free(s->about[i].value);
 	cv_policy_unref(s->policy);
 	if (s->link >= 0)
 		close(s->link);
@@ -251,6 +278,7 @@ void sandbox_end(struct broker *b, struct sandbox *s)
 		if (x && pool_get(&b->sandboxes, x->sandbox) == s)
 			stream_free(b, x);
 	}
+	mcp_sandbox_end(b, s);
 	for (uint32_t i = 0; i < b->jobs.top; i++) {
 		struct job *j = pool_at(&b->jobs, i);
 
@@ -325,8 +353,10 @@ static bool policy_take(struct broker *b, struct cv_ipc_msg *m)
 	struct cv_err err;
 	size_t n;
 
-	if (!s || !cv_ipc_reader_is_done(&r))
+	if (!cv_ipc_reader_is_done(&r))
 		return false;
+	if (!s || s->is_ending)
+		return true; /* it has ended while the message was under way */
 	char *text = text_take(m->fds[0], BROKER_POLICY_BYTES_MAX, &n, "policy");
 	cv_findings_init(&findings);
 	const bool is_good =
@@ -337,6 +367,7 @@ static bool policy_take(struct broker *b, struct cv_ipc_msg *m)
 		if (cv_policy_compile_aliased(doc, aliases.v, aliases.n, &policy, &err) == CV_OK) {
 			cv_policy_unref(s->policy);
 			s->policy = policy;
+			mcp_policy_changed(b, s);
 		} else {
 			audit_note(b, true, "policy of %s: %s", s->name, err.msg);
 		}
@@ -367,12 +398,30 @@ static bool root_take(struct broker *b, struct cv_ipc_msg *m)
 	struct cv_ipc_reader r = { .rest = m->body };
 	struct sandbox *s = named(b, &r);
 
-	if (!s || !cv_ipc_reader_is_done(&r))
+	if (!cv_ipc_reader_is_done(&r))
 		return false;
-	if (s->root >= 0)
+	if (s && s->root >= 0)
 		close(s->root);
-	s->root = cv_take_fd(m->fds[0]);
+	if (s)
+		s->root = cv_take_fd(m->fds[0]);
 	return true;
+}
+
+static bool about_take(struct broker *b, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	struct sandbox *s = named(b, &r);
+	const uint32_t key = cv_ipc_get_u32(&r);
+	const struct cv_str value = cv_ipc_get_str(&r);
+
+	if (!s || !cv_ipc_reader_is_done(&r) || key >= CV_BROKER_ABOUT_COUNT ||
+		cv_str_has_byte(value, 0) || s->about_count == BROKER_ABOUT_MAX)
+		return false;
+	struct about *a = &s->about[s->about_count];
+	a->key = (enum cv_broker_about)key;
+	a->value = strndup(value.n ? value.p : "", value.n);
+	s->about_count += a->value != NULL;
+	return a->value != NULL;
 }
 
 static bool end_take(struct broker *b, struct cv_str body)
@@ -416,6 +465,7 @@ static bool message_take(struct broker *b, struct cv_ipc_msg *m)
 	case CV_BROKER_CONTROL_ROOT: return root_take(b, m);
 	case CV_BROKER_CONTROL_SANDBOX_END: return end_take(b, m->body);
 	case CV_BROKER_CONTROL_ANSWER: return hold_answer(b, m->body);
+	case CV_BROKER_CONTROL_ABOUT: return about_take(b, m->body);
 	case CV_BROKER_CONTROL_HOLD: return hold_take(b, m->body);
 	case CV_BROKER_CONTROL_COUNT: break;
 	}

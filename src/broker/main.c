@@ -17,6 +17,7 @@
  * (shepherd.c), and the broker itself takes in what a dead shepherd leaves.
  */
 #include "broker/broker.h"
+#include "broker/mcp.h"
 #include "broker/spawn.h"
 #include "sys/proc.h"
 
@@ -118,6 +119,7 @@ static void due_handle(struct broker *b)
 		return;
 	b->due_ms = INT64_MAX;
 	orphans_handle(b);
+	hold_asks_due(b);
 	for (uint32_t i = 0; i < b->jobs.top; i++) {
 		struct job *j = pool_at(&b->jobs, i);
 
@@ -211,6 +213,7 @@ int main(void)
 	pool_init(&b.sandboxes, BROKER_SANDBOXES_MAX, sizeof(struct sandbox));
 	pool_init(&b.streams, BROKER_STREAMS_MAX, sizeof(struct stream));
 	pool_init(&b.jobs, BROKER_JOBS_MAX, sizeof(struct job));
+	mcp_init(&b);
 	link_start(&b);
 	serve(&b);
 }

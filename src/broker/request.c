@@ -93,14 +93,24 @@ static bool origin_is_ours(struct cv_str origin)
 	return is_ours(host);
 }
 
-bool request_is_json(const struct request *q)
+/* Of this type, or of none that was said; never encoded. */
+static bool is_of_type(const struct request *q, struct cv_str type)
 {
 	struct cv_str rest = q->content_type;
 	const bool is_plain =
 		!q->content_encoding.n || cv_str_eq_nocase(q->content_encoding, CV_STR("identity"));
 
-	return is_plain && (!rest.n || cv_str_eq_nocase(cv_str_trim(cv_str_cut(&rest, ';')),
-					       CV_STR("application/json")));
+	return is_plain && (!rest.n || cv_str_eq_nocase(cv_str_trim(cv_str_cut(&rest, ';')), type));
+}
+
+bool request_is_json(const struct request *q)
+{
+	return is_of_type(q, CV_STR("application/json"));
+}
+
+bool request_may_be_json(const struct request *q)
+{
+	return request_is_json(q) || is_of_type(q, CV_STR("application/x-www-form-urlencoded"));
 }
 
 static bool is_read(const struct request *q)

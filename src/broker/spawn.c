@@ -69,18 +69,18 @@ cv_code spawn_user_find(struct cv_str name, struct spawn_user *ret, struct cv_er
 static CV_NORETURN void shepherd_become(
 	const struct spawn_plan *plan, int control, int in, int out, int err)
 {
-	int fd[4] = { control, in, out, err };
+	int fd[5] = { control, in, out, err, plan->run && plan->keep > 0 ? plan->keep : err };
 
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < 5; i++) {
 		fd[i] = fcntl(fd[i], F_DUPFD_CLOEXEC, 10);
 		if (fd[i] < 0)
 			_exit(70);
 	}
-	/* They are in a row now, or with gaps where others stood: put them at 4 to 7. */
-	for (int i = 0; i < 4; i++)
+	/* They are in a row now, or with gaps where others stood: put them at 4 to 8. */
+	for (int i = 0; i < 5; i++)
 		if (dup3(fd[i], 4 + i, O_CLOEXEC) < 0)
 			_exit(70);
-	if (syscall(SYS_close_range, 8, ~0U, 0) < 0)
+	if (syscall(SYS_close_range, 4 + 5, ~0U, 0) < 0)
 		_exit(70);
 	close(3);
 	shepherd_run(plan, 4, 5, 6, 7);
@@ -174,4 +174,5 @@ void spawn_wait_all(void)
 void spawn_clean(int state_dir)
 {
 	tree_remove(state_dir, "calls");
+	tree_remove(state_dir, "builds");
 }

@@ -27,7 +27,14 @@ struct spawn_plan {
 	const char *remove;  /* a directory that goes when all has ended; NULL: none */
 	struct spawn_user user;
 	bool has_stdin; /* else it is /dev/null */
+	/* In place of argv: work of our own that may take long.  In the child, whose stdout and stderr
+	 * are as a command's; gives its exit status. */
+	int (*run)(const void *arg);
+	const void *arg;
+	int keep; /* a descriptor that run() finds as SPAWN_KEEP_FD */
 };
+
+#define SPAWN_KEEP_FD 8
 
 struct spawned {
 	pid_t pid;        /* of the shepherd */

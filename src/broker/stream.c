@@ -102,7 +102,10 @@ void stream_free(struct broker *b, struct stream *s)
 {
 	struct sandbox *box = pool_get(&b->sandboxes, s->sandbox);
 
-	close(s->fd);
+	if (s->state == STREAM_READ)
+		mcp_reader_lost(b, s);
+	if (s->fd >= 0)
+		close(s->fd);
 	b->out_bytes -= cv_buf_len(&s->out);
 	cv_buf_fini(&s->in);
 	cv_buf_fini(&s->out);
@@ -154,6 +157,10 @@ void stream_due(struct broker *b, struct stream *s)
 	}
 	switch (s->state) {
 	case STREAM_CALL: /* Prefer: wait=N is over */
+		if (s->mcp) {
+			mcp_due(b, s);
+			return;
+		}
 		if ((j = pool_get(&b->jobs, s->job)))
 			jobs_answer_accepted(b, s, j);
 		return;
@@ -162,6 +169,7 @@ void stream_due(struct broker *b, struct stream *s)
 			jobs_answer_job(b, s, j, 200);
 		return;
 	case STREAM_EVENTS: jobs_events_more(b, s); return;
+	case STREAM_READ: mcp_read_more(b, s); return;
 	case STREAM_HEAD:
 	case STREAM_BODY: break;
 	case STREAM_CLOSING: cv_unreachable();
@@ -180,9 +188,15 @@ static bool is_gone(int error)
 
 bool stream_flush(struct broker *b, struct stream *s)
 {
+	if (s->fd < 0) {
+		stream_free(b, s);
+		return false;
+	}
 	for (;;) {
 		if (s->state == STREAM_EVENTS && cv_buf_len(&s->out) < BROKER_STREAM_LOW_BYTES)
 			jobs_events_more(b, s);
+		else if (s->state == STREAM_READ && cv_buf_len(&s->out) < BROKER_STREAM_LOW_BYTES)
+			mcp_read_more(b, s);
 		const struct cv_str all = cv_buf_str(&s->out);
 		if (!all.n)
 			break;

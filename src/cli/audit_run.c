@@ -26,7 +26,7 @@
 /* What a value is called: its variable, or the material of a renewal. */
 static void name_of(const struct run_providers *p, struct cv_str value, char ret[128])
 {
-	snprintf(ret, 128, "a value of a provider");
+	snprintf(ret, 128, p->count ? "a value of a provider" : "the upstream proxy's credentials");
 	for (size_t i = 0; i < p->count; i++) {
 		const struct cv_attached *a = &p->attached[i];
 
@@ -45,7 +45,16 @@ static void name_of(const struct run_providers *p, struct cv_str value, char ret
 
 static void unknown_rows(const struct run_providers *p, struct audit_report *r)
 {
-	for (size_t i = 0; i < p->count; i++)
+	for (size_t i = 0; i < p->count; i++) {
+		const struct cv_policy_entry *own = &p->attached[i].profile->network;
+
+		for (size_t k = 0; k < own->endpoint_count; k++) {
+			if (!own->endpoints[k].token_endpoint)
+				continue;
+			audit_row_unsearched(audit_row_add(r, 0, "value", "tokens that %.*s minted",
+						     CV_STR_ARG(own->endpoints[k].host.s)),
+				"what the run has of them is known to the keeper alone");
+		}
 		for (size_t k = 0; k < p->attached[i].key_count; k++) {
 			const struct cv_attached_key *key = &p->attached[i].keys[k];
 
@@ -57,6 +66,7 @@ static void unknown_rows(const struct run_providers *p, struct audit_report *r)
 				"is renewed while the run goes on; what it is worth now is known to "
 				"the keeper alone");
 		}
+	}
 }
 
 cv_code audit_values_take(const struct run_providers *p, struct audit_report *r,

@@ -11,6 +11,8 @@
  */
 #include "cli/audit_run.h"
 #include "cli/commands.h"
+#include "cli/run_int.h"
+#include "cred/limits_scrub.h"
 
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -39,6 +41,17 @@ static cv_code set_provider(void *into, const char *value, struct cv_err *err)
 	if (r->provider_count == CV_RUN_PROVIDERS_MAX)
 		return cv_fail(err, CV_INVALID, "more than %d providers", CV_RUN_PROVIDERS_MAX);
 	r->providers[r->provider_count++] = value;
+	return CV_OK;
+}
+
+static cv_code set_upstream_auth(void *into, const char *value, struct cv_err *err)
+{
+	struct cv_run_request *r = &((struct audit_request *)into)->run;
+
+	if (r->upstream_auth)
+		return cv_fail(err, CV_INVALID, "given twice");
+	r->upstream_auth = value;
+	r->has_upstream_auth_consent = true; /* nothing is sent */
 	return CV_OK;
 }
 
@@ -81,6 +94,8 @@ static cv_code set_output(void *into, const char *value, struct cv_err *err)
 static const struct cv_option option[] = {
 	{ "provider", 0, "NAME|FILE",
 		"whose values to search for, as the run has them (repeatable)", set_provider },
+	{ "upstream-proxy-auth", 0, "env:NAME|file:PATH",
+		"search for what the run shows its upstream proxy, too", set_upstream_auth },
 	{ "audit", 0, "FILE", "search this file of the host too (repeatable)", set_audit },
 	{ "files-max", 0, "SIZE", "bytes of a run's files to read at most; default: 4GiB",
 		set_files_max },
@@ -129,10 +144,11 @@ static cv_code words_parse(const struct cv_command *self, int argc, char **argv,
 	pid_t ignored;
 	if (*ret_run && run_parse(*ret_run, &ignored, err) != CV_OK)
 		return err->code;
-	if (request.is_self_test && (*ret_run || request.run.provider_count || request.audit_count))
+	if (request.is_self_test && (*ret_run || request.run.provider_count ||
+					    request.run.upstream_auth || request.audit_count))
 		return cv_fail(err, CV_INVALID,
 			"--self-test makes its own run; give it no other, nor a provider");
-	if (!request.is_self_test && !request.run.provider_count)
+	if (!request.is_self_test && !request.run.provider_count && !request.run.upstream_auth)
 		return cv_fail(err, CV_INVALID,
 			"no value to search for; name what the run was given, as in --provider "
 			"github");
@@ -182,6 +198,21 @@ static cv_code search(const char *run, struct audit_search *s, struct audit_repo
 	return print(s, r, *ret_clean, err);
 }
 
+/* USER:PASSWORD as it is, which finds the header's base64 too, and the password alone. */
+static cv_code upstream_values_read(struct run_providers *providers, struct cv_err *err)
+{
+	struct cv_str password, ignored;
+	cv_code code = run_forward_secret_read(&request.run, providers, err);
+
+	if (code != CV_OK)
+		return code;
+	password = request.run.upstream_secret;
+	(void)cv_str_cut(&password, ':');
+	return password.n >= CV_SCRUB_VALUE_BYTES_MIN
+		       ? run_secret_keep(providers, password, &ignored, err)
+		       : CV_OK;
+}
+
 static cv_code audit(const char *run, bool *ret_clean, struct cv_err *err)
 {
 	static struct run_providers providers; /* too large for a stack */
@@ -197,6 +228,8 @@ static cv_code audit(const char *run, bool *ret_clean, struct cv_err *err)
 	audit_report_init(&r);
 	run_providers_init(&providers);
 	code = run_providers_attach(&providers, &request.run, err);
+	if (code == CV_OK && request.run.upstream_auth)
+		code = upstream_values_read(&providers, err);
 	if (code == CV_OK)
 		code = audit_values_take(&providers, &r, &s, err);
 	if (code == CV_OK)

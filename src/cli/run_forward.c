@@ -6,7 +6,7 @@
  * said where the run is.  All of it is judged before anything starts, and what can't be meant is
  * refused.  The credentials come from a variable or a file, never from the command line, which
  * every user of the machine can read; they go to the proxy in the clear (it is http://), so that
- * has to be agreed to.  They leave this process in a sealed memfd that only cove-proxy is given.
+ * has to be agreed to.  They leave this process in a sealed memfd that only the keeper is given.
  */
 #include "cli/run_int.h"
 
@@ -25,7 +25,7 @@ static cv_code secret_check(struct cv_str s, struct cv_err *err)
 	return CV_OK;
 }
 
-static cv_code secret_read(
+cv_code run_forward_secret_read(
 	struct cv_run_request *r, struct run_providers *providers, struct cv_err *err)
 {
 	const struct cv_str spec = cv_str_of(r->upstream_auth);
@@ -74,5 +74,5 @@ cv_code run_forward_fill(struct cv_run_request *r, struct run_providers *provide
 	}
 	files->is_upstream_by_name = r->is_upstream_by_name;
 	files->has_upstream_auth = r->upstream_auth != NULL;
-	return r->upstream_auth ? secret_read(r, providers, err) : CV_OK;
+	return r->upstream_auth ? run_forward_secret_read(r, providers, err) : CV_OK;
 }

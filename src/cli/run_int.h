@@ -29,6 +29,9 @@ CV_MUST cv_code run_policy_fill(struct cv_run_request *r, struct run_providers *
 
 /* Judges the words about an upstream proxy, and reads the credentials for it, which providers keep
  * and wipe.  CV_INVALID, CV_NOT_FOUND. */
+/* r->upstream_auth is there: the value into r->upstream_secret and among the providers' secrets. */
+CV_MUST cv_code run_forward_secret_read(
+	struct cv_run_request *r, struct run_providers *providers, struct cv_err *err);
 CV_MUST cv_code run_forward_fill(struct cv_run_request *r, struct run_providers *providers,
 	struct cv_plan_files *files, struct cv_err *err);
 

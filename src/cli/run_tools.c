@@ -364,16 +364,26 @@ static cv_code env_list(struct cv_plan_files *files, struct cv_arena *arena, str
 	return CV_OK;
 }
 
-/* Where users have a directory of their own that is in memory, else where everybody has one. */
-static struct cv_str state_find(void)
+static bool has_builds(const struct cv_catalog *c)
+{
+	for (size_t i = 0; i < c->tool_count; i++)
+		if (c->tools[i].backend == CV_TOOL_BUILD)
+			return true;
+	return false;
+}
+
+/* Where users have a directory of their own that is in memory, else where everybody has one; images
+ * need a disk. */
+static struct cv_str state_find(const struct cv_catalog *c)
 {
 	const char *own = getenv("XDG_RUNTIME_DIR"), *temporary = getenv("TMPDIR");
+	const bool is_large = has_builds(c);
 
-	if (own && *own == '/' && access(own, W_OK | X_OK) == 0)
+	if (!is_large && own && *own == '/' && access(own, W_OK | X_OK) == 0)
 		return cv_str_of(own);
 	if (temporary && *temporary == '/' && access(temporary, W_OK | X_OK) == 0)
 		return cv_str_of(temporary);
-	return CV_STR("/tmp");
+	return is_large && access("/var/tmp", W_OK | X_OK) == 0 ? CV_STR("/var/tmp") : CV_STR("/tmp");
 }
 
 cv_code run_tools_list(const struct run_tools *t, struct cv_plan_files *files,
@@ -387,7 +397,7 @@ cv_code run_tools_list(const struct run_tools *t, struct cv_plan_files *files,
 	files->tool_count = t->catalog->tool_count;
 	files->tools_map = t->map;
 	files->tools_digest = t->digest;
-	files->tools_state = state_find();
+	files->tools_state = state_find(t->catalog);
 	files->tools_skill = t->skill;
 	const cv_code code = env_list(files, arena, err);
 	return code == CV_OK && arena->is_overflown ? fail_memory(err) : code;

@@ -3,8 +3,8 @@
  * answer_json.h - the outermost object of an issuer's JSON answer
  *
  * Token endpoints answer with one object whose interesting members are strings and numbers.  This
- * reader gives those and checks the whole text: RFC 8259, UTF-8, no name twice, nothing behind the
- * object, nesting of at most CV_ANSWER_DEPTH_MAX.  Nested values are checked and given as text.
+ * reader gives those and checks the whole text, as strictly as wire/json.h does.  Nested values are
+ * checked and given as text.
  *
  * Ownership: strings are decoded into the caller's arena; the rest borrows from the text.
  */
@@ -12,17 +12,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "cred/limits_refresh.h"
-
-enum cv_json_type {
-	CV_JSON_NONE, /* no such member */
-	CV_JSON_STRING,
-	CV_JSON_NUMBER,
-	CV_JSON_TRUE,
-	CV_JSON_FALSE,
-	CV_JSON_NULL,
-	CV_JSON_OBJECT,
-	CV_JSON_ARRAY,
-};
+#include "wire/json.h"
 
 struct cv_json_member {
 	struct cv_str name;
@@ -35,12 +25,12 @@ struct cv_json_object {
 	size_t count;
 };
 
-/* CV_PROTO: not such an object; CV_LIMIT: too deep, too many members, or the arena is full.
+/* CV_PROTO: not such an object, or one with too many members; CV_LIMIT: the arena is full.
  * Messages never quote the text. */
 CV_MUST cv_code cv_json_object_parse(
 	struct cv_str text, struct cv_arena *arena, struct cv_json_object *ret, struct cv_err *err);
 
-/* The member, or one of type CV_JSON_NONE. */
+/* The member, or one of type CV_JSON_END. */
 struct cv_json_member cv_json_get(const struct cv_json_object *o, struct cv_str name);
 
 /* The text of a string member; CV_STR_NONE if it is missing or something else. */

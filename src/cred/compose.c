@@ -205,6 +205,7 @@ static void binding_take(
 		b->ports[b->port_count++] = e->ports[i];
 	b->is_required = e->credential_mode == CV_CREDENTIAL_MODE_REQUIRE;
 	b->is_unscrubbed = e->scrub == CV_SCRUB_OFF;
+	b->is_token = e->token_endpoint;
 	rules_take(c, e, b);
 }
 

@@ -7,7 +7,8 @@
 #pragma once
 
 /* Placeholders of one run. */
-#define CV_PH_ENTRIES_MAX        128   /* 32 attached providers with four variables each */
+#define CV_PH_ENTRIES_MAX        192   /* 32 attached providers with five variables each, and: */
+#define CV_PH_MINTED_MAX         32    /* tokens that upstreams minted; the last ten refreshes */
 #define CV_PH_KEY_BYTES_MAX      256   /* an environment variable's name; real ones have under 64 */
 #define CV_PH_LITERAL_BYTES_MIN  16    /* shorter ones could stand in a text by chance */
 #define CV_PH_LITERAL_BYTES_MAX  4096  /* a JWT with claims has 500 */

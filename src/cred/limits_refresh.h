@@ -27,6 +27,5 @@
 #define CV_REFRESH_LIFETIME_S_MAX    (366LL * 86400) /* longer is a mistake in a unit */
 
 /* ---- readers of answers ---- */
-#define CV_ANSWER_DEPTH_MAX 16 /* answers of issuers nest two deep */
 #define CV_JSON_MEMBERS_MAX 64 /* of the outermost object */
 #define CV_XML_DEPTH_MAX    16 /* STS nests four deep */

@@ -5,22 +5,7 @@
 #include "cred/ph_escape_int.h"
 
 #include "base/hex.h"
-
-/* What \c means; 0: no escape. */
-static char json_short(char c)
-{
-	switch (c) {
-	case '"':
-	case '\\':
-	case '/': return c;
-	case 'b': return '\b';
-	case 'f': return '\f';
-	case 'n': return '\n';
-	case 'r': return '\r';
-	case 't': return '\t';
-	}
-	return 0;
-}
+#include "wire/json.h"
 
 static size_t utf8_put(uint32_t cp, char piece[static 4])
 {
@@ -49,7 +34,7 @@ static size_t json_step(struct cv_str raw, char piece[static 4], size_t *ret_n)
 		*ret_n = utf8_put((uint32_t)unit[0] << 8 | unit[1], piece);
 		return 6;
 	}
-	const char c = raw.n >= 2 ? json_short(raw.p[1]) : 0;
+	const char c = raw.n >= 2 ? cv_json_escape_short(raw.p[1]) : 0;
 
 	*ret_n = 1;
 	piece[0] = c ? c : raw.p[0];

@@ -28,10 +28,10 @@ static struct cv_json_member first_of(
 	for (size_t i = 0; i < count; i++) {
 		const struct cv_json_member m = cv_json_get(o, cv_str_of(names[i]));
 
-		if (m.type != CV_JSON_NONE)
+		if (m.type != CV_JSON_END)
 			return m;
 	}
-	return (struct cv_json_member){ .type = CV_JSON_NONE };
+	return (struct cv_json_member){ .type = CV_JSON_END };
 }
 
 /* As RFC 3339, or seconds since 1970. */
@@ -62,13 +62,13 @@ static bool json_read(const struct cv_json_object *o, int64_t now_s, struct cv_s
 	uint64_t in_s;
 
 	*ret_token = token.type == CV_JSON_STRING ? token.text : CV_STR_NONE;
-	if (cv_json_get(o, CV_STR("expires_in")).type != CV_JSON_NONE) {
+	if (cv_json_get(o, CV_STR("expires_in")).type != CV_JSON_END) {
 		if (!cv_json_get_u64(o, CV_STR("expires_in"), INT32_MAX, &in_s))
 			return false;
 		*ret_expires_s = now_s + (int64_t)in_s;
 		return true;
 	}
-	return at.type == CV_JSON_NONE || expiry_read(at, ret_expires_s);
+	return at.type == CV_JSON_END || expiry_read(at, ret_expires_s);
 }
 
 static struct cv_str line_cut(struct cv_str *rest)

@@ -187,12 +187,12 @@ static void token_read(const struct cv_cred_refresh *refresh, const struct cv_js
 	uint64_t lifetime_s = CV_REFRESH_LIFETIME_S;
 
 	/* A token that must be bound to a key is of no use as a bearer token. */
-	if (type.type != CV_JSON_NONE &&
+	if (type.type != CV_JSON_END &&
 		(type.type != CV_JSON_STRING || !cv_str_eq_nocase(type.text, CV_STR("bearer")))) {
 		cv_refresh_fail(ret, CV_REFRESH_REASON_ANSWER);
 		return;
 	}
-	if (cv_json_get(o, CV_STR("expires_in")).type != CV_JSON_NONE &&
+	if (cv_json_get(o, CV_STR("expires_in")).type != CV_JSON_END &&
 		!cv_json_get_u64(o, CV_STR("expires_in"), INT32_MAX, &lifetime_s)) {
 		cv_refresh_fail(ret, CV_REFRESH_REASON_ANSWER);
 		return;
@@ -219,7 +219,7 @@ void cv_refresh_oauth_read(const struct cv_cred_refresh *refresh,
 		cv_refresh_fail_status(ret, answer);
 		return;
 	}
-	if (cv_json_get(&o, CV_STR("error")).type != CV_JSON_NONE)
+	if (cv_json_get(&o, CV_STR("error")).type != CV_JSON_END)
 		error_read(answer, cv_json_get_string(&o, CV_STR("error")), ret);
 	else if (answer->status == 200)
 		token_read(refresh, &o, now_s, arena, ret);

@@ -15,6 +15,7 @@
 
 #include "base/hex.h"
 #include "cred/placeholder_int.h"
+#include "wire/json.h"
 
 enum { STAGE_NONE, STAGE_PERCENT, STAGE_JSON };
 
@@ -86,7 +87,7 @@ static void json_put(struct cv_ph_scan *s, unsigned v, unsigned depth, char c)
 		return view_put(s, v, depth + 1, c);
 	if (st->n == 0 || (st->n == 1 && c == 'u')) {
 		st->held[st->n++] = c;
-	} else if (st->n == 1 && c && memchr("\"\\/bfnrt", c, 8)) {
+	} else if (st->n == 1 && cv_json_escape_short(c)) {
 		/* of these, only \\ and \/ can matter: the others end every placeholder */
 		st->n = 0;
 		view_put(s, v, depth + 1, c == '\\' || c == '/' ? c : ' ');

@@ -55,6 +55,7 @@ void cv_schedule_init(
 		.has_value = has_value,
 		.expires_s = expires_s,
 		.renewed_s = now_s,
+		.ordered_s = INT64_MIN,
 		.due_s = now_s };
 	if (has_value)
 		s->due_s = due_at(s, 0);
@@ -79,6 +80,8 @@ bool cv_schedule_is_due(struct cv_schedule *s, int64_t now_s)
 
 void cv_schedule_ask(struct cv_schedule *s, int64_t now_s)
 {
+	if (s->is_rejected)
+		s->ordered_s = now_s;
 	state_set(s, CV_SCHEDULE_ASKED, now_s + CV_SCHEDULE_ANSWER_S);
 }
 
@@ -111,13 +114,22 @@ void cv_schedule_dead(struct cv_schedule *s)
 		state_set(s, CV_SCHEDULE_DEAD, CV_SCHEDULE_NEVER);
 }
 
-void cv_schedule_rejected(struct cv_schedule *s, int64_t now_s, int64_t released_s)
+void cv_schedule_rejected(struct cv_schedule *s, int64_t now_s)
 {
-	if (!s->has_value || released_s < s->renewed_s)
+	if (!s->has_value)
 		return;
 	s->is_rejected = true;
-	if (s->state == CV_SCHEDULE_FRESH)
-		s->due_s = CV_MIN(s->due_s, CV_MAX(now_s, s->renewed_s + CV_SCHEDULE_REJECTED_S));
+	if (s->state != CV_SCHEDULE_FRESH)
+		return; /* one is asked for already, or will be, or none will come */
+	const int64_t due_s = s->ordered_s == INT64_MIN
+				      ? now_s
+				      : CV_MAX(now_s, s->ordered_s + CV_SCHEDULE_REJECTED_S);
+	s->due_s = CV_MIN(s->due_s, due_s);
+}
+
+bool cv_schedule_is_refused(const struct cv_schedule *s, int64_t now_s)
+{
+	return s->is_rejected && (s->state != CV_SCHEDULE_FRESH || now_s >= s->due_s);
 }
 
 int64_t cv_schedule_wake_s(const struct cv_schedule *s)
@@ -127,7 +139,7 @@ int64_t cv_schedule_wake_s(const struct cv_schedule *s)
 
 enum cv_schedule_value cv_schedule_value(const struct cv_schedule *s, int64_t now_s)
 {
-	const bool is_alive = s->has_value && !s->is_rejected &&
+	const bool is_alive = s->has_value && !cv_schedule_is_refused(s, now_s) &&
 			      (!s->expires_s || now_s < s->expires_s - CV_SCHEDULE_MARGIN_S);
 
 	if (is_alive)

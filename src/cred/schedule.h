@@ -14,7 +14,10 @@
  * Two things are apart: whether another value can be had (the state), and whether the present one
  * may be used (its expiry, and whether the upstream refused it).  So the value of a DEAD renewal
  * is released until it expires, a fresh value is never withheld because a renewal failed, and a
- * value known to be dead is never released, in no state (C8).
+ * value known to be dead is never released, in no state (C8).  One exception: a value that is
+ * refused too soon after the last refusal is used until another may be asked for.  That a server
+ * refuses everything is more likely then than that it revoked two, and whoever provokes refusals
+ * can't make a credential useless.
  */
 #pragma once
 #include "base/attr.h"
@@ -50,6 +53,7 @@ struct cv_schedule {
 	int64_t before_s;             /* of the plan; 0: CV_SCHEDULE_BEFORE_S */
 	int64_t expires_s;            /* of the value; 0: never */
 	int64_t renewed_s;            /* when the value came */
+	int64_t ordered_s;            /* when a refusal last had one asked for; INT64_MIN: never */
 	uint32_t failures;            /* in a row */
 	bool has_value;
 	bool is_rejected; /* the upstream refused the value */
@@ -78,10 +82,11 @@ void cv_schedule_renewed(struct cv_schedule *s, int64_t now_s, int64_t expires_s
 void cv_schedule_failed(struct cv_schedule *s, int64_t now_s, int64_t retry_s, uint32_t jitter);
 void cv_schedule_dead(struct cv_schedule *s);
 
-/* The upstream refused the value that was released at released_s.  One that came since is not
- * meant.  The value is dead from here on, and a new one is asked for, at most every
- * CV_SCHEDULE_REJECTED_S. */
-void cv_schedule_rejected(struct cv_schedule *s, int64_t now_s, int64_t released_s);
+/* The upstream refused the present value.  A new one is asked for, for that reason at most every
+ * CV_SCHEDULE_REJECTED_S; once it may be, this one is dead. */
+void cv_schedule_rejected(struct cv_schedule *s, int64_t now_s);
+/* Whether the present value is not to be used though its time is not over. */
+CV_MUST bool cv_schedule_is_refused(const struct cv_schedule *s, int64_t now_s);
 
 /* When cv_schedule_is_due() is next worth a call; CV_SCHEDULE_NEVER. */
 CV_MUST int64_t cv_schedule_wake_s(const struct cv_schedule *s);

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/hex.h"
+#include "wire/json.h"
 
 struct out {
 	struct cv_scrub_chain *chain;
@@ -72,22 +73,6 @@ static void give_kept(struct cv_scrub_decoder *d, const struct out *o)
 
 /* ---- JSON ---- */
 
-/* What `\` and this byte stand for, or -1. */
-static int short_escape(uint8_t c)
-{
-	switch (c) {
-	case '"':
-	case '\\':
-	case '/': return c;
-	case 'b': return '\b';
-	case 'f': return '\f';
-	case 'n': return '\n';
-	case 'r': return '\r';
-	case 't': return '\t';
-	default: return -1;
-	}
-}
-
 static uint16_t kept_value(const struct cv_scrub_decoder *d, uint8_t last)
 {
 	unsigned v = 0;
@@ -124,13 +109,13 @@ static void json_end(
 static bool json_second(
 	struct cv_scrub_decoder *d, const struct out *o, const struct cv_scrub_unit *u)
 {
-	const int c = short_escape(u->byte);
+	const char c = cv_json_escape_short((char)u->byte);
 
 	if (u->byte == 'u' || u->byte == 'x') {
 		d->kept[d->count++] = *u;
 		return true;
 	}
-	if (c < 0)
+	if (!c)
 		return false;
 	const struct cv_scrub_unit whole = joined(&d->kept[0], u, (uint8_t)c);
 
@@ -273,7 +258,7 @@ int cv_scrub_escape_value(const char *p, size_t n)
 	if (n >= 3 && p[0] == '%')
 		v = digits_value(p + 1, 2);
 	else if (n >= 2 && p[0] == '\\' && p[1] != 'u')
-		v = short_escape((uint8_t)p[1]);
+		v = cv_json_escape_short(p[1]) ? cv_json_escape_short(p[1]) : -1;
 	else if (n >= 6 && p[0] == '\\')
 		v = digits_value(p + 2, 4);
 	return v != '%' && v != '\\' ? v : -1;

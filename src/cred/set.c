@@ -14,7 +14,7 @@
 
 #include <stdlib.h>
 
-#define SET_MAGIC 0x31735643u /* "CVs1": a set of another version is refused */
+#define SET_MAGIC 0x32735643u /* "CVs2": a set of another version is refused */
 
 void cv_cred_set_init(struct cv_cred_set *set)
 {
@@ -101,6 +101,7 @@ static void binding_walk(struct cv_codec *c, struct cv_cred_binding *v)
 	}
 	bool_walk(c, &v->is_required);
 	bool_walk(c, &v->is_unscrubbed);
+	bool_walk(c, &v->is_token);
 }
 
 static void provider_walk(struct cv_codec *c, struct cv_cred_provider *v)

@@ -35,6 +35,7 @@ struct cv_cred_binding {
 	size_t rule_count;
 	bool is_required;   /* on this endpoint the agent's own credential is refused */
 	bool is_unscrubbed; /* scrub: off */
+	bool is_token;      /* token_endpoint: tokens that it answers with are the provider's */
 };
 
 /* The provider of one credential that every run with host tools has: the token of their route.  No

@@ -37,6 +37,7 @@ enum cv_broker_state { CV_BROKER_NEW, CV_BROKER_READY };
 	X(ROOT, 256, 1, IN(NEW) | IN(READY), 0)  /* str name; O_PATH of / in the sandbox */        \
 	X(SANDBOX_END, 256, 0, IN(NEW) | IN(READY), 0) /* str name: calls are cancelled, its token is dead */ \
 	X(ANSWER, 1024, 0, IN(READY), 0)         /* u64 of ASK, u32 cv_approval_answer, str who */ \
+	X(ABOUT, 8192, 0, IN(NEW) | IN(READY), 0) /* str name, u32 cv_broker_about, str: of how it runs */ \
 	X(HOLD, 4, 0, IN(NEW), CV_IPC_ONCE)      /* u32: seconds until a held call is denied */
 
 /* broker to whoever started it */
@@ -59,6 +60,18 @@ enum cv_broker_target {
 	CV_BROKER_TOOLS,  /* the reserved route */
 	CV_BROKER_SERVER, /* a server of the catalog, as host.openshell.internal:port */
 	CV_BROKER_TARGET_COUNT
+};
+
+/* What a build for a sandbox needs to have the same way out as it. */
+enum cv_broker_about {
+	CV_BROKER_ABOUT_WORKDIR, /* what relative paths of a call begin at */
+	/* Options of `cove run`, with their values. */
+	CV_BROKER_ABOUT_CA,
+	CV_BROKER_ABOUT_RESOLVE,
+	CV_BROKER_ABOUT_UPSTREAM,
+	CV_BROKER_ABOUT_UPSTREAM_DIRECT,
+	CV_BROKER_ABOUT_UPSTREAM_BY_NAME,
+	CV_BROKER_ABOUT_COUNT
 };
 
 enum cv_approval_answer {

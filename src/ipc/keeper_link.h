@@ -29,7 +29,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(PROXY, 0, 1, IN(READY), 0)            /* the link of a proxy started anew */   \
 	X(SECRETS, 0, 1, IN(NEW), CV_IPC_ONCE)  /* memfd: a cv_cred_set; before START */ \
 	X(COURIER, 0, 1, IN(READY), 0)          /* the link of a courier, started (anew) */ \
-	X(AGAIN, 0, 0, IN(NEW), CV_IPC_ONCE)    /* after SECRETS: a former keeper had them */
+	X(AGAIN, 0, 0, IN(NEW), CV_IPC_ONCE)    /* after SECRETS: a former keeper had them */ \
+	X(UPSTREAM, 0, 1, IN(NEW), CV_IPC_ONCE) /* memfd: user:password for the upstream proxy; before START */
 
 /* keeper to supervisor */
 #define CV_KEEPER_CONTROL_REPLIES(X)                                                    \
@@ -39,7 +40,11 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 /* proxy to keeper */
 #define CV_KEEPER_REQS(X)                                                               \
 	X(LEAF, 1024, 0, IN(READY), 0)          /* u32 tag, str host (canonical), str SPKI DER */ \
-	X(RELEASE, 32768, 0, IN(READY), 0)      /* cv_keeper_release */
+	X(RELEASE, 32768, 0, IN(READY), 0)      /* cv_keeper_release */                  \
+	X(REJECTED, 12, 0, IN(READY), 0)        /* u32 credential, u64 epoch that it was released in: \
+						 * its server answered 401 */ \
+	X(MINT, 49152, 0, IN(READY), 0)         /* cv_keeper_mint: tokens of a token endpoint's answer */ \
+	X(UPSTREAM, 4, 0, IN(READY), 0)         /* u32 tag: a connection to the upstream proxy */
 
 /* keeper to proxy */
 #define CV_KEEPER_REPLIES(X)                                                            \
@@ -50,7 +55,15 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(RELEASED, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0)                              \
 		/* u32 tag, u32 CV_RELEASED_ flags, u64 epoch, u32 n; n x (u32 credential, u32 is asked, str value); \
 		 * the epoch is another one when any value is */ \
-	X(REFUSED, 4096, 0, IN(READY), 0)       /* u32 tag, u32 cv_release, str key, str provider, str why */
+	X(REFUSED, 4096, 0, IN(READY), 0)       /* u32 tag, u32 cv_release, str key, str provider, str why */ \
+	X(RENEWAL, 4096, 0, IN(READY), 0)       /* how one ended, for the audit: u32 cv_renewal, str provider, \
+						 * str keys, str strategy, str cause, str slug, str text, \
+						 * u64 expires_s (0: not known, or never) */ \
+	X(MINTED, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0)                                \
+		/* u32 tag, u32 n; n x u32 credential, of each token of MINT (none: refused); u32 m; \
+		 * m x (u32 credential, str key, str placeholder, str provider): new ones, and ones in the \
+		 * place of others; tag 0: unasked, behind CATALOG */ \
+	X(UPSTREAM_VALUE, 2048, 0, IN(READY), 0) /* u32 tag, str value of Proxy-Authorization; empty: none */
 /* clang-format on */
 
 /* Why credentials are not released, and the audit's code for it. */
@@ -65,6 +78,15 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(LARGE, "credential_too_large")    /* does not fit a message */             \
 	X(KEEPER, "keeper_unavailable")     /* the proxy's own word: no answer came */
 /* clang-format on */
+/* How a renewal ended. */
+#define CV_RENEWALS(X)                        \
+	X(RENEWED, "renewed")                 \
+	X(FAILED, "failed") /* asked again */ \
+	X(DEAD, "dead")     /* the issuer refused for good */
+
+#define CV_RENEWAL_ENUM(name, word) CV_RENEWAL_##name,
+enum cv_renewal { CV_RENEWALS(CV_RENEWAL_ENUM) CV_RENEWAL_COUNT };
+#undef CV_RENEWAL_ENUM
 #define CV_RELEASE_ENUM(name, slug) CV_RELEASE_##name,
 enum cv_release { CV_RELEASES(CV_RELEASE_ENUM) CV_RELEASE_COUNT };
 #undef CV_RELEASE_ENUM
@@ -91,6 +113,29 @@ struct cv_keeper_release {
 
 bool cv_keeper_release_put(struct cv_buf *b, const struct cv_keeper_release *r);
 CV_MUST bool cv_keeper_release_get(struct cv_str body, struct cv_keeper_release *ret);
+
+#define CV_KEEPER_TOKENS_MAX 8 /* of one answer */
+
+enum cv_keeper_token {           /* what it is of use for */
+	CV_KEEPER_TOKEN_ACCESS,  /* where its provider is bound */
+	CV_KEEPER_TOKEN_REFRESH, /* of these, at token endpoints only */
+	CV_KEEPER_TOKEN_ID,      /* as ACCESS; a JWT */
+	CV_KEEPER_TOKEN_COUNT
+};
+
+/* Body of MINT: the request that was answered, and what is in the answer.  Strings borrowed. */
+struct cv_keeper_mint {
+	struct cv_keeper_release request; /* its creds: none */
+	struct {
+		enum cv_keeper_token kind;
+		uint64_t lives_s; /* from now; 0: not known */
+		struct cv_str value;
+	} token[CV_KEEPER_TOKENS_MAX];
+	size_t count;
+};
+
+bool cv_keeper_mint_put(struct cv_buf *b, const struct cv_keeper_mint *m);
+CV_MUST bool cv_keeper_mint_get(struct cv_str body, struct cv_keeper_mint *ret);
 
 #define CV_KEEPER_ENUM(name, bytes, fds, states, flags)        CV_KEEPER_CONTROL_##name,
 #define CV_KEEPER_CREPLY_ENUM(name, bytes, fds, states, flags) CV_KEEPER_CONTROL_REPLY_##name,

@@ -37,8 +37,8 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(IDENTITY, CV_IPC_BODY_BYTES_MAX, 0, IN(NEW) | IN(READY), 0) /* cv_proxy_identity */ \
 	X(RESOLVED, CV_IPC_BODY_BYTES_MAX, 0, IN(NEW) | IN(READY), 0) /* u32 n, n × (str, str) */ \
 	X(REPORT, 0, 0, IN(READY), 0)             /* wants REPORT_TEXT */                     \
-	X(FORWARD, 16384, 1, IN(NEW), CV_IPC_ONCE) /* the upstream proxy, in the words of        \
-		plan/forward.h: str url, str list, u32 by name; memfd: user:password or nothing */ \
+	X(FORWARD, 16384, 0, IN(NEW), CV_IPC_ONCE) /* the upstream proxy, in the words of        \
+		plan/forward.h: str url, str list, u32 by name, u32 the keeper has credentials */  \
 	X(METADATA, 32768, 0, IN(NEW), CV_IPC_ONCE) /* CV_PROXY_FACT_COUNT x str, by number */ \
 	X(TOOLS, 0, 1, IN(NEW), CV_IPC_ONCE)      /* memfd: host tools, as plan/toolmap.h reads them */ \
 	X(BROKER, 0, 1, IN(NEW) | IN(READY), 0)   /* broker_link; a later one takes its place */ \

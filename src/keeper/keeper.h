@@ -26,6 +26,7 @@ struct keeper {
 	struct keeper_wait wait[KEEPER_WAITS_MAX]; /* of the proxy's link */
 	int proxy;                                 /* the proxy's link, -1 when there is none */
 	struct cv_buf out;                         /* a reply that holds values */
+	struct cv_buf upstream; /* value of Proxy-Authorization, for the upstream proxy */
 	char buf[CV_IPC_BODY_BYTES_MAX + 8];
 };
 
@@ -38,10 +39,17 @@ CV_MUST cv_code keeper_leaf_answer(struct keeper *k, struct cv_str body, struct 
 /* release.c: what the proxy may know of the credentials, and RELEASE. */
 CV_MUST cv_code keeper_catalog_send(struct keeper *k, struct cv_err *err);
 CV_MUST cv_code keeper_release_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
+CV_MUST cv_code keeper_rejected_take(struct keeper *k, struct cv_str body, struct cv_err *err);
 /* Requests that wait for a renewal: those that it has come for, or that waited too long, are
  * answered.  A failure ends the proxy's link. */
 CV_MUST cv_code keeper_waits_look(struct keeper *k, struct cv_err *err);
 CV_MUST int keeper_waits_ms(const struct keeper *k); /* until the first is too long; -1: none */
 void keeper_waits_drop(struct keeper *k);
+/* mint.c: MINT; and, behind the catalog, what was minted before. */
+CV_MUST cv_code keeper_mint_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
+CV_MUST cv_code keeper_minted_send(struct keeper *k, struct cv_err *err);
+/* upstream.c: the control link's UPSTREAM, and the proxy's. */
+CV_MUST cv_code keeper_upstream_take(struct keeper *k, int fd, struct cv_err *err);
+CV_MUST cv_code keeper_upstream_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
 /* SECRETS: the set in fd becomes the vault. */
 CV_MUST cv_code keeper_secrets_take(struct keeper *k, int fd, struct cv_err *err);

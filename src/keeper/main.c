@@ -7,7 +7,8 @@
  *
  *   1. harden      not dumpable, no core: the key must not leave through a crash
  *   2. make        the CA key and certificate
- *   3. start       SECRETS, where the run has any: its credentials; AGAIN, after another keeper
+ *   3. start       SECRETS, where the run has any: its credentials; AGAIN, after another keeper;
+ *                  UPSTREAM: what the upstream proxy has to be shown
  *                  START: the proxy's link in, the CA certificate out
  *      then memory that only the start needed is given back
  *   4. confine     no new privileges, then a filter that leaves only messages, memory and time
@@ -97,6 +98,8 @@ static void start(struct keeper *k)
 			break;
 		if (m.type == CV_KEEPER_CONTROL_SECRETS)
 			code = keeper_secrets_take(k, m.fds[0], &err);
+		else if (m.type == CV_KEEPER_CONTROL_UPSTREAM)
+			code = keeper_upstream_take(k, m.fds[0], &err);
 		else if (m.type == CV_KEEPER_CONTROL_START)
 			code = start_answer(k, &m, &err);
 		else if (k->vault)
@@ -131,7 +134,7 @@ static void proxy_take(struct keeper *k, int link)
 	proxy_drop(k);
 	k->proxy = link;
 	k->leaves.seen = 0;
-	if (keeper_catalog_send(k, &err) != CV_OK)
+	if (keeper_catalog_send(k, &err) != CV_OK || keeper_minted_send(k, &err) != CV_OK)
 		proxy_drop(k);
 }
 
@@ -152,6 +155,20 @@ static void control_serve(struct keeper *k)
 	cv_ipc_msg_fini(&m);
 }
 
+static cv_code request_answer(
+	struct keeper *k, enum cv_keeper_req type, struct cv_str body, struct cv_err *err)
+{
+	switch (type) {
+	case CV_KEEPER_REQ_LEAF: return keeper_leaf_answer(k, body, err);
+	case CV_KEEPER_REQ_RELEASE: return keeper_release_answer(k, body, err);
+	case CV_KEEPER_REQ_REJECTED: return keeper_rejected_take(k, body, err);
+	case CV_KEEPER_REQ_MINT: return keeper_mint_answer(k, body, err);
+	case CV_KEEPER_REQ_UPSTREAM: return keeper_upstream_answer(k, body, err);
+	case CV_KEEPER_REQ_COUNT: break;
+	}
+	return cv_fail(err, CV_PROTO, "no such request");
+}
+
 /* What the proxy wants.  One that sends what it must not, or can't take the answer, loses its link. */
 static void proxy_serve(struct keeper *k)
 {
@@ -160,8 +177,7 @@ static void proxy_serve(struct keeper *k)
 	cv_code code = cv_ipc_recv(k->proxy, &k->leaves, k->buf, &m, &err);
 
 	if (code == CV_OK)
-		code = m.type == CV_KEEPER_REQ_LEAF ? keeper_leaf_answer(k, m.body, &err)
-						    : keeper_release_answer(k, m.body, &err);
+		code = request_answer(k, (enum cv_keeper_req)m.type, m.body, &err);
 	if (code != CV_OK)
 		proxy_drop(k);
 }
@@ -198,6 +214,7 @@ static void serve(struct keeper *k)
 		keeper_renewals_step(&k->renewals, keeper_now_s());
 		if (keeper_waits_look(k, &err) != CV_OK)
 			proxy_drop(k);
+		keeper_renewals_tell(&k->renewals, k->proxy);
 	}
 }
 

@@ -39,8 +39,9 @@ cv_code keeper_catalog_send(struct keeper *k, struct cv_err *err)
 	struct cv_buf b;
 
 	cv_buf_init(&b, CV_IPC_BODY_BYTES_MAX);
-	cv_ipc_put_u32(&b, set ? (uint32_t)set->cred_count : 0);
-	for (size_t i = 0; set && i < set->cred_count; i++) {
+	const uint32_t n = set ? cv_vault_minted_first(k->vault) : 0;
+	cv_ipc_put_u32(&b, n);
+	for (size_t i = 0; i < n; i++) {
 		cv_ipc_put_str(&b, set->creds[i].key);
 		cv_ipc_put_str(&b, set->creds[i].placeholder);
 		cv_ipc_put_str(&b, set->providers[set->creds[i].provider].name);
@@ -249,4 +250,17 @@ cv_code keeper_release_answer(struct keeper *k, struct cv_str body, struct cv_er
 		snprintf(why, sizeof(why), "busy: too many requests wait for a renewal");
 	}
 	return answer(k, &r, &a, why, err);
+}
+
+/* The server of a request that had this credential answered 401. */
+cv_code keeper_rejected_take(struct keeper *k, struct cv_str body, struct cv_err *err)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	const uint32_t cred = cv_ipc_get_u32(&r);
+	const uint64_t epoch = cv_ipc_get_u64(&r);
+
+	if (!cv_ipc_reader_is_done(&r))
+		return cv_fail(err, CV_PROTO, "REJECTED: bad body");
+	keeper_renewals_rejected(&k->renewals, cred, epoch, keeper_now_s());
+	return CV_OK;
 }

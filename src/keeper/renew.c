@@ -97,11 +97,18 @@ static uint32_t jitter(void)
 	return n;
 }
 
-static void failed(struct keeper_renewal *r, int64_t now_s, int64_t retry_s, const char *slug,
-	const char *text)
+static void ended(struct keeper_renewal *r, enum cv_renewal end, const char *slug, const char *text)
 {
 	r->slug = slug;
 	r->text = text;
+	r->end = end;
+	r->has_news = true;
+}
+
+static void failed(struct keeper_renewal *r, int64_t now_s, int64_t retry_s, const char *slug,
+	const char *text)
+{
+	ended(r, CV_RENEWAL_FAILED, slug, text);
 	cv_schedule_failed(&r->schedule, now_s, retry_s, jitter());
 }
 
@@ -156,6 +163,9 @@ static void ask(struct keeper_renewals *r, struct keeper_renewal *one, int64_t n
 
 	cv_arena_init(&arena, SCRATCH_BYTES_MAX);
 	cv_buf_init(&b, CV_IPC_BODY_BYTES_MAX);
+	one->cause = one->schedule.is_rejected ? "refused"
+		     : one->schedule.has_value ? "expiry"
+					       : "missing";
 	cv_schedule_ask(&one->schedule, now_s);
 	if (errand_put(r, one, now_s, &arena, &b, &type, &err) != CV_OK)
 		failed(one, now_s, 0, "no_request", "the request can't be made");
@@ -177,6 +187,29 @@ static bool can_ask(const struct keeper_renewals *r)
 	return r->courier >= 0 && under_way < KEEPER_ERRANDS_MAX;
 }
 
+/* What a server refused is not released while another is asked for. */
+static void refused_tell(struct keeper_renewals *r, uint32_t index, int64_t now_s)
+{
+	const struct cv_cred_set *set = cv_vault_set(r->vault);
+	const bool is_refused = cv_schedule_is_refused(&r->v[index].schedule, now_s);
+
+	for (uint32_t i = 0; i < set->cred_count; i++)
+		if (set->creds[i].refresh == index)
+			cv_vault_refuse(r->vault, i, is_refused);
+}
+
+void keeper_renewals_rejected(
+	struct keeper_renewals *r, uint32_t cred, uint64_t epoch, int64_t now_s)
+{
+	if (!r->vault || !cv_vault_is_present(r->vault, cred, epoch))
+		return;
+	const uint32_t index = cv_vault_set(r->vault)->creds[cred].refresh;
+	if (index == CV_CRED_NONE)
+		return;
+	cv_schedule_rejected(&r->v[index].schedule, now_s);
+	refused_tell(r, index, now_s);
+}
+
 void keeper_renewals_step(struct keeper_renewals *r, int64_t now_s)
 {
 	for (size_t i = 0; i < r->n; i++) {
@@ -186,12 +219,11 @@ void keeper_renewals_step(struct keeper_renewals *r, int64_t now_s)
 			continue;
 		const bool was_asked = one->schedule.state == CV_SCHEDULE_ASKED;
 		const bool is_due = cv_schedule_is_due(&one->schedule, now_s);
-		if (was_asked && one->schedule.state != CV_SCHEDULE_ASKED) {
-			one->slug = "timeout";
-			one->text = "no whole answer in time";
-		}
+		if (was_asked && one->schedule.state != CV_SCHEDULE_ASKED)
+			ended(one, CV_RENEWAL_FAILED, "timeout", "no whole answer in time");
 		if (is_due && can_ask(r))
 			ask(r, one, now_s);
+		refused_tell(r, (uint32_t)i, now_s);
 	}
 }
 
@@ -256,7 +288,7 @@ static void result_take(struct keeper_renewals *r, struct keeper_renewal *one,
 		result->verdict = CV_REFRESH_LATER;
 	if (result->verdict == CV_REFRESH_RENEWED &&
 		values_take(r, (uint32_t)(one - r->v), result)) {
-		one->slug = one->text = NULL;
+		ended(one, CV_RENEWAL_RENEWED, NULL, NULL);
 		cv_schedule_renewed(&one->schedule, now_s, result->expires_s, jitter());
 		return;
 	}
@@ -269,8 +301,10 @@ static void result_take(struct keeper_renewals *r, struct keeper_renewal *one,
 		return;
 	}
 	failed(one, now_s, result->retry_s, row->slug, row->text);
-	if (result->verdict == CV_REFRESH_DEAD)
+	if (result->verdict == CV_REFRESH_DEAD) {
 		cv_schedule_dead(&one->schedule);
+		one->end = CV_RENEWAL_DEAD;
+	}
 }
 
 static void answer_take(struct keeper_renewals *r, struct keeper_renewal *one,
@@ -312,6 +346,65 @@ void keeper_renewals_read(struct keeper_renewals *r, char *buf, int64_t now_s)
 				answer_take(r, &r->v[i], &reply, m.fd_count ? m.fds[0] : -1, now_s);
 	}
 	cv_ipc_msg_fini(&m);
+}
+
+/* ---- who is told ---- */
+
+/* Names of its credentials, with commas, as many as fit the message with all else. */
+static void keys_put(const struct cv_cred_set *set, uint32_t index, struct cv_buf *b)
+{
+	char text[1024];
+	size_t n = 0;
+
+	for (size_t i = 0; i < set->cred_count; i++) {
+		const struct cv_str key = set->creds[i].key;
+
+		if (set->creds[i].refresh != index || n + key.n + 2 > sizeof(text))
+			continue;
+		n += (size_t)snprintf(
+			text + n, sizeof(text) - n, "%s%.*s", n ? "," : "", CV_STR_ARG(key));
+	}
+	cv_ipc_put_str(b, (struct cv_str){ text, n });
+}
+
+static struct cv_str word(const char *s)
+{
+	return s ? cv_str_of(s) : CV_STR_NONE;
+}
+
+static void news_put(const struct keeper_renewals *r, uint32_t index, struct cv_buf *b)
+{
+	const struct cv_cred_set *set = cv_vault_set(r->vault);
+	const struct keeper_renewal *one = &r->v[index];
+	struct cv_str provider = CV_STR_NONE;
+
+	for (size_t i = 0; i < set->cred_count; i++)
+		if (set->creds[i].refresh == index)
+			provider = set->providers[set->creds[i].provider].name;
+	cv_ipc_put_u32(b, one->end);
+	cv_ipc_put_str(b, cv_str_slice(provider, 0, 256));
+	keys_put(set, index, b);
+	cv_ipc_put_str(b, cv_str_slice(one->plan.strategy, 0, 256));
+	cv_ipc_put_str(b, word(one->cause));
+	cv_ipc_put_str(b, word(one->slug));
+	cv_ipc_put_str(b, word(one->text));
+	cv_ipc_put_u64(b, (uint64_t)one->schedule.expires_s);
+}
+
+void keeper_renewals_tell(struct keeper_renewals *r, int proxy)
+{
+	for (uint32_t i = 0; i < r->n && proxy >= 0; i++) {
+		struct cv_buf b;
+
+		if (!r->v[i].has_news)
+			continue;
+		cv_buf_init(&b, 4096); /* as the link takes it */
+		news_put(r, i, &b);
+		if (!b.is_overflown && cv_ipc_send_now(proxy, CV_KEEPER_REPLY_RENEWAL,
+					       cv_buf_str(&b), NULL) == CV_OK)
+			r->v[i].has_news = false;
+		cv_buf_fini(&b);
+	}
 }
 
 /* ---- who waits ---- */

@@ -15,6 +15,7 @@
 #pragma once
 #include "cred/carry.h"
 #include "cred/schedule.h"
+#include "ipc/keeper_link.h"
 #include "keeper/vault.h"
 
 /* As many errands as the courier takes at once. */
@@ -28,6 +29,9 @@ struct keeper_renewal {
 	uint32_t tag;            /* of its last errand; 0: none */
 	bool is_used;            /* some credential comes of it */
 	const char *slug, *text; /* why the last one failed; NULL: it did not */
+	const char *cause;       /* why the last one was asked for */
+	bool has_news;           /* it ended, and the proxy was not told */
+	enum cv_renewal end;
 };
 
 struct keeper_renewals {
@@ -49,8 +53,15 @@ void keeper_renewals_courier(struct keeper_renewals *r, int link, int64_t now_s)
 void keeper_renewals_step(struct keeper_renewals *r, int64_t now_s);
 /* An answer is there.  buf as cv_ipc_recv() wants it. */
 void keeper_renewals_read(struct keeper_renewals *r, char *buf, int64_t now_s);
+/* A server refused cred's value, as it was in epoch.  Static ones and older values: nothing. */
+void keeper_renewals_rejected(
+	struct keeper_renewals *r, uint32_t cred, uint64_t epoch, int64_t now_s);
 /* How long it may be until the next step; -1: for ever. */
 CV_MUST int keeper_renewals_wait_ms(const struct keeper_renewals *r, int64_t now_s);
+
+/* How renewals ended since the last call goes to the proxy's link, whose sinks record it.  Where it
+ * can't, the latest of each waits: a link that is full or gone costs no more than older ones. */
+void keeper_renewals_tell(struct keeper_renewals *r, int proxy);
 
 /* Whether a value for cred may come until then; if not, or not in time, *ret_why says the reason,
  * without anything secret. */

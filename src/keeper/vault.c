@@ -7,6 +7,7 @@
  */
 #include "keeper/vault.h"
 
+#include "cred/limits.h"
 #include "cred/schedule.h"
 
 #include <stdlib.h>
@@ -15,13 +16,21 @@
 /* The executable that all requests to a vault seem to come from: who asks was decided before. */
 #define ASKER CV_STR("/proxy")
 
+/* A key and a placeholder: a JWT has 350 bytes. */
+#define MINTED_NAMES_BYTES_MAX 8192
+
 struct slot {          /* beside each credential of the set */
 	char *renewed; /* malloc'd; NULL: the set's value holds */
 	size_t renewed_bytes;
 	char *former; /* the value before, if that was released; it may still come back */
 	size_t former_bytes;
 	int64_t expires_s;
-	bool is_released, is_dead;
+	uint64_t since; /* the epoch that the present value came with */
+	bool is_released, is_refused;
+	/* of minted ones: */
+	struct cv_arena names; /* key and placeholder */
+	uint64_t order;        /* when it came, as a number */
+	bool is_refresh;
 };
 
 struct cv_vault {
@@ -29,6 +38,8 @@ struct cv_vault {
 	struct cv_policy **bound; /* one for each provider; NULL: bound to nothing */
 	struct slot *slots;
 	uint64_t epoch; /* of the values */
+	uint32_t minted_first, minted_max;
+	uint64_t minted; /* so many came, ever */
 };
 
 /* ---- bindings as a policy ---- */
@@ -63,6 +74,7 @@ static bool endpoint_fill(
 		.protocol = CV_PROTOCOL_REST,
 		.enforcement = CV_ENFORCEMENT_ENFORCE,
 		.access = from->rule_count ? CV_ACCESS_NONE : CV_ACCESS_FULL,
+		.token_endpoint = from->is_token,
 		.scrub = from->is_unscrubbed ? CV_SCRUB_OFF : CV_SCRUB_ON,
 		.credential_mode = from->is_required ? CV_CREDENTIAL_MODE_REQUIRE
 						     : CV_CREDENTIAL_MODE_OPTIONAL,
@@ -121,6 +133,25 @@ static cv_code bindings_compile(struct cv_vault *v, struct cv_err *err)
 
 /* ---- life ---- */
 
+/* For the set's credentials, and for those that are minted later. */
+static bool room_make(struct cv_vault *v)
+{
+	const size_t n = v->set.cred_count;
+	const size_t max =
+		n < CV_PH_ENTRIES_MAX ? CV_MIN((size_t)CV_PH_MINTED_MAX, CV_PH_ENTRIES_MAX - n) : 0;
+	struct cv_cred *creds = cv_arena_array(&v->set.arena, n + max + 1, sizeof(creds[0]));
+
+	v->slots = calloc(n + max + 1, sizeof(v->slots[0]));
+	if (!creds || !v->slots)
+		return false;
+	if (n)
+		memcpy(creds, v->set.creds, n * sizeof(creds[0]));
+	v->set.creds = creds;
+	v->minted_first = (uint32_t)n;
+	v->minted_max = (uint32_t)max;
+	return true;
+}
+
 cv_code cv_vault_new(struct cv_str bytes, struct cv_vault **ret, struct cv_err *err)
 {
 	struct cv_vault *v = calloc(1, sizeof(*v));
@@ -131,8 +162,7 @@ cv_code cv_vault_new(struct cv_str bytes, struct cv_vault **ret, struct cv_err *
 	cv_code code = cv_cred_set_read(bytes, &v->set, err);
 	if (code == CV_OK) {
 		v->bound = calloc(v->set.provider_count + 1, sizeof(v->bound[0]));
-		v->slots = calloc(v->set.cred_count + 1, sizeof(v->slots[0]));
-		if (!v->bound || !v->slots)
+		if (!v->bound || !room_make(v))
 			code = cv_fail(err, CV_LIMIT, "no memory");
 	}
 	if (code == CV_OK)
@@ -167,8 +197,10 @@ void cv_vault_free(struct cv_vault *v)
 {
 	if (!v)
 		return;
-	for (size_t i = 0; v->slots && i < v->set.cred_count; i++)
+	for (size_t i = 0; v->slots && i < v->set.cred_count; i++) {
 		value_wipe(&v->slots[i]);
+		cv_arena_fini(&v->slots[i].names);
+	}
 	for (size_t i = 0; v->bound && i < v->set.provider_count; i++)
 		cv_policy_unref(v->bound[i]);
 	free(v->slots);
@@ -200,6 +232,12 @@ uint64_t cv_vault_epoch(const struct cv_vault *v)
 	return v->epoch;
 }
 
+bool cv_vault_is_present(const struct cv_vault *v, uint32_t cred, uint64_t epoch)
+{
+	return cred < v->set.cred_count && v->slots[cred].is_released &&
+	       epoch >= v->slots[cred].since && epoch <= v->epoch;
+}
+
 void cv_vault_again(struct cv_vault *v)
 {
 	for (size_t i = 0; i < v->set.cred_count; i++)
@@ -227,6 +265,17 @@ static struct cv_verdict binding_ask(const struct cv_vault *v, uint32_t provider
 	return cv_policy_decide(v->bound[provider], &facts);
 }
 
+static bool is_token_endpoint(
+	const struct cv_vault *v, uint32_t provider, const struct cv_keeper_release *ask)
+{
+	const struct cv_verdict verdict = binding_ask(v, provider, ask, CV_OP_REQUEST);
+
+	if (verdict.action != CV_ACTION_ALLOW)
+		return false;
+	const struct cv_policy_endpoint *e = cv_policy_endpoint_of(v->bound[provider], &verdict);
+	return e && e->token_endpoint;
+}
+
 static enum cv_release judge(
 	const struct cv_vault *v, uint32_t cred, const struct cv_keeper_release *ask, int64_t now_s)
 {
@@ -236,13 +285,15 @@ static enum cv_release judge(
 	const struct slot *s = &v->slots[cred];
 	if (binding_ask(v, c->provider, ask, CV_OP_REQUEST).action != CV_ACTION_ALLOW)
 		return CV_RELEASE_MISMATCH;
+	if (s->is_refresh && !is_token_endpoint(v, c->provider, ask))
+		return CV_RELEASE_MISMATCH;
 	/* One that is about to expire would be dead on arrival, where another may be had. */
 	const int64_t margin_s = c->refresh == CV_CRED_NONE ? 0 : CV_SCHEDULE_MARGIN_S;
-	const bool is_good = !s->is_dead && cv_vault_value(v, cred).n &&
+	const bool is_good = !s->is_refused && cv_vault_value(v, cred).n &&
 			     (s->expires_s == 0 || now_s < s->expires_s - margin_s);
 	if (is_good)
 		return CV_RELEASE_OK;
-	return c->refresh == CV_CRED_NONE || s->is_dead ? CV_RELEASE_DEAD : CV_RELEASE_STALE;
+	return c->refresh == CV_CRED_NONE ? CV_RELEASE_DEAD : CV_RELEASE_STALE;
 }
 
 /* What the endpoints of all providers say about this request, whoever's credential it carries. */
@@ -320,15 +371,160 @@ cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value, i
 	if (s->is_released)
 		former_keep(v, cred);
 	bytes_wipe(&s->renewed, &s->renewed_bytes);
-	v->epoch++;
+	s->since = ++v->epoch;
 	s->renewed = copy;
 	s->renewed_bytes = value.n;
 	s->expires_s = expires_s;
-	s->is_dead = false;
+	s->is_refused = false;
 	return CV_OK;
 }
 
-void cv_vault_kill(struct cv_vault *v, uint32_t cred)
+void cv_vault_refuse(struct cv_vault *v, uint32_t cred, bool is_refused)
 {
-	v->slots[cred].is_dead = true;
+	v->slots[cred].is_refused = is_refused;
+}
+
+/* ---- minted ---- */
+
+uint32_t cv_vault_minted_first(const struct cv_vault *v)
+{
+	return v->minted_first;
+}
+
+uint32_t cv_vault_token_provider(const struct cv_vault *v, const struct cv_keeper_release *ask)
+{
+	for (uint32_t i = 0; i < v->set.provider_count; i++)
+		if (is_token_endpoint(v, i, ask))
+			return i;
+	return CV_CRED_NONE;
+}
+
+static uint32_t same_find(const struct cv_vault *v, uint32_t provider, struct cv_str value)
+{
+	for (uint32_t i = 0; i < v->set.cred_count; i++)
+		if (v->set.creds[i].provider == provider && cv_str_eq(cv_vault_value(v, i), value))
+			return i;
+	return CV_CRED_NONE;
+}
+
+static size_t minted_bytes(const struct cv_vault *v)
+{
+	size_t n = 0;
+
+	for (uint32_t i = v->minted_first; i < v->set.cred_count; i++)
+		n += v->slots[i].renewed_bytes;
+	return n;
+}
+
+static bool goes_before(const struct slot *a, const struct slot *b, int64_t now_s)
+{
+	const bool is_over = a->expires_s && a->expires_s <= now_s;
+	const bool is_other_over = b->expires_s && b->expires_s <= now_s;
+
+	if (is_over != is_other_over)
+		return is_over;
+	return is_over && a->expires_s != b->expires_s ? a->expires_s < b->expires_s
+						       : a->order < b->order;
+}
+
+/* The one that goes next; CV_CRED_NONE: all that are there are empty. */
+static uint32_t victim(const struct cv_vault *v, int64_t now_s)
+{
+	uint32_t found = CV_CRED_NONE;
+
+	for (uint32_t i = v->minted_first; i < v->set.cred_count; i++)
+		if (v->slots[i].renewed &&
+			(found == CV_CRED_NONE ||
+				goes_before(&v->slots[i], &v->slots[found], now_s)))
+			found = i;
+	return found;
+}
+
+/* A place for n bytes; places are not given back, so that an index means the same for ever. */
+static uint32_t place_make(struct cv_vault *v, size_t n, int64_t now_s)
+{
+	uint32_t at;
+
+	while (minted_bytes(v) + n > CV_VAULT_MINTED_BYTES_MAX) {
+		at = victim(v, now_s);
+		if (at == CV_CRED_NONE)
+			return at;
+		value_wipe(&v->slots[at]);
+	}
+	for (at = v->minted_first; at < v->set.cred_count; at++)
+		if (!v->slots[at].renewed)
+			return at;
+	if (at < v->minted_first + v->minted_max)
+		return at;
+	at = victim(v, now_s);
+	if (at != CV_CRED_NONE)
+		value_wipe(&v->slots[at]);
+	return at;
+}
+
+static bool is_key_taken(const struct cv_vault *v, struct cv_str key)
+{
+	for (uint32_t i = 0; i < v->set.cred_count; i++)
+		if (cv_str_eq(v->set.creds[i].key, key))
+			return true;
+	return false;
+}
+
+/* A name that no other has had, and the text that stands for it. */
+static bool names_make(struct cv_vault *v, enum cv_keeper_token kind, struct cv_str value,
+	const unsigned char seed[CV_SHAPE_SEED_BYTES], struct cv_arena *arena, struct cv_cred *ret)
+{
+	const struct cv_shape *shape = NULL;
+
+	if (!cv_shape_find(CV_STR("jwt"), &shape))
+		return false;
+	if (kind != CV_KEEPER_TOKEN_ID)
+		shape = cv_shape_guess(CV_STR_NONE, value);
+	/* unlike any that a former keeper of the run gave */
+	const unsigned char *end = seed + CV_SHAPE_SEED_BYTES - 4;
+	do
+		ret->key = cv_arena_printf(arena, "COVE_MINTED_%llu_%02x%02x%02x%02x",
+			(unsigned long long)++v->minted, end[0], end[1], end[2], end[3]);
+	while (ret->key.p && is_key_taken(v, ret->key));
+	return ret->key.p && cv_shape_make(shape, ret->key, seed, arena, &ret->placeholder);
+}
+
+uint32_t cv_vault_mint(struct cv_vault *v, uint32_t provider, enum cv_keeper_token kind,
+	struct cv_str value, int64_t expires_s, int64_t now_s,
+	const unsigned char seed[CV_SHAPE_SEED_BYTES])
+{
+	struct cv_cred made = { .provider = provider, .refresh = CV_CRED_NONE };
+	struct cv_arena names;
+	uint32_t at = same_find(v, provider, value);
+
+	if (!value.n)
+		return CV_CRED_NONE;
+	if (at != CV_CRED_NONE) {
+		v->slots[at].is_released = true;
+		if (at >= v->minted_first)
+			v->slots[at].expires_s = expires_s;
+		return at;
+	}
+	cv_arena_init(&names, MINTED_NAMES_BYTES_MAX);
+	at = place_make(v, value.n, now_s);
+	if (at == CV_CRED_NONE || !names_make(v, kind, value, seed, &names, &made)) {
+		cv_arena_fini(&names);
+		return CV_CRED_NONE;
+	}
+	struct slot *s = &v->slots[at];
+	if (at < v->set.cred_count)
+		cv_arena_fini(&s->names);
+	*s = (struct slot){
+		.names = names, .order = v->minted, .is_refresh = kind == CV_KEEPER_TOKEN_REFRESH
+	};
+	v->set.creds[at] = made;
+	if (cv_vault_renew(v, at, value, expires_s, NULL) != CV_OK) {
+		if (at == v->set.cred_count) /* else an empty place, released to nobody */
+			cv_arena_fini(&s->names);
+		return CV_CRED_NONE;
+	}
+	if (at == v->set.cred_count)
+		v->set.cred_count++;
+	s->is_released = true;
+	return at;
 }

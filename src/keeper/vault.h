@@ -11,6 +11,7 @@
 #pragma once
 #include "base/buf.h"
 #include "cred/set.h"
+#include "cred/shape.h"
 #include "ipc/keeper_link.h"
 #include "policy/policy.h"
 
@@ -47,11 +48,32 @@ struct cv_str cv_vault_former(const struct cv_vault *v, uint32_t cred);
 
 /* How often any value has changed. */
 uint64_t cv_vault_epoch(const struct cv_vault *v);
+/* Whether cred's present value is the one that held in epoch, and was released. */
+CV_MUST bool cv_vault_is_present(const struct cv_vault *v, uint32_t cred, uint64_t epoch);
 /* A former vault had the same: each value may have been released, and is scrubbed. */
 void cv_vault_again(struct cv_vault *v);
 
 /* Puts a new value in place; the old one is wiped.  CV_INVALID for a value with CR, LF or NUL. */
 CV_MUST cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value,
 	int64_t expires_s, struct cv_err *err);
-/* Never released again, until renewed. */
-void cv_vault_kill(struct cv_vault *v, uint32_t cred);
+/* The server refuses the value: not released until renewed, or until it may be after all. */
+void cv_vault_refuse(struct cv_vault *v, uint32_t cred, bool is_refused);
+
+/* ---- tokens that upstreams minted for the sandbox ---- */
+
+#define CV_VAULT_MINTED_BYTES_MAX (32 << 10) /* all of a host have to fit a message, twice */
+
+/* The provider whose token endpoint answered ask; CV_CRED_NONE: there is none. */
+CV_MUST uint32_t cv_vault_token_provider(
+	const struct cv_vault *v, const struct cv_keeper_release *ask);
+
+/* A credential of provider with this value: one that is there, or a new one with a placeholder from
+ * seed.  It is one of the set then, and counts as released.  Where CV_PH_MINTED_MAX are there
+ * another one goes: of the expired that which expired first, else the oldest.  CV_CRED_NONE: no
+ * memory, or too long. */
+CV_MUST uint32_t cv_vault_mint(struct cv_vault *v, uint32_t provider, enum cv_keeper_token kind,
+	struct cv_str value, int64_t expires_s, int64_t now_s,
+	const unsigned char seed[CV_SHAPE_SEED_BYTES]);
+
+/* Credentials from here on in the set were minted. */
+uint32_t cv_vault_minted_first(const struct cv_vault *v);

@@ -280,6 +280,7 @@ static bool fields_differ(enum field_kind kind, const struct cv_policy_endpoint 
 			a->websocket_credential_rewrite == b->websocket_credential_rewrite },
 		{ FIELD_REQUEST, "request_body_credential_rewrite",
 			a->request_body_credential_rewrite == b->request_body_credential_rewrite },
+		{ FIELD_REQUEST, "token_endpoint", a->token_endpoint == b->token_endpoint },
 		{ FIELD_REQUEST, "credential_signing",
 			cv_str_eq(a->credential_signing.s, b->credential_signing.s) },
 		{ FIELD_REQUEST, "signing_service",

@@ -73,8 +73,8 @@ struct cv_schema {
 #define CV_FILL_KEYS_MAX 40 /* rows of a level; checked when filling */
 
 /* An element of a list is built in a buffer of this size before it is kept; checked when filling.
- * The largest is an endpoint. */
-#define CV_FILL_ELEMENT_BYTES_MAX 1280
+ * The largest is a tool of a catalog. */
+#define CV_FILL_ELEMENT_BYTES_MAX 1536
 
 /* The whole language; its object is struct cv_policy_doc. */
 extern const struct cv_schema cv_policy_schema;

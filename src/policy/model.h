@@ -146,6 +146,7 @@ struct cv_policy_endpoint {
 	bool websocket_credential_rewrite;
 	bool request_body_credential_rewrite;
 	bool allow_uninspected_credentials;
+	bool token_endpoint; /* what it answers holds tokens for the caller */
 	struct cv_policy_text credential_signing, signing_service, signing_region;
 	bool has_credential_binding;
 	struct cv_policy_text credential_binding_provider;

@@ -3,7 +3,7 @@
  * schema.c - the policy language, version 1, as tables: one per mapping level, one row per key
  *
  * Names are OpenShell's (openshell-behaviour 3.1 to 3.3); credential_mode,
- * scrub, enforcement: approve and tools are ours.  What a value may be beyond its type is
+ * scrub, token_endpoint, enforcement: approve and tools are ours.  What a value may be beyond its type is
  * validation's business (validate.c).
  */
 #include "policy/fill.h"
@@ -126,6 +126,7 @@ static const struct cv_fill_key endpoint_keys[] = {
 	{ "signing_region",       CV_FILL_TEXT,  AT(E, signing_region) },
 	{ "credential_binding",   CV_FILL_INSIDE, .sub = &binding_schema,
 		.at_has = offsetof(E, has_credential_binding) },
+	{ "token_endpoint",       CV_FILL_BOOL,  AT(E, token_endpoint) },
 	{ "credential_mode",      CV_FILL_WORD,  WORD(credential_mode, credential_mode_words) },
 	{ "scrub",                CV_FILL_WORD,  WORD(scrub, scrub_words) },
 	{ "persisted_queries",    CV_FILL_TEXT,  AT(E, persisted_queries) },

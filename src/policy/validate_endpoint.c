@@ -359,6 +359,7 @@ static void check_tcp_fields(struct cv_check *c)
 		{ e->h2c, "h2c" },
 		{ e->websocket_credential_rewrite, "websocket_credential_rewrite" },
 		{ e->request_body_credential_rewrite, "request_body_credential_rewrite" },
+		{ e->token_endpoint, "token_endpoint" },
 		{ e->credential_signing.s.n > 0, "credential_signing" },
 		{ e->signing_service.s.n > 0, "signing_service" },
 		{ e->signing_region.s.n > 0, "signing_region" },
@@ -461,6 +462,25 @@ static void check_signing(struct cv_check *c)
 	if (c->ep->request_body_credential_rewrite)
 		CV_CHECK_ERROR(c, t->pos, "keep one of them",
 			"credential_signing and request_body_credential_rewrite exclude each other");
+	if (c->ep->token_endpoint)
+		CV_CHECK_ERROR(c, t->pos, "keep one of them",
+			"credential_signing and token_endpoint exclude each other");
+}
+
+/* One that is not looked into would hand on the tokens themselves. */
+static void check_token_endpoint(struct cv_check *c)
+{
+	const struct cv_policy_endpoint *e = c->ep;
+
+	if (!e->token_endpoint || e->protocol == CV_PROTOCOL_TCP ||
+		e->protocol == CV_PROTOCOL_POSTGRES)
+		return; /* these say so themselves */
+	if (e->protocol != CV_PROTOCOL_REST || e->tls == CV_TLS_SKIP)
+		CV_CHECK_ERROR(c, CV_CHECK_HERE, "use protocol: rest, without tls: skip",
+			"token_endpoint needs an endpoint whose answers can be read");
+	if (!c->entry->is_provider && !e->has_credential_binding)
+		CV_CHECK_ERROR(c, CV_CHECK_HERE, "add credential_binding: {provider: NAME}",
+			"token_endpoint needs a provider that the tokens are for");
 }
 
 static void check_binding(struct cv_check *c)
@@ -501,6 +521,7 @@ static cv_check_fn *const endpoint_checks[] = {
 	check_persisted,
 	check_signing,
 	check_binding,
+	check_token_endpoint,
 };
 
 void cv_check_endpoint(struct cv_check *c)

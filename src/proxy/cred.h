@@ -38,6 +38,7 @@ struct cv_creds { /* of the run */
 	struct cv_ph_entry *entries;
 	struct cv_str *providers; /* of each entry */
 	size_t count;             /* 0: a run without credentials */
+	size_t given;             /* of these; those behind were minted meanwhile */
 	bool has_catalog;
 	/* Destinations that nobody is bound to, as the keeper said; that never changes in a run.  A
 	 * request to one of them, without a placeholder, needs no keeper. */
@@ -66,6 +67,10 @@ struct cv_flow_cred {
 	char *secrets; /* the keeper's message, which the values borrow from; wiped */
 	size_t secret_bytes;
 	struct cv_str values[CV_PH_ENTRIES_MAX];
+	/* of the last question that was answered so: what a 401 is about */
+	uint64_t epoch;
+	uint32_t given[CV_KEEPER_CREDS_MAX];
+	size_t given_count;
 	/* REFUSED */
 	enum cv_release refusal;
 	char why[256];
@@ -85,6 +90,10 @@ CV_MUST bool cv_creds_refused_take(struct cv_proxy *p, struct cv_str body);
  * for the next one, as long as they would for an answer. */
 void cv_creds_keeper_lost(struct cv_proxy *p);
 void cv_creds_keeper_back(struct cv_proxy *p);
+/* The end of MINTED: entries of the catalog. */
+CV_MUST bool cv_creds_minted_add(struct cv_proxy *p, struct cv_ipc_reader *r);
+/* renewal.c: RENEWAL goes to the sinks. */
+CV_MUST bool cv_renewal_record(struct cv_proxy *p, struct cv_str body);
 
 enum cv_cred_step { CV_CRED_OK, CV_CRED_WAIT, CV_CRED_AGAIN, CV_CRED_ANSWERED };
 
@@ -130,6 +139,9 @@ enum cv_cred_step cv_cred_message(struct cv_proxy *p, struct cv_flow *f, struct 
 enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f,
 	const struct cv_policy_endpoint *e, struct cv_str text, struct cv_str method,
 	struct cv_str path, struct cv_str *ret_value, const char **ret_slug);
+
+/* f's server answered 401: the keeper is told which values it refused. */
+void cv_cred_rejected(struct cv_proxy *p, struct cv_flow *f);
 
 /* The head is written: no value is held any more. */
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f);

@@ -28,7 +28,8 @@ static bool is_body_rewritten(const struct cv_flow *f, const struct cv_h1_reques
 			? cv_policy_endpoint_of(f->policy, &f->http.verdict)
 			: NULL;
 
-	return e && e->request_body_credential_rewrite && body_kind(r).kind != CV_REWRITE_BODY_NONE;
+	return e && (e->request_body_credential_rewrite || e->token_endpoint) &&
+	       body_kind(r).kind != CV_REWRITE_BODY_NONE;
 }
 
 /* How much of a body is kept until it has been looked at; 0: it is watched as it passes.  A client

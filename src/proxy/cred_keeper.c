@@ -8,8 +8,10 @@
 #include "proxy/cred_int.h"
 
 #include "proxy/inside.h"
+#include "proxy/mint.h"
 #include "proxy/scrub.h"
 #include "proxy/sign.h"
+#include "proxy/websocket.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +21,11 @@
 #define SCRATCH_BYTES_MAX (CV_REWRITE_ARENA_BYTES + CV_REWRITE_BODY_ARENA_BYTES)
 
 #define RELEASE_BYTES_MAX 32768      /* what the link takes */
-#define CATALOG_BYTES_MAX (4u << 20) /* the automaton of 128 placeholders */
+#define CATALOG_BYTES_MAX (4u << 20) /* the automaton of 192 placeholders */
+
+struct entry {
+	struct cv_str key, text, provider;
+};
 
 void cv_creds_fini(struct cv_creds *c)
 {
@@ -30,10 +36,56 @@ void cv_creds_fini(struct cv_creds *c)
 
 /* ---- from the keeper ---- */
 
-/* The rest of a second catalog: is it the one that we have? */
+static struct entry entry_get(struct cv_ipc_reader *r)
+{
+	struct entry e;
+
+	e.key = cv_ipc_get_str(r);
+	e.text = cv_ipc_get_str(r);
+	e.provider = cv_ipc_get_str(r);
+	return e;
+}
+
+/* So many of the catalog, with more in their places or behind it, in memory of its own: then the one
+ * before ends. */
+static bool catalog_make(
+	struct cv_proxy *p, size_t kept, const struct entry *more, const uint32_t *at, size_t n)
+{
+	struct cv_creds *c = &p->creds;
+	struct cv_creds made = *c;
+
+	made.count = kept;
+	cv_arena_init(&made.arena, CATALOG_BYTES_MAX);
+	made.entries = cv_arena_array(&made.arena, CV_PH_ENTRIES_MAX, sizeof(made.entries[0]));
+	made.providers = cv_arena_array(&made.arena, CV_PH_ENTRIES_MAX, sizeof(made.providers[0]));
+	bool is_good = made.entries && made.providers;
+	for (size_t i = 0; is_good && i < kept; i++) {
+		made.entries[i].key = cv_arena_str(&made.arena, c->entries[i].key);
+		made.entries[i].text = cv_arena_str(&made.arena, c->entries[i].text);
+		made.providers[i] = cv_arena_str(&made.arena, c->providers[i]);
+	}
+	for (size_t i = 0; is_good && i < n; i++) {
+		is_good = at[i] <= made.count && at[i] < CV_PH_ENTRIES_MAX;
+		if (!is_good)
+			break;
+		made.entries[at[i]].key = cv_arena_str(&made.arena, more[i].key);
+		made.entries[at[i]].text = cv_arena_str(&made.arena, more[i].text);
+		made.providers[at[i]] = cv_arena_str(&made.arena, more[i].provider);
+		made.count = CV_MAX(made.count, (size_t)at[i] + 1);
+	}
+	is_good =
+		is_good && !made.arena.is_overflown &&
+		cv_ph_set_compile(&made.set, made.entries, made.count, &made.arena, NULL) == CV_OK;
+	cv_arena_fini(is_good ? &c->arena : &made.arena);
+	if (is_good)
+		*c = made;
+	return is_good;
+}
+
+/* The rest of a second catalog: is it the one that we were given first? */
 static bool is_same_catalog(const struct cv_creds *c, struct cv_ipc_reader r, uint32_t n)
 {
-	bool is_same = n == c->count;
+	bool is_same = n == c->given;
 
 	for (uint32_t i = 0; i < n && is_same; i++) {
 		is_same = cv_str_eq(cv_ipc_get_str(&r), c->entries[i].key);
@@ -43,8 +95,37 @@ static bool is_same_catalog(const struct cv_creds *c, struct cv_ipc_reader r, ui
 	return is_same && cv_ipc_reader_is_done(&r);
 }
 
+/* Scans of bodies that are passing begin anew: a placeholder that is cut in two right here is not
+ * seen, and goes out as it is, which gives nothing away. */
+static void scans_restart(struct cv_proxy *p)
+{
+	for (uint32_t i = 0; i < p->flows.high; i++) {
+		struct cv_flow *f = &p->flows.v[i];
+
+		if (f->state == CV_FLOW_FREE)
+			continue;
+		if (f->cred && !f->cred->scan.has_hit)
+			cv_ph_scan_init(&f->cred->scan, &p->creds.set);
+		if (f->ws)
+			cv_websocket_scan_restart(p, f);
+	}
+}
+
+/* What a former keeper minted is gone with it. */
+static bool minted_forget(struct cv_proxy *p)
+{
+	if (p->creds.count == p->creds.given)
+		return true;
+	if (!catalog_make(p, p->creds.given, NULL, NULL, 0))
+		return false;
+	scans_restart(p);
+	return true;
+}
+
 bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body)
 {
+	struct entry all[CV_PH_ENTRIES_MAX];
+	uint32_t at[CV_PH_ENTRIES_MAX];
 	struct cv_ipc_reader r = { .rest = body };
 	struct cv_creds *c = &p->creds;
 	const uint32_t n = cv_ipc_get_u32(&r);
@@ -54,25 +135,34 @@ bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body)
 	if (c->has_catalog && !is_same_catalog(c, r, n))
 		cv_proxy_die(p, "the keeper that was started anew has other credentials");
 	if (c->has_catalog)
-		return true;
+		return minted_forget(p);
 	c->has_catalog = true;
-	if (!n)
-		return cv_ipc_reader_is_done(&r);
+	c->given = n;
+	for (uint32_t i = 0; i < n; i++) {
+		at[i] = i;
+		all[i] = entry_get(&r);
+	}
 	cv_arena_init(&c->arena, CATALOG_BYTES_MAX);
 	cv_arena_init(&c->scratch, SCRATCH_BYTES_MAX);
-	c->entries = cv_arena_array(&c->arena, n, sizeof(c->entries[0]));
-	c->providers = cv_arena_array(&c->arena, n, sizeof(c->providers[0]));
-	if (!c->entries || !c->providers)
+	return cv_ipc_reader_is_done(&r) && (!n || catalog_make(p, 0, all, at, n));
+}
+
+bool cv_creds_minted_add(struct cv_proxy *p, struct cv_ipc_reader *r)
+{
+	struct entry all[CV_PH_MINTED_MAX];
+	uint32_t at[CV_PH_MINTED_MAX];
+	const uint32_t n = cv_ipc_get_u32(r);
+
+	if (n > CV_PH_MINTED_MAX || !p->creds.has_catalog)
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
-		c->entries[i].key = cv_arena_str(&c->arena, cv_ipc_get_str(&r));
-		c->entries[i].text = cv_arena_str(&c->arena, cv_ipc_get_str(&r));
-		c->providers[i] = cv_arena_str(&c->arena, cv_ipc_get_str(&r));
+		at[i] = cv_ipc_get_u32(r);
+		all[i] = entry_get(r);
 	}
-	if (!cv_ipc_reader_is_done(&r) ||
-		cv_ph_set_compile(&c->set, c->entries, n, &c->arena, NULL) != CV_OK)
+	if (!cv_ipc_reader_is_done(r) || (n && !catalog_make(p, p->creds.count, all, at, n)))
 		return false;
-	c->count = n;
+	if (n)
+		scans_restart(p);
 	return true;
 }
 
@@ -166,7 +256,8 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 	r = (struct cv_ipc_reader){ .rest = { c->secrets, c->secret_bytes } };
 	cv_ipc_get_u32(&r);
 	c->flags = cv_ipc_get_u32(&r);
-	key.epoch = cv_ipc_get_u64(&r);
+	c->epoch = key.epoch = cv_ipc_get_u64(&r);
+	c->given_count = 0;
 	for (uint32_t n = cv_ipc_get_u32(&r); n && !r.is_bad; n--) {
 		const uint32_t i = cv_ipc_get_u32(&r);
 		const bool is_asked = cv_ipc_get_u32(&r) != 0;
@@ -176,6 +267,8 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 			return false;
 		if (is_asked)
 			c->values[i] = value;
+		if (is_asked && c->given_count < CV_KEEPER_CREDS_MAX)
+			c->given[c->given_count++] = i;
 		key.creds[i / 64] |= UINT64_C(1) << i % 64;
 		if (count < CV_ARRAY_LEN(all))
 			all[count++] = value;
@@ -235,6 +328,8 @@ void cv_creds_keeper_lost(struct cv_proxy *p)
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
 
+		if (f->state != CV_FLOW_FREE && f->mint)
+			cv_mint_keeper_lost(p, f);
 		if (f->state == CV_FLOW_FREE || !f->cred || f->cred->state != CV_CRED_ASKED)
 			continue;
 		if (f->cred->needs_value)
@@ -325,6 +420,25 @@ bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 	f->cred->refusal = CV_RELEASE_KEEPER;
 	f->cred->why[0] = '\0';
 	return true;
+}
+
+void cv_cred_rejected(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_flow_cred *c = f->cred;
+	struct cv_buf b;
+
+	if (!c || p->keeper < 0)
+		return;
+	for (size_t i = 0; i < c->given_count; i++) {
+		cv_buf_init(&b, 12);
+		cv_ipc_put_u32(&b, c->given[i]);
+		cv_ipc_put_u64(&b, c->epoch);
+		/* one that is lost is said again with the next 401 */
+		(void)!cv_ipc_send(
+			p->keeper, CV_KEEPER_REQ_REJECTED, cv_buf_str(&b), NULL, 0, NULL);
+		cv_buf_fini(&b);
+	}
+	c->given_count = 0;
 }
 
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f)

@@ -71,6 +71,8 @@ static struct cv_str credential_sentence(enum cv_denial d)
 	case CV_DENIAL_CREDENTIAL_RENEWAL: return CV_STR("Credential could not be renewed");
 	case CV_DENIAL_CREDENTIAL_KEEPER:
 		return CV_STR("Credentials are not available now; try again");
+	case CV_DENIAL_CREDENTIAL_TOKENS:
+		return CV_STR("The answer of this token endpoint can't be handed on");
 	default: return CV_STR("This endpoint takes the provider's credential only");
 	}
 }
@@ -130,6 +132,7 @@ static void sentence_put(
 	case CV_DENIAL_CREDENTIAL_EXPIRED:
 	case CV_DENIAL_CREDENTIAL_RENEWAL:
 	case CV_DENIAL_CREDENTIAL_KEEPER:
+	case CV_DENIAL_CREDENTIAL_TOKENS:
 	case CV_DENIAL_CREDENTIAL_OWN: cv_buf_put(b, credential_sentence(d)); return;
 	case CV_DENIAL_MIDDLEWARE_DENIED:
 		cv_buf_put(b, CV_STR("Request rejected by configured middleware"));

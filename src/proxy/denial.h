@@ -40,7 +40,8 @@
 	X(CREDENTIAL_UNAVAILABLE, 500, "credential_unavailable", "message", NULL)              \
 	X(CREDENTIAL_EXPIRED, 502, "credential_expired", "message", NULL)                      \
 	X(CREDENTIAL_RENEWAL, 502, "credential_refresh_failed", "message", NULL)               \
-	X(CREDENTIAL_KEEPER, 503, "credential_keeper_unavailable", "message", NULL)
+	X(CREDENTIAL_KEEPER, 503, "credential_keeper_unavailable", "message", NULL)            \
+	X(CREDENTIAL_TOKENS, 502, "token_answer_refused", "message", "token_answer_refused")
 /* clang-format on */
 
 #define CV_DENIAL_ENUM(name, ...) CV_DENIAL_##name,

@@ -107,6 +107,7 @@ struct cv_http {
 	bool client_closes;  /* after this response the sandbox's side is closed */
 	bool server_closes;
 	bool wants_upgrade; /* 101 may be answered */
+	bool is_minted;     /* the response's tokens were taken in: it may pass */
 	bool to_http10;     /* the request was HTTP/1.0: no chunks towards the sandbox */
 	uint32_t count;     /* requests sent on */
 	size_t kept_bytes; /* of the head, still in the buffer: until the upstream says something */
@@ -123,6 +124,7 @@ struct cv_attempt {   /* a socket that is being connected */
 };
 
 struct cv_local;
+struct cv_mint;
 
 struct cv_flow {
 	enum cv_flow_state state;
@@ -135,6 +137,8 @@ struct cv_flow {
 	bool is_tools;     /* towards the broker of host tools: its verdict is given */
 	bool is_routed;    /* ours towards a route of inference.local: its verdict is given */
 	bool is_forwarded; /* connected by way of the upstream proxy */
+	uint32_t
+		forward_tag; /* FORWARD: the keeper is asked what to show it; 0: not, or it has said */
 	bool is_leaf_asked;
 	bool is_tls;              /* the sandbox's side speaks TLS that we end */
 	bool is_inner;            /* a stream of HTTP/2 or its upstream: part of another flow */
@@ -144,6 +148,7 @@ struct cv_flow {
 
 	struct cv_leg client, server;
 	struct cv_hold *hold;      /* owned; NULL: the request is in the client's buffer */
+	struct cv_mint *mint;      /* owned; NULL: no answer with tokens is held */
 	struct cv_flow_cred *cred; /* owned; NULL: no credential was asked for */
 	struct cv_flow_middleware *middleware; /* owned; NULL: none concerns the request */
 	struct cv_who *who;                    /* owned, except by inner flows; NULL: no record */

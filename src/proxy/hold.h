@@ -4,7 +4,8 @@
  *
  * Where the body has to be looked at or changed before anything of the request may go on: the head
  * moves from the flow's buffer into the hold, the body follows unframed, and both are written from
- * here.  A hold belongs to its flow and is wiped when it ends.
+ * here.  A hold belongs to its flow and is wiped when it ends.  Responses are held the same way by
+ * mint.h, which has a hold of its own.
  */
 #pragma once
 #include "base/buf.h"
@@ -12,6 +13,7 @@
 #include "wire/h1.h"
 
 struct cv_flow;
+struct cv_leg;
 
 enum cv_hold_rc {
 	CV_HOLD_MORE, /* the rest has not come */
@@ -28,6 +30,12 @@ struct cv_hold {
 	struct cv_chunk chunk;
 	bool is_done;
 };
+
+/* The same for any message: its head, of so many bytes, leaves from. */
+CV_MUST bool cv_hold_start(struct cv_hold *h, struct cv_leg *from, size_t head_bytes,
+	enum cv_h1_body kind, uint64_t length, size_t max);
+CV_MUST enum cv_hold_rc cv_hold_take(struct cv_hold *h, struct cv_leg *from);
+void cv_hold_wipe(struct cv_hold *h);
 
 /* Takes r's head out of the flow's buffer; at most max bytes of body will be kept.  False: no
  * memory. */

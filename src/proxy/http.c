@@ -23,6 +23,7 @@
 #include "proxy/approve.h"
 #include "proxy/inside.h"
 #include "proxy/local.h"
+#include "proxy/mint.h"
 #include "proxy/tools.h"
 
 #include "proxy/websocket.h"
@@ -40,6 +41,7 @@ void cv_http_start(struct cv_flow *f)
 	const uint32_t count = f->http.count;
 
 	cv_middleware_end(f);
+	cv_mint_end(f);
 	cv_body_fini(&f->http.up);
 	cv_body_fini(&f->http.down);
 	free((void *)(uintptr_t)f->http.method.p);
@@ -234,6 +236,7 @@ static enum head head_write(
 	};
 	if (f->verdict.obligations & CV_OBLIGE_INSPECT)
 		asked_keep(h, r->method, path, query);
+	cv_mint_expect(f);
 	if (f->hold)
 		return cv_body_start_held(&h->up, body) ? HEAD_WRITTEN : HEAD_LONG;
 	cv_body_start(&h->up, r->body, r->length);
@@ -327,6 +330,31 @@ static enum stage upstream_await(struct cv_proxy *p, struct cv_flow *f)
 	return STAGE_OK;
 }
 
+/* The upstream is there, and the request may pass. */
+static bool head_send(struct cv_proxy *p, struct cv_flow *f, struct cv_str path)
+{
+	const size_t head_bytes = p->request.head_bytes;
+	const bool is_repeatable = cv_idle_is_repeatable(f, &p->request);
+	f->server.is_private |= cv_idle_is_credentialed(f) ||
+				cv_idle_is_private(p->request.header, p->request.header_count);
+	switch (head_write(p, f, &p->request, path)) {
+	case HEAD_ANSWERED: return true;
+	case HEAD_LONG: return head_refuse(p, f, CV_H1_HEAD_LONG);
+	case HEAD_WRITTEN: break;
+	}
+	const bool is_put = cv_leg_put(&f->server, cv_buf_str(&p->head)) == cv_buf_len(&p->head);
+	cv_cred_forget(p, f);
+	if (!is_put)
+		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, "the upstream's connection broke");
+	if (is_repeatable && f->server.is_untried)
+		f->http.kept_bytes = head_bytes;
+	else if (!f->hold)
+		cv_leg_take(&f->client, head_bytes);
+	cv_hold_end(f);
+	f->deadline_ms = p->loop.now_ms + reply_ms(f);
+	return true;
+}
+
 static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 {
 	static struct cv_path path; /* scratch */
@@ -371,26 +399,7 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 		stage = upstream_await(p, f);
 	if (stage != STAGE_OK)
 		return stage == STAGE_MOVED || has_moved;
-	const size_t head_bytes = p->request.head_bytes;
-	const bool is_repeatable = cv_idle_is_repeatable(f, &p->request);
-	f->server.is_private |= cv_idle_is_credentialed(f) ||
-				cv_idle_is_private(p->request.header, p->request.header_count);
-	switch (head_write(p, f, &p->request, cv_path_str(&path))) {
-	case HEAD_ANSWERED: return true;
-	case HEAD_LONG: return head_refuse(p, f, CV_H1_HEAD_LONG);
-	case HEAD_WRITTEN: break;
-	}
-	const bool is_put = cv_leg_put(&f->server, cv_buf_str(&p->head)) == cv_buf_len(&p->head);
-	cv_cred_forget(p, f);
-	if (!is_put)
-		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, "the upstream's connection broke");
-	if (is_repeatable && f->server.is_untried)
-		h->kept_bytes = head_bytes;
-	else if (!f->hold)
-		cv_leg_take(c, head_bytes);
-	cv_hold_end(f);
-	f->deadline_ms = p->loop.now_ms + reply_ms(f);
-	return true;
+	return head_send(p, f, cv_path_str(&path));
 }
 
 /* ---- the response's head ---- */
@@ -458,6 +467,8 @@ static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_re
 		cv_body_start(&h->down, r->body, r->length);
 		if (h->to_http10 && r->body == CV_H1_BODY_CHUNKED)
 			h->down.out = CV_H1_BODY_CLOSE;
+		if (r->status == 401)
+			cv_cred_rejected(p, f);
 	} else if (h->to_http10) { /* it knows of none (RFC 9110 15.2) */
 		cv_leg_take(&f->server, r->head_bytes);
 		return true;
@@ -550,6 +561,8 @@ static bool response_step(struct cv_proxy *p, struct cv_flow *f)
 	if (rc == CV_H1_MORE && !s->is_eof)
 		return false;
 	h->response_scanned = 0;
+	if (rc == CV_H1_OK && cv_mint_is_due(f, &p->response))
+		return cv_mint_begin(p, f, &p->response);
 	if (rc == CV_H1_OK)
 		return response_pass(p, f, &p->response);
 	if (rc == CV_H1_MORE && h->kept_bytes && !text.n) {
@@ -646,7 +659,7 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 	has_moved |= cv_leg_fill(s);
 	if (s->is_untried && cv_leg_text(s).n)
 		server_tried(f);
-	if (!h->has_response && response_step(p, f))
+	if (!h->has_response && (f->mint ? cv_mint_step(p, f) : response_step(p, f)))
 		return true;
 	if (h->has_response) {
 		down = cv_body_pass(&h->down, h->down.filter ? &p->filtered : &p->head, s, c);

@@ -13,6 +13,7 @@
  * keeper as for an answer.  Releases: see cred.h.  The catalog of the next one must be the one that
  * is known, because the sandbox has the placeholders of that one, and requests under way its numbers.
  */
+#include "proxy/mint.h"
 #include "proxy/proxy.h"
 #include "sys/fd.h"
 
@@ -108,6 +109,7 @@ static void keeper_lost(struct cv_proxy *p)
 		if (p->flows.v[i].state == CV_FLOW_LEAF)
 			p->flows.v[i].is_leaf_asked = false;
 	cv_creds_keeper_lost(p);
+	cv_forward_keeper_lost(p);
 }
 
 void cv_keeper_take(struct cv_proxy *p, int link)
@@ -168,6 +170,14 @@ static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 		return is_good;
 	}
 	case CV_KEEPER_REPLY_REFUSED: return cv_creds_refused_take(p, m->body);
+	case CV_KEEPER_REPLY_MINTED: return cv_mint_take(p, m->body);
+	case CV_KEEPER_REPLY_UPSTREAM_VALUE: {
+		const bool is_good = cv_forward_value_take(p, m->body);
+
+		explicit_bzero(p->message, m->body.n + 8);
+		return is_good;
+	}
+	case CV_KEEPER_REPLY_RENEWAL: return cv_renewal_record(p, m->body);
 	case CV_KEEPER_REPLY_COUNT: break;
 	}
 	return false;

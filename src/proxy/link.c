@@ -113,16 +113,6 @@ static bool tools_take(struct cv_proxy *p, int fd)
 	return is_good;
 }
 
-static bool forward_take(struct cv_proxy *p, struct cv_ipc_msg *m)
-{
-	const struct cv_str secret = fd_text(p, m->fds[0], CV_FORWARD_SECRET_BYTES_MAX);
-	const bool is_good = cv_forward_take(p, m->body, secret);
-
-	explicit_bzero((char *)(uintptr_t)secret.p, secret.n);
-	free((char *)(uintptr_t)secret.p);
-	return is_good;
-}
-
 static bool policy_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 {
 	struct cv_ipc_reader r = { .rest = m->body };
@@ -194,7 +184,7 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	case CV_PROXY_REQ_IDENTITY: return identity_take(p, m->body);
 	case CV_PROXY_REQ_RESOLVED: cv_reload_aliases(p, m->body); return true;
 	case CV_PROXY_REQ_REPORT: report(p); return true;
-	case CV_PROXY_REQ_FORWARD: return forward_take(p, m);
+	case CV_PROXY_REQ_FORWARD: return cv_forward_take(p, m->body);
 	case CV_PROXY_REQ_METADATA: return facts_take(p, m->body);
 	case CV_PROXY_REQ_TOOLS: return tools_take(p, m->fds[0]);
 	case CV_PROXY_REQ_BROKER: cv_tools_broker_take(p, cv_take_fd(m->fds[0])); return true;

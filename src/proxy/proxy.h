@@ -49,8 +49,9 @@ struct cv_leaf_wait { /* a name that the keeper was asked for */
 
 struct cv_forwarding {            /* forward.c */
 	struct cv_forward *words; /* owned; NULL: every destination is connected to directly */
-	struct cv_str secret;     /* owned; of Proxy-Authorization: Basic */
+	bool has_secret;          /* the keeper has: it is asked for each connection */
 	bool is_by_name;
+	uint32_t tag;
 };
 
 struct cv_proxy {
@@ -78,6 +79,8 @@ struct cv_proxy {
 	struct cv_policy *policy;   /* what the next decision uses; NULL until the first came */
 	struct cv_str policy_layer; /* owned; of the run's providers, p NULL without any */
 	struct cv_str policy_file, policy_text; /* owned: compiled again when links are resolved */
+	struct cv_str
+		resolved; /* owned: the supervisor's last answer about them, a RESOLVED body */
 	struct cv_identities ids;
 	struct cv_sinks sinks;
 	struct cv_resolver resolver;
@@ -148,8 +151,11 @@ void cv_reload_aliases(struct cv_proxy *p, struct cv_str body);
 
 /* ---- forward.c: the upstream proxy ---- */
 
-/* From the supervisor: the words, and user:password or nothing.  False: they make no sense. */
-CV_MUST bool cv_forward_take(struct cv_proxy *p, struct cv_str body, struct cv_str secret);
+/* From the supervisor.  False: it makes no sense. */
+CV_MUST bool cv_forward_take(struct cv_proxy *p, struct cv_str body);
+/* From the keeper: what the upstream proxy has to be shown, for one connection. */
+CV_MUST bool cv_forward_value_take(struct cv_proxy *p, struct cv_str body);
+void cv_forward_keeper_lost(struct cv_proxy *p);
 bool cv_forward_wants(
 	const struct cv_proxy *p, const struct cv_flow *f, const struct cv_addresses *a);
 void cv_forward_choose(struct cv_flow *f, const struct cv_addresses *a); /* f goes by it */

@@ -10,7 +10,9 @@
  *
  * The policy names executables by paths that may be links inside the sandbox, where we can't
  * look.  The supervisor is asked where they lead (RESOLVE), and its answer (RESOLVED) compiles
- * the same text once more with the targets added.
+ * the same text once more with the targets added.  A later policy is compiled with the last answer
+ * at once, and only once more if the next answer is another one: so links that were there before
+ * are never denied for a moment.
  */
 #include "proxy/postgres.h"
 #include "proxy/websocket.h"
@@ -44,13 +46,34 @@ static void findings_print(struct cv_str file, const struct cv_findings *f, stru
 	}
 }
 
-/* The snapshot of text, with aliases where there are some; NULL when there are errors. */
-static struct cv_policy *policy_make(struct cv_str file, struct cv_str text, struct cv_str layer,
-	const struct cv_policy_alias *aliases, size_t alias_count, struct cv_findings *findings,
-	struct cv_err *err)
+/* The pairs of a RESOLVED body, which they borrow from; false when it is none. */
+static bool aliases_read(
+	struct cv_str body, struct cv_policy_alias ret[CV_PROXY_ALIASES_MAX], size_t *ret_n)
 {
+	struct cv_ipc_reader r = { .rest = body };
+	const size_t n = cv_ipc_get_u32(&r);
+
+	if (n > CV_PROXY_ALIASES_MAX)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		ret[i].path = cv_ipc_get_str(&r);
+		ret[i].target = cv_ipc_get_str(&r);
+	}
+	*ret_n = n;
+	return cv_ipc_reader_is_done(&r);
+}
+
+/* The snapshot of text, with what the supervisor said last; NULL when there are errors. */
+static struct cv_policy *policy_make(const struct cv_proxy *p, struct cv_str file,
+	struct cv_str text, struct cv_findings *findings, struct cv_err *err)
+{
+	static struct cv_policy_alias aliases[CV_PROXY_ALIASES_MAX]; /* scratch */
+	const struct cv_str layer = p->policy_layer;
 	struct cv_policy_doc *doc = NULL;
 	struct cv_policy *policy = NULL;
+	size_t alias_count = 0;
+
+	cv_assert(!p->resolved.n || aliases_read(p->resolved, aliases, &alias_count));
 
 	*err = (struct cv_err){ .code = CV_INVALID };
 	if (cv_policy_load_layered(file, text, layer, &doc, findings) != CV_OK)
@@ -179,8 +202,7 @@ void cv_reload_policy(struct cv_proxy *p, struct cv_str file, int fd)
 	cv_findings_init(&findings);
 	cv_buf_init(&said, 256 * 1024);
 	if (cv_ipc_fd_read_all(fd, CV_PROXY_POLICY_BYTES_MAX, &text, &n, &err) == CV_OK)
-		policy = policy_make(file, (struct cv_str){ text, n }, p->policy_layer, NULL, 0,
-			&findings, &err);
+		policy = policy_make(p, file, (struct cv_str){ text, n }, &findings, &err);
 	findings_print(file, &findings, &said);
 	if (!policy && !findings.error_count)
 		cv_buf_printf(&said, "%.*s: %s\n", CV_STR_ARG(file), err.msg);
@@ -210,24 +232,18 @@ void cv_reload_default(struct cv_proxy *p)
 
 void cv_reload_aliases(struct cv_proxy *p, struct cv_str body)
 {
-	static struct cv_policy_alias alias[CV_PROXY_ALIASES_MAX]; /* scratch */
-	struct cv_ipc_reader r = { .rest = body };
+	static struct cv_policy_alias aliases[CV_PROXY_ALIASES_MAX]; /* scratch */
 	struct cv_findings findings;
 	struct cv_policy *policy;
 	struct cv_err err;
-	size_t n = cv_ipc_get_u32(&r);
+	size_t n;
 
-	if (n > CV_PROXY_ALIASES_MAX || !p->policy_text.p)
+	if (!p->policy_text.p || cv_str_eq(body, p->resolved) || !aliases_read(body, aliases, &n) ||
+		(!n && !p->resolved.n))
 		return;
-	for (size_t i = 0; i < n; i++) {
-		alias[i].path = cv_ipc_get_str(&r);
-		alias[i].target = cv_ipc_get_str(&r);
-	}
-	if (!cv_ipc_reader_is_done(&r) || n == 0)
-		return;
+	text_keep(&p->resolved, body);
 	cv_findings_init(&findings);
-	policy = policy_make(
-		p->policy_file, p->policy_text, p->policy_layer, alias, n, &findings, &err);
+	policy = policy_make(p, p->policy_file, p->policy_text, &findings, &err);
 	if (policy)
 		policy_swap(p, policy);
 	cv_findings_fini(&findings);

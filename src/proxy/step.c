@@ -11,6 +11,7 @@
 #include "proxy/approve.h"
 #include "proxy/denial.h"
 #include "proxy/local.h"
+#include "proxy/mint.h"
 #include "proxy/spend.h"
 #include "proxy/tools.h"
 #include "proxy/h2.h"
@@ -97,6 +98,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	cv_body_fini(&f->http.up);
 	cv_body_fini(&f->http.down);
 	cv_hold_end(f);
+	cv_mint_end(f);
 	cv_cred_end(f);
 	cv_middleware_end(f);
 	if (!f->is_inner)

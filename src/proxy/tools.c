@@ -211,6 +211,7 @@ static enum cv_tools_step stream_open(
 	if (code == CV_OK) {
 		cv_leg_open(&f->server, &p->io, pair[0]);
 		f->server.can_read = f->server.can_write = true;
+		f->server.is_private = true; /* it says who calls */
 		if (cv_loop_add(&p->loop, pair[0], EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, w,
 			    NULL) == CV_OK)
 			return CV_TOOLS_OK;

@@ -7,6 +7,7 @@
 #include "policy/tools.h"
 #include "proxy/denial.h"
 #include "proxy/tools.h"
+#include "tools/discover.h"
 
 #include "wire/json_value.h"
 
@@ -22,6 +23,22 @@ void cv_tools_body_put(struct cv_buf *b, const struct cv_tools_refusal *why)
 	}
 	cv_buf_put(b, why->more);
 	cv_buf_put_byte(b, '}');
+}
+
+/* What is recorded of a path.  In a tool's own route there are arguments, which no record holds: then
+ * it is the tool's other one. */
+static struct cv_str path_recorded(
+	struct cv_proxy *p, const struct cv_h1_request *r, struct cv_str path)
+{
+	const struct cv_str asked = path.n || !r ? path : r->path;
+	const struct cv_toolmap_tool *t;
+	struct cv_toolmap_args args;
+	struct cv_str allow;
+
+	t = r ? cv_toolmap_route(&p->toolmap, r->method, asked, &p->arena, &args, &allow) : NULL;
+	return t && args.n ? cv_arena_printf(
+				     &p->arena, CV_TOOL_ROUTE_PREFIX "%.*s", CV_STR_ARG(t->name))
+			   : path;
 }
 
 static void record(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
@@ -40,7 +57,7 @@ static void record(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_req
 		.activity =
 			why->action == CV_AUDIT_ACTION_DENY ? CV_ACTIVITY_REFUSE : CV_ACTIVITY_FAIL,
 		.request = r,
-		.path = path,
+		.path = path_recorded(p, r, path),
 		.verdict = &v,
 		.engine = "tools",
 		.reason_code = why->reason ? why->reason : why->code,

@@ -32,5 +32,8 @@ void cv_websocket_timeout(struct cv_proxy *p, struct cv_flow *f);
 /* After a new policy: goes on, or closes with 1012. */
 void cv_websocket_reload(struct cv_proxy *p, struct cv_flow *f);
 
+/* The placeholders are others: what looks for them in a message begins anew. */
+void cv_websocket_scan_restart(struct cv_proxy *p, struct cv_flow *f);
+
 /* Frees flow.ws; NULL is fine. */
 void cv_websocket_free(struct cv_proxy *p, struct cv_flow *f);

@@ -139,6 +139,12 @@ static bool placeholder_refuse(struct cv_proxy *p, struct cv_flow *f)
 	return false;
 }
 
+void cv_websocket_scan_restart(struct cv_proxy *p, struct cv_flow *f)
+{
+	if (f->ws->scan.set)
+		cv_ph_scan_init(&f->ws->scan, &p->creds.set);
+}
+
 static bool binary_take(struct cv_proxy *p, struct cv_flow *f, const struct cv_ws_piece *piece)
 {
 	struct cv_websocket *ws = f->ws;

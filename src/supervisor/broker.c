@@ -154,6 +154,49 @@ static cv_code root_send(struct supervisor *s, struct cv_err *err)
 	return put(s, CV_BROKER_CONTROL_ROOT, &b, &s->built[CV_BUILT_ROOT], err);
 }
 
+static cv_code about_put(
+	struct supervisor *s, enum cv_broker_about key, struct cv_str value, struct cv_err *err)
+{
+	char name[32];
+	struct cv_buf b;
+
+	cv_buf_init(&b, 8192);
+	cv_ipc_put_str(&b, name_of(name));
+	cv_ipc_put_u32(&b, key);
+	cv_ipc_put_str(&b, value);
+	return put(s, CV_BROKER_CONTROL_ABOUT, &b, NULL, err);
+}
+
+static cv_code pin_put(struct supervisor *s, const struct cv_plan_pin *p, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, 1024);
+	cv_buf_printf(&b, "%.*s:%u:%.*s", CV_STR_ARG(p->host), p->port, CV_STR_ARG(p->addr));
+	const cv_code code = about_put(s, CV_BROKER_ABOUT_RESOLVE, cv_buf_str(&b), err);
+	cv_buf_fini(&b);
+	return code;
+}
+
+/* An upstream proxy's USER:PASSWORD is not passed on: a build has no secrets. */
+static cv_code about_send(struct supervisor *s, struct cv_err *err)
+{
+	const struct cv_plan *p = &s->plan;
+	cv_code code = about_put(s, CV_BROKER_ABOUT_WORKDIR, p->command.cwd, err);
+
+	for (uint32_t i = 0; code == CV_OK && i < p->ca_count; i++)
+		code = about_put(s, CV_BROKER_ABOUT_CA, p->ca_files[i], err);
+	for (uint32_t i = 0; code == CV_OK && i < p->pin_count; i++)
+		code = pin_put(s, &p->pins[i], err);
+	if (code == CV_OK && p->upstream_proxy.n)
+		code = about_put(s, CV_BROKER_ABOUT_UPSTREAM, p->upstream_proxy, err);
+	if (code == CV_OK && p->upstream_direct.n)
+		code = about_put(s, CV_BROKER_ABOUT_UPSTREAM_DIRECT, p->upstream_direct, err);
+	if (code == CV_OK && (p->flags & CV_PLAN_UPSTREAM_BY_NAME))
+		code = about_put(s, CV_BROKER_ABOUT_UPSTREAM_BY_NAME, CV_STR_NONE, err);
+	return code;
+}
+
 cv_code broker_policy_send(struct supervisor *s, struct cv_err *err)
 {
 	char name[32];
@@ -219,6 +262,8 @@ static cv_code tell(struct supervisor *s, struct cv_err *err)
 		code = sandbox_send(s, err);
 	if (code == CV_OK)
 		code = root_send(s, err);
+	if (code == CV_OK)
+		code = about_send(s, err);
 	s->is_broker_told = code == CV_OK;
 	if (code == CV_OK)
 		code = broker_policy_send(s, err);

@@ -159,29 +159,22 @@ static cv_code routes_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
-/* The upstream proxy; each new cove-proxy is told. */
+/* The upstream proxy; each new cove-proxy is told.  What it has to be shown is the keeper's. */
 static cv_code forward_send(struct supervisor *s, struct cv_err *err)
 {
-	int fd = s->upstream;
 	struct cv_buf b;
-	cv_code code = CV_OK;
 
 	if (!s->plan.upstream_proxy.n)
 		return CV_OK;
-	if (fd < 0)
-		code = cv_ipc_memfd("cove-upstream", CV_STR_NONE, &fd, err);
-	if (code != CV_OK)
-		return code;
 	cv_buf_init(&b, SUP_FORWARD_BYTES_MAX);
 	cv_ipc_put_str(&b, s->plan.upstream_proxy);
 	cv_ipc_put_str(&b, s->plan.upstream_direct);
 	cv_ipc_put_u32(&b, (s->plan.flags & CV_PLAN_UPSTREAM_BY_NAME) != 0);
-	code = b.is_overflown ? cv_fail(err, CV_LIMIT, "--upstream-proxy: too long")
-			      : cv_ipc_send(s->proxy.link, CV_PROXY_REQ_FORWARD, cv_buf_str(&b),
-					&fd, 1, err);
+	cv_ipc_put_u32(&b, s->upstream >= 0);
+	const cv_code code = b.is_overflown ? cv_fail(err, CV_LIMIT, "--upstream-proxy: too long")
+					    : cv_ipc_send(s->proxy.link, CV_PROXY_REQ_FORWARD,
+						      cv_buf_str(&b), NULL, 0, err);
 	cv_buf_fini(&b);
-	if (fd != s->upstream)
-		close(fd);
 	return code;
 }
 
@@ -483,6 +476,9 @@ static cv_code keeper_configure(struct supervisor *s, struct cv_err *err)
 	if (code == CV_OK && s->credentials >= 0 && s->ca_count)
 		code = cv_ipc_send(
 			s->keeper.link, CV_KEEPER_CONTROL_AGAIN, CV_STR_NONE, NULL, 0, err);
+	if (code == CV_OK && s->upstream >= 0)
+		code = cv_ipc_send(s->keeper.link, CV_KEEPER_CONTROL_UPSTREAM, CV_STR_NONE,
+			&s->upstream, 1, err);
 	/* Who looks for a CA by its name must not find the wrong one. */
 	snprintf(name, sizeof(name), "cove-%d", (int)getpid());
 	if (s->ca_count)

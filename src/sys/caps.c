@@ -62,3 +62,12 @@ cv_code cv_caps_drop_all(struct cv_err *err)
 		return cv_fail_errno(err, "give up capabilities");
 	return empty_verify(err);
 }
+
+cv_code cv_caps_drop_own(struct cv_err *err)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	return syscall(SYS_capset, &head, data) < 0 ? cv_fail_errno(err, "give up capabilities")
+						    : CV_OK;
+}

@@ -22,6 +22,17 @@ static const struct cv_fill_noun catalog_noun = {
 	.shorten = "split it into several files",
 };
 
+const char *cv_tool_build_engine_name(enum cv_tool_build_engine engine)
+{
+	switch (engine) {
+	case CV_TOOL_ENGINE_BUILDAH: return "buildah";
+	case CV_TOOL_ENGINE_PODMAN: return "podman";
+	case CV_TOOL_ENGINE_DOCKER: return "docker";
+	case CV_TOOL_ENGINE_BUILDKIT: return "buildkit";
+	}
+	cv_unreachable();
+}
+
 const char *cv_tool_backend_name(enum cv_tool_backend backend)
 {
 	static const char *const names[CV_TOOL_BACKEND_COUNT] = {

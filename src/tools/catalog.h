@@ -139,6 +139,10 @@ struct cv_tool_build { /* defaults and bounds of container builds; none of them 
 	bool needs_digest;         /* FROM has to name one */
 	struct cv_str *push_allow; /* push: globs; none: no push */
 	size_t push_allow_count;
+	struct cv_str *hosts; /* that registries send us on to: HOST or HOST:PORT */
+	size_t host_count;
+	struct cv_str *allowed_ips; /* networks that are not public and registries may be in */
+	size_t allowed_ip_count;
 	uint64_t context_bytes_max, image_bytes_max;
 	uint32_t context_files_max;
 	uint64_t memory_bytes;
@@ -212,6 +216,9 @@ struct cv_catalog {
 	size_t schema_count;
 	struct cv_catalog *merged; /* owned: whose memory merged parts are in */
 };
+
+/* "podman", as the catalog writes it. */
+const char *cv_tool_build_engine_name(enum cv_tool_build_engine engine);
 
 /* "command", as the catalog writes it. */
 const char *cv_tool_backend_name(enum cv_tool_backend backend);

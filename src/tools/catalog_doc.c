@@ -118,6 +118,8 @@ static const struct cv_fill_key build_keys[] = {
 	{ "base_images",   CV_FILL_TEXTS, AT(T, build.base_images) },
 	{ "needs_digest",  CV_FILL_BOOL,  AT(T, build.needs_digest) },
 	{ "push",          CV_FILL_TEXTS, AT(T, build.push) },
+	{ "hosts",         CV_FILL_TEXTS, AT(T, build.hosts) },
+	{ "allowed_ips",   CV_FILL_TEXTS, AT(T, build.allowed_ips) },
 	{ "context_bytes", CV_FILL_TEXT,  AT(T, build.context_bytes) },
 	{ "context_files", CV_FILL_TEXT,  AT(T, build.context_files) },
 	{ "image_bytes",   CV_FILL_TEXT,  AT(T, build.image_bytes) },

@@ -49,7 +49,7 @@ struct cv_doc_http { /* of http: and of server: */
 struct cv_doc_build {
 	enum cv_tool_build_operation operation;
 	enum cv_tool_build_engine engine;
-	struct cv_policy_texts base_images, push;
+	struct cv_policy_texts base_images, push, hosts, allowed_ips;
 	struct cv_policy_text context_bytes, context_files, image_bytes, memory, cpus, seconds,
 		cache;
 	bool needs_digest;

@@ -96,10 +96,13 @@ static const char *built_in(const struct cv_doc_tool *doc, enum cv_tool_backend 
 	    none[] = "{\"type\":\"object\",\"properties\":{},\"additionalProperties\":false}",
 	    build[] =
 		    "{\"type\":\"object\",\"properties\":{"
-		    "\"tag\":{\"type\":\"string\",\"minLength\":1,\"description\":\"Name of the image, within this run\"},"
-		    "\"dockerfile\":{\"type\":\"string\",\"description\":\"Path below context_dir; Dockerfile by default\"},"
-		    "\"context_dir\":{\"type\":\"string\",\"description\":\"Directory in the sandbox; the working directory by default\"},"
-		    "\"dest\":{\"type\":\"string\",\"description\":\"File in the sandbox that gets the image as an OCI archive\"},"
+		    "\"tag\":{\"type\":\"string\",\"minLength\":1,\"description\":\"Name of the image, within this run: app or team/app:1\"},"
+		    "\"dockerfile\":{\"type\":\"string\",\"minLength\":1,\"description\":\"Path below context_dir; Containerfile or Dockerfile by default\"},"
+		    "\"context_dir\":{\"type\":\"string\",\"minLength\":1,\"description\":\"Directory in the sandbox; the working directory by default\"},"
+		    "\"dest\":{\"type\":\"string\",\"minLength\":1,\"description\":\"File in the sandbox that gets the image as an OCI archive\"},"
+		    "\"push\":{\"type\":\"string\",\"minLength\":1,\"description\":\"Reference to push the image to\"},"
+		    "\"target\":{\"type\":\"string\",\"minLength\":1,\"description\":\"Stage to build; the last by default\"},"
+		    "\"build_args\":{\"type\":\"object\",\"maxProperties\":64,\"additionalProperties\":{\"type\":\"string\"},\"description\":\"Values of ARGs\"},"
 		    "\"sandbox\":{\"type\":\"string\",\"description\":\"Not needed; must be this sandbox\"}"
 		    "},\"required\":[\"tag\"],\"additionalProperties\":false}",
 	    push[] =

@@ -213,6 +213,42 @@ static uint32_t cpus_read(struct cv_catalog_check *c, const struct cv_policy_tex
 	return CV_TOOL_BUILD_CPU_MILLI_DEFAULT;
 }
 
+/* HOST or HOST:PORT, which go into a policy of our own making. */
+static struct cv_str *hosts_read(
+	struct cv_catalog_check *c, const struct cv_policy_texts *t, size_t *ret_n)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct cv_str rest = t->v[i].s;
+		const struct cv_str host = cv_str_cut(&rest, ':');
+		bool is_good = host.n > 0;
+		uint64_t port;
+
+		for (size_t k = 0; k < host.n; k++)
+			is_good = is_good && (strchr("-.*", host.p[k]) || host.p[k] == '_' ||
+						     (host.p[k] >= '0' && host.p[k] <= '9') ||
+						     (cv_ascii_lower(host.p[k]) >= 'a' &&
+							     cv_ascii_lower(host.p[k]) <= 'z'));
+		if (!is_good || (rest.p && (!cv_str_to_u64(rest, 65535, &port) || !port)))
+			cv_catalog_report(c, t->v[i].pos, "build.hosts", "write HOST or HOST:PORT",
+				"'%.*s' is no host", CV_POLICY_QUOTE(t->v[i].s));
+	}
+	return cv_catalog_strs(c, t, "build.hosts", CV_TOOL_GLOBS_MAX, CV_CATALOG_NO_GLOB, ret_n);
+}
+
+static struct cv_str *networks_read(
+	struct cv_catalog_check *c, const struct cv_policy_texts *t, size_t *ret_n)
+{
+	struct cv_cidr cidr;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (!cv_cidr_parse(t->v[i].s, &cidr))
+			cv_catalog_report(c, t->v[i].pos, "build.allowed_ips",
+				"write one such as 10.0.0.0/8", "'%.*s' is no network",
+				CV_POLICY_QUOTE(t->v[i].s));
+	return cv_catalog_strs(
+		c, t, "build.allowed_ips", CV_TOOL_GLOBS_MAX, CV_CATALOG_NO_GLOB, ret_n);
+}
+
 static void build_read(struct cv_catalog_check *c, const struct cv_doc_tool *d, struct cv_tool *t)
 {
 	struct cv_tool_build *out = cv_arena_new(c->arena, struct cv_tool_build);
@@ -227,6 +263,8 @@ static void build_read(struct cv_catalog_check *c, const struct cv_doc_tool *d, 
 		CV_TOOL_GLOBS_MAX, CV_GLOB_PATH, &out->base_allow_count);
 	out->push_allow = cv_catalog_strs(
 		c, &b->push, "build.push", CV_TOOL_GLOBS_MAX, CV_GLOB_PATH, &out->push_allow_count);
+	out->hosts = hosts_read(c, &b->hosts, &out->host_count);
+	out->allowed_ips = networks_read(c, &b->allowed_ips, &out->allowed_ip_count);
 	out->context_bytes_max = cv_catalog_bytes(c, &b->context_bytes, "build.context_bytes",
 		CV_TOOL_BUILD_BYTES_MAX, CV_TOOL_BUILD_CONTEXT_BYTES_DEFAULT);
 	out->context_files_max = (uint32_t)cv_catalog_number(c, &b->context_files,
@@ -308,7 +346,8 @@ static void result_read(struct cv_catalog_check *c, const struct cv_doc_tool *d,
 		CV_TOOL_SECONDS_MAX, is_build ? t->build->seconds : CV_TOOL_SECONDS_DEFAULT);
 	t->concurrency = (uint32_t)cv_catalog_number(c, &d->concurrency, "limits.concurrency", 1,
 		CV_TOOL_CONCURRENCY_MAX, CV_TOOL_CONCURRENCY_DEFAULT);
-	t->output = d->output;
+	/* What these say is JSON of our own. */
+	t->output = is_build || t->backend == CV_TOOL_FILES ? CV_TOOL_OUTPUT_JSON : d->output;
 	if (d->exit_ok.n > CV_TOOL_EXITS_MAX || (d->exit_ok.n && t->backend != CV_TOOL_COMMAND)) {
 		cv_catalog_report(c, d->exit_ok.pos, "result.exit_ok", NULL, "%s",
 			t->backend != CV_TOOL_COMMAND ? "only a command has an exit status"

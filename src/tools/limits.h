@@ -31,9 +31,11 @@
 #define CV_TEMPLATE_PARTS_MAX 256
 /* What one becomes: a body of 1 MiB whose every byte is percent-encoded. */
 #define CV_TEMPLATE_TEXT_BYTES_MAX (4u << 20)
+/* A number in plain digits: 1e400 is fine, and no program reads more. */
+#define CV_TEMPLATE_NUMBER_BYTES_MAX 1024
 /* Words of a command; the kernel's own limit on bytes (ARG_MAX) is 2 MiB. */
 #define CV_TOOL_ARGS_MAX       1024
-#define CV_TOOL_ARG_BYTES_MAX  131072u /* MAX_ARG_STRLEN */
+#define CV_TOOL_ARG_BYTES_MAX  131072u /* MAX_ARG_STRLEN, with its NUL */
 #define CV_TOOL_ARGV_BYTES_MAX (1u << 20)
 
 #define CV_TOOL_ENV_MAX        128

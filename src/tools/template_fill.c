@@ -20,6 +20,7 @@ struct filler {
 	bool is_value_first; /* the first byte came from a value, of: */
 	struct cv_str first_name;
 	struct cv_str spread_text; /* word: what stands for its {list...} */
+	struct cv_buf number;      /* one, in plain digits */
 	struct cv_template_failure failure;
 };
 
@@ -41,12 +42,20 @@ static bool holds(const struct cv_value *v)
 	return v && v->type != CV_VALUE_FALSE && v->type != CV_VALUE_NULL;
 }
 
-static bool scalar_text(const struct cv_value *v, struct cv_str *ret)
+/* A number goes out as plain digits: whoever reads 10e-1 only up to the 'e' would not take it for
+ * the 1 that policy saw. */
+static bool scalar_text(struct filler *f, const struct cv_value *v, struct cv_str *ret)
 {
 	switch (v->type) {
 	case CV_VALUE_TRUE: *ret = CV_STR("true"); return true;
 	case CV_VALUE_FALSE: *ret = CV_STR("false"); return true;
 	case CV_VALUE_NUMBER:
+		cv_buf_fini(&f->number);
+		cv_buf_init(&f->number, CV_TEMPLATE_NUMBER_BYTES_MAX);
+		if (!cv_value_number_write(v, &f->number))
+			return false;
+		*ret = cv_buf_str(&f->number);
+		return true;
 	case CV_VALUE_STRING: *ret = v->s; return true;
 	case CV_VALUE_NULL:
 	case CV_VALUE_ARRAY:
@@ -126,7 +135,7 @@ static enum cv_template_rc put_argument(struct filler *f, struct cv_str name)
 
 	if (!v)
 		return failed(f, CV_TEMPLATE_MISSING, name);
-	if (!scalar_text(v, &s))
+	if (!scalar_text(f, v, &s))
 		return failed(f, CV_TEMPLATE_TYPE, name);
 	return put_value(f, name, s);
 }
@@ -184,7 +193,7 @@ static enum cv_template_rc spread_query(
 			cv_buf_put_byte(f->out, '&');
 			cv_buf_put(f->out, prefix);
 		}
-		if (!scalar_text(&list->v[i], &s))
+		if (!scalar_text(f, &list->v[i], &s))
 			return failed(f, CV_TEMPLATE_LIST, name);
 		const enum cv_template_rc rc = put_value(f, name, s);
 		if (rc != CV_TEMPLATE_OK)
@@ -207,7 +216,7 @@ static enum cv_template_rc spread_path(
 			cv_buf_put_byte(f->out, '/');
 		if (!is_list)
 			s = cv_str_cut(&rest, '/');
-		else if (!scalar_text(&v->v[i], &s))
+		else if (!scalar_text(f, &v->v[i], &s))
 			return failed(f, CV_TEMPLATE_LIST, name);
 		rc = put_value(f, name, s);
 	}
@@ -285,6 +294,7 @@ enum cv_template_rc cv_template_text(const struct cv_template *t,
 
 	cv_assert(t->kind != CV_TEMPLATE_WORD);
 	const enum cv_template_rc rc = fill(&f);
+	cv_buf_fini(&f.number);
 	if (ret_failure)
 		*ret_failure = f.failure;
 	return rc;
@@ -313,7 +323,7 @@ static enum cv_template_rc word_put(struct words *w)
 	if (f->is_value_first && s.p[0] == '-' && !w->has_dashes)
 		return failed(f, CV_TEMPLATE_OPTION, name);
 	w->bytes += s.n + 1;
-	if (w->n == CV_TOOL_ARGS_MAX || s.n > CV_TOOL_ARG_BYTES_MAX ||
+	if (w->n == CV_TOOL_ARGS_MAX || s.n >= CV_TOOL_ARG_BYTES_MAX ||
 		w->bytes > CV_TOOL_ARGV_BYTES_MAX)
 		return failed(f, CV_TEMPLATE_LARGE, name);
 	w->v[w->n] = cv_arena_str(w->arena, s);
@@ -321,11 +331,12 @@ static enum cv_template_rc word_put(struct words *w)
 }
 
 /* KEY=VALUE of an object's member. */
-static bool member_text(const struct cv_value *v, uint32_t i, struct cv_buf *b, struct cv_str *ret)
+static bool member_text(struct filler *f, const struct cv_value *v, uint32_t i, struct cv_buf *b,
+	struct cv_str *ret)
 {
 	struct cv_str s;
 
-	if (!scalar_text(&v->v[i], &s))
+	if (!scalar_text(f, &v->v[i], &s))
 		return false;
 	if (v->type == CV_VALUE_OBJECT) {
 		cv_buf_reset(b);
@@ -350,7 +361,7 @@ static enum cv_template_rc words_put(struct words *w, struct cv_str name)
 		return failed(&w->f, CV_TEMPLATE_LIST, name);
 	cv_buf_init(&member, CV_TEMPLATE_TEXT_BYTES_MAX);
 	for (uint32_t i = 0; rc == CV_TEMPLATE_OK && i < v->n; i++)
-		rc = member_text(v, i, &member, &w->f.spread_text)
+		rc = member_text(&w->f, v, i, &member, &w->f.spread_text)
 			     ? word_put(w)
 			     : failed(&w->f, CV_TEMPLATE_LIST, name);
 	cv_buf_fini(&member);
@@ -397,6 +408,7 @@ enum cv_template_rc cv_template_argv(const struct cv_template *const *v, size_t 
 	for (size_t i = 0; rc == CV_TEMPLATE_OK && i < n; i++)
 		rc = template_words(&w, v[i]);
 	cv_buf_fini(&out);
+	cv_buf_fini(&w.f.number);
 	if (ret_failure)
 		*ret_failure = w.f.failure;
 	if (rc == CV_TEMPLATE_OK) {

@@ -66,18 +66,32 @@ static int hex4(struct cv_str s)
 	return v;
 }
 
+char cv_json_escape_short(char c)
+{
+	switch (c) {
+	case '"':
+	case '\\':
+	case '/': return c;
+	case 'b': return '\b';
+	case 'f': return '\f';
+	case 'n': return '\n';
+	case 'r': return '\r';
+	case 't': return '\t';
+	default: return 0;
+	}
+}
+
 /* The code point of the escape that s (behind its backslash) starts with, and its bytes; a problem
  * in *ret_problem makes it 0 bytes. */
 static size_t escape_read(struct cv_str s, uint32_t *ret_cp, enum cv_json_problem *ret_problem)
 {
-	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+	const char c = s.n ? cv_json_escape_short(s.p[0]) : 0;
 
 	*ret_problem = s.n ? CV_JSON_PROBLEM_ESCAPE : CV_JSON_PROBLEM_CUT;
-	for (size_t i = 0; s.n && i < sizeof(from) - 1; i++)
-		if (s.p[0] == from[i]) {
-			*ret_cp = (uint32_t)to[i];
-			return 1;
-		}
+	if (c) {
+		*ret_cp = (uint32_t)c;
+		return 1;
+	}
 	if (!s.n || s.p[0] != 'u')
 		return 0;
 	const int high = hex4(cv_str_slice(s, 1, s.n));
@@ -450,6 +464,24 @@ bool cv_json_decode(const struct cv_json_token *t, struct cv_buf *b)
 			return false;
 	}
 	return true;
+}
+
+struct cv_str cv_json_text(const struct cv_json_token *t, struct cv_arena *arena)
+{
+	char *text = cv_arena_alloc(arena, t->raw.n + 4); /* none is longer than its source */
+	struct cv_str rest = t->raw;
+	size_t n = 0;
+
+	cv_assert(t->type == CV_JSON_STRING || t->type == CV_JSON_KEY);
+	if (!text)
+		return CV_STR_NONE;
+	if (!t->has_escapes && rest.n) {
+		memcpy(text, rest.p, rest.n);
+		return (struct cv_str){ text, rest.n };
+	}
+	while (rest.n)
+		n += utf8_write(point_take(&rest), text + n);
+	return (struct cv_str){ text, n };
 }
 
 bool cv_json_says(const struct cv_json_token *t, struct cv_str s)

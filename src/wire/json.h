@@ -16,6 +16,7 @@
  * open, CV_JSON_KEYS_MAX at most.  Pure.
  */
 #pragma once
+#include "base/arena.h"
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/str.h"
@@ -107,7 +108,12 @@ CV_MUST enum cv_json_problem cv_json_check(struct cv_str text, size_t *ret_at);
 
 /* What a string or key says, appended to b.  False when it did not fit. */
 CV_MUST bool cv_json_decode(const struct cv_json_token *t, struct cv_buf *b);
+/* The same, in the arena (and wiped with it: no copy is elsewhere); CV_STR_NONE when that is full. */
+CV_MUST struct cv_str cv_json_text(const struct cv_json_token *t, struct cv_arena *arena);
 bool cv_json_says(const struct cv_json_token *t, struct cv_str s); /* exactly this */
+
+/* What a backslash and c stand for (RFC 8259 section 7); 0: that is no escape of two bytes. */
+char cv_json_escape_short(char c);
 
 /* A number as a whole one: fractions are cut off, what is larger than UINT64_MAX becomes that.
  * False for negative ones and what is no number. */

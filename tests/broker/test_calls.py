@@ -245,7 +245,8 @@ def heads_that_are_refused():
 
 def media_types():
     for kind, status in [("application/json", 200), ("application/json; charset=utf-8", 200),
-                         ("text/plain", 415), ("application/x-www-form-urlencoded", 415),
+                         ("text/plain", 415), ("application/x-www-form-urlencoded", 200),
+                         ("multipart/form-data", 415),
                          ("application/jsonx", 415)]:
         assert box.call("echo", {"text": "x"}, content_type=kind).status == status, kind
     assert box.call("echo", {"text": "x"}, content_encoding="gzip").status == 415
@@ -373,6 +374,10 @@ def audit_that_fails_stops_calls():
 
 def refused_catalogs():
     for text, word in [("version: 1\ntools: {a: {command: {argv: [/bin/true]}, what: 1}}\n", "tools.yaml:2:"),
+                       ("version: 1\ntools: {a: {description: x, http: {url: 'http://127.0.0.1:1', "
+                        "path: /}}}\n", "backend 'http'"),
+                       ("version: 1\ntools: {a: {description: x, command: {argv: [/bin/true], user: "
+                        "no-such-user}}}\n", "user"),
                        ("version: 1\ncredentials: {T: {env: T}}\ntools: {a: {description: x, command: "
                         "{argv: [/bin/true], env: {T: '{credential:T}'}}}}\n", "credential T")]:
         bad = Lab(text, is_ready=False)

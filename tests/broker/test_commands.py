@@ -234,7 +234,7 @@ def stdin():
 
 
 def own_directory():
-    r = sh("pwd; stat -c '%a %U' .; touch x; mkdir -p a/b; ln -s / a/link; chmod 0 a/b")
+    r = sh("pwd; stat -c '%a %U' .; touch x; mkdir -p a/b; ln -s / a/link; touch a/b/c; chmod 0 a/b; chmod 500 a; chmod 0 .")
     where, mode = r.json["output"].splitlines()
     assert where.startswith(lab.state + "/calls/") and mode.split()[0] == "700", r
     assert not os.path.exists(where), "it goes with the call"

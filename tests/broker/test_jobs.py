@@ -286,7 +286,9 @@ def methods_and_paths():
         assert (r.status, r.headers["allow"]) == (405, allow), r
     assert box.request("POST", "/v1/jobs").status == 405
     assert box.request("GET", f"/v1/jobs/{job}/nothing").status == 404
-    assert box.request("HEAD", f"/v1/jobs/{job}").status == 200
+    for path in ("", "/events", "/log", "/result"):
+        r = box.request("HEAD", f"/v1/jobs/{job}{path}")
+        assert r.status in (200, 202) and not r.body, (path, r)
 
 
 def a_busy_tool_queues_jobs_and_refuses_calls():

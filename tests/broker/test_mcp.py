@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""POST /mcp: the same tools, calls and refusals as JSON-RPC."""
+"""POST /mcp: the same tools, calls and refusals as JSON-RPC, for a client that takes JSON alone."""
 import json
 import os
 import sys
@@ -39,7 +39,7 @@ box = Sandbox(lab, "one", POLICY)
 
 def post(message, version="2025-06-18", sandbox=None, **headers):
     return (sandbox or box).request("POST", "/mcp", message, mcp_protocol_version=version,
-                                    accept="application/json, text/event-stream", **headers)
+                                    accept="application/json", **headers)
 
 
 def rpc(method, params=None, number=1, **more):

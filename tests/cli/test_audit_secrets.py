@@ -152,6 +152,22 @@ with run(USE) as live:
     tap.ok(text.returncode == 0 and text.stdout.splitlines()[-1].startswith("clean: 0 hits"),
            "as text, and a run by its number", text.stdout + text.stderr)
 
+    # --- what an upstream proxy is shown: a value like others ---
+    write("proxy-auth", "agent:hunter2-of-the-proxy")
+    only = [f"cove-{live.pid}", "--upstream-proxy-auth", f"file:{w.dir}/proxy-auth", "--best-effort"]
+    clean = audit(*only)
+    tap.ok(clean.returncode == 0, "c10_what an upstream proxy is shown is nowhere", clean.stdout + clean.stderr)
+    for name, planted in (("whole, as the header has it", base64.b64encode(b"agent:hunter2-of-the-proxy").decode()),
+                          ("the password alone", "hunter2-of-the-proxy")):
+        with open(os.path.join(w.work, "note"), "w", encoding="ascii") as f:
+            f.write(f"Basic {planted}\n")
+        found = audit(*only)
+        tap.ok(found.returncode == 1 and "note" in found.stdout and "hunter2" not in found.stdout + found.stderr,
+               f"c10_what an upstream proxy is shown: {name}", found.stdout + found.stderr)
+        os.unlink(os.path.join(w.work, "note"))
+    both = audit("--self-test", "--upstream-proxy-auth", "env:HOME")
+    tap.ok(both.returncode == 2 and "--self-test" in both.stderr, "not with --self-test", both.stderr)
+
     # --- each encoding, in a file ---
     for name, (form, planted) in ENCODINGS.items():
         path = os.path.join(w.work, "note")

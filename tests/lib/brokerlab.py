@@ -21,7 +21,7 @@ BUILD = os.environ.get("CV_BUILD", os.path.join(os.getcwd(), "build"))
 BROKER = os.path.join(BUILD, "src/broker/cove-broker")
 
 CONTROLS = ("CATALOG STATE AUDIT_SINK KEEPER ENV GO SANDBOX LINK POLICY ROOT SANDBOX_END "
-            "ANSWER HOLD").split()
+            "ANSWER ABOUT HOLD").split()
 REPLIES = "READY FATAL ASK ASK_END SANDBOX_ENDED".split()
 OPEN = 0
 TOOLS, SERVER = 0, 1

@@ -125,7 +125,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                                              self.server.revoked):
                 return refuse(400, "invalid_grant")
         self.server.count += 1
-        answer = {"access_token": f"at-{self.server.count}", "token_type": "Bearer",
+        answer = {"access_token": self.server.token % self.server.count, "token_type": "Bearer",
                   "expires_in": self.server.lifetime}
         if grant == "refresh_token":  # each holds once
             self.server.refresh_token = answer["refresh_token"] = f"rt-{self.server.count}"
@@ -163,7 +163,7 @@ def start(address, port, pki):
     private, public = rsa_key(pki.dir)
     server = world.Server(address, port, pki, handler=_Handler)
     server.down = server.revoked = False
-    server.lifetime, server.slow = 600, 0
+    server.lifetime, server.slow, server.token = 600, 0, "at-%d"
     server.count, server.refresh_token = 0, "rt-0"
     server.private, server.public = private, public
     return server

@@ -98,6 +98,7 @@ class Lab:
         self.diag = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
         self.send("LISTENERS", fds=[s.fileno() for s in (*self.listeners, *self.udp, self.diag)])
         self.keeper = self.ca = None
+        self.upstream = forward[3] if forward else ""
         if has_keeper:
             self._keeper_start()
         self._memfd("ROOTS", roots if roots is not None else open(lab_world.pki.ca, "rb").read())
@@ -108,10 +109,8 @@ class Lab:
         for text in budgets:
             self.send("BUDGET", pack_str(text))
         if forward:  # (url, list of what goes past it, by name, user:password)
-            fd = memfd("forward", forward[3])
             self.send("FORWARD", pack_str(forward[0]) + pack_str(forward[1])
-                      + struct.pack("<I", forward[2]), [fd])
-            os.close(fd)
+                      + struct.pack("<II", forward[2], bool(forward[3])))
         if routes:
             self._memfd("ROUTES", routes)
         if metadata:
@@ -149,6 +148,10 @@ class Lab:
         ours, leaves = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.keeper = self._spawn(KEEPER, theirs)
         theirs.close()
+        if self.upstream:
+            fd = memfd("upstream", self.upstream)
+            link_send(control, 5, b"", [fd])  # CV_KEEPER_CONTROL_UPSTREAM
+            os.close(fd)
         link_send(control, 0, pack_str("test"), [leaves.fileno()])
         leaves.close()
         control.settimeout(10)

@@ -16,6 +16,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import credlab  # noqa: E402
 import h2lab  # noqa: E402
 import proxylab  # noqa: E402
 import world  # noqa: E402
@@ -68,6 +69,8 @@ class Proxy:
         if self.answer is not None:
             s.sendall(self.answer)
             s.close()
+            return
+        if not head:
             return
         host, port = head.split()[1].decode().rsplit(":", 1)
         up = socket.create_connection((self.map.get(host, host.strip("[]")), int(port)))
@@ -190,6 +193,28 @@ def secret_is_nowhere():
     assert "hunter2" not in lab.report()
 
 
+def secret_is_the_keepers():
+    """Not in the proxy's memory, where what it is not must be found."""
+    coded = base64.b64encode(SECRET.encode())
+    needles = [SECRET.encode(), b"hunter2", coded, coded[:24]]
+    found = credlab.memory_has(lab.process.pid, needles + [b"direct.wild.test"])
+    assert {n for n, *_ in found} == {b"direct.wild.test"}, found
+
+
+def keeper_is_gone():
+    """Nothing is said to the upstream proxy without what it has to be shown."""
+    other = Lab(w, POLICY, pins=PINS, forward=(URL, "", 0, SECRET))
+    assert other.tunnel("a.wild.test", 9000)[1] == 200
+    seen = len(upstream.heads)
+    other.keeper.kill()
+    other.keeper.wait()
+    s, status, _ = other.tunnel("raw.test", 443)
+    body = read_all(s)
+    assert status == 502 and b"can't be had now" in body, (status, body)
+    assert not any(upstream.heads[seen:]), upstream.heads[seen:]
+    assert other.close() == 0
+
+
 def by_name():
     other = Lab(w, POLICY, pins=PINS, forward=(URL, "", 1, ""))
     upstream.map = {"a.wild.test": PUBLIC}
@@ -234,7 +259,9 @@ for title, check in [
         ("an answer that is not HTTP", refusal(b"squid squid\r\n\r\n", "not HTTP")),
         ("t20 a head of 9 KiB", refusal(b"HTTP/1.1 200 OK\r\nA: " + b"a" * 9000 + b"\r\n\r\n", "too long")),
         ("our credentials for it are in no log", secret_is_nowhere),
+        ("nor in the proxy's memory", secret_is_the_keepers),
         ("the proxy ends well", lambda: lab.close() == 0 or 1 / 0),
+        ("a keeper that is gone", keeper_is_gone),
         ("by name", by_name),
         ("a proxy that is not there", unreachable("http://10.77.0.9:9", "can't be connected to")),
         ("a proxy whose name is not there", unreachable("http://no.corp:3128", "can't be resolved"))]:

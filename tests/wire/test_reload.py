@@ -129,6 +129,11 @@ def links_are_asked_for():
     lab.send("RESOLVED", struct.pack("<I", 1) + pack_str("/usr/bin/link") + pack_str("/usr/bin/curl"))
     time.sleep(0.1)
     assert lab.tunnel("api.test", 80)[1] == 200
+    assert lab.policy(policy(binary="/usr/bin/link") + "# changed\n")[0] == 0
+    assert lab.tunnel("api.test", 80)[1] == 200, "what was known before the reload still is"
+    lab.send("RESOLVED", struct.pack("<I", 0))
+    time.sleep(0.1)
+    assert lab.tunnel("api.test", 80)[1] == 403, "the link leads nowhere any more"
     assert lab.policy(policy())[0] == 0
 
 

@@ -115,6 +115,17 @@ def _(it):
     assert who["pid"] == 7 and who["target"] == 0 and who["port"] == 80, who
 
 
+@check("a stream is one connection's: who calls is never another's")
+def _(it):
+    for exe in ("/usr/bin/curl", "/usr/bin/other"):
+        for _ in range(2):
+            s = it.lab.connect(exe=exe)
+            assert it.ask("GET", "/healthz", sock=s)[0] == 200
+            s.close()
+            time.sleep(0.1)
+    assert [o["exe"] for o in it.broker.opened] == ["/usr/bin/curl"] * 2 + ["/usr/bin/other"] * 2
+
+
 @check("host.cove.internal is the same")
 def _(it):
     assert it.ask("GET", "/healthz", host="host.cove.internal")[0] == 200

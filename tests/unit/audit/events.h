@@ -70,5 +70,16 @@ static const struct cv_audit_event golden_events[] = {
 	  .message = CV_STR("Policy reloaded successfully"), .extra = pairs, .extra_count = 2 },
 	{ .kind = CV_AUDIT_LIFECYCLE, .activity = CV_ACTIVITY_START, .time_ms = AT, .seq = 13,
 	  .sandbox = CV_STR("demo") },
+	{ .kind = CV_AUDIT_TOOL, .activity = CV_ACTIVITY_CALL, .action = CV_AUDIT_ACTION_ALLOW,
+	  .time_ms = AT, .seq = 14, .sandbox = CV_STR("demo"), .pid = 112,
+	  .exe = CV_STR("/usr/bin/curl"), .ancestors = ancestors, .ancestor_count = 2,
+	  .tool = CV_STR("github.issue_create"), .digest = CV_STR("9f86d081"), .job = CV_STR("0a1b"),
+	  .policy = CV_STR("issues"), .rule_line = 4, .engine = "tools", .status = 502,
+	  .reason_code = "tool_failed", .has_exit_code = true, .exit_code = 3,
+	  .has_counts = true, .bytes_up = 16, .bytes_down = 6, .duration_us = 21500 },
+	{ .kind = CV_AUDIT_TOOL, .activity = CV_ACTIVITY_CALL, .action = CV_AUDIT_ACTION_DENY,
+	  .time_ms = AT, .seq = 15, .sandbox = CV_STR("demo"), .tool = CV_STR("a] [b\nc"),
+	  .engine = "tools", .status = 404, .reason_code = "unknown_tool",
+	  .reason = CV_STR("there is no tool of that name") },
 };
 /* clang-format on */

@@ -64,6 +64,52 @@ static void numbers_in_order(void **state)
 			}
 }
 
+static void t16_numbers_in_plain_digits(void **state)
+{
+	static const struct {
+		const char *text, *plain;
+	} row[] = {
+		{ "0", "0" },
+		{ "-0", "0" },
+		{ "0.000", "0" },
+		{ "0e999999999999999999999", "0" },
+		{ "-0E-5", "0" },
+		{ "1", "1" },
+		{ "1.0", "1" },
+		{ "10e-1", "1" },
+		{ "0.1E1", "1" },
+		{ "-1e2", "-100" },
+		{ "100", "100" },
+		{ "1.50", "1.5" },
+		{ "15e-1", "1.5" },
+		{ "0.1", "0.1" },
+		{ "1e-3", "0.001" },
+		{ "-0.0120e1", "-0.12" },
+		{ "12.034", "12.034" },
+		{ "9007199254740993.0", "9007199254740993" },
+		{ "1e19", "10000000000000000000" },
+		{ "1e20", "100000000000000000000" },
+		{ "1e30", NULL },
+		{ "1e-30", NULL },
+		{ "1e999999999999999999999", NULL },
+		{ "1e-999999999999999999999", NULL },
+		{ "1234567890123456789012345", NULL },
+		{ "-100000000000000000000.5", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(row); i++) {
+		const struct cv_value v = number(row[i].text);
+		struct cv_buf b;
+
+		cv_buf_init(&b, 22);
+		assert_int_equal(cv_value_number_write(&v, &b), row[i].plain != NULL);
+		if (row[i].plain)
+			assert_true(cv_str_eq(cv_buf_str(&b), cv_str_of(row[i].plain)));
+		cv_buf_fini(&b);
+	}
+}
+
 static void integers(void **state)
 {
 	static const struct {
@@ -219,6 +265,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_in_order),
+		cmocka_unit_test(t16_numbers_in_plain_digits),
 		cmocka_unit_test(integers),
 		cmocka_unit_test(multiples),
 		cmocka_unit_test(equality),

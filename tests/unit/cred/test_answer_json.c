@@ -6,6 +6,8 @@
 
 #include "cred/answer_json.c"
 
+#include <stdio.h>
+
 static cv_code parse(const char *text, struct cv_arena *arena, struct cv_json_object *o)
 {
 	struct cv_err err;
@@ -41,7 +43,7 @@ static void members_of_every_type(void **state)
 	assert_str(cv_json_get(&o, CV_STR("o")).text, "{\"x\":[{},[],{\"a\":1}],\"y\":\"}\"}");
 	assert_int_equal(cv_json_get(&o, CV_STR("z")).type, CV_JSON_NULL);
 	assert_null(cv_json_get_string(&o, CV_STR("z")).p);
-	assert_int_equal(cv_json_get(&o, CV_STR("missing")).type, CV_JSON_NONE);
+	assert_int_equal(cv_json_get(&o, CV_STR("missing")).type, CV_JSON_END);
 	cv_arena_fini(&arena);
 	assert_int_equal(parse("{}", &arena, &o), CV_OK);
 	cv_arena_fini(&arena);
@@ -55,8 +57,9 @@ static void malformed(void **state)
 		"{\"a\":\"\x01\"}", "{\"a\":\"\xff\"}", "{\"a\":\"\\x\"}", "{\"a\":\"\\ud800\"}",
 		"{\"a\":\"\\udc00\"}", "{\"a\":\"\\u12\"}", "{\"a\":\"\\", "{\"a\":\"b",
 		"{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}", "{\"a\":[1,]}", "{\"a\":[1}",
-		"{\"a\":{\"b\":1]}", "{\"a\":[", "{\"a\":{,}}",
-		"{\"a\":[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]}", "{\"a\":1}{\"b\":2}", "{a:1}" };
+		"{\"a\":{\"b\":1]}", "{\"a\":[", "{\"a\":{,}}", "{\"a\":{\"b\":1,\"b\":1}}", "7",
+		"\"a\"", "null", "\xef\xbb\xbf{}", "{\"a\":1}{\"b\":2}", "{a:1}" };
+	static char deep[1000];
 	struct cv_json_object o;
 	struct cv_arena arena;
 
@@ -66,6 +69,36 @@ static void malformed(void **state)
 			fail_msg("accepted: %s", texts[i]);
 		cv_arena_fini(&arena);
 	}
+	snprintf(deep, sizeof(deep), "{\"a\":%0*d}", 400, 0);
+	memset(deep + 5, '[', 200);
+	memset(deep + 205, ']', 200);
+	assert_int_equal(parse(deep, &arena, &o), CV_PROTO);
+	cv_arena_fini(&arena);
+}
+
+static void members_are_bounded(void **state)
+{
+	struct cv_json_object o;
+	struct cv_arena arena;
+	char text[4096] = "{";
+	size_t n = 1;
+
+	(void)state;
+	for (int i = 0; i < CV_JSON_MEMBERS_MAX; i++)
+		n += (size_t)snprintf(
+			text + n, sizeof(text) - n, "%s\"%d\":[{\"x\":[%d]}]", i ? "," : "", i, i);
+	snprintf(text + n, sizeof(text) - n, "}");
+	assert_int_equal(parse(text, &arena, &o), CV_OK);
+	assert_int_equal(o.count, CV_JSON_MEMBERS_MAX);
+	assert_str(cv_json_get(&o, CV_STR("63")).text, "[{\"x\":[63]}]");
+	cv_arena_fini(&arena);
+	snprintf(text + n, sizeof(text) - n, ",\"z\":1}");
+	assert_int_equal(parse(text, &arena, &o), CV_PROTO);
+	cv_arena_fini(&arena);
+	cv_arena_init(&arena, 64);
+	snprintf(text, sizeof(text), "{\"a\":\"%0*d\"}", 100, 0);
+	assert_int_equal(cv_json_object_parse(cv_str_of(text), &arena, &o, NULL), CV_LIMIT);
+	cv_arena_fini(&arena);
 }
 
 int main(void)
@@ -73,6 +106,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members_of_every_type),
 		cmocka_unit_test(malformed),
+		cmocka_unit_test(members_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

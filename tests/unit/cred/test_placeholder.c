@@ -289,7 +289,7 @@ static void bad_sets_are_refused(void **state)
 	REFUSE("within another", E("A", GHP), E("B", GHP "x"));
 	REFUSE("within another", E("A", GHP), E("B", "x" GHP));
 	REFUSE("within another", E("A", "x" GHP "y"), E("B", GHP));
-	refuse(many, CV_ARRAY_LEN(many), "at most 128");
+	refuse(many, CV_ARRAY_LEN(many), "at most 192");
 	for (size_t i = 0; i < CV_ARRAY_LEN(bulk); i++)
 		many[i].text = (struct cv_str){ bulk[i], sizeof(bulk[i]) };
 	refuse(many, CV_ARRAY_LEN(bulk), "together");

@@ -110,17 +110,42 @@ static void c8_dead_is_never_released_and_fresh_never_withheld(void **state)
 
 	/* What the upstream refused is not sent again, though its time is not over. */
 	cv_schedule_init(&s, 0, true, 100000, 0);
-	cv_schedule_rejected(&s, 50, 40);
+	cv_schedule_rejected(&s, 50);
 	assert_int_equal(cv_schedule_value(&s, 51), CV_SCHEDULE_VALUE_WAIT);
 	assert_true(cv_schedule_is_due(&s, 51));
 	cv_schedule_ask(&s, 51);
 	cv_schedule_renewed(&s, 52, 100000, 0);
 	assert_int_equal(cv_schedule_value(&s, 53), CV_SCHEDULE_VALUE_READY);
-	cv_schedule_rejected(&s, 54, 51); /* said of the old one */
-	assert_int_equal(cv_schedule_value(&s, 54), CV_SCHEDULE_VALUE_READY);
-	cv_schedule_rejected(&s, 55, 53); /* and of the new one: not at once again */
-	assert_false(cv_schedule_is_due(&s, 56));
-	assert_true(cv_schedule_is_due(&s, 52 + CV_SCHEDULE_REJECTED_S));
+}
+
+static void rejections_order_no_more_than_one(void **state)
+{
+	const int64_t again_s = 50 + CV_SCHEDULE_REJECTED_S;
+	struct cv_schedule s;
+
+	(void)state;
+	cv_schedule_init(&s, 0, true, 100000, 0);
+	cv_schedule_rejected(&s, 50);
+	assert_true(cv_schedule_is_due(&s, 50));
+	cv_schedule_ask(&s, 50);
+	cv_schedule_renewed(&s, 52, 100000, 0);
+	/* at once again: the value is used until another one may be asked for, and not then */
+	for (int64_t now_s = 53; now_s < again_s; now_s++) {
+		cv_schedule_rejected(&s, now_s);
+		assert_false(cv_schedule_is_due(&s, now_s));
+		assert_int_equal(cv_schedule_value(&s, now_s), CV_SCHEDULE_VALUE_READY);
+	}
+	assert_int_equal(cv_schedule_wake_s(&s), again_s);
+	assert_int_equal(cv_schedule_value(&s, again_s), CV_SCHEDULE_VALUE_WAIT);
+	assert_true(cv_schedule_is_due(&s, again_s));
+	cv_schedule_ask(&s, again_s);
+	/* one that was refused stays so when no other comes */
+	cv_schedule_failed(&s, again_s + 1, 0, 0);
+	assert_int_equal(cv_schedule_value(&s, again_s + 1), CV_SCHEDULE_VALUE_WAIT);
+	cv_schedule_rejected(&s, again_s + 1);
+	assert_false(cv_schedule_is_due(&s, again_s + 1));
+	cv_schedule_dead(&s);
+	assert_int_equal(cv_schedule_value(&s, again_s + 2), CV_SCHEDULE_VALUE_DEAD);
 }
 
 int main(void)
@@ -130,6 +155,7 @@ int main(void)
 		cmocka_unit_test(short_lives_and_jitter),
 		cmocka_unit_test(backoff_grows_and_ends),
 		cmocka_unit_test(an_answer_that_never_comes),
+		cmocka_unit_test(rejections_order_no_more_than_one),
 		cmocka_unit_test(c8_dead_is_never_released_and_fresh_never_withheld),
 	};
 

@@ -222,6 +222,47 @@ static void a_lost_courier_is_no_loop(void **state)
 	assert_int_not_equal(errand(&body), 0);
 }
 
+/* What a server refused is renewed, once in a while; an older value's refusal is no news. */
+static void c8_refused_by_a_server(void **state)
+{
+	struct cv_str body;
+	uint64_t epoch;
+	uint32_t tag;
+
+	(void)state;
+	keeper_renewals_step(&renewals, NOW);
+	tag = errand(&body);
+	carried(tag, 200, "{\"access_token\":\"a\",\"token_type\":\"Bearer\",\"expires_in\":3600}");
+	while (errand(&body))
+		;
+	vault->slots[0].is_released = true;
+	epoch = cv_vault_epoch(vault);
+	keeper_renewals_rejected(&renewals, 0, epoch - 1, NOW + 40); /* of the value before */
+	keeper_renewals_rejected(&renewals, 1, epoch, NOW + 40);     /* never released */
+	keeper_renewals_rejected(&renewals, COUNT, epoch, NOW + 40);
+	assert_false(vault->slots[0].is_refused);
+	assert_int_equal(renewals.v[0].schedule.state, CV_SCHEDULE_FRESH);
+	assert_true(renewals.v[0].schedule.due_s > NOW + 100);
+	keeper_renewals_rejected(&renewals, 0, epoch, NOW + 40);
+	assert_true(vault->slots[0].is_refused);
+	keeper_renewals_step(&renewals, NOW + 40);
+	assert_int_equal(renewals.v[0].schedule.state, CV_SCHEDULE_ASKED);
+	while (errand(&body) != renewals.v[0].tag)
+		;
+	carried(renewals.v[0].tag, 200,
+		"{\"access_token\":\"b\",\"token_type\":\"Bearer\",\"expires_in\":3600}");
+	assert_false(vault->slots[0].is_refused);
+	/* the new one too, at once: it is used until the limit is over */
+	keeper_renewals_rejected(&renewals, 0, cv_vault_epoch(vault), NOW + 41);
+	keeper_renewals_step(&renewals, NOW + 41);
+	assert_false(vault->slots[0].is_refused);
+	keeper_renewals_step(&renewals, NOW + 40 + CV_SCHEDULE_REJECTED_S - 1);
+	assert_int_equal(renewals.v[0].schedule.state, CV_SCHEDULE_FRESH);
+	keeper_renewals_step(&renewals, NOW + 40 + CV_SCHEDULE_REJECTED_S);
+	assert_int_equal(renewals.v[0].schedule.state, CV_SCHEDULE_DUE); /* the others are asked */
+	assert_true(vault->slots[0].is_refused);
+}
+
 static void malformed_ends_the_link(void **state)
 {
 	static char buf[CV_IPC_BODY_BYTES_MAX + 8];
@@ -242,6 +283,7 @@ int main(void)
 		ROW(a_rotated_token_counts_whatever_else_is_wrong),
 		ROW(failures_have_reasons),
 		ROW(a_lost_courier_is_no_loop),
+		ROW(c8_refused_by_a_server),
 		ROW(malformed_ends_the_link),
 	};
 

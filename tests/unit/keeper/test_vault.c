@@ -9,6 +9,8 @@
 
 #include "keeper/vault.c"
 
+#include <stdio.h>
+
 #define NOW 1790000000
 
 static struct cv_vault *vault;
@@ -33,20 +35,25 @@ static int setup(void **state)
 	set.creds = cv_arena_array(&set.arena, 3, sizeof(set.creds[0]));
 	set.provider_count = 2;
 	set.cred_count = 3;
-	struct cv_cred_binding *b0 = cv_arena_array(&set.arena, 1, sizeof(*b0));
+	struct cv_cred_binding *b0 = cv_arena_array(&set.arena, 2, sizeof(*b0));
 	struct cv_cred_binding *b1 = cv_arena_array(&set.arena, 1, sizeof(*b1));
 	*b0 = (struct cv_cred_binding){ .host = CV_STR("api.test"),
 		.ports = ports,
 		.port_count = 2,
 		.rules = rules,
 		.rule_count = 2 };
+	b0[1] = (struct cv_cred_binding){ .host = CV_STR("auth.test"),
+		.path = CV_STR("/oauth/**"),
+		.ports = ports,
+		.port_count = 1,
+		.is_token = true };
 	*b1 = (struct cv_cred_binding){ .host = CV_STR("*.cloud.test"),
 		.path = CV_STR("/v1/**"),
 		.ports = ports,
 		.port_count = 1,
 		.is_required = true,
 		.is_unscrubbed = true };
-	set.providers[0] = (struct cv_cred_provider){ CV_STR("hub"), CV_STR("hub"), b0, 1 };
+	set.providers[0] = (struct cv_cred_provider){ CV_STR("hub"), CV_STR("hub"), b0, 2 };
 	set.providers[1] = (struct cv_cred_provider){ CV_STR("cloud"), CV_STR("cloud"), b1, 1 };
 	set.creds[0] = (struct cv_cred){ .key = CV_STR("HUB"),
 		.placeholder = CV_STR("p-hub"),
@@ -177,10 +184,103 @@ static void renewed(void **state)
 	assert_int_equal(cv_vault_renew(vault, 0, CV_STR("third"), NOW + 60, &err), CV_OK);
 	assert_true(cv_str_eq(cv_vault_former(vault, 0), CV_STR("second")));
 	assert_int_not_equal(cv_vault_epoch(vault), before);
-	cv_vault_kill(vault, 0);
+	assert_false(cv_vault_is_present(vault, 0, cv_vault_epoch(vault) - 1));
+	assert_true(cv_vault_is_present(vault, 0, cv_vault_epoch(vault)));
+	assert_false(cv_vault_is_present(vault, 0, cv_vault_epoch(vault) + 1)); /* to come */
+	assert_false(cv_vault_is_present(vault, 1, cv_vault_epoch(vault)));     /* never out */
+	assert_false(cv_vault_is_present(vault, 1000, cv_vault_epoch(vault)));
+	cv_vault_refuse(vault, 0, true);
 	assert_int_equal(ask(0, "api.test", 443, "GET", "/repos/a").release, CV_RELEASE_DEAD);
 	assert_int_equal(cv_vault_renew(vault, 0, CV_STR("fourth"), 0, &err), CV_OK);
 	assert_int_equal(ask(0, "api.test", 443, "GET", "/repos/a").release, CV_RELEASE_OK);
+}
+
+static const unsigned char seed[CV_SHAPE_SEED_BYTES] = "a seed";
+
+static uint32_t mint(enum cv_keeper_token kind, const char *value, int64_t expires_s)
+{
+	return cv_vault_mint(vault, 0, kind, words(value), expires_s, NOW, seed);
+}
+
+static void c9_minted_ones_are_bound(void **state)
+{
+	const struct cv_keeper_release token = { .host = CV_STR("auth.test"),
+		.port = 443,
+		.method = CV_STR("POST"),
+		.path = CV_STR("/oauth/token") };
+	const struct cv_keeper_release other = { .host = CV_STR("api.test"),
+		.port = 443,
+		.method = CV_STR("POST"),
+		.path = CV_STR("/graphql") };
+
+	(void)state;
+	assert_int_equal(cv_vault_token_provider(vault, &token), 0);
+	assert_int_equal(cv_vault_token_provider(vault, &other), CV_CRED_NONE);
+	const uint32_t access = mint(CV_KEEPER_TOKEN_ACCESS, "ghp_the-access-token", NOW + 60);
+	const uint32_t refresh = mint(CV_KEEPER_TOKEN_REFRESH, "the-refresh-token", 0);
+	const uint32_t id = mint(CV_KEEPER_TOKEN_ID, "e30.e30.sig", 0);
+	const struct cv_cred *creds = cv_vault_set(vault)->creds;
+	assert_int_equal(access, 3);
+	assert_int_equal(cv_vault_minted_first(vault), 3);
+	assert_true(cv_str_has_prefix(creds[access].placeholder, CV_STR("ghp_")));
+	assert_true(
+		cv_str_has_prefix(creds[refresh].placeholder, CV_STR("openshell:resolve:env:")));
+	assert_true(cv_str_has_prefix(creds[id].placeholder, CV_STR("eyJ")));
+	assert_int_equal(ask(access, "api.test", 443, "POST", "/graphql").release, CV_RELEASE_OK);
+	assert_int_equal(
+		ask(access, "x.cloud.test", 443, "POST", "/v1/a").release, CV_RELEASE_MISMATCH);
+	assert_int_equal(
+		ask(refresh, "api.test", 443, "POST", "/graphql").release, CV_RELEASE_MISMATCH);
+	assert_int_equal(
+		ask(refresh, "auth.test", 443, "POST", "/oauth/token").release, CV_RELEASE_OK);
+	assert_true(cv_vault_is_scrubbed(vault, access, &other));
+	/* the same value again, and one that was there from the start */
+	assert_int_equal(mint(CV_KEEPER_TOKEN_REFRESH, "the-refresh-token", 0), refresh);
+	assert_int_equal(mint(CV_KEEPER_TOKEN_ACCESS, "value-of-hub", 0), 0);
+	assert_int_equal(mint(CV_KEEPER_TOKEN_ACCESS, "", 0), CV_CRED_NONE);
+	assert_int_equal(mint(CV_KEEPER_TOKEN_ACCESS, "a\r\nb", 0), CV_CRED_NONE);
+	assert_int_equal(cv_vault_set(vault)->cred_count, 6);
+	assert_int_equal(mint(CV_KEEPER_TOKEN_ACCESS, "short-lived", NOW + 1), 6);
+	vault->slots[6].expires_s = NOW;
+	assert_int_equal(ask(6, "api.test", 443, "POST", "/graphql").release, CV_RELEASE_DEAD);
+}
+
+static void c9_minted_ones_are_bounded(void **state)
+{
+	static char large[CV_VAULT_MINTED_BYTES_MAX / 2 + 1];
+	char value[32];
+	struct cv_str first = CV_STR_NONE;
+
+	(void)state;
+	for (uint32_t i = 0; i < CV_PH_MINTED_MAX; i++) {
+		snprintf(value, sizeof(value), "token-number-%u", i);
+		assert_int_equal(mint(CV_KEEPER_TOKEN_ACCESS, value,
+					 i == 7   ? NOW - 5
+					 : i == 9 ? NOW - 9
+						  : 0),
+			3 + i);
+	}
+	first = cv_vault_set(vault)->creds[3].key;
+	assert_true(cv_str_eq(first, CV_STR("COVE_MINTED_1_00000000")));
+	/* of the expired that which expired first; then the oldest */
+	assert_int_equal(mint(CV_KEEPER_TOKEN_ACCESS, "one more", 0), 3 + 9);
+	assert_int_equal(mint(CV_KEEPER_TOKEN_ACCESS, "two more", 0), 3 + 7);
+	assert_int_equal(mint(CV_KEEPER_TOKEN_ACCESS, "three more", 0), 3);
+	assert_true(
+		cv_str_eq(cv_vault_set(vault)->creds[3].key, CV_STR("COVE_MINTED_35_00000000")));
+	assert_true(cv_str_eq(cv_vault_value(vault, 3), CV_STR("three more")));
+	/* and all together */
+	memset(large, 'a', sizeof(large) - 1);
+	const uint32_t a = mint(CV_KEEPER_TOKEN_ACCESS, large, 0);
+	large[0] = 'b';
+	const uint32_t b = mint(CV_KEEPER_TOKEN_ACCESS, large, 0);
+	large[0] = 'c';
+	const uint32_t c = mint(CV_KEEPER_TOKEN_ACCESS, large, 0);
+	assert_int_not_equal(b, CV_CRED_NONE);
+	assert_true(cv_vault_value(vault, c).n > 0);
+	assert_int_equal(cv_vault_value(vault, a).n && a != c, 0);
+	assert_true(minted_bytes(vault) <= CV_VAULT_MINTED_BYTES_MAX);
+	assert_int_equal(cv_vault_set(vault)->cred_count, 3 + CV_PH_MINTED_MAX);
 }
 
 int main(void)
@@ -189,6 +289,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(c1_bound_to_requests, setup, teardown),
 		cmocka_unit_test_setup_teardown(flags_of_the_endpoint, setup, teardown),
 		cmocka_unit_test_setup_teardown(scrubbed_once_released, setup, teardown),
+		cmocka_unit_test_setup_teardown(c9_minted_ones_are_bound, setup, teardown),
+		cmocka_unit_test_setup_teardown(c9_minted_ones_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(renewed, setup, teardown),
 	};
 

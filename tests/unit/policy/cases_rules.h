@@ -584,6 +584,16 @@ CASE(signing_rewrite,
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: rest, access: full, credential_signing: \"sigv4:body\", signing_service: s3, request_body_credential_rewrite: true}\n",
 	"p:6:92: error: p.endpoints[0]: credential_signing and request_body_credential_rewrite exclude each other; keep one of them\n")
+CASE(token_endpoint,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: rest, access: full, token_endpoint: true}\n"
+	"      - {host: b.example.com, port: 443, token_endpoint: true, credential_binding: {provider: x}}\n",
+	"p:6:9: error: p.endpoints[0]: token_endpoint needs a provider that the tokens are for; add credential_binding: {provider: NAME}\n"
+	"p:7:9: error: p.endpoints[1]: token_endpoint needs an endpoint whose answers can be read; use protocol: rest, without tls: skip\n")
 CASE(binding_without_port,
 	"version: 1\n"
 	"network_policies:\n"

@@ -108,6 +108,8 @@ static void test_not_built_is_refused_by_name(void **state)
 			"request_body_credential_rewrite" },
 		{ "protocol: rest, access: full, credential_signing: sigv4, signing_service: s3",
 			"credential_signing" },
+		{ "protocol: rest, access: full, token_endpoint: true, credential_binding: {provider: x}",
+			"credential_binding" },
 		{ "credential_binding: {provider: x}", "credential_binding" },
 		{ "allow_uninspected_credentials: true", "allow_uninspected_credentials" },
 	};

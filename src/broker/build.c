@@ -1,0 +1,744 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build.c - the backend `build`: container images of what a sandbox has, for the sandbox
+ *
+ *     build   CONTEXT -> PULL (each base image) -> BUILD -> EXPORT -> [DELIVER] -> [PUSH] -> CLEAN
+ *     push    PUSH -> CLEAN
+ *     list    LIST -> CLEAN
+ *
+ * Each step is a process under a shepherd and what it says on stderr is the job's log; the first that
+ * fails is the last but CLEAN, and so is one that was cancelled. Between steps the broker itself
+ * only reads small files: a Containerfile, a digest.
+ *
+ * Images are named localhost/SANDBOX/..., in a storage that is the sandbox's alone, so there is no
+ * name of another's that could be taken, and no program of a build that could reach one.
+ */
+#include "broker/build_int.h"
+
+#include "base/sha256.h"
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static const char *const step_word[BUILD_STEP_COUNT] = {
+	[BUILD_CONTEXT] = "context",
+	[BUILD_PULL] = "pull",
+	[BUILD_BUILD] = "build",
+	[BUILD_EXPORT] = "export",
+	[BUILD_DELIVER] = "deliver",
+	[BUILD_PUSH] = "push",
+	[BUILD_LIST] = "list",
+	[BUILD_CLEAN] = "clean",
+};
+
+/* ---- arguments ---- */
+
+static struct cv_str argument(const struct cv_value *arguments, const char *name)
+{
+	return cv_value_get_str(arguments, cv_str_of(name));
+}
+
+static bool has_control(struct cv_str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+			return true;
+	return false;
+}
+
+/* A file below the context: no way out of it by its text, and nothing that is preprocessed. */
+static const char *dockerfile_wrong(struct cv_str s)
+{
+	if (s.n > 1024 || has_control(s) || s.p[0] == '-')
+		return "not a path";
+	if (s.p[0] == '/')
+		return "it is below context_dir, and not absolute";
+	if (cv_str_has_suffix(s, CV_STR(".in")))
+		return "files that need a preprocessor are not built";
+	while (s.p) {
+		const struct cv_str part = cv_str_cut(&s, '/');
+
+		if (!part.n || cv_str_eq(part, CV_STR("..")) || cv_str_eq(part, CV_STR(".")))
+			return "'.', '..' and empty parts are not taken";
+	}
+	return NULL;
+}
+
+static const char *path_wrong(struct cv_str s)
+{
+	if (s.n > 4000 || has_control(s))
+		return "not a path";
+	while (s.p)
+		if (cv_str_eq(cv_str_cut(&s, '/'), CV_STR("..")))
+			return "'..' is not taken";
+	return NULL;
+}
+
+/* A name of the sandbox's own; whose it is is judged when that is known. */
+static const char *tag_wrong(struct cv_str s)
+{
+	struct cv_image_ref ref;
+
+	if (!cv_image_ref_parse(s, &ref) || ref.digest.n)
+		return "not an image's name, such as app or team/app:1";
+	if (ref.registry.n && !cv_str_eq(ref.registry, CV_STR("localhost")))
+		return "images are named within this run, without a registry";
+	return NULL;
+}
+
+static const char *target_wrong(struct cv_str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		const char c = cv_ascii_lower(s.p[i]);
+
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+			    (i && strchr("_.-", c))) ||
+			s.n > 128)
+			return "not the name of a stage";
+	}
+	return NULL;
+}
+
+static const char *push_wrong(struct cv_str s)
+{
+	struct cv_image_ref ref;
+
+	if (!cv_image_ref_parse(s, &ref) || !ref.registry.n || ref.digest.n)
+		return "not a reference with a registry, such as registry.example/team/app:1";
+	return NULL;
+}
+
+static const struct {
+	const char *name;
+	const char *(*wrong)(struct cv_str s);
+} row[] = {
+	{ "tag", tag_wrong },
+	{ "dockerfile", dockerfile_wrong },
+	{ "context_dir", path_wrong },
+	{ "dest", path_wrong },
+	{ "target", target_wrong },
+	{ "push", push_wrong },
+	{ "destination", push_wrong },
+};
+
+static const char *build_args_wrong(const struct cv_value *v)
+{
+	for (uint32_t i = 0; v && v->type == CV_VALUE_OBJECT && i < v->n; i++) {
+		const struct cv_str key = v->key[i];
+
+		if (v->v[i].type != CV_VALUE_STRING || cv_str_has_byte(v->v[i].s, 0))
+			return "values are texts";
+		for (size_t k = 0; k < key.n; k++) {
+			const char c = cv_ascii_lower(key.p[k]);
+
+			if (!((c >= 'a' && c <= 'z') || c == '_' || (k && c >= '0' && c <= '9')))
+				return "names are letters, digits and _";
+		}
+		if (!key.n || key.n > 128)
+			return "names are letters, digits and _";
+	}
+	return NULL;
+}
+
+cv_code build_arguments_check(const struct cv_tool *t, const struct cv_value *arguments,
+	struct cv_arena *arena, struct cv_str *ret_pointer, struct cv_err *err)
+{
+	const char *wrong = build_args_wrong(cv_value_get(arguments, CV_STR("build_args")));
+
+	(void)t;
+	if (wrong)
+		*ret_pointer = CV_STR("/build_args");
+	for (size_t i = 0; !wrong && i < CV_ARRAY_LEN(row); i++) {
+		const struct cv_str s = argument(arguments, row[i].name);
+
+		if (s.n && (wrong = row[i].wrong(s)))
+			*ret_pointer = cv_arena_printf(arena, "/%s", row[i].name);
+	}
+	return wrong ? cv_fail(err, CV_INVALID, "%s", wrong) : CV_OK;
+}
+
+static cv_code build_check(struct broker *b, const struct cv_tool *t,
+	const struct cv_value *arguments, struct cv_arena *arena, struct cv_str *ret_pointer,
+	struct cv_err *err)
+{
+	(void)b;
+	return build_arguments_check(t, arguments, arena, ret_pointer, err);
+}
+
+/* ---- where it works ---- */
+
+static cv_code dir_make(const char *path, struct cv_err *err)
+{
+	return mkdir(path, 0700) == 0 || errno == EEXIST ? CV_OK
+							 : cv_fail_errno(err, "mkdir %s", path);
+}
+
+/* STATE/builds: a directory for each sandbox, and in it one for each call beside what calls share. */
+static cv_code dirs_make(struct broker *b, const struct sandbox *box, const char *id,
+	struct build_run *r, struct cv_err *err)
+{
+	static const char *const part[] = { "", "/context", "/conf", "/out", "/out/tmp" };
+	unsigned char digest[CV_SHA256_BYTES];
+	char own[PATH_MAX - 128], path[PATH_MAX + 32];
+	struct cv_sha256 sha;
+
+	cv_sha256_init(&sha);
+	cv_sha256_update(&sha, box->name, strlen(box->name));
+	cv_sha256_final(&sha, digest);
+	if (snprintf(path, sizeof(path), "%s/builds", b->state_path) >= PATH_MAX ||
+		dir_make(path, err) != CV_OK)
+		return CV_SYSTEM;
+	const int n = snprintf(own, sizeof(own), "%s/%02x%02x%02x%02x%02x%02x%02x%02x", path,
+		digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6],
+		digest[7]);
+	if (n < 0 || (size_t)n >= sizeof(own))
+		return cv_fail(err, CV_LIMIT, "the broker's directory has too long a name");
+	snprintf(r->store, sizeof(r->store), "%s/store", own);
+	snprintf(r->dir, sizeof(r->dir), "%s/%s", own, id);
+	if (dir_make(own, err) != CV_OK || dir_make(r->store, err) != CV_OK ||
+		build_bases_find(b, r, own, err) != CV_OK)
+		return err->code;
+	for (size_t i = 0; i < CV_ARRAY_LEN(part); i++) {
+		snprintf(path, sizeof(path), "%s%s", r->dir, part[i]);
+		if (dir_make(path, err) != CV_OK)
+			return err->code;
+	}
+	return CV_OK;
+}
+
+static const char *about(const struct sandbox *box, enum cv_broker_about key)
+{
+	for (size_t i = 0; i < box->about_count; i++)
+		if (box->about[i].key == key)
+			return box->about[i].value;
+	return NULL;
+}
+
+/* Absolute, by the sandbox's working directory. */
+static struct cv_str path_of(const struct sandbox *box, struct build_run *r, struct cv_str s)
+{
+	const char *workdir = about(box, CV_BROKER_ABOUT_WORKDIR);
+
+	if (s.n && s.p[0] == '/')
+		return cv_arena_str(&r->arena, s);
+	return cv_arena_printf(&r->arena, "%s/%.*s", workdir ? workdir : "", CV_STR_ARG(s));
+}
+
+/* ---- the run ---- */
+
+CV_PRINTF(5, 6)
+static void refuse(struct build_run *r, enum call_outcome outcome, int status, const char *code,
+	const char *fmt, ...)
+{
+	va_list ap;
+
+	r->outcome = outcome;
+	r->status = status;
+	r->code = code;
+	va_start(ap, fmt);
+	vsnprintf(r->detail, sizeof(r->detail), fmt, ap);
+	va_end(ap);
+}
+
+static void step_run(struct broker *b, struct job *j, enum build_step step);
+
+static void push_read(struct build_run *r, struct cv_str s)
+{
+	struct cv_image_ref ref;
+
+	if (!s.n || !cv_image_ref_parse(s, &ref))
+		return;
+	r->push = cv_image_ref_whole(&ref, &r->arena);
+	if (!build_push_is_allowed(r, &ref))
+		refuse(r, CALL_FAILED, 403, "push_denied", "%.*s may not be pushed to",
+			(int)CV_MIN(r->push.n, (size_t)200), r->push.p);
+}
+
+/* What the arguments mean in this sandbox. */
+static void arguments_read(const struct sandbox *box, const struct job *j, struct build_run *r)
+{
+	const struct cv_value *a = j->arguments;
+	const struct cv_str tag = argument(a, "tag"), dest = argument(a, "dest"),
+			    context = argument(a, "context_dir");
+
+	r->space = cv_image_ref_space(cv_str_of(box->name), &r->arena);
+	if (r->tool->operation == CV_TOOL_BUILD_LIST)
+		return;
+	r->image = cv_image_ref_own(tag, r->space, &r->arena);
+	if (!r->image.n) {
+		refuse(r, CALL_FAILED, 403, "foreign_tag",
+			"'%.*s' is not a name of this run; its images are %.*s...",
+			(int)CV_MIN(tag.n, (size_t)100), tag.n ? tag.p : "", CV_STR_ARG(r->space));
+		return;
+	}
+	r->context_dir = path_of(box, r, context.n ? context : CV_STR("."));
+	r->dockerfile = cv_arena_str(&r->arena, argument(a, "dockerfile"));
+	r->target = cv_arena_str(&r->arena, argument(a, "target"));
+	r->dest = dest.n ? path_of(box, r, dest) : CV_STR_NONE;
+	r->build_args = cv_value_get(a, CV_STR("build_args"));
+	push_read(r, r->tool->operation == CV_TOOL_BUILD_PUSH ? argument(a, "destination")
+							      : argument(a, "push"));
+	if (r->outcome == CALL_OK && box->root < 0 && r->tool->operation == CV_TOOL_BUILD_BUILD)
+		refuse(r, CALL_BROKEN, 0, NULL, "the sandbox's files can't be reached");
+}
+
+static const enum build_step first_step[] = {
+	[CV_TOOL_BUILD_BUILD] = BUILD_CONTEXT,
+	[CV_TOOL_BUILD_PUSH] = BUILD_PUSH,
+	[CV_TOOL_BUILD_LIST] = BUILD_LIST,
+};
+
+static const struct spawned nothing = { .control = -1, .in = -1, .out = -1, .err = -1 };
+
+static bool build_start(struct broker *b, struct job *j, struct cv_err *err)
+{
+	struct sandbox *box = pool_get(&b->sandboxes, j->sandbox);
+	struct build_run *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return cv_fail(err, CV_LIMIT, "no memory"), false;
+	cv_arena_init(&r->arena, 1u << 22);
+	cv_buf_init(&r->said, BUILD_SAID_BYTES_MAX);
+	cv_buf_init(&r->last, 2 * BROKER_STDERR_BYTES_MAX);
+	r->p = r->look = nothing;
+	r->tool = j->tool->build;
+	r->outcome = CALL_OK;
+	if (dirs_make(b, box, j->id, r, err) != CV_OK) {
+		cv_arena_fini(&r->arena);
+		free(r);
+		return false;
+	}
+	j->run = r;
+	arguments_read(box, j, r);
+	if (r->arena.is_overflown && r->outcome == CALL_OK)
+		refuse(r, CALL_BROKEN, 0, NULL, "no memory");
+	step_run(b, j, r->outcome == CALL_OK ? first_step[r->tool->operation] : BUILD_CLEAN);
+	return true;
+}
+
+/* ---- the end ---- */
+
+static void output_put(const struct build_run *r, struct cv_buf *b)
+{
+	if (r->tool->operation == CV_TOOL_BUILD_LIST) {
+		cv_buf_put(b, cv_buf_len(&r->said) ? cv_buf_str(&r->said) : CV_STR("[]"));
+		return;
+	}
+	cv_buf_printf(b, "{\"status\":\"success\"");
+	put_member_str(b, "tag", r->image);
+	if (r->digest[0]) {
+		put_member_str(b, "digest", cv_str_of(r->digest));
+		cv_buf_printf(b, ",\"size\":%llu", (unsigned long long)r->size);
+	}
+	if (r->dest.n)
+		put_member_str(b, "dest", r->dest);
+	if (r->pushed[0]) {
+		struct cv_str name = cv_str_slice(r->push, 0, cv_str_rfind_byte(r->push, ':'));
+
+		cv_buf_printf(b, ",\"pushed\":\"%.*s@%s\"", CV_STR_ARG(name), r->pushed);
+		put_member_str(b, "pushed_tag", r->push);
+	}
+	cv_buf_put_byte(b, '}');
+}
+
+static struct cv_str log_tail(const struct job *j)
+{
+	struct cv_str s = cv_buf_str(&j->log);
+
+	if (s.n > BROKER_STDERR_BYTES_MAX)
+		s = cv_str_slice(s, s.n - BROKER_STDERR_BYTES_MAX, s.n);
+	while (s.n && ((unsigned char)s.p[0] & 0xc0) == 0x80) /* the middle of a character */
+		s = cv_str_slice(s, 1, s.n);
+	return s;
+}
+
+static void run_free(struct build_run *r)
+{
+	spawn_close(&r->p);
+	spawn_close(&r->look);
+	cv_buf_fini(&r->said);
+	cv_buf_fini(&r->last);
+	cv_arena_fini(&r->arena);
+	free(r);
+}
+
+/* An error with a code of its own. */
+static void end_refused(struct broker *b, struct job *j, const struct build_run *r)
+{
+	const struct cv_str tail = log_tail(j);
+	struct cv_buf body;
+
+	cv_buf_init(&body, 8 * BROKER_STDERR_BYTES_MAX + 65536);
+	error_begin(&body, r->code, "%s", r->detail);
+	if (tail.n)
+		put_member_str(&body, "stderr", tail);
+	error_end(&body);
+	job_end(b, j, JOB_FAILED, r->status, r->code, &body);
+}
+
+static void finish(struct broker *b, struct job *j)
+{
+	struct build_run *r = j->run;
+	struct cv_buf output;
+
+	j->run = NULL; /* it is no more, whoever asks */
+	if (j->is_stopping && j->stop_state == JOB_CANCELLED)
+		r->outcome = CALL_CANCELLED;
+	if (j->is_stopping && j->stop_state == JOB_TIMED_OUT)
+		r->outcome = CALL_TIMEOUT;
+	if (r->outcome == CALL_FAILED && r->code) {
+		end_refused(b, j, r);
+		run_free(r);
+		return;
+	}
+	cv_buf_init(&output, 2 * BUILD_SAID_BYTES_MAX);
+	if (r->outcome == CALL_OK)
+		output_put(r, &output);
+	call_end(b, j,
+		&(struct call_end){
+			.outcome = r->outcome,
+			.detail = r->detail[0] ? r->detail : NULL,
+			.output = cv_buf_str(&output),
+			.bytes = cv_buf_len(&output),
+			.stderr_tail = log_tail(j),
+		});
+	cv_buf_fini(&output);
+	run_free(r);
+}
+
+/* ---- steps ---- */
+
+static bool watch(struct broker *b, struct job *j, int fd, enum watch kind)
+{
+	struct cv_err err;
+
+	return fd < 0 || cv_loop_add(&b->loop, fd, EPOLLIN,
+				 (struct cv_watch){ (uint8_t)kind, j->ref }, &err) == CV_OK;
+}
+
+static void progress_tell(struct broker *b, struct job *j, const struct build_run *r)
+{
+	char text[CV_IMAGE_REF_BYTES_MAX + 128];
+
+	if (r->step == BUILD_CLEAN)
+		return;
+	if (r->step == BUILD_PULL)
+		snprintf(text, sizeof(text), "{\"step\":\"pull\",\"image\":\"%.*s\"}",
+			CV_STR_ARG(r->pull[r->pull_at]));
+	else
+		snprintf(text, sizeof(text), "{\"step\":\"%s\"}", step_word[r->step]);
+	job_progress(b, j, cv_str_of(text));
+}
+
+/* What the step runs: work of ours, or buildah. */
+static cv_code plan_make(struct broker *b, const struct job *j, struct build_run *r,
+	struct spawn_plan *plan, struct build_words *w, struct cv_err *err)
+{
+	static int (*const work[BUILD_STEP_COUNT])(const void *) = {
+		[BUILD_CONTEXT] = build_context_run,
+		[BUILD_DELIVER] = build_deliver_run,
+		[BUILD_CLEAN] = build_clean_run,
+	};
+	static char *no_env[] = { NULL };
+	static char *env[BROKER_ENV_MAX + 1];
+	const struct sandbox *box = pool_get(&b->sandboxes, j->sandbox);
+
+	*plan = (struct spawn_plan){ .env = no_env, .workdir = b->state_path };
+	plan->run = work[r->step];
+	plan->arg = r;
+	if (r->step == BUILD_CLEAN)
+		plan->remove = r->dir;
+	if (r->step == BUILD_CONTEXT || r->step == BUILD_DELIVER) {
+		if (box->root < 0)
+			return cv_fail(err, CV_UNAVAILABLE, "the sandbox's files can't be reached");
+		plan->keep = box->root;
+	}
+	if (plan->run)
+		return CV_OK;
+	for (size_t i = 0; i < b->env_count; i++)
+		env[i] = b->env[i];
+	env[b->env_count] = NULL;
+	plan->env = env;
+	const cv_code code = build_plan_make(b, box, r, w, err);
+	plan->argv = w->v;
+	return code;
+}
+
+/* Looks at the disk while strangers' programs or registries fill it. */
+static void look_start(struct broker *b, struct job *j, struct build_run *r)
+{
+	static char *no_env[] = { NULL };
+	const struct spawn_plan plan = {
+		.env = no_env, .workdir = b->state_path, .run = build_look_run, .arg = r
+	};
+	struct cv_err err;
+
+	if (r->step != BUILD_BUILD && r->step != BUILD_EXPORT)
+		return;
+	if (spawn(&plan, &r->look, &err) != CV_OK || !watch(b, j, r->look.control, WATCH_RUN_IN))
+		refuse(r, CALL_BROKEN, 0, NULL, "nothing can look at the disk");
+}
+
+static void step_run(struct broker *b, struct job *j, enum build_step step)
+{
+	struct build_run *r = j->run;
+	static struct build_words words; /* large; used up here */
+	struct spawn_plan plan;
+	struct cv_err err;
+
+	r->step = step;
+	r->is_killed = false;
+	r->start_errno = 0;
+	cv_buf_reset(&r->last);
+	if (step != BUILD_CLEAN)
+		cv_buf_reset(&r->said);
+	progress_tell(b, j, r);
+	if (plan_make(b, j, r, &plan, &words, &err) == CV_OK &&
+		spawn(&plan, &r->p, &err) == CV_OK) {
+		if (watch(b, j, r->p.control, WATCH_RUN) && watch(b, j, r->p.out, WATCH_RUN_OUT) &&
+			watch(b, j, r->p.err, WATCH_RUN_ERR)) {
+			look_start(b, j, r);
+			return;
+		}
+		spawn_close(&r->p);
+		cv_fail(&err, CV_SYSTEM, "it can't be watched");
+	}
+	if (step == BUILD_CLEAN) { /* what is left goes with the broker's directory */
+		finish(b, j);
+		return;
+	}
+	refuse(r, CALL_BROKEN, 0, NULL, "%s: %s", step_word[step], err.msg);
+	step_run(b, j, BUILD_CLEAN);
+}
+
+/* The Containerfile is there: which images it needs. */
+static enum build_step context_ended(struct build_run *r)
+{
+	struct cv_err err;
+
+	if (build_bases_read(r, &err) == CV_OK)
+		return r->pull_count ? BUILD_PULL : BUILD_BUILD;
+	refuse(r, CALL_FAILED, err.code == CV_DENIED ? 403 : 400,
+		err.code == CV_DENIED ? "base_image_denied" : "bad_containerfile", "%s", err.msg);
+	return BUILD_CLEAN;
+}
+
+static enum build_step export_ended(struct build_run *r)
+{
+	struct cv_err err;
+
+	if (build_digest_read(r, "digest", r->digest, &err) != CV_OK ||
+		build_size_read(r, &err) != CV_OK) {
+		refuse(r, CALL_FAILED, 0, NULL, "%s", err.msg);
+		return BUILD_CLEAN;
+	}
+	return r->dest.n ? BUILD_DELIVER : r->push.n ? BUILD_PUSH : BUILD_CLEAN;
+}
+
+static enum build_step step_next(struct build_run *r)
+{
+	struct cv_err err;
+
+	switch (r->step) {
+	case BUILD_CONTEXT: return context_ended(r);
+	case BUILD_PULL: return ++r->pull_at < r->pull_count ? BUILD_PULL : BUILD_BUILD;
+	case BUILD_BUILD: return BUILD_EXPORT;
+	case BUILD_EXPORT: return export_ended(r);
+	case BUILD_DELIVER: return r->push.n ? BUILD_PUSH : BUILD_CLEAN;
+	case BUILD_PUSH:
+		if (build_digest_read(r, "pushed", r->pushed, &err) != CV_OK)
+			refuse(r, CALL_FAILED, 0, NULL, "%s", err.msg);
+		return BUILD_CLEAN;
+	case BUILD_LIST:
+	case BUILD_CLEAN:
+	case BUILD_STEP_COUNT: break;
+	}
+	return BUILD_CLEAN;
+}
+
+/* Why a step failed, as one sentence: ours say it themselves. */
+static void failure_tell(struct build_run *r, const struct spawn_report *report)
+{
+	struct cv_str said = cv_buf_str(&r->last);
+	const struct cv_str line = cv_str_cut(&said, '\n');
+	const bool is_ours = r->step == BUILD_CONTEXT || r->step == BUILD_DELIVER;
+	const int exit = report && WIFEXITED(report->value) ? WEXITSTATUS(report->value) : -1;
+
+	if (r->outcome != CALL_OK)
+		return; /* it was said why */
+	if (!report || r->start_errno)
+		refuse(r, CALL_BROKEN, 0, NULL, "%s: %s", step_word[r->step],
+			report ? strerror(r->start_errno) : "the process was lost");
+	else if (r->is_flooding)
+		refuse(r, CALL_FAILED, 0, NULL, "it wrote more than it may, and was ended");
+	else if (r->is_too_large)
+		refuse(r, CALL_FAILED, 413, "image_too_large",
+			"the images of this run take more than %llu bytes",
+			(unsigned long long)r->tool->image_bytes_max);
+	else if (is_ours)
+		refuse(r, CALL_FAILED, 400, r->step == BUILD_CONTEXT ? "bad_context" : "bad_dest",
+			"%.*s", (int)CV_MIN(line.n, (size_t)300), line.n ? line.p : "");
+	else if (r->step == BUILD_PULL)
+		refuse(r, CALL_FAILED, 502, "base_image_failed", "%.*s can't be fetched",
+			(int)CV_MIN(r->pull[r->pull_at].n, (size_t)200), r->pull[r->pull_at].p);
+	else
+		refuse(r, CALL_FAILED, 0, NULL, "%s: ended with exit code %d", step_word[r->step],
+			exit);
+}
+
+static void step_ended(struct broker *b, struct job *j, const struct spawn_report *report)
+{
+	struct build_run *r = j->run;
+	const bool is_good = report && !r->start_errno && WIFEXITED(report->value) &&
+			     WEXITSTATUS(report->value) == 0;
+
+	spawn_close(&r->p);
+	spawn_close(&r->look); /* its shepherd sees that */
+	if (r->step == BUILD_CLEAN) {
+		finish(b, j);
+		return;
+	}
+	if (!is_good || r->outcome != CALL_OK)
+		failure_tell(r, report);
+	step_run(b, j,
+		r->outcome != CALL_OK || j->is_stopping || !is_good ? BUILD_CLEAN : step_next(r));
+}
+
+/* ---- while a step runs ---- */
+
+static void shepherd_tell(struct build_run *r, char what)
+{
+	if (r->p.control >= 0)
+		(void)!send(r->p.control, &what, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+#define READS_MAX  16
+#define READ_BYTES 32768
+
+/* All of it to the log; the beginning is kept, where we read it. */
+static void pipe_read(struct broker *b, struct job *j, int *fd, struct cv_buf *keep)
+{
+	struct build_run *r = j->run;
+	char piece[READ_BYTES];
+	ssize_t n = -1;
+
+	for (int i = 0; i < READS_MAX && *fd >= 0; i++) {
+		n = read(*fd, piece, sizeof(piece));
+		if (n <= 0)
+			break;
+		r->log_bytes += (uint64_t)n;
+		const size_t room = keep->max - cv_buf_len(keep);
+		cv_buf_put(keep, (struct cv_str){ piece, CV_MIN((size_t)n, room) });
+		if (r->step != BUILD_LIST || fd != &r->p.out)
+			job_log(b, j, (struct cv_str){ piece, (size_t)n });
+	}
+	if (n == 0 && *fd >= 0) {
+		close(*fd);
+		*fd = -1;
+	}
+	if (r->log_bytes > BROKER_DRAIN_BYTES_MAX && !r->is_flooding) {
+		r->is_flooding = true;
+		shepherd_tell(r, SPAWN_KILL);
+	}
+}
+
+static void control_read(struct broker *b, struct job *j)
+{
+	struct build_run *r = j->run;
+	struct spawn_report report;
+	const ssize_t n = recv(r->p.control, &report, sizeof(report), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == sizeof(report) && report.kind == SPAWN_REPORT_FAILED) {
+		r->start_errno = report.value ? report.value : EIO;
+		return;
+	}
+	for (int i = 0; i < 64 && r->p.out >= 0; i++)
+		pipe_read(b, j, &r->p.out, &r->said);
+	for (int i = 0; i < 64 && r->p.err >= 0; i++)
+		pipe_read(b, j, &r->p.err, &r->last);
+	if (n != sizeof(report)) {
+		b->orphans_until_ms = b->loop.now_ms + 1000;
+		due_at(b, b->loop.now_ms);
+	}
+	step_ended(b, j, n == sizeof(report) ? &report : NULL);
+}
+
+/* It looks until it sees too much, so its end says that. */
+static void look_read(struct job *j)
+{
+	struct build_run *r = j->run;
+	struct spawn_report report;
+	const ssize_t n = recv(r->look.control, &report, sizeof(report), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	spawn_close(&r->look);
+	r->is_too_large = true;
+	shepherd_tell(r, SPAWN_KILL);
+}
+
+static void build_event(struct broker *b, struct job *j, enum watch what, uint32_t events)
+{
+	struct build_run *r = j->run;
+
+	(void)events;
+	switch ((int)what) {
+	case WATCH_RUN_OUT: pipe_read(b, j, &r->p.out, &r->said); break;
+	case WATCH_RUN_ERR: pipe_read(b, j, &r->p.err, &r->last); break;
+	case WATCH_RUN_IN: look_read(j); break;
+	default: control_read(b, j); break;
+	}
+}
+
+static void build_stop(struct broker *b, struct job *j)
+{
+	struct build_run *r = j->run;
+
+	if (r->step != BUILD_CLEAN)
+		shepherd_tell(r, SPAWN_TERM);
+	j->due_ms = b->loop.now_ms + BROKER_GRACE_MS;
+	due_at(b, j->due_ms);
+}
+
+static void build_due(struct broker *b, struct job *j)
+{
+	struct build_run *r = j->run;
+
+	(void)b;
+	if (!r->is_killed && r->step != BUILD_CLEAN)
+		shepherd_tell(r, SPAWN_KILL);
+	r->is_killed = true;
+}
+
+static void build_drop(struct broker *b, struct job *j)
+{
+	struct build_run *r = j->run;
+
+	(void)b;
+	if (!r)
+		return;
+	j->run = NULL;
+	run_free(r);
+}
+
+const struct backend build_backend = {
+	.name = "build",
+	.check = build_check,
+	.start = build_start,
+	.event = build_event,
+	.stop = build_stop,
+	.due = build_due,
+	.drop = build_drop,
+};

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build_files.c - a build's files: out of the sandbox, into it, and what buildah left
+ *
+ * The four functions at the top run in a process of their own. The sandbox's user is this process's
+ * user, but who runs cove as root has capabilities that the sandbox does not: they are given up
+ * first, so that a file that the sandbox can't read or write is one that these can't either.
+ */
+#include "broker/build_int.h"
+
+#include "base/glob.h"
+#include "sys/caps.h"
+#include "sys/copy.h"
+#include "sys/fd.h"
+#include "sys/openat2.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- in a process of their own ---- */
+
+static int say(const char *what, const struct cv_err *err)
+{
+	fprintf(stderr, "%s: %s\n", what, err->msg);
+	return 1;
+}
+
+/* CV_STR's text as C has it; it is in an arena, which puts a NUL behind. */
+static const char *text(struct cv_str s)
+{
+	return s.p ? s.p : "";
+}
+
+static int dir_open(const struct build_run *r, const char *name)
+{
+	char path[PATH_MAX + 32];
+
+	snprintf(path, sizeof(path), "%s/%s", r->dir, name);
+	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int build_context_run(const void *run)
+{
+	const struct build_run *r = run;
+	const struct cv_copy_limits limits = { r->tool->context_bytes_max,
+		r->tool->context_files_max };
+	struct cv_copy_count count;
+	struct cv_err err;
+	CV_AUTO_FD int to = dir_open(r, "context");
+
+	if (to < 0) {
+		cv_fail_errno(&err, "open it");
+		return say("context", &err);
+	}
+	if (cv_caps_drop_own(&err) != CV_OK ||
+		cv_copy_in(SPAWN_KEEP_FD, text(r->context_dir), to, &limits, &count, &err) != CV_OK)
+		return say("context", &err);
+	fprintf(stderr, "context: %u files, %llu bytes\n", count.files,
+		(unsigned long long)count.bytes);
+	return 0;
+}
+
+/* buildah made it, in a sandbox with strangers: it may be anything. */
+static int archive_open(const struct build_run *r, struct stat *st, struct cv_err *err)
+{
+	CV_AUTO_FD int out = dir_open(r, "out");
+	CV_AUTO_FD int fd =
+		out < 0 ? -1
+			: cv_openat2(out, "image.tar", O_RDONLY | O_NONBLOCK | O_NOCTTY,
+				  RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+
+	if (fd < 0 || fstat(fd, st) < 0) {
+		cv_fail_errno(err, "the archive");
+		return -1;
+	}
+	if (!S_ISREG(st->st_mode) || (uint64_t)st->st_size > r->tool->image_bytes_max) {
+		cv_fail(err, CV_LIMIT, "the archive is larger than %llu bytes",
+			(unsigned long long)r->tool->image_bytes_max);
+		return -1;
+	}
+	return cv_take_fd(fd);
+}
+
+int build_deliver_run(const void *run)
+{
+	const struct build_run *r = run;
+	struct cv_copy_count count;
+	struct cv_err err;
+	struct stat st;
+	CV_AUTO_FD int from = archive_open(r, &st, &err);
+
+	if (from < 0 || cv_caps_drop_own(&err) != CV_OK ||
+		cv_copy_out(from, SPAWN_KEEP_FD, text(r->dest), r->tool->image_bytes_max, &count,
+			&err) != CV_OK)
+		return say("dest", &err);
+	return 0;
+}
+
+int build_look_run(const void *run)
+{
+	const struct build_run *r = run;
+	const uint64_t max = r->tool->image_bytes_max;
+
+	for (;;) {
+		CV_AUTO_FD int store = open(r->store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		CV_AUTO_FD int own = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		const uint64_t n = (store < 0 ? 0 : cv_copy_usage(store, max + 1)) +
+				   (own < 0 ? 0 : cv_copy_usage(own, UINT64_MAX / 2));
+
+		/* The context has a limit of its own, and stands in `own`. */
+		if (n > max + r->tool->context_bytes_max)
+			return 1;
+		poll(NULL, 0, BUILD_LOOK_MS);
+	}
+}
+
+int build_clean_run(const void *run)
+{
+	(void)run;
+	return 0; /* the shepherd removes the directory when we have ended */
+}
+
+/* ---- the Containerfile ---- */
+
+static cv_code file_open(
+	const struct build_run *r, struct cv_str name, int *ret, struct cv_err *err)
+{
+	struct stat st;
+	CV_AUTO_FD int dir = dir_open(r, "context");
+	CV_AUTO_FD int fd = dir < 0 ? -1
+				    : cv_openat2(dir, text(name), O_RDONLY | O_NONBLOCK,
+					      RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return cv_fail(err, CV_NOT_FOUND, "there is no %s in the context", text(name));
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return cv_fail_errno(err, "%s", text(name));
+	if (!S_ISREG(st.st_mode))
+		return cv_fail(err, CV_INVALID, "%s is not a file", text(name));
+	*ret = cv_take_fd(fd);
+	return CV_OK;
+}
+
+static cv_code file_find(struct build_run *r, int *ret, struct cv_err *err)
+{
+	static const struct cv_str usual[] = { CV_STR("Containerfile"), CV_STR("Dockerfile") };
+	cv_code code = CV_NOT_FOUND;
+
+	if (r->dockerfile.n) {
+		r->file = r->dockerfile;
+		return file_open(r, r->file, ret, err);
+	}
+	for (size_t i = 0; i < CV_ARRAY_LEN(usual) && code == CV_NOT_FOUND; i++) {
+		r->file = usual[i];
+		code = file_open(r, r->file, ret, err);
+	}
+	if (code == CV_NOT_FOUND)
+		return cv_fail(err, CV_NOT_FOUND,
+			"there is neither Containerfile nor Dockerfile in the context");
+	return code;
+}
+
+static cv_code file_text(int fd, struct cv_buf *out, struct cv_err *err)
+{
+	for (;;) {
+		char *at = cv_buf_reserve(out, 65536);
+		const ssize_t n = at ? read(fd, at, 65536) : -1;
+
+		if (!at)
+			return cv_fail(err, CV_LIMIT, "it is too large");
+		if (n < 0)
+			return cv_fail_errno(err, "read");
+		if (n == 0)
+			return CV_OK;
+		cv_buf_commit(out, (size_t)n);
+	}
+}
+
+static bool is_allowed(
+	struct build_run *r, const struct cv_str *globs, size_t n, const struct cv_image_ref *ref)
+{
+	const struct cv_str name = cv_image_ref_name(ref, &r->arena),
+			    whole = cv_image_ref_whole(ref, &r->arena);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct cv_glob *g;
+		struct cv_err err;
+
+		if (cv_glob_compile(globs[i], CV_GLOB_PATH, &r->arena, &g, &err) == CV_OK &&
+			(cv_glob_match(g, name) || cv_glob_match(g, whole)))
+			return true;
+	}
+	return false;
+}
+
+bool build_push_is_allowed(struct build_run *r, const struct cv_image_ref *ref)
+{
+	return is_allowed(r, r->tool->push_allow, r->tool->push_allow_count, ref);
+}
+
+/* One of the sandbox's own images, or one that the catalog lets in. */
+static cv_code base_take(struct build_run *r, struct cv_str name, uint32_t line, struct cv_err *err)
+{
+	struct cv_image_ref ref;
+
+	if (!cv_image_ref_parse(name, &ref))
+		return cv_fail(err, CV_INVALID, "line %u: '%.*s' is no image's name", line,
+			(int)CV_MIN(name.n, (size_t)100), name.p);
+	if (cv_str_eq(ref.registry, CV_STR("localhost"))) {
+		if (!cv_str_has_prefix(name, r->space))
+			return cv_fail(err, CV_DENIED, "line %u: %.*s is not an image of this run",
+				line, CV_STR_ARG(name));
+		return CV_OK;
+	}
+	if (!is_allowed(r, r->tool->base_allow, r->tool->base_allow_count, &ref))
+		return cv_fail(err, CV_DENIED,
+			"line %u: %.*s is not among the base images that the catalog allows", line,
+			(int)CV_MIN(name.n, (size_t)120), name.p);
+	if (r->tool->needs_digest && !ref.digest.n)
+		return cv_fail(err, CV_DENIED, "line %u: %.*s has to name a digest (@sha256:...)",
+			line, (int)CV_MIN(name.n, (size_t)120), name.p);
+	r->pull[r->pull_count++] = cv_image_ref_whole(&ref, &r->arena);
+	return CV_OK;
+}
+
+cv_code build_bases_read(struct build_run *r, struct cv_err *err)
+{
+	struct cv_containerfile_arg arg[64];
+	struct cv_containerfile c;
+	struct cv_buf text_buf;
+	size_t n = 0;
+	CV_AUTO_FD int fd = -1;
+	cv_code code = file_find(r, &fd, err);
+
+	if (code != CV_OK)
+		return code;
+	for (uint32_t i = 0; r->build_args && i < r->build_args->n && n < CV_ARRAY_LEN(arg); i++)
+		arg[n++] = (struct cv_containerfile_arg){ r->build_args->key[i],
+			r->build_args->v[i].s };
+	cv_buf_init(&text_buf, CV_CONTAINERFILE_BYTES_MAX + 65536);
+	code = file_text(fd, &text_buf, err);
+	if (code == CV_OK)
+		code = cv_containerfile_read(cv_buf_str(&text_buf), arg, n, &r->arena, &c, err);
+	cv_buf_fini(&text_buf);
+	for (size_t i = 0; code == CV_OK && i < c.image_count; i++)
+		code = base_take(r, c.image[i], c.line[i], err);
+	return code == CV_OK ? CV_OK : cv_wrap(err, "%s", text(r->file));
+}
+
+/* ---- what buildah left ---- */
+
+cv_code build_digest_read(
+	const struct build_run *r, const char *name, char ret[80], struct cv_err *err)
+{
+	char got[128];
+	CV_AUTO_FD int out = dir_open(r, "out");
+	CV_AUTO_FD int fd = out < 0 ? -1
+				    : cv_openat2(out, name, O_RDONLY | O_NONBLOCK,
+					      RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+	const ssize_t n = fd < 0 ? -1 : read(fd, got, sizeof(got) - 1);
+	const struct cv_str s = cv_str_trim((struct cv_str){ got, n > 0 ? (size_t)n : 0 });
+
+	if (!cv_image_digest_is_good(s) || !cv_str_to_cstr(s, ret, 80))
+		return cv_fail(err, CV_PROTO, "the builder gave no digest");
+	return CV_OK;
+}
+
+cv_code build_size_read(struct build_run *r, struct cv_err *err)
+{
+	struct stat st;
+	CV_AUTO_FD int fd = archive_open(r, &st, err);
+
+	if (fd < 0)
+		return err->code;
+	r->size = (uint64_t)st.st_size;
+	return CV_OK;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build_int.h - what the files of the backend `build` share
+ *
+ * A call is a row of steps, each a process under a shepherd: work on files (build_files.c), or
+ * buildah in a sandbox of its own (build_plan.c).  build.c goes from one to the next.
+ */
+#pragma once
+#include "broker/broker.h"
+#include "broker/call_end.h"
+#include "broker/spawn.h"
+#include "tools/containerfile.h"
+#include "tools/image_ref.h"
+
+enum build_step {
+	BUILD_CONTEXT, /* the sandbox's files are copied */
+	BUILD_PULL,    /* a base image is fetched; once for each */
+	BUILD_BUILD,
+	BUILD_EXPORT,  /* the image becomes an archive, which has a digest and a size */
+	BUILD_DELIVER, /* ...which the sandbox gets */
+	BUILD_PUSH,
+	BUILD_LIST,
+	BUILD_CLEAN,
+	BUILD_STEP_COUNT
+};
+
+struct build_run {
+	enum build_step step;
+	struct spawned p, look; /* of the step; who looks at the disk meanwhile */
+	struct cv_arena arena;
+	const struct cv_tool_build *tool;
+	char dir[PATH_MAX];   /* of this call */
+	char store[PATH_MAX]; /* images and layers of the sandbox */
+	char bases[PATH_MAX]; /* base images; what builds may only read */
+	struct cv_str image;  /* with the space of the sandbox */
+	struct cv_str space;
+	struct cv_str context_dir, dockerfile, dest, push, target; /* push: whole, with its tag */
+	struct cv_str file; /* the Containerfile, in context */
+	const struct cv_value *build_args;
+	struct cv_str pull[CV_CONTAINERFILE_IMAGES_MAX];
+	size_t pull_count, pull_at;
+
+	struct cv_buf said; /* on stdout, of this step */
+	struct cv_buf last; /* on stderr, of this step: its first line is the reason */
+	uint64_t log_bytes;
+	bool is_too_large, is_flooding, is_killed;
+	int start_errno;
+
+	uint64_t size; /* of the archive */
+	char digest[80], pushed[80];
+	enum call_outcome outcome;
+	int status; /* an answer of its own, with code; 0: outcome's */
+	const char *code;
+	char detail[400];
+};
+
+/* What call() says may be built: checked without a sandbox.  CV_INVALID, and which argument. */
+CV_MUST cv_code build_arguments_check(const struct cv_tool *t, const struct cv_value *arguments,
+	struct cv_arena *arena, struct cv_str *ret_pointer, struct cv_err *err);
+
+/* ---- build_plan.c ---- */
+
+struct build_words {
+	char *v[BUILD_WORDS_MAX + 1];
+	size_t n;
+	struct cv_arena *arena;
+	bool is_full;
+};
+
+/* Writes the files that the step's buildah reads, and makes its command line. */
+CV_MUST cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct build_run *r,
+	struct build_words *ret, struct cv_err *err);
+/* Where base images of this call are kept; made if need be. */
+CV_MUST cv_code build_bases_find(
+	struct broker *b, struct build_run *r, const char *own, struct cv_err *err);
+
+/* ---- build_files.c: in a process of their own ---- */
+
+int build_context_run(const void *run); /* SPAWN_KEEP_FD: the sandbox's root */
+int build_deliver_run(const void *run);
+int build_look_run(const void *run);
+int build_clean_run(const void *run);
+
+/* The Containerfile of the copied context, read; which images it needs. */
+CV_MUST cv_code build_bases_read(struct build_run *r, struct cv_err *err);
+bool build_push_is_allowed(struct build_run *r, const struct cv_image_ref *ref);
+/* What buildah wrote, which it did in a sandbox with strangers: a small regular file. */
+CV_MUST cv_code build_digest_read(
+	const struct build_run *r, const char *name, char ret[80], struct cv_err *err);
+CV_MUST cv_code build_size_read(struct build_run *r, struct cv_err *err);

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * build_plan.c - what a step of a build runs, and what that may do
+ *
+ *     cove run --nested --from host ... -- unshare -Urm buildah ...
+ *
+ * Every buildah runs in a sandbox of its own: the host's /usr, and these of ours:
+ *
+ *     STORE            (its own path, writable) the sandbox's images and layers
+ *     /build/bases     base images; written by PULL, read by the others
+ *     /build/context   what was copied; read-only
+ *     /build/conf      what buildah is told; read-only
+ *     /build/out       results, and room for temporary files
+ *
+ * What differs is the network. PULL and PUSH reach registries that the catalog names, and run no
+ * program of anybody's. BUILD has what the sandbox's policy has of the network, by a proxy and an
+ * audit of its own, and runs strangers' programs; it can write nothing that another sandbox reads.
+ * The rest has none.
+ *
+ * Nothing of a call becomes an option: what stands alone is behind "--" or was checked to begin
+ * otherwise, everything else is the second part of a word that we begin.
+ */
+#include "broker/build_int.h"
+
+#include "policy/fill.h"
+#include "sys/cgroup.h"
+#include "sys/fd.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- words ---- */
+
+CV_PRINTF(2, 3) static void word(struct build_words *w, const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+
+	va_start(ap, fmt);
+	const int n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	const struct cv_str kept =
+		n < 0 ? CV_STR_NONE : cv_arena_str(w->arena, (struct cv_str){ text, (size_t)n });
+	if (n >= 0)
+		free(text);
+	if (!kept.p || w->n == BUILD_WORDS_MAX) {
+		w->is_full = true;
+		return;
+	}
+	w->v[w->n++] = (char *)(uintptr_t)kept.p;
+	w->v[w->n] = NULL;
+}
+
+static void words(struct build_words *w, const char *const *v)
+{
+	for (; *v; v++)
+		word(w, "%s", *v);
+}
+
+/* ---- cove's own program ---- */
+
+/* As the launcher finds us: beside, installed, or in a build tree. */
+static bool cove_find(char *ret, size_t size)
+{
+	static const char *const place[] = { "", "../../bin/", "../cli/", "../bin/" };
+	char self[PATH_MAX];
+	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
+
+	if (n <= 0 || (size_t)n == sizeof(self))
+		return false;
+	const int dir = (int)cv_str_rfind_byte((struct cv_str){ self, (size_t)n }, '/');
+	for (size_t i = 0; i < CV_ARRAY_LEN(place); i++) {
+		char path[PATH_MAX + 32];
+
+		snprintf(path, sizeof(path), "%.*s/%scove", dir, self, place[i]);
+		if (access(path, X_OK) == 0 && strlen(path) < size) {
+			snprintf(ret, size, "%s", path);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- files that it reads ---- */
+
+static cv_code file_write(
+	const struct build_run *r, const char *name, struct cv_str text, struct cv_err *err)
+{
+	char path[PATH_MAX + 32];
+
+	snprintf(path, sizeof(path), "%s/%s", r->dir, name);
+	unlink(path);
+	CV_AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	for (size_t at = 0; fd >= 0 && at < text.n;) {
+		const ssize_t n = write(fd, text.p + at, text.n - at);
+
+		if (n <= 0)
+			return cv_fail_errno(err, "write %s", name);
+		at += (size_t)n;
+	}
+	return fd < 0 ? cv_fail_errno(err, "write %s", name) : CV_OK;
+}
+
+#define ACCEPT "[{\"type\":\"insecureAcceptAnything\"}]"
+
+/* Which images buildah may take from where: what is in storage, and what this step is to fetch. */
+static cv_code trust_write(const struct build_run *r, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, 8192);
+	cv_buf_printf(&b, "{\"default\":[{\"type\":\"reject\"}],\"transports\":{"
+			  "\"containers-storage\":{\"\":" ACCEPT "}");
+	if (r->step == BUILD_PULL) {
+		cv_buf_put(&b, CV_STR(",\"docker\":{\""));
+		cv_buf_put_json(&b, r->pull[r->pull_at]);
+		cv_buf_put(&b, CV_STR("\":" ACCEPT "}"));
+	}
+	cv_buf_put(&b, CV_STR("}}\n"));
+	const cv_code code = file_write(r, "conf/trust.json", cv_buf_str(&b), err);
+	cv_buf_fini(&b);
+	return code;
+}
+
+static cv_code conf_write(const struct build_run *r, struct cv_err *err)
+{
+	cv_code code = trust_write(r, err);
+
+	if (code == CV_OK) /* no short names, no mirrors, whatever the host has */
+		code = file_write(r, "conf/registries.conf",
+			CV_STR("unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n"),
+			err);
+	if (code == CV_OK)
+		code = file_write(
+			r, "conf/storage.conf", CV_STR("[storage]\ndriver = \"vfs\"\n"), err);
+	if (code == CV_OK)
+		code = file_write(r, "conf/auth.json", CV_STR("{}\n"), err);
+	return code;
+}
+
+/* ---- policies ---- */
+
+/* Where registries that we know send us on to. */
+static const struct {
+	const char *registry, *host[5];
+} known[] = {
+	{ "docker.io",
+		{ "registry-1.docker.io", "auth.docker.io", "production.cloudflare.docker.com",
+			"production.cloudfront.docker.com" } },
+	{ "quay.io",
+		{ "quay.io", "cdn.quay.io", "cdn01.quay.io", "cdn02.quay.io", "cdn03.quay.io" } },
+	{ "ghcr.io", { "ghcr.io", "pkg-containers.githubusercontent.com" } },
+};
+
+struct registry_policy {
+	struct cv_buf *out;
+	const struct build_run *r;
+	bool has_endpoint;
+};
+
+static void endpoint_put(struct registry_policy *p, struct cv_str place, const char *access)
+{
+	struct cv_str rest = place;
+	const struct cv_str host = cv_str_cut(&rest, ':');
+	const struct cv_tool_build *t = p->r->tool;
+
+	cv_buf_printf(p->out, "%s{\"host\":\"", p->has_endpoint ? "," : "");
+	p->has_endpoint = true;
+	cv_buf_put_json(p->out, host);
+	cv_buf_put(p->out, CV_STR("\",\"port\":"));
+	cv_buf_put(p->out, rest.p ? rest : CV_STR("443"));
+	cv_buf_printf(p->out,
+		",\"protocol\":\"rest\",\"enforcement\":\"enforce\",\"access\":\"%s\"", access);
+	for (size_t i = 0; i < t->allowed_ip_count; i++) {
+		cv_buf_printf(p->out, "%s\"", i ? "," : ",\"allowed_ips\":[");
+		cv_buf_put_json(p->out, t->allowed_ips[i]);
+		cv_buf_put_byte(p->out, '"');
+	}
+	cv_buf_put(p->out, t->allowed_ip_count ? CV_STR("]}") : CV_STR("}"));
+}
+
+/* This registry, where it sends us, and what the catalog adds; for buildah alone. */
+static cv_code registry_policy_write(
+	const struct build_run *r, struct cv_str reference, const char *access, struct cv_err *err)
+{
+	const struct cv_str registry = cv_str_slice(reference, 0, cv_str_find_byte(reference, '/'));
+	struct cv_buf b;
+	struct registry_policy p = { .out = &b, .r = r };
+	bool is_known = false;
+
+	cv_buf_init(&b, BUILD_POLICY_BYTES_MAX);
+	cv_buf_put(
+		&b, CV_STR("{\"version\":1,\"network_policies\":{\"registry\":{\"endpoints\":["));
+	for (size_t i = 0; i < CV_ARRAY_LEN(known); i++) {
+		if (!cv_str_eq(registry, cv_str_of(known[i].registry)))
+			continue;
+		is_known = true;
+		for (size_t k = 0; k < CV_ARRAY_LEN(known[i].host) && known[i].host[k]; k++)
+			endpoint_put(&p, cv_str_of(known[i].host[k]), access);
+	}
+	if (!is_known)
+		endpoint_put(&p, registry, access);
+	for (size_t i = 0; i < r->tool->host_count; i++)
+		endpoint_put(&p, r->tool->hosts[i], access);
+	cv_buf_put(&b, CV_STR("],\"binaries\":[{\"path\":\"/usr/bin/buildah\"}]}}}\n"));
+	const cv_code code = b.is_overflown ? cv_fail(err, CV_LIMIT, "too many registries")
+					    : file_write(r, "policy.json", cv_buf_str(&b), err);
+	cv_buf_fini(&b);
+	return code;
+}
+
+/* Of the sandbox's policy what it says of the network, and no more: its files are others, and a build
+ * has no tools. Rules about programs stay as they are: RUN's programs descend from buildah. */
+static cv_code own_policy_write(
+	const struct sandbox *box, const struct build_run *r, bool *ret_has, struct cv_err *err)
+{
+	const struct cv_policy_doc *doc = box->policy ? cv_policy_doc(box->policy) : NULL;
+	struct cv_policy_doc network;
+	struct cv_buf b;
+
+	*ret_has = doc && doc->entry_count > 0;
+	if (!*ret_has)
+		return CV_OK;
+	network = (struct cv_policy_doc){
+		.file = doc->file,
+		.version = 1,
+		.include_workdir = true,
+		.entries = doc->entries,
+		.entry_count = doc->entry_count,
+		.middlewares = doc->middlewares,
+		.middleware_count = doc->middleware_count,
+	};
+	cv_buf_init(&b, BUILD_POLICY_BYTES_MAX);
+	cv_fill_write(&cv_policy_schema, &network, &b);
+	cv_buf_put_byte(&b, '\n');
+	const cv_code code = b.is_overflown ? cv_fail(err, CV_LIMIT, "the policy is too large")
+					    : file_write(r, "policy.json", cv_buf_str(&b), err);
+	cv_buf_fini(&b);
+	return code;
+}
+
+/* ---- the sandbox ---- */
+
+/* What this host can enforce of the catalog's limits; by cgroup, since a limit on each process's
+ * address space is one that programs in Go start with. */
+static void limits_put(const struct build_run *r, struct build_words *w)
+{
+	static struct cv_cgroup_host host;
+	static bool has_looked;
+	struct cv_err err;
+
+	if (!has_looked && cv_cgroup_host_look(&host, &err) != CV_OK)
+		return;
+	has_looked = true;
+	if (host.means[CV_CGROUP_MEMORY] >= CV_CGROUP_V1)
+		word(w, "--memory=%llu", (unsigned long long)r->tool->memory_bytes);
+	if (host.means[CV_CGROUP_CPU] >= CV_CGROUP_V1)
+		word(w, "--cpu=%u.%03u", r->tool->cpu_milli / 1000, r->tool->cpu_milli % 1000);
+	if (host.means[CV_CGROUP_PIDS] >= CV_CGROUP_V1)
+		word(w, "--pids=%d", BUILD_PIDS);
+}
+
+static void about_put(const struct sandbox *box, struct build_words *w)
+{
+	static const char *const option[CV_BROKER_ABOUT_COUNT] = {
+		[CV_BROKER_ABOUT_CA] = "--ca",
+		[CV_BROKER_ABOUT_RESOLVE] = "--resolve",
+		[CV_BROKER_ABOUT_UPSTREAM] = "--upstream-proxy",
+		[CV_BROKER_ABOUT_UPSTREAM_DIRECT] = "--no-upstream-proxy-for",
+		[CV_BROKER_ABOUT_UPSTREAM_BY_NAME] = "--upstream-proxy-by-name",
+	};
+
+	for (size_t i = 0; i < box->about_count; i++) {
+		const struct about *a = &box->about[i];
+
+		if (option[a->key] && *a->value)
+			word(w, "%s=%s", option[a->key], a->value);
+		else if (option[a->key])
+			word(w, "%s", option[a->key]);
+	}
+}
+
+/* A place that nothing was fetched to yet is no image store. */
+static bool bases_are_there(const struct build_run *r)
+{
+	char path[PATH_MAX + 32];
+
+	snprintf(path, sizeof(path), "%s/vfs-images", r->bases);
+	return access(path, R_OK) == 0;
+}
+
+static void sandbox_put(const struct sandbox *box, const struct build_run *r, bool has_policy,
+	struct build_words *w)
+{
+	static const char *const begin[] = { "run", "-q", "-v", "--nested", "--no-protect",
+		"--no-tty", "--from=host", NULL };
+	static const char *const env[] = { "HOME=/tmp", "TMPDIR=/build/out/tmp",
+		"_CONTAINERS_USERNS_CONFIGURED=done", "BUILDAH_ISOLATION=chroot",
+		"CONTAINERS_REGISTRIES_CONF=/build/conf/registries.conf",
+		"CONTAINERS_STORAGE_CONF=/build/conf/storage.conf",
+		"REGISTRY_AUTH_FILE=/build/conf/auth.json", NULL };
+	const bool is_pull = r->step == BUILD_PULL;
+
+	words(w, begin);
+	word(w, "--workdir=%s", is_pull ? r->bases : r->store);
+	if (has_policy) {
+		word(w, "--policy=%s/policy.json", r->dir);
+		about_put(box, w);
+	}
+	word(w, "--audit=%s/audit.jsonl", r->dir);
+	word(w, "--mount=%s/conf:/build/conf:ro", r->dir);
+	word(w, "--mount=%s/out:/build/out", r->dir);
+	if (r->step == BUILD_BUILD)
+		word(w, "--mount=%s/context:/build/context:ro", r->dir);
+	if (!is_pull && bases_are_there(r))
+		word(w, "--mount=%s:/build/bases:ro", r->bases);
+	limits_put(r, w);
+	for (size_t i = 0; env[i]; i++)
+		word(w, "--env=%s", env[i]);
+	word(w, "--");
+}
+
+static void buildah_put(const struct build_run *r, struct build_words *w)
+{
+	static const char *const begin[] = { "/usr/bin/unshare", "-Urm", "/usr/bin/buildah",
+		"--runroot=/tmp/run", "--storage-driver=vfs",
+		"--storage-opt=vfs.ignore_chown_errors=true",
+		"--registries-conf=/build/conf/registries.conf", NULL };
+
+	words(w, begin);
+	word(w, "--root=%s", r->step == BUILD_PULL ? r->bases : r->store);
+	if (r->step != BUILD_PULL && bases_are_there(r))
+		word(w, "--storage-opt=vfs.imagestore=/build/bases");
+}
+
+/* ---- steps ---- */
+
+static void pull_put(const struct build_run *r, struct build_words *w)
+{
+	word(w, "pull"); /* what a digest names can't change, what a tag names can */
+	word(w, "--policy=%s", cv_str_has_byte(r->pull[r->pull_at], '@') ? "missing" : "always");
+	word(w, "--signature-policy=/build/conf/trust.json");
+	word(w, "--");
+	word(w, "docker://%.*s", CV_STR_ARG(r->pull[r->pull_at]));
+}
+
+static void build_put(const struct build_run *r, struct build_words *w)
+{
+	static const char *const options[] = { "build", "--isolation=chroot", "--network=host",
+		"--security-opt=seccomp=unconfined", "--pull=never", "--layers", "--format=oci",
+		"--signature-policy=/build/conf/trust.json", "--iidfile=/build/out/id", NULL };
+
+	words(w, options);
+	word(w, "--tag=%.*s", CV_STR_ARG(r->image));
+	word(w, "--file=/build/context/%.*s", CV_STR_ARG(r->file));
+	if (r->target.n)
+		word(w, "--target=%.*s", CV_STR_ARG(r->target));
+	for (uint32_t i = 0; r->build_args && i < r->build_args->n; i++)
+		word(w, "--build-arg=%.*s=%.*s", CV_STR_ARG(r->build_args->key[i]),
+			CV_STR_ARG(r->build_args->v[i].s));
+	word(w, "--");
+	word(w, "/build/context");
+}
+
+static void push_put(
+	const struct build_run *r, const char *digest, struct build_words *w, struct cv_str target)
+{
+	word(w, "push");
+	word(w, "--signature-policy=/build/conf/trust.json");
+	word(w, "--digestfile=/build/out/%s", digest);
+	word(w, "--format=oci");
+	word(w, "--");
+	word(w, "%.*s", CV_STR_ARG(r->image));
+	word(w, "%.*s", CV_STR_ARG(target));
+}
+
+static cv_code policy_write(
+	const struct sandbox *box, const struct build_run *r, bool *ret_has, struct cv_err *err)
+{
+	*ret_has = r->step == BUILD_PULL || r->step == BUILD_PUSH;
+	if (r->step == BUILD_PULL)
+		return registry_policy_write(r, r->pull[r->pull_at], "read-only", err);
+	if (r->step == BUILD_PUSH)
+		return registry_policy_write(r, r->push, "full", err);
+	return r->step == BUILD_BUILD ? own_policy_write(box, r, ret_has, err) : CV_OK;
+}
+
+cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct build_run *r,
+	struct build_words *ret, struct cv_err *err)
+{
+	char cove[PATH_MAX];
+	bool has_policy = false;
+
+	(void)b;
+	*ret = (struct build_words){ .arena = &r->arena };
+	if (access("/usr/bin/buildah", X_OK) < 0 || access("/usr/bin/unshare", X_OK) < 0)
+		return cv_fail(err, CV_UNAVAILABLE, "buildah is not installed on the host");
+	if (!cove_find(cove, sizeof(cove)))
+		return cv_fail(err, CV_UNAVAILABLE, "cove is not beside cove-broker");
+	if (conf_write(r, err) != CV_OK || policy_write(box, r, &has_policy, err) != CV_OK)
+		return err->code;
+	word(ret, "%s", cove);
+	sandbox_put(box, r, has_policy, ret);
+	buildah_put(r, ret);
+	switch (r->step) {
+	case BUILD_PULL: pull_put(r, ret); break;
+	case BUILD_BUILD: build_put(r, ret); break;
+	case BUILD_EXPORT:
+		push_put(r, "digest", ret,
+			cv_arena_printf(&r->arena, "oci-archive:/build/out/image.tar:%.*s",
+				CV_STR_ARG(r->image)));
+		break;
+	case BUILD_PUSH:
+		push_put(r, "pushed", ret,
+			cv_arena_printf(&r->arena, "docker://%.*s", CV_STR_ARG(r->push)));
+		break;
+	case BUILD_LIST:
+		word(ret, "images");
+		word(ret, "--json");
+		break;
+	case BUILD_CONTEXT:
+	case BUILD_DELIVER:
+	case BUILD_CLEAN:
+	case BUILD_STEP_COUNT: break;
+	}
+	return ret->is_full ? cv_fail(err, CV_LIMIT, "the command line is too long") : CV_OK;
+}
+
+/* ---- where base images are ---- */
+
+static bool dirs_make(char *path)
+{
+	for (char *p = path + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = 0;
+		const bool is_there = mkdir(path, 0700) == 0 || errno == EEXIST;
+		*p = '/';
+		if (!is_there)
+			return false;
+	}
+	return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+static const char *env_find(const struct broker *b, const char *name)
+{
+	const size_t n = strlen(name);
+
+	for (size_t i = 0; i < b->env_count; i++)
+		if (strncmp(b->env[i], name, n) == 0 && b->env[i][n] == '=' &&
+			b->env[i][n + 1] == '/')
+			return b->env[i] + n + 1;
+	return NULL;
+}
+
+cv_code build_bases_find(struct broker *b, struct build_run *r, const char *own, struct cv_err *err)
+{
+	const char *cache = env_find(b, "XDG_CACHE_HOME"), *home = env_find(b, "HOME");
+	struct stat st;
+
+	if (!r->tool->cache.n)
+		snprintf(r->bases, sizeof(r->bases), "%s/bases", own);
+	else if (cache || home)
+		snprintf(r->bases, sizeof(r->bases), "%s%s/cove/images/%.*s", cache ? cache : home,
+			cache ? "" : "/.cache", CV_STR_ARG(r->tool->cache));
+	else
+		return cv_fail(err, CV_UNAVAILABLE,
+			"build.cache: neither HOME nor XDG_CACHE_HOME says where");
+	if (!dirs_make(r->bases) || lstat(r->bases, &st) < 0)
+		return cv_fail_errno(err, "make %s", r->bases);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+		return cv_fail(err, CV_DENIED, "%s is not a directory of our own", r->bases);
+	return CV_OK;
+}
