@@ -14,7 +14,7 @@
 #define BROKER_QUEUED_EACH_MAX   768  /* jobs that wait for their tool to be free */
 #define BROKER_HELD_EACH_MAX     512  /* calls of one sandbox that wait for a person */
 #define BROKER_ASKS_EACH_MAX     8    /* of these, what a person is shown at the same time */
-#define BROKER_HOLD_SECONDS      300  /* until a held call is denied: a person may be at lunch */
+#define BROKER_HOLD_SECONDS      300  /* until a held call is denied, if HOLD does not say it */
 #define BROKER_APPROVED_MAX      256  /* (rule, tool) that were approved once and for all */
 #define BROKER_RULES_MAX         256  /* of a policy whose calls are counted */
 #define BROKER_ABOUT_MAX         96   /* roots and pinned names of one sandbox */

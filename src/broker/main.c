@@ -218,7 +218,12 @@ static void files_allow(void)
 
 int main(void)
 {
-	static struct broker b = { .state_dir = -1, .keeper = -1, .due_ms = INT64_MAX };
+	static struct broker b = {
+		.state_dir = -1,
+		.keeper = -1,
+		.due_ms = INT64_MAX,
+		.hold_seconds = BROKER_HOLD_SECONDS,
+	};
 	struct cv_err err;
 	int children;
 

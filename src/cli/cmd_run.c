@@ -9,6 +9,7 @@
 
 #include "base/ip.h"
 #include "plan/budget.h"
+#include "plan/limits.h"
 
 #include <stdlib.h>
 
@@ -111,6 +112,17 @@ static cv_code set_pids(void *into, const char *value, struct cv_err *err)
 static cv_code set_timeout(void *into, const char *value, struct cv_err *err)
 {
 	return cv_option_duration(value, &((struct cv_run_request *)into)->spec.timeout_ms, err);
+}
+
+static cv_code set_approve_timeout(void *into, const char *value, struct cv_err *err)
+{
+	uint64_t *ms = &((struct cv_run_request *)into)->spec.approve_ms;
+
+	if (cv_option_duration(value, ms, err) != CV_OK)
+		return err->code;
+	if (*ms < 1000 || *ms > CV_PLAN_APPROVE_MS_MAX)
+		return cv_fail(err, CV_INVALID, "'%s' is not between a second and a day", value);
+	return CV_OK;
 }
 
 static cv_code set_user(void *into, const char *value, struct cv_err *err)
@@ -333,6 +345,8 @@ static const struct cv_option option[] = {
 	{ "pids", 0, "N", "processes and threads", set_pids },
 	{ "timeout", 0, "DURATION", "end the command after 90s, 10m, 2h; exit status 124",
 		set_timeout },
+	{ "approve-timeout", 0, "DURATION", "deny what nobody has approved after 5m",
+		set_approve_timeout },
 	{ "user", 'u', "USER", "who the command is inside: sandbox, or a number", set_user },
 	{ "tty", 't', NULL, "give the command a terminal of its own", set_tty },
 	{ "no-tty", 0, NULL, "give it cove's own stdin, stdout and stderr", set_no_tty },

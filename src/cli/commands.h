@@ -6,6 +6,7 @@
 #include "cli/options.h"
 
 extern const struct cv_command cv_cmd_run;            /* cmd_run.c */
+extern const struct cv_command cv_cmd_approve;        /* cmd_approve.c */
 extern const struct cv_command cv_cmd_policy_check;   /* cmd_policy_check.c */
 extern const struct cv_command cv_cmd_policy_explain; /* cmd_policy_explain.c */
 extern const struct cv_command cv_cmd_provider_lint;  /* cmd_provider_lint.c */

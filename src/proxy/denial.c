@@ -148,6 +148,9 @@ static void sentence_put(
 		cv_buf_put(b, CV_STR("credentialed endpoint requires L7 inspection; raw tunnel is "
 				     "not explicitly allowed"));
 		return;
+	case CV_DENIAL_APPROVAL_DENIED:
+	case CV_DENIAL_APPROVAL_TIMEOUT:
+	case CV_DENIAL_APPROVAL_FLOOD:
 	case CV_DENIAL_PROTOCOL:
 	case CV_DENIAL_NO_TLS:
 	case CV_DENIAL_AUDIT:

@@ -20,6 +20,7 @@
  * Whatever the upstream says that can't be framed ends the exchange: with 502 while no byte of a
  * response has passed, else by a reset, so that a response that was cut can't pass for whole.
  */
+#include "proxy/approve.h"
 #include "proxy/inside.h"
 #include "proxy/local.h"
 #include "proxy/mint.h"
@@ -277,6 +278,13 @@ static enum stage request_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_
 
 	if (stage != STAGE_OK)
 		return stage;
+	if (!f->http.is_decided) {
+		switch (cv_approve_request(p, f, r, path)) {
+		case CV_APPROVE_WAIT: return STAGE_WAIT;
+		case CV_APPROVE_ENDED: return STAGE_MOVED;
+		case CV_APPROVE_PASS: break;
+		}
+	}
 	switch (cv_middleware_request(p, f, r, path)) {
 	case CV_MIDDLEWARE_WAIT: return STAGE_WAIT;
 	case CV_MIDDLEWARE_AGAIN:
