@@ -163,7 +163,7 @@ static void put_word(struct writer *w, const struct cv_fill_key *k, const void *
 	cv_unreachable();
 }
 
-static void put_mapping(struct cv_buf *out, const struct cv_schema *s, const void *obj);
+static void put_mapping(struct cv_buf *out, const struct cv_fill_table *s, const void *obj);
 
 static void put_inside(struct writer *w, const struct cv_fill_key *k, const void *obj)
 {
@@ -342,7 +342,7 @@ static put_fn *const put_fns[CV_FILL_KIND_COUNT] = {
 	[CV_FILL_REFUSED] = put_nothing,
 };
 
-static void put_mapping(struct cv_buf *out, const struct cv_schema *s, const void *obj)
+static void put_mapping(struct cv_buf *out, const struct cv_fill_table *s, const void *obj)
 {
 	struct writer w = { .out = out };
 
@@ -352,7 +352,7 @@ static void put_mapping(struct cv_buf *out, const struct cv_schema *s, const voi
 	cv_buf_put_byte(out, '}');
 }
 
-void cv_fill_write(const struct cv_schema *schema, const void *obj, struct cv_buf *out)
+void cv_fill_write(const struct cv_fill_table *table, const void *obj, struct cv_buf *out)
 {
-	put_mapping(out, schema, obj);
+	put_mapping(out, table, obj);
 }
