@@ -307,10 +307,8 @@ static void aws_refuse(struct cv_metadata_answer *a, int status, struct cv_str b
 
 static void member_put(struct cv_buf *b, const char *name, struct cv_str value)
 {
-	cv_buf_put(b, cv_buf_len(b) ? CV_STR(",") : CV_STR("{"));
-	cv_json_write_str(b, cv_str_of(name));
-	cv_buf_put_byte(b, ':');
-	cv_json_write_str(b, value);
+	cv_buf_put_byte(b, cv_buf_len(b) ? ',' : '{');
+	cv_buf_put_json_member(b, name, value);
 }
 
 void cv_metadata_aws(const struct cv_metadata_request *request, const struct cv_metadata_aws *facts,
