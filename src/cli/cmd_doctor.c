@@ -70,9 +70,8 @@ static void print_text(
 
 static void put_member(struct cv_buf *out, const char *key, const char *value)
 {
-	cv_buf_printf(out, "\"%s\":\"", key);
-	cv_buf_put_json(out, cv_str_of(value));
-	cv_buf_put(out, CV_STR("\","));
+	cv_buf_put_json_member(out, key, cv_str_of(value));
+	cv_buf_put_byte(out, ',');
 }
 
 static void print_row_json(const struct cv_probe_row *row, struct cv_buf *out)

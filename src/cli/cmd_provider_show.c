@@ -136,9 +136,8 @@ static void show_text(const struct cv_provider_found *f, struct cv_buf *out)
 
 static void put_json_str(struct cv_buf *out, const char *before, struct cv_str s)
 {
-	cv_buf_printf(out, "%s\"", before);
-	cv_buf_put_json(out, s);
-	cv_buf_put_byte(out, '"');
+	cv_buf_put(out, cv_str_of(before));
+	cv_buf_put_json_str(out, s);
 }
 
 static void origin_json(

@@ -132,9 +132,8 @@ static void show_text(const struct cv_catalog *c, struct cv_buf *out)
 
 static void json_str(struct cv_buf *out, const char *before, struct cv_str s)
 {
-	cv_buf_printf(out, "%s\"", before);
-	cv_buf_put_json(out, s);
-	cv_buf_put_byte(out, '"');
+	cv_buf_put(out, cv_str_of(before));
+	cv_buf_put_json_str(out, s);
 }
 
 static void tool_json(struct cv_buf *out, const struct cv_catalog *c, const struct cv_tool *t)
