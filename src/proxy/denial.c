@@ -30,9 +30,8 @@ int cv_denial_status(enum cv_denial d)
 
 static void member_put(struct cv_buf *b, const char *key, struct cv_str value)
 {
-	cv_buf_printf(b, ",\"%s\":\"", key);
-	cv_buf_put_json(b, value);
-	cv_buf_put_byte(b, '"');
+	cv_buf_put_byte(b, ',');
+	cv_buf_put_json_member(b, key, value);
 }
 
 static struct cv_str path_shown(const struct cv_denial_text *t)
@@ -177,11 +176,10 @@ static void allowed_put(struct cv_proxy *p, const struct cv_flow *f, const struc
 		cv_policy_allowed(f->policy, &facts, &p->arena, row, CV_PROXY_ALLOWED_ROWS_MAX);
 	cv_buf_put(b, CV_STR(",\"allowed\":["));
 	for (size_t i = 0; i < n && cv_buf_len(b) < CV_PROXY_DENIAL_BYTES_MAX / 2; i++) {
-		cv_buf_printf(b, "%s{\"method\":\"", i ? "," : "");
-		cv_buf_put_json(b, row[i].method);
-		cv_buf_put(b, CV_STR("\",\"path\":\""));
-		cv_buf_put_json(b, row[i].path);
-		cv_buf_put(b, CV_STR("\"}"));
+		cv_buf_put(b, i ? CV_STR(",{") : CV_STR("{"));
+		cv_buf_put_json_member(b, "method", row[i].method);
+		member_put(b, "path", row[i].path);
+		cv_buf_put_byte(b, '}');
 	}
 	cv_buf_put_byte(b, ']');
 }
