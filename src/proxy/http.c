@@ -52,16 +52,7 @@ void cv_http_start(struct cv_flow *f)
 static bool malformed_refuse(
 	struct cv_proxy *p, struct cv_flow *f, const char *slug, const char *text, unsigned status)
 {
-	const struct cv_fact fact = {
-		.action = CV_AUDIT_ACTION_DENY,
-		.activity = CV_ACTIVITY_REFUSE,
-		.engine = "l7",
-		.reason_code = slug,
-		.reason = cv_str_of(text),
-		.status = (uint16_t)status,
-	};
-
-	cv_decide_record(p, f, &fact);
+	cv_decide_record_refusal(p, f, "l7", slug, text, status);
 	cv_deny_bare(p, f, status, CV_STR_NONE);
 	return true;
 }
