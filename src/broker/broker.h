@@ -102,6 +102,7 @@ struct sandbox {
 
 	uint32_t streams, jobs, running, queued, held, asked;
 	uint64_t kept_bytes;
+	uint64_t waiting_bytes; /* arguments of jobs that have not ended */
 	int64_t bad_tokens_since_ms;
 	uint32_t bad_tokens;
 };
@@ -231,8 +232,9 @@ struct job {
 	bool has_exit;
 	int exit;
 	uint64_t bytes_out;
-	uint64_t kept_bytes; /* counted in the sandbox's */
-	uint64_t version;    /* of its record */
+	uint64_t kept_bytes;    /* counted in the sandbox's */
+	uint64_t waiting_bytes; /* the same */
+	uint64_t version;       /* of its record */
 
 	const struct backend *backend;
 	void *run; /* the backend's own */

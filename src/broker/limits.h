@@ -37,6 +37,10 @@
 #define BROKER_BAD_TOKENS_MAX   20          /* a minute, then 429 without a look at the token */
 #define BROKER_OUT_BYTES_MAX    (96u << 20) /* of all answers that slow readers keep in memory */
 
+/* Arguments of one sandbox's calls that have not ended, as trees and as texts: hundreds of a MiB each
+ * would be gigabytes. */
+#define BROKER_WAITING_BYTES_MAX (64u << 20)
+
 /* Jobs. */
 #define BROKER_PUBLISH_MS          10000      /* a call that takes longer is a job */
 #define BROKER_LOG_BYTES_MAX       (1u << 20) /* of one job: its last bytes are kept */
