@@ -321,7 +321,8 @@ void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, i
 	sigset_t chld, all;
 
 	prctl(PR_SET_NAME, "cove-shepherd");
-	setsid(); /* a terminal's signals are for others */
+	setsid();                         /* a terminal's signals are for others */
+	prctl(PR_SET_PDEATHSIG, SIGCONT); /* stopped, we would not see the broker's end */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigemptyset(&chld);

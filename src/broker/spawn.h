@@ -62,6 +62,8 @@ CV_MUST cv_code spawn(const struct spawn_plan *plan, struct spawned *ret, struct
 /* Of a user of this machine. */
 CV_MUST cv_code spawn_user_find(struct cv_str name, struct spawn_user *ret, struct cv_err *err);
 
+/* A signal for its shepherd, as long as there is one. */
+void spawn_signal(const struct spawned *s, int signal_number);
 /* Closes what is open; the shepherd, if there is one, ends everything and then itself. */
 void spawn_close(struct spawned *s);
 /* A shepherd was killed: what it kept is ours now, and ends.  False: some is left, or may come yet;
