@@ -334,7 +334,7 @@ static cv_code plan_make(struct broker *b, const struct job *j, struct build_run
 	static char *env[BROKER_ENV_MAX + 1];
 	const struct sandbox *box = pool_get(&b->sandboxes, j->sandbox);
 
-	*plan = (struct spawn_plan){ .env = no_env, .workdir = b->state_path };
+	*plan = (struct spawn_plan){ .env = no_env, .workdir = b->state_path, .cleans_up = true };
 	plan->run = work[r->step];
 	plan->arg = r;
 	if (r->step == BUILD_CLEAN)

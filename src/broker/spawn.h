@@ -27,6 +27,9 @@ struct spawn_plan {
 	const char *remove;  /* a directory that goes when all has ended; NULL: none */
 	struct spawn_user user;
 	bool has_stdin; /* else it is /dev/null */
+	/* When its first process is killed the rest ends by itself and takes away what it made, for
+	 * which there is BROKER_CLEAN_MS (a sandbox: its janitor).  Only then the rest is killed too. */
+	bool cleans_up;
 	/* In place of argv: work of our own that may take long.  In the child, whose stdout and stderr
 	 * are as a command's; gives its exit status. */
 	int (*run)(const void *arg);
