@@ -22,6 +22,7 @@
  */
 #include "broker/build_int.h"
 
+#include "broker/self.h"
 #include "policy/fill.h"
 #include "sys/cgroup.h"
 #include "sys/fd.h"
@@ -59,30 +60,6 @@ static void words(struct build_words *w, const char *const *v)
 {
 	for (; *v; v++)
 		word(w, "%s", *v);
-}
-
-/* ---- cove's own program ---- */
-
-/* As the launcher finds us: beside, installed, or in a build tree. */
-static bool cove_find(char *ret, size_t size)
-{
-	static const char *const place[] = { "", "../../bin/", "../cli/", "../bin/" };
-	char self[PATH_MAX];
-	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
-
-	if (n <= 0 || (size_t)n == sizeof(self))
-		return false;
-	const int dir = (int)cv_str_rfind_byte((struct cv_str){ self, (size_t)n }, '/');
-	for (size_t i = 0; i < CV_ARRAY_LEN(place); i++) {
-		char path[PATH_MAX + 32];
-
-		snprintf(path, sizeof(path), "%.*s/%scove", dir, self, place[i]);
-		if (access(path, X_OK) == 0 && strlen(path) < size) {
-			snprintf(ret, size, "%s", path);
-			return true;
-		}
-	}
-	return false;
 }
 
 /* ---- files that it reads ---- */
@@ -399,7 +376,7 @@ cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct buil
 	*ret = (struct build_words){ .arena = &r->arena };
 	if (access("/usr/bin/buildah", X_OK) < 0 || access("/usr/bin/unshare", X_OK) < 0)
 		return cv_fail(err, CV_UNAVAILABLE, "buildah is not installed on the host");
-	if (!cove_find(cove, sizeof(cove)))
+	if (!self_find(cove, sizeof(cove)))
 		return cv_fail(err, CV_UNAVAILABLE, "cove is not beside cove-broker");
 	if (conf_write(r, err) != CV_OK || policy_write(box, r, &has_policy, err) != CV_OK)
 		return err->code;

@@ -85,6 +85,7 @@ static void command_read(struct cv_catalog_check *c, const struct cv_doc_tool *d
 			"'%.*s' is no user", CV_POLICY_QUOTE(k->user.s));
 	stdin_read(c, &k->stdin_text, out);
 	out->is_sandboxed = k->has_sandbox;
+	cv_catalog_path(c, &k->policy, "command.sandbox.policy");
 	out->sandbox_policy = k->policy.s;
 	t->command = out;
 }
