@@ -377,6 +377,8 @@ static void step_run(struct broker *b, struct job *j, enum build_step step)
 	struct spawn_plan plan;
 	struct cv_err err;
 
+	if (step == BUILD_CLEAN)
+		build_audit_tell(b, j, r);
 	r->step = step;
 	r->is_killed = false;
 	r->start_errno = 0;

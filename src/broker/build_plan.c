@@ -22,6 +22,7 @@
  */
 #include "broker/build_int.h"
 
+#include "plan/rootfs.h"
 #include "policy/fill.h"
 #include "sys/cgroup.h"
 #include "sys/fd.h"
@@ -348,7 +349,19 @@ static void pull_put(const struct build_run *r, struct build_words *w)
 	word(w, "docker://%.*s", CV_STR_ARG(r->pull[r->pull_at]));
 }
 
-static void build_put(const struct build_run *r, struct build_words *w)
+/* The proxy's certificate is there for RUN, under the names that programs know it by for who asks
+ * with ARG: a variable that is not asked for must not become part of the image. */
+static void roots_put(struct build_words *w)
+{
+#define ROOT_WORD(text) "--build-arg=" text,
+	static const char *const variables[] = { CV_ENV_CA_ROWS(ROOT_WORD) NULL };
+#undef ROOT_WORD
+
+	word(w, "--volume=%s:%s:ro", CV_TLS_DIR, CV_TLS_DIR);
+	words(w, variables);
+}
+
+static void build_put(const struct build_run *r, bool has_policy, struct build_words *w)
 {
 	static const char *const options[] = { "build", "--isolation=chroot", "--network=host",
 		"--security-opt=seccomp=unconfined", "--pull=never", "--layers", "--format=oci",
@@ -359,6 +372,8 @@ static void build_put(const struct build_run *r, struct build_words *w)
 	word(w, "--file=/build/context/%.*s", CV_STR_ARG(r->file));
 	if (r->target.n)
 		word(w, "--target=%.*s", CV_STR_ARG(r->target));
+	if (has_policy)
+		roots_put(w);
 	for (uint32_t i = 0; r->build_args && i < r->build_args->n; i++)
 		word(w, "--build-arg=%.*s=%.*s", CV_STR_ARG(r->build_args->key[i]),
 			CV_STR_ARG(r->build_args->v[i].s));
@@ -408,7 +423,7 @@ cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct buil
 	buildah_put(r, ret);
 	switch (r->step) {
 	case BUILD_PULL: pull_put(r, ret); break;
-	case BUILD_BUILD: build_put(r, ret); break;
+	case BUILD_BUILD: build_put(r, has_policy, ret); break;
 	case BUILD_EXPORT:
 		push_put(r, "digest", ret,
 			cv_arena_printf(&r->arena, "oci-archive:/build/out/image.tar:%.*s",
