@@ -188,7 +188,7 @@ static bool build_start(struct broker *b, struct job *j, struct cv_err *err)
 
 	if (!r)
 		return cv_fail(err, CV_LIMIT, "no memory"), false;
-	cv_arena_init(&r->arena, 1u << 22);
+	cv_arena_init(&r->arena, 4 * CV_CONTAINERFILE_BYTES_MAX);
 	cv_buf_init(&r->said, BUILD_SAID_BYTES_MAX);
 	cv_buf_init(&r->last, 2 * BROKER_STDERR_BYTES_MAX);
 	r->p = r->look = nothing;

@@ -245,8 +245,9 @@ cv_code build_bases_read(struct build_run *r, struct cv_err *err)
 			r->build_args->v[i].s };
 	cv_buf_init(&text_buf, CV_CONTAINERFILE_BYTES_MAX + 65536);
 	code = file_text(fd, &text_buf, err);
+	r->text = cv_arena_str(&r->arena, cv_buf_str(&text_buf));
 	if (code == CV_OK)
-		code = cv_containerfile_read(cv_buf_str(&text_buf), arg, n, &r->arena, &c, err);
+		code = cv_containerfile_read(r->text, arg, n, &r->arena, &c, err);
 	cv_buf_fini(&text_buf);
 	for (size_t i = 0; code == CV_OK && i < c.image_count; i++)
 		code = base_take(r, c.image[i], c.line[i], err);

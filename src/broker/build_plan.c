@@ -351,14 +351,19 @@ static void pull_put(const struct build_run *r, struct build_words *w)
 
 /* The proxy's certificate is there for RUN, under the names that programs know it by for who asks
  * with ARG: a variable that is not asked for must not become part of the image. */
-static void roots_put(struct build_words *w)
+static void roots_put(const struct build_run *r, struct build_words *w)
 {
-#define ROOT_WORD(text) "--build-arg=" text,
-	static const char *const variables[] = { CV_ENV_CA_ROWS(ROOT_WORD) NULL };
-#undef ROOT_WORD
+#define ROOT_TEXT(text) CV_STR(text),
+	static const struct cv_str variables[] = { CV_ENV_CA_ROWS(ROOT_TEXT) };
+#undef ROOT_TEXT
 
 	word(w, "--volume=%s:%s:ro", CV_TLS_DIR, CV_TLS_DIR);
-	words(w, variables);
+	for (size_t i = 0; i < CV_ARRAY_LEN(variables); i++) {
+		const size_t n = cv_str_find_byte(variables[i], '=');
+
+		if (r->text.n && memmem(r->text.p, r->text.n, variables[i].p, n))
+			word(w, "--build-arg=%s", variables[i].p);
+	}
 }
 
 static void build_put(const struct build_run *r, bool has_policy, struct build_words *w)
@@ -373,7 +378,7 @@ static void build_put(const struct build_run *r, bool has_policy, struct build_w
 	if (r->target.n)
 		word(w, "--target=%.*s", CV_STR_ARG(r->target));
 	if (has_policy)
-		roots_put(w);
+		roots_put(r, w);
 	for (uint32_t i = 0; r->build_args && i < r->build_args->n; i++)
 		word(w, "--build-arg=%.*s=%.*s", CV_STR_ARG(r->build_args->key[i]),
 			CV_STR_ARG(r->build_args->v[i].s));

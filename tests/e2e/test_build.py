@@ -179,14 +179,14 @@ def ignored():
 
 def run_network(url):
     return ('RUN ["/bin/busybox", "sh", "-c", "/bin/busybox wget -q -O /got ' + url +
-            ' && echo REACHED || echo REFUSED"]\n')
+            ' && echo REACHED || echo REFUSED; /bin/busybox sleep 1"]\n')
 
 
 def b4_run_is_refused():
     before = len(plain.seen) + len(other.seen)
     context(BUSYBOX + run_network("http://other.test/x") +
             'RUN ["/bin/busybox", "sh", "-c", "http_proxy= /bin/busybox wget -q -T 5 -O /got '
-            f'http://{world.PUBLIC}/x && echo REACHED || echo REFUSED"]\n')
+            f'http://{world.PUBLIC}/x && echo REACHED || echo REFUSED; /bin/busybox sleep 1"]\n')
     answer = built()
     assert answer["stderr"].count("\nREFUSED") == 2 and "\nREACHED" not in answer["stderr"], answer
     assert "other.test" in answer["stderr"], answer
