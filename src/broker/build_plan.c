@@ -398,6 +398,16 @@ static void push_put(
 	word(w, "%.*s", CV_STR_ARG(target));
 }
 
+/* An archive's own name for its image has a smaller grammar than images have. */
+static struct cv_str archive_name(struct build_run *r)
+{
+	const bool is_odd =
+		memmem(r->image.p, r->image.n, "__", 2) || memmem(r->image.p, r->image.n, "---", 3);
+
+	return cv_arena_printf(&r->arena, "oci-archive:/build/out/image.tar%s%.*s",
+		is_odd ? "" : ":", is_odd ? 0 : (int)r->image.n, r->image.p);
+}
+
 static cv_code policy_write(
 	const struct sandbox *box, const struct build_run *r, bool *ret_has, struct cv_err *err)
 {
@@ -429,11 +439,7 @@ cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct buil
 	switch (r->step) {
 	case BUILD_PULL: pull_put(r, ret); break;
 	case BUILD_BUILD: build_put(r, has_policy, ret); break;
-	case BUILD_EXPORT:
-		push_put(r, "digest", ret,
-			cv_arena_printf(&r->arena, "oci-archive:/build/out/image.tar:%.*s",
-				CV_STR_ARG(r->image)));
-		break;
+	case BUILD_EXPORT: push_put(r, "digest", ret, archive_name(r)); break;
 	case BUILD_PUSH:
 		push_put(r, "pushed", ret,
 			cv_arena_printf(&r->arena, "docker://%.*s", CV_STR_ARG(r->push)));

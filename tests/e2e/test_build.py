@@ -166,6 +166,7 @@ def dockerfile_and_arguments():
                 "COPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo said $TEXT\"]\n")
     answer = built({"dockerfile": "sub/My.file", "build_args": {"TEXT": "a b"}})
     assert "said a b" in answer["stderr"], answer
+    built({"dockerfile": "sub/My.file", "tag": "a__b/c---d:E.f-1"})
     built({"dockerfile": "sub/My.file", "target": "one", "dest": f"{w.work}/one.tar"})
     assert "one" in files_of(os.path.join(w.work, "one.tar"))[0]
 
