@@ -467,6 +467,9 @@ void hold_asks_due(struct broker *b);
 bool hold_answer(struct broker *b, struct cv_str body);
 bool hold_is_approved(const struct sandbox *s, struct cv_str rule, struct cv_str tool);
 
+/* ---- build.c ---- */
+void build_sandbox_end(const struct broker *b, const struct sandbox *s); /* its images go */
+
 /* ---- audit.c ---- */
 struct refusal { /* a call that did not become a job */
 	struct cv_str tool;

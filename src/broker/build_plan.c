@@ -23,6 +23,7 @@
 #include "broker/build_int.h"
 
 #include "broker/self.h"
+#include "plan/rootfs.h"
 #include "policy/fill.h"
 #include "sys/cgroup.h"
 #include "sys/fd.h"
@@ -325,7 +326,24 @@ static void pull_put(const struct build_run *r, struct build_words *w)
 	word(w, "docker://%.*s", CV_STR_ARG(r->pull[r->pull_at]));
 }
 
-static void build_put(const struct build_run *r, struct build_words *w)
+/* The proxy's certificate is there for RUN, under the names that programs know it by for who asks
+ * with ARG: a variable that is not asked for must not become part of the image. */
+static void roots_put(const struct build_run *r, struct build_words *w)
+{
+#define ROOT_TEXT(text) CV_STR(text),
+	static const struct cv_str variables[] = { CV_ENV_CA_ROWS(ROOT_TEXT) };
+#undef ROOT_TEXT
+
+	word(w, "--volume=%s:%s:ro", CV_TLS_DIR, CV_TLS_DIR);
+	for (size_t i = 0; i < CV_ARRAY_LEN(variables); i++) {
+		const size_t n = cv_str_find_byte(variables[i], '=');
+
+		if (r->text.n && memmem(r->text.p, r->text.n, variables[i].p, n))
+			word(w, "--build-arg=%s", variables[i].p);
+	}
+}
+
+static void build_put(const struct build_run *r, bool has_policy, struct build_words *w)
 {
 	static const char *const options[] = { "build", "--isolation=chroot", "--network=host",
 		"--security-opt=seccomp=unconfined", "--pull=never", "--layers", "--format=oci",
@@ -336,6 +354,8 @@ static void build_put(const struct build_run *r, struct build_words *w)
 	word(w, "--file=/build/context/%.*s", CV_STR_ARG(r->file));
 	if (r->target.n)
 		word(w, "--target=%.*s", CV_STR_ARG(r->target));
+	if (has_policy)
+		roots_put(r, w);
 	for (uint32_t i = 0; r->build_args && i < r->build_args->n; i++)
 		word(w, "--build-arg=%.*s=%.*s", CV_STR_ARG(r->build_args->key[i]),
 			CV_STR_ARG(r->build_args->v[i].s));
@@ -353,6 +373,16 @@ static void push_put(
 	word(w, "--");
 	word(w, "%.*s", CV_STR_ARG(r->image));
 	word(w, "%.*s", CV_STR_ARG(target));
+}
+
+/* An archive's own name for its image has a smaller grammar than images have. */
+static struct cv_str archive_name(struct build_run *r)
+{
+	const bool is_odd =
+		memmem(r->image.p, r->image.n, "__", 2) || memmem(r->image.p, r->image.n, "---", 3);
+
+	return cv_arena_printf(&r->arena, "oci-archive:/build/out/image.tar%s%.*s",
+		is_odd ? "" : ":", is_odd ? 0 : (int)r->image.n, r->image.p);
 }
 
 static cv_code policy_write(
@@ -385,12 +415,8 @@ cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct buil
 	buildah_put(r, ret);
 	switch (r->step) {
 	case BUILD_PULL: pull_put(r, ret); break;
-	case BUILD_BUILD: build_put(r, ret); break;
-	case BUILD_EXPORT:
-		push_put(r, "digest", ret,
-			cv_arena_printf(&r->arena, "oci-archive:/build/out/image.tar:%.*s",
-				CV_STR_ARG(r->image)));
-		break;
+	case BUILD_BUILD: build_put(r, has_policy, ret); break;
+	case BUILD_EXPORT: push_put(r, "digest", ret, archive_name(r)); break;
 	case BUILD_PUSH:
 		push_put(r, "pushed", ret,
 			cv_arena_printf(&r->arena, "docker://%.*s", CV_STR_ARG(r->push)));

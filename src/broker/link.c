@@ -269,6 +269,7 @@ void sandbox_settle(struct broker *b, struct sandbox *s)
 	cv_buf_fini(&body);
 	for (size_t i = 0; i < s->rule_count; i++)
 		free(s->rule[i].name);
+	build_sandbox_end(b, s);
 	for (size_t i = 0; i < s->about_count; i++)
 		free(s->about[i].value);
 	cv_policy_unref(s->policy);

@@ -72,6 +72,8 @@ void spawn_close(struct spawned *s);
 /* A shepherd was killed: what it kept is ours now, and ends.  False: some is left, or may come yet;
  * call again soon. */
 CV_MUST bool spawn_orphans_kill(void);
+/* Removes a directory in a process of its own; nobody waits for it. */
+void spawn_remove(const char *path);
 void spawn_wait_all(void); /* every shepherd has ended, or two seconds are over */
 
 /* Removes what calls of an earlier broker left in our directory. */
