@@ -37,9 +37,11 @@
 #define BROKER_BAD_TOKENS_MAX   20          /* a minute, then 429 without a look at the token */
 #define BROKER_OUT_BYTES_MAX    (96u << 20) /* of all answers that slow readers keep in memory */
 
-/* Arguments of one sandbox's calls that have not ended, as trees and as texts: hundreds of a MiB each
- * would be gigabytes. */
+/* Arguments of one sandbox's calls that have not ended, as trees and as texts, and messages and answers
+ * of MCP's bodies: hundreds of a MiB each would be gigabytes. */
 #define BROKER_WAITING_BYTES_MAX (64u << 20)
+/* MCP's answers that are all there, and whose readers read nothing. */
+#define BROKER_MCP_UNREAD_BYTES_MAX (32u << 20)
 
 /* Jobs. */
 #define BROKER_PUBLISH_MS          10000      /* a call that takes longer is a job */
