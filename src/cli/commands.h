@@ -20,6 +20,7 @@ enum cv_output { CV_OUTPUT_TEXT, CV_OUTPUT_JSON };
 
 /* -o text|json, for commands that list something. */
 CV_MUST cv_code cv_option_output(const char *text, enum cv_output *ret, struct cv_err *err);
+cv_code cv_option_set_output(void *output, const char *value, struct cv_err *err);
 
 /* Reads a policy file whole, with the limits of the language: CV_NOT_FOUND, CV_INVALID (directory,
  * empty, NUL bytes, too large), CV_SYSTEM.  *ret is malloc'd. */

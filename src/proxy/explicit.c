@@ -23,16 +23,8 @@ static bool head_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_h1_rc rc)
 {
 	const struct cv_h1_rc_row *row = cv_h1_rc_row(rc);
 	const int status = row->status == 431 ? 431 : 400;
-	const struct cv_fact fact = {
-		.action = CV_AUDIT_ACTION_DENY,
-		.activity = CV_ACTIVITY_REFUSE,
-		.engine = "l7",
-		.reason_code = row->slug,
-		.reason = cv_str_of(row->text),
-		.status = (uint16_t)status,
-	};
 
-	cv_decide_record(p, f, &fact);
+	cv_decide_record_refusal(p, f, "l7", row->slug, row->text, (unsigned)status);
 	cv_deny_bare(p, f, status, CV_STR_NONE);
 	return true;
 }

@@ -202,6 +202,9 @@ struct cv_fact {
 	struct cv_str protocol;
 };
 void cv_decide_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_fact *fact);
+/* The same of what breaks its protocol's rules; status 0: none was answered. */
+void cv_decide_record_refusal(struct cv_proxy *p, struct cv_flow *f, const char *engine,
+	const char *slug, const char *text, unsigned status);
 /* The sentence of a denial; request NULL: of a connection.  Lives until the step ends. */
 struct cv_str cv_decide_reason(struct cv_proxy *p, const struct cv_flow *f,
 	const struct cv_verdict *v, const struct cv_h1_request *request, struct cv_str path);

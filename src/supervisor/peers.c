@@ -500,6 +500,8 @@ cv_code keeper_start(struct supervisor *s, struct cv_err *err)
 		code = keeper_configure(s, err);
 	if (code == CV_OK)
 		code = courier_join(s, err);
+	if (code == CV_OK)
+		code = broker_keeper_join(s, err);
 	/* One that died already is found by who reads its link. */
 	if (code != CV_OK && s->keeper.pid && helper_is_gone(&s->keeper))
 		return CV_OK;
