@@ -333,7 +333,7 @@ static bool line_read(char line[LINE_BYTES])
 
 static void prompt(const struct held *h)
 {
-	printf("allow it? (yes, no, always%s, skip) ",
+	printf("allow it? (yes, no%s%s, skip) ", h->ask.flags & CV_ASK_EACH ? "" : ", always",
 		cv_ask_is_long(&h->ask) ? ", all: show all of it" : "");
 	fflush(stdout);
 }

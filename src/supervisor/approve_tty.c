@@ -61,9 +61,12 @@ static void tty_write(struct supervisor *s, struct cv_str text)
 
 static void prompt(struct supervisor *s, const struct question *q)
 {
-	tty_write(s, cv_ask_is_long(&q->ask)
-			     ? CV_STR("cove: allow it? (yes, no, always, all: show all of it) ")
-			     : CV_STR("cove: allow it? (yes, no, always) "));
+	char text[128];
+	const int n = snprintf(text, sizeof(text), "cove: allow it? (yes, no%s%s) ",
+		q->ask.flags & CV_ASK_EACH ? "" : ", always",
+		cv_ask_is_long(&q->ask) ? ", all: show all of it" : "");
+
+	tty_write(s, (struct cv_str){ text, (size_t)n });
 }
 
 static void question_show(struct supervisor *s, struct question *q, bool is_whole)

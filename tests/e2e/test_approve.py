@@ -271,17 +271,14 @@ def policy_of_the_moment():
 # ---- who may, and who may not ----
 
 def b6_flooding():
-    run = Running("i=0; while [ $i -lt 80 ]; do i=$((i+1)); get https://api.test/flood$i & done; "
-                  "sleep 3; get https://api.test/free; wait")
+    run = Running("i=0; while [ $i -lt 80 ]; do i=$((i+1)); get https://api.test/flood$i >>/tmp/out & "
+                  "done; while [ $(grep -c ' 429' /tmp/out) -lt 20 ]; do sleep 0.1; done; "
+                  "get https://api.test/free; while ! grep -q ' 200' /tmp/out; do sleep 0.1; done; "
+                  "cat /tmp/out; kill $(jobs -p)")
     found = run.held(60)
     out_of = {q["what"] for q in found}
     assert len(out_of) == 60
     approve(run.name, found[0]["id"], "--yes")
-    end = time.monotonic() + 20
-    while "/free" not in [s["path"] for s in api.seen]:
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    run.process.send_signal(signal.SIGTERM)
     out, err = run.end()
     assert out.count(" 429") == 20 and out.count("too_many_held") == 20, (out.count(" 429"), err)
     assert err.count("too many questions") == 1, err
@@ -421,7 +418,7 @@ def on_the_runs_terminal():
     t = Terminal(command("call each '{\"text\":\"\\u001b[2Jhi\"}'; call each '{\"text\":\"no\"}';"
                          "get https://api.test/x; get https://api.test/x?2"), stdin=subprocess.DEVNULL)
     t.type("yes\n")  # typed before the question: not an answer
-    seen = t.expect("allow it? (yes, no, always) ")
+    seen = t.expect("allow it? (yes, no) ")
     assert "arguments  {\"text\":\"\\u001b[2Jhi\"}" in seen and "\x1b" not in seen, seen
     time.sleep(0.5)
     t.read(0.1)
@@ -509,6 +506,23 @@ def words():
     assert r.returncode == 2 and "a day" in r.stderr, r
 
 
+def a_proxy_that_is_killed():
+    """What it held is gone with it; the next one is asked about anew."""
+    run = Running("get https://api.test/a; sleep 1; get https://api.test/b")
+    q, = run.held()
+    proxy = subprocess.run(["pgrep", "-P", str(run.process.pid), "cove-proxy"], capture_output=True,
+                           text=True, check=True).stdout.split()
+    os.kill(int(proxy[0]), signal.SIGKILL)
+    end = time.monotonic() + 10
+    while not (now := held(run.name)) or not now[0]["what"].endswith("/b"):
+        assert time.monotonic() < end, now
+        time.sleep(0.1)
+    assert now[0]["id"] > q["id"] and approve(run.name, q["id"], "--yes").returncode == 1
+    assert approve(run.name, now[0]["id"], "--yes").returncode == 0
+    out, err = run.end()
+    assert out.count(" 200") == 1 and [s["path"] for s in api.seen] == ["/b"], (out, err)
+
+
 def a_killed_run_leaves_nothing_that_matters():
     run = Running("call each '{\"text\":\"x\"}'")
     run.held()
@@ -538,6 +552,7 @@ CHECKS = {
     "interactively, with an answer from elsewhere": interactively,
     "watching, as JSON": watching_as_json,
     "words that contradict each other": words,
+    "a proxy that is killed while it holds a request": a_proxy_that_is_killed,
     "a killed run": a_killed_run_leaves_nothing_that_matters,
 }
 for name, check in CHECKS.items():
