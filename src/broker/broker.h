@@ -11,6 +11,13 @@
  *     jobs_http.c what a sandbox may ask about its jobs
  *     mcp*.c      the same calls as the Model Context Protocol has them (mcp_int.h)
  *     hold.c      calls that wait for a person
+ *     keys.c      credentials of calls and servers, from the keeper
+ *     call_keys.c calls that wait for theirs; what comes back is scrubbed of them
+ *     fetch.c     requests to servers; http.c the backends `http` and `server`
+ *     mcp_client.h  MCP servers, whose client the broker is; the backend `mcp`
+ *     tool_slot.c the tools that there are, those of MCP servers too
+ *     relay.c     connections of a sandbox to one of them
+ *     server.c    processes of the catalog that are there for the whole run
  *     command.c   the backend `command`; spawn.c and shepherd.c its process
  *     build.c     the backend `build`
  *     audit.c     one event for each call
@@ -23,6 +30,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/sha256.h"
+#include "broker/keys.h"
 #include "broker/limits.h"
 #include "broker/pool.h"
 #include "ipc/broker_link.h"
@@ -46,6 +54,16 @@ enum watch { /* kinds of the loop's watches */
 	WATCH_RUN_OUT,
 	WATCH_RUN_ERR,
 	WATCH_RUN_IN,
+	WATCH_KEEPER,
+	WATCH_CURL,   /* index: the descriptor */
+	WATCH_SERVER, /* its shepherd */
+	WATCH_SERVER_OUT,
+	WATCH_SERVER_ERR,
+	WATCH_RELAY,
+	WATCH_MCP, /* its shepherd */
+	WATCH_MCP_OUT,
+	WATCH_MCP_ERR,
+	WATCH_MCP_IN,
 };
 
 /* Who is at the other end of a stream; a job keeps it longer than the stream does. */
@@ -218,6 +236,9 @@ struct job {
 
 	const struct backend *backend;
 	void *run; /* the backend's own */
+
+	struct keys *keys; /* while it runs; NULL: it needs none */
+	struct keys_scrub log_scrub, out_scrub;
 };
 
 /* What a tool is done by.  start() gives false when it could not be, with the reason in err; from
@@ -235,8 +256,26 @@ struct backend {
 	void (*due)(struct broker *b, struct job *j);  /* its time, or its grace, is over */
 	void (*drop)(struct broker *b, struct job *j); /* at once, before the job is freed */
 };
-extern const struct backend command_backend, build_backend;
+extern const struct backend command_backend, build_backend, mcp_backend;
+extern const struct backend http_backend;                  /* and of servers of the catalog */
 const struct backend *backend_of(const struct cv_tool *t); /* NULL: this build has none */
+
+/* ---- tools ---- */
+
+struct tool_slot {
+	struct cv_tool tool; /* first: a job's tool is its slot's */
+	uint32_t running;
+	bool is_found;  /* in the list of an MCP server, and not in the catalog's text */
+	bool is_listed; /* and it is still there */
+	const struct cv_value *input; /* what the catalog's text has */
+	struct cv_schema *schema;
+};
+
+/* Of a job's tool, which is a slot's. */
+static inline struct tool_slot *tool_slot_of(const struct cv_tool *t)
+{
+	return (struct tool_slot *)(uintptr_t)t;
+}
 
 /* ---- the broker ---- */
 
@@ -251,19 +290,35 @@ struct broker {
 	struct cv_audit_sinks sinks;
 	char *env[BROKER_ENV_MAX]; /* NAME=value that tools may inherit */
 	size_t env_count;
-	int keeper;
 	struct cv_sha256
 		hash; /* begun, to be copied: to begin one asks the processor what it can */
-	struct pool sandboxes, streams, jobs;
+	int keeper;   /* -1: none now */
+	struct cv_ipc_link keeper_in;
+	struct keys *keys; /* that wait for it */
+	uint32_t key_tag;
+	void *curl; /* fetch.c */
+	int64_t curl_due_ms;
+	char *roots;
+	size_t root_bytes;
+	struct curl_slist *pins;
+	struct server *servers; /* as many, and in the order, as the catalog has */
+	uint32_t server_count;
+	bool is_ready_said;
+	struct pool sandboxes, streams, jobs, relays;
 	struct pool mcp_sessions, mcp_channels;
 	int64_t due_ms;           /* nothing is due before */
 	int64_t orphans_until_ms; /* how long to look for what a dead shepherd left */
 	uint64_t ask_id;
-	int64_t ask_again_ms; /* 0: nobody was not asked that could be */
-	uint64_t out_bytes;   /* of all streams */
-	uint32_t *running;    /* of each tool of the catalog */
-	uint32_t queued;      /* jobs that wait for their tool */
-	bool is_queue_due;    /* one of them may find it free */
+	int64_t ask_again_ms;     /* 0: nobody was not asked that could be */
+	uint64_t out_bytes;       /* of all streams */
+	struct tool_slot **slots; /* tool_slot.c */
+	size_t slot_count;
+	struct cv_tool *table;   /* the catalog's */
+	struct mcp_server *mcps; /* as the catalog has them */
+	uint32_t mcp_count;
+	uint32_t queued;       /* jobs that wait for their tool */
+	bool is_queue_due;     /* one of them may find it free */
+	uint32_t hold_seconds; /* until a held call is denied */
 };
 
 int64_t clock_unix_ms(void);
@@ -279,9 +334,15 @@ static inline void due_at(struct broker *b, int64_t ms)
 /* ---- main.c ---- */
 CV_NORETURN CV_PRINTF(2, 3) void broker_die(cv_code code, const char *fmt, ...);
 
+/* ---- tool_slot.c ---- */
+void tool_slots_init(struct broker *b);    /* once the catalog is whole */
+void tool_slots_publish(struct broker *b); /* the catalog's table, from what the slots say */
+struct tool_slot *tool_slot_find(struct broker *b, struct cv_str name); /* NULL: none */
+
 /* ---- link.c ---- */
 void link_start(struct broker *b); /* until GO */
 void link_control_read(struct broker *b);
+void link_ready_check(struct broker *b); /* READY, once all that the catalog names is there */
 void link_sandbox_read(struct broker *b, struct sandbox *s);
 struct sandbox *sandbox_find(struct broker *b, struct cv_str name);
 void sandbox_end(struct broker *b, struct sandbox *s);
@@ -348,6 +409,20 @@ enum call_outcome {
 	CALL_CANCELLED,
 };
 
+/* ---- call_keys.c ---- */
+extern const struct backend keys_backend; /* until the tool's own takes over */
+void call_keys_come(struct broker *b, struct cv_ref job, const struct cv_err *failed);
+/* What a backend has for the log, and for the result: without the call's credentials.  other:
+ * those of a server that it came from, or NULL. */
+CV_MUST bool call_scrub_start(struct job *j, const struct keys *other, struct cv_err *err);
+void call_log(struct broker *b, struct job *j, struct cv_str bytes);
+void call_log_end(struct broker *b, struct job *j);
+/* Into out, which takes what fits. */
+void call_out(struct job *j, struct cv_str bytes, struct cv_buf *out);
+void call_out_end(struct job *j, struct cv_buf *out);
+/* A job has ended, or is no more. */
+void call_keys_drop(struct job *j);
+
 /* ---- jobs.c ---- */
 struct job *job_new(struct broker *b, struct sandbox *s, const struct cv_tool *t);
 void job_state_set(struct broker *b, struct job *j, enum job_state to);
@@ -408,5 +483,3 @@ void audit_approval(
 CV_PRINTF(3, 4) void audit_note(struct broker *b, bool is_failure, const char *fmt, ...);
 
 /* ---- command.c ---- */
-/* Second wave: asks the keeper.  Until then a catalog with credentials is refused at GO. */
-bool broker_credential_get(void *broker, struct cv_str name, struct cv_str *ret);

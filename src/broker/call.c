@@ -101,11 +101,11 @@ static struct rule_use *rule_use(struct sandbox *box, struct cv_str name)
 	return u;
 }
 
-static bool is_free(const struct broker *b, const struct sandbox *box, const struct job *j)
+static bool is_free(const struct sandbox *box, const struct job *j)
 {
 	const struct cv_tool *t = j->tool;
 
-	if (b->running[t - b->catalog->tools] >= t->concurrency ||
+	if (tool_slot_of(t)->running >= t->concurrency ||
 		box->running >= BROKER_RUNNING_EACH_MAX)
 		return false;
 	for (size_t i = 0; j->concurrency && i < box->rule_count; i++)
@@ -173,7 +173,7 @@ static bool admit(struct call *c, struct job *j)
 			"too many calls wait for approval");
 		return false;
 	}
-	if (!is_held && !is_free(c->b, box, j)) {
+	if (!is_held && !is_free(box, j)) {
 		if (!c->is_asynchronous || box->queued >= BROKER_QUEUED_EACH_MAX) {
 			const uint32_t limit =
 				j->concurrency ? CV_MIN(j->concurrency, c->tool->concurrency)
@@ -205,7 +205,7 @@ static void go(struct call *c, struct job *j, struct rule_use *use)
 	j->start_us = clock_us();
 	if (is_held) {
 		hold_start(b, j);
-	} else if (!is_free(b, c->box, j)) {
+	} else if (!is_free(c->box, j)) {
 		job_state_set(b, j, JOB_QUEUED);
 	} else {
 		call_start(b, j);
@@ -288,7 +288,7 @@ void call_start(struct broker *b, struct job *j)
 	struct cv_err err;
 
 	job_state_set(b, j, JOB_RUNNING);
-	j->backend = backend_of(j->tool);
+	j->backend = j->tool->uses.n ? &keys_backend : backend_of(j->tool);
 	j->due_ms = b->loop.now_ms + (int64_t)j->seconds * 1000;
 	due_at(b, j->due_ms);
 	if (j->backend->start(b, j, &err))
@@ -306,7 +306,7 @@ void call_queue_run(struct broker *b)
 			struct job *j = pool_at(&b->jobs, i);
 
 			if (j && j->state == JOB_QUEUED && (!next || j->seq < next->seq) &&
-				is_free(b, pool_get(&b->sandboxes, j->sandbox), j))
+				is_free(pool_get(&b->sandboxes, j->sandbox), j))
 				next = j;
 		}
 		if (!next)
@@ -319,6 +319,9 @@ void call_queue_run(struct broker *b)
 /* NULL: this build has none yet. */
 static const struct backend *const backends[CV_TOOL_BACKEND_COUNT] = {
 	[CV_TOOL_COMMAND] = &command_backend,
+	[CV_TOOL_HTTP] = &http_backend,
+	[CV_TOOL_SERVER] = &http_backend,
+	[CV_TOOL_MCP] = &mcp_backend,
 	[CV_TOOL_BUILD] = &build_backend,
 };
 

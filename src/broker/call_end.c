@@ -78,6 +78,11 @@ static bool output_put(struct cv_buf *b, const struct cv_tool *t, const struct c
 		CV_FALLTHROUGH;
 	case CV_TOOL_OUTPUT_TEXT: break;
 	}
+	if (e->is_json && !e->is_truncated && cv_json_check(s, NULL) == CV_JSON_PROBLEM_NONE) {
+		cv_buf_put(b, CV_STR("\"output\":"));
+		cv_buf_put(b, s);
+		return true;
+	}
 	text_put(b, "output", "encoding", e->is_truncated ? whole_characters(s) : s);
 	return true;
 }

@@ -15,6 +15,7 @@ struct call_end {
 	bool has_exit;
 	int exit, signal;
 	int status; /* of an HTTP backend; 0: none */
+	bool is_json; /* the server says that output is JSON */
 };
 
 /* Shapes the answer, records it, and ends the job. */

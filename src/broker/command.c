@@ -108,6 +108,7 @@ static cv_code env_make(struct broker *b, struct words *w, const struct cv_tool_
 		if (!cv_template_is_there(c->env[i].value, values))
 			continue;
 		cv_buf_init(&text, BROKER_ARGV_BYTES_MAX - 1); /* without its NUL */
+		(void)!cv_buf_reserve(&text, text.max); /* so that it leaves no copy behind */
 		cv_buf_put(&text, c->env[i].name);
 		cv_buf_put_byte(&text, '=');
 		if (cv_template_text(c->env[i].value, values, &text, &failure) != CV_TEMPLATE_OK) {
@@ -173,13 +174,14 @@ static bool watch(struct broker *b, struct job *j, int fd, uint32_t events, enum
 				 (struct cv_watch){ (uint8_t)kind, j->ref }, err) == CV_OK;
 }
 
+/* keys NULL: only to see whether the arguments fit. */
 static cv_code words_make(struct broker *b, const struct cv_tool *t,
-	const struct cv_value *arguments, struct words *w, struct cv_err *err)
+	const struct cv_value *arguments, struct keys *keys, struct words *w, struct cv_err *err)
 {
 	const struct cv_template_values values = {
 		.arguments = arguments,
-		.credential = broker_credential_get,
-		.arg = b,
+		.credential = keys ? keys_get : keys_get_empty,
+		.arg = keys,
 	};
 
 	w->env_count = 0;
@@ -196,7 +198,7 @@ static cv_code command_check(struct broker *b, const struct cv_tool *t,
 	const struct cv_value *arguments, struct cv_arena *arena, struct cv_str *ret_pointer,
 	struct cv_err *err)
 {
-	const cv_code code = words_make(b, t, arguments, &words, err);
+	const cv_code code = words_make(b, t, arguments, NULL, &words, err);
 
 	cv_arena_wipe(&words.arena);
 	if (code != CV_OK && words.wrong.n)
@@ -217,7 +219,7 @@ static bool command_start(struct broker *b, struct job *j, struct cv_err *err)
 	stdin_make(j, &run->in, &plan.has_stdin);
 	cv_buf_init(&run->out, (size_t)CV_MAX(j->bytes_max, (uint64_t)1));
 	run->p = (struct spawned){ .control = -1, .in = -1, .out = -1, .err = -1 };
-	if (words_make(b, j->tool, j->arguments, w, err) == CV_OK &&
+	if (words_make(b, j->tool, j->arguments, j->keys, w, err) == CV_OK &&
 		(!c->user.n || spawn_user_find(c->user, &plan.user, err) == CV_OK) &&
 		workdir_make(b, j, w, &plan.user, &is_own, err) == CV_OK) {
 		plan.remove = is_own ? w->workdir : NULL;
@@ -271,6 +273,13 @@ static void flood_check(struct broker *b, struct job *j, struct command_run *run
 #define READS_MAX  16
 #define READ_BYTES 32768
 
+/* A tool may write what it was given. */
+static void piece_wipe(const struct job *j, char piece[READ_BYTES])
+{
+	if (j->keys)
+		explicit_bzero(piece, READ_BYTES);
+}
+
 static void out_read(struct broker *b, struct job *j, struct command_run *run)
 {
 	char piece[READ_BYTES];
@@ -281,9 +290,9 @@ static void out_read(struct broker *b, struct job *j, struct command_run *run)
 		if (n <= 0)
 			break;
 		run->out_bytes += (uint64_t)n;
-		const size_t room = run->out.max - cv_buf_len(&run->out);
-		cv_buf_put(&run->out, (struct cv_str){ piece, CV_MIN((size_t)n, room) });
+		call_out(j, (struct cv_str){ piece, (size_t)n }, &run->out);
 	}
+	piece_wipe(j, piece);
 	if (n == 0)
 		fd_close(&run->p.out);
 	flood_check(b, j, run);
@@ -299,8 +308,9 @@ static void err_read(struct broker *b, struct job *j, struct command_run *run)
 		if (n <= 0)
 			break;
 		run->err_bytes += (uint64_t)n;
-		job_log(b, j, (struct cv_str){ piece, (size_t)n });
+		call_log(b, j, (struct cv_str){ piece, (size_t)n });
 	}
+	piece_wipe(j, piece);
 	if (n == 0)
 		fd_close(&run->p.err);
 	flood_check(b, j, run);
@@ -349,6 +359,9 @@ static void finish(struct broker *b, struct job *j, const struct spawn_report *r
 {
 	struct command_run *run = j->run;
 	const bool is_exit = report && WIFEXITED(report->value);
+
+	call_out_end(j, &run->out);
+	call_log_end(b, j);
 	struct call_end e = {
 		.outcome = CALL_FAILED,
 		.output = cv_buf_str(&run->out),
@@ -464,11 +477,3 @@ const struct backend command_backend = {
 	.due = command_due,
 	.drop = command_drop,
 };
-
-bool broker_credential_get(void *broker, struct cv_str name, struct cv_str *ret)
-{
-	(void)broker;
-	(void)name;
-	(void)ret;
-	return false; /* such a catalog was refused at GO */
-}

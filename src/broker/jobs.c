@@ -177,7 +177,7 @@ struct job *job_new(struct broker *b, struct sandbox *box, const struct cv_tool 
 	j->ref = ref;
 	j->seq = ++seq;
 	j->sandbox = box->ref;
-	j->tool = t;
+	j->tool = t ? &tool_slot_find(b, t->name)->tool : NULL;
 	if (t && !cv_str_to_cstr(t->name, j->tool_name, sizeof(j->tool_name)))
 		j->tool_name[0] = 0; /* the catalog's names are shorter */
 	j->created_ms = clock_unix_ms();
@@ -198,6 +198,7 @@ static void job_thin(struct job *j)
 	cv_buf_fini(&j->canonical);
 	caller_unref(j->caller);
 	j->caller = NULL;
+	call_keys_drop(j);
 }
 
 void job_free(struct broker *b, struct job *j)
@@ -255,7 +256,7 @@ void job_count(struct broker *b, struct job *j, enum job_state s, bool is_in)
 	case JOB_RUNNING:
 		box->running += by;
 		if (j->tool)
-			b->running[j->tool - b->catalog->tools] += by;
+			tool_slot_of(j->tool)->running += by;
 		if (rule)
 			rule->running += by;
 		b->is_queue_due = true;

@@ -14,7 +14,7 @@
 #define BROKER_QUEUED_EACH_MAX   768  /* jobs that wait for their tool to be free */
 #define BROKER_HELD_EACH_MAX     512  /* calls of one sandbox that wait for a person */
 #define BROKER_ASKS_EACH_MAX     8    /* of these, what a person is shown at the same time */
-#define BROKER_HOLD_SECONDS      300  /* until a held call is denied: a person may be at lunch */
+#define BROKER_HOLD_SECONDS      300  /* until a held call is denied, if HOLD does not say it */
 #define BROKER_APPROVED_MAX      256  /* (rule, tool) that were approved once and for all */
 #define BROKER_RULES_MAX         256  /* of a policy whose calls are counted */
 #define BROKER_ABOUT_MAX         96   /* roots and pinned names of one sandbox */
@@ -47,6 +47,45 @@
 #define BROKER_CONDITIONS_MAX      16    /* of one tool, in what says what may be called */
 #define BROKER_CONDITION_BYTES_MAX (1u << 20)  /* their texts */
 #define BROKER_DOCUMENT_BYTES_MAX  (16u << 20) /* of discovery: catalogs are 16 MiB at most */
+
+/* Credentials. */
+#define BROKER_KEEPER_MS 15000 /* a renewal takes up to ten seconds, a new keeper one */
+
+/* Requests to servers. */
+#define BROKER_CONNECT_MS     10000
+#define BROKER_ROOTS_BYTES_MAX (16u << 20) /* as the supervisor reads them */
+#define BROKER_URL_BYTES_MAX  65536   /* path and query of one */
+#define BROKER_HEAD_OUT_MAX   65536   /* one header of one */
+#define BROKER_BODY_OUT_MAX   (8u << 20) /* arguments, each byte escaped */
+
+/* Servers of the catalog. */
+#define SERVER_HEALTH_EVERY_MS 50    /* between two questions while it starts */
+#define SERVER_HEALTH_MS       2000  /* for one answer */
+#define SERVER_LOG_BYTES_MAX   (64ull << 20) /* of its file; what comes after is dropped */
+#define SERVER_TAIL_BYTES      16384 /* of its log, in memory */
+#define SERVER_TAIL_SAID       3000  /* of these in FATAL: one message, on a terminal */
+
+/* Connections to servers of the catalog. */
+#define BROKER_RELAYS_MAX 1024
+#define RELAY_PIECE_BYTES 16384
+#define RELAY_FULL_BYTES  (256u << 10) /* that one side has not taken; more is not read */
+#define RELAY_TURNS_MAX   16           /* of one connection before others are heard */
+#define RELAY_HOLD_MS     100          /* a pause in which what is held back is let go */
+
+/* MCP servers. */
+#define MCP_TOOLS_MAX         256  /* of one; who has more is a gateway to others */
+#define MCP_PAGES_MAX         64   /* of a list */
+#define MCP_LIST_MEMORY_MAX   (64u << 20)
+#define MCP_SCHEMA_BYTES_MAX  65536
+#define MCP_MESSAGE_BYTES_MAX (8u << 20)
+#define MCP_OUT_BYTES_MAX     (16u << 20) /* arguments of a few calls that it has not read yet */
+#define MCP_SESSION_BYTES_MAX 256
+#define MCP_START_MS          30000 /* from its start to its list: npx may have to look around */
+#define MCP_AGAIN_MS          500   /* between its end and its next start */
+#define MCP_RESTARTS_MAX      5     /* in MCP_RESTARTS_MS; then it stays down */
+#define MCP_RESTARTS_MS       60000
+#define MCP_REFUSALS_NOTED    16    /* of the tools of one list */
+#define BROKER_SLOTS_MAX      4096  /* names of tools that there ever were */
 
 /* Model Context Protocol. */
 #define BROKER_MCP_SESSIONS_MAX 1024

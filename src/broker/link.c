@@ -9,7 +9,11 @@
 #include "broker/broker.h"
 
 #include "base/assert.h"
+#include "broker/fetch.h"
 #include "broker/mcp.h"
+#include "broker/mcp_client.h"
+#include "broker/relay.h"
+#include "broker/server.h"
 #include "broker/spawn.h"
 #include "sys/fd.h"
 #include "sys/openat2.h"
@@ -127,6 +131,25 @@ static CV_NORETURN void tool_die(const struct cv_tool *t, const char *why)
 	broker_die(CV_UNAVAILABLE, "tool %.*s: %s", CV_STR_ARG(t->name), why);
 }
 
+static bool pin_take(struct broker *b, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	const struct cv_str host = cv_ipc_get_str(&r);
+	const uint32_t port = cv_ipc_get_u32(&r);
+	const struct cv_str address = cv_ipc_get_str(&r);
+
+	return cv_ipc_reader_is_done(&r) && fetch_pin_add(b, host, port, address);
+}
+
+static bool roots_take(struct broker *b, int fd)
+{
+	size_t n;
+	char *text = text_take(fd, BROKER_ROOTS_BYTES_MAX, &n, "roots");
+
+	fetch_roots_set(b, text, n);
+	return true;
+}
+
 /* What this build, or this user, can't do is refused by name before a sandbox could miss it. */
 static void catalog_check(const struct broker *b)
 {
@@ -136,17 +159,13 @@ static void catalog_check(const struct broker *b)
 		struct spawn_user user;
 		struct cv_err err;
 
-		if (t->backend == CV_TOOL_BUILD && !backend_of(t))
+		if (t->backend == CV_TOOL_BUILD && t->build->engine != CV_TOOL_ENGINE_BUILDAH)
 			broker_die(CV_UNAVAILABLE,
 				"tool %.*s: build.engine: %s can't be used yet; only buildah is",
 				CV_STR_ARG(t->name), cv_tool_build_engine_name(t->build->engine));
 		if (!backend_of(t))
 			broker_die(CV_UNAVAILABLE, "tool %.*s: this broker has no backend '%s' yet",
 				CV_STR_ARG(t->name), cv_tool_backend_name(t->backend));
-		if (t->credential_count)
-			broker_die(CV_UNAVAILABLE,
-				"tool %.*s: credential %.*s: this broker can't release credentials yet",
-				CV_STR_ARG(t->name), CV_STR_ARG(t->credentials[0]));
 		if (c && c->is_sandboxed)
 			tool_die(t, "this broker can't run commands in a sandbox yet");
 		if (c && c->user.n && geteuid() != 0)
@@ -154,12 +173,6 @@ static void catalog_check(const struct broker *b)
 		if (c && c->user.n && spawn_user_find(c->user, &user, &err) != CV_OK)
 			tool_die(t, err.msg);
 	}
-	if (b->catalog->server_count)
-		broker_die(CV_UNAVAILABLE, "server %.*s: this broker can't start servers yet",
-			CV_STR_ARG(b->catalog->servers[0].name));
-	if (b->catalog->mcp_count)
-		broker_die(CV_UNAVAILABLE, "MCP server %.*s: this broker can't use MCP servers yet",
-			CV_STR_ARG(b->catalog->mcps[0].name));
 }
 
 static bool go_take(struct broker *b, struct cv_str body)
@@ -172,8 +185,7 @@ static bool go_take(struct broker *b, struct cv_str body)
 	if (!cv_ipc_reader_is_done(&r) || !b->catalog || b->state_dir < 0)
 		return false;
 	catalog_check(b);
-	b->running = calloc(b->catalog->tool_count + 1, sizeof(*b->running));
-	cv_assert(b->running);
+	tool_slots_init(b);
 	snprintf(path, sizeof(path), "%s/broker.db", b->state_path);
 	if (cv_store_open_sqlite(path, &b->store, &err) != CV_OK)
 		broker_die(err.code, "%s", err.msg);
@@ -272,6 +284,7 @@ void sandbox_end(struct broker *b, struct sandbox *s)
 	if (s->link >= 0)
 		close(s->link);
 	s->link = -1;
+	relays_end(b, s);
 	for (uint32_t i = 0; i < b->streams.top; i++) {
 		struct stream *x = pool_at(&b->streams, i);
 
@@ -436,6 +449,14 @@ static bool end_take(struct broker *b, struct cv_str body)
 	return true;
 }
 
+static bool hold_take(struct broker *b, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+
+	b->hold_seconds = cv_ipc_get_u32(&r);
+	return cv_ipc_reader_is_done(&r) && b->hold_seconds > 0;
+}
+
 /* ---- the control link ---- */
 
 static bool message_take(struct broker *b, struct cv_ipc_msg *m)
@@ -445,9 +466,7 @@ static bool message_take(struct broker *b, struct cv_ipc_msg *m)
 	case CV_BROKER_CONTROL_STATE: return state_take(b, m->body);
 	case CV_BROKER_CONTROL_AUDIT_SINK: return sink_take(b, m);
 	case CV_BROKER_CONTROL_KEEPER:
-		if (b->keeper >= 0)
-			close(b->keeper);
-		b->keeper = cv_take_fd(m->fds[0]);
+		keys_link_set(b, cv_take_fd(m->fds[0]));
 		return true;
 	case CV_BROKER_CONTROL_ENV: return env_take(b, m->body);
 	case CV_BROKER_CONTROL_GO: return go_take(b, m->body);
@@ -457,7 +476,10 @@ static bool message_take(struct broker *b, struct cv_ipc_msg *m)
 	case CV_BROKER_CONTROL_ROOT: return root_take(b, m);
 	case CV_BROKER_CONTROL_SANDBOX_END: return end_take(b, m->body);
 	case CV_BROKER_CONTROL_ANSWER: return hold_answer(b, m->body);
+	case CV_BROKER_CONTROL_ROOTS: return roots_take(b, m->fds[0]);
+	case CV_BROKER_CONTROL_PIN: return pin_take(b, m->body);
 	case CV_BROKER_CONTROL_ABOUT: return about_take(b, m->body);
+	case CV_BROKER_CONTROL_HOLD: return hold_take(b, m->body);
 	case CV_BROKER_CONTROL_COUNT: break;
 	}
 	cv_unreachable(); /* the link's table knows no other */
@@ -472,6 +494,8 @@ static CV_NORETURN void end(struct broker *b)
 		if (j)
 			job_free(b, j); /* who comes after finds what they were */
 	}
+	mcps_stop(b);
+	servers_stop(b);
 	spawn_wait_all();
 	(void)!cv_audit_sinks_flush(&b->sinks);
 	cv_store_close(b->store);
@@ -505,6 +529,33 @@ void link_control_read(struct broker *b)
 		;
 }
 
+/* How long whoever started us has to wait for our end. */
+static void end_announce(const struct broker *b)
+{
+	const uint32_t ms = servers_stop_ms(b);
+	struct cv_buf body;
+
+	if (!ms)
+		return;
+	cv_buf_init(&body, 4);
+	cv_ipc_put_u32(&body, ms + BROKER_GRACE_MS);
+	(void)!cv_ipc_send_now(
+		CV_BROKER_CONTROL_FD, CV_BROKER_CONTROL_REPLY_ENDS_IN, cv_buf_str(&body), NULL);
+	cv_buf_fini(&body);
+}
+
+void link_ready_check(struct broker *b)
+{
+	struct cv_err err;
+
+	if (b->is_ready_said || !servers_are_ready(b) || !mcps_are_ready(b))
+		return;
+	b->is_ready_said = true;
+	if (cv_ipc_send_now(CV_BROKER_CONTROL_FD, CV_BROKER_CONTROL_REPLY_READY, CV_STR_NONE,
+		    &err) != CV_OK)
+		broker_die(err.code, "%s", err.msg);
+}
+
 void link_start(struct broker *b)
 {
 	struct cv_err err;
@@ -523,10 +574,12 @@ void link_start(struct broker *b)
 			jobs_restore(b, pool_at(&b->sandboxes, i));
 	nonblocking_set(CV_BROKER_CONTROL_FD);
 	if (cv_loop_add(&b->loop, CV_BROKER_CONTROL_FD, EPOLLIN,
-		    (struct cv_watch){ WATCH_CONTROL, { 0, 0 } }, &err) != CV_OK ||
-		cv_ipc_send_now(CV_BROKER_CONTROL_FD, CV_BROKER_CONTROL_REPLY_READY, CV_STR_NONE,
-			&err) != CV_OK)
+		    (struct cv_watch){ WATCH_CONTROL, { 0, 0 } }, &err) != CV_OK)
 		broker_die(err.code, "%s", err.msg);
+	end_announce(b);
+	servers_start(b);
+	mcps_start(b);
+	link_ready_check(b);
 }
 
 /* ---- a sandbox's link ---- */
@@ -544,13 +597,14 @@ void link_sandbox_read(struct broker *b, struct sandbox *s)
 		bool is_good = code == CV_OK;
 		if (is_good) {
 			struct cv_ipc_reader r = { .rest = m.body };
-			const uint32_t target = cv_ipc_get_u32(&r);
+			const uint32_t target = cv_ipc_get_u32(&r), port = cv_ipc_get_u32(&r);
 
-			cv_ipc_get_u32(&r); /* port: of servers, which this build has none of */
 			is_good = !r.is_bad && target < CV_BROKER_TARGET_COUNT &&
 				  cv_proxy_identity_get(r.rest, &id);
 			if (is_good && target == CV_BROKER_TOOLS)
 				stream_open(b, s, cv_take_fd(m.fds[0]), &id);
+			else if (is_good)
+				relay_open(b, s, cv_take_fd(m.fds[0]), port);
 			cv_ipc_msg_fini(&m); /* a stream that is not taken is closed */
 		}
 		if (is_good)

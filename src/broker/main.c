@@ -17,7 +17,11 @@
  * (shepherd.c), and the broker itself takes in what a dead shepherd leaves.
  */
 #include "broker/broker.h"
+#include "broker/fetch.h"
 #include "broker/mcp.h"
+#include "broker/mcp_client.h"
+#include "broker/relay.h"
+#include "broker/server.h"
 #include "broker/spawn.h"
 #include "sys/proc.h"
 
@@ -75,12 +79,26 @@ int64_t clock_us(void)
 static void event_handle(struct broker *b, const struct cv_loop_event *e)
 {
 	struct sandbox *box;
+	struct relay *r;
 	struct stream *s;
 	struct job *j;
 
 	switch ((enum watch)e->watch.kind) {
 	case WATCH_CONTROL: link_control_read(b); break;
 	case WATCH_CHILDREN: spawn_reap(); break;
+	case WATCH_KEEPER: keys_read(b); break;
+	case WATCH_SERVER:
+	case WATCH_SERVER_OUT:
+	case WATCH_SERVER_ERR: server_event(b, e->watch.ref, e->watch.kind); break;
+	case WATCH_MCP:
+	case WATCH_MCP_OUT:
+	case WATCH_MCP_ERR:
+	case WATCH_MCP_IN: mcp_event(b, e->watch.ref, e->watch.kind, e->events); break;
+	case WATCH_RELAY:
+		if ((r = pool_get(&b->relays, e->watch.ref)))
+			relay_event(b, r);
+		break;
+	case WATCH_CURL: fetch_event(b, (int)e->watch.ref.index, e->events); break;
 	case WATCH_LINK:
 		if ((box = pool_get(&b->sandboxes, e->watch.ref)))
 			link_sandbox_read(b, box);
@@ -119,6 +137,11 @@ static void due_handle(struct broker *b)
 		return;
 	b->due_ms = INT64_MAX;
 	orphans_handle(b);
+	keys_due(b);
+	fetch_due(b);
+	servers_due(b);
+	relays_due(b);
+	mcps_due(b);
 	hold_asks_due(b);
 	for (uint32_t i = 0; i < b->jobs.top; i++) {
 		struct job *j = pool_at(&b->jobs, i);
@@ -174,7 +197,9 @@ static CV_NORETURN void serve(struct broker *b)
 
 		for (size_t i = 0; i < n; i++)
 			event_handle(b, &event[i]);
+		mcps_pump(b);
 		due_handle(b);
+		mcps_pump(b);
 		call_queue_run(b);
 		flush(b);
 	}
@@ -193,7 +218,12 @@ static void files_allow(void)
 
 int main(void)
 {
-	static struct broker b = { .state_dir = -1, .keeper = -1, .due_ms = INT64_MAX };
+	static struct broker b = {
+		.state_dir = -1,
+		.keeper = -1,
+		.due_ms = INT64_MAX,
+		.hold_seconds = BROKER_HOLD_SECONDS,
+	};
 	struct cv_err err;
 	int children;
 
@@ -201,12 +231,13 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	files_allow();
 	if (cv_proc_harden(&err) != CV_OK || spawn_init(&children, &err) != CV_OK ||
-		cv_loop_init(&b.loop, &err) != CV_OK ||
+		cv_loop_init(&b.loop, &err) != CV_OK || fetch_init(&b, &err) != CV_OK ||
 		cv_loop_add(&b.loop, children, EPOLLIN,
 			(struct cv_watch){ WATCH_CHILDREN, { 0, 0 } }, &err) != CV_OK)
 		broker_die(err.code, "%s", err.msg);
 	pool_init(&b.sandboxes, BROKER_SANDBOXES_MAX, sizeof(struct sandbox));
 	pool_init(&b.streams, BROKER_STREAMS_MAX, sizeof(struct stream));
+	relays_init(&b);
 	pool_init(&b.jobs, BROKER_JOBS_MAX, sizeof(struct job));
 	cv_sha256_init(&b.hash);
 	mcp_init(&b);

@@ -26,7 +26,7 @@
 /* What a value is called: its variable, or the material of a renewal. */
 static void name_of(const struct run_providers *p, struct cv_str value, char ret[128])
 {
-	snprintf(ret, 128, p->count ? "a value of a provider" : "the upstream proxy's credentials");
+	snprintf(ret, 128, "a value of a provider, a catalog or the upstream proxy");
 	for (size_t i = 0; i < p->count; i++) {
 		const struct cv_attached *a = &p->attached[i];
 
@@ -76,7 +76,7 @@ cv_code audit_values_take(const struct run_providers *p, struct audit_report *r,
 	char name[128];
 
 	if (!p->secret_count)
-		return cv_fail(err, CV_INVALID, "the providers have no value to search for");
+		return cv_fail(err, CV_INVALID, "the providers and catalogs have no value to search for");
 	if (audit_search_new(p->secret, p->secret_count, is_short, ret, err) != CV_OK)
 		return err->code;
 	for (size_t i = 0; i < p->secret_count; i++) {

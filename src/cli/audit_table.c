@@ -19,6 +19,7 @@
 #define FIELD_START   19
 #define KEEPER_NAME   "cove-keeper"
 #define COURIER_NAME  "cove-courier"
+#define BROKER_NAME   "cove-broker"
 #define RUN_NAME      "cove-supervisor"
 
 static bool text_read(pid_t pid, const char *name, char text[STAT_BYTES], struct cv_str *ret)
@@ -190,6 +191,9 @@ enum audit_role audit_proc_role(const struct audit_table *t, const struct audit_
 		if (!child)
 			return AUDIT_ROLE_HELPER;
 	}
+	/* What a tool is given is in it, and in the shepherd that waits for it; not in the broker. */
+	if (has_name(child, BROKER_NAME))
+		return p->pid == child->pid ? AUDIT_ROLE_HELPER : AUDIT_ROLE_KEEPER;
 	return has_name(child, KEEPER_NAME) || has_name(child, COURIER_NAME) ? AUDIT_ROLE_KEEPER
 									     : AUDIT_ROLE_HELPER;
 }

@@ -2,7 +2,7 @@
 /*
  * cmd_audit_secrets.c - `cove audit secrets`: is a real value anywhere that it must not be?
  *
- * The values come from the providers that the run was given, read anew on the host; the keeper is
+ * The values come from the providers and catalogs that the run was given, read anew on the host; the keeper is
  * not asked, for it gives none to anybody.  Each place is a row, and a place that can't be read is
  * as bad as one with a value in it unless --best-effort says otherwise.  What is printed is
  * scrubbed, because names in it are the sandbox's.
@@ -12,6 +12,7 @@
 #include "cli/audit_run.h"
 #include "cli/commands.h"
 #include "cli/run_int.h"
+#include "cli/run_tools.h"
 #include "cred/limits_scrub.h"
 
 #include <stdlib.h>
@@ -44,6 +45,19 @@ static cv_code set_provider(void *into, const char *value, struct cv_err *err)
 	return CV_OK;
 }
 
+static cv_code set_tools(void *into, const char *value, struct cv_err *err)
+{
+	struct cv_run_request *r = &((struct audit_request *)into)->run;
+
+	if (!*value)
+		return cv_fail(err, CV_INVALID, "empty; name a catalog");
+	if (r->tools_count == CV_ARRAY_LEN(r->tools_paths))
+		return cv_fail(err, CV_INVALID, "more than %zu catalogs",
+			CV_ARRAY_LEN(r->tools_paths));
+	r->tools_paths[r->tools_count++] = value;
+	return CV_OK;
+}
+
 static cv_code set_upstream_auth(void *into, const char *value, struct cv_err *err)
 {
 	struct cv_run_request *r = &((struct audit_request *)into)->run;
@@ -70,39 +84,22 @@ static cv_code set_files_max(void *into, const char *value, struct cv_err *err)
 	return cv_option_size(value, &((struct audit_request *)into)->files_max, err);
 }
 
-static cv_code set_best_effort(void *into, const char *value, struct cv_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct audit_request *)into)->is_best_effort = true;
-	return CV_OK;
-}
-
-static cv_code set_self_test(void *into, const char *value, struct cv_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct audit_request *)into)->is_self_test = true;
-	return CV_OK;
-}
-
-static cv_code set_output(void *into, const char *value, struct cv_err *err)
-{
-	return cv_option_output(value, &((struct audit_request *)into)->output, err);
-}
-
 static const struct cv_option option[] = {
 	{ "provider", 0, "NAME|FILE",
 		"whose values to search for, as the run has them (repeatable)", set_provider },
+	{ "tools", 0, "FILE",
+		"a catalog of host tools whose credentials to search for too (repeatable)", set_tools },
 	{ "upstream-proxy-auth", 0, "env:NAME|file:PATH",
 		"search for what the run shows its upstream proxy, too", set_upstream_auth },
 	{ "audit", 0, "FILE", "search this file of the host too (repeatable)", set_audit },
 	{ "files-max", 0, "SIZE", "bytes of a run's files to read at most; default: 4GiB",
 		set_files_max },
 	{ "best-effort", 0, NULL, "exit with 0 although a place could not be searched",
-		set_best_effort },
-	{ "self-test", 0, NULL, "plant leaks in a run of its own and find them", set_self_test },
-	{ "output", 'o', "text|json", "how to print it", set_output },
+		cv_option_set_true, offsetof(struct audit_request, is_best_effort) },
+	{ "self-test", 0, NULL, "plant leaks in a run of its own and find them", cv_option_set_true,
+		offsetof(struct audit_request, is_self_test) },
+	{ "output", 'o', "text|json", "how to print it", cv_option_set_output,
+		offsetof(struct audit_request, output) },
 };
 
 /* cove-123 as events name it, or 123. */
@@ -198,6 +195,20 @@ static cv_code search(const char *run, struct audit_search *s, struct audit_repo
 	return print(s, r, *ret_clean, err);
 }
 
+static cv_code tools_attach(struct run_providers *providers, struct cv_err *err)
+{
+	struct run_tools tools = { 0 };
+	struct cv_arena arena;
+
+	cv_arena_init(&arena, 1u << 20);
+	cv_code code = run_tools_load(&tools, &request.run, &arena, err);
+	if (code == CV_OK)
+		code = run_tools_values(tools.catalog, providers, err);
+	run_tools_fini(&tools);
+	cv_arena_fini(&arena);
+	return code;
+}
+
 /* USER:PASSWORD as it is, which finds the header's base64 too, and the password alone. */
 static cv_code upstream_values_read(struct run_providers *providers, struct cv_err *err)
 {
@@ -228,6 +239,8 @@ static cv_code audit(const char *run, bool *ret_clean, struct cv_err *err)
 	audit_report_init(&r);
 	run_providers_init(&providers);
 	code = run_providers_attach(&providers, &request.run, err);
+	if (code == CV_OK && request.run.tools_count)
+		code = tools_attach(&providers, err);
 	if (code == CV_OK && request.run.upstream_auth)
 		code = upstream_values_read(&providers, err);
 	if (code == CV_OK)

@@ -255,6 +255,9 @@ static bool map_put(const struct cv_catalog *c, struct cv_buf *b)
 		cv_buf_put(b, c->mcps[i].prefix);
 		cv_buf_put(b, CV_STR("*\n"));
 	}
+	for (size_t i = 0; i < c->server_count; i++)
+		if (c->servers[i].is_exposed)
+			cv_toolmap_put_port(b, c->servers[i].port);
 	const bool is_good = !b->is_overflown && !route.is_overflown;
 	cv_buf_fini(&route);
 	return is_good;
@@ -330,6 +333,8 @@ cv_code run_tools_compose(struct run_tools *t, struct cv_run_request *r,
 	if (code == CV_OK)
 		code = run_env_put(r, CV_STR(CV_CRED_TOOLS_PROVIDER), CV_STR(CV_CRED_TOOLS_KEY),
 			set->creds[set->cred_count - 1].placeholder, arena, err);
+	if (code == CV_OK)
+		code = run_tools_grant(t->catalog, r, providers, err);
 	t->tools = cv_arena_array(arena, t->catalog->tool_count + 1, sizeof(t->tools[0]));
 	if (code == CV_OK && !t->tools)
 		code = fail_memory(err);
@@ -383,7 +388,8 @@ static struct cv_str state_find(const struct cv_catalog *c)
 		return cv_str_of(own);
 	if (temporary && *temporary == '/' && access(temporary, W_OK | X_OK) == 0)
 		return cv_str_of(temporary);
-	return is_large && access("/var/tmp", W_OK | X_OK) == 0 ? CV_STR("/var/tmp") : CV_STR("/tmp");
+	return is_large && access("/var/tmp", W_OK | X_OK) == 0 ? CV_STR("/var/tmp")
+								: CV_STR("/tmp");
 }
 
 cv_code run_tools_list(const struct run_tools *t, struct cv_plan_files *files,

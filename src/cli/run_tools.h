@@ -35,4 +35,12 @@ CV_MUST cv_code run_tools_compose(struct run_tools *t, struct cv_run_request *r,
 CV_MUST cv_code run_tools_list(const struct run_tools *t, struct cv_plan_files *files,
 	struct cv_arena *arena, struct cv_err *err);
 
+/* run_grants.c: values of the catalog's credentials into the providers' set, with a grant for each
+ * tool that uses one. */
+CV_MUST cv_code run_tools_grant(const struct cv_catalog *catalog, const struct cv_run_request *r,
+	struct run_providers *providers, struct cv_err *err);
+/* The values alone, among the providers' secrets: for who searches for them. */
+CV_MUST cv_code run_tools_values(
+	const struct cv_catalog *catalog, struct run_providers *providers, struct cv_err *err);
+
 void run_tools_fini(struct run_tools *t);

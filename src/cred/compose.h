@@ -61,6 +61,14 @@ CV_MUST cv_code cv_compose_set(const struct cv_attached *v, size_t n,
 CV_MUST bool cv_compose_tools_token(
 	const unsigned char random[CV_COMPOSE_TOKEN_RANDOM], struct cv_buf *ret);
 
+/* A credential that a catalog names, with a placeholder that nobody is ever shown; *ret is its
+ * index.  CV_LIMIT. */
+CV_MUST cv_code cv_compose_host(struct cv_cred_set *set, struct cv_str name, struct cv_str value,
+	const unsigned char seed[CV_SHAPE_SEED_BYTES], uint32_t *ret, struct cv_err *err);
+/* From now on who may have it.  CV_LIMIT. */
+CV_MUST cv_code cv_compose_grant(struct cv_cred_set *set, struct cv_str who, struct cv_str name,
+	uint32_t cred, struct cv_err *err);
+
 /* Adds it to a set, which may be empty.  CV_LIMIT. */
 CV_MUST cv_code cv_compose_tools(struct cv_cred_set *set, struct cv_str token,
 	const unsigned char seed[CV_SHAPE_SEED_BYTES], struct cv_err *err);

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * compose_tools.c - the token of the route to host tools, as one more credential of the run
+ * compose_tools.c - the token of the route to host tools, and what tools themselves are given
  *
- * It is bound to the two names of the route, on the one port that it has.  That these are never
- * resolved makes the binding worth nothing anywhere else.
+ * The token is bound to the two names of the route, on the one port that it has.  That these are
+ * never resolved makes the binding worth nothing anywhere else.
+ *
+ * A credential of a catalog is bound to no endpoint: it goes to the broker, for a tool that has a
+ * grant.  Its placeholder is there because each has one; it is in no environment and in no file.
  */
 #include "cred/compose.h"
 
@@ -91,4 +94,72 @@ cv_code cv_compose_tools(struct cv_cred_set *set, struct cv_str token,
 	if (!provider_add(set) || !cred_add(set, token, seed) || set->arena.is_overflown)
 		return cv_fail(err, CV_LIMIT, "no memory for the token of host tools");
 	return CV_OK;
+}
+
+/* ---- what tools are given ---- */
+
+static uint32_t host_provider(struct cv_cred_set *set)
+{
+	for (size_t i = 0; i < set->provider_count; i++)
+		if (cv_str_eq(set->providers[i].name, CV_STR(CV_CRED_HOST_PROVIDER)))
+			return (uint32_t)i;
+	if (set->provider_count == CV_CRED_PROVIDERS_MAX)
+		return CV_CRED_NONE;
+	set->providers =
+		grown(&set->arena, set->providers, set->provider_count, sizeof(set->providers[0]));
+	if (!set->providers)
+		return CV_CRED_NONE;
+	set->providers[set->provider_count] = (struct cv_cred_provider){
+		.name = cv_arena_str(&set->arena, CV_STR(CV_CRED_HOST_PROVIDER)),
+		.type = cv_arena_str(&set->arena, CV_STR("cove-catalog")),
+	};
+	return (uint32_t)set->provider_count++;
+}
+
+cv_code cv_compose_host(struct cv_cred_set *set, struct cv_str name, struct cv_str value,
+	const unsigned char seed[CV_SHAPE_SEED_BYTES], uint32_t *ret, struct cv_err *err)
+{
+	struct cv_arena *a = &set->arena;
+	const uint32_t provider = host_provider(set);
+	/* Fit for a variable, which the proxy asks of keys, and hardly one that a provider has. */
+	const struct cv_str key = cv_arena_printf(a, "COVE_CATALOG_%.*s", CV_STR_ARG(name));
+	const struct cv_shape *shape;
+	struct cv_cred *c;
+
+	if (provider == CV_CRED_NONE || set->cred_count == CV_CRED_KEYS_MAX)
+		return cv_fail(err, CV_LIMIT, "too many credentials for one run");
+	set->creds = grown(a, set->creds, set->cred_count, sizeof(*c));
+	if (!set->creds || !cv_shape_find(SHAPE, &shape))
+		return cv_fail(err, CV_LIMIT, "no memory for the credentials");
+	c = &set->creds[set->cred_count];
+	*c = (struct cv_cred){
+		.key = key,
+		.value = cv_arena_str(a, value),
+		.provider = provider,
+		.refresh = CV_CRED_NONE,
+	};
+	if (!cv_shape_make(shape, key, seed, a, &c->placeholder) || a->is_overflown)
+		return cv_fail(err, CV_LIMIT, "no memory for the credentials");
+	*ret = (uint32_t)set->cred_count++;
+	return CV_OK;
+}
+
+cv_code cv_compose_grant(struct cv_cred_set *set, struct cv_str who, struct cv_str name,
+	uint32_t cred, struct cv_err *err)
+{
+	struct cv_arena *a = &set->arena;
+
+	if (set->grant_count == CV_CRED_GRANTS_MAX)
+		return cv_fail(err, CV_LIMIT, "more than %d uses of credentials by tools",
+			CV_CRED_GRANTS_MAX);
+	set->grants = grown(a, set->grants, set->grant_count, sizeof(set->grants[0]));
+	if (set->grants)
+		set->grants[set->grant_count++] = (struct cv_cred_grant){
+			.who = cv_arena_str(a, who),
+			.name = cv_arena_str(a, name),
+			.cred = cred,
+		};
+	return set->grants && !a->is_overflown
+		       ? CV_OK
+		       : cv_fail(err, CV_LIMIT, "no memory for the credentials");
 }

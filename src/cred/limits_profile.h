@@ -13,6 +13,8 @@
 
 /* Variables that one provider exposes, and all of them together. */
 #define CV_CRED_KEYS_MAX 256
+/* Tools and servers of a catalog, times the credentials of each: few have more than one. */
+#define CV_CRED_GRANTS_MAX 2048
 
 /* Endpoints of a profile, and endpoints of a policy that name a provider. */
 #define CV_CRED_BINDINGS_MAX 1024

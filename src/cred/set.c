@@ -143,6 +143,13 @@ static void cred_walk(struct cv_codec *c, struct cv_cred *v)
 	str_walk(c, &v->output);
 }
 
+static void grant_walk(struct cv_codec *c, struct cv_cred_grant *v)
+{
+	str_walk(c, &v->who);
+	str_walk(c, &v->name);
+	cv_codec_u32(c, &v->cred);
+}
+
 static void set_walk(struct cv_codec *c, struct cv_cred_set *v)
 {
 	uint32_t magic = SET_MAGIC;
@@ -161,6 +168,10 @@ static void set_walk(struct cv_codec *c, struct cv_cred_set *v)
 	v->creds = array_walk(c, v->creds, &v->cred_count, CV_CRED_KEYS_MAX, sizeof(v->creds[0]));
 	for (size_t i = 0; i < v->cred_count; i++)
 		cred_walk(c, &v->creds[i]);
+	v->grants = array_walk(
+		c, v->grants, &v->grant_count, CV_CRED_GRANTS_MAX, sizeof(v->grants[0]));
+	for (size_t i = 0; i < v->grant_count; i++)
+		grant_walk(c, &v->grants[i]);
 }
 
 /* ---- what holds of a set ---- */
@@ -199,6 +210,10 @@ static const char *set_fault(const struct cv_cred_set *set)
 			fault = "a refresh without a strategy";
 	for (size_t i = 0; i < set->cred_count && !fault; i++)
 		fault = cred_fault(set, i);
+	for (size_t i = 0; i < set->grant_count && !fault; i++)
+		if (set->grants[i].cred >= set->cred_count || !set->grants[i].who.n ||
+			!set->grants[i].name.n)
+			fault = "a grant of nothing";
 	return fault;
 }
 
@@ -230,6 +245,8 @@ static size_t bytes_bound(const struct cv_cred_set *set)
 
 		n += 64 + c->key.n + c->placeholder.n + c->value.n + c->output.n;
 	}
+	for (size_t i = 0; i < set->grant_count; i++)
+		n += 16 + set->grants[i].who.n + set->grants[i].name.n;
 	return n;
 }
 

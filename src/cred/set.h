@@ -42,6 +42,9 @@ struct cv_cred_binding {
  * provider of a user can be named so. */
 #define CV_CRED_TOOLS_PROVIDER "(tools)"
 #define CV_CRED_TOOLS_KEY      "COVE_TOOLS_TOKEN"
+/* And one for those that a catalog names itself.  It is bound to no endpoint, so that the proxy gets
+ * none of them whatever it asks. */
+#define CV_CRED_HOST_PROVIDER "(catalog)"
 
 struct cv_cred_provider {
 	struct cv_str name, type; /* instance, profile id */
@@ -74,6 +77,13 @@ struct cv_cred {
 	struct cv_str output;      /* which of the refresh's outputs; empty: the token itself */
 };
 
+/* Which tool may have which credential, for one call at a time: never a placeholder, never an
+ * endpoint.  Who is "tool:NAME", "server:NAME" or "mcp:NAME" of the run's catalog. */
+struct cv_cred_grant {
+	struct cv_str who, name; /* name: what the catalog calls the credential */
+	uint32_t cred;           /* index */
+};
+
 struct cv_cred_set {
 	struct cv_arena arena;
 	struct cv_cred_provider *providers;
@@ -82,6 +92,8 @@ struct cv_cred_set {
 	size_t refresh_count;
 	struct cv_cred *creds;
 	size_t cred_count;
+	struct cv_cred_grant *grants;
+	size_t grant_count;
 };
 
 void cv_cred_set_init(struct cv_cred_set *set);

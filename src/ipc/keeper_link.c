@@ -15,6 +15,12 @@ const struct cv_ipc_rule cv_keeper_control_reply_rule[CV_KEEPER_CONTROL_REPLY_CO
 };
 const struct cv_ipc_rule cv_keeper_req_rule[CV_KEEPER_REQ_COUNT] = { CV_KEEPER_REQS(ROW) };
 const struct cv_ipc_rule cv_keeper_reply_rule[CV_KEEPER_REPLY_COUNT] = { CV_KEEPER_REPLIES(ROW) };
+const struct cv_ipc_rule cv_keeper_tool_req_rule[CV_KEEPER_TOOL_REQ_COUNT] = {
+	CV_KEEPER_TOOL_REQS(ROW)
+};
+const struct cv_ipc_rule cv_keeper_tool_reply_rule[CV_KEEPER_TOOL_REPLY_COUNT] = {
+	CV_KEEPER_TOOL_REPLIES(ROW)
+};
 /* clang-format on */
 
 bool cv_keeper_release_put(struct cv_buf *b, const struct cv_keeper_release *r)

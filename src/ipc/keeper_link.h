@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * keeper_link.h - the keeper's two links
+ * keeper_link.h - the keeper's links
  *
  * Control (descriptor 3): from the supervisor.  It hands over the run's credentials, asks for the
  * run's CA certificate and hands over the other end of the proxy's link; a later PROXY replaces
@@ -10,6 +10,8 @@
  * leaves the keeper, the proxy's key never leaves the proxy, and a credential leaves for requests
  * that the keeper itself judged.  CATALOG comes first, unasked, before the supervisor has the CA:
  * so it is there before any request can be.
+ * The broker's: a tool that was allowed is about to run, and its catalog says which credential it
+ * needs.  The keeper asks its own list of grants, not the broker.
  */
 #pragma once
 #include "ipc/frame.h"
@@ -30,7 +32,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(SECRETS, 0, 1, IN(NEW), CV_IPC_ONCE)  /* memfd: a cv_cred_set; before START */ \
 	X(COURIER, 0, 1, IN(READY), 0)          /* the link of a courier, started (anew) */ \
 	X(AGAIN, 0, 0, IN(NEW), CV_IPC_ONCE)    /* after SECRETS: a former keeper had them */ \
-	X(UPSTREAM, 0, 1, IN(NEW), CV_IPC_ONCE) /* memfd: user:password for the upstream proxy; before START */
+	X(UPSTREAM, 0, 1, IN(NEW), CV_IPC_ONCE) /* memfd: user:password for the upstream proxy; before START */ \
+	X(BROKER, 0, 1, IN(NEW) | IN(READY), 0) /* the link of a broker, started (anew) */
 
 /* keeper to supervisor */
 #define CV_KEEPER_CONTROL_REPLIES(X)                                                    \
@@ -64,6 +67,18 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 		 * m x (u32 credential, str key, str placeholder, str provider): new ones, and ones in the \
 		 * place of others; tag 0: unasked, behind CATALOG */ \
 	X(UPSTREAM_VALUE, 2048, 0, IN(READY), 0) /* u32 tag, str value of Proxy-Authorization; empty: none */
+/* clang-format on */
+
+/* clang-format off */
+/* broker to keeper */
+#define CV_KEEPER_TOOL_REQS(X)                                                          \
+	X(RELEASE_TOOL, 1024, 0, IN(READY), 0)  /* u32 tag, str who (set.h), str credential */
+
+/* keeper to broker */
+#define CV_KEEPER_TOOL_REPLIES(X)                                                       \
+	X(RELEASED, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0) /* u32 tag, str value, str the value before, \
+		* which may still come back, or empty */                                        \
+	X(REFUSED, 1024, 0, IN(READY), 0)       /* u32 tag, u32 cv_release, str why */
 /* clang-format on */
 
 /* Why credentials are not released, and the audit's code for it. */
@@ -146,6 +161,14 @@ enum cv_keeper_control_reply {
 	CV_KEEPER_CONTROL_REPLIES(CV_KEEPER_CREPLY_ENUM) CV_KEEPER_CONTROL_REPLY_COUNT
 };
 enum cv_keeper_req { CV_KEEPER_REQS(CV_KEEPER_REQ_ENUM) CV_KEEPER_REQ_COUNT };
+#define CV_KEEPER_TREQ_ENUM(name, bytes, fds, states, flags)   CV_KEEPER_TOOL_REQ_##name,
+#define CV_KEEPER_TREPLY_ENUM(name, bytes, fds, states, flags) CV_KEEPER_TOOL_REPLY_##name,
+enum cv_keeper_tool_req { CV_KEEPER_TOOL_REQS(CV_KEEPER_TREQ_ENUM) CV_KEEPER_TOOL_REQ_COUNT };
+enum cv_keeper_tool_reply {
+	CV_KEEPER_TOOL_REPLIES(CV_KEEPER_TREPLY_ENUM) CV_KEEPER_TOOL_REPLY_COUNT
+};
+#undef CV_KEEPER_TREQ_ENUM
+#undef CV_KEEPER_TREPLY_ENUM
 enum cv_keeper_reply { CV_KEEPER_REPLIES(CV_KEEPER_REPLY_ENUM) CV_KEEPER_REPLY_COUNT };
 #undef CV_KEEPER_ENUM
 #undef CV_KEEPER_CREPLY_ENUM
@@ -156,3 +179,5 @@ extern const struct cv_ipc_rule cv_keeper_control_rule[CV_KEEPER_CONTROL_COUNT];
 extern const struct cv_ipc_rule cv_keeper_control_reply_rule[CV_KEEPER_CONTROL_REPLY_COUNT];
 extern const struct cv_ipc_rule cv_keeper_req_rule[CV_KEEPER_REQ_COUNT];
 extern const struct cv_ipc_rule cv_keeper_reply_rule[CV_KEEPER_REPLY_COUNT];
+extern const struct cv_ipc_rule cv_keeper_tool_req_rule[CV_KEEPER_TOOL_REQ_COUNT];
+extern const struct cv_ipc_rule cv_keeper_tool_reply_rule[CV_KEEPER_TOOL_REPLY_COUNT];

@@ -27,6 +27,9 @@ struct keeper {
 	int proxy;                                 /* the proxy's link, -1 when there is none */
 	struct cv_buf out;                         /* a reply that holds values */
 	struct cv_buf upstream; /* value of Proxy-Authorization, for the upstream proxy */
+	struct keeper_wait tool_wait[KEEPER_WAITS_MAX]; /* of the broker's link */
+	int broker;                                     /* its link, -1 when there is none */
+	struct cv_ipc_link tools;
 	char buf[CV_IPC_BODY_BYTES_MAX + 8];
 };
 
@@ -53,3 +56,9 @@ CV_MUST cv_code keeper_upstream_take(struct keeper *k, int fd, struct cv_err *er
 CV_MUST cv_code keeper_upstream_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
 /* SECRETS: the set in fd becomes the vault. */
 CV_MUST cv_code keeper_secrets_take(struct keeper *k, int fd, struct cv_err *err);
+
+/* tools.c: the link of a broker, instead of an earlier one; a message on it; and its requests that
+ * wait for a renewal, as keeper_waits_look(). */
+void keeper_broker_take(struct keeper *k, int link);
+void keeper_broker_serve(struct keeper *k);
+void keeper_broker_look(struct keeper *k);

@@ -12,8 +12,8 @@
  *                  START: the proxy's link in, the CA certificate out
  *      then memory that only the start needed is given back
  *   4. confine     no new privileges, then a filter that leaves only messages, memory and time
- *   5. serve       leaves and credentials for the proxy, renewals by the courier; until the supervisor
- *                  closes the control link
+ *   5. serve       leaves and credentials for the proxy, credentials for the broker's tools, renewals
+ *                  by the courier; until the supervisor closes the control link
  *
  * It never touches network or files.  A message that the link's table does not allow ends the
  * link it came on: the proxy's, and leaves stop; or the supervisor's, and the keeper ends.
@@ -102,6 +102,8 @@ static void start(struct keeper *k)
 			code = keeper_upstream_take(k, m.fds[0], &err);
 		else if (m.type == CV_KEEPER_CONTROL_START)
 			code = start_answer(k, &m, &err);
+		else if (m.type == CV_KEEPER_CONTROL_BROKER)
+			keeper_broker_take(k, cv_take_fd(m.fds[0]));
 		else if (k->vault)
 			cv_vault_again(k->vault);
 		cv_ipc_msg_fini(&m);
@@ -150,6 +152,8 @@ static void control_serve(struct keeper *k)
 		die(&err);
 	if (m.type == CV_KEEPER_CONTROL_COURIER)
 		keeper_renewals_courier(&k->renewals, cv_take_fd(m.fds[0]), keeper_now_s());
+	else if (m.type == CV_KEEPER_CONTROL_BROKER)
+		keeper_broker_take(k, cv_take_fd(m.fds[0]));
 	else
 		proxy_take(k, cv_take_fd(m.fds[0]));
 	cv_ipc_msg_fini(&m);
@@ -198,6 +202,7 @@ static void serve(struct keeper *k)
 			{ .fd = CV_KEEPER_CONTROL_FD, .events = POLLIN },
 			{ .fd = k->proxy, .events = POLLIN }, /* a negative one is left out */
 			{ .fd = k->renewals.courier, .events = POLLIN },
+			{ .fd = k->broker, .events = POLLIN },
 		};
 
 		if (poll(p, CV_ARRAY_LEN(p), wait_ms(k)) < 0) {
@@ -209,11 +214,14 @@ static void serve(struct keeper *k)
 			keeper_renewals_read(&k->renewals, k->buf, keeper_now_s());
 		if (p[1].revents)
 			proxy_serve(k);
+		if (p[3].revents)
+			keeper_broker_serve(k);
 		if (p[0].revents)
 			control_serve(k);
 		keeper_renewals_step(&k->renewals, keeper_now_s());
 		if (keeper_waits_look(k, &err) != CV_OK)
 			proxy_drop(k);
+		keeper_broker_look(k);
 		keeper_renewals_tell(&k->renewals, k->proxy);
 	}
 }
@@ -228,6 +236,7 @@ int main(void)
 			.rule_count = CV_KEEPER_REQ_COUNT,
 			.state = CV_KEEPER_NEW },
 		.proxy = -1,
+		.broker = -1,
 		.renewals = { .courier = -1 },
 	};
 	struct cv_err err;

@@ -165,6 +165,9 @@ int keeper_waits_ms(const struct keeper *k)
 	for (size_t i = 0; i < KEEPER_WAITS_MAX; i++)
 		if (k->wait[i].body)
 			until_ms = CV_MIN(until_ms, k->wait[i].until_ms);
+	for (size_t i = 0; i < KEEPER_WAITS_MAX; i++)
+		if (k->tool_wait[i].body)
+			until_ms = CV_MIN(until_ms, k->tool_wait[i].until_ms);
 	if (until_ms == INT64_MAX)
 		return -1;
 	return (int)CV_MAX(CV_MIN(until_ms - keeper_now_ms(), (int64_t)KEEPER_WAIT_MS), (int64_t)0);

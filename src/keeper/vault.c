@@ -276,17 +276,10 @@ static bool is_token_endpoint(
 	return e && e->token_endpoint;
 }
 
-static enum cv_release judge(
-	const struct cv_vault *v, uint32_t cred, const struct cv_keeper_release *ask, int64_t now_s)
+static enum cv_release state_of(const struct cv_vault *v, uint32_t cred, int64_t now_s)
 {
-	if (cred >= v->set.cred_count)
-		return CV_RELEASE_UNKNOWN;
 	const struct cv_cred *c = &v->set.creds[cred];
 	const struct slot *s = &v->slots[cred];
-	if (binding_ask(v, c->provider, ask, CV_OP_REQUEST).action != CV_ACTION_ALLOW)
-		return CV_RELEASE_MISMATCH;
-	if (s->is_refresh && !is_token_endpoint(v, c->provider, ask))
-		return CV_RELEASE_MISMATCH;
 	/* One that is about to expire would be dead on arrival, where another may be had. */
 	const int64_t margin_s = c->refresh == CV_CRED_NONE ? 0 : CV_SCHEDULE_MARGIN_S;
 	const bool is_good = !s->is_refused && cv_vault_value(v, cred).n &&
@@ -294,6 +287,43 @@ static enum cv_release judge(
 	if (is_good)
 		return CV_RELEASE_OK;
 	return c->refresh == CV_CRED_NONE ? CV_RELEASE_DEAD : CV_RELEASE_STALE;
+}
+
+static enum cv_release judge(
+	const struct cv_vault *v, uint32_t cred, const struct cv_keeper_release *ask, int64_t now_s)
+{
+	if (cred >= v->set.cred_count)
+		return CV_RELEASE_UNKNOWN;
+	if (binding_ask(v, v->set.creds[cred].provider, ask, CV_OP_REQUEST).action !=
+		CV_ACTION_ALLOW)
+		return CV_RELEASE_MISMATCH;
+	if (v->slots[cred].is_refresh &&
+		!is_token_endpoint(v, v->set.creds[cred].provider, ask))
+		return CV_RELEASE_MISMATCH;
+	return state_of(v, cred, now_s);
+}
+
+bool cv_vault_grant_find(
+	const struct cv_vault *v, struct cv_str who, struct cv_str name, uint32_t *ret)
+{
+	for (size_t i = 0; i < v->set.grant_count; i++) {
+		const struct cv_cred_grant *g = &v->set.grants[i];
+
+		if (cv_str_eq(g->who, who) && cv_str_eq(g->name, name)) {
+			*ret = g->cred;
+			return true;
+		}
+	}
+	return false;
+}
+
+enum cv_release cv_vault_release_tool(struct cv_vault *v, uint32_t cred, int64_t now_s)
+{
+	const enum cv_release r = state_of(v, cred, now_s);
+
+	if (r == CV_RELEASE_OK)
+		v->slots[cred].is_released = true;
+	return r;
 }
 
 /* What the endpoints of all providers say about this request, whoever's credential it carries. */

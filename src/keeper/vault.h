@@ -35,6 +35,12 @@ const struct cv_cred_set *cv_vault_set(const struct cv_vault *v);
 void cv_vault_release(struct cv_vault *v, const struct cv_keeper_release *ask, int64_t now_s,
 	struct cv_vault_answer *ret);
 
+/* The credential that `who` was given under that name; false: none. */
+CV_MUST bool cv_vault_grant_find(
+	const struct cv_vault *v, struct cv_str who, struct cv_str name, uint32_t *ret);
+/* Whether it can be had now; with OK its value is marked as released. */
+CV_MUST enum cv_release cv_vault_release_tool(struct cv_vault *v, uint32_t cred, int64_t now_s);
+
 /* Whether cred's value was ever released, and its provider is bound to host and port: what comes
  * back from there must be scrubbed of it. */
 bool cv_vault_is_scrubbed(

@@ -40,7 +40,31 @@ bool cv_toolmap_put(struct cv_buf *b, struct cv_str name, struct cv_str method, 
 	return cv_buf_put_byte(b, '\n');
 }
 
+bool cv_toolmap_put_port(struct cv_buf *b, uint16_t port)
+{
+	return cv_buf_printf(b, ":%u\n", port);
+}
+
+bool cv_toolmap_has_port(const struct cv_toolmap *m, uint16_t port)
+{
+	for (size_t i = 0; i < m->port_count; i++)
+		if (m->port[i] == port)
+			return true;
+	return false;
+}
+
 /* ---- reading ---- */
+
+static bool port_read(struct cv_str line, struct cv_toolmap *m)
+{
+	uint64_t port;
+
+	if (m->port_count == CV_TOOLMAP_PORTS_MAX ||
+		!cv_str_to_u64(cv_str_slice(line, 1, line.n), UINT16_MAX, &port) || !port)
+		return false;
+	m->port[m->port_count++] = (uint16_t)port;
+	return true;
+}
 
 static bool is_route(struct cv_str route)
 {
@@ -94,9 +118,13 @@ cv_code cv_toolmap_load(struct cv_str text, struct cv_toolmap *ret, struct cv_er
 	}
 	while (rest.n) {
 		const struct cv_str line = cv_str_cut(&rest, '\n');
+		const bool is_port = line.n && line.p[0] == ':';
 
-		if (ret->n == CV_TOOLMAP_TOOLS_MAX || !line_read(line, &ret->v[ret->n])) {
-			const size_t at = ret->n + 1;
+		if (is_port && port_read(line, ret))
+			continue;
+		if (is_port || ret->n == CV_TOOLMAP_TOOLS_MAX ||
+			!line_read(line, &ret->v[ret->n])) {
+			const size_t at = ret->n + ret->port_count + 1;
 
 			cv_toolmap_fini(ret);
 			return cv_fail(err, CV_INVALID, "line %zu of the list of tools", at);

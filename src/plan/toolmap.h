@@ -8,6 +8,7 @@
  *     deploy                                     POST /v1/tools/deploy, and by MCP
  *     issues.close POST /issues/{number:number}/close    ... and by this request
  *     files.*                                    names that are known only while it runs
+ *     :9090                                      no tool: host.openshell.internal:9090 is the broker's
  *
  * A {place} of a path is an argument.  Where the tool's schema asks for a number (or a boolean) and
  * the text is one, it becomes that, any other text a string: as tools/catalog_route.c has it.  Pure.
@@ -20,6 +21,7 @@
 
 #define CV_TOOLMAP_BYTES_MAX       (1u << 20) /* a thousand tools with long routes */
 #define CV_TOOLMAP_TOOLS_MAX       1024
+#define CV_TOOLMAP_PORTS_MAX       64
 #define CV_TOOLMAP_PLACES_MAX      8
 #define CV_TOOLMAP_NAME_BYTES_MAX  128 /* what MCP gives a tool's name */
 #define CV_TOOLMAP_ROUTE_BYTES_MAX 1024
@@ -34,6 +36,8 @@ struct cv_toolmap {
 	struct cv_arena arena;
 	struct cv_toolmap_tool *v; /* in the order given */
 	size_t n;
+	uint16_t port[CV_TOOLMAP_PORTS_MAX]; /* of servers that the broker relays to */
+	size_t port_count;
 };
 
 struct cv_toolmap_args { /* what the places of a path say */
@@ -48,6 +52,9 @@ CV_MUST bool cv_toolmap_is_name(struct cv_str name);
 /* Appends a line; method and route may be empty. */
 bool cv_toolmap_put(
 	struct cv_buf *b, struct cv_str name, struct cv_str method, struct cv_str route);
+
+bool cv_toolmap_put_port(struct cv_buf *b, uint16_t port);
+CV_MUST bool cv_toolmap_has_port(const struct cv_toolmap *m, uint16_t port);
 
 /* CV_INVALID: a line that makes no sense.  text is copied. */
 CV_MUST cv_code cv_toolmap_load(struct cv_str text, struct cv_toolmap *ret, struct cv_err *err);

@@ -23,6 +23,7 @@
 #include "proxy/h2.h"
 #include "proxy/inside.h"
 #include "proxy/postgres.h"
+#include "proxy/tools.h"
 
 #include "base/assert.h"
 
@@ -115,6 +116,15 @@ bool cv_resolve_step(struct cv_proxy *p, struct cv_flow *f)
 	struct cv_addresses a;
 	char reason[CV_HOST_BYTES_MAX + 192];
 
+	if (cv_tools_is_server(p, f)) { /* on this host, and nothing to look up */
+		head_again(p, f);
+		f->addr_count = f->addr_next = 0;
+		f->is_forwarded = false;
+		(void)!cv_ip_parse(CV_STR("127.0.0.1"), &f->dialled);
+		allow_record(p, f);
+		cv_flow_set_state(f, CV_FLOW_HELD, p->loop.now_ms);
+		return false;
+	}
 	if (!cv_resolver_get(&p->resolver, &f->host, f->port, &a))
 		return false;
 	head_again(p, f);
@@ -271,10 +281,17 @@ static void none_connects(struct cv_proxy *p, struct cv_flow *f)
 void cv_dial_start(struct cv_proxy *p, struct cv_flow *f)
 {
 	cv_flow_set_state(f, CV_FLOW_DIAL, p->loop.now_ms);
-	if (cv_idle_take(p, f) || cv_idle_is_there(p, f))
+	if (cv_tools_is_server(p, f)) {
+		if (cv_tools_server_connect(p, f))
+			cv_dial_done(p, f);
+		else
+			cv_dial_fail(p, f, CV_DENIAL_UNREACHABLE,
+				"the broker of host tools can't be reached");
+	} else if (cv_idle_take(p, f) || cv_idle_is_there(p, f)) {
 		cv_dial_done(p, f);
-	else if (!attempt_next(p, f))
+	} else if (!attempt_next(p, f)) {
 		none_connects(p, f);
+	}
 	cv_proxy_queue(p, f);
 }
 

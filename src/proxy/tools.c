@@ -20,6 +20,7 @@
 
 #define TOOLS_PORT 80
 
+static const struct cv_str server_name = CV_STR("host.openshell.internal");
 static const struct cv_str name[] = { CV_STR("tools.local"), CV_STR("host.cove.internal") };
 
 bool cv_tools_is_ours(struct cv_str host)
@@ -160,7 +161,7 @@ bool cv_tools_timeout(struct cv_proxy *p, struct cv_flow *f)
 }
 
 /* Who calls, as it is known from the connection. */
-static bool open_put(const struct cv_flow *f, struct cv_buf *b)
+static bool open_put(const struct cv_flow *f, enum cv_broker_target target, struct cv_buf *b)
 {
 	const struct cv_who *who = f->who;
 	struct cv_proxy_identity id = {
@@ -172,51 +173,73 @@ static bool open_put(const struct cv_flow *f, struct cv_buf *b)
 
 	for (size_t i = 0; i < id.ancestor_count; i++)
 		id.ancestors[i] = who->facts.ancestors[i];
-	cv_ipc_put_u32(b, CV_BROKER_TOOLS);
+	cv_ipc_put_u32(b, target);
 	cv_ipc_put_u32(b, f->port);
 	return cv_proxy_identity_put(b, &id);
 }
 
-static cv_code open_send(struct cv_proxy *p, const struct cv_flow *f, int theirs)
+static cv_code open_send(
+	struct cv_proxy *p, const struct cv_flow *f, enum cv_broker_target target, int theirs)
 {
 	cv_code code = CV_LIMIT;
 	struct cv_buf b;
 
 	cv_buf_init(&b, CV_IPC_BODY_BYTES_MAX);
-	if (open_put(f, &b))
-		code = cv_ipc_send(p->broker, CV_BROKER_REQ_OPEN, cv_buf_str(&b), &theirs, 1, NULL);
+	if (open_put(f, target, &b))
+		code = cv_ipc_send(
+			p->broker, CV_BROKER_REQ_OPEN, cv_buf_str(&b), &theirs, 1, NULL);
 	cv_buf_fini(&b);
 	return code;
 }
 
-static enum cv_tools_step stream_open(
-	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r)
+/* One end is the broker's, the other f's upstream.  CV_UNAVAILABLE: the link is full. */
+static cv_code pair_open(struct cv_proxy *p, struct cv_flow *f, enum cv_broker_target target)
 {
 	const struct cv_watch w = { .kind = CV_WATCH_SERVER, .ref = cv_flow_ref(f) };
 	cv_code code = CV_SYSTEM;
 	int pair[2];
 
-	if (p->broker < 0) {
-		fail(p, f, r, 503, "broker_unavailable", "the broker of host tools is not there");
-		return CV_TOOLS_ANSWERED;
-	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0) {
-		code = open_send(p, f, pair[1]);
+		code = open_send(p, f, target, pair[1]);
 		close(pair[1]);
 		if (code != CV_OK)
 			close(pair[0]);
 	}
+	if (code != CV_OK)
+		return code;
+	cv_leg_open(&f->server, &p->io, pair[0]);
+	f->server.can_read = f->server.can_write = true;
+	f->server.is_private = true; /* it says who calls */
+	if (cv_loop_add(&p->loop, pair[0], EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, w, NULL) ==
+		CV_OK)
+		return CV_OK;
+	cv_flow_drop_server(f);
+	return CV_SYSTEM;
+}
+
+bool cv_tools_is_server(const struct cv_proxy *p, const struct cv_flow *f)
+{
+	return p->has_tools && cv_str_eq(cv_host_str(&f->host), server_name) &&
+	       cv_toolmap_has_port(&p->toolmap, f->port);
+}
+
+bool cv_tools_server_connect(struct cv_proxy *p, struct cv_flow *f)
+{
+	return p->broker >= 0 && pair_open(p, f, CV_BROKER_SERVER) == CV_OK;
+}
+
+static enum cv_tools_step stream_open(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r)
+{
+	if (p->broker < 0) {
+		fail(p, f, r, 503, "broker_unavailable", "the broker of host tools is not there");
+		return CV_TOOLS_ANSWERED;
+	}
+	const cv_code code = pair_open(p, f, CV_BROKER_TOOLS);
 	if (code == CV_UNAVAILABLE)
 		return CV_TOOLS_WAIT; /* cv_tools_broker_event() */
-	if (code == CV_OK) {
-		cv_leg_open(&f->server, &p->io, pair[0]);
-		f->server.can_read = f->server.can_write = true;
-		f->server.is_private = true; /* it says who calls */
-		if (cv_loop_add(&p->loop, pair[0], EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, w,
-			    NULL) == CV_OK)
-			return CV_TOOLS_OK;
-		cv_flow_drop_server(f);
-	}
+	if (code == CV_OK)
+		return CV_TOOLS_OK;
 	fail(p, f, r, 503, "broker_unavailable", "the broker of host tools can't be reached");
 	return CV_TOOLS_ANSWERED;
 }

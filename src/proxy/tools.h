@@ -55,6 +55,15 @@ void cv_tools_upstream_fail(struct cv_proxy *p, struct cv_flow *f, const char *w
 /* The broker did not answer; false: f waits for something else. */
 bool cv_tools_timeout(struct cv_proxy *p, struct cv_flow *f);
 
+/* ---- servers of the catalog ----
+ *
+ * host.openshell.internal:PORT, where PORT is one that the catalog exposes, is an endpoint like any
+ * other, decided by the network policy; but its name is not looked up and nothing is dialled. */
+
+bool cv_tools_is_server(const struct cv_proxy *p, const struct cv_flow *f);
+/* The stream to the broker, as f's upstream.  False: there is none. */
+CV_MUST bool cv_tools_server_connect(struct cv_proxy *p, struct cv_flow *f);
+
 /* ---- the broker's link ---- */
 
 /* From the supervisor. */

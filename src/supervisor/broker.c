@@ -5,6 +5,7 @@
  *     supervisor ---control--- broker        catalogs, a directory, sinks; the sandbox and its token
  *         |                       |
  *         +-------- proxy --------+           OPEN: a link of their own, handed to both
+ *         +-------- keeper -------+           RELEASE_TOOL: another one
  *
  * It reads its catalogs while the sandbox is being built, is told of the sandbox once that is
  * there, and the command waits for READY.  Either may be started again: a new broker is configured
@@ -225,6 +226,57 @@ static cv_code go_send(struct supervisor *s, struct cv_err *err)
 	return put(s, CV_BROKER_CONTROL_GO, &b, NULL, err);
 }
 
+static cv_code roots_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b, none;
+	int fd = -1;
+
+	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
+	cv_buf_init(&none, 0);
+	cv_code code = roots_read(s, &b, err);
+	if (code == CV_OK)
+		code = cv_ipc_memfd("cove-roots", cv_buf_str(&b), &fd, err);
+	if (code == CV_OK)
+		code = put(s, CV_BROKER_CONTROL_ROOTS, &none, &fd, err);
+	cv_fd_cleanup(&fd);
+	cv_buf_fini(&b);
+	return code;
+}
+
+/* ---- the keeper's side ---- */
+
+cv_code broker_keeper_join(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf none;
+	int pair[2];
+
+	if (!s->broker.pid || !s->keeper.pid)
+		return CV_OK; /* whoever comes second joins them */
+	cv_code code = cv_ipc_pair(pair, err);
+	if (code != CV_OK)
+		return code;
+	cv_buf_init(&none, 0);
+	code = put(s, CV_BROKER_CONTROL_KEEPER, &none, &pair[0], err);
+	if (code == CV_OK)
+		code = cv_ipc_send(
+			s->keeper.link, CV_KEEPER_CONTROL_BROKER, CV_STR_NONE, &pair[1], 1, err);
+	close(pair[0]);
+	close(pair[1]);
+	/* Who died meanwhile is found by who reads its link, and they are joined again. */
+	if (code != CV_OK && (helper_is_gone(&s->broker) || helper_is_gone(&s->keeper)))
+		return CV_OK;
+	return code;
+}
+
+static cv_code hold_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, 4);
+	cv_ipc_put_u32(&b, (uint32_t)CV_MAX(s->plan.approve_ms / 1000, (uint64_t)1));
+	return put(s, CV_BROKER_CONTROL_HOLD, &b, NULL, err);
+}
+
 /* ---- start ---- */
 
 /* What can be said before the sandbox is there. */
@@ -238,9 +290,15 @@ static cv_code begin(struct supervisor *s, struct cv_err *err)
 		code = catalog_send(s, i, err);
 	if (code == CV_OK)
 		code = state_send(s, err);
+	if (code == CV_OK)
+		code = hold_send(s, err);
 	for (uint32_t i = 0; code == CV_OK && i < s->plan.tools_env_count; i++)
 		code = env_send(s, s->plan.tools_env[i], err);
-	return code;
+	if (code == CV_OK)
+		code = roots_send(s, err);
+	if (code == CV_OK)
+		code = pins_send(s, s->broker.link, CV_BROKER_CONTROL_PIN, err);
+	return code == CV_OK ? broker_keeper_join(s, err) : code;
 }
 
 static cv_code tell(struct supervisor *s, struct cv_err *err)
@@ -347,6 +405,7 @@ static void died(struct supervisor *s)
 	struct cv_err err;
 
 	helper_stop(&s->broker);
+	approve_drop(s, ASKER_BROKER);
 	cv_fail(&err, CV_UNAVAILABLE, "the broker of host tools %s",
 		was_ready ? "dies again and again" : "did not start");
 	if (!was_ready || !helper_may_restart(&s->broker)) {
@@ -362,21 +421,6 @@ static void died(struct supervisor *s)
 		code = err.code;
 	if (outcome_of(s, code, &err) != CV_OK)
 		run_fail(s, &err);
-}
-
-/* Nobody can be asked: a call that has to be approved is denied at once, not after a wait. */
-static void deny(struct supervisor *s, struct cv_ipc_reader *r)
-{
-	const uint64_t id = cv_ipc_get_u64(r);
-	struct cv_err err;
-	struct cv_buf b;
-
-	cv_buf_init(&b, 1024);
-	cv_ipc_put_u64(&b, id);
-	cv_ipc_put_u32(&b, CV_APPROVAL_DENY);
-	cv_ipc_put_str(&b, CV_STR("nobody can be asked"));
-	if (put(s, CV_BROKER_CONTROL_ANSWER, &b, NULL, &err) != CV_OK)
-		return; /* it is gone, and its calls with it */
 }
 
 static void handle(struct supervisor *s, struct cv_ipc_msg *m)
@@ -395,8 +439,9 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 		cv_fail(&err, CV_UNAVAILABLE, "tools: %.*s", CV_STR_ARG(text));
 		run_fail(s, &err);
 		break;
-	case CV_BROKER_CONTROL_REPLY_ASK: deny(s, &r); break;
-	case CV_BROKER_CONTROL_REPLY_ASK_END:
+	case CV_BROKER_CONTROL_REPLY_ASK: approve_ask(s, ASKER_BROKER, m->body); break;
+	case CV_BROKER_CONTROL_REPLY_ASK_END: approve_ask_end(s, ASKER_BROKER, m->body); break;
+	case CV_BROKER_CONTROL_REPLY_ENDS_IN: s->broker_end_ms = cv_ipc_get_u32(&r); break;
 	case CV_BROKER_CONTROL_REPLY_SANDBOX_ENDED:
 	case CV_BROKER_CONTROL_REPLY_COUNT: break;
 	}
@@ -434,7 +479,9 @@ void broker_stop(struct supervisor *s)
 		struct pollfd w = { pidfd, POLLIN, 0 };
 
 		if (pidfd >= 0)
-			(void)!poll(&w, 1, SUP_BROKER_END_MS);
+			(void)!poll(&w, 1,
+				(int)CV_MAX((uint32_t)SUP_BROKER_END_MS,
+					CV_MIN(s->broker_end_ms, (uint32_t)SUP_SERVERS_END_MS)));
 		helper_stop(&s->broker);
 	}
 	if (s->broker_state && cv_tree_remove(s->broker_state, &err) != CV_OK)

@@ -11,6 +11,7 @@
 #include "ipc/proxy_link.h"
 #include "plan/limits.h"
 #include "plan/plan.h"
+#include "supervisor/approve.h"
 #include "supervisor/sandbox.h"
 #include "supervisor/terminal.h"
 
@@ -55,6 +56,7 @@ struct supervisor {
 	int broker_for_proxy; /* the proxy's end of its link to the broker, until handed over */
 	int broker_catalog[CV_PLAN_TOOLS_FILES_MAX]; /* --tools as they were read: memfds; -1 */
 	char *broker_state;                          /* its directory; NULL: none was made */
+	uint32_t broker_end_ms;                      /* that its servers may take to end */
 	bool is_broker_told;                         /* of the sandbox, and to go */
 	int keeper_for_proxy; /* the proxy's end of its link to the keeper, until handed over */
 	char *ca[CV_KEEPER_FORMER_CAS_MAX + 1]; /* ca.c; PEM, malloc'd; the newest in turn */
@@ -63,10 +65,11 @@ struct supervisor {
 	bool has_ca_files;
 	char *report; /* the proxy's summary; malloc'd */
 
-	struct terminal terminal; /* terminal.c */
-	int upstream;             /* CV_PLAN_UPSTREAM_FD, for the proxy; -1: none */
-	int credentials;          /* CV_PLAN_CREDENTIALS_FD, for the keeper; -1: no provider */
-	int signals, watch;       /* signalfd; inotify of the policy's directory */
+	struct approvals approvals; /* approve.c, approve_socket.c, approve_tty.c */
+	struct terminal terminal;   /* terminal.c */
+	int upstream;               /* CV_PLAN_UPSTREAM_FD, for the proxy; -1: none */
+	int credentials;            /* CV_PLAN_CREDENTIALS_FD, for the keeper; -1: no provider */
+	int signals, watch;         /* signalfd; inotify of the policy's directory */
 
 	int64_t deadline_ms;       /* --timeout, then the grace; 0: none */
 	int64_t look_ms, watch_ms; /* when to look at the policy file (0: never), to watch it */
@@ -136,6 +139,7 @@ CV_MUST cv_code broker_built(struct supervisor *s, struct cv_err *err); /* once 
 CV_MUST cv_code broker_join(
 	struct supervisor *s, struct cv_err *err); /* a proxy is being configured */
 CV_MUST cv_code broker_policy_send(struct supervisor *s, struct cv_err *err);
+CV_MUST cv_code broker_keeper_join(struct supervisor *s, struct cv_err *err); /* a new link */
 bool broker_is_awaited(const struct supervisor *s); /* the command can't be started yet */
 void broker_read(struct supervisor *s);
 void broker_stop(struct supervisor *s); /* and its directory is removed */

@@ -69,6 +69,11 @@ enum cv_tool_backend {
 enum cv_tool_stdin { CV_TOOL_STDIN_NONE, CV_TOOL_STDIN_JSON, CV_TOOL_STDIN_ARGUMENT };
 enum cv_tool_output { CV_TOOL_OUTPUT_TEXT, CV_TOOL_OUTPUT_JSON, CV_TOOL_OUTPUT_LINES };
 
+struct cv_tool_uses { /* names of credentials, each once */
+	struct cv_str *v;
+	size_t n;
+};
+
 struct cv_tool_pair { /* of env, of headers */
 	struct cv_str name;
 	const struct cv_template *value;
@@ -105,6 +110,7 @@ struct cv_tool_server { /* of servers:, by the contract of host servers */
 	struct cv_str socket; /* it listens on this Unix socket instead; empty: on 127.0.0.1 */
 	const struct cv_tool_pair *env;
 	size_t env_count;
+	struct cv_tool_uses uses;
 	uint32_t start_ms, stop_ms; /* until /healthz answers; between SIGTERM and SIGKILL */
 	bool is_exposed;            /* as host.openshell.internal:port, where policy says so */
 	struct cv_policy_pos pos;
@@ -117,6 +123,7 @@ struct cv_tool_mcp { /* of mcp_servers: */
 	struct cv_str url; /* Streamable HTTP */
 	const struct cv_tool_pair *env, *headers;
 	size_t env_count, header_count;
+	struct cv_tool_uses uses;
 	struct cv_str *allow; /* globs over its tools' names */
 	size_t allow_count;
 	struct cv_str prefix; /* of the names of its tools here: "files." */
@@ -181,8 +188,7 @@ struct cv_tool {
 	uint32_t seconds, concurrency; /* never 0 */
 	uint64_t result_bytes_max;     /* never 0 */
 	bool is_read_only, is_destructive, is_idempotent;
-	struct cv_str *credentials; /* names that it uses */
-	size_t credential_count;
+	struct cv_tool_uses uses;
 };
 
 enum cv_tool_credential_source {

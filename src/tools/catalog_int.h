@@ -17,6 +17,7 @@ struct cv_catalog_check {
 	/* Of a tool: its input, and which of its properties a template uses. */
 	struct cv_tool *tool;
 	bool *is_used;
+	struct cv_tool_uses *uses; /* whose credentials are collected; NULL: nobody's */
 };
 
 /* An error in the thing that is being judged; field may be "". */

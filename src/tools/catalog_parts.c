@@ -128,6 +128,7 @@ static void server_read(
 {
 	*out = (struct cv_tool_server){ .name = d->name.s, .pos = d->pos, .socket = d->socket.s };
 	out->is_exposed = d->is_exposed;
+	c->uses = &out->uses;
 	out->argv = argv_read(c, &d->argv, &out->argc);
 	out->env = cv_catalog_pairs(c, &d->env, "env", CV_TEMPLATE_ENV, &out->env_count);
 	out->port = (uint16_t)cv_catalog_number(c, &d->port, "port", 1, UINT16_MAX, 0);
@@ -199,6 +200,7 @@ static void mcp_read(
 			c, d->pos, "env", "write headers", "there is no process to give env");
 	if (d->argv.is_present && d->headers.n)
 		cv_catalog_report(c, d->pos, "headers", "write env", "stdio has no headers");
+	c->uses = &out->uses;
 	out->argv = argv_read(c, &d->argv, &out->argc);
 	cv_catalog_url(c, &d->url, "url", true);
 	out->env = cv_catalog_pairs(c, &d->env, "env", CV_TEMPLATE_ENV, &out->env_count);

@@ -23,20 +23,20 @@ struct places {
 
 /* ---- credentials ---- */
 
-static void use_credential(struct cv_tool *tool, struct cv_str name, struct cv_arena *arena)
+static void use_credential(struct cv_tool_uses *uses, struct cv_str name, struct cv_arena *arena)
 {
 	struct cv_str *v;
 
-	for (size_t i = 0; i < tool->credential_count; i++)
-		if (cv_str_eq(tool->credentials[i], name))
+	for (size_t i = 0; i < uses->n; i++)
+		if (cv_str_eq(uses->v[i], name))
 			return;
-	v = cv_arena_array(arena, tool->credential_count + 1, sizeof(*v));
+	v = cv_arena_array(arena, uses->n + 1, sizeof(*v));
 	if (!v)
 		return;
-	if (tool->credential_count)
-		memcpy(v, tool->credentials, tool->credential_count * sizeof(*v));
-	v[tool->credential_count++] = name;
-	tool->credentials = v;
+	if (uses->n)
+		memcpy(v, uses->v, uses->n * sizeof(*v));
+	v[uses->n++] = name;
+	uses->v = v;
 }
 
 static void check_credential(const struct places *p, struct cv_str name)
@@ -45,8 +45,8 @@ static void check_credential(const struct places *p, struct cv_str name)
 
 	for (size_t i = 0; i < catalog->credential_count; i++)
 		if (cv_str_eq(catalog->credentials[i].name, name)) {
-			if (p->c->tool)
-				use_credential(p->c->tool, name, p->c->arena);
+			if (p->c->uses)
+				use_credential(p->c->uses, name, p->c->arena);
 			return;
 		}
 	REPORT(p, "declare it in credentials:", "there is no credential '%.*s'",

@@ -405,6 +405,7 @@ static void tool_read(struct cv_catalog_check *c, const struct cv_doc_tool *d, s
 
 	c->name = d->name.s;
 	c->tool = t;
+	c->uses = &t->uses;
 	t->name = d->name.s;
 	t->pos = d->pos;
 	t->description = trimmed(d->description.s);
@@ -425,6 +426,7 @@ static void tool_read(struct cv_catalog_check *c, const struct cv_doc_tool *d, s
 	t->is_idempotent = d->is_idempotent;
 	free(c->is_used);
 	c->is_used = NULL;
+	c->uses = NULL;
 	c->tool = NULL;
 }
 

@@ -19,13 +19,14 @@ import time
 
 BUILD = os.environ.get("CV_BUILD", os.path.join(os.getcwd(), "build"))
 BROKER = os.path.join(BUILD, "src/broker/cove-broker")
+KEEPER = os.path.join(BUILD, "src/keeper/cove-keeper")
 
 CONTROLS = ("CATALOG STATE AUDIT_SINK KEEPER ENV GO SANDBOX LINK POLICY ROOT SANDBOX_END "
-            "ANSWER").split()
-REPLIES = "READY FATAL ASK ASK_END SANDBOX_ENDED".split()
+            "ANSWER ABOUT ROOTS PIN HOLD").split()
+REPLIES = "READY FATAL ASK ASK_END SANDBOX_ENDED ENDS_IN".split()
 OPEN = 0
 TOOLS, SERVER = 0, 1
-DENY, ALLOW, TIMEOUT = 0, 1, 2
+DENY, ALLOW, TIMEOUT, FLOOD = 0, 1, 2, 3
 
 POLICY_ALL = """
 version: 1
@@ -59,6 +60,68 @@ def identity(exe="/usr/bin/curl", ancestors=("/usr/bin/bash",), pid=7, unknown="
     body = struct.pack("<QI", 1, pid) + pack_str(unknown) + pack_str(changed) + pack_str(exe)
     body += struct.pack("<I", len(ancestors))
     return body + b"".join(pack_str(a) for a in ancestors)
+
+
+class Keeper:
+    """A real keeper whose set has `values` (name: value) and a grant of each to who is listed."""
+
+    CONTROLS = "START PROXY SECRETS COURIER AGAIN UPSTREAM BROKER".split()
+    NONE = 0xffffffff
+
+    def __init__(self, values, grants):
+        self.values, self.grants, self.process = values, grants, None
+        self.start()
+
+    def _set(self):
+        def text(s):  # as plan/codec.h has it
+            return pack_str(s) + b"\0"
+
+        names = list(self.values)
+        b = struct.pack("<I", 0x32735643)
+        b += struct.pack("<I", 1) + text("(catalog)") + text("cove-catalog")
+        b += struct.pack("<I", 0) + struct.pack("<I", 0)  # bindings; refreshes
+        b += struct.pack("<I", len(names))
+        for name in names:
+            b += text("COVE_CATALOG_" + name) + text(f"placeholder-of-{name}-0123456789")
+            b += text(self.values[name]) + struct.pack("<QII", 0, 0, self.NONE) + text("")
+        b += struct.pack("<I", len(self.grants))
+        for who, name in self.grants:
+            b += text(who) + text(name) + struct.pack("<I", names.index(name))
+        return b
+
+    def _send(self, kind, body=b"", fds=()):
+        link_send(self.control, self.CONTROLS.index(kind), body, fds)
+
+    def start(self):
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        fd = theirs.fileno()
+        self.process = subprocess.Popen([KEEPER], close_fds=False, env={},
+                                        preexec_fn=lambda: os.dup2(fd, 3, inheritable=True))
+        theirs.close()
+        secrets = memfd("secrets", self._set())
+        self.proxy, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._send("SECRETS", fds=[secrets])
+        self._send("START", pack_str("lab"), [theirs.fileno()])
+        theirs.close()
+        os.close(secrets)
+        self.control.settimeout(10)
+        reply = self.control.recv(1 << 16)
+        assert struct.unpack_from("<I", reply)[0] == 0, reply
+
+    def link(self):
+        """The broker's end of a new link."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._send("BROKER", fds=[ours.fileno()])
+        ours.close()
+        return theirs
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def close(self):
+        self.control.close()
+        self.process.wait(10)
 
 
 class Response:
@@ -228,7 +291,8 @@ class Sandbox:
 
 
 class Lab:
-    def __init__(self, catalog, state=None, is_ready=True, env=(), required=True, audit_path=None):
+    def __init__(self, catalog, state=None, is_ready=True, env=(), required=True, audit_path=None,
+                 keeper=None, roots=None, pins=()):
         self.dir = tempfile.mkdtemp(prefix="cove-broker-")
         self.state = state or os.path.join(self.dir, "state")
         os.makedirs(self.state, mode=0o700, exist_ok=True)
@@ -250,9 +314,25 @@ class Lab:
             os.close(fd)
         for name, value in env:
             self.send("ENV", pack_str(name) + pack_str(value))
+        if roots:
+            with open(roots, "rb") as f:
+                fd = memfd("roots", f.read())
+            self.send("ROOTS", fds=[fd])
+            os.close(fd)
+        for host, port, address in pins:
+            self.send("PIN", pack_str(host) + struct.pack("<I", port) + pack_str(address))
+        self.keeper = keeper
+        if keeper:
+            self.join()
         self.send("GO", struct.pack("<I", 0))
         if is_ready:
             self.wait("READY")
+
+    def join(self):
+        """A new link to the keeper."""
+        link = self.keeper.link()
+        self.send("KEEPER", fds=[link.fileno()])
+        link.close()
 
     def _spawn(self, sock):
         fd = sock.fileno()
@@ -308,10 +388,20 @@ class Lab:
         body = self.wait("ASK", seconds)
         number, left = struct.unpack_from("<QI", body)
         at, words = 12, []
-        while at < len(body):
+        for _ in range(4):
             word, at = unpack_str(body, at)
-            words.append(word.decode())
-        return dict(zip(("sandbox", "who", "tool", "text"), words), id=number, seconds=left)
+            words.append(word.decode(errors="replace"))
+        total, = struct.unpack_from("<Q", body, at)
+        rule, at = unpack_str(body, at + 8)
+        flags, pid, n = struct.unpack_from("<III", body, at)
+        at, ancestors = at + 12, []
+        for _ in range(n):
+            word, at = unpack_str(body, at)
+            ancestors.append(word.decode(errors="replace"))
+        assert at + 4 == len(body)
+        return dict(zip(("sandbox", "who", "tool", "text"), words), id=number, seconds=left,
+                    text_bytes=total, rule=rule.decode(), flags=flags, pid=pid,
+                    ancestors=ancestors)
 
     def answer(self, number, what, who="tester"):
         self.send("ANSWER", struct.pack("<QI", number, what) + pack_str(who))
@@ -360,6 +450,23 @@ def descendants(pid):
         fresh = {p for p, parent in parents.items() if parent in fresh} - found
         found |= fresh
     return found
+
+
+def memory(pid):
+    """What a process has written to, as far as it can be read: as root."""
+    data = []
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
+        for line in maps:
+            span, mode = line.split()[:2]
+            if "w" not in mode or "[v" in line:
+                continue
+            start, end = (int(x, 16) for x in span.split("-"))
+            mem.seek(start)
+            try:
+                data.append(mem.read(end - start))
+            except OSError:
+                pass
+    return b"".join(data)
 
 
 def is_readable(sock, seconds):

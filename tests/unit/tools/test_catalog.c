@@ -158,8 +158,8 @@ static void a_whole_catalog(void **state)
 	assert_int_equal(t->seconds, 90);
 	assert_int_equal(t->concurrency, 2);
 	assert_true(t->is_idempotent && t->is_destructive && !t->is_read_only);
-	assert_int_equal(t->credential_count, 1);
-	assert_str(t->credentials[0], "GITHUB_TOKEN");
+	assert_int_equal(t->uses.n, 1);
+	assert_str(t->uses.v[0], "GITHUB_TOKEN");
 	assert_str(t->method, "POST");
 	t = tool(c, "check_provision_status");
 	assert_true(t->is_read_only && !t->is_destructive);
