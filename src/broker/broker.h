@@ -54,7 +54,7 @@ enum watch { /* kinds of the loop's watches */
 	WATCH_RUN_ERR,
 	WATCH_RUN_IN,
 	WATCH_KEEPER,
-	WATCH_CURL, /* index: the descriptor */
+	WATCH_CURL,   /* index: the descriptor */
 	WATCH_SERVER, /* its shepherd */
 	WATCH_SERVER_OUT,
 	WATCH_SERVER_ERR,
@@ -236,7 +236,7 @@ struct job {
 	const struct backend *backend;
 	void *run; /* the backend's own */
 
-	struct keys *keys;            /* while it runs; NULL: it needs none */
+	struct keys *keys; /* while it runs; NULL: it needs none */
 	struct keys_scrub log_scrub, out_scrub;
 };
 
@@ -256,7 +256,7 @@ struct backend {
 	void (*drop)(struct broker *b, struct job *j); /* at once, before the job is freed */
 };
 extern const struct backend command_backend, build_backend, mcp_backend;
-extern const struct backend http_backend; /* and of servers of the catalog */
+extern const struct backend http_backend;                  /* and of servers of the catalog */
 const struct backend *backend_of(const struct cv_tool *t); /* NULL: this build has none */
 
 /* ---- tools ---- */
@@ -306,15 +306,15 @@ struct broker {
 	int64_t due_ms;           /* nothing is due before */
 	int64_t orphans_until_ms; /* how long to look for what a dead shepherd left */
 	uint64_t ask_id;
-	int64_t ask_again_ms; /* 0: nobody was not asked that could be */
-	uint64_t out_bytes; /* of all streams */
+	int64_t ask_again_ms;     /* 0: nobody was not asked that could be */
+	uint64_t out_bytes;       /* of all streams */
 	struct tool_slot **slots; /* tool_slot.c */
 	size_t slot_count;
-	struct cv_tool *table; /* the catalog's */
+	struct cv_tool *table;   /* the catalog's */
 	struct mcp_server *mcps; /* as the catalog has them */
 	uint32_t mcp_count;
-	uint32_t queued;    /* jobs that wait for their tool */
-	bool is_queue_due;  /* one of them may find it free */
+	uint32_t queued;   /* jobs that wait for their tool */
+	bool is_queue_due; /* one of them may find it free */
 };
 
 int64_t clock_unix_ms(void);

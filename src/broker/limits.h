@@ -52,18 +52,18 @@
 #define BROKER_KEEPER_MS 15000 /* a renewal takes up to ten seconds, a new keeper one */
 
 /* Requests to servers. */
-#define BROKER_CONNECT_MS     10000
+#define BROKER_CONNECT_MS      10000
 #define BROKER_ROOTS_BYTES_MAX (16u << 20) /* as the supervisor reads them */
-#define BROKER_URL_BYTES_MAX  65536   /* path and query of one */
-#define BROKER_HEAD_OUT_MAX   65536   /* one header of one */
-#define BROKER_BODY_OUT_MAX   (8u << 20) /* arguments, each byte escaped */
+#define BROKER_URL_BYTES_MAX   65536       /* path and query of one */
+#define BROKER_HEAD_OUT_MAX    65536       /* one header of one */
+#define BROKER_BODY_OUT_MAX    (8u << 20)  /* arguments, each byte escaped */
 
 /* Servers of the catalog. */
-#define SERVER_HEALTH_EVERY_MS 50    /* between two questions while it starts */
-#define SERVER_HEALTH_MS       2000  /* for one answer */
+#define SERVER_HEALTH_EVERY_MS 50            /* between two questions while it starts */
+#define SERVER_HEALTH_MS       2000          /* for one answer */
 #define SERVER_LOG_BYTES_MAX   (64ull << 20) /* of its file; what comes after is dropped */
-#define SERVER_TAIL_BYTES      16384 /* of its log, in memory */
-#define SERVER_TAIL_SAID       3000  /* of these in FATAL: one message, on a terminal */
+#define SERVER_TAIL_BYTES      16384         /* of its log, in memory */
+#define SERVER_TAIL_SAID       3000          /* of these in FATAL: one message, on a terminal */
 
 /* Connections to servers of the catalog. */
 #define BROKER_RELAYS_MAX 1024
@@ -73,8 +73,8 @@
 #define RELAY_HOLD_MS     100          /* a pause in which what is held back is let go */
 
 /* MCP servers. */
-#define MCP_TOOLS_MAX         256  /* of one; who has more is a gateway to others */
-#define MCP_PAGES_MAX         64   /* of a list */
+#define MCP_TOOLS_MAX         256 /* of one; who has more is a gateway to others */
+#define MCP_PAGES_MAX         64  /* of a list */
 #define MCP_LIST_MEMORY_MAX   (64u << 20)
 #define MCP_SCHEMA_BYTES_MAX  65536
 #define MCP_MESSAGE_BYTES_MAX (8u << 20)
@@ -84,8 +84,8 @@
 #define MCP_AGAIN_MS          500   /* between its end and its next start */
 #define MCP_RESTARTS_MAX      5     /* in MCP_RESTARTS_MS; then it stays down */
 #define MCP_RESTARTS_MS       60000
-#define MCP_REFUSALS_NOTED    16    /* of the tools of one list */
-#define BROKER_SLOTS_MAX      4096  /* names of tools that there ever were */
+#define MCP_REFUSALS_NOTED    16   /* of the tools of one list */
+#define BROKER_SLOTS_MAX      4096 /* names of tools that there ever were */
 
 /* Model Context Protocol. */
 #define BROKER_MCP_SESSIONS_MAX 1024

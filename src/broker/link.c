@@ -457,9 +457,7 @@ static bool message_take(struct broker *b, struct cv_ipc_msg *m)
 	case CV_BROKER_CONTROL_CATALOG: return catalog_take(b, m);
 	case CV_BROKER_CONTROL_STATE: return state_take(b, m->body);
 	case CV_BROKER_CONTROL_AUDIT_SINK: return sink_take(b, m);
-	case CV_BROKER_CONTROL_KEEPER:
-		keys_link_set(b, cv_take_fd(m->fds[0]));
-		return true;
+	case CV_BROKER_CONTROL_KEEPER: keys_link_set(b, cv_take_fd(m->fds[0])); return true;
 	case CV_BROKER_CONTROL_ENV: return env_take(b, m->body);
 	case CV_BROKER_CONTROL_GO: return go_take(b, m->body);
 	case CV_BROKER_CONTROL_SANDBOX: return sandbox_take(b, m);

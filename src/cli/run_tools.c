@@ -388,7 +388,8 @@ static struct cv_str state_find(const struct cv_catalog *c)
 		return cv_str_of(own);
 	if (temporary && *temporary == '/' && access(temporary, W_OK | X_OK) == 0)
 		return cv_str_of(temporary);
-	return is_large && access("/var/tmp", W_OK | X_OK) == 0 ? CV_STR("/var/tmp") : CV_STR("/tmp");
+	return is_large && access("/var/tmp", W_OK | X_OK) == 0 ? CV_STR("/var/tmp")
+								: CV_STR("/tmp");
 }
 
 cv_code run_tools_list(const struct run_tools *t, struct cv_plan_files *files,

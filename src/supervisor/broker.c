@@ -443,9 +443,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 		run_fail(s, &err);
 		break;
 	case CV_BROKER_CONTROL_REPLY_ASK: deny(s, &r); break;
-	case CV_BROKER_CONTROL_REPLY_ENDS_IN:
-		s->broker_end_ms = cv_ipc_get_u32(&r);
-		break;
+	case CV_BROKER_CONTROL_REPLY_ENDS_IN: s->broker_end_ms = cv_ipc_get_u32(&r); break;
 	case CV_BROKER_CONTROL_REPLY_ASK_END:
 	case CV_BROKER_CONTROL_REPLY_SANDBOX_ENDED:
 	case CV_BROKER_CONTROL_REPLY_COUNT: break;
