@@ -2,12 +2,12 @@
 /*
  * load.c - a closed-loop HTTPS load generator that can speak through a CONNECT proxy
  *
- *     load [-x PROXY_ADDR:PORT] [-c CONNECTIONS] [-d SECONDS] [-n] [-a CA] [-r ADDR] [-k VAR] URL
+ *     load [-x PROXY_ADDR:PORT] [-c CONNECTIONS] [-d SECONDS] [-n] [-a CA] [-r ADDR] [-k VAR] [-p BODY] URL
  *
  * Each of the connections sends a request, reads the whole answer, and sends the next; -n opens a
  * new connection (CONNECT, TLS handshake and all) for each request.  Latency is from the first
  * byte sent (or the connect, with -n) to the last byte read.  Prints one line of JSON.  One thread,
- * -k sends Authorization: Bearer with the text of that environment variable.
+ * -k sends Authorization: Bearer with the text of that environment variable, -p POSTs this JSON.
  * epoll, OpenSSL on non-blocking sockets; plain http:// URLs work too.  A tool for benchmarks: it
  * trusts its origin to be well-behaved.
  */
@@ -46,7 +46,8 @@ static struct {
 	struct sockaddr_in peer; /* proxy or origin */
 	bool has_proxy, is_tls, is_new_each;
 	char host[256], request[1024], connect[512];
-	const char *key; /* of Authorization: Bearer; NULL: none */
+	const char *key;  /* of Authorization: Bearer; NULL: none */
+	const char *body; /* of a POST; NULL: GET */
 	size_t request_bytes, connect_bytes;
 	SSL_CTX *ctx;
 	SSL_SESSION *session;
@@ -280,7 +281,7 @@ static struct sockaddr_in address(const char *text, uint16_t port)
 
 static void url_parse(const char *url, const char *proxy, const char *pinned)
 {
-	char path[512] = "/", proxy_host[64] = "";
+	char path[512] = "/", proxy_host[64] = "", fields[128] = "";
 	unsigned port = 0, proxy_port = 0;
 
 	g.is_tls = !strncmp(url, "https://", 8);
@@ -292,11 +293,16 @@ static void url_parse(const char *url, const char *proxy, const char *pinned)
 	at += strcspn(at, "/");
 	if (*at)
 		snprintf(path, sizeof(path), "%s", at);
+	if (g.body)
+		snprintf(fields, sizeof(fields),
+			"Content-Type: application/json\r\nContent-Length: %zu\r\n",
+			strlen(g.body));
 	g.request_bytes = (size_t)snprintf(g.request, sizeof(g.request),
-		"GET %s%s%s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: load\r\nAccept: */*\r\n%s%s%s\r\n",
-		proxy && !g.is_tls ? "http://" : "", proxy && !g.is_tls ? g.host : "", path, g.host,
-		port, g.key ? "Authorization: Bearer " : "", g.key ? g.key : "",
-		g.key ? "\r\n" : "");
+		"%s %s%s%s HTTP/1.1\r\nHost: %s:%u\r\nUser-Agent: load\r\nAccept: */*\r\n%s%s%s%s\r\n%s",
+		g.body ? "POST" : "GET", proxy && !g.is_tls ? "http://" : "",
+		proxy && !g.is_tls ? g.host : "", path, g.host, port,
+		g.key ? "Authorization: Bearer " : "", g.key ? g.key : "", g.key ? "\r\n" : "",
+		fields, g.body ? g.body : "");
 	g.connect_bytes = (size_t)snprintf(g.connect, sizeof(g.connect),
 		"CONNECT %s:%u HTTP/1.1\r\nHost: %s:%u\r\n\r\n", g.host, port, g.host, port);
 	g.has_proxy = proxy != NULL;
@@ -323,11 +329,11 @@ static void report(double seconds)
 	const size_t n = g.samples;
 
 	qsort(g.sample_ns, n, sizeof(*g.sample_ns), by_value);
-	printf("{\"requests\": %zu, \"per_second\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
-	       "\"gbit_per_second\": %.3f, \"connections\": %zu, \"errors\": %zu}\n",
-		n, (double)n / seconds, n ? g.sample_ns[n / 2] / 1e3 : 0,
-		n ? g.sample_ns[n * 99 / 100] / 1e3 : 0, (double)g.bytes * 8 / seconds / 1e9,
-		g.connections_made, g.errors);
+	printf("{\"requests\": %zu, \"per_second\": %.1f, \"p10_us\": %.1f, \"p50_us\": %.1f, "
+	       "\"p99_us\": %.1f, \"gbit_per_second\": %.3f, \"connections\": %zu, \"errors\": %zu}\n",
+		n, (double)n / seconds, n ? g.sample_ns[n / 10] / 1e3 : 0,
+		n ? g.sample_ns[n / 2] / 1e3 : 0, n ? g.sample_ns[n * 99 / 100] / 1e3 : 0,
+		(double)g.bytes * 8 / seconds / 1e9, g.connections_made, g.errors);
 }
 
 int main(int argc, char **argv)
@@ -337,7 +343,7 @@ int main(int argc, char **argv)
 	unsigned long connections = 16, seconds = 5;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "x:c:d:na:r:k:")) != -1) {
+	while ((opt = getopt(argc, argv, "x:c:d:na:r:k:p:")) != -1) {
 		switch (opt) {
 		case 'x': proxy = optarg; break;
 		case 'c': connections = strtoul(optarg, NULL, 10); break;
@@ -346,6 +352,7 @@ int main(int argc, char **argv)
 		case 'a': ca = optarg; break;
 		case 'r': pinned = optarg; break;
 		case 'k': g.key = getenv(optarg); break;
+		case 'p': g.body = optarg; break;
 		default: return 2;
 		}
 	}

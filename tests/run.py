@@ -11,6 +11,8 @@ What is run, in this order (a name is what ./test PATTERN is matched with):
     wire/..., broker/..., cli/..., sandbox/..., e2e/...
                                   every file in tests/<folder>/ that may be executed and is called
                                   test_* or *.sh or *.py; one at a time, for they share the machine
+    slow/...                      the same, but they wait more than they work: begun after the
+                                  builds, beside all others
 
 Each is a program that speaks TAP: a plan "1..N" at its start or end, for each test "ok 1 - name"
 or "not ok 1 - name", and "# SKIP reason" behind either the plan or an ok.  It is a failure besides:
@@ -43,6 +45,7 @@ COVE = BUILD / "src/cli/cove"
 SCRIPT_FOLDERS = ("wire", "broker", "cli", "sandbox", "e2e")
 
 FILE_SECONDS_MAX = 180  # one file; a test that needs more should be two
+SLOW_SECONDS_MAX = 400  # one in slow/: three minutes are what is tested there
 OUTPUT_BYTES_MAX = 4 << 20  # kept of one file; more is a test gone wild
 SHOWN_LINES_MAX = 60  # of a failed file's output
 
@@ -187,12 +190,12 @@ def meson_tests():
     return [Test(entry["name"], entry["cmd"], entry["env"] | SANITIZER_ENV) for entry in listed]
 
 
-def script_tests():
-    for folder in SCRIPT_FOLDERS:
+def script_tests(folders=SCRIPT_FOLDERS, seconds=FILE_SECONDS_MAX):
+    for folder in folders:
         for path in sorted((ROOT / "tests" / folder).glob("*")):
             is_named = path.name.startswith("test_") or path.suffix in (".sh", ".py")
             if path.is_file() and is_named and os.access(path, os.X_OK):
-                yield Test(f"{folder}/{path.name}", [path])
+                yield Test(f"{folder}/{path.name}", [path], seconds=seconds)
 
 
 def matcher(patterns):
@@ -228,17 +231,22 @@ def main():
     gates = [t for t in gate_tests() if is_wanted(t.name)]
     parallel = [t for t in (meson_tests() if is_built else []) if is_wanted(t.name)]
     serial = [t for t in script_tests() if is_wanted(t.name)]
+    slow = [t for t in script_tests(["slow"], SLOW_SECONDS_MAX) if is_wanted(t.name)]
     if args.list:
-        for test in gates + parallel + serial:
+        for test in gates + parallel + serial + slow:
             print(test.name)
         return 0
 
+    slow_pool = concurrent.futures.ThreadPoolExecutor(len(slow) or 1)
+    waiting = [slow_pool.submit(run, test) for test in slow if is_built]
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for result in pool.map(run, gates + parallel):
             done(result)
     for test in serial if is_built else []:
         done(run(test))
-    if not gates + parallel + serial and is_built:
+    for future in waiting:
+        done(future.result())
+    if not gates + parallel + serial + slow and is_built:
         missing = Result("(the pattern)")
         missing.failed.append("no test has a name like " + " or ".join(args.pattern))
         done(missing)

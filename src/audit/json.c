@@ -24,19 +24,12 @@ static void put_key(struct json *j, const char *key)
 	j->needs_comma = true;
 }
 
-static void put_quoted(struct json *j, struct cv_str s)
-{
-	cv_buf_put_byte(j->out, '"');
-	cv_buf_put_json(j->out, s);
-	cv_buf_put_byte(j->out, '"');
-}
-
 static void put_str(struct json *j, const char *key, struct cv_str s)
 {
 	if (!s.n)
 		return;
 	put_key(j, key);
-	put_quoted(j, s);
+	cv_buf_put_json_str(j->out, s);
 }
 
 static void put_z(struct json *j, const char *key, const char *z)

@@ -151,9 +151,7 @@ static void put_scalar(struct cv_buf *out, struct cv_str s)
 		cv_buf_put(out, s);
 		return;
 	}
-	cv_buf_put_byte(out, '"'); /* s is visible: only quotes and backslashes get escaped */
-	cv_buf_put_json(out, s);
-	cv_buf_put_byte(out, '"');
+	cv_buf_put_json_str(out, s); /* s is visible: only quotes and backslashes get escaped */
 }
 
 /* A text that a glob takes literally. */

@@ -191,3 +191,13 @@ bool cv_buf_put_json(struct cv_buf *b, struct cv_str s)
 	}
 	return cv_buf_put(b, cv_str_slice(s, plain, s.n));
 }
+
+bool cv_buf_put_json_str(struct cv_buf *b, struct cv_str s)
+{
+	return cv_buf_put_byte(b, '"') && cv_buf_put_json(b, s) && cv_buf_put_byte(b, '"');
+}
+
+bool cv_buf_put_json_member(struct cv_buf *b, const char *name, struct cv_str value)
+{
+	return cv_buf_printf(b, "\"%s\":", name) && cv_buf_put_json_str(b, value);
+}

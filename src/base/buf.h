@@ -65,6 +65,10 @@ CV_PRINTF(2, 3) bool cv_buf_printf(struct cv_buf *b, const char *fmt, ...);
  * valid UTF-8 escaped, so that the result is one line of valid JSON whatever s holds; characters
  * that hide or reorder text (utf8.h) too, so that it also reads as what it is. */
 bool cv_buf_put_json(struct cv_buf *b, struct cv_str s);
+/* The same with the quotes around it: a JSON string. */
+bool cv_buf_put_json_str(struct cv_buf *b, struct cv_str s);
+/* "name":"value"; name is written as it is.  Commas are the caller's. */
+bool cv_buf_put_json_member(struct cv_buf *b, const char *name, struct cv_str value);
 
 /* Room for at least n more bytes at the end, or NULL (b overflown); then cv_buf_commit() says how
  * many were written there. */

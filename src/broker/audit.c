@@ -82,11 +82,13 @@ void audit_approval(
 		[CV_APPROVAL_DENY] = "denied",
 		[CV_APPROVAL_ALLOW] = "approved",
 		[CV_APPROVAL_TIMEOUT] = "not answered",
+		[CV_APPROVAL_FLOOD] = "denied unseen",
 	};
 	const struct sandbox *box = pool_get(&b->sandboxes, j->sandbox);
 	const struct cv_audit_pair extra[] = {
 		{ "tool", cv_str_of(j->tool_name) },
 		{ "arguments", cv_str_of(j->digest) },
+		{ "rule", cv_str_of(j->rule) },
 		{ "by", who },
 	};
 	struct cv_audit_event e = {

@@ -29,6 +29,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/sha256.h"
 #include "broker/keys.h"
 #include "broker/limits.h"
 #include "broker/pool.h"
@@ -101,6 +102,7 @@ struct sandbox {
 
 	uint32_t streams, jobs, running, queued, held, asked;
 	uint64_t kept_bytes;
+	uint64_t waiting_bytes; /* arguments of jobs that have not ended */
 	int64_t bad_tokens_since_ms;
 	uint32_t bad_tokens;
 };
@@ -230,8 +232,9 @@ struct job {
 	bool has_exit;
 	int exit;
 	uint64_t bytes_out;
-	uint64_t kept_bytes; /* counted in the sandbox's */
-	uint64_t version;    /* of its record */
+	uint64_t kept_bytes;    /* counted in the sandbox's */
+	uint64_t waiting_bytes; /* the same */
+	uint64_t version;       /* of its record */
 
 	const struct backend *backend;
 	void *run; /* the backend's own */
@@ -289,7 +292,9 @@ struct broker {
 	struct cv_audit_sinks sinks;
 	char *env[BROKER_ENV_MAX]; /* NAME=value that tools may inherit */
 	size_t env_count;
-	int keeper; /* -1: none now */
+	struct cv_sha256
+		hash; /* begun, to be copied: to begin one asks the processor what it can */
+	int keeper;   /* -1: none now */
 	struct cv_ipc_link keeper_in;
 	struct keys *keys; /* that wait for it */
 	uint32_t key_tag;
@@ -313,8 +318,9 @@ struct broker {
 	struct cv_tool *table;   /* the catalog's */
 	struct mcp_server *mcps; /* as the catalog has them */
 	uint32_t mcp_count;
-	uint32_t queued;   /* jobs that wait for their tool */
-	bool is_queue_due; /* one of them may find it free */
+	uint32_t queued;       /* jobs that wait for their tool */
+	bool is_queue_due;     /* one of them may find it free */
+	uint32_t hold_seconds; /* until a held call is denied */
 };
 
 int64_t clock_unix_ms(void);

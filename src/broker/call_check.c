@@ -192,7 +192,7 @@ static bool digest_make(struct call *c)
 	if (!cv_json_value_write(&c->canonical, c->arguments))
 		return false;
 	const struct cv_str text = cv_buf_str(&c->canonical);
-	cv_sha256_init(&hash);
+	hash = c->b->hash;
 	cv_sha256_update(&hash, text.p, text.n);
 	cv_sha256_final(&hash, bytes);
 	cv_buf_init(&hex, 64);

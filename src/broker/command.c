@@ -241,8 +241,10 @@ static bool command_start(struct broker *b, struct job *j, struct cv_err *err)
 
 /* ---- while it runs ---- */
 
+/* What it watches may have stopped it. */
 static void shepherd_tell(struct command_run *run, char word)
 {
+	spawn_signal(&run->p, SIGCONT);
 	(void)!send(run->p.control, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -443,15 +445,20 @@ static void command_stop(struct broker *b, struct job *j)
 	due_at(b, j->due_ms);
 }
 
-/* Grace is over. */
+/* Grace is over.  A shepherd that does not listen, because what it watches keeps it from that, goes
+ * too: the end of its link is the call's, and what it leaves comes to us. */
 static void command_due(struct broker *b, struct job *j)
 {
 	struct command_run *run = j->run;
 
-	(void)b;
-	if (!run->is_killed)
-		shepherd_tell(run, SPAWN_KILL);
+	if (run->is_killed) {
+		spawn_signal(&run->p, SIGKILL);
+		return;
+	}
 	run->is_killed = true;
+	shepherd_tell(run, SPAWN_KILL);
+	j->due_ms = b->loop.now_ms + BROKER_GRACE_MS;
+	due_at(b, j->due_ms);
 }
 
 static void command_drop(struct broker *b, struct job *j)
@@ -462,6 +469,7 @@ static void command_drop(struct broker *b, struct job *j)
 	if (!run)
 		return;
 	j->run = NULL;
+	spawn_signal(&run->p, SIGCONT);
 	spawn_close(&run->p); /* its shepherd sees that and ends it all */
 	cv_buf_fini(&run->out);
 	cv_buf_wipe(&run->in);

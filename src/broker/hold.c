@@ -12,6 +12,7 @@
 
 #include "base/sha256.h"
 #include "broker/discovery.h"
+#include "ipc/approve_link.h"
 
 #include <string.h>
 
@@ -47,39 +48,47 @@ static void approve(struct sandbox *box, struct cv_str rule, struct cv_str tool)
 
 /* ---- asking ---- */
 
-/* Arguments are at most 1 MiB and a message 64 KiB: the person sees the beginning, and that there is
- * more. */
-#define SHOWN_BYTES_MAX 60000
-#define ASK_AGAIN_MS    200 /* when whoever asks persons has not read its link */
+#define ASK_AGAIN_MS 200 /* when whoever asks persons has not read its link */
+
+static bool ask_send(const struct broker *b, const struct sandbox *box, const struct job *j)
+{
+	struct cv_ask ask = {
+		.id = j->ask_id,
+		.seconds = (uint32_t)CV_MAX((j->due_ms - b->loop.now_ms) / 1000, 1),
+		.sandbox = cv_str_of(box->name),
+		.who = j->caller->who.exe,
+		.what = cv_str_of(j->tool_name),
+		.text = cv_buf_str(&j->canonical),
+		.rule = cv_str_of(j->rule),
+		.flags = CV_ASK_JSON |
+			 (j->approval == CV_TOOL_APPROVAL_ONCE ? CV_ASK_ONCE : CV_ASK_EACH),
+		.pid = j->caller->pid,
+	};
+	struct cv_buf body;
+
+	for (size_t i = 0; i < j->caller->who.ancestor_count; i++) {
+		if (ask.ancestor_count == CV_ARRAY_LEN(ask.ancestors))
+			break;
+		ask.ancestors[ask.ancestor_count++] = j->caller->who.ancestors[i];
+	}
+	cv_buf_init(&body, CV_IPC_BODY_BYTES_MAX);
+	const bool is_sent = cv_ask_put(&body, &ask) &&
+			     cv_ipc_send_now(CV_BROKER_CONTROL_FD, CV_BROKER_CONTROL_REPLY_ASK,
+				     cv_buf_str(&body), NULL) == CV_OK;
+	cv_buf_fini(&body);
+	return is_sent;
+}
 
 static void ask(struct broker *b, struct sandbox *box, struct job *j)
 {
-	struct cv_str text = cv_buf_str(&j->canonical);
-	const bool is_cut = text.n > SHOWN_BYTES_MAX / 2;
-	struct cv_buf shown, body;
-
-	cv_buf_init(&shown, SHOWN_BYTES_MAX);
-	cv_buf_put(&shown, cv_str_slice(text, 0, SHOWN_BYTES_MAX / 2));
-	if (is_cut)
-		cv_buf_printf(&shown, "... (%zu bytes in all)", text.n);
 	j->ask_id = ++b->ask_id;
-	cv_buf_init(&body, CV_IPC_BODY_BYTES_MAX);
-	cv_ipc_put_u64(&body, j->ask_id);
-	cv_ipc_put_u32(&body, (uint32_t)CV_MAX((j->due_ms - b->loop.now_ms) / 1000, 1));
-	cv_ipc_put_str(&body, cv_str_of(box->name));
-	cv_ipc_put_str(&body, cv_str_slice(j->caller->who.exe, 0, 4096));
-	cv_ipc_put_str(&body, cv_str_of(j->tool_name));
-	cv_ipc_put_str(&body, cv_buf_str(&shown));
-	if (cv_ipc_send_now(CV_BROKER_CONTROL_FD, CV_BROKER_CONTROL_REPLY_ASK, cv_buf_str(&body),
-		    NULL) == CV_OK) {
-		j->is_asked = true;
+	j->is_asked = ask_send(b, box, j);
+	if (j->is_asked) {
 		box->asked++;
 	} else { /* the link is full */
 		b->ask_again_ms = b->loop.now_ms + ASK_AGAIN_MS;
 		due_at(b, b->ask_again_ms);
 	}
-	cv_buf_fini(&shown);
-	cv_buf_fini(&body);
 }
 
 void hold_asks(struct broker *b, struct sandbox *box)
@@ -119,7 +128,7 @@ void hold_asks_due(struct broker *b)
 void hold_start(struct broker *b, struct job *j)
 {
 	job_state_set(b, j, JOB_HELD);
-	j->due_ms = b->loop.now_ms + BROKER_HOLD_SECONDS * 1000;
+	j->due_ms = b->loop.now_ms + (int64_t)b->hold_seconds * 1000;
 	due_at(b, j->due_ms);
 	hold_asks(b, pool_get(&b->sandboxes, j->sandbox));
 }
@@ -150,7 +159,7 @@ static void deny(struct broker *b, struct job *j, int status, const char *code, 
 	cv_buf_init(&body, 4096);
 	error_begin(&body, code, "%s", text);
 	if (has_seconds)
-		cv_buf_printf(&body, ",\"seconds\":%d", BROKER_HOLD_SECONDS);
+		cv_buf_printf(&body, ",\"seconds\":%u", b->hold_seconds);
 	error_end(&body);
 	job_end(b, j, JOB_DENIED, status, code, &body);
 }
@@ -232,6 +241,10 @@ bool hold_answer(struct broker *b, struct cv_str text)
 		deny(b, j, 403, "approval_denied", "a person has denied the call", false);
 		break;
 	case CV_APPROVAL_TIMEOUT: hold_due(b, j); break;
+	case CV_APPROVAL_FLOOD:
+		deny(b, j, 429, "too_many_held",
+			"too many calls wait for a person already, or came in a short time", false);
+		break;
 	case CV_APPROVAL_ALLOW:
 		if (j->approval == CV_TOOL_APPROVAL_ONCE) {
 			approve(box, cv_str_of(j->rule), cv_str_of(j->tool_name));

@@ -14,7 +14,7 @@
 #define BROKER_QUEUED_EACH_MAX   768  /* jobs that wait for their tool to be free */
 #define BROKER_HELD_EACH_MAX     512  /* calls of one sandbox that wait for a person */
 #define BROKER_ASKS_EACH_MAX     8    /* of these, what a person is shown at the same time */
-#define BROKER_HOLD_SECONDS      300  /* until a held call is denied: a person may be at lunch */
+#define BROKER_HOLD_SECONDS      300  /* until a held call is denied, if HOLD does not say it */
 #define BROKER_APPROVED_MAX      256  /* (rule, tool) that were approved once and for all */
 #define BROKER_RULES_MAX         256  /* of a policy whose calls are counted */
 #define BROKER_ABOUT_MAX         96   /* roots and pinned names of one sandbox */
@@ -36,6 +36,10 @@
 #define BROKER_WAIT_SECONDS_MAX 300         /* of ?wait= and Prefer: wait= */
 #define BROKER_BAD_TOKENS_MAX   20          /* a minute, then 429 without a look at the token */
 #define BROKER_OUT_BYTES_MAX    (96u << 20) /* of all answers that slow readers keep in memory */
+
+/* Arguments of one sandbox's calls that have not ended, as trees and as texts: hundreds of a MiB each
+ * would be gigabytes. */
+#define BROKER_WAITING_BYTES_MAX (64u << 20)
 
 /* Jobs. */
 #define BROKER_PUBLISH_MS          10000      /* a call that takes longer is a job */
@@ -104,6 +108,7 @@
 /* Commands. */
 #define BROKER_STDERR_BYTES_MAX 16384       /* in an answer: the last of them */
 #define BROKER_DRAIN_BYTES_MAX  (64u << 20) /* past the result's limit; then the tool is ended */
+#define BROKER_CLEAN_MS         3000        /* for a killed sandbox to take its groups away */
 #define BROKER_GRACE_MS         5000        /* between SIGTERM and SIGKILL */
 #define BROKER_ARGV_BYTES_MAX   131072      /* the kernel's limit of one word, as the sum of all */
 #define BROKER_OPEN_FILES       1024 /* RLIMIT_NOFILE of a tool: the broker's own is larger */

@@ -159,7 +159,7 @@ static void catalog_check(const struct broker *b)
 		struct spawn_user user;
 		struct cv_err err;
 
-		if (t->backend == CV_TOOL_BUILD && !backend_of(t))
+		if (t->backend == CV_TOOL_BUILD && t->build->engine != CV_TOOL_ENGINE_BUILDAH)
 			broker_die(CV_UNAVAILABLE,
 				"tool %.*s: build.engine: %s can't be used yet; only buildah is",
 				CV_STR_ARG(t->name), cv_tool_build_engine_name(t->build->engine));
@@ -449,6 +449,14 @@ static bool end_take(struct broker *b, struct cv_str body)
 	return true;
 }
 
+static bool hold_take(struct broker *b, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+
+	b->hold_seconds = cv_ipc_get_u32(&r);
+	return cv_ipc_reader_is_done(&r) && b->hold_seconds > 0;
+}
+
 /* ---- the control link ---- */
 
 static bool message_take(struct broker *b, struct cv_ipc_msg *m)
@@ -469,6 +477,7 @@ static bool message_take(struct broker *b, struct cv_ipc_msg *m)
 	case CV_BROKER_CONTROL_ROOTS: return roots_take(b, m->fds[0]);
 	case CV_BROKER_CONTROL_PIN: return pin_take(b, m->body);
 	case CV_BROKER_CONTROL_ABOUT: return about_take(b, m->body);
+	case CV_BROKER_CONTROL_HOLD: return hold_take(b, m->body);
 	case CV_BROKER_CONTROL_COUNT: break;
 	}
 	cv_unreachable(); /* the link's table knows no other */

@@ -218,7 +218,12 @@ static void files_allow(void)
 
 int main(void)
 {
-	static struct broker b = { .state_dir = -1, .keeper = -1, .due_ms = INT64_MAX };
+	static struct broker b = {
+		.state_dir = -1,
+		.keeper = -1,
+		.due_ms = INT64_MAX,
+		.hold_seconds = BROKER_HOLD_SECONDS,
+	};
 	struct cv_err err;
 	int children;
 
@@ -234,6 +239,7 @@ int main(void)
 	pool_init(&b.streams, BROKER_STREAMS_MAX, sizeof(struct stream));
 	relays_init(&b);
 	pool_init(&b.jobs, BROKER_JOBS_MAX, sizeof(struct job));
+	cv_sha256_init(&b.hash);
 	mcp_init(&b);
 	link_start(&b);
 	serve(&b);

@@ -63,7 +63,7 @@ static bool token_check(struct broker *b, struct stream *s, struct sandbox *box)
 		cv_buf_fini(&e);
 		return false;
 	}
-	cv_sha256_init(&hash);
+	hash = b->hash;
 	if (field.n > 7 && cv_str_eq_nocase(cv_str_slice(field, 0, 7), CV_STR("Bearer ")))
 		cv_sha256_update(&hash, field.p + 7, field.n - 7);
 	cv_sha256_final(&hash, digest);

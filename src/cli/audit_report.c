@@ -165,9 +165,8 @@ void audit_report_text(const struct audit_report *r, bool is_clean, struct cv_bu
 
 static void put_member(struct cv_buf *out, const char *key, const char *value)
 {
-	cv_buf_printf(out, "\"%s\":\"", key);
-	cv_buf_put_json(out, cv_str_of(value));
-	cv_buf_put(out, CV_STR("\","));
+	cv_buf_put_json_member(out, key, cv_str_of(value));
+	cv_buf_put_byte(out, ',');
 }
 
 static void put_row_json(const struct audit_row *row, struct cv_buf *out)

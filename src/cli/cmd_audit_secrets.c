@@ -84,27 +84,6 @@ static cv_code set_files_max(void *into, const char *value, struct cv_err *err)
 	return cv_option_size(value, &((struct audit_request *)into)->files_max, err);
 }
 
-static cv_code set_best_effort(void *into, const char *value, struct cv_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct audit_request *)into)->is_best_effort = true;
-	return CV_OK;
-}
-
-static cv_code set_self_test(void *into, const char *value, struct cv_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct audit_request *)into)->is_self_test = true;
-	return CV_OK;
-}
-
-static cv_code set_output(void *into, const char *value, struct cv_err *err)
-{
-	return cv_option_output(value, &((struct audit_request *)into)->output, err);
-}
-
 static const struct cv_option option[] = {
 	{ "provider", 0, "NAME|FILE",
 		"whose values to search for, as the run has them (repeatable)", set_provider },
@@ -117,9 +96,11 @@ static const struct cv_option option[] = {
 	{ "files-max", 0, "SIZE", "bytes of a run's files to read at most; default: 4GiB",
 		set_files_max },
 	{ "best-effort", 0, NULL, "exit with 0 although a place could not be searched",
-		set_best_effort },
-	{ "self-test", 0, NULL, "plant leaks in a run of its own and find them", set_self_test },
-	{ "output", 'o', "text|json", "how to print it", set_output },
+		cv_option_set_true, offsetof(struct audit_request, is_best_effort) },
+	{ "self-test", 0, NULL, "plant leaks in a run of its own and find them", cv_option_set_true,
+		offsetof(struct audit_request, is_self_test) },
+	{ "output", 'o', "text|json", "how to print it", cv_option_set_output,
+		offsetof(struct audit_request, output) },
 };
 
 /* cove-123 as events name it, or 123. */

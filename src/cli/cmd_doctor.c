@@ -22,11 +22,6 @@ struct doctor_options {
 static const char *const tier_name[CV_TIER_COUNT] = { CV_TIERS(TIER_NAME) };
 #undef TIER_NAME
 
-static cv_code set_output(void *into, const char *value, struct cv_err *err)
-{
-	return cv_option_output(value, &((struct doctor_options *)into)->output, err);
-}
-
 static cv_code set_require(void *into, const char *value, struct cv_err *err)
 {
 	struct doctor_options *o = into;
@@ -41,7 +36,8 @@ static cv_code set_require(void *into, const char *value, struct cv_err *err)
 }
 
 static const struct cv_option option[] = {
-	{ "output", 'o', "text|json", "how to print it", set_output },
+	{ "output", 'o', "text|json", "how to print it", cv_option_set_output,
+		offsetof(struct doctor_options, output) },
 	{ "require", 0, "TIER", "exit with 1 when this host is below the tier", set_require },
 };
 
@@ -70,9 +66,8 @@ static void print_text(
 
 static void put_member(struct cv_buf *out, const char *key, const char *value)
 {
-	cv_buf_printf(out, "\"%s\":\"", key);
-	cv_buf_put_json(out, cv_str_of(value));
-	cv_buf_put(out, CV_STR("\","));
+	cv_buf_put_json_member(out, key, cv_str_of(value));
+	cv_buf_put_byte(out, ',');
 }
 
 static void print_row_json(const struct cv_probe_row *row, struct cv_buf *out)
@@ -117,16 +112,11 @@ static int doctor_run(const struct cv_command *self, int argc, char **argv)
 	struct doctor_options o = { .require = CV_TIER_NAMESPACES };
 	struct cv_probe_report report;
 	struct cv_err err = { 0 };
-	bool wants_help;
 	struct cv_buf out;
-	int first;
+	int first, status;
 
-	if (cv_options_parse(self, argc, argv, &o, &first, &wants_help, &err) != CV_OK)
-		return cv_command_fail(self, &err);
-	if (wants_help) {
-		cv_command_help(self, stdout);
-		return 0;
-	}
+	if (!cv_command_begin(self, argc, argv, &o, &first, &status))
+		return status;
 	if (first < argc) {
 		(void)cv_fail(&err, CV_INVALID, "takes no operand: %s", argv[first]);
 		return cv_command_fail(self, &err);

@@ -32,21 +32,6 @@ struct explain_options {
 	size_t ancestor_count;
 };
 
-#define SET_TEXT(field)                                                               \
-	static cv_code set_##field(void *into, const char *value, struct cv_err *err) \
-	{                                                                             \
-		(void)err;                                                            \
-		((struct explain_options *)into)->field = value;                      \
-		return CV_OK;                                                         \
-	}
-SET_TEXT(host)
-SET_TEXT(method)
-SET_TEXT(path)
-SET_TEXT(query)
-SET_TEXT(binary)
-SET_TEXT(tool)
-SET_TEXT(arguments)
-
 static cv_code set_port(void *into, const char *value, struct cv_err *err)
 {
 	return cv_option_number(value, 1, 65535, &((struct explain_options *)into)->port, err);
@@ -62,25 +47,26 @@ static cv_code set_ancestor(void *into, const char *value, struct cv_err *err)
 	return CV_OK;
 }
 
-static cv_code set_output(void *into, const char *value, struct cv_err *err)
-{
-	return cv_option_output(value, &((struct explain_options *)into)->output, err);
-}
-
 static const struct cv_option option[] = {
-	{ "host", 0, "HOST", "destination name or address", set_host },
+	{ "host", 0, "HOST", "destination name or address", cv_option_set_text,
+		offsetof(struct explain_options, host) },
 	{ "port", 0, "PORT", "destination port", set_port },
 	{ "method", 0, "METHOD", "HTTP method of the request; GET when only a path is given",
-		set_method },
-	{ "path", 0, "PATH", "path of the request; / when only a method is given", set_path },
-	{ "query", 0, "QUERY", "query of the request, without the ?", set_query },
-	{ "tool", 0, "NAME", "explain a call of this host tool instead", set_tool },
+		cv_option_set_text, offsetof(struct explain_options, method) },
+	{ "path", 0, "PATH", "path of the request; / when only a method is given",
+		cv_option_set_text, offsetof(struct explain_options, path) },
+	{ "query", 0, "QUERY", "query of the request, without the ?", cv_option_set_text,
+		offsetof(struct explain_options, query) },
+	{ "tool", 0, "NAME", "explain a call of this host tool instead", cv_option_set_text,
+		offsetof(struct explain_options, tool) },
 	{ "arguments", 0, "JSON|@FILE", "its arguments, an object; absent: may it be called at all",
-		set_arguments },
-	{ "binary", 0, "PATH", "executable of the process that asks", set_binary },
+		cv_option_set_text, offsetof(struct explain_options, arguments) },
+	{ "binary", 0, "PATH", "executable of the process that asks", cv_option_set_text,
+		offsetof(struct explain_options, binary) },
 	{ "ancestor", 0, "PATH", "executable of a parent, nearest first (repeatable)",
 		set_ancestor },
-	{ "output", 'o', "text|json", "how to print the explanation", set_output },
+	{ "output", 'o', "text|json", "how to print the explanation", cv_option_set_output,
+		offsetof(struct explain_options, output) },
 };
 
 static cv_code policy_open(const char *path, struct cv_policy **ret, struct cv_err *err)
@@ -295,7 +281,6 @@ static int explain_run(const struct cv_command *self, int argc, char **argv)
 {
 	static struct explain_options o;
 	struct cv_err err = { 0 };
-	bool wants_help;
 	int first, status = 0;
 
 	/* the file may stand before the options or after them */
@@ -305,12 +290,8 @@ static int explain_run(const struct cv_command *self, int argc, char **argv)
 		argv++;
 		argc--;
 	}
-	if (cv_options_parse(self, argc, argv, &o, &first, &wants_help, &err) != CV_OK)
-		return cv_command_fail(self, &err);
-	if (wants_help) {
-		cv_command_help(self, stdout);
-		return 0;
-	}
+	if (!cv_command_begin(self, argc, argv, &o, &first, &status))
+		return status;
 	if (!file && first < argc)
 		file = argv[first++];
 	if (!file || first < argc) {

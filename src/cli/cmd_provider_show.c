@@ -20,13 +20,9 @@ struct show_options {
 	enum cv_output output;
 };
 
-static cv_code set_output(void *into, const char *value, struct cv_err *err)
-{
-	return cv_option_output(value, &((struct show_options *)into)->output, err);
-}
-
 static const struct cv_option option[] = {
-	{ "output", 'o', "text|json", "how to print it", set_output },
+	{ "output", 'o', "text|json", "how to print it", cv_option_set_output,
+		offsetof(struct show_options, output) },
 };
 
 /* Where a value would come from, and whether something is there. */
@@ -136,9 +132,8 @@ static void show_text(const struct cv_provider_found *f, struct cv_buf *out)
 
 static void put_json_str(struct cv_buf *out, const char *before, struct cv_str s)
 {
-	cv_buf_printf(out, "%s\"", before);
-	cv_buf_put_json(out, s);
-	cv_buf_put_byte(out, '"');
+	cv_buf_put(out, cv_str_of(before));
+	cv_buf_put_json_str(out, s);
 }
 
 static void origin_json(
@@ -208,31 +203,17 @@ static cv_code list_one(const struct cv_provider_found *f, void *arg)
 	return CV_OK;
 }
 
-/* Texts of a file may hold anything, and a terminal obeys escape sequences. */
-static void put_printable(struct cv_str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		putchar(((unsigned char)s.p[i] < 0x20 && s.p[i] != '\n') || s.p[i] == 0x7f
-				? '?'
-				: s.p[i]);
-}
-
 static int show_run(const struct cv_command *self, int argc, char **argv)
 {
 	struct show_options o = { 0 };
 	struct cv_provider_found found;
 	struct cv_err err = { 0 };
-	bool wants_help;
 	struct cv_buf out;
 	cv_code code;
-	int first;
+	int first, status;
 
-	if (cv_options_parse(self, argc, argv, &o, &first, &wants_help, &err) != CV_OK)
-		return cv_command_fail(self, &err);
-	if (wants_help) {
-		cv_command_help(self, stdout);
-		return 0;
-	}
+	if (!cv_command_begin(self, argc, argv, &o, &first, &status))
+		return status;
 	if (argc - first > 1) {
 		(void)cv_fail(&err, CV_INVALID, "one provider at a time, or none for the list");
 		return cv_command_fail(self, &err);
@@ -253,7 +234,7 @@ static int show_run(const struct cv_command *self, int argc, char **argv)
 		}
 	}
 	if (code == CV_OK)
-		put_printable(cv_buf_str(&out));
+		cv_command_put_printable(cv_buf_str(&out));
 	cv_buf_fini(&out);
 	return code == CV_OK ? 0 : cv_command_fail(self, &err);
 }

@@ -9,6 +9,7 @@
 
 #include "base/ip.h"
 #include "plan/budget.h"
+#include "plan/limits.h"
 
 #include <stdlib.h>
 
@@ -113,6 +114,17 @@ static cv_code set_timeout(void *into, const char *value, struct cv_err *err)
 	return cv_option_duration(value, &((struct cv_run_request *)into)->spec.timeout_ms, err);
 }
 
+static cv_code set_approve_timeout(void *into, const char *value, struct cv_err *err)
+{
+	uint64_t *ms = &((struct cv_run_request *)into)->spec.approve_ms;
+
+	if (cv_option_duration(value, ms, err) != CV_OK)
+		return err->code;
+	if (*ms < 1000 || *ms > CV_PLAN_APPROVE_MS_MAX)
+		return cv_fail(err, CV_INVALID, "'%s' is not between a second and a day", value);
+	return CV_OK;
+}
+
 static cv_code set_user(void *into, const char *value, struct cv_err *err)
 {
 	(void)err;
@@ -133,13 +145,6 @@ static cv_code set_no_tty(void *into, const char *value, struct cv_err *err)
 	(void)value;
 	(void)err;
 	((struct cv_run_request *)into)->spec.tty = CV_TTY_NO;
-	return CV_OK;
-}
-
-static cv_code set_audit(void *into, const char *value, struct cv_err *err)
-{
-	(void)err;
-	((struct cv_run_request *)into)->audit_path = value;
 	return CV_OK;
 }
 
@@ -203,14 +208,6 @@ static cv_code set_require(void *into, const char *value, struct cv_err *err)
 		"'%s' is no tier; they are landlock, namespaces, gvisor, vm", value);
 }
 
-static cv_code set_nested(void *into, const char *value, struct cv_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct cv_run_request *)into)->spec.is_nested = true;
-	return CV_OK;
-}
-
 static cv_code set_unprotected(void *into, const char *value, struct cv_err *err)
 {
 	(void)value;
@@ -252,75 +249,6 @@ static cv_code set_budget(void *into, const char *value, struct cv_err *err)
 	return CV_OK;
 }
 
-/* A word that can be given once. */
-static cv_code once(const char **to, const char *value, struct cv_err *err)
-{
-	if (*to)
-		return cv_fail(err, CV_INVALID, "given twice");
-	*to = value;
-	return CV_OK;
-}
-
-static cv_code set_upstream_proxy(void *into, const char *value, struct cv_err *err)
-{
-	return once(&((struct cv_run_request *)into)->upstream_proxy, value, err);
-}
-
-static cv_code set_upstream_direct(void *into, const char *value, struct cv_err *err)
-{
-	return once(&((struct cv_run_request *)into)->upstream_direct, value, err);
-}
-
-static cv_code set_upstream_auth(void *into, const char *value, struct cv_err *err)
-{
-	return once(&((struct cv_run_request *)into)->upstream_auth, value, err);
-}
-
-static cv_code set_upstream_by_name(void *into, const char *value, struct cv_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct cv_run_request *)into)->is_upstream_by_name = true;
-	return CV_OK;
-}
-
-static cv_code set_upstream_consent(void *into, const char *value, struct cv_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct cv_run_request *)into)->has_upstream_auth_consent = true;
-	return CV_OK;
-}
-
-static cv_code set_dry_run(void *into, const char *value, struct cv_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct cv_run_request *)into)->is_dry_run = true;
-	return CV_OK;
-}
-
-static cv_code set_output(void *into, const char *value, struct cv_err *err)
-{
-	return cv_option_output(value, &((struct cv_run_request *)into)->output, err);
-}
-
-static cv_code set_quiet(void *into, const char *value, struct cv_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct cv_run_request *)into)->spec.is_quiet = true;
-	return CV_OK;
-}
-
-static cv_code set_verbose(void *into, const char *value, struct cv_err *err)
-{
-	(void)value;
-	(void)err;
-	((struct cv_run_request *)into)->spec.is_verbose = true;
-	return CV_OK;
-}
-
 static const struct cv_option option[] = {
 	{ "policy", 'p', "FILE", "what may be done; without it there is no network", set_policy },
 	{ "from", 0, "host|DIR", "root file system: this host's /usr, or a directory", set_from },
@@ -333,10 +261,13 @@ static const struct cv_option option[] = {
 	{ "pids", 0, "N", "processes and threads", set_pids },
 	{ "timeout", 0, "DURATION", "end the command after 90s, 10m, 2h; exit status 124",
 		set_timeout },
+	{ "approve-timeout", 0, "DURATION", "deny what nobody has approved after 5m",
+		set_approve_timeout },
 	{ "user", 'u', "USER", "who the command is inside: sandbox, or a number", set_user },
 	{ "tty", 't', NULL, "give the command a terminal of its own", set_tty },
 	{ "no-tty", 0, NULL, "give it cove's own stdin, stdout and stderr", set_no_tty },
-	{ "audit", 0, "FILE", "append every decision, as OCSF JSON lines", set_audit },
+	{ "audit", 0, "FILE", "append every decision, as OCSF JSON lines", cv_option_set_text,
+		offsetof(struct cv_run_request, audit_path) },
 	{ "provider", 0, "NAME|FILE", "credentials that stay outside (repeatable)", set_provider },
 	{ "ca", 0, "FILE", "trust these upstream roots too (repeatable)", set_ca },
 	{ "resolve", 0, "HOST:PORT:ADDR", "take this address for a name (repeatable)",
@@ -346,39 +277,38 @@ static const struct cv_option option[] = {
 	{ "budget", 0, "[SCOPE:]UNIT=N",
 		"refuse more than N tokens, usd, requests or bytes (repeatable)", set_budget },
 	{ "upstream-proxy", 0, "http://HOST:PORT", "make tunnels by way of this proxy",
-		set_upstream_proxy },
+		cv_option_set_once, offsetof(struct cv_run_request, upstream_proxy) },
 	{ "no-upstream-proxy-for", 0, "LIST", "names, addresses, networks that go past it",
-		set_upstream_direct },
+		cv_option_set_once, offsetof(struct cv_run_request, upstream_direct) },
 	{ "upstream-proxy-by-name", 0, NULL, "tell it names, not the addresses that were checked",
-		set_upstream_by_name },
+		cv_option_set_true, offsetof(struct cv_run_request, is_upstream_by_name) },
 	{ "upstream-proxy-auth", 0, "env:NAME|file:PATH", "where USER:PASSWORD for it stands",
-		set_upstream_auth },
+		cv_option_set_once, offsetof(struct cv_run_request, upstream_auth) },
 	{ "upstream-proxy-auth-insecure", 0, NULL, "send these in the clear, as http:// does",
-		set_upstream_consent },
+		cv_option_set_true, offsetof(struct cv_run_request, has_upstream_auth_consent) },
 	{ "require", 0, "TIER", "refuse to run below this tier of isolation", set_require },
 	{ "nested", 0, NULL, "let it make namespaces: sandboxes and container builds inside",
-		set_nested },
+		cv_option_set_true, offsetof(struct cv_run_request, spec.is_nested) },
 	{ "no-protect", 0, NULL, "let the command write .git/hooks and the like", set_unprotected },
-	{ "dry-run", 'n', NULL, "print what would be done", set_dry_run },
-	{ "output", 'o', "text|json", "how to print the dry run", set_output },
-	{ "quiet", 'q', NULL, "no summary at the end", set_quiet },
-	{ "verbose", 'v', NULL, "each decision as a line on stderr", set_verbose },
+	{ "dry-run", 'n', NULL, "print what would be done", cv_option_set_true,
+		offsetof(struct cv_run_request, is_dry_run) },
+	{ "output", 'o', "text|json", "how to print the dry run", cv_option_set_output,
+		offsetof(struct cv_run_request, output) },
+	{ "quiet", 'q', NULL, "no summary at the end", cv_option_set_true,
+		offsetof(struct cv_run_request, spec.is_quiet) },
+	{ "verbose", 'v', NULL, "each decision as a line on stderr", cv_option_set_true,
+		offsetof(struct cv_run_request, spec.is_verbose) },
 };
 
 static int run_run(const struct cv_command *self, int argc, char **argv)
 {
 	struct cv_err err = { 0 };
-	bool wants_help;
-	int first;
+	int first, status;
 
 	request.spec.has_workdir_protection = true;
 	request.spec.tier_min = CV_TIER_NAMESPACES;
-	if (cv_options_parse(self, argc, argv, &request, &first, &wants_help, &err) != CV_OK)
-		return cv_command_fail(self, &err);
-	if (wants_help) {
-		cv_command_help(self, stdout);
-		return 0;
-	}
+	if (!cv_command_begin(self, argc, argv, &request, &first, &status))
+		return status;
 	if (first >= argc) {
 		(void)cv_fail(
 			&err, CV_INVALID, "no command; write it after --, as in cove run -- ls");

@@ -16,13 +16,9 @@ struct show_options {
 	enum cv_output output;
 };
 
-static cv_code set_output(void *into, const char *value, struct cv_err *err)
-{
-	return cv_option_output(value, &((struct show_options *)into)->output, err);
-}
-
 static const struct cv_option option[] = {
-	{ "output", 'o', "text|json", "how to print it", set_output },
+	{ "output", 'o', "text|json", "how to print it", cv_option_set_output,
+		offsetof(struct show_options, output) },
 };
 
 /* ---- where a tool runs ---- */
@@ -132,9 +128,8 @@ static void show_text(const struct cv_catalog *c, struct cv_buf *out)
 
 static void json_str(struct cv_buf *out, const char *before, struct cv_str s)
 {
-	cv_buf_printf(out, "%s\"", before);
-	cv_buf_put_json(out, s);
-	cv_buf_put_byte(out, '"');
+	cv_buf_put(out, cv_str_of(before));
+	cv_buf_put_json_str(out, s);
 }
 
 static void tool_json(struct cv_buf *out, const struct cv_catalog *c, const struct cv_tool *t)
@@ -178,31 +173,17 @@ static void show_json(const struct cv_catalog *c, struct cv_buf *out)
 
 /* ---- the command ---- */
 
-/* Texts of a file may hold anything, and a terminal obeys escape sequences. */
-static void put_printable(struct cv_str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		putchar(((unsigned char)s.p[i] < 0x20 && s.p[i] != '\n') || s.p[i] == 0x7f
-				? '?'
-				: s.p[i]);
-}
-
 static int show_run(const struct cv_command *self, int argc, char **argv)
 {
 	struct cv_catalog *catalog = NULL;
 	struct show_options o = { 0 };
 	struct cv_err err = { 0 };
 	cv_code code = CV_OK;
-	bool wants_help;
 	struct cv_buf out;
-	int first;
+	int first, status;
 
-	if (cv_options_parse(self, argc, argv, &o, &first, &wants_help, &err) != CV_OK)
-		return cv_command_fail(self, &err);
-	if (wants_help) {
-		cv_command_help(self, stdout);
-		return 0;
-	}
+	if (!cv_command_begin(self, argc, argv, &o, &first, &status))
+		return status;
 	if (first >= argc)
 		code = cv_fail(&err, CV_INVALID, "name the catalog's file");
 	for (int i = first; i < argc && code == CV_OK; i++)
@@ -210,7 +191,7 @@ static int show_run(const struct cv_command *self, int argc, char **argv)
 	if (code == CV_OK) {
 		cv_buf_init(&out, OUTPUT_BYTES_MAX);
 		(o.output == CV_OUTPUT_JSON ? show_json : show_text)(catalog, &out);
-		put_printable(cv_buf_str(&out));
+		cv_command_put_printable(cv_buf_str(&out));
 		cv_buf_fini(&out);
 	}
 	cv_catalog_free(catalog);

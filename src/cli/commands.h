@@ -6,6 +6,7 @@
 #include "cli/options.h"
 
 extern const struct cv_command cv_cmd_run;            /* cmd_run.c */
+extern const struct cv_command cv_cmd_approve;        /* cmd_approve.c */
 extern const struct cv_command cv_cmd_policy_check;   /* cmd_policy_check.c */
 extern const struct cv_command cv_cmd_policy_explain; /* cmd_policy_explain.c */
 extern const struct cv_command cv_cmd_provider_lint;  /* cmd_provider_lint.c */
@@ -19,6 +20,7 @@ enum cv_output { CV_OUTPUT_TEXT, CV_OUTPUT_JSON };
 
 /* -o text|json, for commands that list something. */
 CV_MUST cv_code cv_option_output(const char *text, enum cv_output *ret, struct cv_err *err);
+cv_code cv_option_set_output(void *output, const char *value, struct cv_err *err);
 
 /* Reads a policy file whole, with the limits of the language: CV_NOT_FOUND, CV_INVALID (directory,
  * empty, NUL bytes, too large), CV_SYSTEM.  *ret is malloc'd. */

@@ -18,13 +18,9 @@ struct files_options {
 	enum cv_output output;
 };
 
-static cv_code set_output(void *into, const char *value, struct cv_err *err)
-{
-	return cv_option_output(value, &((struct files_options *)into)->output, err);
-}
-
 const struct cv_option cv_files_options[1] = {
-	{ "output", 'o', "text|json", "how to print the findings", set_output },
+	{ "output", 'o', "text|json", "how to print the findings", cv_option_set_output,
+		offsetof(struct files_options, output) },
 };
 
 cv_code cv_file_read(
@@ -100,22 +96,17 @@ int cv_files_run(
 {
 	struct files_options o = { 0 };
 	struct cv_err err = { 0 };
-	bool wants_help;
-	int first;
+	int first, status;
 
-	if (cv_options_parse(self, argc, argv, &o, &first, &wants_help, &err) != CV_OK)
-		return cv_command_fail(self, &err);
-	if (wants_help) {
-		cv_command_help(self, stdout);
-		return 0;
-	}
+	if (!cv_command_begin(self, argc, argv, &o, &first, &status))
+		return status;
 	if (first >= argc) {
 		(void)cv_fail(&err, CV_INVALID, "%s", judge->missing);
 		return cv_command_fail(self, &err);
 	}
 	struct run r = { .judge = judge, .output = o.output };
 	cv_buf_init(&r.out, OUTPUT_BYTES_MAX);
-	const int status = judge_all(&r, self, argc - first, argv + first);
+	status = judge_all(&r, self, argc - first, argv + first);
 	cv_buf_fini(&r.out);
 	return status;
 }

@@ -14,6 +14,7 @@
 
 static const struct cv_command *const command[] = {
 	&cv_cmd_run,
+	&cv_cmd_approve,
 	&cv_cmd_policy_check,
 	&cv_cmd_policy_explain,
 	&cv_cmd_provider_show,

@@ -104,7 +104,7 @@ cv_code cv_options_parse(const struct cv_command *cmd, int argc, char **argv, vo
 		const struct cv_option *o = option_of(cmd, c);
 		if (!is_spelled_out(argv[at], o->name))
 			return fail_unknown(cmd, argv[at], err);
-		if (o->set(into, optarg, err) != CV_OK)
+		if (o->set((char *)into + o->at, optarg, err) != CV_OK)
 			return cv_wrap(err, "--%s", o->name);
 	}
 	*ret_first = optind;
@@ -129,11 +129,36 @@ void cv_command_help(const struct cv_command *cmd, FILE *to)
 	}
 }
 
+bool cv_command_begin(const struct cv_command *cmd, int argc, char **argv, void *into,
+	int *ret_first, int *ret_status)
+{
+	struct cv_err err = { 0 };
+	bool wants_help;
+
+	if (cv_options_parse(cmd, argc, argv, into, ret_first, &wants_help, &err) != CV_OK) {
+		*ret_status = cv_command_fail(cmd, &err);
+		return false;
+	}
+	if (wants_help) {
+		cv_command_help(cmd, stdout);
+		*ret_status = 0;
+	}
+	return !wants_help;
+}
+
 /* Names may hold anything, and a terminal obeys escape sequences. */
 static void put_printable(const char *z, FILE *to)
 {
 	for (; *z; z++)
 		fputc((unsigned char)*z < 0x20 || *z == 0x7f ? '?' : *z, to);
+}
+
+void cv_command_put_printable(struct cv_str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		putchar(((unsigned char)s.p[i] < 0x20 && s.p[i] != '\n') || s.p[i] == 0x7f
+				? '?'
+				: s.p[i]);
 }
 
 int cv_command_fail(const struct cv_command *cmd, const struct cv_err *err)
@@ -144,6 +169,31 @@ int cv_command_fail(const struct cv_command *cmd, const struct cv_err *err)
 		fprintf(stderr, " (see 'cove %s --help')", cmd->name);
 	fputc('\n', stderr);
 	return cv_code_row(err->code)->exit;
+}
+
+cv_code cv_option_set_true(void *flag, const char *value, struct cv_err *err)
+{
+	(void)value;
+	(void)err;
+	*(bool *)flag = true;
+	return CV_OK;
+}
+
+cv_code cv_option_set_text(void *text, const char *value, struct cv_err *err)
+{
+	(void)err;
+	*(const char **)text = value;
+	return CV_OK;
+}
+
+cv_code cv_option_set_once(void *text, const char *value, struct cv_err *err)
+{
+	const char **to = text;
+
+	if (*to)
+		return cv_fail(err, CV_INVALID, "given twice");
+	*to = value;
+	return CV_OK;
 }
 
 cv_code cv_option_number(

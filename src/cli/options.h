@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "base/err.h"
+#include "base/str.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,9 +19,17 @@ struct cv_option {
 	char letter;       /* 'p', or 0 */
 	const char *value; /* "FILE" as help shows it; NULL for a flag */
 	const char *help;  /* one line */
-	/* Puts the value (NULL for a flag) into the command's own struct.  CV_INVALID. */
+	/* Puts the value (NULL for a flag) into the command's own struct, or into the field of it
+	 * that is `at` bytes further on.  CV_INVALID. */
 	cv_code (*set)(void *into, const char *value, struct cv_err *err);
+	size_t at;
 };
+
+/* Setters of a field: of a bool, by a flag; of a const char *, of which the last or only one
+ * counts. */
+cv_code cv_option_set_true(void *flag, const char *value, struct cv_err *err);
+cv_code cv_option_set_text(void *text, const char *value, struct cv_err *err);
+cv_code cv_option_set_once(void *text, const char *value, struct cv_err *err);
 
 struct cv_command {
 	const char *name;     /* "policy check" */
@@ -39,9 +48,17 @@ CV_MUST cv_code cv_options_parse(const struct cv_command *cmd, int argc, char **
 
 void cv_command_help(const struct cv_command *cmd, FILE *to);
 
+/* How commands begin: the options are read into `into`.  False when that was all, for --help or
+ * wrong words; *ret_status is then the exit status. */
+CV_MUST bool cv_command_begin(const struct cv_command *cmd, int argc, char **argv, void *into,
+	int *ret_first, int *ret_status);
+
 /* Prints "cove NAME: MESSAGE" on stderr, and for CV_INVALID where to read more; returns the exit
  * status that belongs to the code. */
 int cv_command_fail(const struct cv_command *cmd, const struct cv_err *err);
+
+/* To stdout, lines of text that may hold anything: a terminal obeys escape sequences. */
+void cv_command_put_printable(struct cv_str s);
 
 /* Values that several options share. */
 CV_MUST cv_code cv_option_size(

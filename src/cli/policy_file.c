@@ -39,3 +39,8 @@ cv_code cv_option_output(const char *text, enum cv_output *ret, struct cv_err *e
 		return cv_fail(err, CV_INVALID, "'%s' is neither text nor json", text);
 	return CV_OK;
 }
+
+cv_code cv_option_set_output(void *output, const char *value, struct cv_err *err)
+{
+	return cv_option_output(value, output, err);
+}

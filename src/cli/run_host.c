@@ -2,6 +2,7 @@
 /*
  * run_host.c - what a plan must know about this host; it looks and changes nothing
  */
+#include "cli/approve.h"
 #include "cli/run_git.h"
 #include "cli/run_int.h"
 
@@ -140,6 +141,7 @@ static cv_code protected_find(struct cv_run_spec *s, struct cv_arena *arena, str
 cv_code run_host_fill(struct cv_run_spec *s, struct cv_plan_files *files, struct cv_arena *arena,
 	struct cv_err *err)
 {
+	static char dirs[APPROVE_DIRS][PATH_MAX]; /* scratch */
 	char text[CV_TIME_TEXT_BYTES];
 
 	s->host_uid = geteuid();
@@ -149,6 +151,8 @@ cv_code run_host_fill(struct cv_run_spec *s, struct cv_plan_files *files, struct
 	s->date = cv_arena_str(
 		arena, cv_str_slice(cv_time_format((int64_t)time(NULL) * 1000, text), 0, 10));
 	files->roots = roots_find();
+	approve_dirs(dirs);
+	files->approve_dir = cv_arena_str(arena, cv_str_of(dirs[0]));
 	files->has_terminal = isatty(0) && isatty(1);
 	return s->include_workdir && s->has_workdir_protection ? protected_find(s, arena, err)
 							       : CV_OK;

@@ -12,9 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define AT(type, member)    .at = offsetof(type, member)
-#define SCHEMA(what, table) .noun = what, .keys = table, .key_count = CV_ARRAY_LEN(table)
-#define SOURCE_FIX          "write {env: VAR}, {file: PATH}, {fd: N} or {command: [PROGRAM, ...]}"
+#define AT(type, member) .at = offsetof(type, member)
+#define SOURCE_FIX       "write {env: VAR}, {file: PATH}, {fd: N} or {command: [PROGRAM, ...]}"
 
 /* clang-format off */
 #define S struct cv_instance_source
@@ -27,7 +26,7 @@ static const struct cv_fill_key source_keys[] = {
 	{ "value",   CV_FILL_REFUSED,
 		.why = "a secret does not belong into a file that is passed around; " SOURCE_FIX },
 };
-static const struct cv_schema source_schema = { SCHEMA("a source of a value", source_keys),
+static const struct cv_fill_table source_schema = { CV_FILL_TABLE("a source of a value", source_keys),
 	.hint = SOURCE_FIX, .size = sizeof(S), .at_key = offsetof(S, key), .is_private = true };
 
 #define R struct cv_instance_refresh
@@ -40,7 +39,7 @@ static const struct cv_fill_key refresh_keys[] = {
 	{ "token_url", CV_FILL_REFUSED,
 		.why = "it belongs to the profile, which says where a secret may go" },
 };
-static const struct cv_schema refresh_schema = { SCHEMA("a refresh", refresh_keys),
+static const struct cv_fill_table refresh_schema = { CV_FILL_TABLE("a refresh", refresh_keys),
 	.size = sizeof(R), .at_key = offsetof(R, key) };
 
 #define I struct cv_instance
@@ -55,7 +54,7 @@ static const struct cv_fill_key instance_keys[] = {
 	{ "endpoints",   CV_FILL_REFUSED,
 		.why = "they belong to the profile; copy it and give the copy's path as profile" },
 };
-static const struct cv_schema instance_schema = { SCHEMA("a provider", instance_keys) };
+static const struct cv_fill_table instance_schema = { CV_FILL_TABLE("a provider", instance_keys) };
 
 struct peek {
 	struct cv_str id, profile;
@@ -64,7 +63,7 @@ static const struct cv_fill_key peek_keys[] = {
 	{ "id",      CV_FILL_STR, AT(struct peek, id) },
 	{ "profile", CV_FILL_STR, AT(struct peek, profile) },
 };
-static const struct cv_schema peek_schema = { SCHEMA("a document", peek_keys), .is_open = true };
+static const struct cv_fill_table peek_schema = { CV_FILL_TABLE("a document", peek_keys), .is_open = true };
 /* clang-format on */
 
 static const struct cv_fill_noun instance_noun = {

@@ -119,27 +119,24 @@ static bool sign(
 
 /* ---- the text ---- */
 
-static void member_put(struct cv_buf *b, const char *name, struct cv_str text)
+static void comma_put(struct cv_buf *b)
 {
-	cv_buf_put(b, cv_buf_len(b) ? CV_STR(",\"") : CV_STR("{\""));
-	cv_buf_put_json(b, cv_str_of(name));
-	cv_buf_put(b, CV_STR("\":"));
-	cv_buf_put(b, text);
+	cv_buf_put_byte(b, cv_buf_len(b) ? ',' : '{');
 }
 
 static void string_put(struct cv_buf *b, const char *name, struct cv_str text)
 {
-	member_put(b, name, CV_STR("\""));
-	cv_buf_put_json(b, text);
-	cv_buf_put_byte(b, '"');
+	comma_put(b);
+	cv_buf_put_json_member(b, name, text);
 }
 
 static void claims_put(struct cv_buf *b, const struct cv_jwt_claim *claims, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		if (claims[i].is_number) {
-			member_put(b, claims[i].name, CV_STR_NONE);
-			cv_buf_printf(b, "%lld", (long long)claims[i].number);
+			comma_put(b);
+			cv_buf_printf(
+				b, "\"%s\":%lld", claims[i].name, (long long)claims[i].number);
 		} else if (claims[i].text.p) {
 			string_put(b, claims[i].name, claims[i].text);
 		}

@@ -147,7 +147,7 @@ static void scopes_put(struct cv_buf *b, struct cv_str scopes, bool is_json)
 			continue;
 		if (is_json) {
 			cv_buf_put(b, is_first ? CV_STR_NONE : CV_STR(","));
-			cv_json_write_str(b, scope);
+			cv_buf_put_json_str(b, scope);
 		} else {
 			cv_buf_put(b, scope);
 			cv_buf_put_byte(b, '\n');
@@ -161,7 +161,7 @@ static void scopes_put(struct cv_buf *b, struct cv_str scopes, bool is_json)
 static void text_put(struct cv_buf *b, struct cv_str text, bool is_json)
 {
 	if (is_json)
-		cv_json_write_str(b, text);
+		cv_buf_put_json_str(b, text);
 	else
 		cv_buf_put(b, text);
 }
@@ -179,7 +179,7 @@ static void leaf_put(
 	case NODE_UNIVERSE_DOMAIN: text_put(b, CV_STR("googleapis.com"), is_json); break;
 	case NODE_TOKEN:
 		cv_buf_put(b, CV_STR("{\"access_token\":"));
-		cv_json_write_str(b, f->token);
+		cv_buf_put_json_str(b, f->token);
 		cv_buf_printf(
 			b, ",\"expires_in\":%d,\"token_type\":\"Bearer\"}", CV_METADATA_EXPIRES_S);
 		break;
@@ -219,7 +219,7 @@ static void object_put(struct cv_buf *b, const struct cv_metadata_google *f, enu
 			continue;
 		cv_buf_put(b, is_first ? CV_STR_NONE : CV_STR(","));
 		is_first = false;
-		cv_json_write_str(b, cv_str_of(nodes[n].json));
+		cv_buf_put_json_str(b, cv_str_of(nodes[n].json));
 		cv_buf_put_byte(b, ':');
 		if (nodes[n].is_dir)
 			object_put(b, f, n);
@@ -227,7 +227,7 @@ static void object_put(struct cv_buf *b, const struct cv_metadata_google *f, enu
 			leaf_put(b, f, n, true);
 		if (n == NODE_ACCOUNT && f->email.n) {
 			cv_buf_put_byte(b, ',');
-			cv_json_write_str(b, f->email);
+			cv_buf_put_json_str(b, f->email);
 			cv_buf_put_byte(b, ':');
 			object_put(b, f, n);
 		}
@@ -307,10 +307,8 @@ static void aws_refuse(struct cv_metadata_answer *a, int status, struct cv_str b
 
 static void member_put(struct cv_buf *b, const char *name, struct cv_str value)
 {
-	cv_buf_put(b, cv_buf_len(b) ? CV_STR(",") : CV_STR("{"));
-	cv_json_write_str(b, cv_str_of(name));
-	cv_buf_put_byte(b, ':');
-	cv_json_write_str(b, value);
+	cv_buf_put_byte(b, cv_buf_len(b) ? ',' : '{');
+	cv_buf_put_json_member(b, name, value);
 }
 
 void cv_metadata_aws(const struct cv_metadata_request *request, const struct cv_metadata_aws *facts,

@@ -109,7 +109,7 @@ struct cv_profile {
 	struct cv_policy_entry network; /* endpoints, binaries; its key is the id */
 };
 
-extern const struct cv_schema cv_profile_schema;
+extern const struct cv_fill_table cv_profile_schema;
 
 /* Reads and judges text (borrowed).  What is wrong is in findings; CV_INVALID when any of it is an
  * error (*ret is then NULL). */

@@ -11,7 +11,6 @@
 #define AT(type, member) .at = offsetof(type, member)
 #define LIST(type, member, count, schema) \
 	AT(type, member), .at_n = offsetof(type, count), .sub = &(schema)
-#define SCHEMA(what, table)     .noun = what, .keys = table, .key_count = CV_ARRAY_LEN(table)
 
 #define AUTH_WORD(id, yaml)     { yaml, CV_PROFILE_AUTH_##id },
 #define STRATEGY_WORD(id, yaml) { yaml, CV_PROFILE_STRATEGY_##id },
@@ -28,7 +27,7 @@ static const struct cv_fill_key material_keys[] = {
 	{ "required",    CV_FILL_BOOL, AT(M, is_required) },
 	{ "secret",      CV_FILL_BOOL, AT(M, is_secret) },
 };
-static const struct cv_schema material_schema = { SCHEMA("a material", material_keys),
+static const struct cv_fill_table material_schema = { CV_FILL_TABLE("a material", material_keys),
 	.size = sizeof(M), .has_pos = true };
 
 #define O struct cv_profile_output
@@ -36,7 +35,7 @@ static const struct cv_fill_key output_keys[] = {
 	{ "output",     CV_FILL_TEXT, AT(O, output), .is_required = true },
 	{ "credential", CV_FILL_TEXT, AT(O, credential), .is_required = true },
 };
-static const struct cv_schema output_schema = { SCHEMA("an additional output", output_keys),
+static const struct cv_fill_table output_schema = { CV_FILL_TABLE("an additional output", output_keys),
 	.size = sizeof(O), .has_pos = true };
 
 #define A struct cv_profile_audience
@@ -48,7 +47,7 @@ static const struct cv_fill_key audience_keys[] = {
 	{ "audience", CV_FILL_TEXT,  AT(A, audience) },
 	{ "scopes",   CV_FILL_TEXTS, AT(A, scopes) },
 };
-static const struct cv_schema audience_schema = { SCHEMA("an audience override", audience_keys),
+static const struct cv_fill_table audience_schema = { CV_FILL_TABLE("an audience override", audience_keys),
 	.size = sizeof(A), .has_pos = true };
 
 #define C struct cv_profile_credential
@@ -65,7 +64,7 @@ static const struct cv_fill_key refresh_keys[] = {
 	{ "additional_outputs", CV_FILL_LIST, LIST(C, refresh.outputs, refresh.output_count,
 		output_schema) },
 };
-static const struct cv_schema refresh_schema = { SCHEMA("refresh", refresh_keys) };
+static const struct cv_fill_table refresh_schema = { CV_FILL_TABLE("refresh", refresh_keys) };
 
 static const struct cv_fill_key grant_keys[] = {
 	{ "token_endpoint",        CV_FILL_TEXT,  AT(C, grant.token_endpoint), .is_required = true },
@@ -77,7 +76,7 @@ static const struct cv_fill_key grant_keys[] = {
 	{ "audience_overrides",    CV_FILL_LIST,  LIST(C, grant.audiences, grant.audience_count,
 		audience_schema) },
 };
-static const struct cv_schema grant_schema = { SCHEMA("token_grant", grant_keys) };
+static const struct cv_fill_table grant_schema = { CV_FILL_TABLE("token_grant", grant_keys) };
 
 static const struct cv_fill_key credential_keys[] = {
 	{ "name",          CV_FILL_TEXT,   AT(C, name), .is_required = true },
@@ -95,14 +94,14 @@ static const struct cv_fill_key credential_keys[] = {
 	{ "value",         CV_FILL_REFUSED,
 		.why = "a profile holds no secret; say where it comes from in an instance" },
 };
-static const struct cv_schema credential_schema = { SCHEMA("a credential", credential_keys),
+static const struct cv_fill_table credential_schema = { CV_FILL_TABLE("a credential", credential_keys),
 	.size = sizeof(C), .has_pos = true };
 
 #define P struct cv_profile
 static const struct cv_fill_key discovery_keys[] = {
 	{ "credentials", CV_FILL_TEXTS, AT(P, discovery) },
 };
-static const struct cv_schema discovery_schema = { SCHEMA("discovery", discovery_keys) };
+static const struct cv_fill_table discovery_schema = { CV_FILL_TABLE("discovery", discovery_keys) };
 
 static const struct cv_fill_key profile_keys[] = {
 	{ "id",                CV_FILL_TEXT,   AT(P, id), .is_required = true },
@@ -123,5 +122,5 @@ static const struct cv_fill_key profile_keys[] = {
 	{ "source",            CV_FILL_ANYTHING }, /* set by a gateway, not by an author */
 	{ "scope",             CV_FILL_ANYTHING },
 };
-const struct cv_schema cv_profile_schema = { SCHEMA("a profile", profile_keys) };
+const struct cv_fill_table cv_profile_schema = { CV_FILL_TABLE("a profile", profile_keys) };
 /* clang-format on */

@@ -14,13 +14,6 @@
 #define BACKDATE_S  60  /* GitHub's advice against clocks that are ahead */
 #define ASSERTION_S 540 /* at most ten minutes from iat */
 
-static void string_put(struct cv_buf *b, struct cv_str s)
-{
-	cv_buf_put_byte(b, '"');
-	cv_buf_put_json(b, s);
-	cv_buf_put_byte(b, '"');
-}
-
 /* "contents:read issues:write" as an object; a word without a level is refused. */
 static cv_code permissions_put(struct cv_buf *b, struct cv_str scopes, struct cv_err *err)
 {
@@ -39,9 +32,9 @@ static cv_code permissions_put(struct cv_buf *b, struct cv_str scopes, struct cv
 		if (!is_first)
 			cv_buf_put_byte(b, ',');
 		is_first = false;
-		string_put(b, name);
+		cv_buf_put_json_str(b, name);
 		cv_buf_put_byte(b, ':');
-		string_put(b, level);
+		cv_buf_put_json_str(b, level);
 	}
 	cv_buf_put_byte(b, '}');
 	return CV_OK;
@@ -60,7 +53,7 @@ static void repositories_put(struct cv_buf *b, struct cv_str names)
 		if (!is_first)
 			cv_buf_put_byte(b, ',');
 		is_first = false;
-		string_put(b, name);
+		cv_buf_put_json_str(b, name);
 	}
 	cv_buf_put_byte(b, ']');
 }

@@ -39,14 +39,14 @@ enum cv_broker_state { CV_BROKER_NEW, CV_BROKER_READY };
 	X(ANSWER, 1024, 0, IN(READY), 0)         /* u64 of ASK, u32 cv_approval_answer, str who */ \
 	X(ABOUT, 8192, 0, IN(NEW) | IN(READY), 0) /* str name, u32 cv_broker_about, str: of how it runs */ \
 	X(ROOTS, 0, 1, IN(NEW), CV_IPC_ONCE)     /* memfd: PEM of the roots that https:// is verified by */ \
-	X(PIN, 1024, 0, IN(NEW), 0)              /* as the courier's: str host, u32 port, str address */
+	X(PIN, 1024, 0, IN(NEW), 0)              /* as the courier's: str host, u32 port, str address */ \
+	X(HOLD, 4, 0, IN(NEW), CV_IPC_ONCE)      /* u32: seconds until a held call is denied */
 
 /* broker to whoever started it */
 #define CV_BROKER_CONTROL_REPLIES(X)                                                              \
 	X(READY, 0, 0, IN(NEW), CV_IPC_ONCE)                                                       \
 	X(FATAL, 8192, 0, IN(NEW) | IN(READY), CV_IPC_ONCE) /* str: why it ends, a server's log included */ \
-	X(ASK, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0) /* u64 id, u32 seconds, str sandbox, str who (executable), \
-		str what (tool), str text (canonical arguments) */                                 \
+	X(ASK, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0) /* cv_ask of approve_link.h: a call is held */ \
 	X(ASK_END, 8, 0, IN(READY), 0)           /* u64 id: nobody waits for it any more */        \
 	X(SANDBOX_ENDED, 256, 0, IN(READY), 0)   /* str name: nothing of it is left */             \
 	X(ENDS_IN, 4, 0, IN(NEW), CV_IPC_ONCE)   /* u32 ms that servers may take to end; before READY */
@@ -81,6 +81,7 @@ enum cv_approval_answer {
 	CV_APPROVAL_DENY,
 	CV_APPROVAL_ALLOW,
 	CV_APPROVAL_TIMEOUT,
+	CV_APPROVAL_FLOOD, /* denied unseen: a person is asked too much already */
 	CV_APPROVAL_ANSWER_COUNT
 };
 

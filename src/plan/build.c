@@ -684,6 +684,8 @@ cv_code cv_plan_build(const struct cv_run_spec *spec, const struct cv_plan_files
 	plan.memory_bytes = spec->memory_by_rlimit ? 0 : spec->memory_bytes;
 	plan.pids = spec->pids_by_rlimit ? 0 : spec->pids;
 	plan.timeout_ms = spec->timeout_ms;
+	plan.approve_ms = spec->approve_ms ? spec->approve_ms : CV_PLAN_APPROVE_MS;
+	plan.approve_dir = files->approve_dir;
 	root_add(&b);
 	policy_paths_add(&b);
 	if (spec->include_workdir)

@@ -19,7 +19,9 @@
 #define CV_PLAN_MEMORY_MAX      (16u << 20) /* arrays of a plan that was read */
 #define CV_PLAN_PATH_MAX        4096        /* PATH_MAX, which openat2 insists on */
 #define CV_SANDBOX_HOSTNAME     "cove"
-#define CV_PLAN_UID_DEFAULT     1000  /* `sandbox`, as in OpenShell's images */
-#define CV_PLAN_TMP_INODES      "1m"  /* of the sandbox's memory file system: a million files */
-#define CV_PLAN_TMP_BYTES       "50%" /* of the machine's memory; --memory limits it further */
+#define CV_PLAN_UID_DEFAULT     1000     /* `sandbox`, as in OpenShell's images */
+#define CV_PLAN_TMP_INODES      "1m"     /* of the sandbox's memory file system: a million files */
+#define CV_PLAN_TMP_BYTES       "50%"    /* of the machine's memory; --memory limits it further */
+#define CV_PLAN_APPROVE_MS      300000   /* a question is held: who is asked may be at lunch */
+#define CV_PLAN_APPROVE_MS_MAX  86400000 /* a day: what holds it plans for no more */
 #define CV_PLAN_NOFILE          65536 /* descriptors: enough for a build, clipped to the host's */

@@ -43,6 +43,8 @@ static void walk(struct cv_codec *c, struct cv_plan *v)
 	cv_codec_u32(c, &v->pids);
 	cv_codec_u64(c, &v->memory_bytes);
 	cv_codec_u64(c, &v->timeout_ms);
+	cv_codec_u64(c, &v->approve_ms);
+	cv_codec_str(c, &v->approve_dir);
 	cv_codec_str(c, &v->exe_init);
 	cv_codec_str(c, &v->exe_proxy);
 	cv_codec_str(c, &v->exe_keeper);

@@ -114,9 +114,11 @@ struct cv_plan {
 	struct cv_str policy_layer; /* what providers lay over the policy; empty: no provider */
 	struct cv_plan_provider *providers;
 	uint32_t provider_count;
-	struct cv_str audit_file; /* absolute */
-	struct cv_str roots;      /* PEM bundle of the host */
-	struct cv_str *ca_files;  /* --ca */
+	uint64_t approve_ms;       /* how long a question for a person is held */
+	struct cv_str approve_dir; /* the user's own, for the socket of `cove approve` */
+	struct cv_str audit_file;  /* absolute */
+	struct cv_str roots;       /* PEM bundle of the host */
+	struct cv_str *ca_files;   /* --ca */
 	uint32_t ca_count;
 	struct cv_plan_pin *pins;
 	uint32_t pin_count;
@@ -165,6 +167,7 @@ struct cv_plan_files {
 	struct cv_plan_tool *tools;
 	size_t tool_count;
 	struct cv_str tools_map, tools_digest, tools_state;
+	struct cv_str approve_dir;
 	struct cv_str tools_skill; /* CV_TOOLS_SKILL in the sandbox */
 	struct cv_str *tools_env;
 	size_t tools_env_count;

@@ -140,20 +140,13 @@ void cv_plan_text(const struct cv_plan *p, struct cv_buf *out)
 
 /* ---- JSON ---- */
 
-static void json_str(struct cv_buf *out, const char *key, struct cv_str value)
-{
-	cv_buf_printf(out, "\"%s\":\"", key);
-	cv_buf_put_json(out, value);
-	cv_buf_put_byte(out, '"');
-}
-
 static void json_strs(struct cv_buf *out, const char *key, const struct cv_str *v, uint32_t n)
 {
 	cv_buf_printf(out, ",\"%s\":[", key);
 	for (uint32_t i = 0; i < n; i++) {
-		cv_buf_put(out, i ? CV_STR(",\"") : CV_STR("\""));
-		cv_buf_put_json(out, v[i]);
-		cv_buf_put_byte(out, '"');
+		if (i)
+			cv_buf_put_byte(out, ',');
+		cv_buf_put_json_str(out, v[i]);
 	}
 	cv_buf_put_byte(out, ']');
 }
@@ -161,16 +154,16 @@ static void json_strs(struct cv_buf *out, const char *key, const struct cv_str *
 static void op_json(struct cv_buf *out, const struct cv_plan_op *op)
 {
 	cv_buf_put_byte(out, '{');
-	json_str(out, "op", cv_str_of(cv_plan_op_name(op->type)));
+	cv_buf_put_json_member(out, "op", cv_str_of(cv_plan_op_name(op->type)));
 	cv_buf_put_byte(out, ',');
-	json_str(out, "dst", op->dst);
+	cv_buf_put_json_member(out, "dst", op->dst);
 	if (op->src.n) {
 		cv_buf_put_byte(out, ',');
-		json_str(out, "src", op->src);
+		cv_buf_put_json_member(out, "src", op->src);
 	}
 	if (op->text.n) {
 		cv_buf_put_byte(out, ',');
-		json_str(out, "text", op->text);
+		cv_buf_put_json_member(out, "text", op->text);
 	}
 	if (op->arg)
 		cv_buf_printf(out, ",\"arg\":%u", op->arg);
@@ -186,9 +179,9 @@ static void tools_json(struct cv_buf *out, const struct cv_plan *p)
 	cv_buf_put(out, CV_STR(",\"tools\":["));
 	for (uint32_t i = 0; i < p->tool_count; i++) {
 		cv_buf_put(out, i ? CV_STR(",{") : CV_STR("{"));
-		json_str(out, "name", p->tools[i].name);
+		cv_buf_put_json_member(out, "name", p->tools[i].name);
 		cv_buf_put_byte(out, ',');
-		json_str(out, "asks", p->tools[i].asks);
+		cv_buf_put_json_member(out, "asks", p->tools[i].asks);
 		cv_buf_put_byte(out, '}');
 	}
 	cv_buf_put_byte(out, ']');
@@ -214,17 +207,18 @@ void cv_plan_json(const struct cv_plan *p, struct cv_buf *out)
 	cv_buf_put(out, CV_STR("],\"landlock\":["));
 	for (uint32_t i = 0; i < c->rule_count; i++) {
 		cv_buf_put(out, i ? CV_STR(",{") : CV_STR("{"));
-		json_str(out, "access", cv_str_of(cv_access_kind_name(c->rules[i].access)));
+		cv_buf_put_json_member(
+			out, "access", cv_str_of(cv_access_kind_name(c->rules[i].access)));
 		cv_buf_put_byte(out, ',');
-		json_str(out, "path", c->rules[i].path);
+		cv_buf_put_json_member(out, "path", c->rules[i].path);
 		cv_buf_put_byte(out, '}');
 	}
 	cv_buf_put(out, CV_STR("],\"providers\":["));
 	for (uint32_t i = 0; i < p->provider_count; i++) {
 		cv_buf_put(out, i ? CV_STR(",{") : CV_STR("{"));
-		json_str(out, "name", p->providers[i].name);
+		cv_buf_put_json_member(out, "name", p->providers[i].name);
 		cv_buf_put_byte(out, ',');
-		json_str(out, "type", p->providers[i].type);
+		cv_buf_put_json_member(out, "type", p->providers[i].type);
 		json_strs(out, "env", p->providers[i].keys, p->providers[i].key_count);
 		cv_buf_put_byte(out, '}');
 	}
@@ -233,16 +227,16 @@ void cv_plan_json(const struct cv_plan *p, struct cv_buf *out)
 		tools_json(out, p);
 	if (p->upstream_proxy.n) {
 		cv_buf_put(out, CV_STR(",\"upstream_proxy\":{"));
-		json_str(out, "url", p->upstream_proxy);
+		cv_buf_put_json_member(out, "url", p->upstream_proxy);
 		cv_buf_put_byte(out, ',');
-		json_str(out, "past_it", p->upstream_direct);
+		cv_buf_put_json_member(out, "past_it", p->upstream_direct);
 		cv_buf_printf(out, ",\"by_name\":%s,\"credentials\":%s}",
 			p->flags & CV_PLAN_UPSTREAM_BY_NAME ? "true" : "false",
 			p->flags & CV_PLAN_UPSTREAM_AUTH ? "true" : "false");
 	}
 	json_strs(out, "env", c->env, c->envc);
 	cv_buf_put_byte(out, ',');
-	json_str(out, "cwd", c->cwd);
+	cv_buf_put_json_member(out, "cwd", c->cwd);
 	json_strs(out, "exec", c->argv, c->argc);
 	cv_buf_put(out, CV_STR("}\n"));
 }

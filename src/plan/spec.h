@@ -63,6 +63,7 @@ struct cv_run_spec {
 	uint64_t memory_bytes;
 	uint32_t pids;
 	uint64_t timeout_ms; /* 0: none */
+	uint64_t approve_ms; /* 0: CV_PLAN_APPROVE_MS */
 	struct cv_str user;  /* --user or policy's run_as_user; empty: "sandbox" */
 	struct cv_str group;
 	enum cv_tty_mode tty;

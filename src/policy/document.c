@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * document.c - one YAML document whose root is a mapping, filled by a schema
+ * document.c - one YAML document whose root is a mapping, filled by a table
  */
 #include "policy/fill_int.h"
 
 static void read_root(struct cv_yaml *y, const struct cv_fill_noun *noun,
-	const struct cv_schema *schema, void *obj, struct cv_arena *arena)
+	const struct cv_fill_table *table, void *obj, struct cv_arena *arena)
 {
 	const enum cv_yaml_type type = cv_yaml_type(y);
 
 	if (type == CV_YAML_MAPPING) {
-		cv_fill(y, schema, obj, arena);
+		cv_fill(y, table, obj, arena);
 		return;
 	}
 	if (type == CV_YAML_NULL)
@@ -24,7 +24,7 @@ static void read_root(struct cv_yaml *y, const struct cv_fill_noun *noun,
 }
 
 static void read_stream(struct cv_yaml *y, const struct cv_fill_noun *noun,
-	const struct cv_schema *schema, void *obj, struct cv_arena *arena)
+	const struct cv_fill_table *table, void *obj, struct cv_arena *arena)
 {
 	unsigned documents = 0;
 
@@ -38,7 +38,7 @@ static void read_stream(struct cv_yaml *y, const struct cv_fill_noun *noun,
 			return;
 		}
 		if (cv_yaml_next(y))
-			read_root(y, noun, schema, obj, arena);
+			read_root(y, noun, table, obj, arena);
 	}
 	if (!documents && !y->findings->error_count)
 		cv_findings_add(y->findings, CV_FINDING_ERROR, (struct cv_policy_pos){ 1, 1 },
@@ -46,14 +46,14 @@ static void read_stream(struct cv_yaml *y, const struct cv_fill_noun *noun,
 }
 
 cv_code cv_fill_document(struct cv_str text, const struct cv_fill_noun *noun,
-	const struct cv_schema *schema, void *obj, struct cv_arena *arena,
+	const struct cv_fill_table *table, void *obj, struct cv_arena *arena,
 	struct cv_findings *findings)
 {
 	const size_t before = findings->error_count;
 	struct cv_yaml y;
 
 	if (cv_yaml_open(&y, text, noun->name, findings)) {
-		read_stream(&y, noun, schema, obj, arena);
+		read_stream(&y, noun, table, obj, arena);
 		cv_yaml_close(&y);
 	}
 	if (arena->is_overflown)

@@ -52,7 +52,6 @@ static void check_endpoint(struct cv_check *c)
 		{ e->has_credential_binding && !has_provider(c), "credential_binding" },
 		{ e->persisted_queries.s.n > 0, "persisted_queries" },
 		{ e->has_graphql_persisted_queries, "graphql_persisted_queries" },
-		{ e->enforcement == CV_ENFORCEMENT_APPROVE, "enforcement: approve" },
 	};
 
 	if (has_protocol_not_built(e))

@@ -175,23 +175,16 @@ void cv_policy_explain_text(
 	cv_arena_fini(&x.arena);
 }
 
-static void member_put(struct cv_buf *out, const char *name, struct cv_str value)
-{
-	cv_buf_printf(out, "\"%s\":\"", name);
-	cv_buf_put_json(out, value);
-	cv_buf_printf(out, "\"");
-}
-
 static void place_json(struct explanation *x, struct cv_buf *out, uint32_t entry, uint32_t endpoint,
 	uint32_t rule, uint32_t line)
 {
 	if (entry == CV_POLICY_NONE)
 		return;
-	member_put(out, "policy", cv_policy_entry_name(x->p, entry));
+	cv_buf_put_json_member(out, "policy", cv_policy_entry_name(x->p, entry));
 	cv_buf_printf(out, ",\"endpoint\":%u,", endpoint);
 	if (rule != CV_POLICY_NONE)
 		cv_buf_printf(out, "\"rule\":%u,", rule);
-	member_put(out, "file", file_of(x));
+	cv_buf_put_json_member(out, "file", file_of(x));
 	cv_buf_printf(out, ",\"line\":%u,", line);
 }
 
@@ -204,15 +197,15 @@ static void near_json(struct explanation *x, struct cv_buf *out)
 		cv_buf_printf(out, i ? ",{" : "{");
 		place_json(x, out, m->entry, m->endpoint, m->rule, m->line);
 		cv_buf_printf(out, "\"miss\":\"%s\",", miss_names[m->miss]);
-		member_put(out, "text", m->text);
+		cv_buf_put_json_member(out, "text", m->text);
 		cv_buf_printf(out, "}");
 	}
 	cv_buf_printf(out, "],\"allowed\":[");
 	for (size_t i = 0; i < x->allowed_count; i++) {
 		cv_buf_printf(out, i ? ",{" : "{");
-		member_put(out, "method", x->allowed[i].method);
+		cv_buf_put_json_member(out, "method", x->allowed[i].method);
 		cv_buf_printf(out, ",");
-		member_put(out, "path", x->allowed[i].path);
+		cv_buf_put_json_member(out, "path", x->allowed[i].path);
 		cv_buf_printf(out, "}");
 	}
 	cv_buf_printf(out, "]");
@@ -228,7 +221,7 @@ void cv_policy_explain_json(
 	cv_buf_printf(out, "{\"action\":\"%s\",\"reason\":\"%s\",",
 		x.v.action == CV_ACTION_ALLOW ? "allow" : "deny", cv_reason_code(x.v.reason));
 	place_json(&x, out, x.v.entry, x.v.endpoint, x.v.rule, x.v.line);
-	member_put(out, "text", x.text);
+	cv_buf_put_json_member(out, "text", x.text);
 	cv_buf_printf(out, ",\"obligations\":[");
 	for (size_t i = 0; i < CV_ARRAY_LEN(obligation_names); i++)
 		if (x.v.obligations & obligation_names[i].bit) {

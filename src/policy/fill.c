@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PLACE_DEPTH_MAX 12 /* the schema's own depth, with its lists */
+#define PLACE_DEPTH_MAX 12 /* a table's own depth, with its lists */
 #define PLACE_BYTES_MAX 512
 #define NAME_BYTES_MAX  32  /* for suggestions: no known key is longer */
 #define KNOWN_BYTES_MAX 640 /* all keys of an endpoint in one message */
@@ -106,7 +106,7 @@ static const struct {
 	{ "arguments", "params" },
 };
 
-static const struct cv_fill_key *key_find(const struct cv_schema *s, struct cv_str name)
+static const struct cv_fill_key *key_find(const struct cv_fill_table *s, struct cv_str name)
 {
 	for (size_t i = 0; name.n && i < s->key_count; i++)
 		if (name.p[0] == s->keys[i].name[0] && /* most differ here already */
@@ -115,7 +115,7 @@ static const struct cv_fill_key *key_find(const struct cv_schema *s, struct cv_s
 	return NULL;
 }
 
-static const char *key_suggest(const struct cv_schema *s, struct cv_str name)
+static const char *key_suggest(const struct cv_fill_table *s, struct cv_str name)
 {
 	size_t best = CV_MAX(name.n / 3, (size_t)1) + 1; /* a third may be wrong */
 	const char *hit = NULL;
@@ -136,7 +136,7 @@ static const char *key_suggest(const struct cv_schema *s, struct cv_str name)
 }
 
 static void unknown_key(
-	struct fill *f, const struct cv_schema *s, struct cv_str name, struct cv_policy_pos pos)
+	struct fill *f, const struct cv_fill_table *s, struct cv_str name, struct cv_policy_pos pos)
 {
 	const char *near = key_suggest(s, name);
 	char fix[KNOWN_BYTES_MAX];
@@ -497,7 +497,7 @@ static void fill_ports(struct fill *f, const struct cv_fill_key *k, void *obj)
 	set_array(obj, k, v, n);
 }
 
-static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj);
+static void fill_mapping(struct fill *f, const struct cv_fill_table *s, void *obj);
 
 /* One element of a list or of a mapping of names, built beside the stack and then pushed. */
 union element {
@@ -505,7 +505,7 @@ union element {
 	char bytes[CV_FILL_ELEMENT_BYTES_MAX];
 };
 
-static void element_begin(union element *e, const struct cv_schema *s, struct cv_policy_pos pos)
+static void element_begin(union element *e, const struct cv_fill_table *s, struct cv_policy_pos pos)
 {
 	cv_assert(s->size <= sizeof(*e));
 	memset(e, 0, s->size);
@@ -625,7 +625,7 @@ static const struct cv_fill_key matcher_keys[] = {
 	{ "glob", CV_FILL_TEXT },
 	{ "any", CV_FILL_TEXTS },
 };
-static const struct cv_schema matcher_schema = {
+static const struct cv_fill_table matcher_table = {
 	.noun = "a matcher",
 	.keys = matcher_keys,
 	.key_count = CV_ARRAY_LEN(matcher_keys),
@@ -665,9 +665,9 @@ static bool read_globs(struct fill *f, const char *key, struct cv_policy_texts *
 	while (next_in(f, YAML_MAPPING_END_EVENT)) {
 		if (!read_key(f, &name, &pos))
 			continue;
-		const struct cv_fill_key *k = key_find(&matcher_schema, name);
+		const struct cv_fill_key *k = key_find(&matcher_table, name);
 		if (!k) {
-			unknown_key(f, &matcher_schema, name, pos);
+			unknown_key(f, &matcher_table, name, pos);
 			cv_yaml_skip(f->y);
 		} else if (is_any || has_glob) {
 			REPORT(f, pos, "keep one", "%s: only one of glob and any may be given",
@@ -810,7 +810,7 @@ static fill_fn *const fill_fns[CV_FILL_KIND_COUNT] = {
 };
 
 /* The reader stands on a mapping. */
-static void keys_fill(struct fill *f, const struct cv_schema *s, void *obj)
+static void keys_fill(struct fill *f, const struct cv_fill_table *s, void *obj)
 {
 	const struct cv_policy_pos start = cv_yaml_pos(f->y);
 	uint32_t line[CV_FILL_KEYS_MAX] = { 0 }; /* where each key was; 0 not yet */
@@ -839,7 +839,7 @@ static void keys_fill(struct fill *f, const struct cv_schema *s, void *obj)
 				s->keys[i].name);
 }
 
-static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj)
+static void fill_mapping(struct fill *f, const struct cv_fill_table *s, void *obj)
 {
 	const bool was_private = f->is_private;
 
@@ -852,10 +852,11 @@ static void fill_mapping(struct fill *f, const struct cv_schema *s, void *obj)
 	f->is_private = was_private;
 }
 
-void cv_fill(struct cv_yaml *y, const struct cv_schema *schema, void *obj, struct cv_arena *arena)
+void cv_fill(
+	struct cv_yaml *y, const struct cv_fill_table *table, void *obj, struct cv_arena *arena)
 {
 	struct fill f = { .y = y, .arena = arena };
 
-	fill_mapping(&f, schema, obj);
+	fill_mapping(&f, table, obj);
 	free(f.stack);
 }

@@ -2,7 +2,7 @@
 /*
  * fill.h - C structures from YAML mappings, by table
  *
- * A schema describes one mapping level: a row per key, with the kind of value and the place where
+ * A table describes one mapping level: a row per key, with the kind of value and the place where
  * it goes.  What has no row is an unknown key.  The same rows give the "known here" list of
  * messages, so documentation, messages and reader can't disagree.  Policies are read this way, and
  * so are the provider profiles of cred/.  JSON is YAML's flow style and is read as it is.
@@ -42,12 +42,12 @@ struct cv_fill_word {
 	int value;
 };
 
-/* Offsets are into the object that the schema fills; 0 means "none" for all but `at`. */
+/* Offsets are into the object that the table fills; 0 means "none" for all but `at`. */
 struct cv_fill_key {
 	const char *name;
 	enum cv_fill_kind kind;
 	size_t at, at_n, at_text, at_pos, at_has;
-	const struct cv_schema *sub;
+	const struct cv_fill_table *sub;
 	const struct cv_fill_word *words; /* ends with name NULL */
 	bool is_required;
 	const char *why;
@@ -57,7 +57,7 @@ struct cv_fill_pair {
 	struct cv_policy_text key, value;
 };
 
-struct cv_schema {
+struct cv_fill_table {
 	const char *noun; /* "an endpoint" */
 	const char *hint; /* for unknown keys, instead of the known ones; may be NULL */
 	const struct cv_fill_key *keys;
@@ -70,17 +70,20 @@ struct cv_schema {
 	void (*init)(void *elem); /* defaults that are not zero; may be NULL */
 };
 
-#define CV_FILL_KEYS_MAX 40 /* rows of a level; checked when filling */
+/* The members that every table has, from its array of rows. */
+#define CV_FILL_TABLE(what, rows) .noun = what, .keys = rows, .key_count = CV_ARRAY_LEN(rows)
+
+#define CV_FILL_KEYS_MAX          40 /* rows of a level; checked when filling */
 
 /* An element of a list is built in a buffer of this size before it is kept; checked when filling.
  * The largest is a tool of a catalog. */
 #define CV_FILL_ELEMENT_BYTES_MAX 1536
 
 /* The whole language; its object is struct cv_policy_doc. */
-extern const struct cv_schema cv_policy_schema;
+extern const struct cv_fill_table cv_policy_schema;
 /* Elements of a network policy, for whoever has endpoints of the same kind. */
-extern const struct cv_schema cv_policy_endpoint_schema; /* struct cv_policy_endpoint */
-extern const struct cv_schema cv_policy_binary_schema;   /* struct cv_policy_binary */
+extern const struct cv_fill_table cv_policy_endpoint_schema; /* struct cv_policy_endpoint */
+extern const struct cv_fill_table cv_policy_binary_schema;   /* struct cv_policy_binary */
 
 /* A document's name, and what to say when it is empty, something else, or too large. */
 struct cv_fill_noun {
@@ -93,8 +96,8 @@ struct cv_fill_noun {
 /* Reads text, one document whose root is a mapping, into obj.  Memory is from arena.  CV_INVALID
  * when there were errors (in findings); obj is then half filled and good for nothing. */
 CV_MUST cv_code cv_fill_document(struct cv_str text, const struct cv_fill_noun *noun,
-	const struct cv_schema *schema, void *obj, struct cv_arena *arena,
+	const struct cv_fill_table *table, void *obj, struct cv_arena *arena,
 	struct cv_findings *findings);
 
 /* obj as one line of JSON, which reads back as the same.  Overflow is out's. */
-void cv_fill_write(const struct cv_schema *schema, const void *obj, struct cv_buf *out);
+void cv_fill_write(const struct cv_fill_table *table, const void *obj, struct cv_buf *out);

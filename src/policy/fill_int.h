@@ -7,4 +7,5 @@
 #include "policy/yaml_events.h"
 
 /* Reads the mapping that y stands on into obj.  Memory is from arena.  Findings tell the rest. */
-void cv_fill(struct cv_yaml *y, const struct cv_schema *schema, void *obj, struct cv_arena *arena);
+void cv_fill(
+	struct cv_yaml *y, const struct cv_fill_table *table, void *obj, struct cv_arena *arena);

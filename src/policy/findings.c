@@ -119,16 +119,15 @@ void cv_findings_text(const struct cv_findings *f, struct cv_str file, struct cv
 
 static void put_member(struct cv_buf *out, const char *name, struct cv_str value)
 {
-	cv_buf_printf(out, ",\"%s\":\"", name);
-	cv_buf_put_json(out, value);
-	cv_buf_put_byte(out, '"');
+	cv_buf_put_byte(out, ',');
+	cv_buf_put_json_member(out, name, value);
 }
 
 void cv_findings_json(const struct cv_findings *f, struct cv_str file, struct cv_buf *out)
 {
-	cv_buf_put(out, CV_STR("{\"file\":\""));
-	cv_buf_put_json(out, file);
-	cv_buf_printf(out, "\",\"errors\":%zu,\"cut\":%s,\"findings\":[", f->error_count,
+	cv_buf_put_byte(out, '{');
+	cv_buf_put_json_member(out, "file", file);
+	cv_buf_printf(out, ",\"errors\":%zu,\"cut\":%s,\"findings\":[", f->error_count,
 		f->is_cut ? "true" : "false");
 	for (size_t i = 0; i < f->n; i++) {
 		const struct cv_finding *row = &f->v[i];

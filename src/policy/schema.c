@@ -15,7 +15,6 @@
 /* A list of mappings whose pointer is `member` and whose count is `count`. */
 #define LIST(type, member, count, schema) \
 	AT(type, member), .at_n = offsetof(type, count), .sub = &(schema)
-#define SCHEMA(what, table)     .noun = what, .keys = table, .key_count = CV_ARRAY_LEN(table)
 
 #define PROTOCOL_WORD(id, yaml) { yaml, CV_PROTOCOL_##id },
 #define TLS_WORD(id, yaml)      { yaml, CV_TLS_##id },
@@ -63,13 +62,13 @@ static const struct cv_fill_key rule_keys[] = { /* allow: and an element of deny
 	{ "tool",           CV_FILL_GLOBS,    AT(R, tool) },
 	{ "params",         CV_FILL_MATCHERS, AT(R, params), .at_n = offsetof(R, params_count) },
 };
-static const struct cv_schema rule_schema = { SCHEMA("a rule", rule_keys),
+static const struct cv_fill_table rule_schema = { CV_FILL_TABLE("a rule", rule_keys),
 	.size = sizeof(R), .has_pos = true };
 
 static const struct cv_fill_key allow_keys[] = {
 	{ "allow", CV_FILL_INSIDE, .sub = &rule_schema, .is_required = true },
 };
-static const struct cv_schema allow_schema = { SCHEMA("an element of rules", allow_keys),
+static const struct cv_fill_table allow_schema = { CV_FILL_TABLE("an element of rules", allow_keys),
 	.hint = "write \"- allow: {method: GET, path: ...}\"; denials go into deny_rules",
 	.size = sizeof(R), .has_pos = true };
 
@@ -79,26 +78,26 @@ static const struct cv_fill_key persisted_keys[] = {
 	{ "operation_name", CV_FILL_TEXT,  AT(Q, operation_name) },
 	{ "fields",         CV_FILL_TEXTS, AT(Q, fields) },
 };
-static const struct cv_schema persisted_schema = { SCHEMA("a persisted query", persisted_keys),
+static const struct cv_fill_table persisted_schema = { CV_FILL_TABLE("a persisted query", persisted_keys),
 	.size = sizeof(Q), .at_key = offsetof(Q, id) };
 
 #define E struct cv_policy_endpoint
 static const struct cv_fill_key json_rpc_keys[] = {
 	{ "max_body_bytes", CV_FILL_BYTES, AT(E, json_rpc_max_body_bytes) },
 };
-static const struct cv_schema json_rpc_schema = { SCHEMA("json_rpc", json_rpc_keys) };
+static const struct cv_fill_table json_rpc_schema = { CV_FILL_TABLE("json_rpc", json_rpc_keys) };
 
 static const struct cv_fill_key mcp_keys[] = {
 	{ "max_body_bytes",              CV_FILL_BYTES, AT(E, mcp_max_body_bytes) },
 	{ "strict_tool_names",           CV_FILL_BOOL,  AT(E, mcp_strict_tool_names) },
 	{ "allow_all_known_mcp_methods", CV_FILL_BOOL,  AT(E, mcp_allow_all_known_methods) },
 };
-static const struct cv_schema mcp_schema = { SCHEMA("mcp", mcp_keys) };
+static const struct cv_fill_table mcp_schema = { CV_FILL_TABLE("mcp", mcp_keys) };
 
 static const struct cv_fill_key binding_keys[] = {
 	{ "provider", CV_FILL_TEXT, AT(E, credential_binding_provider), .is_required = true },
 };
-static const struct cv_schema binding_schema = { SCHEMA("credential_binding", binding_keys) };
+static const struct cv_fill_table binding_schema = { CV_FILL_TABLE("credential_binding", binding_keys) };
 
 #define RULES(member, schema) LIST(E, member.v, member.n, schema), \
 	.at_pos = offsetof(E, member.pos), .at_has = offsetof(E, member.is_present)
@@ -146,14 +145,14 @@ static void endpoint_init(void *elem)
 }
 
 /* clang-format off */
-const struct cv_schema cv_policy_endpoint_schema = { SCHEMA("an endpoint", endpoint_keys),
+const struct cv_fill_table cv_policy_endpoint_schema = { CV_FILL_TABLE("an endpoint", endpoint_keys),
 	.size = sizeof(E), .has_pos = true, .init = endpoint_init };
 
 static const struct cv_fill_key binary_keys[] = {
 	{ "path",    CV_FILL_TEXT, AT(struct cv_policy_binary, path), .is_required = true },
 	{ "harness", CV_FILL_DROPPED }, /* deprecated upstream: read and ignored */
 };
-const struct cv_schema cv_policy_binary_schema = { SCHEMA("a binary", binary_keys),
+const struct cv_fill_table cv_policy_binary_schema = { CV_FILL_TABLE("a binary", binary_keys),
 	.size = sizeof(struct cv_policy_binary) };
 
 #define N struct cv_policy_entry
@@ -163,7 +162,7 @@ static const struct cv_fill_key entry_keys[] = {
 	{ "binaries",  CV_FILL_LIST, LIST(N, binaries, binary_count, cv_policy_binary_schema),
 		.at_has = offsetof(N, has_binaries) },
 };
-static const struct cv_schema entry_schema = { SCHEMA("a network policy", entry_keys),
+static const struct cv_fill_table entry_schema = { CV_FILL_TABLE("a network policy", entry_keys),
 	.size = sizeof(N), .has_pos = true, .at_key = offsetof(N, key) };
 
 #define M struct cv_policy_middleware
@@ -171,7 +170,7 @@ static const struct cv_fill_key selector_keys[] = {
 	{ "include", CV_FILL_TEXTS, AT(M, include) },
 	{ "exclude", CV_FILL_TEXTS, AT(M, exclude) },
 };
-static const struct cv_schema selector_schema = { SCHEMA("endpoints", selector_keys) };
+static const struct cv_fill_table selector_schema = { CV_FILL_TABLE("endpoints", selector_keys) };
 
 static const struct cv_fill_key middleware_keys[] = {
 	{ "name",       CV_FILL_TEXT,     AT(M, name) },
@@ -181,7 +180,7 @@ static const struct cv_fill_key middleware_keys[] = {
 	{ "on_error",   CV_FILL_TEXT,     AT(M, on_error) },
 	{ "endpoints",  CV_FILL_INSIDE,   .sub = &selector_schema },
 };
-static const struct cv_schema middleware_schema = { SCHEMA("a middleware", middleware_keys),
+static const struct cv_fill_table middleware_schema = { CV_FILL_TABLE("a middleware", middleware_keys),
 	.size = sizeof(M), .has_pos = true, .at_key = offsetof(M, key) };
 
 #define A struct cv_policy_argument
@@ -189,13 +188,13 @@ static const struct cv_fill_key range_keys[] = {
 	{ "min", CV_FILL_NODE, AT(A, range_min), .at_has = offsetof(A, has_range_min) },
 	{ "max", CV_FILL_NODE, AT(A, range_max), .at_has = offsetof(A, has_range_max) },
 };
-static const struct cv_schema range_schema = { SCHEMA("range", range_keys) };
+static const struct cv_fill_table range_schema = { CV_FILL_TABLE("range", range_keys) };
 
 static const struct cv_fill_key length_keys[] = {
 	{ "min", CV_FILL_COUNT, AT(A, length_min), .at_has = offsetof(A, has_length_min) },
 	{ "max", CV_FILL_COUNT, AT(A, length_max), .at_has = offsetof(A, has_length_max) },
 };
-static const struct cv_schema length_schema = { SCHEMA("length", length_keys) };
+static const struct cv_fill_table length_schema = { CV_FILL_TABLE("length", length_keys) };
 
 static const struct cv_fill_key argument_keys[] = {
 	{ "path",     CV_FILL_TEXT,   AT(A, path), .is_required = true },
@@ -206,7 +205,7 @@ static const struct cv_fill_key argument_keys[] = {
 	{ "length",   CV_FILL_INSIDE, .sub = &length_schema, .at_has = offsetof(A, has_length) },
 	{ "optional", CV_FILL_BOOL,   AT(A, is_optional) },
 };
-static const struct cv_schema argument_schema = { SCHEMA("an argument", argument_keys),
+static const struct cv_fill_table argument_schema = { CV_FILL_TABLE("an argument", argument_keys),
 	.size = sizeof(A), .has_pos = true };
 
 #define T struct cv_policy_tool_rule
@@ -216,7 +215,7 @@ static const struct cv_fill_key limits_keys[] = {
 	{ "seconds",     CV_FILL_BYTES, AT(T, seconds) },
 	{ "bytes",       CV_FILL_BYTES, AT(T, bytes) },
 };
-static const struct cv_schema limits_schema = { SCHEMA("limits", limits_keys) };
+static const struct cv_fill_table limits_schema = { CV_FILL_TABLE("limits", limits_keys) };
 
 static const struct cv_fill_key tool_rule_keys[] = {
 	{ "tools",     CV_FILL_TEXTS,  AT(T, tools), .is_required = true },
@@ -228,7 +227,7 @@ static const struct cv_fill_key tool_rule_keys[] = {
 	{ "approval",  CV_FILL_WORD,   AT(T, approval), .at_text = offsetof(T, approval_text),
 		.words = approval_words },
 };
-static const struct cv_schema tool_rule_schema = { SCHEMA("a rule about tools", tool_rule_keys),
+static const struct cv_fill_table tool_rule_schema = { CV_FILL_TABLE("a rule about tools", tool_rule_keys),
 	.size = sizeof(T), .has_pos = true, .at_key = offsetof(T, key) };
 
 #define D struct cv_policy_doc
@@ -237,18 +236,18 @@ static const struct cv_fill_key filesystem_keys[] = {
 	{ "read_only",       CV_FILL_TEXTS, AT(D, read_only) },
 	{ "read_write",      CV_FILL_TEXTS, AT(D, read_write) },
 };
-static const struct cv_schema filesystem_schema = { SCHEMA("filesystem_policy", filesystem_keys) };
+static const struct cv_fill_table filesystem_schema = { CV_FILL_TABLE("filesystem_policy", filesystem_keys) };
 
 static const struct cv_fill_key landlock_keys[] = {
 	{ "compatibility", CV_FILL_WORD, AT(D, landlock), .words = compatibility_words },
 };
-static const struct cv_schema landlock_schema = { SCHEMA("landlock", landlock_keys) };
+static const struct cv_fill_table landlock_schema = { CV_FILL_TABLE("landlock", landlock_keys) };
 
 static const struct cv_fill_key process_keys[] = {
 	{ "run_as_user",  CV_FILL_TEXT, AT(D, run_as_user) },
 	{ "run_as_group", CV_FILL_TEXT, AT(D, run_as_group) },
 };
-static const struct cv_schema process_schema = { SCHEMA("process", process_keys) };
+static const struct cv_fill_table process_schema = { CV_FILL_TABLE("process", process_keys) };
 
 static const struct cv_fill_key doc_keys[] = {
 	{ "version",             CV_FILL_VERSION, AT(D, version), .is_required = true },
@@ -262,5 +261,5 @@ static const struct cv_fill_key doc_keys[] = {
 	{ "tools",               CV_FILL_NAMED,   LIST(D, tool_rules, tool_rule_count,
 		tool_rule_schema), .at_has = offsetof(D, has_tools) },
 };
-const struct cv_schema cv_policy_schema = { SCHEMA("a policy", doc_keys) };
+const struct cv_fill_table cv_policy_schema = { CV_FILL_TABLE("a policy", doc_keys) };
 /* clang-format on */

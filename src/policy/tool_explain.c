@@ -29,11 +29,7 @@ static void value_put(struct cv_buf *out, const struct cv_value *v)
 	case CV_VALUE_FALSE: cv_buf_put(out, CV_STR("false")); return;
 	case CV_VALUE_TRUE: cv_buf_put(out, CV_STR("true")); return;
 	case CV_VALUE_NUMBER: cv_buf_put(out, v->s); return;
-	case CV_VALUE_STRING:
-		cv_buf_put_byte(out, '"');
-		cv_buf_put_json(out, v->s);
-		cv_buf_put_byte(out, '"');
-		return;
+	case CV_VALUE_STRING: cv_buf_put_json_str(out, v->s); return;
 	case CV_VALUE_ARRAY:
 	case CV_VALUE_OBJECT: break;
 	case CV_VALUE_TYPE_COUNT: cv_unreachable();
@@ -43,8 +39,7 @@ static void value_put(struct cv_buf *out, const struct cv_value *v)
 		if (i)
 			cv_buf_put_byte(out, ',');
 		if (v->type == CV_VALUE_OBJECT) {
-			value_put(
-				out, &(struct cv_value){ .type = CV_VALUE_STRING, .s = v->key[i] });
+			cv_buf_put_json_str(out, v->key[i]);
 			cv_buf_put_byte(out, ':');
 		}
 		value_put(out, &v->v[i]);

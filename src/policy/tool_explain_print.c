@@ -159,20 +159,13 @@ void cv_policy_explain_tool_text(
 
 /* ---- JSON ---- */
 
-static void member_put(struct cv_buf *out, const char *name, struct cv_str value)
-{
-	cv_buf_printf(out, "\"%s\":\"", name);
-	cv_buf_put_json(out, value);
-	cv_buf_printf(out, "\"");
-}
-
 static void place_json(struct explanation *x, struct cv_buf *out, uint32_t rule)
 {
 	if (rule == CV_POLICY_NONE)
 		return;
-	member_put(out, "rule", cv_policy_tool_rule_name(x->p, rule));
+	cv_buf_put_json_member(out, "rule", cv_policy_tool_rule_name(x->p, rule));
 	cv_buf_put_byte(out, ',');
-	member_put(out, "file", file_of(x));
+	cv_buf_put_json_member(out, "file", file_of(x));
 	cv_buf_printf(out, ",\"line\":%u,", x->p->tool_rules[rule].source->pos.line);
 }
 
@@ -183,7 +176,7 @@ static void near_json(struct explanation *x, struct cv_buf *out)
 		cv_buf_printf(out, i ? ",{" : "{");
 		place_json(x, out, x->near[i]);
 		cv_buf_printf(out, "\"miss\":\"%s\",", miss_names[miss_of(x, x->near[i])]);
-		member_put(out, "text",
+		cv_buf_put_json_member(out, "text",
 			cv_tool_rule_miss_text(&x->p->tool_rules[x->near[i]], x->facts, &x->arena));
 		cv_buf_put_byte(out, '}');
 	}
@@ -197,9 +190,9 @@ static void conditions_json(struct explanation *x, struct cv_buf *out)
 
 	cv_buf_printf(out, ",\"conditions\":[");
 	for (size_t i = 0; i < n; i++) {
-		cv_buf_printf(out, i ? ",\"" : "\"");
-		cv_buf_put_json(out, line[i]);
-		cv_buf_put_byte(out, '"');
+		if (i)
+			cv_buf_put_byte(out, ',');
+		cv_buf_put_json_str(out, line[i]);
 	}
 	cv_buf_put_byte(out, ']');
 }
@@ -213,10 +206,10 @@ void cv_policy_explain_tool_json(
 	const struct cv_tool_limits *l = &x.v.limits;
 	cv_buf_printf(out, "{\"action\":\"%s\",\"reason\":\"%s\",",
 		x.v.action == CV_ACTION_ALLOW ? "allow" : "deny", cv_reason_code(x.v.reason));
-	member_put(out, "tool", facts->tool);
+	cv_buf_put_json_member(out, "tool", facts->tool);
 	cv_buf_put_byte(out, ',');
 	place_json(&x, out, x.v.rule);
-	member_put(out, "text", x.text);
+	cv_buf_put_json_member(out, "text", x.text);
 	if (x.v.action == CV_ACTION_ALLOW)
 		cv_buf_printf(out,
 			",\"approval\":\"%s\",\"limits\":{\"calls\":%" PRIu64

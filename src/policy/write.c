@@ -28,19 +28,12 @@ static bool flag_at(const void *obj, size_t at)
 	return value;
 }
 
-static void put_string(struct cv_buf *out, struct cv_str s)
-{
-	cv_buf_put_byte(out, '"');
-	cv_buf_put_json(out, s);
-	cv_buf_put_byte(out, '"');
-}
-
 static void put_key(struct writer *w, struct cv_str key)
 {
 	if (w->has_comma)
 		cv_buf_put_byte(w->out, ',');
 	w->has_comma = true;
-	put_string(w->out, key);
+	cv_buf_put_json_str(w->out, key);
 	cv_buf_put_byte(w->out, ':');
 }
 
@@ -50,7 +43,7 @@ static void put_texts(struct cv_buf *out, const struct cv_policy_texts *texts)
 	for (size_t i = 0; i < texts->n; i++) {
 		if (i)
 			cv_buf_put_byte(out, ',');
-		put_string(out, texts->v[i].s);
+		cv_buf_put_json_str(out, texts->v[i].s);
 	}
 	cv_buf_put_byte(out, ']');
 }
@@ -58,7 +51,7 @@ static void put_texts(struct cv_buf *out, const struct cv_policy_texts *texts)
 static void put_globs(struct cv_buf *out, const struct cv_policy_texts *globs, bool is_any)
 {
 	if (!is_any && globs->n == 1) {
-		put_string(out, globs->v[0].s);
+		cv_buf_put_json_str(out, globs->v[0].s);
 		return;
 	}
 	cv_buf_put(out, CV_STR("{\"any\":"));
@@ -83,7 +76,7 @@ static void put_text(struct writer *w, const struct cv_fill_key *k, const void *
 	if (!t->is_present)
 		return;
 	put_key(w, cv_str_of(k->name));
-	put_string(w->out, t->s);
+	cv_buf_put_json_str(w->out, t->s);
 }
 
 static void put_str(struct writer *w, const struct cv_fill_key *k, const void *obj)
@@ -93,7 +86,7 @@ static void put_str(struct writer *w, const struct cv_fill_key *k, const void *o
 	if (!s->n)
 		return;
 	put_key(w, cv_str_of(k->name));
-	put_string(w->out, *s);
+	cv_buf_put_json_str(w->out, *s);
 }
 
 static void put_list_of_texts(struct writer *w, const struct cv_fill_key *k, const void *obj)
@@ -157,13 +150,13 @@ static void put_word(struct writer *w, const struct cv_fill_key *k, const void *
 			if (!word->name[0] && value == 0)
 				return;
 			put_key(w, cv_str_of(k->name));
-			put_string(w->out, cv_str_of(word->name));
+			cv_buf_put_json_str(w->out, cv_str_of(word->name));
 			return;
 		}
 	cv_unreachable();
 }
 
-static void put_mapping(struct cv_buf *out, const struct cv_schema *s, const void *obj);
+static void put_mapping(struct cv_buf *out, const struct cv_fill_table *s, const void *obj);
 
 static void put_inside(struct writer *w, const struct cv_fill_key *k, const void *obj)
 {
@@ -248,7 +241,7 @@ static void put_pairs(struct writer *w, const struct cv_fill_key *k, const void 
 	cv_buf_put_byte(w->out, '{');
 	for (size_t i = 0; i < n; i++) {
 		put_key(&inner, v[i].key.s);
-		put_string(w->out, v[i].value.s);
+		cv_buf_put_json_str(w->out, v[i].value.s);
 	}
 	cv_buf_put_byte(w->out, '}');
 }
@@ -263,7 +256,7 @@ static void put_node_value(struct cv_buf *out, const struct cv_policy_node *node
 	case CV_POLICY_NODE_NULL: cv_buf_put(out, CV_STR("null")); return;
 	case CV_POLICY_NODE_BOOL:
 	case CV_POLICY_NODE_NUMBER: cv_buf_put(out, node->s); return;
-	case CV_POLICY_NODE_STRING: put_string(out, node->s); return;
+	case CV_POLICY_NODE_STRING: cv_buf_put_json_str(out, node->s); return;
 	case CV_POLICY_NODE_LIST:
 	case CV_POLICY_NODE_MAPPING: break;
 	}
@@ -342,7 +335,7 @@ static put_fn *const put_fns[CV_FILL_KIND_COUNT] = {
 	[CV_FILL_REFUSED] = put_nothing,
 };
 
-static void put_mapping(struct cv_buf *out, const struct cv_schema *s, const void *obj)
+static void put_mapping(struct cv_buf *out, const struct cv_fill_table *s, const void *obj)
 {
 	struct writer w = { .out = out };
 
@@ -352,7 +345,7 @@ static void put_mapping(struct cv_buf *out, const struct cv_schema *s, const voi
 	cv_buf_put_byte(out, '}');
 }
 
-void cv_fill_write(const struct cv_schema *schema, const void *obj, struct cv_buf *out)
+void cv_fill_write(const struct cv_fill_table *table, const void *obj, struct cv_buf *out)
 {
-	put_mapping(out, schema, obj);
+	put_mapping(out, table, obj);
 }

@@ -8,13 +8,6 @@
 #include "policy/tool_rule.h"
 #include "policy/yaml_events.h"
 
-static void string_put(struct cv_buf *out, struct cv_str s)
-{
-	cv_buf_put_byte(out, '"');
-	cv_buf_put_json(out, s);
-	cv_buf_put_byte(out, '"');
-}
-
 static void scalar_put(struct cv_buf *out, const struct cv_yaml *y)
 {
 	const struct cv_str s = cv_yaml_scalar(y);
@@ -35,7 +28,7 @@ static void scalar_put(struct cv_buf *out, const struct cv_yaml *y)
 	case CV_YAML_MAPPING:
 	case CV_YAML_TYPE_COUNT: break;
 	}
-	string_put(out, s);
+	cv_buf_put_json_str(out, s);
 }
 
 struct level {
@@ -54,7 +47,7 @@ static bool before_value(struct cv_buf *out, struct level *l, const struct cv_ya
 		cv_buf_put_byte(out, ',');
 	if (!l->is_mapping)
 		return true;
-	string_put(out, y->ev.type == YAML_SCALAR_EVENT ? cv_yaml_scalar(y) : CV_STR_NONE);
+	cv_buf_put_json_str(out, y->ev.type == YAML_SCALAR_EVENT ? cv_yaml_scalar(y) : CV_STR_NONE);
 	cv_buf_put_byte(out, ':');
 	l->has_key = true;
 	return false;

@@ -231,6 +231,21 @@ void cv_decide_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_fac
 		f->is_decided = f->is_allowed = true;
 }
 
+void cv_decide_record_refusal(struct cv_proxy *p, struct cv_flow *f, const char *engine,
+	const char *slug, const char *text, unsigned status)
+{
+	const struct cv_fact fact = {
+		.action = CV_AUDIT_ACTION_DENY,
+		.activity = CV_ACTIVITY_REFUSE,
+		.engine = engine,
+		.reason_code = slug,
+		.reason = cv_str_of(text),
+		.status = (uint16_t)status,
+	};
+
+	cv_decide_record(p, f, &fact);
+}
+
 struct cv_verdict cv_decide_request(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
 {

@@ -30,9 +30,8 @@ int cv_denial_status(enum cv_denial d)
 
 static void member_put(struct cv_buf *b, const char *key, struct cv_str value)
 {
-	cv_buf_printf(b, ",\"%s\":\"", key);
-	cv_buf_put_json(b, value);
-	cv_buf_put_byte(b, '"');
+	cv_buf_put_byte(b, ',');
+	cv_buf_put_json_member(b, key, value);
 }
 
 static struct cv_str path_shown(const struct cv_denial_text *t)
@@ -56,108 +55,86 @@ static void subject_put(
 		cv_buf_put_json(b, path_shown(t));
 }
 
-/* The first two are OpenShell's; why is said in a member of its own. */
-static struct cv_str credential_sentence(enum cv_denial d)
+/* ---- the sentence ---- */
+
+/* One is: before, what it is about, after, and the denial's own why. */
+struct sentence {
+	const char *before;
+	enum { ABOUT_NOTHING, ABOUT_REQUEST, ABOUT_UPSTREAM } about;
+	const char *after;
+	bool ends_with_why;
+};
+
+/* clang-format off */
+/* The first two of credentials are OpenShell's; why is said in a member of its own. */
+static const struct sentence sentence_of[CV_DENIAL_COUNT] = {
+	[CV_DENIAL_PROTOCOL]  = { .ends_with_why = true },
+	[CV_DENIAL_NO_TLS]    = { .ends_with_why = true },
+	[CV_DENIAL_AUDIT]     = { .ends_with_why = true },
+	[CV_DENIAL_UPSTREAM]  = { .ends_with_why = true },
+	[CV_DENIAL_WEBSOCKET] = { .ends_with_why = true },
+	[CV_DENIAL_TARGET]    = { .ends_with_why = true },
+	[CV_DENIAL_TIMEOUT]   = { .ends_with_why = true },
+	[CV_DENIAL_APPROVAL_DENIED]  = { .ends_with_why = true },
+	[CV_DENIAL_APPROVAL_TIMEOUT] = { .ends_with_why = true },
+	[CV_DENIAL_APPROVAL_FLOOD]   = { .ends_with_why = true },
+	[CV_DENIAL_SSRF]           = { "", ABOUT_REQUEST, " blocked: ", true },
+	[CV_DENIAL_UNREACHABLE]    = { "connection to ", ABOUT_UPSTREAM, " failed", false },
+	[CV_DENIAL_UPSTREAM_TLS]   = { "TLS to ", ABOUT_UPSTREAM, " failed: ", true },
+	[CV_DENIAL_UPSTREAM_PROXY] = { "the upstream proxy did not connect to ", ABOUT_UPSTREAM, ": ", true },
+	[CV_DENIAL_AUTHORITY] = { "HTTP request authority does not match the authorized tunnel endpoint" },
+	[CV_DENIAL_MIDDLEWARE_DENIED]   = { "Request rejected by configured middleware" },
+	[CV_DENIAL_MIDDLEWARE_FAILED]   = { "Request could not be processed by configured middleware" },
+	[CV_DENIAL_MIDDLEWARE_REQUIRED] = { "tls: skip tunnel cannot be inspected by required middleware" },
+	[CV_DENIAL_UNINSPECTED] =
+		{ "credentialed endpoint requires L7 inspection; raw tunnel is not explicitly allowed" },
+	[CV_DENIAL_CREDENTIAL_PLACE]       = { "Credential is not authorized for this request endpoint" },
+	[CV_DENIAL_CREDENTIAL_UNAVAILABLE] = { "Credential placeholder could not be resolved" },
+	[CV_DENIAL_CREDENTIAL_EXPIRED]     = { "Credential has expired and can't be renewed" },
+	[CV_DENIAL_CREDENTIAL_SIGNING]     = { "Request can't be signed with the provider's credential" },
+	[CV_DENIAL_CREDENTIAL_RENEWAL]     = { "Credential could not be renewed" },
+	[CV_DENIAL_CREDENTIAL_KEEPER]      = { "Credentials are not available now; try again" },
+	[CV_DENIAL_CREDENTIAL_TOKENS]      = { "The answer of this token endpoint can't be handed on" },
+	[CV_DENIAL_CREDENTIAL_OWN]         = { "This endpoint takes the provider's credential only" },
+};
+/* clang-format on */
+
+/* Of the two kinds whose words are the verdict's. */
+static struct sentence policy_sentence(enum cv_denial d, const struct cv_verdict *v)
 {
-	switch ((int)d) {
-	case CV_DENIAL_CREDENTIAL_PLACE:
-		return CV_STR("Credential is not authorized for this request endpoint");
-	case CV_DENIAL_CREDENTIAL_UNAVAILABLE:
-		return CV_STR("Credential placeholder could not be resolved");
-	case CV_DENIAL_CREDENTIAL_EXPIRED:
-		return CV_STR("Credential has expired and can't be renewed");
-	case CV_DENIAL_CREDENTIAL_SIGNING:
-		return CV_STR("Request can't be signed with the provider's credential");
-	case CV_DENIAL_CREDENTIAL_RENEWAL: return CV_STR("Credential could not be renewed");
-	case CV_DENIAL_CREDENTIAL_KEEPER:
-		return CV_STR("Credentials are not available now; try again");
-	case CV_DENIAL_CREDENTIAL_TOKENS:
-		return CV_STR("The answer of this token endpoint can't be handed on");
-	default: return CV_STR("This endpoint takes the provider's credential only");
+	struct sentence s = { .about = ABOUT_REQUEST, .after = " not permitted by policy" };
+
+	if (d == CV_DENIAL_L7) {
+		if (v && v->reason == CV_REASON_DENY_RULE)
+			s.after = " blocked by deny rule";
+	} else if (v && v->reason == CV_REASON_NO_PATH_ENDPOINT) {
+		s.after = " did not match an L7 endpoint path";
+	} else if (v) {
+		s.after = " denied by L7 policy: ";
+		s.ends_with_why = true;
 	}
+	return s;
 }
 
 static void sentence_put(
 	struct cv_buf *b, const struct cv_flow *f, enum cv_denial d, const struct cv_denial_text *t)
 {
-	const struct cv_authority a = { f->host, f->port };
+	const struct cv_authority upstream = { f->host, f->port };
+	const struct sentence s = d == CV_DENIAL_POLICY || d == CV_DENIAL_L7
+					  ? policy_sentence(d, t->verdict)
+					  : sentence_of[d];
 
-	switch (d) {
-	case CV_DENIAL_POLICY:
+	cv_assert(s.before || s.about || s.ends_with_why); /* it has a row */
+	if (s.before)
+		cv_buf_put(b, cv_str_of(s.before));
+	if (s.about == ABOUT_REQUEST)
 		subject_put(b, f, d, t);
-		if (!t->verdict) {
-			cv_buf_put(b, CV_STR(" not permitted by policy"));
-		} else if (t->verdict->reason == CV_REASON_NO_PATH_ENDPOINT) {
-			cv_buf_put(b, CV_STR(" did not match an L7 endpoint path"));
-		} else {
-			cv_buf_put(b, CV_STR(" denied by L7 policy: "));
-			cv_buf_put_json(b, t->why);
-		}
-		return;
-	case CV_DENIAL_L7:
-		subject_put(b, f, d, t);
-		cv_buf_put(b, t->verdict && t->verdict->reason == CV_REASON_DENY_RULE
-				      ? CV_STR(" blocked by deny rule")
-				      : CV_STR(" not permitted by policy"));
-		return;
-	case CV_DENIAL_SSRF:
-		subject_put(b, f, d, t);
-		cv_buf_put(b, CV_STR(" blocked: "));
+	else if (s.about == ABOUT_UPSTREAM)
+		cv_authority_write(b, &upstream, 0);
+	if (s.after)
+		cv_buf_put(b, cv_str_of(s.after));
+	if (s.ends_with_why)
 		cv_buf_put_json(b, t->why);
-		return;
-	case CV_DENIAL_AUTHORITY:
-		cv_buf_put(b, CV_STR("HTTP request authority does not match the authorized "
-				     "tunnel endpoint"));
-		return;
-	case CV_DENIAL_UNREACHABLE:
-		cv_buf_put(b, CV_STR("connection to "));
-		cv_authority_write(b, &a, 0);
-		cv_buf_put(b, CV_STR(" failed"));
-		return;
-	case CV_DENIAL_UPSTREAM_TLS:
-		cv_buf_put(b, CV_STR("TLS to "));
-		cv_authority_write(b, &a, 0);
-		cv_buf_put(b, CV_STR(" failed: "));
-		cv_buf_put_json(b, t->why);
-		return;
-	case CV_DENIAL_UPSTREAM_PROXY:
-		cv_buf_put(b, CV_STR("the upstream proxy did not connect to "));
-		cv_authority_write(b, &a, 0);
-		cv_buf_put(b, CV_STR(": "));
-		cv_buf_put_json(b, t->why);
-		return;
-	case CV_DENIAL_CREDENTIAL_PLACE:
-	case CV_DENIAL_CREDENTIAL_SIGNING:
-	case CV_DENIAL_CREDENTIAL_UNAVAILABLE:
-	case CV_DENIAL_CREDENTIAL_EXPIRED:
-	case CV_DENIAL_CREDENTIAL_RENEWAL:
-	case CV_DENIAL_CREDENTIAL_KEEPER:
-	case CV_DENIAL_CREDENTIAL_TOKENS:
-	case CV_DENIAL_CREDENTIAL_OWN: cv_buf_put(b, credential_sentence(d)); return;
-	case CV_DENIAL_MIDDLEWARE_DENIED:
-		cv_buf_put(b, CV_STR("Request rejected by configured middleware"));
-		return;
-	case CV_DENIAL_MIDDLEWARE_FAILED:
-		cv_buf_put(b, CV_STR("Request could not be processed by configured middleware"));
-		return;
-	case CV_DENIAL_MIDDLEWARE_REQUIRED:
-		cv_buf_put(
-			b, CV_STR("tls: skip tunnel cannot be inspected by required middleware"));
-		return;
-	case CV_DENIAL_UNINSPECTED:
-		cv_buf_put(b, CV_STR("credentialed endpoint requires L7 inspection; raw tunnel is "
-				     "not explicitly allowed"));
-		return;
-	case CV_DENIAL_PROTOCOL:
-	case CV_DENIAL_NO_TLS:
-	case CV_DENIAL_AUDIT:
-	case CV_DENIAL_UPSTREAM:
-	case CV_DENIAL_WEBSOCKET:
-	case CV_DENIAL_TARGET:
-	case CV_DENIAL_TIMEOUT: cv_buf_put_json(b, t->why); return;
-	case CV_DENIAL_COUNT: break;
-	}
-	cv_unreachable();
 }
 
 /* What this host would accept: method and path templates. */
@@ -177,11 +154,10 @@ static void allowed_put(struct cv_proxy *p, const struct cv_flow *f, const struc
 		cv_policy_allowed(f->policy, &facts, &p->arena, row, CV_PROXY_ALLOWED_ROWS_MAX);
 	cv_buf_put(b, CV_STR(",\"allowed\":["));
 	for (size_t i = 0; i < n && cv_buf_len(b) < CV_PROXY_DENIAL_BYTES_MAX / 2; i++) {
-		cv_buf_printf(b, "%s{\"method\":\"", i ? "," : "");
-		cv_buf_put_json(b, row[i].method);
-		cv_buf_put(b, CV_STR("\",\"path\":\""));
-		cv_buf_put_json(b, row[i].path);
-		cv_buf_put(b, CV_STR("\"}"));
+		cv_buf_put(b, i ? CV_STR(",{") : CV_STR("{"));
+		cv_buf_put_json_member(b, "method", row[i].method);
+		member_put(b, "path", row[i].path);
+		cv_buf_put_byte(b, '}');
 	}
 	cv_buf_put_byte(b, ']');
 }

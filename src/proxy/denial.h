@@ -31,6 +31,9 @@
 	X(MIDDLEWARE_FAILED, 403, "middleware_failed", "detail", "middleware_failed")          \
 	X(MIDDLEWARE_REQUIRED, 403, "middleware_required", "detail", "middleware_required")    \
 	X(UNINSPECTED, 403, "uninspected_credentials", "detail", "uninspected_credentials")    \
+	X(APPROVAL_DENIED, 403, "approval_denied", "detail", "approval_denied")                \
+	X(APPROVAL_TIMEOUT, 403, "approval_timeout", "detail", "approval_timeout")             \
+	X(APPROVAL_FLOOD, 429, "too_many_held", "detail", "too_many_held")                     \
 	X(CREDENTIAL_PLACE, 403, "credential_endpoint_mismatch", "message", NULL)              \
 	X(CREDENTIAL_OWN, 403, "own_credential_refused", "message", NULL)                      \
 	X(CREDENTIAL_SIGNING, 403, "credential_signing_refused", "message", NULL)              \

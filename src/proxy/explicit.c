@@ -8,6 +8,7 @@
  * decided anew, and reaches the upstream connection of the last one only if it is for the same
  * host and port.
  */
+#include "proxy/approve.h"
 #include "proxy/denial.h"
 #include "proxy/inside.h"
 #include "proxy/local.h"
@@ -22,16 +23,8 @@ static bool head_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_h1_rc rc)
 {
 	const struct cv_h1_rc_row *row = cv_h1_rc_row(rc);
 	const int status = row->status == 431 ? 431 : 400;
-	const struct cv_fact fact = {
-		.action = CV_AUDIT_ACTION_DENY,
-		.activity = CV_ACTIVITY_REFUSE,
-		.engine = "l7",
-		.reason_code = row->slug,
-		.reason = cv_str_of(row->text),
-		.status = (uint16_t)status,
-	};
 
-	cv_decide_record(p, f, &fact);
+	cv_decide_record_refusal(p, f, "l7", row->slug, row->text, (unsigned)status);
 	cv_deny_bare(p, f, status, CV_STR_NONE);
 	return true;
 }
@@ -112,7 +105,7 @@ static bool connect_head(struct cv_proxy *p, struct cv_flow *f)
 	return true;
 }
 
-static bool absolute_head(struct cv_proxy *p, struct cv_flow *f)
+static bool absolute_head(struct cv_proxy *p, struct cv_flow *f, bool has_moved)
 {
 	static struct cv_path path; /* scratch */
 	struct cv_h1_request *r = &p->request;
@@ -125,7 +118,14 @@ static bool absolute_head(struct cv_proxy *p, struct cv_flow *f)
 	if (f->verdict.obligations & CV_OBLIGE_POSTGRES)
 		return cv_inside_refuse(p, f, CV_DENIAL_PROTOCOL, r,
 			CV_STR("the endpoint speaks PostgreSQL, not HTTP"));
-	if (!cv_inside_decide(p, f, r, &path) || !cv_cred_is_without(p, f, r, cv_path_str(&path)))
+	if (!cv_inside_decide(p, f, r, &path))
+		return true; /* answered */
+	switch (cv_approve_request(p, f, r, cv_path_str(&path))) {
+	case CV_APPROVE_WAIT: return has_moved;
+	case CV_APPROVE_ENDED: return true;
+	case CV_APPROVE_PASS: break;
+	}
+	if (!cv_cred_is_without(p, f, r, cv_path_str(&path)))
 		return true; /* answered */
 	f->http.is_decided = true;
 	f->http.is_repeatable = cv_idle_is_repeatable(f, r);
@@ -174,7 +174,7 @@ bool cv_explicit_step(struct cv_proxy *p, struct cv_flow *f)
 		return true;
 	switch (p->request.form) {
 	case CV_H1_FORM_AUTHORITY: return connect_head(p, f);
-	case CV_H1_FORM_ABSOLUTE: return absolute_head(p, f);
+	case CV_H1_FORM_ABSOLUTE: return absolute_head(p, f, has_moved);
 	case CV_H1_FORM_ORIGIN:
 	case CV_H1_FORM_ASTERISK: break;
 	}

@@ -6,6 +6,7 @@
  * Limits:    CV_PROXY_FLOWS_MAX, CV_PROXY_STREAMS_MAX; times per state in the table below.
  */
 #pragma once
+#include "ipc/broker_link.h"
 #include "policy/policy.h"
 #include "proxy/body.h"
 #include "proxy/hold.h"
@@ -82,6 +83,13 @@ enum cv_server_tls {
 	CV_SERVER_TLS_FAILED, /* for good: flow.failure says why */
 };
 
+/* A request that waits for a person, or has: approve.h. */
+struct cv_approval {
+	enum { CV_APPROVAL_NONE, CV_APPROVAL_HELD, CV_APPROVAL_ANSWERED } state;
+	enum cv_approval_answer answer;
+	uint64_t id; /* of ASK */
+};
+
 struct cv_http {
 	enum cv_http_phase phase;
 	size_t scanned, response_scanned; /* of the heads */
@@ -106,6 +114,7 @@ struct cv_http {
 	struct cv_str method, path,
 		query; /* of the exchange, where requests are decided; owned, one block */
 	struct cv_verdict verdict; /* of the request, where requests are decided */
+	struct cv_approval approval;
 };
 
 struct cv_attempt {   /* a socket that is being connected */

@@ -26,27 +26,14 @@ void cv_h2_down_start(struct cv_proxy *p, struct cv_flow *f)
 
 /* ---- streams ---- */
 
-static void refuse_record(struct cv_h2 *h2, const char *slug, const char *text, uint16_t status)
-{
-	const struct cv_fact fact = {
-		.action = CV_AUDIT_ACTION_DENY,
-		.activity = CV_ACTIVITY_REFUSE,
-		.engine = "l7",
-		.reason_code = slug,
-		.reason = cv_str_of(text),
-		.status = status,
-	};
-
-	cv_decide_record(h2->p, h2->flow, &fact);
-}
-
 static void head_refuse(struct cv_h2 *h2, int32_t id, enum cv_h2_rc rc)
 {
 	const struct cv_h2_rc_row *row = cv_h2_rc_row(rc);
 	uint8_t status[] = ":status", long_head[] = "431";
 	const nghttp2_nv nv = { status, long_head, sizeof(status) - 1, sizeof(long_head) - 1, 0 };
 
-	refuse_record(h2, row->slug, row->text, rc == CV_H2_LIST_LONG ? 431 : 400);
+	cv_decide_record_refusal(
+		h2->p, h2->flow, "l7", row->slug, row->text, rc == CV_H2_LIST_LONG ? 431 : 400);
 	if (rc == CV_H2_LIST_LONG)
 		nghttp2_submit_response(h2->session, id, &nv, 1, NULL);
 	else
@@ -178,7 +165,8 @@ static bool is_spent(const struct cv_h2 *h2)
 /* Once, whatever it was: GOAWAY follows, unless the library said it already. */
 static void abuse_end(struct cv_h2 *h2)
 {
-	refuse_record(h2, h2->is_over ? "h2_protocol_error" : "h2_flood", h2->abuse, 0);
+	cv_decide_record_refusal(h2->p, h2->flow, "l7",
+		h2->is_over ? "h2_protocol_error" : "h2_flood", h2->abuse, 0);
 	cv_h2_terminate(h2, NGHTTP2_ENHANCE_YOUR_CALM);
 	h2->abuse = NULL;
 	h2->flow->deadline_ms = h2->p->loop.now_ms + CV_PROXY_LINGER_MS;

@@ -20,6 +20,7 @@
  * Whatever the upstream says that can't be framed ends the exchange: with 502 while no byte of a
  * response has passed, else by a reset, so that a response that was cut can't pass for whole.
  */
+#include "proxy/approve.h"
 #include "proxy/inside.h"
 #include "proxy/local.h"
 #include "proxy/mint.h"
@@ -52,16 +53,7 @@ void cv_http_start(struct cv_flow *f)
 static bool malformed_refuse(
 	struct cv_proxy *p, struct cv_flow *f, const char *slug, const char *text, unsigned status)
 {
-	const struct cv_fact fact = {
-		.action = CV_AUDIT_ACTION_DENY,
-		.activity = CV_ACTIVITY_REFUSE,
-		.engine = "l7",
-		.reason_code = slug,
-		.reason = cv_str_of(text),
-		.status = (uint16_t)status,
-	};
-
-	cv_decide_record(p, f, &fact);
+	cv_decide_record_refusal(p, f, "l7", slug, text, status);
 	cv_deny_bare(p, f, status, CV_STR_NONE);
 	return true;
 }
@@ -277,6 +269,13 @@ static enum stage request_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_
 
 	if (stage != STAGE_OK)
 		return stage;
+	if (!f->http.is_decided) {
+		switch (cv_approve_request(p, f, r, path)) {
+		case CV_APPROVE_WAIT: return STAGE_WAIT;
+		case CV_APPROVE_ENDED: return STAGE_MOVED;
+		case CV_APPROVE_PASS: break;
+		}
+	}
 	switch (cv_middleware_request(p, f, r, path)) {
 	case CV_MIDDLEWARE_WAIT: return STAGE_WAIT;
 	case CV_MIDDLEWARE_AGAIN:
@@ -443,69 +442,94 @@ static bool switch_protocols(struct cv_proxy *p, struct cv_flow *f, struct cv_h1
 	return true;
 }
 
-static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_response *r)
+/* A final response: what it decides about the connections, and how its body is read. */
+static void response_accept(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_response *r)
 {
 	struct cv_http *h = &f->http;
+
+	f->server.is_private |=
+		h->asked == CV_H1_ASKED_HEAD || cv_idle_is_private(r->header, r->header_count);
+	h->client_closes = !client_stays(f, r);
+	h->server_closes = !r->is_keep_alive || r->body == CV_H1_BODY_CLOSE;
+	cv_body_start(&h->down, r->body, r->length);
+	if (h->to_http10 && r->body == CV_H1_BODY_CHUNKED)
+		h->down.out = CV_H1_BODY_CLOSE;
+	if (r->status == 401)
+		cv_cred_rejected(p, f);
+}
+
+/* r's head as the sandbox gets it, into p->head. */
+static bool response_write(struct cv_proxy *p, const struct cv_flow *f, struct cv_h1_response *r)
+{
+	const struct cv_http *h = &f->http;
 	const bool is_final = r->status >= 200;
 	struct cv_h1_edit e;
 
-	if (r->status == 101)
-		return switch_protocols(p, f, r);
-	if (is_final) {
-		f->server.is_private |= h->asked == CV_H1_ASKED_HEAD ||
-					cv_idle_is_private(r->header, r->header_count);
-		h->client_closes = !client_stays(f, r);
-		h->server_closes = !r->is_keep_alive || r->body == CV_H1_BODY_CLOSE;
-		cv_body_start(&h->down, r->body, r->length);
-		if (h->to_http10 && r->body == CV_H1_BODY_CHUNKED)
-			h->down.out = CV_H1_BODY_CLOSE;
-		if (r->status == 401)
-			cv_cred_rejected(p, f);
-	} else if (h->to_http10) { /* it knows of none (RFC 9110 15.2) */
-		cv_leg_take(&f->server, r->head_bytes);
-		return true;
-	}
-	const size_t head_bytes = r->head_bytes;
-	const char *fault = cv_scrub_response(p, f, r);
-	if (fault)
-		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, fault);
-	if (!cv_middleware_response(p, f, r))
-		return true;
-	h->has_response = is_final;
 	cv_h1_edit_of_response(&e, r);
 	e.upgrade = CV_STR_NONE;
 	e.is_keep_alive = !is_final || !h->client_closes;
 	if (is_final && h->down.kind != CV_H1_BODY_NONE)
 		e.body = h->down.out;
 	cv_buf_reset(&p->head);
-	if (!cv_h1_write_response(&p->head, r, &e))
+	return cv_h1_write_response(&p->head, r, &e);
+}
+
+/* The first of the body goes with the head: one record, one packet. */
+static void body_begin(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_body *down = &f->http.down;
+
+	if (down->is_done || down->filter || down->kind == CV_H1_BODY_CHUNKED)
+		return;
+	const struct cv_str text = cv_leg_text(&f->server);
+	const size_t used = cv_buf_len(&p->head);
+	size_t n = used < CV_PROXY_RECORD_BYTES ? CV_PROXY_RECORD_BYTES - used : 0;
+
+	n = CV_MIN(n, text.n);
+	if (down->kind == CV_H1_BODY_LENGTH)
+		n = (size_t)CV_MIN(n, down->left);
+	if (!n || !cv_buf_put(&p->head, cv_str_slice(text, 0, n)))
+		return;
+	cv_leg_take(&f->server, n);
+	if (down->kind == CV_H1_BODY_LENGTH) {
+		down->left -= n;
+		down->is_read = down->is_done = down->left == 0;
+	}
+}
+
+static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_response *r)
+{
+	struct cv_http *h = &f->http;
+	const bool is_final = r->status >= 200;
+	const size_t head_bytes = r->head_bytes;
+
+	if (r->status == 101)
+		return switch_protocols(p, f, r);
+	if (!is_final && h->to_http10) { /* it knows of none (RFC 9110 15.2) */
+		cv_leg_take(&f->server, head_bytes);
+		return true;
+	}
+	if (is_final)
+		response_accept(p, f, r);
+	const char *fault = cv_scrub_response(p, f, r);
+	if (fault)
+		return upstream_fail(p, f, CV_DENIAL_UPSTREAM, fault);
+	if (!cv_middleware_response(p, f, r))
+		return true;
+	h->has_response = is_final;
+	if (!response_write(p, f, r))
 		return upstream_fail(
 			p, f, CV_DENIAL_UPSTREAM, "the upstream's response can't be passed on");
 	cv_leg_take(&f->server, head_bytes);
-	/* the first of the body goes with the head: one record, one packet */
-	if (is_final && !h->down.is_done && !h->down.filter && h->down.kind != CV_H1_BODY_CHUNKED) {
-		struct cv_str text = cv_leg_text(&f->server);
-		const size_t used = cv_buf_len(&p->head);
-		size_t n = used < CV_PROXY_RECORD_BYTES ? CV_PROXY_RECORD_BYTES - used : 0;
-
-		n = CV_MIN(n, text.n);
-		if (h->down.kind == CV_H1_BODY_LENGTH)
-			n = (size_t)CV_MIN(n, h->down.left);
-		if (n && cv_buf_put(&p->head, cv_str_slice(text, 0, n))) {
-			cv_leg_take(&f->server, n);
-			if (h->down.kind == CV_H1_BODY_LENGTH) {
-				h->down.left -= n;
-				h->down.is_read = h->down.is_done = h->down.left == 0;
-			}
-		}
-	}
+	if (is_final)
+		body_begin(p, f);
+	const struct cv_str head = cv_buf_str(&p->head);
 	if (h->down.lead.max) { /* a middleware may refuse it yet */
-		if (!cv_buf_put(&h->down.lead, cv_buf_str(&p->head)))
+		if (!cv_buf_put(&h->down.lead, head))
 			cv_flow_end(p, f, true);
-		return true;
-	}
-	if (cv_leg_put(&f->client, cv_buf_str(&p->head)) != cv_buf_len(&p->head))
+	} else if (cv_leg_put(&f->client, head) != head.n) {
 		cv_flow_end(p, f, true);
+	}
 	return true;
 }
 

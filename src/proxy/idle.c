@@ -50,8 +50,8 @@ static bool is_clean(const struct cv_leg *s)
 static bool may_keep(const struct cv_flow *f)
 {
 	return f->server.fd >= 0 && !f->server.link && !f->h2 && !f->local && !f->is_routed &&
-	       is_between(f) && is_wanted(f) && (f->server.ssl != NULL) == f->is_tls &&
-	       is_clean(&f->server);
+	       !f->is_tools && is_between(f) && is_wanted(f) &&
+	       (f->server.ssl != NULL) == f->is_tls && is_clean(&f->server);
 }
 
 bool cv_idle_is_repeatable(const struct cv_flow *f, const struct cv_h1_request *r)

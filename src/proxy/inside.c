@@ -132,6 +132,8 @@ void cv_inside_record(
 		.path = path,
 		.verdict = v,
 		.engine = is_inspected ? "l7" : "opa",
+		.reason = v->obligations & CV_OBLIGE_APPROVE ? CV_STR("approved by a person")
+							     : CV_STR_NONE,
 	};
 
 	if (is_inspected || !f->is_tunnel)

@@ -129,6 +129,10 @@
 #define CV_PROXY_TOOL_REPLY_MS \
 	90000000 /* without a byte: the longest tool may run for a day, and wait for a person first */
 
+/* Requests that wait for a person.  The supervisor ends each wait, at the latest after a day. */
+#define CV_PROXY_ASKS_MAX 64 /* at once: each keeps a connection and a buffer of the sandbox's */
+#define CV_PROXY_ASK_MS   90000000 /* should the supervisor forget one */
+
 /* What is answered here: policy.local and inference.local. */
 #define CV_PROXY_DENIED_MAX       100        /* denials that policy.local can tell */
 #define CV_PROXY_DENIED_BYTES_MAX 4096       /* of a line of them */

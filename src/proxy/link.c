@@ -8,6 +8,7 @@
  * The supervisor is trusted; a message that can't be right ends the proxy, which is a bug found.
  */
 #include "base/assert.h"
+#include "proxy/approve.h"
 #include "proxy/tools.h"
 #include "sys/fd.h"
 
@@ -187,6 +188,7 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	case CV_PROXY_REQ_METADATA: return facts_take(p, m->body);
 	case CV_PROXY_REQ_TOOLS: return tools_take(p, m->fds[0]);
 	case CV_PROXY_REQ_BROKER: cv_tools_broker_take(p, cv_take_fd(m->fds[0])); return true;
+	case CV_PROXY_REQ_ANSWER: return cv_approve_answer(p, m->body);
 	case CV_PROXY_REQ_COUNT: break;
 	}
 	cv_unreachable(); /* the link's table knows no other */

@@ -213,16 +213,8 @@ static bool answer_step(struct cv_proxy *p, struct cv_flow *f)
 static bool head_refuse(struct cv_proxy *p, struct cv_flow *f, enum cv_h1_rc rc)
 {
 	const struct cv_h1_rc_row *row = cv_h1_rc_row(rc);
-	const struct cv_fact fact = {
-		.action = CV_AUDIT_ACTION_DENY,
-		.activity = CV_ACTIVITY_REFUSE,
-		.engine = "local",
-		.reason_code = row->slug,
-		.reason = cv_str_of(row->text),
-		.status = (uint16_t)row->status,
-	};
 
-	cv_decide_record(p, f, &fact);
+	cv_decide_record_refusal(p, f, "local", row->slug, row->text, row->status);
 	cv_deny_bare(p, f, row->status, CV_STR_NONE);
 	return true;
 }

@@ -28,9 +28,8 @@ struct reply {
 
 static void member_put(struct cv_buf *b, const char *before, struct cv_str value)
 {
-	cv_buf_printf(b, "%s\"", before);
-	cv_buf_put_json(b, value);
-	cv_buf_put_byte(b, '"');
+	cv_buf_put(b, cv_str_of(before));
+	cv_buf_put_json_str(b, value);
 }
 
 static void error_set(struct reply *to, int status, const char *error, const char *detail)

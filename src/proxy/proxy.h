@@ -103,10 +103,12 @@ struct cv_proxy {
 	struct cv_str facts[CV_PROXY_FACT_COUNT]; /* of metadata servers; borrow from facts_text */
 	char *facts_text;                         /* owned; NULL: no such server */
 	struct cv_budgets budgets;
-	int64_t route_turn[CV_ROUTES_MAX];  /* what each is owed of its weight */
-	struct cv_routes routes;            /* of inference.local; none: not configured */
-	struct cv_toolmap toolmap;          /* of host tools */
-	bool has_tools;                     /* the run has a broker, be it there or not */
+	int64_t route_turn[CV_ROUTES_MAX]; /* what each is owed of its weight */
+	struct cv_routes routes;           /* of inference.local; none: not configured */
+	struct cv_toolmap toolmap;         /* of host tools */
+	bool has_tools;                    /* the run has a broker, be it there or not */
+	uint64_t ask_id;                   /* of the last request that was held for a person */
+	uint32_t asks_held;
 	size_t local_bytes;                 /* held by answers of our own, of all flows */
 	uint32_t ws_assemblies, ws_waiting; /* WebSockets that hold, or wait for, an assembly */
 
@@ -200,6 +202,9 @@ struct cv_fact {
 	struct cv_str protocol;
 };
 void cv_decide_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_fact *fact);
+/* The same of what breaks its protocol's rules; status 0: none was answered. */
+void cv_decide_record_refusal(struct cv_proxy *p, struct cv_flow *f, const char *engine,
+	const char *slug, const char *text, unsigned status);
 /* The sentence of a denial; request NULL: of a connection.  Lives until the step ends. */
 struct cv_str cv_decide_reason(struct cv_proxy *p, const struct cv_flow *f,
 	const struct cv_verdict *v, const struct cv_h1_request *request, struct cv_str path);

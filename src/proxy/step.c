@@ -8,6 +8,7 @@
  * the kernel send a reset that destroys the answer on its way.  end: now.
  */
 #include "base/assert.h"
+#include "proxy/approve.h"
 #include "proxy/denial.h"
 #include "proxy/local.h"
 #include "proxy/mint.h"
@@ -72,6 +73,7 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 {
 	if (f->state == CV_FLOW_DYING)
 		return;
+	cv_approve_end(p, f);
 	if (f->h2)
 		h2_drop(p, f);
 	if (f->is_inner)
@@ -111,6 +113,7 @@ void cv_flow_finish(struct cv_proxy *p, struct cv_flow *f)
 {
 	if (f->state == CV_FLOW_DYING || f->state == CV_FLOW_CLOSING)
 		return;
+	cv_approve_end(p, f);
 	cv_leg_shut(&f->client);
 	if (f->h2)
 		h2_drop(p, f);

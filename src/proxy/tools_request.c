@@ -504,6 +504,29 @@ static void error_put(
 	cv_buf_put(b, CV_STR("}}"));
 }
 
+/* Each request of a batch is answered, or its client would wait for it. */
+static void batch_put(struct cv_buf *b, const struct cv_value *batch, const struct cv_value *m,
+	const struct cv_tools_refusal *why)
+{
+	const struct cv_tools_refusal others = {
+		.status = why->status,
+		.code = why->code,
+		.detail = CV_STR("not done, because another call of the batch was refused"),
+	};
+	const char *comma = "[";
+
+	for (uint32_t i = 0; i < batch->n; i++) {
+		const struct cv_value *one = &batch->v[i];
+
+		if (one != m && !cv_value_get(one, CV_STR("id")))
+			continue;
+		cv_buf_put(b, cv_str_of(comma));
+		error_put(b, one, one == m ? why : &others);
+		comma = ",";
+	}
+	cv_buf_put_byte(b, ']');
+}
+
 static void mcp_refuse(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
 	struct cv_str path, const struct cv_value *v, const struct cv_value *m,
 	const struct cv_tools_refusal *why)
@@ -518,10 +541,11 @@ static void mcp_refuse(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1
 	}
 	cv_buf_init(&b, CV_PROXY_DENIAL_BYTES_MAX);
 	if (is_batch)
-		cv_buf_put_byte(&b, '[');
-	error_put(&b, m, why);
-	if (is_batch)
-		cv_buf_put_byte(&b, ']');
+		batch_put(&b, v, m, why);
+	if (!is_batch || b.is_overflown) { /* more of them than anybody means */
+		cv_buf_reset(&b);
+		error_put(&b, m, why);
+	}
 	/* What a client of MCP reads: an error of the protocol comes with HTTP's 200. */
 	cv_tools_refuse_with(p, f, r, path, why, is_request ? 200 : 400, cv_buf_str(&b));
 	cv_buf_fini(&b);

@@ -315,15 +315,7 @@ static void both_close(struct cv_proxy *p, struct cv_flow *f, uint16_t client_co
 void cv_websocket_client_refuse(
 	struct cv_proxy *p, struct cv_flow *f, uint16_t code, const char *slug, const char *why)
 {
-	const struct cv_fact fact = {
-		.action = CV_AUDIT_ACTION_DENY,
-		.activity = CV_ACTIVITY_REFUSE,
-		.engine = ENGINE,
-		.reason_code = slug,
-		.reason = cv_str_of(why),
-	};
-
-	cv_decide_record(p, f, &fact);
+	cv_decide_record_refusal(p, f, ENGINE, slug, why, 0);
 	both_close(p, f, code, CV_WS_CODE_GOING, why);
 }
 

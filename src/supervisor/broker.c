@@ -268,6 +268,15 @@ cv_code broker_keeper_join(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
+static cv_code hold_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, 4);
+	cv_ipc_put_u32(&b, (uint32_t)CV_MAX(s->plan.approve_ms / 1000, (uint64_t)1));
+	return put(s, CV_BROKER_CONTROL_HOLD, &b, NULL, err);
+}
+
 /* ---- start ---- */
 
 /* What can be said before the sandbox is there. */
@@ -281,6 +290,8 @@ static cv_code begin(struct supervisor *s, struct cv_err *err)
 		code = catalog_send(s, i, err);
 	if (code == CV_OK)
 		code = state_send(s, err);
+	if (code == CV_OK)
+		code = hold_send(s, err);
 	for (uint32_t i = 0; code == CV_OK && i < s->plan.tools_env_count; i++)
 		code = env_send(s, s->plan.tools_env[i], err);
 	if (code == CV_OK)
@@ -394,6 +405,7 @@ static void died(struct supervisor *s)
 	struct cv_err err;
 
 	helper_stop(&s->broker);
+	approve_drop(s, ASKER_BROKER);
 	cv_fail(&err, CV_UNAVAILABLE, "the broker of host tools %s",
 		was_ready ? "dies again and again" : "did not start");
 	if (!was_ready || !helper_may_restart(&s->broker)) {
@@ -409,21 +421,6 @@ static void died(struct supervisor *s)
 		code = err.code;
 	if (outcome_of(s, code, &err) != CV_OK)
 		run_fail(s, &err);
-}
-
-/* Nobody can be asked: a call that has to be approved is denied at once, not after a wait. */
-static void deny(struct supervisor *s, struct cv_ipc_reader *r)
-{
-	const uint64_t id = cv_ipc_get_u64(r);
-	struct cv_err err;
-	struct cv_buf b;
-
-	cv_buf_init(&b, 1024);
-	cv_ipc_put_u64(&b, id);
-	cv_ipc_put_u32(&b, CV_APPROVAL_DENY);
-	cv_ipc_put_str(&b, CV_STR("nobody can be asked"));
-	if (put(s, CV_BROKER_CONTROL_ANSWER, &b, NULL, &err) != CV_OK)
-		return; /* it is gone, and its calls with it */
 }
 
 static void handle(struct supervisor *s, struct cv_ipc_msg *m)
@@ -442,9 +439,9 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 		cv_fail(&err, CV_UNAVAILABLE, "tools: %.*s", CV_STR_ARG(text));
 		run_fail(s, &err);
 		break;
-	case CV_BROKER_CONTROL_REPLY_ASK: deny(s, &r); break;
+	case CV_BROKER_CONTROL_REPLY_ASK: approve_ask(s, ASKER_BROKER, m->body); break;
+	case CV_BROKER_CONTROL_REPLY_ASK_END: approve_ask_end(s, ASKER_BROKER, m->body); break;
 	case CV_BROKER_CONTROL_REPLY_ENDS_IN: s->broker_end_ms = cv_ipc_get_u32(&r); break;
-	case CV_BROKER_CONTROL_REPLY_ASK_END:
 	case CV_BROKER_CONTROL_REPLY_SANDBOX_ENDED:
 	case CV_BROKER_CONTROL_REPLY_COUNT: break;
 	}

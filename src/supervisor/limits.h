@@ -25,4 +25,8 @@
 #define SUP_START_MS           10000  /* for keeper and proxy to come up, on a loaded machine */
 #define SUP_RESTARTS_MAX       5      /* of one helper in SUP_RESTART_WINDOW_MS, then give up */
 #define SUP_RESTART_WINDOW_MS  60000
+#define SUP_ASKS_MAX           64 /* questions held for a person at once */
+#define SUP_ASKS_MINUTE_MAX    60 /* that come in a minute: more are not read, but waved through */
+#define SUP_STANDING_MAX       64 /* answers for all alike */
+#define SUP_APPROVERS_MAX      8  /* `cove approve` at the same time */
 #define SUP_IDENTITY_QUEUE     64 /* records that the proxy's link did not take yet */

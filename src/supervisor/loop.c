@@ -3,7 +3,7 @@
  * loop.c - what a supervisor waits for; all reactions of the program are on these screens
  *
  * The set of descriptors is made anew for each turn from the state: interest can't drift from it,
- * and there are never more than a dozen.
+ * and there are never more than two dozen.
  *
  * The listeners are watched only while no proxy runs: the first connection, or DNS query, of a run
  * without network starts one, so that what is denied is also recorded and explained.  The
@@ -22,10 +22,13 @@
 
 /* clang-format off */
 #define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(COURIER) X(BROKER) X(PROXY) X(POLICY) X(NOTIFY) X(STDIN) X(TERMINAL)        \
+	X(APPROVERS) X(ASKED) X(APPROVER0) X(APPROVER1) X(APPROVER2) X(APPROVER3)                  \
+	X(APPROVER4) X(APPROVER5) X(APPROVER6) X(APPROVER7)                                        \
 	X(TCP4) X(TCP6) X(UDP4) X(UDP6)
 /* clang-format on */
 #define WATCH_ENUM(name) WATCH_##name,
 enum watch { WATCHES(WATCH_ENUM) WATCH_COUNT };
+_Static_assert(WATCH_TCP4 - WATCH_APPROVER0 == SUP_APPROVERS_MAX, "a watch for each");
 
 static void interest(const struct supervisor *s, struct pollfd w[WATCH_COUNT])
 {
@@ -43,6 +46,11 @@ static void interest(const struct supervisor *s, struct pollfd w[WATCH_COUNT])
 	w[WATCH_STDIN] = (struct pollfd){ 0, terminal_stdin_interest(&s->terminal), 0 };
 	w[WATCH_TERMINAL] =
 		(struct pollfd){ s->terminal.outer, terminal_outer_interest(&s->terminal), 0 };
+	w[WATCH_APPROVERS] = (struct pollfd){ s->approvals.listener, POLLIN, 0 };
+	w[WATCH_ASKED] = (struct pollfd){ s->approvals.on_tty ? s->approvals.tty : -1, POLLIN, 0 };
+	for (size_t i = 0; i < SUP_APPROVERS_MAX; i++)
+		w[WATCH_APPROVER0 + i] =
+			(struct pollfd){ s->approvals.approver[i].fd, approve_interest(s, i), 0 };
 	/* poll() reports a hang-up even to those who did not ask: no interest, no descriptor. */
 	for (int i = WATCH_STDIN; i <= WATCH_TERMINAL; i++)
 		if (!w[i].events)
@@ -123,6 +131,16 @@ static void dispatch(struct supervisor *s, enum watch which, short events)
 	case WATCH_POLICY: reload_event(s, false); break;
 	case WATCH_STDIN: terminal_stdin_read(&s->terminal); break;
 	case WATCH_TERMINAL: terminal_outer_serve(&s->terminal, events); break;
+	case WATCH_APPROVERS: approve_accept(s); break;
+	case WATCH_ASKED: approve_tty_read(s); break;
+	case WATCH_APPROVER0:
+	case WATCH_APPROVER1:
+	case WATCH_APPROVER2:
+	case WATCH_APPROVER3:
+	case WATCH_APPROVER4:
+	case WATCH_APPROVER5:
+	case WATCH_APPROVER6:
+	case WATCH_APPROVER7: approve_serve(s, (size_t)(which - WATCH_APPROVER0), events); break;
 	case WATCH_TCP4:
 	case WATCH_TCP6:
 	case WATCH_UDP4:
@@ -131,13 +149,16 @@ static void dispatch(struct supervisor *s, enum watch which, short events)
 	}
 }
 
-/* Until the first of the two times; -1: none. */
+/* Until the first of these times; -1: none. */
 static int wait_ms(const struct supervisor *s)
 {
 	int64_t until = s->deadline_ms;
 
 	if (s->look_ms && (!until || s->look_ms < until))
 		until = s->look_ms;
+	const int64_t ask_ms = approve_due_ms(s);
+	if (ask_ms && (!until || ask_ms < until))
+		until = ask_ms;
 	return until ? (int)CV_MIN(CV_MAX(until - now_ms(), 0), (int64_t)60000) : -1;
 }
 
@@ -157,6 +178,7 @@ void loop_run(struct supervisor *s)
 			on_deadline(s);
 		if (s->look_ms && now_ms() >= s->look_ms)
 			reload_look(s);
+		approve_due(s);
 		/* What one reaction closes, a later one of the same turn must not read. */
 		for (int i = 0; n > 0 && i < WATCH_COUNT && s->outcome == OUTCOME_NONE; i++)
 			if (w[i].fd >= 0 && w[i].revents) {

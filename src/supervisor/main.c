@@ -165,6 +165,7 @@ static void watched_tell(const struct supervisor *s)
 static void end(struct supervisor *s)
 {
 	sandbox_end(s);
+	approve_end(s);
 	terminal_drain(&s->terminal);
 	terminal_restore();
 	proxy_report(s);
@@ -185,6 +186,7 @@ int main(void)
 
 	cv_arena_init(&s->arena, SUP_ARENA_MAX);
 	terminal_init(&s->terminal);
+	approve_init(s);
 	for (int i = 0; i < CV_BUILT_COUNT; i++)
 		s->built[i] = -1;
 	s->credentials = s->upstream = s->signals = s->watch = s->notify = s->keeper_for_proxy =

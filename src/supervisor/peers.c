@@ -364,6 +364,7 @@ static void proxy_died(struct supervisor *s)
 	struct cv_err err;
 
 	helper_stop(&s->proxy);
+	approve_drop(s, ASKER_PROXY);
 	cv_fail(&err, CV_UNAVAILABLE,
 		was_ready ? "the proxy dies again and again" : "the proxy did not start");
 	if (!helper_may_restart(&s->proxy)) {
@@ -413,6 +414,8 @@ static void proxy_handle(struct supervisor *s, struct cv_ipc_msg *m)
 		cv_fail(&err, CV_UNAVAILABLE, "proxy: %.*s", CV_STR_ARG(text));
 		run_fail(s, &err);
 		break;
+	case CV_PROXY_REPLY_ASK: approve_ask(s, ASKER_PROXY, m->body); break;
+	case CV_PROXY_REPLY_ASK_END: approve_ask_end(s, ASKER_PROXY, m->body); break;
 	case CV_PROXY_REPLY_COUNT: break;
 	}
 }

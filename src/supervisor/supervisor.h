@@ -11,6 +11,7 @@
 #include "ipc/proxy_link.h"
 #include "plan/limits.h"
 #include "plan/plan.h"
+#include "supervisor/approve.h"
 #include "supervisor/sandbox.h"
 #include "supervisor/terminal.h"
 
@@ -64,10 +65,11 @@ struct supervisor {
 	bool has_ca_files;
 	char *report; /* the proxy's summary; malloc'd */
 
-	struct terminal terminal; /* terminal.c */
-	int upstream;             /* CV_PLAN_UPSTREAM_FD, for the proxy; -1: none */
-	int credentials;          /* CV_PLAN_CREDENTIALS_FD, for the keeper; -1: no provider */
-	int signals, watch;       /* signalfd; inotify of the policy's directory */
+	struct approvals approvals; /* approve.c, approve_socket.c, approve_tty.c */
+	struct terminal terminal;   /* terminal.c */
+	int upstream;               /* CV_PLAN_UPSTREAM_FD, for the proxy; -1: none */
+	int credentials;            /* CV_PLAN_CREDENTIALS_FD, for the keeper; -1: no provider */
+	int signals, watch;         /* signalfd; inotify of the policy's directory */
 
 	int64_t deadline_ms;       /* --timeout, then the grace; 0: none */
 	int64_t look_ms, watch_ms; /* when to look at the policy file (0: never), to watch it */

@@ -89,4 +89,4 @@ struct cv_doc_catalog {
 	size_t tool_count;
 };
 
-extern const struct cv_schema cv_catalog_doc_schema;
+extern const struct cv_fill_table cv_catalog_doc_schema;

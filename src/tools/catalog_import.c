@@ -6,8 +6,6 @@
  * looks like another's, and a schema that can't be compiled makes no tool.  All is copied into the
  * catalog's arena, and the list of tools is made anew, so that who holds a tool of the old list can
  * finish with it.
- *
- * struct cv_schema is another thing in policy/fill.h, so catalog_int.h is not for this file.
  */
 #include "tools/schema.h"
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * catalog_schema.c - the inputs of a catalog's tools, compiled
- *
- * A file of its own, since struct cv_schema is another thing in policy/fill.h.
  */
 #include "tools/schema.h"
 

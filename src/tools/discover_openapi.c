@@ -18,7 +18,7 @@ static void put(struct cv_buf *out, const char *text)
 static void put_member(struct cv_buf *out, const char *before, struct cv_str s)
 {
 	put(out, before);
-	cv_json_write_str(out, s);
+	cv_buf_put_json_str(out, s);
 }
 
 static void put_method(struct cv_buf *out, struct cv_str method)

@@ -14,7 +14,7 @@ static void put(struct cv_buf *b, const char *text)
 static void put_member(struct cv_buf *b, const char *before, struct cv_str s)
 {
 	put(b, before);
-	cv_json_write_str(b, s);
+	cv_buf_put_json_str(b, s);
 }
 
 /* As it was written: a number is its text, so that 007 or a long one stay what they are. */
@@ -23,7 +23,7 @@ static void put_id(struct cv_buf *b, const struct cv_value *id)
 	if (id->type == CV_VALUE_NUMBER)
 		cv_buf_put(b, id->s);
 	else
-		cv_json_write_str(b, id->s);
+		cv_buf_put_json_str(b, id->s);
 }
 
 static struct cv_str method_text(enum cv_mcp_method method)

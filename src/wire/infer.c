@@ -203,9 +203,7 @@ static void model_edit(struct edits *e, const struct members *m, const struct cv
 			    : edit_add(e, m->open_end, m->open_end);
 	if (!at->is_there)
 		cv_buf_put(text, CV_STR("\"model\":"));
-	cv_buf_put_byte(text, '"');
-	cv_buf_put_json(text, want->model);
-	cv_buf_put_byte(text, '"');
+	cv_buf_put_json_str(text, want->model);
 	if (!at->is_there && m->count)
 		cv_buf_put_byte(text, ',');
 }
@@ -219,9 +217,9 @@ static void version_edit(struct edits *e, const struct members *m, const struct 
 	if (!want->version.n || m->version.is_there)
 		return;
 	struct cv_buf *text = edit_add(e, m->open_end, m->open_end);
-	cv_buf_put(text, CV_STR("\"anthropic_version\":\""));
-	cv_buf_put_json(text, want->version);
-	cv_buf_put(text, left ? CV_STR("\",") : CV_STR("\""));
+	cv_buf_put_json_member(text, "anthropic_version", want->version);
+	if (left)
+		cv_buf_put_byte(text, ',');
 }
 
 static void usage_edit(struct edits *e, struct cv_str body, const struct members *m)

@@ -163,7 +163,7 @@ enum cv_json_problem cv_json_value_read(
 
 bool cv_json_write_str(struct cv_buf *b, struct cv_str s)
 {
-	return cv_buf_put_byte(b, '"') && cv_buf_put_json(b, s) && cv_buf_put_byte(b, '"');
+	return cv_buf_put_json_str(b, s);
 }
 
 struct member {
@@ -188,7 +188,7 @@ static bool object_write(struct cv_buf *b, const struct cv_value *v, uint32_t de
 	if (m)
 		qsort(m, v->n, sizeof(*m), member_cmp);
 	for (uint32_t i = 0; i < v->n && is_good; i++)
-		is_good = (!i || cv_buf_put_byte(b, ',')) && cv_json_write_str(b, m[i].key) &&
+		is_good = (!i || cv_buf_put_byte(b, ',')) && cv_buf_put_json_str(b, m[i].key) &&
 			  cv_buf_put_byte(b, ':') && value_write(b, m[i].v, depth);
 	free(m);
 	return is_good && cv_buf_put_byte(b, '}');
@@ -213,7 +213,7 @@ static bool value_write(struct cv_buf *b, const struct cv_value *v, uint32_t dep
 	case CV_VALUE_FALSE: return cv_buf_put(b, CV_STR("false"));
 	case CV_VALUE_TRUE: return cv_buf_put(b, CV_STR("true"));
 	case CV_VALUE_NUMBER: return cv_buf_put(b, v->s);
-	case CV_VALUE_STRING: return cv_json_write_str(b, v->s);
+	case CV_VALUE_STRING: return cv_buf_put_json_str(b, v->s);
 	case CV_VALUE_ARRAY: return array_write(b, v, depth + 1);
 	case CV_VALUE_OBJECT: return object_write(b, v, depth + 1);
 	case CV_VALUE_TYPE_COUNT: break;

@@ -214,11 +214,9 @@ const scenarios = {
   // One task: what is there, and then to close an issue.
   async task(through) {
     const elsewhere = new URL(through);
-    const { client, transport } = await connect({ fetch: (where, init) => {
-      const headers = new Headers(init.headers);
-      headers.set("host", url.host);
-      return fetch(new URL(new URL(where).pathname, elsewhere), { ...init, headers });
-    } });
+    const { client, transport } = await connect({
+      fetch: (where, init) => fetch(new URL(new URL(where).pathname, elsewhere), init),
+    });
     const tool = (await client.listTools()).tools.find((t) => t.name === "issues.close");
     const result = await call(client, tool.name, { repo: "acme/app", number: 7 });
     await transport.terminateSession();

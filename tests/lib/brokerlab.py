@@ -22,11 +22,11 @@ BROKER = os.path.join(BUILD, "src/broker/cove-broker")
 KEEPER = os.path.join(BUILD, "src/keeper/cove-keeper")
 
 CONTROLS = ("CATALOG STATE AUDIT_SINK KEEPER ENV GO SANDBOX LINK POLICY ROOT SANDBOX_END "
-            "ANSWER ABOUT ROOTS PIN").split()
+            "ANSWER ABOUT ROOTS PIN HOLD").split()
 REPLIES = "READY FATAL ASK ASK_END SANDBOX_ENDED ENDS_IN".split()
 OPEN = 0
 TOOLS, SERVER = 0, 1
-DENY, ALLOW, TIMEOUT = 0, 1, 2
+DENY, ALLOW, TIMEOUT, FLOOD = 0, 1, 2, 3
 
 POLICY_ALL = """
 version: 1
@@ -388,10 +388,20 @@ class Lab:
         body = self.wait("ASK", seconds)
         number, left = struct.unpack_from("<QI", body)
         at, words = 12, []
-        while at < len(body):
+        for _ in range(4):
             word, at = unpack_str(body, at)
-            words.append(word.decode())
-        return dict(zip(("sandbox", "who", "tool", "text"), words), id=number, seconds=left)
+            words.append(word.decode(errors="replace"))
+        total, = struct.unpack_from("<Q", body, at)
+        rule, at = unpack_str(body, at + 8)
+        flags, pid, n = struct.unpack_from("<III", body, at)
+        at, ancestors = at + 12, []
+        for _ in range(n):
+            word, at = unpack_str(body, at)
+            ancestors.append(word.decode(errors="replace"))
+        assert at + 4 == len(body)
+        return dict(zip(("sandbox", "who", "tool", "text"), words), id=number, seconds=left,
+                    text_bytes=total, rule=rule.decode(), flags=flags, pid=pid,
+                    ancestors=ancestors)
 
     def answer(self, number, what, who="tester"):
         self.send("ANSWER", struct.pack("<QI", number, what) + pack_str(who))

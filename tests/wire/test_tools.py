@@ -384,7 +384,8 @@ def _(it):
 @check("T16 MCP: a batch with one call that is denied is denied as a whole")
 def _(it):
     status, _, body = it.mcp([call("echo", {}, 1), call("secret", {}, 2), call("echo", {}, 3)])
-    assert status == 200 and [e["id"] for e in body] == [2], body
+    assert status == 200 and [e["id"] for e in body] == [1, 2, 3], body
+    assert [e["error"]["data"].get("tool") for e in body] == [None, "secret", None], body
     assert not it.broker.opened
     assert it.mcp([call("echo", {}, 1), call("status", {}, 2)])[0] == 200
     assert len(it.broker.requests) == 1

@@ -68,6 +68,19 @@ static void json_escapes_every_byte(void **state)
 	cv_buf_fini(&b);
 }
 
+static void json_strings_and_members_are_quoted(void **state)
+{
+	struct cv_buf b;
+
+	(void)state;
+	cv_buf_init(&b, 64);
+	assert_true(cv_buf_put_json_str(&b, CV_STR_NONE));
+	assert_true(cv_buf_put_json_str(&b, CV_STR("a\"b")));
+	assert_true(cv_buf_put_json_member(&b, "name", CV_STR("x\n")));
+	assert_str(cv_buf_str(&b), "\"\"\"a\\\"b\"\"name\":\"x\\n\"");
+	cv_buf_fini(&b);
+}
+
 static void printf_appends(void **state)
 {
 	struct cv_buf b;
@@ -86,6 +99,7 @@ int main(void)
 		cmocka_unit_test(grows_and_skips),
 		cmocka_unit_test(overflow_is_sticky),
 		cmocka_unit_test(json_escapes_every_byte),
+		cmocka_unit_test(json_strings_and_members_are_quoted),
 		cmocka_unit_test(printf_appends),
 	};
 

@@ -111,8 +111,6 @@ static void test_not_built_is_refused_by_name(void **state)
 		{ "protocol: rest, access: full, token_endpoint: true, credential_binding: {provider: x}",
 			"credential_binding" },
 		{ "credential_binding: {provider: x}", "credential_binding" },
-		{ "protocol: rest, access: read-only, enforcement: approve",
-			"enforcement: approve" },
 		{ "allow_uninspected_credentials: true", "allow_uninspected_credentials" },
 	};
 
