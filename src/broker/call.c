@@ -105,8 +105,7 @@ static bool is_free(const struct sandbox *box, const struct job *j)
 {
 	const struct cv_tool *t = j->tool;
 
-	if (tool_slot_of(t)->running >= t->concurrency ||
-		box->running >= BROKER_RUNNING_EACH_MAX)
+	if (tool_slot_of(t)->running >= t->concurrency || box->running >= BROKER_RUNNING_EACH_MAX)
 		return false;
 	for (size_t i = 0; j->concurrency && i < box->rule_count; i++)
 		if (strcmp(box->rule[i].name, j->rule) == 0)
