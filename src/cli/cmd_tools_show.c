@@ -67,6 +67,13 @@ static void put_where(struct cv_buf *out, const struct cv_catalog *c, const stru
 		put(out, t->mcp_tool);
 		break;
 	case CV_TOOL_FILES: put(out, t->files->root); break;
+	case CV_TOOL_REPO:
+		put(out, t->repo->base);
+		for (size_t i = 0; i < t->repo->allow_count; i++) {
+			put(out, i ? CV_STR(", ") : CV_STR("  "));
+			put(out, t->repo->allow[i]);
+		}
+		break;
 	case CV_TOOL_BUILD:
 	case CV_TOOL_BACKEND_COUNT: break;
 	}

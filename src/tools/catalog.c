@@ -42,6 +42,7 @@ const char *cv_tool_backend_name(enum cv_tool_backend backend)
 		[CV_TOOL_MCP] = "mcp",
 		[CV_TOOL_BUILD] = "build",
 		[CV_TOOL_FILES] = "files",
+		[CV_TOOL_REPO] = "repo",
 	};
 
 	cv_assert(backend < CV_TOOL_BACKEND_COUNT);

@@ -45,6 +45,7 @@
  *     mcp:    {server: files, tool: read_file}
  *     build:  {operation: build, base_images: ["docker.io/library/debian"], ...}   build, push, list
  *     files:  {operation: fetch, root: /srv/data}                        fetch, store
+ *     repo:   {url: "https://github.com", allow: ["acme/site"], credential: GITHUB_TOKEN}    a git clone
  *
  * Every mistake has file, line and column.  All memory is the catalog's arena's.  Pure.
  */
@@ -63,6 +64,7 @@ enum cv_tool_backend {
 	CV_TOOL_MCP,    /* a tool of an MCP server of the catalog */
 	CV_TOOL_BUILD,
 	CV_TOOL_FILES,
+	CV_TOOL_REPO,
 	CV_TOOL_BACKEND_COUNT
 };
 
@@ -166,6 +168,16 @@ struct cv_tool_files { /* files below root into the sandbox (fetch), or from it 
 	uint32_t files_max;
 };
 
+struct cv_tool_repo { /* git clones into the sandbox */
+	struct cv_str base; /* https://HOST[:PORT][/PATH], without a slash at its end */
+	struct cv_str git;  /* the program */
+	struct cv_str *allow; /* globs over OWNER/NAME; never none */
+	size_t allow_count;
+	struct cv_str credential, user; /* empty: asked without; the name that goes with it */
+	uint64_t bytes_max; /* of what is fetched, and of what it becomes */
+	uint32_t files_max;
+};
+
 struct cv_tool {
 	struct cv_str name, description;
 	struct cv_policy_pos pos;
@@ -178,6 +190,7 @@ struct cv_tool {
 	const struct cv_tool_http *http; /* of CV_TOOL_SERVER too */
 	const struct cv_tool_build *build;
 	const struct cv_tool_files *files;
+	const struct cv_tool_repo *repo;
 	uint32_t server;             /* CV_TOOL_SERVER: index into servers */
 	uint32_t mcp;                /* CV_TOOL_MCP: index into mcps */
 	struct cv_str mcp_tool;      /* CV_TOOL_MCP: its name there */
