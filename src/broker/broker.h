@@ -20,6 +20,7 @@
  *     server.c    processes of the catalog that are there for the whole run
  *     command.c   the backend `command`; spawn.c and shepherd.c its process
  *     build.c     the backend `build`
+ *     repo.c      the backend `repo`
  *     audit.c     one event for each call
  *
  * One thread, one loop, nothing waits.  Events name streams, sandboxes and jobs by reference, so
@@ -258,7 +259,7 @@ struct backend {
 	void (*due)(struct broker *b, struct job *j);  /* its time, or its grace, is over */
 	void (*drop)(struct broker *b, struct job *j); /* at once, before the job is freed */
 };
-extern const struct backend command_backend, build_backend, mcp_backend;
+extern const struct backend command_backend, build_backend, mcp_backend, repo_backend;
 extern const struct backend http_backend;                  /* and of servers of the catalog */
 const struct backend *backend_of(const struct cv_tool *t); /* NULL: this build has none */
 

@@ -123,3 +123,11 @@
 #define BUILD_AUDIT_BYTES_MAX  (1u << 20) /* of them, as their proxies wrote them */
 #define BUILD_LOOK_MS          1000       /* between looks at what it takes on disk */
 #define BUILD_WORDS_MAX        256        /* of one command line, which we make */
+
+/* Clones. */
+#define REPO_GIT_MEMORY        (2ull << 30) /* deltas of a large repository, and a bomb's end */
+#define REPO_SAID_BYTES_MAX    16384        /* of git's stderr, to see what went wrong */
+#define REPO_LISTING_BYTES_MAX (256u << 20) /* of a commit: a million paths of 200 bytes */
+#define REPO_REFS_BYTES_MAX    65536        /* of a server's answer that was asked for two names */
+#define REPO_OWN_FILES         2048         /* of git's directory, beside the commit's */
+#define REPO_RESULT_BYTES_MAX  (8u << 20)   /* findings, mostly */
