@@ -195,6 +195,7 @@ static CV_NORETURN void become(const struct repo_work *w, const struct repo_git 
 		argv[n++] = g->argv[i];
 	const int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	limits_set(w);
+	signal(SIGXFSZ, SIG_IGN); /* git says what is too large, and cleans up */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() == parent && null >= 0 && dup2(null, 0) >= 0 && dup2(out, 1) >= 0 &&
 		dup2(err, 2) >= 0 && chdir(w->dir) == 0 &&
@@ -279,8 +280,6 @@ enum repo_git_end repo_git(
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (!is_read)
-		return REPO_GIT_LARGE;
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
 		return REPO_GIT_LARGE;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		return REPO_GIT_BROKEN;

@@ -229,7 +229,8 @@ void cv_repo_case_judge(
 	qsort(fold, total, sizeof(*fold), fold_order);
 	for (size_t i = 1; i < total; i++)
 		if (fold[i].folded == fold[i - 1].folded && fold[i].exact != fold[i - 1].exact)
-			cv_repo_finding(f, v[fold[i].entry].path, CV_REPO_MEDIUM,
+			cv_repo_finding(f,
+				v[CV_MAX(fold[i].entry, fold[i - 1].entry)].path, CV_REPO_MEDIUM,
 				"differs from another name in letter case alone");
 }
 

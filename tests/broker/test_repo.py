@@ -32,6 +32,7 @@ tools:
   repo.clone:
     description: Clones a repository of the host's.
     repo: {{url: "{URL}", allow: ["public/*", "private/ours", "private/bare-*", "moved/*", "slow/*"], credential: GIT}}
+    limits: {{concurrency: 8}}
   repo.open:
     description: The same without a credential.
     repo: {{url: "{URL}/", allow: ["*/*"], bytes: 200KiB, files: 50}}
@@ -115,7 +116,7 @@ def a_clone_is_a_repository():
     out = r.json["output"]
     assert out["status"] == "completed" and out["repo"] == "public/good", out
     assert out["ref"] == "main" and out["commit"] == SECOND and out["dest"].startswith("/work/"), out
-    assert out["files"] == 5 and out["bytes"] > 0 and out["findings"] == [], out
+    assert out["files"] == 6 and out["bytes"] > 0 and out["findings"] == [], out
     assert git(where, "status", "--porcelain") == ""
     assert git(where, "rev-parse", "HEAD").strip() == SECOND
     assert git(where, "rev-parse", "--abbrev-ref", "HEAD").strip() == "main"
@@ -412,7 +413,7 @@ def time_and_cancel():
     assert r.status == 504 and r.json["error"] == "tool_timeout", r
     job = box.job("repo.clone", {"repo": "slow/x", "dest": "/work/slow"})
     assert eventually(lambda: any("slow" in s["path"] for s in server.seen[-1:]))
-    assert box.request("POST", f"/v1/jobs/{job}/cancel").status == 200
+    assert box.request("POST", f"/v1/jobs/{job}/cancel").status == 202
     assert box.wait(job)["state"] == "cancelled"
     server.stopped.set()
     assert eventually(lambda: not lab.shepherds()), lab.shepherds()

@@ -50,6 +50,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         if path.startswith("/slow/"):
             git.stopped.wait(30)
+            self.close_connection = True
             return
         if path.startswith("/private/"):
             want = "Basic " + base64.b64encode(git.pair.encode()).decode()
