@@ -205,6 +205,7 @@ static const struct cv_fill_key catalog_keys[] = {
 	{ "credentials", CV_FILL_NAMED,   LIST(D, credentials, credential_count, credential_schema) },
 	{ "servers",     CV_FILL_NAMED,   LIST(D, servers, server_count, server_schema) },
 	{ "mcp_servers", CV_FILL_NAMED,   LIST(D, mcps, mcp_count, mcp_server_schema) },
+	{ "urls",        CV_FILL_PAIRS,   PAIRS(D, urls) },
 	{ "tools",       CV_FILL_NAMED,   LIST(D, tools, tool_count, tool_schema) },
 };
 const struct cv_fill_table cv_catalog_doc_schema = { SCHEMA("a catalog", catalog_keys) };

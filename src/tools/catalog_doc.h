@@ -91,6 +91,7 @@ struct cv_doc_catalog {
 	size_t server_count;
 	struct cv_doc_mcp *mcps;
 	size_t mcp_count;
+	struct cv_doc_pairs urls;
 	struct cv_doc_tool *tools;
 	size_t tool_count;
 };

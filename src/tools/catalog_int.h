@@ -80,6 +80,7 @@ void cv_catalog_schemas_free(struct cv_catalog *catalog);
 /* catalog_parts.c and catalog_tool.c */
 void cv_catalog_credentials(struct cv_catalog_check *c);
 void cv_catalog_servers(struct cv_catalog_check *c);
+void cv_catalog_urls(struct cv_catalog_check *c);
 void cv_catalog_mcps(struct cv_catalog_check *c);
 void cv_catalog_tools(struct cv_catalog_check *c);
 

@@ -13,6 +13,7 @@
 #define CV_CATALOG_TOOLS_MAX       512
 #define CV_CATALOG_SERVERS_MAX     64
 #define CV_CATALOG_CREDENTIALS_MAX 128
+#define CV_CATALOG_URLS_MAX        64
 
 /* MCP's own advice is 128; one that other programs make part of a longer name has room so. */
 #define CV_TOOL_NAME_BYTES_MAX 64
