@@ -62,7 +62,7 @@ static cv_code fail_errno_at(struct copy *c)
 		return fail_at(c, CV_DENIED, "a symlink is in the way");
 	if (number == ENOENT || number == ENOTDIR)
 		return fail_at(c, CV_NOT_FOUND, strerror(number));
-	if (number == EACCES || number == EPERM)
+	if (number == EACCES || number == EPERM || number == EROFS)
 		return fail_at(c, CV_DENIED, strerror(number));
 	return fail_at(c, CV_SYSTEM, strerror(number));
 }
