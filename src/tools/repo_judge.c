@@ -282,7 +282,7 @@ void cv_repo_attributes_judge(struct cv_repo_findings *f, struct cv_str path, st
 	while (text.p) {
 		struct cv_str line = cv_str_trim(cv_str_cut(&text, '\n'));
 
-		if (!line.n || line.p[0] == '#')
+		if (!line.p || !line.n || line.p[0] == '#')
 			continue;
 		if (memmem(line.p, line.n, "filter=lfs", 10)) {
 			cv_repo_finding(f, path, CV_REPO_LOW, "files of Git LFS; their pointers are there");
