@@ -16,7 +16,8 @@
 static void names(struct cv_str s)
 {
 	if (!cv_repo_name_wrong(s))
-		cv_assert(s.p[0] != '-' && !memmem(s.p, s.n, "/.", 2) && !memmem(s.p, s.n, "/-", 2));
+		cv_assert(
+			s.p[0] != '-' && !memmem(s.p, s.n, "/.", 2) && !memmem(s.p, s.n, "/-", 2));
 	if (!cv_repo_ref_wrong(s))
 		cv_assert(s.p[0] != '-' && !memmem(s.p, s.n, "..", 2) && !cv_str_has_byte(s, '"'));
 	if (!cv_repo_dest_wrong(s))

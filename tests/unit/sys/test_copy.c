@@ -432,8 +432,9 @@ static void p6_a_tree_stays_in_the_sandbox(void **state)
 	must(symlinkat("/outside", p.root, "root"));
 	must(symlinkat("ctx", p.root, "in"));
 	must(symlinkat("ctx/gone", p.root, "dangling"));
-	static const char *const bad[] = { "/up/x", "/root/x", "/in/x", "/file", "/file/x", "/up", "/dangling",
-		"/missing/x", "/ctx/../../outside/x", "/", "", "/ctx/.", "/ctx/..", "/ctx/a\nb" };
+	static const char *const bad[] = { "/up/x", "/root/x", "/in/x", "/file", "/file/x", "/up",
+		"/dangling", "/missing/x", "/ctx/../../outside/x", "/", "", "/ctx/.", "/ctx/..",
+		"/ctx/a\nb" };
 	for (size_t i = 0; i < CV_ARRAY_LEN(bad); i++)
 		if (tree_out(&p, bad[i], &plenty) == CV_OK)
 			fail_msg("%s", bad[i]);

@@ -16,9 +16,9 @@
 static void s4_names_of_repositories(void **state)
 {
 	static const char *const good[] = { "a/b", "acme/app", "Acme-1/my.app_2", "a/b.c" };
-	static const char *const bad[] = { "", "a", "a/", "/a", "a/b/c", "a//b", "-a/b", "a/-b", "../b",
-		"a/..", "a/.git", "a/b.git", "a b/c", "a/b\n", "a:b/c", "a@b/c", "a/b?c", "a/b#c",
-		"a/b%2f", "a\\b/c", "a/b.lock", "a/b*" };
+	static const char *const bad[] = { "", "a", "a/", "/a", "a/b/c", "a//b", "-a/b", "a/-b",
+		"../b", "a/..", "a/.git", "a/b.git", "a b/c", "a/b\n", "a:b/c", "a@b/c", "a/b?c",
+		"a/b#c", "a/b%2f", "a\\b/c", "a/b.lock", "a/b*" };
 
 	(void)state;
 	for (size_t i = 0; i < CV_ARRAY_LEN(good); i++)
@@ -34,9 +34,10 @@ static void s4_names_of_refs(void **state)
 {
 	static const char *const good[] = { "main", "feature/x", "v1.0", "refs/heads/main", C40,
 		"user@host", "a+b", "a=b,c" };
-	static const char *const bad[] = { "", "-b", "--all", "a..b", "a b", "a:b", "main^", "main~1",
-		"@{-1}", "a\\b", "a*", "a?", "[a", "HEAD", "@", "x.lock", "/a", "a/", "a//b", ".a",
-		"a/.b", "a.", "a\nb", "a\"b", "-", "a/-b", "a'b", "a;b", "a$b", "a{b}" };
+	static const char *const bad[] = { "", "-b", "--all", "a..b", "a b", "a:b", "main^",
+		"main~1", "@{-1}", "a\\b", "a*", "a?", "[a", "HEAD", "@", "x.lock", "/a", "a/",
+		"a//b", ".a", "a/.b", "a.", "a\nb", "a\"b", "-", "a/-b", "a'b", "a;b", "a$b",
+		"a{b}" };
 
 	(void)state;
 	for (size_t i = 0; i < CV_ARRAY_LEN(good); i++)
@@ -75,9 +76,9 @@ static void s4_allowed(void **state)
 
 static void what_is_meant(void **state)
 {
-	static const char listing[] = "ref: refs/heads/trunk\tHEAD\n" C40 "\tHEAD\n" C40
-				      "\trefs/heads/both\n" C40 "\trefs/tags/both\n" C40
-				      "\trefs/tags/v1\n";
+	static const char listing[] =
+		"ref: refs/heads/trunk\tHEAD\n" C40 "\tHEAD\n" C40 "\trefs/heads/both\n" C40
+		"\trefs/tags/both\n" C40 "\trefs/tags/v1\n";
 	static const struct {
 		const char *want;
 		int kind; /* -1: none */
@@ -110,8 +111,7 @@ static void what_is_meant(void **state)
 	/* A server's word for its default branch is judged as a call's is. */
 	assert_false(cv_repo_target_find(
 		CV_STR("ref: refs/heads/--upload-pack=x\tHEAD\n"), CV_STR_NONE, &t));
-	assert_false(cv_repo_target_find(
-		CV_STR("ref: refs/heads/a\"]\tHEAD\n"), CV_STR_NONE, &t));
+	assert_false(cv_repo_target_find(CV_STR("ref: refs/heads/a\"]\tHEAD\n"), CV_STR_NONE, &t));
 	assert_false(cv_repo_target_find(CV_STR_NONE, CV_STR_NONE, &t));
 }
 
@@ -127,9 +127,10 @@ static void entries(void **state)
 	assert_int_equal(e.kind, CV_REPO_LINK);
 	assert_true(cv_repo_entry_parse(CV_STR("160000 commit " C40 "       -\tsub"), &e));
 	assert_int_equal(e.kind, CV_REPO_SUBMODULE);
-	static const char *const bad[] = { "", "\t", "100644 blob " C40 " 1", "100644 blob " C40 " 1\t",
-		"100644 blob " C40 " 1\t/etc", "100644 blob " C40 " -1\ta", "040000 tree " C40 " -\ta",
-		"100644 blob 12 1\ta", "100644 blob " C40 " 99999999999999999999\ta" };
+	static const char *const bad[] = { "", "\t", "100644 blob " C40 " 1",
+		"100644 blob " C40 " 1\t", "100644 blob " C40 " 1\t/etc",
+		"100644 blob " C40 " -1\ta", "040000 tree " C40 " -\ta", "100644 blob 12 1\ta",
+		"100644 blob " C40 " 99999999999999999999\ta" };
 	for (size_t i = 0; i < CV_ARRAY_LEN(bad); i++)
 		if (cv_repo_entry_parse(cv_str_of(bad[i]), &e))
 			fail_msg("%s", bad[i]);
@@ -144,10 +145,11 @@ static bool has(const struct cv_repo_findings *f, const char *text)
 
 static void p12_names(void **state)
 {
-	static const char *const high[] = { ".git/config", "a/.git/x", ".GIT/x", "git~1/x", ".git /x",
-		".git./x", "a/.git::$INDEX_ALLOCATION/x", "a/../x", "./a", "a//b", "a\nb", "a\x7f" };
-	static const char *const fine[] = { ".gitignore", ".github/x", "a.git/x", "git/x", "..a", "a..b",
-		".gitattributes", "\xc3\xbc" };
+	static const char *const high[] = { ".git/config", "a/.git/x", ".GIT/x", "git~1/x",
+		".git /x", ".git./x", "a/.git::$INDEX_ALLOCATION/x", "a/../x", "./a", "a//b",
+		"a\nb", "a\x7f" };
+	static const char *const fine[] = { ".gitignore", ".github/x", "a.git/x", "git/x", "..a",
+		"a..b", ".gitattributes", "\xc3\xbc" };
 	struct cv_repo_findings f;
 
 	(void)state;
@@ -165,8 +167,9 @@ static void p12_names(void **state)
 
 static void p12_letter_case(void **state)
 {
-	const struct cv_repo_entry v[] = { { .path = CV_STR("A/x") }, { .path = CV_STR("Makefile") },
-		{ .path = CV_STR("a/y") }, { .path = CV_STR("b/y") }, { .path = CV_STR("b/yy") },
+	const struct cv_repo_entry v[] = { { .path = CV_STR("A/x") },
+		{ .path = CV_STR("Makefile") }, { .path = CV_STR("a/y") },
+		{ .path = CV_STR("b/y") }, { .path = CV_STR("b/yy") },
 		{ .path = CV_STR("makefile") } };
 	struct cv_repo_findings f;
 	struct cv_arena arena;
@@ -219,7 +222,8 @@ static void p11_submodules(void **state)
 
 static void p12_links(void **state)
 {
-	static const char *const high[] = { "/etc/passwd", "", ".git/config", "a/../.git", "../.GIT/x" };
+	static const char *const high[] = { "/etc/passwd", "", ".git/config", "a/../.git",
+		"../.GIT/x" };
 	struct cv_repo_findings f;
 
 	(void)state;
@@ -245,10 +249,19 @@ static void files(void **state)
 		{ "README.md", "IGNORE  previous\n\tinstructions", true },
 		{ "README.md", "ignore the previous instructions", false },
 		{ "a.c", "ignore previous instructions", false },
-		{ ".github/x", "\x7f" "ELF", true },
+		{ ".github/x",
+			"\x7f"
+			"ELF",
+			true },
 		{ ".GitHub/x", "\xcf\xfa\xed\xfe", true },
-		{ "src/x", "\x7f" "ELF", false },
-		{ ".github/x", "\x7f" "EL", false },
+		{ "src/x",
+			"\x7f"
+			"ELF",
+			false },
+		{ ".github/x",
+			"\x7f"
+			"EL",
+			false },
 		{ "a/.gitattributes", "# x\n*.c filter=evil\n", true },
 		{ "a/.gitattributes", "*.c text eol=lf\n", false },
 	};
