@@ -20,6 +20,7 @@
  *     server.c    processes of the catalog that are there for the whole run
  *     command.c   the backend `command`; spawn.c and shepherd.c its process
  *     build.c     the backend `build`
+ *     repo.c      the backend `repo`
  *     audit.c     one event for each call
  *
  * One thread, one loop, nothing waits.  Events name streams, sandboxes and jobs by reference, so
@@ -102,6 +103,7 @@ struct sandbox {
 
 	uint32_t streams, jobs, running, queued, held, asked;
 	uint64_t kept_bytes;
+	uint64_t waiting_bytes; /* arguments of jobs that have not ended */
 	int64_t bad_tokens_since_ms;
 	uint32_t bad_tokens;
 };
@@ -231,8 +233,9 @@ struct job {
 	bool has_exit;
 	int exit;
 	uint64_t bytes_out;
-	uint64_t kept_bytes; /* counted in the sandbox's */
-	uint64_t version;    /* of its record */
+	uint64_t kept_bytes;    /* counted in the sandbox's */
+	uint64_t waiting_bytes; /* the same */
+	uint64_t version;       /* of its record */
 
 	const struct backend *backend;
 	void *run; /* the backend's own */
@@ -256,7 +259,7 @@ struct backend {
 	void (*due)(struct broker *b, struct job *j);  /* its time, or its grace, is over */
 	void (*drop)(struct broker *b, struct job *j); /* at once, before the job is freed */
 };
-extern const struct backend command_backend, build_backend, mcp_backend;
+extern const struct backend command_backend, build_backend, mcp_backend, repo_backend;
 extern const struct backend http_backend;                  /* and of servers of the catalog */
 const struct backend *backend_of(const struct cv_tool *t); /* NULL: this build has none */
 
@@ -464,6 +467,9 @@ void hold_asks(struct broker *b, struct sandbox *s); /* shows as many as may be 
 void hold_asks_due(struct broker *b);
 bool hold_answer(struct broker *b, struct cv_str body);
 bool hold_is_approved(const struct sandbox *s, struct cv_str rule, struct cv_str tool);
+
+/* ---- build.c ---- */
+void build_sandbox_end(const struct broker *b, const struct sandbox *s); /* its images go */
 
 /* ---- audit.c ---- */
 struct refusal { /* a call that did not become a job */

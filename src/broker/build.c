@@ -64,26 +64,43 @@ static cv_code dir_make(const char *path, struct cv_err *err)
 							 : cv_fail_errno(err, "mkdir %s", path);
 }
 
-/* STATE/builds: a directory for each sandbox, and in it one for each call beside what calls share. */
-static cv_code dirs_make(struct broker *b, const struct sandbox *box, const char *id,
-	struct build_run *r, struct cv_err *err)
+/* STATE/builds/DIGEST: what is the sandbox's, with a directory for each call in it. */
+static bool own_path(const struct broker *b, const struct sandbox *box, char *ret, size_t size)
 {
-	static const char *const part[] = { "", "/context", "/conf", "/out", "/out/tmp" };
-	unsigned char digest[CV_SHA256_BYTES];
-	char own[PATH_MAX - 128], path[PATH_MAX + 32];
+	unsigned char d[CV_SHA256_BYTES];
 	struct cv_sha256 sha;
 
 	cv_sha256_init(&sha);
 	cv_sha256_update(&sha, box->name, strlen(box->name));
-	cv_sha256_final(&sha, digest);
-	if (snprintf(path, sizeof(path), "%s/builds", b->state_path) >= PATH_MAX ||
-		dir_make(path, err) != CV_OK)
-		return CV_SYSTEM;
-	const int n = snprintf(own, sizeof(own), "%s/%02x%02x%02x%02x%02x%02x%02x%02x", path,
-		digest[0], digest[1], digest[2], digest[3], digest[4], digest[5], digest[6],
-		digest[7]);
-	if (n < 0 || (size_t)n >= sizeof(own))
+	cv_sha256_final(&sha, d);
+	const int n = snprintf(ret, size, "%s/builds/%02x%02x%02x%02x%02x%02x%02x%02x",
+		b->state_path, d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]);
+	return n > 0 && (size_t)n < size;
+}
+
+void build_sandbox_end(const struct broker *b, const struct sandbox *s)
+{
+	char path[PATH_MAX - 64], gone[PATH_MAX];
+
+	if (!own_path(b, s, path, sizeof(path)))
+		return;
+	/* Another sandbox of this name may come while it is being removed. */
+	snprintf(gone, sizeof(gone), "%s.%lld", path, (long long)clock_us());
+	if (rename(path, gone) == 0)
+		spawn_remove(gone);
+}
+
+static cv_code dirs_make(struct broker *b, const struct sandbox *box, const char *id,
+	struct build_run *r, struct cv_err *err)
+{
+	static const char *const part[] = { "", "/context", "/conf", "/out", "/out/tmp" };
+	char own[PATH_MAX - 128], path[PATH_MAX + 32];
+
+	snprintf(path, sizeof(path), "%s/builds", b->state_path);
+	if (!own_path(b, box, own, sizeof(own)))
 		return cv_fail(err, CV_LIMIT, "the broker's directory has too long a name");
+	if (dir_make(path, err) != CV_OK)
+		return err->code;
 	snprintf(r->store, sizeof(r->store), "%s/store", own);
 	snprintf(r->dir, sizeof(r->dir), "%s/%s", own, id);
 	if (dir_make(own, err) != CV_OK || dir_make(r->store, err) != CV_OK ||
@@ -188,7 +205,7 @@ static bool build_start(struct broker *b, struct job *j, struct cv_err *err)
 
 	if (!r)
 		return cv_fail(err, CV_LIMIT, "no memory"), false;
-	cv_arena_init(&r->arena, 1u << 22);
+	cv_arena_init(&r->arena, 4 * CV_CONTAINERFILE_BYTES_MAX);
 	cv_buf_init(&r->said, BUILD_SAID_BYTES_MAX);
 	cv_buf_init(&r->last, 2 * BROKER_STDERR_BYTES_MAX);
 	r->p = r->look = nothing;
@@ -334,7 +351,7 @@ static cv_code plan_make(struct broker *b, const struct job *j, struct build_run
 	static char *env[BROKER_ENV_MAX + 1];
 	const struct sandbox *box = pool_get(&b->sandboxes, j->sandbox);
 
-	*plan = (struct spawn_plan){ .env = no_env, .workdir = b->state_path };
+	*plan = (struct spawn_plan){ .env = no_env, .workdir = b->state_path, .cleans_up = true };
 	plan->run = work[r->step];
 	plan->arg = r;
 	if (r->step == BUILD_CLEAN)
@@ -377,6 +394,8 @@ static void step_run(struct broker *b, struct job *j, enum build_step step)
 	struct spawn_plan plan;
 	struct cv_err err;
 
+	if (step == BUILD_CLEAN)
+		build_audit_tell(b, j, r);
 	r->step = step;
 	r->is_killed = false;
 	r->start_errno = 0;

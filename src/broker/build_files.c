@@ -13,6 +13,7 @@
 #include "sys/copy.h"
 #include "sys/fd.h"
 #include "sys/openat2.h"
+#include "wire/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -244,12 +245,52 @@ cv_code build_bases_read(struct build_run *r, struct cv_err *err)
 			r->build_args->v[i].s };
 	cv_buf_init(&text_buf, CV_CONTAINERFILE_BYTES_MAX + 65536);
 	code = file_text(fd, &text_buf, err);
+	r->text = cv_arena_str(&r->arena, cv_buf_str(&text_buf));
 	if (code == CV_OK)
-		code = cv_containerfile_read(cv_buf_str(&text_buf), arg, n, &r->arena, &c, err);
+		code = cv_containerfile_read(r->text, arg, n, &r->arena, &c, err);
 	cv_buf_fini(&text_buf);
 	for (size_t i = 0; code == CV_OK && i < c.image_count; i++)
 		code = base_take(r, c.image[i], c.line[i], err);
 	return code == CV_OK ? CV_OK : cv_wrap(err, "%s", text(r->file));
+}
+
+/* ---- what the steps' proxies decided ---- */
+
+static void decision_tell(struct broker *b, const struct job *j, struct cv_str line, uint64_t *n)
+{
+	struct cv_json_value v[] = { { .path = "message" }, { .path = "action_id" } };
+	struct cv_buf message;
+
+	if (cv_json_find(line, v, CV_ARRAY_LEN(v)) != CV_JSON_PROBLEM_NONE ||
+		v[0].token.type != CV_JSON_STRING || v[1].token.type != CV_JSON_NUMBER ||
+		++*n > BUILD_EVENTS_MAX)
+		return;
+	cv_buf_init(&message, 1024);
+	(void)!cv_json_decode(&v[0].token, &message);
+	audit_note(b, cv_str_eq(v[1].token.raw, CV_STR("2")), "build %s: %.*s", j->id,
+		CV_STR_ARG(cv_buf_str(&message)));
+	cv_buf_fini(&message);
+}
+
+void build_audit_tell(struct broker *b, const struct job *j, const struct build_run *r)
+{
+	char path[PATH_MAX + 32];
+	struct cv_err err;
+	struct cv_buf all;
+	uint64_t n = 0;
+
+	snprintf(path, sizeof(path), "%s/audit.jsonl", r->dir);
+	CV_AUTO_FD int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return; /* no step had a proxy */
+	cv_buf_init(&all, BUILD_AUDIT_BYTES_MAX);
+	const bool is_whole = file_text(fd, &all, &err) == CV_OK;
+	struct cv_str rest = cv_buf_str(&all);
+	while (rest.n)
+		decision_tell(b, j, cv_str_cut(&rest, '\n'), &n);
+	if (n > BUILD_EVENTS_MAX || !is_whole)
+		audit_note(b, true, "build %s: more decisions than are told one by one", j->id);
+	cv_buf_fini(&all);
 }
 
 /* ---- what buildah left ---- */

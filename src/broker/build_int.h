@@ -35,7 +35,7 @@ struct build_run {
 	struct cv_str image;  /* with the space of the sandbox */
 	struct cv_str space;
 	struct cv_str context_dir, dockerfile, dest, push, target; /* push: whole, with its tag */
-	struct cv_str file; /* the Containerfile, in context */
+	struct cv_str file, text; /* the Containerfile, in context; what it says */
 	const struct cv_value *build_args;
 	struct cv_str pull[CV_CONTAINERFILE_IMAGES_MAX];
 	size_t pull_count, pull_at;
@@ -81,6 +81,8 @@ int build_deliver_run(const void *run);
 int build_look_run(const void *run);
 int build_clean_run(const void *run);
 
+/* What the proxies of the steps decided, as events of the run; a line too many is counted. */
+void build_audit_tell(struct broker *b, const struct job *j, const struct build_run *r);
 /* The Containerfile of the copied context, read; which images it needs. */
 CV_MUST cv_code build_bases_read(struct build_run *r, struct cv_err *err);
 bool build_push_is_allowed(struct build_run *r, const struct cv_image_ref *ref);

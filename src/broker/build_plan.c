@@ -22,6 +22,8 @@
  */
 #include "broker/build_int.h"
 
+#include "broker/self.h"
+#include "plan/rootfs.h"
 #include "policy/fill.h"
 #include "sys/cgroup.h"
 #include "sys/fd.h"
@@ -59,30 +61,6 @@ static void words(struct build_words *w, const char *const *v)
 {
 	for (; *v; v++)
 		word(w, "%s", *v);
-}
-
-/* ---- cove's own program ---- */
-
-/* As the launcher finds us: beside, installed, or in a build tree. */
-static bool cove_find(char *ret, size_t size)
-{
-	static const char *const place[] = { "", "../../bin/", "../cli/", "../bin/" };
-	char self[PATH_MAX];
-	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
-
-	if (n <= 0 || (size_t)n == sizeof(self))
-		return false;
-	const int dir = (int)cv_str_rfind_byte((struct cv_str){ self, (size_t)n }, '/');
-	for (size_t i = 0; i < CV_ARRAY_LEN(place); i++) {
-		char path[PATH_MAX + 32];
-
-		snprintf(path, sizeof(path), "%.*s/%scove", dir, self, place[i]);
-		if (access(path, X_OK) == 0 && strlen(path) < size) {
-			snprintf(ret, size, "%s", path);
-			return true;
-		}
-	}
-	return false;
 }
 
 /* ---- files that it reads ---- */
@@ -348,7 +326,24 @@ static void pull_put(const struct build_run *r, struct build_words *w)
 	word(w, "docker://%.*s", CV_STR_ARG(r->pull[r->pull_at]));
 }
 
-static void build_put(const struct build_run *r, struct build_words *w)
+/* The proxy's certificate is there for RUN, under the names that programs know it by for who asks
+ * with ARG: a variable that is not asked for must not become part of the image. */
+static void roots_put(const struct build_run *r, struct build_words *w)
+{
+#define ROOT_TEXT(text) CV_STR(text),
+	static const struct cv_str variables[] = { CV_ENV_CA_ROWS(ROOT_TEXT) };
+#undef ROOT_TEXT
+
+	word(w, "--volume=%s:%s:ro", CV_TLS_DIR, CV_TLS_DIR);
+	for (size_t i = 0; i < CV_ARRAY_LEN(variables); i++) {
+		const size_t n = cv_str_find_byte(variables[i], '=');
+
+		if (r->text.n && memmem(r->text.p, r->text.n, variables[i].p, n))
+			word(w, "--build-arg=%s", variables[i].p);
+	}
+}
+
+static void build_put(const struct build_run *r, bool has_policy, struct build_words *w)
 {
 	static const char *const options[] = { "build", "--isolation=chroot", "--network=host",
 		"--security-opt=seccomp=unconfined", "--pull=never", "--layers", "--format=oci",
@@ -359,6 +354,8 @@ static void build_put(const struct build_run *r, struct build_words *w)
 	word(w, "--file=/build/context/%.*s", CV_STR_ARG(r->file));
 	if (r->target.n)
 		word(w, "--target=%.*s", CV_STR_ARG(r->target));
+	if (has_policy)
+		roots_put(r, w);
 	for (uint32_t i = 0; r->build_args && i < r->build_args->n; i++)
 		word(w, "--build-arg=%.*s=%.*s", CV_STR_ARG(r->build_args->key[i]),
 			CV_STR_ARG(r->build_args->v[i].s));
@@ -376,6 +373,16 @@ static void push_put(
 	word(w, "--");
 	word(w, "%.*s", CV_STR_ARG(r->image));
 	word(w, "%.*s", CV_STR_ARG(target));
+}
+
+/* An archive's own name for its image has a smaller grammar than images have. */
+static struct cv_str archive_name(struct build_run *r)
+{
+	const bool is_odd =
+		memmem(r->image.p, r->image.n, "__", 2) || memmem(r->image.p, r->image.n, "---", 3);
+
+	return cv_arena_printf(&r->arena, "oci-archive:/build/out/image.tar%s%.*s",
+		is_odd ? "" : ":", is_odd ? 0 : (int)r->image.n, r->image.p);
 }
 
 static cv_code policy_write(
@@ -399,7 +406,7 @@ cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct buil
 	*ret = (struct build_words){ .arena = &r->arena };
 	if (access("/usr/bin/buildah", X_OK) < 0 || access("/usr/bin/unshare", X_OK) < 0)
 		return cv_fail(err, CV_UNAVAILABLE, "buildah is not installed on the host");
-	if (!cove_find(cove, sizeof(cove)))
+	if (!self_find(cove, sizeof(cove)))
 		return cv_fail(err, CV_UNAVAILABLE, "cove is not beside cove-broker");
 	if (conf_write(r, err) != CV_OK || policy_write(box, r, &has_policy, err) != CV_OK)
 		return err->code;
@@ -408,12 +415,8 @@ cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct buil
 	buildah_put(r, ret);
 	switch (r->step) {
 	case BUILD_PULL: pull_put(r, ret); break;
-	case BUILD_BUILD: build_put(r, ret); break;
-	case BUILD_EXPORT:
-		push_put(r, "digest", ret,
-			cv_arena_printf(&r->arena, "oci-archive:/build/out/image.tar:%.*s",
-				CV_STR_ARG(r->image)));
-		break;
+	case BUILD_BUILD: build_put(r, has_policy, ret); break;
+	case BUILD_EXPORT: push_put(r, "digest", ret, archive_name(r)); break;
 	case BUILD_PUSH:
 		push_put(r, "pushed", ret,
 			cv_arena_printf(&r->arena, "docker://%.*s", CV_STR_ARG(r->push)));

@@ -105,8 +105,7 @@ static bool is_free(const struct sandbox *box, const struct job *j)
 {
 	const struct cv_tool *t = j->tool;
 
-	if (tool_slot_of(t)->running >= t->concurrency ||
-		box->running >= BROKER_RUNNING_EACH_MAX)
+	if (tool_slot_of(t)->running >= t->concurrency || box->running >= BROKER_RUNNING_EACH_MAX)
 		return false;
 	for (size_t i = 0; j->concurrency && i < box->rule_count; i++)
 		if (strcmp(box->rule[i].name, j->rule) == 0)
@@ -155,6 +154,9 @@ static struct job *job_make(struct call *c, const struct rule_use *use)
 	j->seconds = l->seconds ? CV_MIN(l->seconds, c->tool->seconds) : c->tool->seconds;
 	j->bytes_max =
 		l->bytes ? CV_MIN(l->bytes, c->tool->result_bytes_max) : c->tool->result_bytes_max;
+	/* As a tree, as text, and as text on its way to stdin. */
+	j->waiting_bytes = j->arena.used + 2 * cv_buf_len(&j->canonical);
+	c->box->waiting_bytes += j->waiting_bytes;
 	if (c->s->request.idempotency_key.n)
 		j->key = strndup(c->s->request.idempotency_key.p, c->s->request.idempotency_key.n);
 	return j;
@@ -168,6 +170,11 @@ static bool admit(struct call *c, struct job *j)
 			     (c->verdict.approval == CV_TOOL_APPROVAL_ONCE &&
 				     !hold_is_approved(box, cv_str_of(j->rule), c->tool->name));
 
+	if (box->waiting_bytes > BROKER_WAITING_BYTES_MAX) {
+		call_refuse_limit(c, "too_many_at_once", BROKER_WAITING_BYTES_MAX, 1,
+			"the arguments of calls under way take too many bytes");
+		return false;
+	}
 	if (is_held && box->held >= BROKER_HELD_EACH_MAX) {
 		call_refuse_limit(c, "too_many_held", BROKER_HELD_EACH_MAX, 30,
 			"too many calls wait for approval");
@@ -323,6 +330,7 @@ static const struct backend *const backends[CV_TOOL_BACKEND_COUNT] = {
 	[CV_TOOL_SERVER] = &http_backend,
 	[CV_TOOL_MCP] = &mcp_backend,
 	[CV_TOOL_BUILD] = &build_backend,
+	[CV_TOOL_REPO] = &repo_backend,
 };
 
 const struct backend *backend_of(const struct cv_tool *t)

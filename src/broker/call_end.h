@@ -14,7 +14,7 @@ struct call_end {
 	struct cv_str stderr_tail;
 	bool has_exit;
 	int exit, signal;
-	int status; /* of an HTTP backend; 0: none */
+	int status;   /* of an HTTP backend; 0: none */
 	bool is_json; /* the server says that output is JSON */
 };
 

@@ -14,6 +14,7 @@
 #include "base/base64.h"
 #include "base/utf8.h"
 #include "broker/call_end.h"
+#include "broker/self.h"
 #include "broker/spawn.h"
 #include "tools/template.h"
 #include "wire/json.h"
@@ -33,6 +34,7 @@
 
 #define PATH_DEFAULT "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define ARGS_MAX     1024
+#define BOX_WORDS    5 /* of `cove run` besides: itself, two values, --policy, -- */
 
 struct command_run {
 	struct spawned p;
@@ -144,6 +146,52 @@ static cv_code workdir_make(struct broker *b, struct job *j, struct words *w,
 	return CV_OK;
 }
 
+static bool env_has(const struct words *w, struct cv_str name)
+{
+	for (size_t i = 0; i < w->env_count; i++)
+		if (strncmp(w->env[i], name.p, name.n) == 0 && w->env[i][name.n] == '=')
+			return true;
+	return false;
+}
+
+/* In a sandbox of its own: the words become a `cove run`'s, which gets the tool's environment as its
+ * own and hands on what the catalog names, so that no value is in its words. */
+static cv_code box_put(struct words *w, const struct cv_tool_command *c, struct cv_err *err)
+{
+	static const char *const begin[] = { "run", "-q", "--no-tty", "--workdir" };
+	static char *inner[ARGS_MAX + 1];
+	static char cove[PATH_MAX];
+	const char *out[CV_ARRAY_LEN(begin) + BOX_WORDS];
+	size_t n = 0, argc = 0;
+
+	while (w->argv[argc])
+		argc++;
+	memcpy(inner, w->argv, (argc + 1) * sizeof(*inner));
+	if (!self_find(cove, sizeof(cove)))
+		return cv_fail(err, CV_UNAVAILABLE, "cove is not beside cove-broker");
+	if (argc + CV_ARRAY_LEN(out) + 2 * c->env_count > ARGS_MAX)
+		return cv_fail(err, CV_INVALID, "the arguments make too many words");
+	out[n++] = cove;
+	for (size_t i = 0; i < CV_ARRAY_LEN(begin); i++)
+		out[n++] = begin[i];
+	out[n++] = w->workdir;
+	if (c->sandbox_policy.n) {
+		out[n++] = "--policy";
+		out[n++] = c->sandbox_policy.p;
+	}
+	for (size_t i = 0; i < n; i++)
+		w->argv[i] = (char *)(uintptr_t)out[i];
+	for (size_t i = 0; i < c->env_count; i++) {
+		if (!env_has(w, c->env[i].name))
+			continue; /* an argument that it needs was left out */
+		w->argv[n++] = (char *)(uintptr_t) "--env";
+		w->argv[n++] = (char *)(uintptr_t)c->env[i].name.p;
+	}
+	w->argv[n++] = (char *)(uintptr_t) "--";
+	memcpy(&w->argv[n], inner, (argc + 1) * sizeof(*inner));
+	return CV_OK;
+}
+
 static void stdin_make(const struct job *j, struct cv_buf *in, bool *ret_has)
 {
 	const struct cv_tool_command *c = j->tool->command;
@@ -221,7 +269,9 @@ static bool command_start(struct broker *b, struct job *j, struct cv_err *err)
 	run->p = (struct spawned){ .control = -1, .in = -1, .out = -1, .err = -1 };
 	if (words_make(b, j->tool, j->arguments, j->keys, w, err) == CV_OK &&
 		(!c->user.n || spawn_user_find(c->user, &plan.user, err) == CV_OK) &&
-		workdir_make(b, j, w, &plan.user, &is_own, err) == CV_OK) {
+		workdir_make(b, j, w, &plan.user, &is_own, err) == CV_OK &&
+		(!c->is_sandboxed || box_put(w, c, err) == CV_OK)) {
+		plan.cleans_up = c->is_sandboxed;
 		plan.remove = is_own ? w->workdir : NULL;
 		is_started = spawn(&plan, &run->p, err) == CV_OK;
 		if (!is_started && is_own)
@@ -241,8 +291,10 @@ static bool command_start(struct broker *b, struct job *j, struct cv_err *err)
 
 /* ---- while it runs ---- */
 
+/* What it watches may have stopped it. */
 static void shepherd_tell(struct command_run *run, char word)
 {
+	spawn_signal(&run->p, SIGCONT);
 	(void)!send(run->p.control, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -443,15 +495,20 @@ static void command_stop(struct broker *b, struct job *j)
 	due_at(b, j->due_ms);
 }
 
-/* Grace is over. */
+/* Grace is over.  A shepherd that does not listen, because what it watches keeps it from that, goes
+ * too: the end of its link is the call's, and what it leaves comes to us. */
 static void command_due(struct broker *b, struct job *j)
 {
 	struct command_run *run = j->run;
 
-	(void)b;
-	if (!run->is_killed)
-		shepherd_tell(run, SPAWN_KILL);
+	if (run->is_killed) {
+		spawn_signal(&run->p, SIGKILL);
+		return;
+	}
 	run->is_killed = true;
+	shepherd_tell(run, SPAWN_KILL);
+	j->due_ms = b->loop.now_ms + BROKER_GRACE_MS;
+	due_at(b, j->due_ms);
 }
 
 static void command_drop(struct broker *b, struct job *j)
@@ -462,6 +519,7 @@ static void command_drop(struct broker *b, struct job *j)
 	if (!run)
 		return;
 	j->run = NULL;
+	spawn_signal(&run->p, SIGCONT);
 	spawn_close(&run->p); /* its shepherd sees that and ends it all */
 	cv_buf_fini(&run->out);
 	cv_buf_wipe(&run->in);

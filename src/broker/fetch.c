@@ -215,8 +215,7 @@ static bool headers_make(struct fetch *f, const struct fetch_plan *p)
 		is_good = header_append(f, p->header[i].name, p->header[i].value);
 	}
 	if (is_good && p->has_body && !has_type)
-		is_good = header_append(
-			f, CV_STR("Content-Type"), CV_STR("application/json"));
+		is_good = header_append(f, CV_STR("Content-Type"), CV_STR("application/json"));
 	return is_good;
 }
 
@@ -261,9 +260,9 @@ static bool options_set(struct broker *b, struct fetch *f)
 
 #define SET(option, value) (curl_easy_setopt(easy, CURLOPT_##option, value) == CURLE_OK)
 	return SET(URL, url) && SET(PATH_AS_IS, 1L) && SET(PROTOCOLS_STR, "https,http") &&
-	       SET(FOLLOWLOCATION, 0L) && SET(PROXY, "") &&
-	       SET(NETRC, (long)CURL_NETRC_IGNORED) && SET(SSL_VERIFYPEER, 1L) &&
-	       SET(SSL_VERIFYHOST, 2L) && SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
+	       SET(FOLLOWLOCATION, 0L) && SET(PROXY, "") && SET(NETRC, (long)CURL_NETRC_IGNORED) &&
+	       SET(SSL_VERIFYPEER, 1L) && SET(SSL_VERIFYHOST, 2L) &&
+	       SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
 	       (!b->root_bytes ||
 		       (SET(CAINFO, NULL) && SET(CAPATH, NULL) && SET(CAINFO_BLOB, &roots))) &&
 	       SET(NOSIGNAL, 1L) && SET(TCP_KEEPALIVE, 1L) &&
@@ -274,7 +273,7 @@ static bool options_set(struct broker *b, struct fetch *f)
 	       (!p->has_body || (SET(POSTFIELDSIZE_LARGE, (curl_off_t)p->body.n) &&
 					SET(POSTFIELDS, body))) &&
 	       (cv_str_eq(p->method, CV_STR("HEAD")) ? SET(NOBODY, 1L)
-						      : SET(CUSTOMREQUEST, method)) &&
+						     : SET(CUSTOMREQUEST, method)) &&
 	       SET(OPENSOCKETFUNCTION, on_open) && SET(OPENSOCKETDATA, f) &&
 	       SET(WRITEFUNCTION, on_data) && SET(WRITEDATA, f) && SET(HEADERFUNCTION, on_head) &&
 	       SET(HEADERDATA, f) && SET(ERRORBUFFER, f->why) && SET(PRIVATE, f);

@@ -41,7 +41,8 @@ struct fetch_plan {
 	/* Of an answer; any may be NULL.  data(): false when no more is wanted. */
 	void (*head)(void *arg, struct cv_str name, struct cv_str value);
 	bool (*data)(void *arg, struct cv_str piece);
-	void (*end)(struct broker *b, void *arg, const struct fetch_end *e); /* never within start */
+	void (*end)(
+		struct broker *b, void *arg, const struct fetch_end *e); /* never within start */
 	void *arg;
 };
 
@@ -55,6 +56,7 @@ void fetch_drop(struct fetch *f); /* NULL is fine */
 /* ---- for the loop ---- */
 CV_MUST cv_code fetch_init(struct broker *b, struct cv_err *err);
 void fetch_roots_set(struct broker *b, char *pem, size_t bytes); /* taken */
-CV_MUST bool fetch_pin_add(struct broker *b, struct cv_str host, uint32_t port, struct cv_str address);
+CV_MUST bool fetch_pin_add(
+	struct broker *b, struct cv_str host, uint32_t port, struct cv_str address);
 void fetch_event(struct broker *b, int fd, uint32_t events);
 void fetch_due(struct broker *b);

@@ -171,8 +171,8 @@ static void head_take(void *arg, struct cv_str name, struct cv_str value)
 		return;
 	const struct cv_str type = cv_str_trim(cv_str_cut(&value, ';'));
 	run->is_json = cv_str_eq_nocase(type, CV_STR("application/json")) ||
-		       (type.n > 5 &&
-			       cv_str_eq_nocase(cv_str_slice(type, type.n - 5, type.n), CV_STR("+json")));
+		       (type.n > 5 && cv_str_eq_nocase(cv_str_slice(type, type.n - 5, type.n),
+					      CV_STR("+json")));
 }
 
 static bool data_take(void *arg, struct cv_str piece)

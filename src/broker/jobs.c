@@ -191,8 +191,10 @@ struct job *job_new(struct broker *b, struct sandbox *box, const struct cv_tool 
 }
 
 /* What only a job needs that has not ended. */
-static void job_thin(struct job *j)
+static void job_thin(struct broker *b, struct job *j)
 {
+	box_of(b, j)->waiting_bytes -= j->waiting_bytes;
+	j->waiting_bytes = 0;
 	cv_arena_fini(&j->arena);
 	j->arguments = NULL;
 	cv_buf_fini(&j->canonical);
@@ -213,7 +215,7 @@ void job_free(struct broker *b, struct job *j)
 			hold_forget(b, j);
 		job_count(b, j, j->state, false);
 	}
-	job_thin(j);
+	job_thin(b, j);
 	cv_buf_fini(&j->log);
 	cv_buf_fini(&j->progress);
 	cv_buf_fini(&j->result);
@@ -377,7 +379,7 @@ void job_end(struct broker *b, struct job *j, enum job_state to, int status, con
 	}
 	job_state_set(b, j, to);
 	audit_job(b, j);
-	job_thin(j);
+	job_thin(b, j);
 	job_waiters_tell(b, j);
 	j = pool_get(&b->jobs, ref);
 	if (!j)

@@ -80,8 +80,7 @@ static void ask(struct broker *b, const struct keys *k, const struct key *key)
 	cv_ipc_put_str(&body, cv_str_of(k->who));
 	cv_ipc_put_str(&body, key->name);
 	/* A link that is full or gone: keys_due() says so in the end. */
-	(void)!cv_ipc_send_now(
-		b->keeper, CV_KEEPER_TOOL_REQ_RELEASE_TOOL, cv_buf_str(&body), NULL);
+	(void)!cv_ipc_send_now(b->keeper, CV_KEEPER_TOOL_REQ_RELEASE_TOOL, cv_buf_str(&body), NULL);
 	cv_buf_fini(&body);
 }
 
@@ -353,6 +352,5 @@ bool keys_scrub_end(struct keys_scrub *s, struct cv_buf *out)
 		return cv_scrub_end(s->v[0], out);
 	cv_buf_reset(&s->between);
 	return cv_scrub_end(s->v[0], &s->between) &&
-	       cv_scrub_feed(s->v[1], cv_buf_str(&s->between), out) &&
-	       cv_scrub_end(s->v[1], out);
+	       cv_scrub_feed(s->v[1], cv_buf_str(&s->between), out) && cv_scrub_end(s->v[1], out);
 }

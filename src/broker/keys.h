@@ -22,10 +22,10 @@ struct broker;
 enum keys_for { KEYS_JOB, KEYS_SERVER, KEYS_MCP };
 
 struct key {
-	struct cv_str name;    /* the catalog's */
-	uint32_t tag;          /* of its request; 0: it has come */
-	struct cv_str value;   /* malloc'd */
-	struct cv_str former;  /* the value before; scrubbed too */
+	struct cv_str name;   /* the catalog's */
+	uint32_t tag;         /* of its request; 0: it has come */
+	struct cv_str value;  /* malloc'd */
+	struct cv_str former; /* the value before; scrubbed too */
 };
 
 struct keys {
@@ -68,6 +68,7 @@ CV_MUST bool keys_scrub_feed(struct keys_scrub *s, struct cv_str in, struct cv_b
 CV_MUST bool keys_scrub_end(struct keys_scrub *s, struct cv_buf *out);
 
 /* ---- for the loop ---- */
-void keys_link_set(struct broker *b, int fd); /* a keeper, or another one: everything is asked again */
+void keys_link_set(
+	struct broker *b, int fd); /* a keeper, or another one: everything is asked again */
 void keys_read(struct broker *b);
 void keys_due(struct broker *b);

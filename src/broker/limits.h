@@ -37,6 +37,12 @@
 #define BROKER_BAD_TOKENS_MAX   20          /* a minute, then 429 without a look at the token */
 #define BROKER_OUT_BYTES_MAX    (96u << 20) /* of all answers that slow readers keep in memory */
 
+/* Arguments of one sandbox's calls that have not ended, as trees and as texts, and messages and answers
+ * of MCP's bodies: hundreds of a MiB each would be gigabytes. */
+#define BROKER_WAITING_BYTES_MAX (64u << 20)
+/* MCP's answers that are all there, and whose readers read nothing. */
+#define BROKER_MCP_UNREAD_BYTES_MAX (32u << 20)
+
 /* Jobs. */
 #define BROKER_PUBLISH_MS          10000      /* a call that takes longer is a job */
 #define BROKER_LOG_BYTES_MAX       (1u << 20) /* of one job: its last bytes are kept */
@@ -52,18 +58,18 @@
 #define BROKER_KEEPER_MS 15000 /* a renewal takes up to ten seconds, a new keeper one */
 
 /* Requests to servers. */
-#define BROKER_CONNECT_MS     10000
+#define BROKER_CONNECT_MS      10000
 #define BROKER_ROOTS_BYTES_MAX (16u << 20) /* as the supervisor reads them */
-#define BROKER_URL_BYTES_MAX  65536   /* path and query of one */
-#define BROKER_HEAD_OUT_MAX   65536   /* one header of one */
-#define BROKER_BODY_OUT_MAX   (8u << 20) /* arguments, each byte escaped */
+#define BROKER_URL_BYTES_MAX   65536       /* path and query of one */
+#define BROKER_HEAD_OUT_MAX    65536       /* one header of one */
+#define BROKER_BODY_OUT_MAX    (8u << 20)  /* arguments, each byte escaped */
 
 /* Servers of the catalog. */
-#define SERVER_HEALTH_EVERY_MS 50    /* between two questions while it starts */
-#define SERVER_HEALTH_MS       2000  /* for one answer */
+#define SERVER_HEALTH_EVERY_MS 50            /* between two questions while it starts */
+#define SERVER_HEALTH_MS       2000          /* for one answer */
 #define SERVER_LOG_BYTES_MAX   (64ull << 20) /* of its file; what comes after is dropped */
-#define SERVER_TAIL_BYTES      16384 /* of its log, in memory */
-#define SERVER_TAIL_SAID       3000  /* of these in FATAL: one message, on a terminal */
+#define SERVER_TAIL_BYTES      16384         /* of its log, in memory */
+#define SERVER_TAIL_SAID       3000          /* of these in FATAL: one message, on a terminal */
 
 /* Connections to servers of the catalog. */
 #define BROKER_RELAYS_MAX 1024
@@ -73,8 +79,8 @@
 #define RELAY_HOLD_MS     100          /* a pause in which what is held back is let go */
 
 /* MCP servers. */
-#define MCP_TOOLS_MAX         256  /* of one; who has more is a gateway to others */
-#define MCP_PAGES_MAX         64   /* of a list */
+#define MCP_TOOLS_MAX         256 /* of one; who has more is a gateway to others */
+#define MCP_PAGES_MAX         64  /* of a list */
 #define MCP_LIST_MEMORY_MAX   (64u << 20)
 #define MCP_SCHEMA_BYTES_MAX  65536
 #define MCP_MESSAGE_BYTES_MAX (8u << 20)
@@ -84,8 +90,8 @@
 #define MCP_AGAIN_MS          500   /* between its end and its next start */
 #define MCP_RESTARTS_MAX      5     /* in MCP_RESTARTS_MS; then it stays down */
 #define MCP_RESTARTS_MS       60000
-#define MCP_REFUSALS_NOTED    16    /* of the tools of one list */
-#define BROKER_SLOTS_MAX      4096  /* names of tools that there ever were */
+#define MCP_REFUSALS_NOTED    16   /* of the tools of one list */
+#define BROKER_SLOTS_MAX      4096 /* names of tools that there ever were */
 
 /* Model Context Protocol. */
 #define BROKER_MCP_SESSIONS_MAX 1024
@@ -104,6 +110,7 @@
 /* Commands. */
 #define BROKER_STDERR_BYTES_MAX 16384       /* in an answer: the last of them */
 #define BROKER_DRAIN_BYTES_MAX  (64u << 20) /* past the result's limit; then the tool is ended */
+#define BROKER_CLEAN_MS         3000        /* for a killed sandbox to take its groups away */
 #define BROKER_GRACE_MS         5000        /* between SIGTERM and SIGKILL */
 #define BROKER_ARGV_BYTES_MAX   131072      /* the kernel's limit of one word, as the sum of all */
 #define BROKER_OPEN_FILES       1024 /* RLIMIT_NOFILE of a tool: the broker's own is larger */
@@ -112,5 +119,15 @@
 #define BUILD_PIDS             4096       /* of a compiler's tree; a bomb ends there */
 #define BUILD_POLICY_BYTES_MAX (2u << 20) /* a sandbox's policy, written anew */
 #define BUILD_SAID_BYTES_MAX   (1u << 20) /* what a step says on stdout and we read: a list */
+#define BUILD_EVENTS_MAX       256        /* decisions about one build, told one by one */
+#define BUILD_AUDIT_BYTES_MAX  (1u << 20) /* of them, as their proxies wrote them */
 #define BUILD_LOOK_MS          1000       /* between looks at what it takes on disk */
 #define BUILD_WORDS_MAX        256        /* of one command line, which we make */
+
+/* Clones. */
+#define REPO_GIT_MEMORY        (2ull << 30) /* deltas of a large repository, and a bomb's end */
+#define REPO_SAID_BYTES_MAX    16384        /* of git's stderr, to see what went wrong */
+#define REPO_LISTING_BYTES_MAX (256u << 20) /* of a commit: a million paths of 200 bytes */
+#define REPO_REFS_BYTES_MAX    65536        /* of a server's answer that was asked for two names */
+#define REPO_OWN_FILES         2048         /* of git's directory, beside the commit's */
+#define REPO_RESULT_BYTES_MAX  (8u << 20)   /* findings, mostly */

@@ -14,6 +14,7 @@
 #include "broker/mcp_client.h"
 #include "broker/relay.h"
 #include "broker/server.h"
+#include "broker/self.h"
 #include "broker/spawn.h"
 #include "sys/fd.h"
 #include "sys/openat2.h"
@@ -157,6 +158,7 @@ static void catalog_check(const struct broker *b)
 		const struct cv_tool *t = &b->catalog->tools[i];
 		const struct cv_tool_command *c = t->command;
 		struct spawn_user user;
+		char path[PATH_MAX];
 		struct cv_err err;
 
 		if (t->backend == CV_TOOL_BUILD && t->build->engine != CV_TOOL_ENGINE_BUILDAH)
@@ -166,8 +168,10 @@ static void catalog_check(const struct broker *b)
 		if (!backend_of(t))
 			broker_die(CV_UNAVAILABLE, "tool %.*s: this broker has no backend '%s' yet",
 				CV_STR_ARG(t->name), cv_tool_backend_name(t->backend));
-		if (c && c->is_sandboxed)
-			tool_die(t, "this broker can't run commands in a sandbox yet");
+		if (c && c->is_sandboxed && !self_find(path, sizeof(path)))
+			tool_die(t, "cove is not beside cove-broker, so it can't have a sandbox");
+		if (c && c->is_sandboxed && c->user.n)
+			tool_die(t, "a command in a sandbox can't have a user too");
 		if (c && c->user.n && geteuid() != 0)
 			tool_die(t, "only root can run a command as another user");
 		if (c && c->user.n && spawn_user_find(c->user, &user, &err) != CV_OK)
@@ -265,6 +269,7 @@ void sandbox_settle(struct broker *b, struct sandbox *s)
 	cv_buf_fini(&body);
 	for (size_t i = 0; i < s->rule_count; i++)
 		free(s->rule[i].name);
+	build_sandbox_end(b, s);
 	for (size_t i = 0; i < s->about_count; i++)
 		free(s->about[i].value);
 	cv_policy_unref(s->policy);
@@ -465,9 +470,7 @@ static bool message_take(struct broker *b, struct cv_ipc_msg *m)
 	case CV_BROKER_CONTROL_CATALOG: return catalog_take(b, m);
 	case CV_BROKER_CONTROL_STATE: return state_take(b, m->body);
 	case CV_BROKER_CONTROL_AUDIT_SINK: return sink_take(b, m);
-	case CV_BROKER_CONTROL_KEEPER:
-		keys_link_set(b, cv_take_fd(m->fds[0]));
-		return true;
+	case CV_BROKER_CONTROL_KEEPER: keys_link_set(b, cv_take_fd(m->fds[0])); return true;
 	case CV_BROKER_CONTROL_ENV: return env_take(b, m->body);
 	case CV_BROKER_CONTROL_GO: return go_take(b, m->body);
 	case CV_BROKER_CONTROL_SANDBOX: return sandbox_take(b, m);

@@ -24,8 +24,12 @@
 
 void mcp_free(struct mcp *m)
 {
+	struct sandbox *box = m ? pool_get(&m->b->sandboxes, m->sandbox) : NULL;
+
 	if (!m)
 		return;
+	if (box)
+		box->waiting_bytes -= m->waiting_bytes;
 	cv_arena_fini(&m->arena);
 	cv_buf_fini(&m->out);
 	free(m);
@@ -34,6 +38,19 @@ void mcp_free(struct mcp *m)
 bool mcp_is_open(const struct mcp *m)
 {
 	return m && !m->is_final;
+}
+
+/* Messages are kept until the last of them is answered, and answers until all are there.  False: the
+ * sandbox has so many under way that these can't be. */
+static bool bytes_keep(struct mcp *m, size_t n)
+{
+	struct sandbox *box = pool_get(&m->b->sandboxes, m->sandbox);
+
+	if (box->waiting_bytes + n > BROKER_WAITING_BYTES_MAX)
+		return false;
+	box->waiting_bytes += n;
+	m->waiting_bytes += n;
+	return true;
 }
 
 /* ---- answers ---- */
@@ -52,15 +69,24 @@ static void answer_end(struct mcp *m)
 	cv_buf_reset(&m->out);
 }
 
-static void result_put(struct mcp *m, struct cv_str json)
+static void error_put(struct mcp *m, enum cv_mcp_error code, struct cv_str text, struct cv_str data)
 {
-	cv_mcp_write_result(&m->out, m->id, json);
+	if (!bytes_keep(m, text.n + data.n))
+		data = CV_STR_NONE;
+	cv_mcp_write_error(&m->out, m->id, code, text, data);
 	answer_end(m);
 }
 
-static void error_put(struct mcp *m, enum cv_mcp_error code, struct cv_str text, struct cv_str data)
+static void result_put(struct mcp *m, struct cv_str json)
 {
-	cv_mcp_write_error(&m->out, m->id, code, text, data);
+	if (!bytes_keep(m, json.n)) {
+		error_put(m, CV_MCP_ERROR_LIMIT,
+			CV_STR("the answer is there, but answers under way take too many bytes: ask "
+			       "for fewer at once"),
+			CV_STR_NONE);
+		return;
+	}
+	cv_mcp_write_result(&m->out, m->id, json);
 	answer_end(m);
 }
 
@@ -506,6 +532,12 @@ static void body_handle(struct broker *b, struct stream *s)
 		refuse(b, s, CV_MCP_ERROR_PARSE, cv_str_of(err.msg));
 		return;
 	}
+	if (!bytes_keep(m, m->arena.used)) {
+		error_put(m, CV_MCP_ERROR_LIMIT,
+			CV_STR("messages under way take too many bytes; try again"), CV_STR_NONE);
+		finish(b, s, 429);
+		return;
+	}
 	if (!version_take(b, s, v))
 		return;
 	m->is_batch = v->type == CV_VALUE_ARRAY;
@@ -545,6 +577,7 @@ static void post(struct broker *b, struct stream *s)
 	}
 	s->mcp = m;
 	m->b = b;
+	m->sandbox = s->sandbox;
 	m->takes_json = takes_json;
 	m->takes_events = takes_events;
 	m->since_ms = b->loop.now_ms;

@@ -87,8 +87,8 @@ static bool words_make(struct broker *b, struct mcp_server *m, struct mcp_words 
 		(void)!cv_buf_reserve(&value, value.max);
 		if (cv_template_text(m->its->env[i].value, &values, &value, NULL) != CV_TEMPLATE_OK)
 			return false;
-		env_put(w, cv_arena_printf(&w->arena, "%.*s=%.*s",
-				   CV_STR_ARG(m->its->env[i].name), CV_STR_ARG(cv_buf_str(&value))));
+		env_put(w, cv_arena_printf(&w->arena, "%.*s=%.*s", CV_STR_ARG(m->its->env[i].name),
+				   CV_STR_ARG(cv_buf_str(&value))));
 		cv_buf_wipe(&value);
 	}
 	snprintf(w->workdir, sizeof(w->workdir), "%s/mcp/%.*s", b->state_path,
@@ -98,8 +98,8 @@ static bool words_make(struct broker *b, struct mcp_server *m, struct mcp_words 
 
 static bool watch(struct broker *b, struct mcp_server *m, int fd, uint32_t events, enum watch kind)
 {
-	return cv_loop_add(&b->loop, fd, events, (struct cv_watch){ (uint8_t)kind, m->ref }, NULL) ==
-	       CV_OK;
+	return cv_loop_add(&b->loop, fd, events, (struct cv_watch){ (uint8_t)kind, m->ref },
+		       NULL) == CV_OK;
 }
 
 static bool process_start(struct broker *b, struct mcp_server *m, struct cv_err *err)

@@ -37,8 +37,8 @@ struct mcp_request {
 	struct mcp_server *server;
 	uint64_t id;
 	enum mcp_request_kind kind;
-	struct cv_ref job;  /* of a call */
-	int64_t due_ms;     /* 0: the job's own */
+	struct cv_ref job; /* of a call */
+	int64_t due_ms;    /* 0: the job's own */
 	/* over HTTP */
 	struct broker *broker;
 	struct fetch *fetch;

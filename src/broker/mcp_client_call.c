@@ -124,8 +124,8 @@ static void result_take(struct broker *b, struct job *j, const struct cv_value *
 	cv_buf_fini(&out);
 }
 
-void mcp_call_answer(struct broker *b, struct mcp_request *r, const struct cv_mcp_message *a,
-	const char *failed)
+void mcp_call_answer(
+	struct broker *b, struct mcp_request *r, const struct cv_mcp_message *a, const char *failed)
 {
 	struct job *j = pool_get(&b->jobs, r->job);
 	struct call_end e = { .outcome = CALL_BROKEN };
@@ -161,7 +161,8 @@ void mcp_call_progress(struct broker *b, struct mcp_server *m, const struct cv_v
 	if (!token || token->type != CV_VALUE_NUMBER || !cv_str_to_u64(token->s, UINT64_MAX, &id))
 		return;
 	for (struct mcp_request *r = m->requests; r; r = r->next) {
-		struct job *j = r->kind == MCP_CALL && r->id == id ? pool_get(&b->jobs, r->job) : NULL;
+		struct job *j =
+			r->kind == MCP_CALL && r->id == id ? pool_get(&b->jobs, r->job) : NULL;
 		static const char *const key[] = { "progress", "total", "message" };
 		bool is_first = true;
 
@@ -194,7 +195,8 @@ static void give_up(struct broker *b, struct mcp_run *run)
 	struct mcp_request *r = run->request;
 	char params[64];
 	struct cv_err err;
-	const int n = snprintf(params, sizeof(params), "{\"requestId\":%llu}", (unsigned long long)r->id);
+	const int n =
+		snprintf(params, sizeof(params), "{\"requestId\":%llu}", (unsigned long long)r->id);
 
 	r->job = (struct cv_ref){ UINT32_MAX, 0 };
 	mcp_request_free(r);

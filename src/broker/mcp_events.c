@@ -65,6 +65,24 @@ static bool goes_before(const struct mcp_channel *a, const struct mcp_channel *b
 	return is_a_sent != is_b_sent ? is_a_sent : a->ended_ms < b->ended_ms;
 }
 
+/* Of those that a connection still reads. */
+static struct mcp_channel *oldest_done(struct broker *b, struct cv_ref sandbox)
+{
+	struct mcp_channel *oldest = NULL;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < b->mcp_channels.top; i++) {
+		struct mcp_channel *c = pool_at(&b->mcp_channels, i);
+
+		if (!c || !is_of(c, sandbox) || !c->is_done)
+			continue;
+		count++;
+		if (!oldest || c->ended_ms < oldest->ended_ms)
+			oldest = c;
+	}
+	return count > 1 ? oldest : NULL; /* one is sent, however large */
+}
+
 /* Until the sandbox has room for one more channel, and no more kept than it may. */
 static bool room_make(struct broker *b, struct cv_ref sandbox, uint32_t channels_max)
 {
@@ -86,9 +104,11 @@ static bool room_make(struct broker *b, struct cv_ref sandbox, uint32_t channels
 		}
 		if (count <= channels_max && bytes <= BROKER_MCP_KEPT_BYTES_MAX)
 			return true;
+		if (!first && bytes > BROKER_MCP_UNREAD_BYTES_MAX)
+			first = oldest_done(b, sandbox);
 		if (!first)
 			return count <= channels_max;
-		mcp_channel_free(b, first);
+		mcp_channel_cut(b, first);
 	}
 }
 
@@ -115,6 +135,15 @@ void mcp_channel_free(struct broker *b, struct mcp_channel *c)
 		event_drop(c, c->n - 1);
 	free(c->event);
 	pool_free(&b->mcp_channels, c->ref);
+}
+
+void mcp_channel_cut(struct broker *b, struct mcp_channel *c)
+{
+	struct stream *reader = pool_get(&b->streams, c->reader);
+
+	mcp_channel_free(b, c);
+	if (reader)
+		mcp_read_more(b, reader); /* finds nothing more, and ends */
 }
 
 /* ---- in ---- */

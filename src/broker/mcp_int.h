@@ -29,7 +29,9 @@ struct mcp_session {
 
 struct mcp {
 	struct broker *b;
-	struct cv_arena arena; /* the body and its messages */
+	struct cv_ref sandbox;
+	struct cv_arena arena;  /* the body and its messages */
+	uint64_t waiting_bytes; /* of it and of the answers, counted in the sandbox's */
 	const struct cv_value *message;
 	size_t n, at;
 	enum cv_mcp_version version;
@@ -84,6 +86,7 @@ struct mcp_channel {
 
 struct mcp_channel *mcp_channel_new(struct broker *b, struct cv_ref sandbox, struct cv_ref session);
 void mcp_channel_free(struct broker *b, struct mcp_channel *c);
+void mcp_channel_cut(struct broker *b, struct mcp_channel *c); /* its reader's stream ends too */
 /* One message.  Answers are kept until the stream is forgotten, others as long as there is room. */
 void mcp_channel_put(struct broker *b, struct mcp_channel *c, struct cv_str json, bool is_answer);
 /* An event with an id and nothing in it: from here on the stream can be taken up again. */

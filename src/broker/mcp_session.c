@@ -86,15 +86,6 @@ static bool is_in(const struct mcp_channel *c, const struct mcp_session *x)
 	return c->session.index == x->ref.index && c->session.gen == x->ref.gen;
 }
 
-static void channel_cut(struct broker *b, struct mcp_channel *c)
-{
-	struct stream *reader = pool_get(&b->streams, c->reader);
-
-	mcp_channel_free(b, c);
-	if (reader)
-		mcp_read_more(b, reader); /* finds nothing more, and ends */
-}
-
 static void session_end(struct broker *b, struct mcp_session *x)
 {
 	mcp_calls_end(b, x->ref);
@@ -102,7 +93,7 @@ static void session_end(struct broker *b, struct mcp_session *x)
 		struct mcp_channel *c = pool_at(&b->mcp_channels, i);
 
 		if (c && is_in(c, x))
-			channel_cut(b, c);
+			mcp_channel_cut(b, c);
 	}
 	pool_free(&b->mcp_sessions, x->ref);
 }

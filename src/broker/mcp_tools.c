@@ -107,8 +107,7 @@ static void entry_take(struct broker *b, const struct mcp_server *m, const struc
 
 	for (size_t i = 0; i < l->n && !why; i++)
 		if (cv_str_eq(l->v[i].name, name)) {
-			if (!l->v[i].is_twice)
-				why = "its name is there twice, and means neither";
+			why = "its name is there twice, and means neither";
 			l->v[i].is_twice = true;
 			cv_schema_free(e->schema);
 		}
@@ -160,7 +159,8 @@ static bool is_allowed(const struct mcp_server *m, struct cv_str name)
 	for (size_t i = 0; i < m->its->allow_count && !is; i++) {
 		const struct cv_glob *glob;
 
-		is = cv_glob_compile(m->its->allow[i], CV_GLOB_TEXT, &scratch, &glob, &err) == CV_OK &&
+		is = cv_glob_compile(m->its->allow[i], CV_GLOB_TEXT, &scratch, &glob, &err) ==
+			     CV_OK &&
 		     cv_glob_match(glob, name);
 	}
 	cv_arena_fini(&scratch);
@@ -205,15 +205,16 @@ static struct tool_slot *slot_new(
 static void entry_publish(struct broker *b, const struct mcp_server *m, const struct mcp_entry *e)
 {
 	char text[CV_MCP_NAME_BYTES_MAX + CV_TOOL_NAME_BYTES_MAX + 1];
-	const int n = snprintf(text, sizeof(text), "%.*s%.*s", CV_STR_ARG(m->its->prefix),
-		CV_STR_ARG(e->name));
+	const int n = snprintf(
+		text, sizeof(text), "%.*s%.*s", CV_STR_ARG(m->its->prefix), CV_STR_ARG(e->name));
 	const struct cv_str name = { text, (size_t)n };
 	struct tool_slot *s = tool_slot_find(b, name);
 
 	if (!is_allowed(m, e->name))
 		return;
 	if (s && (!s->is_found || s->tool.mcp != m->ref.index)) {
-		audit_note(b, true, "MCP server %.*s: tool '%.*s' is refused: there is one of this name",
+		audit_note(b, true,
+			"MCP server %.*s: tool '%.*s' is refused: there is one of this name",
 			CV_STR_ARG(m->its->name), CV_STR_ARG(name));
 		return;
 	}

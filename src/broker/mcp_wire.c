@@ -103,7 +103,8 @@ static void log_put(struct mcp_server *m, struct cv_str s)
 	const size_t half = m->tail.max / 2;
 
 	if (cv_buf_len(&m->tail) + s.n > m->tail.max)
-		cv_buf_skip(&m->tail, cv_buf_len(&m->tail) > half / 2 ? cv_buf_len(&m->tail) - half / 2 : 0);
+		cv_buf_skip(&m->tail,
+			cv_buf_len(&m->tail) > half / 2 ? cv_buf_len(&m->tail) - half / 2 : 0);
 	cv_buf_put(&m->tail, cv_str_slice(s, s.n > half ? s.n - half : 0, s.n));
 }
 
@@ -235,8 +236,7 @@ static void answered(struct broker *b, struct mcp_server *m, const struct cv_mcp
 		listed(b, m, a);
 }
 
-static void message_handle(
-	struct broker *b, struct mcp_server *m, const struct cv_value *v)
+static void message_handle(struct broker *b, struct mcp_server *m, const struct cv_value *v)
 {
 	struct cv_mcp_message message;
 	enum cv_mcp_error error;
@@ -309,7 +309,8 @@ static void lines_handle(struct broker *b, struct mcp_server *m)
 		cv_buf_wipe(&line);
 	}
 	if (m->p.out >= 0 && cv_buf_len(&m->in) > MCP_MESSAGE_BYTES_MAX)
-		mcp_down(b, m, "it sent a message of more than %u MiB", MCP_MESSAGE_BYTES_MAX >> 20);
+		mcp_down(
+			b, m, "it sent a message of more than %u MiB", MCP_MESSAGE_BYTES_MAX >> 20);
 }
 
 void mcp_stdio_read(struct broker *b, struct mcp_server *m)
@@ -391,7 +392,8 @@ static bool events_take(struct mcp_request *r, struct cv_buf *ret)
 		if (rc != CV_SSE_EVENT || !cv_str_eq(e.type, CV_STR("message")) || !e.data.n)
 			continue;
 		for (struct cv_str rest = e.data; rest.p;) {
-			cv_buf_put(ret, cv_str_cut(&rest, '\n')); /* JSON takes either for a blank */
+			cv_buf_put(
+				ret, cv_str_cut(&rest, '\n')); /* JSON takes either for a blank */
 			cv_buf_put_byte(ret, rest.p ? ' ' : '\n');
 		}
 	}
@@ -448,7 +450,10 @@ static void http_end(struct broker *b, void *arg, const struct fetch_end *e)
 	if (r->kind == MCP_NOTE || r->is_ended) {
 		mcp_request_free(r);
 	} else if (e->failure || e->is_cut || e->status != 200) {
-		request_fail(b, r, e->failure ? e->failure : e->is_cut ? "its answer is too large" : why);
+		request_fail(b, r,
+			e->failure  ? e->failure
+			: e->is_cut ? "its answer is too large"
+				    : why);
 		if (is_lost && m->state == MCP_READY)
 			mcp_down(b, m, "it forgot the session");
 	} else if (!r->is_sse) {
@@ -467,7 +472,8 @@ static void http_end(struct broker *b, void *arg, const struct fetch_end *e)
 	} else {
 		const uint64_t id = r->id;
 
-		cv_buf_put(&r->body, CV_STR("\n\n")); /* what the end cut is none, but some forget it */
+		cv_buf_put(&r->body,
+			CV_STR("\n\n")); /* what the end cut is none, but some forget it */
 		events_handle(b, m, id);
 		r = request_of(m, id);
 		if (r)
@@ -488,7 +494,8 @@ static bool http_post(
 	header[n++] = (struct fetch_header){ CV_STR("Accept"),
 		CV_STR("application/json, text/event-stream") };
 	if (m->session[0])
-		header[n++] = (struct fetch_header){ CV_STR("Mcp-Session-Id"), cv_str_of(m->session) };
+		header[n++] =
+			(struct fetch_header){ CV_STR("Mcp-Session-Id"), cv_str_of(m->session) };
 	if (r->kind != MCP_INITIALIZE)
 		header[n++] = (struct fetch_header){ CV_STR("MCP-Protocol-Version"),
 			cv_mcp_version_text(m->version) };

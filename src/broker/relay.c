@@ -70,7 +70,8 @@ static bool head_write(struct broker *b, struct relay *r, const struct cv_h1_req
 	char bearer[SERVER_BEARER_BYTES];
 	const struct cv_h1_header set = { .name = CV_STR("Authorization"),
 		.value = server_bearer(b, r->server, bearer) };
-	const struct cv_str drop[] = { CV_STR("accept-encoding") }; /* what can't be read can't be scrubbed */
+	const struct cv_str drop[] = { CV_STR(
+		"accept-encoding") }; /* what can't be read can't be scrubbed */
 	struct cv_h1_request_edit e = {
 		.authority = &q->authority,
 		.port_default = 80,
@@ -93,8 +94,8 @@ static bool head_write(struct broker *b, struct relay *r, const struct cv_h1_req
 static bool head_take(struct broker *b, struct relay *r)
 {
 	static struct cv_h1_request q; /* large; used up here */
-	const enum cv_h1_rc rc = cv_h1_request_parse(
-		cv_buf_str(&r->in), BROKER_HEAD_BYTES_MAX, &r->scanned, &q);
+	const enum cv_h1_rc rc =
+		cv_h1_request_parse(cv_buf_str(&r->in), BROKER_HEAD_BYTES_MAX, &r->scanned, &q);
 
 	if (rc == CV_H1_MORE)
 		return false;
@@ -102,10 +103,10 @@ static bool head_take(struct broker *b, struct relay *r)
 		r->is_broken = true; /* the proxy writes no such request */
 		return false;
 	}
-	r->state = q.is_upgrade                    ? RELAY_RAW
+	r->state = q.is_upgrade                   ? RELAY_RAW
 		   : q.body == CV_H1_BODY_CHUNKED ? RELAY_CHUNKED
 		   : q.body == CV_H1_BODY_LENGTH  ? RELAY_LENGTH
-						   : RELAY_HEAD;
+						  : RELAY_HEAD;
 	r->left = q.length;
 	if (r->state == RELAY_CHUNKED)
 		cv_chunk_init(&r->chunk);
@@ -245,8 +246,8 @@ static void relay_pump(struct broker *b, struct relay *r)
 		r->due_ms = b->loop.now_ms + BROKER_SLOW_MS;
 		due_at(b, r->due_ms);
 	}
-	if (r->is_broken || (r->has_up_ended && !cv_buf_len(&r->to_down)) ||
-		r->in.is_overflown || r->to_up.is_overflown || r->to_down.is_overflown)
+	if (r->is_broken || (r->has_up_ended && !cv_buf_len(&r->to_down)) || r->in.is_overflown ||
+		r->to_up.is_overflown || r->to_down.is_overflown)
 		relay_free(b, r);
 }
 
@@ -322,7 +323,8 @@ void relay_open(struct broker *b, struct sandbox *s, int fd, uint32_t port)
 	r->down = fd;
 	r->up = up;
 	cv_buf_init(&r->in, BROKER_HEAD_BYTES_MAX + RELAY_PIECE_BYTES);
-	cv_buf_init(&r->to_up, RELAY_FULL_BYTES + 4u * BROKER_HEAD_BYTES_MAX + 2u * RELAY_PIECE_BYTES);
+	cv_buf_init(
+		&r->to_up, RELAY_FULL_BYTES + 4u * BROKER_HEAD_BYTES_MAX + 2u * RELAY_PIECE_BYTES);
 	cv_buf_init(&r->to_down, RELAY_FULL_BYTES + (1u << 20));
 	if (!keys_scrub_init(&r->scrub, server->keys, NULL) || !watch(b, r, fd) || !watch(b, r, up))
 		relay_free(b, r);

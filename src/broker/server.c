@@ -57,8 +57,8 @@ static CV_NORETURN void server_die(struct server *s, const char *why)
 static void log_put(struct server *s, struct cv_str bytes)
 {
 	if (s->log >= 0 && s->log_bytes < SERVER_LOG_BYTES_MAX) {
-		const size_t n = (size_t)CV_MIN(
-			(uint64_t)bytes.n, SERVER_LOG_BYTES_MAX - s->log_bytes);
+		const size_t n =
+			(size_t)CV_MIN((uint64_t)bytes.n, SERVER_LOG_BYTES_MAX - s->log_bytes);
 
 		if (write(s->log, bytes.p, n) > 0)
 			s->log_bytes += n;
@@ -66,10 +66,9 @@ static void log_put(struct server *s, struct cv_str bytes)
 	if (cv_buf_len(&s->tail) + bytes.n > s->tail.max)
 		cv_buf_skip(&s->tail, CV_MIN(cv_buf_len(&s->tail),
 					      cv_buf_len(&s->tail) + bytes.n - s->tail.max / 2));
-	cv_buf_put(&s->tail, cv_str_slice(bytes, bytes.n > s->tail.max / 2
-							 ? bytes.n - s->tail.max / 2
-							 : 0,
-				     bytes.n));
+	cv_buf_put(&s->tail,
+		cv_str_slice(
+			bytes, bytes.n > s->tail.max / 2 ? bytes.n - s->tail.max / 2 : 0, bytes.n));
 }
 
 static void pipe_read(struct server *s, int *fd)
@@ -113,8 +112,8 @@ static void log_open(struct broker *b, struct server *s)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "servers/%.*s.log", CV_STR_ARG(s->its->name));
-	s->log = openat(b->state_dir, path,
-		O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	s->log = openat(
+		b->state_dir, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	cv_buf_init(&s->tail, SERVER_TAIL_BYTES);
 }
 
@@ -198,8 +197,8 @@ static void env_make(struct broker *b, struct server *s, struct server_words *w)
 		(void)!cv_buf_reserve(&value, value.max);
 		if (cv_template_text(s->its->env[i].value, &values, &value, NULL) != CV_TEMPLATE_OK)
 			server_die(s, "can't be given its environment");
-		env_put(w, cv_arena_printf(&w->arena, "%.*s=%.*s",
-				   CV_STR_ARG(s->its->env[i].name), CV_STR_ARG(cv_buf_str(&value))));
+		env_put(w, cv_arena_printf(&w->arena, "%.*s=%.*s", CV_STR_ARG(s->its->env[i].name),
+				   CV_STR_ARG(cv_buf_str(&value))));
 		cv_buf_wipe(&value);
 	}
 	env_put(w, cv_arena_printf(&w->arena, "BEARER_TOKEN=%s", s->token));
@@ -363,7 +362,8 @@ static void health_ask(struct broker *b, struct server *s)
 	const struct cv_str root = server_base(b, s->ref.index, base);
 	const struct fetch_plan plan = {
 		.method = CV_STR("GET"),
-		.url = { url, (size_t)snprintf(url, sizeof(url), "%.*s/healthz", CV_STR_ARG(root)) },
+		.url = { url,
+			(size_t)snprintf(url, sizeof(url), "%.*s/healthz", CV_STR_ARG(root)) },
 		.socket = s->its->socket,
 		.timeout_ms = SERVER_HEALTH_MS,
 		.data = health_data,

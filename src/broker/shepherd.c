@@ -39,7 +39,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHILDREN_MAX 4096 /* looked at in one pass; there is always another */
+#define CHILDREN_MAX   4096 /* looked at in one pass; there is always another */
+#define CLEAN_PAUSE_MS 10
 
 /* ---- all of it ---- */
 
@@ -247,6 +248,7 @@ static CV_NORETURN void become(
 struct herd {
 	pid_t first; /* the command's first process */
 	bool has_ended, is_alone;
+	bool cleans_up; /* spawn_plan */
 	int status;
 };
 
@@ -264,10 +266,21 @@ static void reap(struct herd *h)
 	h->is_alone = pid < 0 && errno == ECHILD;
 }
 
+/* Until it is alone, or it has had its time. */
+static void clean_up_wait(struct herd *h)
+{
+	for (unsigned ms = 0; !h->is_alone && ms < BROKER_CLEAN_MS; ms += CLEAN_PAUSE_MS) {
+		poll(NULL, 0, CLEAN_PAUSE_MS);
+		reap(h);
+	}
+}
+
 static void kill_all(struct herd *h)
 {
 	if (!h->has_ended)
-		kill(-h->first, SIGKILL);
+		kill(h->cleans_up ? h->first : -h->first, SIGKILL);
+	if (h->cleans_up)
+		clean_up_wait(h);
 	for (unsigned pass = 0;; pass++) {
 		reap(h);
 		if (h->is_alone)
@@ -317,11 +330,12 @@ static void watch(struct herd *h, int control, int children)
 void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, int err)
 {
 	struct spawn_report report = { .kind = SPAWN_REPORT_ENDED };
-	struct herd h = { 0 };
+	struct herd h = { .cleans_up = plan->cleans_up };
 	sigset_t chld, all;
 
 	prctl(PR_SET_NAME, "cove-shepherd");
-	setsid(); /* a terminal's signals are for others */
+	setsid();                         /* a terminal's signals are for others */
+	prctl(PR_SET_PDEATHSIG, SIGCONT); /* stopped, we would not see the broker's end */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	sigemptyset(&chld);

@@ -130,6 +130,13 @@ static void shepherd_forget(pid_t pid)
 		}
 }
 
+void spawn_signal(const struct spawned *s, int signal_number)
+{
+	for (size_t i = 0; i < shepherd_count; i++)
+		if (shepherd[i] == s->pid)
+			kill(s->pid, signal_number); /* not waited for yet, so it is the same */
+}
+
 /* Every shepherd that has ended, whichever it is; orphans that we were given too. */
 void spawn_reap(void)
 {
@@ -168,7 +175,28 @@ void spawn_wait_all(void)
 			break;
 		poll(NULL, 0, 5);
 	}
-	children_kill(NULL, 0, SIGKILL);
+	/* A shepherd that was kept from it goes itself, and who it leaves is our child then. */
+	for (int ms = 0; ms < END_MS && children_kill(NULL, 0, SIGKILL); ms += 5) {
+		spawn_reap();
+		poll(NULL, 0, 5);
+	}
+}
+
+/* Not through a shepherd: it would end with whoever holds its control.  One that fails leaves what
+ * goes with the broker's directory. */
+void spawn_remove(const char *path)
+{
+	if (shepherd_count == SHEPHERDS_MAX)
+		return;
+	const pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)syscall(SYS_close_range, 3, ~0U, 0);
+		tree_remove(AT_FDCWD, path);
+		_exit(0);
+	}
+	if (pid > 0) /* kept, so that it is not taken for an orphan */
+		shepherd[shepherd_count++] = pid;
 }
 
 void spawn_clean(int state_dir)

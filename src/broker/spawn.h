@@ -27,6 +27,9 @@ struct spawn_plan {
 	const char *remove;  /* a directory that goes when all has ended; NULL: none */
 	struct spawn_user user;
 	bool has_stdin; /* else it is /dev/null */
+	/* When its first process is killed the rest ends by itself and takes away what it made, for
+	 * which there is BROKER_CLEAN_MS (a sandbox: its janitor).  Only then the rest is killed too. */
+	bool cleans_up;
 	/* In place of argv: work of our own that may take long.  In the child, whose stdout and stderr
 	 * are as a command's; gives its exit status. */
 	int (*run)(const void *arg);
@@ -62,11 +65,15 @@ CV_MUST cv_code spawn(const struct spawn_plan *plan, struct spawned *ret, struct
 /* Of a user of this machine. */
 CV_MUST cv_code spawn_user_find(struct cv_str name, struct spawn_user *ret, struct cv_err *err);
 
+/* A signal for its shepherd, as long as there is one. */
+void spawn_signal(const struct spawned *s, int signal_number);
 /* Closes what is open; the shepherd, if there is one, ends everything and then itself. */
 void spawn_close(struct spawned *s);
 /* A shepherd was killed: what it kept is ours now, and ends.  False: some is left, or may come yet;
  * call again soon. */
 CV_MUST bool spawn_orphans_kill(void);
+/* Removes a directory in a process of its own; nobody waits for it. */
+void spawn_remove(const char *path);
 void spawn_wait_all(void); /* every shepherd has ended, or two seconds are over */
 
 /* Removes what calls of an earlier broker left in our directory. */

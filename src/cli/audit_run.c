@@ -76,7 +76,8 @@ cv_code audit_values_take(const struct run_providers *p, struct audit_report *r,
 	char name[128];
 
 	if (!p->secret_count)
-		return cv_fail(err, CV_INVALID, "the providers and catalogs have no value to search for");
+		return cv_fail(
+			err, CV_INVALID, "the providers and catalogs have no value to search for");
 	if (audit_search_new(p->secret, p->secret_count, is_short, ret, err) != CV_OK)
 		return err->code;
 	for (size_t i = 0; i < p->secret_count; i++) {

@@ -52,8 +52,8 @@ static cv_code set_tools(void *into, const char *value, struct cv_err *err)
 	if (!*value)
 		return cv_fail(err, CV_INVALID, "empty; name a catalog");
 	if (r->tools_count == CV_ARRAY_LEN(r->tools_paths))
-		return cv_fail(err, CV_INVALID, "more than %zu catalogs",
-			CV_ARRAY_LEN(r->tools_paths));
+		return cv_fail(
+			err, CV_INVALID, "more than %zu catalogs", CV_ARRAY_LEN(r->tools_paths));
 	r->tools_paths[r->tools_count++] = value;
 	return CV_OK;
 }
@@ -88,7 +88,8 @@ static const struct cv_option option[] = {
 	{ "provider", 0, "NAME|FILE",
 		"whose values to search for, as the run has them (repeatable)", set_provider },
 	{ "tools", 0, "FILE",
-		"a catalog of host tools whose credentials to search for too (repeatable)", set_tools },
+		"a catalog of host tools whose credentials to search for too (repeatable)",
+		set_tools },
 	{ "upstream-proxy-auth", 0, "env:NAME|file:PATH",
 		"search for what the run shows its upstream proxy, too", set_upstream_auth },
 	{ "audit", 0, "FILE", "search this file of the host too (repeatable)", set_audit },

@@ -67,6 +67,13 @@ static void put_where(struct cv_buf *out, const struct cv_catalog *c, const stru
 		put(out, t->mcp_tool);
 		break;
 	case CV_TOOL_FILES: put(out, t->files->root); break;
+	case CV_TOOL_REPO:
+		put(out, t->repo->base);
+		for (size_t i = 0; i < t->repo->allow_count; i++) {
+			put(out, i ? CV_STR(", ") : CV_STR("  "));
+			put(out, t->repo->allow[i]);
+		}
+		break;
 	case CV_TOOL_BUILD:
 	case CV_TOOL_BACKEND_COUNT: break;
 	}
@@ -100,8 +107,8 @@ static void tool_text(struct cv_buf *out, const struct cv_catalog *c, const stru
 	cv_buf_printf(out, "\n    %-12s ", cv_tool_backend_name(t->backend));
 	put_where(out, c, t);
 	for (size_t i = 0; i < t->uses.n; i++)
-		cv_buf_printf(out, "%s%.*s", i ? ", " : "\n    credentials  ",
-			CV_STR_ARG(t->uses.v[i]));
+		cv_buf_printf(
+			out, "%s%.*s", i ? ", " : "\n    credentials  ", CV_STR_ARG(t->uses.v[i]));
 	cv_buf_printf(out, "\n    limits       %u s, %u at once, %llu bytes%s\n", t->seconds,
 		t->concurrency, (unsigned long long)t->result_bytes_max,
 		t->is_read_only ? ", read only" : "");

@@ -48,17 +48,16 @@ static cv_code value_read(const struct granter *g, const struct cv_tool_credenti
 			return cv_fail(err, CV_LIMIT, "more than %d words", CV_CRED_ARGS_MAX);
 		for (size_t i = 0; i < c->argc; i++)
 			words[i] = present(c->argv[i]);
-		source.command = (struct cv_policy_texts){
-			.v = words, .n = c->argc, .is_present = true
-		};
+		source.command =
+			(struct cv_policy_texts){ .v = words, .n = c->argc, .is_present = true };
 		break;
 	case CV_TOOL_CREDENTIAL_PROVIDER: break;
 	}
 	return run_value_read(g->p, &source, file, g->is_dry_run, ret, err);
 }
 
-static void shortness_tell(const struct granter *g, const struct cv_tool_credential *c,
-	struct cv_str value)
+static void shortness_tell(
+	const struct granter *g, const struct cv_tool_credential *c, struct cv_str value)
 {
 	if (value.n < CV_SCRUB_VALUE_BYTES_MIN && !g->is_quiet)
 		fprintf(stderr,
@@ -128,8 +127,8 @@ static cv_code uses_grant(struct granter *g, const char *kind, struct cv_str nam
 				continue;
 			code = credential_take(g, k, err);
 			if (code != CV_OK)
-				return cv_wrap(err, "--tools: credential %.*s",
-					CV_STR_ARG(uses->v[i]));
+				return cv_wrap(
+					err, "--tools: credential %.*s", CV_STR_ARG(uses->v[i]));
 			if (!g->is_value_only)
 				code = cv_compose_grant(&g->p->set,
 					(struct cv_str){ who, (size_t)n }, uses->v[i], g->cred[k],

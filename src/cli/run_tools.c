@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "base/sha256.h"
 #include "cli/run_int.h"
+#include "cli/tools.h"
 #include "cred/carry.h"
 #include "ipc/frame.h"
 #include "plan/limits.h"
@@ -17,6 +18,7 @@
 #include "policy/findings.h"
 #include "policy/tools.h"
 #include "sys/fd.h"
+#include "tools/builtin.h"
 #include "tools/discover.h"
 #include "tools/limits.h"
 
@@ -48,17 +50,6 @@ static void findings_print(
 	cv_buf_fini(&b);
 }
 
-static cv_code text_read(const char *path, char **ret, size_t *ret_n, struct cv_err *err)
-{
-	CV_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	if (fd < 0)
-		return cv_fail_errno(err, "--tools %s", path);
-	if (cv_ipc_fd_read_all(fd, CV_CATALOG_BYTES_MAX, ret, ret_n, err) != CV_OK)
-		return cv_wrap(err, "--tools %s", path);
-	return CV_OK;
-}
-
 static cv_code file_load(
 	struct run_tools *t, const struct cv_run_request *r, const char *path, struct cv_err *err)
 {
@@ -67,10 +58,10 @@ static cv_code file_load(
 	struct cv_findings findings;
 	char *text;
 	size_t n;
-	cv_code code = text_read(path, &text, &n, err);
+	cv_code code = cv_catalog_path_read(path, &text, &n, err);
 
 	if (code != CV_OK)
-		return code;
+		return cv_wrap(err, "--tools");
 	cv_findings_init(&findings);
 	code = cv_catalog_load(file, (struct cv_str){ text, n }, &more, &findings);
 	if (code == CV_OK && t->catalog)
@@ -86,19 +77,32 @@ static cv_code file_load(
 	return code;
 }
 
+static cv_code path_keep(
+	const char *path, struct cv_arena *arena, struct cv_str *ret, struct cv_err *err)
+{
+	if (cv_str_has_prefix(cv_str_of(path), CV_STR(CV_BUILTIN_CATALOG_PREFIX))) {
+		*ret = cv_arena_str(arena, cv_str_of(path));
+		return CV_OK;
+	}
+	return run_path_resolve("--tools", cv_str_of(path), arena, ret, err);
+}
+
 cv_code run_tools_load(struct run_tools *t, const struct cv_run_request *r, struct cv_arena *arena,
 	struct cv_err *err)
 {
+	char path[PATH_MAX];
 	cv_code code = CV_OK;
 
 	t->files = cv_arena_array(arena, r->tools_count + 1, sizeof(t->files[0]));
 	if (!t->files)
 		return fail_memory(err);
 	for (size_t i = 0; i < r->tools_count && code == CV_OK; i++) {
-		code = file_load(t, r, r->tools_paths[i], err);
+		code = cv_catalog_word_path(r->tools_paths[i], path, err);
+		if (code != CV_OK)
+			return cv_wrap(err, "--tools");
+		code = file_load(t, r, path, err);
 		if (code == CV_OK)
-			code = run_path_resolve("--tools", cv_str_of(r->tools_paths[i]), arena,
-				&t->files[t->count++], err);
+			code = path_keep(path, arena, &t->files[t->count++], err);
 	}
 	return code;
 }

@@ -168,8 +168,8 @@ static void set_walk(struct cv_codec *c, struct cv_cred_set *v)
 	v->creds = array_walk(c, v->creds, &v->cred_count, CV_CRED_KEYS_MAX, sizeof(v->creds[0]));
 	for (size_t i = 0; i < v->cred_count; i++)
 		cred_walk(c, &v->creds[i]);
-	v->grants = array_walk(
-		c, v->grants, &v->grant_count, CV_CRED_GRANTS_MAX, sizeof(v->grants[0]));
+	v->grants =
+		array_walk(c, v->grants, &v->grant_count, CV_CRED_GRANTS_MAX, sizeof(v->grants[0]));
 	for (size_t i = 0; i < v->grant_count; i++)
 		grant_walk(c, &v->grants[i]);
 }

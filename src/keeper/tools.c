@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static cv_code refuse(struct keeper *k, uint32_t tag, enum cv_release why, const char *text,
-	struct cv_err *err)
+static cv_code refuse(
+	struct keeper *k, uint32_t tag, enum cv_release why, const char *text, struct cv_err *err)
 {
 	struct cv_buf b;
 
@@ -41,7 +41,8 @@ static cv_code release(struct keeper *k, uint32_t tag, uint32_t cred, struct cv_
 	cv_code code;
 
 	cv_buf_init(&b, CV_IPC_BODY_BYTES_MAX);
-	if (!cv_buf_reserve(&b, CV_MIN(value.n + former.n + 64, b.max))) /* so that it never moves */
+	if (!cv_buf_reserve(
+		    &b, CV_MIN(value.n + former.n + 64, b.max))) /* so that it never moves */
 		return refuse(k, tag, CV_RELEASE_LARGE, "the value is too large", err);
 	cv_ipc_put_u32(&b, tag);
 	cv_ipc_put_str(&b, value);
@@ -54,8 +55,8 @@ static cv_code release(struct keeper *k, uint32_t tag, uint32_t cred, struct cv_
 }
 
 /* Answers, or says by *ret_waits that the answer has to wait. */
-static cv_code answer(struct keeper *k, struct cv_str body, int64_t wait_ms, bool *ret_waits,
-	struct cv_err *err)
+static cv_code answer(
+	struct keeper *k, struct cv_str body, int64_t wait_ms, bool *ret_waits, struct cv_err *err)
 {
 	struct cv_ipc_reader r = { .rest = body };
 	const uint32_t tag = cv_ipc_get_u32(&r);
@@ -70,9 +71,9 @@ static cv_code answer(struct keeper *k, struct cv_str body, int64_t wait_ms, boo
 		return refuse(k, tag, CV_RELEASE_MISMATCH, "the tool was not given it", err);
 	enum cv_release state = cv_vault_release_tool(k->vault, cred, keeper_now_s());
 	if (state == CV_RELEASE_STALE) {
-		*ret_waits = wait_ms > 0 && keeper_renewals_is_hopeful(&k->renewals, cred,
-						    keeper_now_s() + wait_ms / 1000, why,
-						    sizeof(why));
+		*ret_waits =
+			wait_ms > 0 && keeper_renewals_is_hopeful(&k->renewals, cred,
+					       keeper_now_s() + wait_ms / 1000, why, sizeof(why));
 		if (*ret_waits)
 			return CV_OK;
 		state = CV_RELEASE_RENEWAL;

@@ -297,8 +297,7 @@ static enum cv_release judge(
 	if (binding_ask(v, v->set.creds[cred].provider, ask, CV_OP_REQUEST).action !=
 		CV_ACTION_ALLOW)
 		return CV_RELEASE_MISMATCH;
-	if (v->slots[cred].is_refresh &&
-		!is_token_endpoint(v, v->set.creds[cred].provider, ask))
+	if (v->slots[cred].is_refresh && !is_token_endpoint(v, v->set.creds[cred].provider, ask))
 		return CV_RELEASE_MISMATCH;
 	return state_of(v, cred, now_s);
 }

@@ -61,6 +61,14 @@
 #define CV_PROXY_URL "http://10.200.0.1:3128"
 #define CV_NO_PROXY  "127.0.0.1,localhost,::1"
 
+/* Where programs look for roots. */
+#define CV_ENV_CA_ROWS(X)                                                            \
+	X("NODE_EXTRA_CA_CERTS=" CV_CA_FILE) X("DENO_CERT=" CV_CA_FILE)              \
+	X("SSL_CERT_FILE=" CV_CA_BUNDLE) X("REQUESTS_CA_BUNDLE=" CV_CA_BUNDLE)       \
+	X("CURL_CA_BUNDLE=" CV_CA_BUNDLE) X("GIT_SSL_CAINFO=" CV_CA_BUNDLE)          \
+	X("PIP_CERT=" CV_CA_BUNDLE) X("CARGO_HTTP_CAINFO=" CV_CA_BUNDLE)             \
+	X("AWS_CA_BUNDLE=" CV_CA_BUNDLE)
+
 /* With a network: the proxy, named in both cases for clients that look at only one. */
 #define CV_ENV_PROXY_ROWS(X)                                                         \
 	X("ALL_PROXY=" CV_PROXY_URL) X("HTTP_PROXY=" CV_PROXY_URL)                   \
@@ -68,12 +76,7 @@
 	X("http_proxy=" CV_PROXY_URL) X("https_proxy=" CV_PROXY_URL)                 \
 	X("grpc_proxy=" CV_PROXY_URL)                                                \
 	X("NO_PROXY=" CV_NO_PROXY) X("no_proxy=" CV_NO_PROXY)                        \
-	X("NODE_USE_ENV_PROXY=1")                                                    \
-	X("NODE_EXTRA_CA_CERTS=" CV_CA_FILE) X("DENO_CERT=" CV_CA_FILE)              \
-	X("SSL_CERT_FILE=" CV_CA_BUNDLE) X("REQUESTS_CA_BUNDLE=" CV_CA_BUNDLE)       \
-	X("CURL_CA_BUNDLE=" CV_CA_BUNDLE) X("GIT_SSL_CAINFO=" CV_CA_BUNDLE)          \
-	X("PIP_CERT=" CV_CA_BUNDLE) X("CARGO_HTTP_CAINFO=" CV_CA_BUNDLE)             \
-	X("AWS_CA_BUNDLE=" CV_CA_BUNDLE)
+	X("NODE_USE_ENV_PROXY=1") CV_ENV_CA_ROWS(X)
 
 /* Where programs that look at no variable (wget, GnuTLS, env -i) find the roots; the run's bundle
  * is seen there too. */

@@ -3,7 +3,8 @@
  * ambiguity.c - endpoints that can match the same request must agree on how it is handled
  *
  * Of several endpoints that match, rules are combined; but whether TLS is terminated or which
- * parser reads the request can have only one answer.  Two kinds of fields are compared:
+ * parser reads the request can have only one answer.  What can match the same is overlap.c's to say.
+ * Two kinds of fields are compared:
  *
  *   connection  tls, allowed_ips (as a set), eligibility for transparent TCP: whenever hosts and
  *               ports overlap, whatever the paths
@@ -67,62 +68,7 @@ struct search {
 	bool is_over;
 };
 
-/* ---- hosts ---- */
-
-static bool label_overlaps(struct cv_str a, struct cv_str b);
-
-/* Globs of * only, no delimiter: is there a text that both match?  Classic recursion over the two
- * patterns, as a table of booleans would be larger than the labels are. */
-static bool stars_overlap(struct cv_str a, struct cv_str b, unsigned *budget)
-{
-	if (!*budget)
-		return true; /* too hard to tell: be strict */
-	(*budget)--;
-	if (!a.n && !b.n)
-		return true;
-	if (a.n && a.p[0] == '*')
-		return stars_overlap(cv_str_slice(a, 1, a.n), b, budget) ||
-		       (b.n && stars_overlap(a, cv_str_slice(b, 1, b.n), budget));
-	if (b.n && b.p[0] == '*')
-		return stars_overlap(b, a, budget);
-	if (!a.n || !b.n || cv_ascii_lower(a.p[0]) != cv_ascii_lower(b.p[0]))
-		return false;
-	return stars_overlap(cv_str_slice(a, 1, a.n), cv_str_slice(b, 1, b.n), budget);
-}
-
-static bool label_overlaps(struct cv_str a, struct cv_str b)
-{
-	unsigned budget = 4096; /* labels of 63 bytes with one or two stars need far less */
-
-	return stars_overlap(a, b, &budget);
-}
-
-static struct cv_str label_cut_last(struct cv_str *s)
-{
-	const size_t dot = cv_str_rfind_byte(*s, '.');
-	const struct cv_str whole = *s;
-
-	*s = dot < whole.n ? cv_str_slice(whole, 0, dot) : CV_STR_NONE;
-	return dot < whole.n ? cv_str_slice(whole, dot + 1, whole.n) : whole;
-}
-
-bool cv_policy_hosts_overlap(struct cv_str a, struct cv_str b)
-{
-	if (!a.n || !b.n)
-		return true;
-	while (a.p && b.p) {
-		const struct cv_str la = label_cut_last(&a), lb = label_cut_last(&b);
-
-		/* ** is only ever the first label: it takes this label and any before it. */
-		if (!a.p && cv_str_eq(la, CV_STR("**")))
-			return true;
-		if (!b.p && cv_str_eq(lb, CV_STR("**")))
-			return true;
-		if (!label_overlaps(la, lb))
-			return false;
-	}
-	return !a.p && !b.p;
-}
+/* ---- keys ---- */
 
 static struct cv_str host_tail(struct cv_str host)
 {
@@ -134,69 +80,6 @@ static struct cv_str host_tail(struct cv_str host)
 	while (dot < host.n && host.p[dot] != '.')
 		dot++;
 	return cv_str_slice(host, dot + 1, host.n);
-}
-
-/* ---- paths ---- */
-
-static bool is_any_path(struct cv_str p)
-{
-	return !p.n || cv_str_eq(p, CV_STR("**")) || cv_str_eq(p, CV_STR("/**"));
-}
-
-/* The part before the first character that is not itself. */
-static struct cv_str path_literal(struct cv_str p)
-{
-	size_t n = 0;
-
-	while (n < p.n && !strchr("*?[", p.p[n]))
-		n++;
-	return cv_str_slice(p, 0, n);
-}
-
-/* What a selector can match, with ? and classes taken for *, which finds an overlap too many
- * rather than one too few.  A selector that ends
- * in / and two stars also means the directory itself; the caller tries that. */
-static bool path_within(struct cv_str a, struct cv_str b)
-{
-	const struct cv_str la = path_literal(a), lb = path_literal(b);
-	const size_t n = CV_MIN(la.n, lb.n);
-
-	if (la.n == a.n && lb.n == b.n)
-		return cv_str_eq(a, b);
-	return cv_str_eq(cv_str_slice(la, 0, n), cv_str_slice(lb, 0, n));
-}
-
-/* The same from the other end: two literal tails, the one must end with the other. */
-static bool path_tails_agree(struct cv_str a, struct cv_str b)
-{
-	size_t i = 0;
-
-	while (i < a.n && i < b.n) {
-		const char ca = a.p[a.n - 1 - i], cb = b.p[b.n - 1 - i];
-
-		if (strchr("*?]", ca) || strchr("*?]", cb))
-			return true;
-		if (ca != cb)
-			return false;
-		i++;
-	}
-	return a.n == b.n || (i == a.n ? cv_str_has_byte(a, '*') : cv_str_has_byte(b, '*'));
-}
-
-bool cv_policy_paths_overlap(struct cv_str a, struct cv_str b)
-{
-	const struct cv_str below = CV_STR("/**");
-
-	if (is_any_path(a) || is_any_path(b))
-		return true;
-	/* X itself belongs to X/ and below */
-	if (cv_str_has_suffix(a, below) &&
-		cv_policy_paths_overlap(cv_str_slice(a, 0, a.n - below.n), b))
-		return true;
-	if (cv_str_has_suffix(b, below) &&
-		cv_policy_paths_overlap(a, cv_str_slice(b, 0, b.n - below.n)))
-		return true;
-	return path_within(a, b) && path_tails_agree(a, b);
 }
 
 static uint32_t path_specificity(struct cv_str p)
@@ -255,76 +138,84 @@ static uint64_t body_max(uint64_t bytes)
 
 enum field_kind { FIELD_CONNECTION, FIELD_REQUEST };
 
-#define SAME_IF(condition, same) (!(condition) || (same))
-#define BOTH(id)                 (a->protocol == CV_PROTOCOL_##id && b->protocol == CV_PROTOCOL_##id)
+#define BOTH(id) (a->protocol == CV_PROTOCOL_##id && b->protocol == CV_PROTOCOL_##id)
+
+/* A row per field: its kind, its name, and whether a and b agree. */
+/* clang-format off */
+#define FIELDS(X)                                                                                  \
+	X(CONNECTION, "protocol tcp",                                                              \
+		(a->protocol == CV_PROTOCOL_TCP) == (b->protocol == CV_PROTOCOL_TCP))              \
+	X(CONNECTION, "tls", (a->tls == CV_TLS_SKIP) == (b->tls == CV_TLS_SKIP))                   \
+	X(CONNECTION, "allowed_ips", ips_agree(a, b))                                              \
+	X(CONNECTION, "h2c", a->h2c == b->h2c)                                                     \
+	X(REQUEST, "protocol", a->protocol == b->protocol)                                         \
+	X(REQUEST, "enforcement", a->enforcement == b->enforcement)                                \
+	X(REQUEST, "allow_encoded_slash", a->allow_encoded_slash == b->allow_encoded_slash)        \
+	X(REQUEST, "websocket_credential_rewrite",                                                 \
+		a->websocket_credential_rewrite == b->websocket_credential_rewrite)                \
+	X(REQUEST, "request_body_credential_rewrite",                                              \
+		a->request_body_credential_rewrite == b->request_body_credential_rewrite)          \
+	X(REQUEST, "token_endpoint", a->token_endpoint == b->token_endpoint)                       \
+	X(REQUEST, "credential_signing", cv_str_eq(a->credential_signing.s, b->credential_signing.s)) \
+	X(REQUEST, "signing_service", cv_str_eq(a->signing_service.s, b->signing_service.s))       \
+	X(REQUEST, "signing_region", cv_str_eq(a->signing_region.s, b->signing_region.s))          \
+	X(REQUEST, "credential_binding",                                                           \
+		cv_str_eq(a->credential_binding_provider.s, b->credential_binding_provider.s))     \
+	X(REQUEST, "credential_mode",                                                              \
+		(a->credential_mode == CV_CREDENTIAL_MODE_REQUIRE) ==                              \
+			(b->credential_mode == CV_CREDENTIAL_MODE_REQUIRE))                        \
+	X(REQUEST, "scrub", (a->scrub == CV_SCRUB_OFF) == (b->scrub == CV_SCRUB_OFF))              \
+	X(REQUEST, "GraphQL settings",                                                             \
+		!BOTH(WEBSOCKET) || cv_policy_has_graphql(a) == cv_policy_has_graphql(b))          \
+	X(REQUEST, "persisted_queries",                                                            \
+		!BOTH(GRAPHQL) || cv_policy_is_word(a->persisted_queries, "allow_registered") ==   \
+			cv_policy_is_word(b->persisted_queries, "allow_registered"))               \
+	X(REQUEST, "graphql_max_body_bytes",                                                       \
+		!BOTH(GRAPHQL) ||                                                                  \
+			body_max(a->graphql_max_body_bytes) == body_max(b->graphql_max_body_bytes)) \
+	X(REQUEST, "json_rpc.max_body_bytes",                                                      \
+		!BOTH(JSON_RPC) ||                                                                 \
+			body_max(a->json_rpc_max_body_bytes) == body_max(b->json_rpc_max_body_bytes)) \
+	X(REQUEST, "mcp.max_body_bytes",                                                           \
+		!BOTH(MCP) || body_max(a->mcp_max_body_bytes) == body_max(b->mcp_max_body_bytes))  \
+	X(REQUEST, "mcp.strict_tool_names",                                                        \
+		!BOTH(MCP) || a->mcp_strict_tool_names == b->mcp_strict_tool_names)
+/* clang-format on */
+
+struct field_row {
+	enum field_kind kind;
+	const char *name;
+	bool is_same;
+};
+
+#define FIELD_ROW(kind, name, is_same) { FIELD_##kind, name, is_same },
+#define FIELD_ONE(kind, name, is_same) +1
+enum { FIELD_COUNT = FIELDS(FIELD_ONE) };
+
+static void fields_compare(const struct cv_policy_endpoint *a, const struct cv_policy_endpoint *b,
+	struct field_row ret[FIELD_COUNT])
+{
+	const struct field_row row[] = { FIELDS(FIELD_ROW) };
+
+	memcpy(ret, row, sizeof(row));
+}
 
 /* The names of the fields of one kind in which a and b differ, into names (may be NULL). */
 static bool fields_differ(enum field_kind kind, const struct cv_policy_endpoint *a,
 	const struct cv_policy_endpoint *b, char *names, size_t size)
 {
-	const struct {
-		enum field_kind kind;
-		const char *name;
-		bool is_same;
-	} rows[] = {
-		{ FIELD_CONNECTION, "protocol tcp",
-			(a->protocol == CV_PROTOCOL_TCP) == (b->protocol == CV_PROTOCOL_TCP) },
-		{ FIELD_CONNECTION, "tls", (a->tls == CV_TLS_SKIP) == (b->tls == CV_TLS_SKIP) },
-		{ FIELD_CONNECTION, "allowed_ips", ips_agree(a, b) },
-		{ FIELD_CONNECTION, "h2c", a->h2c == b->h2c },
-		{ FIELD_REQUEST, "protocol", a->protocol == b->protocol },
-		{ FIELD_REQUEST, "enforcement", a->enforcement == b->enforcement },
-		{ FIELD_REQUEST, "allow_encoded_slash",
-			a->allow_encoded_slash == b->allow_encoded_slash },
-		{ FIELD_REQUEST, "websocket_credential_rewrite",
-			a->websocket_credential_rewrite == b->websocket_credential_rewrite },
-		{ FIELD_REQUEST, "request_body_credential_rewrite",
-			a->request_body_credential_rewrite == b->request_body_credential_rewrite },
-		{ FIELD_REQUEST, "token_endpoint", a->token_endpoint == b->token_endpoint },
-		{ FIELD_REQUEST, "credential_signing",
-			cv_str_eq(a->credential_signing.s, b->credential_signing.s) },
-		{ FIELD_REQUEST, "signing_service",
-			cv_str_eq(a->signing_service.s, b->signing_service.s) },
-		{ FIELD_REQUEST, "signing_region",
-			cv_str_eq(a->signing_region.s, b->signing_region.s) },
-		{ FIELD_REQUEST, "credential_binding",
-			cv_str_eq(a->credential_binding_provider.s,
-				b->credential_binding_provider.s) },
-		{ FIELD_REQUEST, "credential_mode",
-			(a->credential_mode == CV_CREDENTIAL_MODE_REQUIRE) ==
-				(b->credential_mode == CV_CREDENTIAL_MODE_REQUIRE) },
-		{ FIELD_REQUEST, "scrub",
-			(a->scrub == CV_SCRUB_OFF) == (b->scrub == CV_SCRUB_OFF) },
-		{ FIELD_REQUEST, "GraphQL settings",
-			SAME_IF(BOTH(WEBSOCKET),
-				cv_policy_has_graphql(a) == cv_policy_has_graphql(b)) },
-		{ FIELD_REQUEST, "persisted_queries",
-			SAME_IF(BOTH(GRAPHQL),
-				cv_policy_is_word(a->persisted_queries, "allow_registered") ==
-					cv_policy_is_word(
-						b->persisted_queries, "allow_registered")) },
-		{ FIELD_REQUEST, "graphql_max_body_bytes",
-			SAME_IF(BOTH(GRAPHQL), body_max(a->graphql_max_body_bytes) ==
-						       body_max(b->graphql_max_body_bytes)) },
-		{ FIELD_REQUEST, "json_rpc.max_body_bytes",
-			SAME_IF(BOTH(JSON_RPC), body_max(a->json_rpc_max_body_bytes) ==
-							body_max(b->json_rpc_max_body_bytes)) },
-		{ FIELD_REQUEST, "mcp.max_body_bytes",
-			SAME_IF(BOTH(MCP), body_max(a->mcp_max_body_bytes) ==
-						   body_max(b->mcp_max_body_bytes)) },
-		{ FIELD_REQUEST, "mcp.strict_tool_names",
-			SAME_IF(BOTH(MCP), a->mcp_strict_tool_names == b->mcp_strict_tool_names) },
-	};
+	struct field_row row[FIELD_COUNT];
 	bool differs = false;
 	size_t n = names ? strlen(names) : 0;
 
-	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
-		if (rows[i].kind != kind || rows[i].is_same)
+	fields_compare(a, b, row);
+	for (size_t i = 0; i < FIELD_COUNT; i++) {
+		if (row[i].kind != kind || row[i].is_same)
 			continue;
 		differs = true;
 		if (names && n < size)
 			n += (size_t)snprintf(
-				names + n, size - n, "%s%s", n ? ", " : "", rows[i].name);
+				names + n, size - n, "%s%s", n ? ", " : "", row[i].name);
 	}
 	return differs;
 }

@@ -77,7 +77,7 @@ struct cv_fill_table {
 
 /* An element of a list is built in a buffer of this size before it is kept; checked when filling.
  * The largest is a tool of a catalog. */
-#define CV_FILL_ELEMENT_BYTES_MAX 1536
+#define CV_FILL_ELEMENT_BYTES_MAX 2048
 
 /* The whole language; its object is struct cv_policy_doc. */
 extern const struct cv_fill_table cv_policy_schema;

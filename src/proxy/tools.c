@@ -186,8 +186,7 @@ static cv_code open_send(
 
 	cv_buf_init(&b, CV_IPC_BODY_BYTES_MAX);
 	if (open_put(f, target, &b))
-		code = cv_ipc_send(
-			p->broker, CV_BROKER_REQ_OPEN, cv_buf_str(&b), &theirs, 1, NULL);
+		code = cv_ipc_send(p->broker, CV_BROKER_REQ_OPEN, cv_buf_str(&b), &theirs, 1, NULL);
 	cv_buf_fini(&b);
 	return code;
 }

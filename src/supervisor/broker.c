@@ -21,6 +21,7 @@
 #include "supervisor/limits.h"
 #include "sys/fd.h"
 #include "sys/tree.h"
+#include "tools/builtin.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -77,13 +78,40 @@ cv_code broker_state_make(struct supervisor *s, struct cv_err *err)
 
 /* ---- configuration ---- */
 
-/* Read once: a broker that is started again runs what the first one ran. */
-static cv_code catalog_send(struct supervisor *s, uint32_t i, struct cv_err *err)
+static cv_code catalog_put(struct supervisor *s, uint32_t i, struct cv_err *err)
 {
 	struct cv_buf b;
 
+	cv_buf_init(&b, 4096);
+	cv_ipc_put_str(&b, s->plan.tools_files[i]);
+	return put(s, CV_BROKER_CONTROL_CATALOG, &b, &s->broker_catalog[i], err);
+}
+
+static cv_code builtin_send(struct supervisor *s, uint32_t i, struct cv_err *err)
+{
+	const struct cv_str prefix = CV_STR(CV_BUILTIN_CATALOG_PREFIX), path = s->plan.tools_files[i];
+	const struct cv_str name = cv_str_slice(path, prefix.n, path.n);
+
+	for (unsigned long k = 0; k < cv_builtin_catalogs_count; k++) {
+		const struct cv_builtin_catalog *c = &cv_builtin_catalogs[k];
+
+		if (!cv_str_eq(name, cv_str_of(c->id)))
+			continue;
+		if (cv_ipc_memfd("cove-catalog", (struct cv_str){ c->text, c->bytes },
+			    &s->broker_catalog[i], err) != CV_OK)
+			return err->code;
+		return catalog_put(s, i, err);
+	}
+	return cv_fail(err, CV_NOT_FOUND, "no catalog %.*s", CV_STR_ARG(path));
+}
+
+/* Read once: a broker that is started again runs what the first one ran. */
+static cv_code catalog_send(struct supervisor *s, uint32_t i, struct cv_err *err)
+{
 	if (s->broker_catalog[i] < 0) {
 		const struct cv_str path = s->plan.tools_files[i];
+		if (cv_str_has_prefix(path, CV_STR(CV_BUILTIN_CATALOG_PREFIX)))
+			return builtin_send(s, i, err);
 		CV_AUTO_FD int fd = open(path.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		char *text;
 		size_t n;
@@ -98,9 +126,7 @@ static cv_code catalog_send(struct supervisor *s, uint32_t i, struct cv_err *err
 		if (code != CV_OK)
 			return code;
 	}
-	cv_buf_init(&b, 4096);
-	cv_ipc_put_str(&b, s->plan.tools_files[i]);
-	return put(s, CV_BROKER_CONTROL_CATALOG, &b, &s->broker_catalog[i], err);
+	return catalog_put(s, i, err);
 }
 
 static cv_code state_send(struct supervisor *s, struct cv_err *err)

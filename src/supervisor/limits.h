@@ -17,13 +17,13 @@
 #define SUP_LOOK_SLOWLY_MS     1000         /* ... and when it can't be */
 #define SUP_KILL_GRACE_MS      5000         /* from TERM to KILL after --timeout */
 #define SUP_CATALOG_BYTES_MAX  (4u << 20)   /* what the reader of catalogs takes */
-#define SUP_BROKER_END_MS      7000  /* for tools to end: 5 s from TERM to KILL, and then some */
+#define SUP_BROKER_END_MS      7000   /* for tools to end: 5 s from TERM to KILL, and then some */
 #define SUP_SERVERS_END_MS     660000 /* for servers of a catalog, whose stop_seconds say more */
-#define SUP_TREE_TRIES         50    /* to remove the broker's directory, 100 ms apart */
-#define SUP_COURIER_END_MS     1000  /* for the courier to end its commands */
-#define SUP_REPORT_MS          1000  /* for the proxy to tell what happened */
-#define SUP_START_MS           10000 /* for keeper and proxy to come up, on a loaded machine */
-#define SUP_RESTARTS_MAX       5     /* of one helper in SUP_RESTART_WINDOW_MS, then give up */
+#define SUP_TREE_TRIES         50     /* to remove the broker's directory, 100 ms apart */
+#define SUP_COURIER_END_MS     1000   /* for the courier to end its commands */
+#define SUP_REPORT_MS          1000   /* for the proxy to tell what happened */
+#define SUP_START_MS           10000  /* for keeper and proxy to come up, on a loaded machine */
+#define SUP_RESTARTS_MAX       5      /* of one helper in SUP_RESTART_WINDOW_MS, then give up */
 #define SUP_RESTART_WINDOW_MS  60000
 #define SUP_ASKS_MAX           64 /* questions held for a person at once */
 #define SUP_ASKS_MINUTE_MAX    60 /* that come in a minute: more are not read, but waved through */

@@ -452,14 +452,17 @@ cv_code cv_cgroup_kill(const struct cv_cgroup *cg, struct cv_err *err)
 		return CV_OK;
 	if (cg->is_v2 && join(path, cg->dir[0], "cgroup.kill") && access(path, F_OK) == 0)
 		return file_write(cg->dir[0], "cgroup.kill", "1", err);
-	/* Frozen processes can't fork while the list is read; the signal acts when they thaw. */
-	if (cg->freezer[0] && file_write(cg->freezer, "freezer.state", "FROZEN", err) != CV_OK)
-		return err->code;
-	for (int i = 0; i < (cg->freezer[0] ? 1 : KILL_ROUNDS); i++)
+	for (int i = 0; i < KILL_ROUNDS; i++)
 		if (!kill_listed(cg->dir[0]))
-			break;
-	if (cg->freezer[0] &&
-		file_write(cg->freezer, "freezer.state", "THAWED", &ignored) != CV_OK) {
+			return CV_OK;
+	if (!cg->freezer[0])
+		return CV_OK;
+	/* They fork faster than we read.  Frozen processes can't; the signal acts when they thaw.  Only
+	 * now: whoever is killed between the two leaves a group that can't die. */
+	if (file_write(cg->freezer, "freezer.state", "FROZEN", err) != CV_OK)
+		return err->code;
+	(void)kill_listed(cg->dir[0]);
+	if (file_write(cg->freezer, "freezer.state", "THAWED", &ignored) != CV_OK) {
 		*err = ignored;
 		return cv_wrap(err, "the group stays frozen");
 	}

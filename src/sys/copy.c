@@ -17,6 +17,7 @@
 
 #include "sys/fd.h"
 #include "sys/openat2.h"
+#include "sys/tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -61,7 +62,7 @@ static cv_code fail_errno_at(struct copy *c)
 		return fail_at(c, CV_DENIED, "a symlink is in the way");
 	if (number == ENOENT || number == ENOTDIR)
 		return fail_at(c, CV_NOT_FOUND, strerror(number));
-	if (number == EACCES || number == EPERM)
+	if (number == EACCES || number == EPERM || number == EROFS)
 		return fail_at(c, CV_DENIED, strerror(number));
 	return fail_at(c, CV_SYSTEM, strerror(number));
 }
@@ -503,6 +504,87 @@ cv_code cv_copy_out(int from, int root, const char *path, uint64_t bytes_max,
 	if (device_check(&c, dir, st.st_dev) != CV_OK)
 		return err->code;
 	const cv_code code = put(&c, from, dir, name);
+	if (code == CV_OK)
+		*ret = c.count;
+	return code;
+}
+
+/* What was copied so far goes; what others put there meanwhile is theirs to see. */
+static void tree_drop(int dir, const char *name)
+{
+	char path[64 + NAME_MAX];
+	struct cv_err ignored;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir, name);
+	(void)!cv_tree_remove(path, &ignored);
+}
+
+/* rename(2) of a directory replaces an empty one and nothing else. */
+static cv_code tree_place(struct copy *c, int dir, const char *temporary, const char *name)
+{
+	if (renameat(dir, temporary, dir, name) == 0)
+		return CV_OK;
+	if (errno == ENOTEMPTY || errno == EEXIST)
+		return cv_fail(c->err, CV_DENIED, "%s is there, and is not empty", c->path);
+	if (errno == ENOTDIR)
+		return cv_fail(c->err, CV_DENIED, "%s is there, and is not a directory", c->path);
+	if (errno == EBUSY)
+		return cv_fail(c->err, CV_DENIED, "%s is a mount point", c->path);
+	return fail_errno_at(c);
+}
+
+static cv_code tree_put(struct copy *c, int from, int dir, const char *name)
+{
+	char temporary[32], shown[CV_COPY_NAME_MAX];
+	const size_t shown_n = c->path_n;
+	struct stat st;
+
+	/* Seen now, it need not be copied first; what counts is rename(2). */
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode))
+		return cv_fail(c->err, CV_DENIED, "%s is there, and is not a directory", c->path);
+	if (!temporary_name(temporary, sizeof(temporary)))
+		return cv_fail_errno(c->err, "getrandom");
+	if (mkdirat(dir, temporary, 0700) < 0)
+		return fail_errno_at(c);
+	CV_AUTO_FD int to = openat(dir, temporary, DIR_FLAGS);
+	if (to < 0)
+		return fail_errno_at(c);
+	memcpy(shown, c->path, shown_n + 1);
+	c->path_n = 0; /* of what is in it, from now on */
+	c->path[0] = 0;
+	cv_code code = dir_copy(c, from, to, 0);
+	if (code == CV_OK)
+		code = links_check(c, to, to, 0);
+	if (code == CV_OK && fchmod(to, 0755) < 0)
+		code = fail_errno_at(c);
+	memcpy(c->path, shown, shown_n + 1);
+	c->path_n = shown_n;
+	if (code == CV_OK)
+		code = tree_place(c, dir, temporary, name);
+	if (code != CV_OK)
+		tree_drop(dir, temporary);
+	return code;
+}
+
+cv_code cv_copy_tree_out(int from, int root, const char *path, const struct cv_copy_limits *limits,
+	struct cv_copy_count *ret, struct cv_err *err)
+{
+	char parent[CV_COPY_NAME_MAX];
+	const char *name;
+	struct copy c;
+	struct stat st;
+	size_t before;
+
+	begin(&c, limits, err);
+	if (!path_split(path, parent, sizeof(parent), &name) || !name_is_plain(path) ||
+		!path_push(&c, path, &before))
+		return cv_fail(err, CV_INVALID, "this can't be the path of a directory");
+	CV_AUTO_FD int dir = cv_openat2(root, parent, O_RDONLY | O_DIRECTORY, IN_SANDBOX);
+	if (dir < 0 || fstat(dir, &st) < 0)
+		return fail_errno_at(&c);
+	if (is_pseudo(dir))
+		return fail_at(&c, CV_DENIED, "files of the kernel can't be made");
+	const cv_code code = tree_put(&c, from, dir, name);
 	if (code == CV_OK)
 		*ret = c.count;
 	return code;

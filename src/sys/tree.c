@@ -5,6 +5,9 @@
  * Names are only ever used beneath an open directory, so whoever moves things about meanwhile can't
  * lead us out.  A directory that its owner has locked is unlocked first; what belongs to somebody
  * else fails.
+ *
+ * Directories in one another are open all at once.  One that lies too deep for that is moved up, to
+ * the root of what is removed, which is then read once more.
  */
 #include "sys/tree.h"
 
@@ -14,11 +17,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define OPEN_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define RAISE_TRIES_MAX 1024 /* names that somebody took before us */
+#define PASSES_MAX      4096 /* each takes away CV_TREE_DEPTH_MAX levels */
+#define OPEN_FLAGS      (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 static int dir_open(int at, const char *name)
 {
@@ -29,29 +35,66 @@ static int dir_open(int at, const char *name)
 	return fd;
 }
 
-static int entry_remove(int dir, const char *name, dev_t device, unsigned depth);
+struct removal {
+	dev_t device;
+	int root;       /* of the tree, open; -1: not yet */
+	unsigned moved; /* to the root, whose names then are free of meaning */
+};
 
-/* Takes fd. */
-static int contents_remove(int fd, dev_t device, unsigned depth)
+static int entry_remove(struct removal *r, int dir, const char *name, unsigned depth);
+
+static int entries_remove(struct removal *r, DIR *d, unsigned depth)
 {
-	DIR *d = fdopendir(fd);
 	const struct dirent *e;
 	int rc = 0;
+
+	while ((e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+			entry_remove(r, dirfd(d), e->d_name, depth) < 0)
+			rc = -1;
+	return rc;
+}
+
+/* Takes fd. */
+static int contents_remove(struct removal *r, int fd, unsigned depth)
+{
+	DIR *d = fdopendir(fd);
+	unsigned before, passes = 0;
+	int rc;
 
 	if (!d) {
 		close(fd);
 		return -1;
 	}
 	(void)fchmod(fd, 0700); /* a directory that may be read and not changed */
-	while ((e = readdir(d)) != NULL)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-			entry_remove(fd, e->d_name, device, depth) < 0)
-			rc = -1;
+	if (depth == 1)
+		r->root = fd;
+	do {
+		before = r->moved;
+		rc = entries_remove(r, d, depth);
+		rewinddir(d);
+	} while (depth == 1 && r->moved != before && ++passes < PASSES_MAX);
 	closedir(d);
 	return rc;
 }
 
-static int entry_remove(int dir, const char *name, dev_t device, unsigned depth)
+/* To the root, under a name that is free, or an empty directory's. */
+static int entry_raise(struct removal *r, int dir, const char *name)
+{
+	char fresh[32];
+
+	(void)!fchmodat(dir, name, 0700, 0); /* its ".." changes */
+	for (int tries = 0; tries < RAISE_TRIES_MAX; tries++) {
+		snprintf(fresh, sizeof(fresh), "raised-%u", ++r->moved);
+		if (renameat(dir, name, r->root, fresh) == 0)
+			return 0;
+		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
+			break;
+	}
+	return -1;
+}
+
+static int entry_remove(struct removal *r, int dir, const char *name, unsigned depth)
 {
 	struct stat st;
 	int fd;
@@ -60,18 +103,21 @@ static int entry_remove(int dir, const char *name, dev_t device, unsigned depth)
 		return errno == ENOENT ? 0 : -1;
 	if (!S_ISDIR(st.st_mode))
 		return unlinkat(dir, name, 0);
-	if (st.st_dev != device || depth == CV_TREE_DEPTH_MAX) {
-		errno = depth == CV_TREE_DEPTH_MAX ? ELOOP : EXDEV;
+	if (st.st_dev != r->device) {
+		errno = EXDEV;
 		return -1;
 	}
+	if (depth == CV_TREE_DEPTH_MAX)
+		return entry_raise(r, dir, name);
 	fd = dir_open(dir, name);
-	if (fd < 0 || contents_remove(fd, device, depth + 1) < 0)
+	if (fd < 0 || contents_remove(r, fd, depth + 1) < 0)
 		return -1;
 	return unlinkat(dir, name, AT_REMOVEDIR);
 }
 
 cv_code cv_tree_remove(const char *path, struct cv_err *err)
 {
+	struct removal r = { .root = -1 };
 	struct stat st;
 
 	if (lstat(path, &st) < 0) {
@@ -80,7 +126,8 @@ cv_code cv_tree_remove(const char *path, struct cv_err *err)
 
 		return is_missing ? CV_NOT_FOUND : code;
 	}
-	if (entry_remove(AT_FDCWD, path, st.st_dev, 0) == 0)
+	r.device = st.st_dev;
+	if (entry_remove(&r, AT_FDCWD, path, 0) == 0)
 		return CV_OK;
 	return cv_fail_errno(err, "remove %s", path);
 }

@@ -5,10 +5,9 @@
 #pragma once
 #include "base/err.h"
 
-/* Directories in one another, of a tree that is removed: each is an open descriptor. */
+/* Directories in one another that are open at once; deeper ones are moved up first. */
 #define CV_TREE_DEPTH_MAX 256
 
 /* Removes path and everything beneath it, following no link and entering no other file system.  What
- * is added meanwhile can make it fail: call again.  CV_NOT_FOUND: nothing is there.  CV_SYSTEM,
- * CV_LIMIT: too deep. */
+ * is added meanwhile can make it fail: call again.  CV_NOT_FOUND: nothing is there.  CV_SYSTEM. */
 CV_MUST cv_code cv_tree_remove(const char *path, struct cv_err *err);

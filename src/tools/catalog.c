@@ -42,6 +42,7 @@ const char *cv_tool_backend_name(enum cv_tool_backend backend)
 		[CV_TOOL_MCP] = "mcp",
 		[CV_TOOL_BUILD] = "build",
 		[CV_TOOL_FILES] = "files",
+		[CV_TOOL_REPO] = "repo",
 	};
 
 	cv_assert(backend < CV_TOOL_BACKEND_COUNT);
@@ -96,6 +97,50 @@ static void check_routes(const struct cv_catalog *c, struct cv_findings *finding
 		}
 }
 
+/* ---- other URLs ---- */
+
+static bool url_find(const struct cv_catalog *c, struct cv_str from, struct cv_str *ret)
+{
+	for (size_t i = 0; i < c->url_count; i++)
+		if (from.n && cv_str_eq(c->urls[i].from, from)) {
+			*ret = c->urls[i].to;
+			return true;
+		}
+	return false;
+}
+
+/* What tools call goes where urls: says.  A tool that was moved is not moved on: the first catalog
+ * that says so is the one that counts. */
+static void urls_apply(struct cv_catalog *c)
+{
+	struct cv_str to;
+
+	for (size_t i = 0; i < c->tool_count; i++) {
+		struct cv_tool *t = &c->tools[i];
+
+		if (t->backend == CV_TOOL_HTTP && !t->is_moved && url_find(c, t->http->base, &to)) {
+			struct cv_tool_http *h = cv_arena_new(&c->arena, struct cv_tool_http);
+
+			if (!h)
+				return; /* overflown, which load and merge see */
+			*h = *t->http;
+			h->base = to;
+			t->http = h;
+			t->is_moved = true;
+		}
+		if (t->backend == CV_TOOL_REPO && !t->is_moved && url_find(c, t->repo->base, &to)) {
+			struct cv_tool_repo *r = cv_arena_new(&c->arena, struct cv_tool_repo);
+
+			if (!r)
+				return;
+			*r = *t->repo;
+			r->base = to;
+			t->repo = r;
+			t->is_moved = true;
+		}
+	}
+}
+
 /* ---- load ---- */
 
 static bool is_small(struct cv_str text, struct cv_findings *findings)
@@ -125,11 +170,15 @@ static void judge(struct cv_catalog *c, const struct cv_doc_catalog *doc, struct
 		.arena = &c->arena,
 		.findings = f,
 	};
+	const size_t before = f->error_count;
 
 	cv_catalog_credentials(&check);
 	cv_catalog_servers(&check);
 	cv_catalog_mcps(&check);
+	cv_catalog_urls(&check);
 	cv_catalog_tools(&check);
+	if (f->error_count == before)
+		urls_apply(c);
 	sort(c);
 	check_routes(c, f);
 	cv_catalog_schemas(c, f);
@@ -245,8 +294,9 @@ static bool merge_arrays(struct cv_catalog *a, const struct cv_catalog *b)
 	struct cv_tool_server *servers = JOIN(server);
 	struct cv_tool_mcp *mcps = JOIN(mcp);
 	struct cv_tool_credential *credentials = JOIN(credential);
+	struct cv_tool_url *urls = JOIN(url);
 
-	if (!tools || !servers || !mcps || !credentials)
+	if (!tools || !urls || !servers || !mcps || !credentials)
 		return false;
 	for (size_t i = 0; i < b->tool_count; i++) {
 		tools[a->tool_count + i].server += (uint32_t)a->server_count;
@@ -256,6 +306,8 @@ static bool merge_arrays(struct cv_catalog *a, const struct cv_catalog *b)
 	a->servers = servers;
 	a->mcps = mcps;
 	a->credentials = credentials;
+	a->urls = urls;
+	a->url_count += b->url_count;
 	a->tool_count += b->tool_count;
 	a->server_count += b->server_count;
 	a->mcp_count += b->mcp_count;
@@ -275,7 +327,9 @@ cv_code cv_catalog_merge(struct cv_catalog *a, struct cv_catalog *b, struct cv_f
 	a->merged = b;
 	if (findings->error_count > before)
 		return CV_INVALID;
-	if (!merge_arrays(a, b)) {
+	if (merge_arrays(a, b))
+		urls_apply(a);
+	if (a->arena.is_overflown) {
 		cv_findings_add(findings, CV_FINDING_ERROR, (struct cv_policy_pos){ 0 },
 			CV_STR_NONE, NULL, "the catalogs need more than %u MiB of memory",
 			CV_CATALOG_MEMORY_MAX >> 20);

@@ -18,6 +18,7 @@
  *         expose: true                 # as host.openshell.internal:PORT, where policy says so
  *     mcp_servers:
  *       files: {argv: [/usr/bin/files-mcp], allow: ["read_*"], prefix: files.}    # or url:, headers:
+ *     urls: {"https://api.github.com": "https://ghe.example/api/v3"}    # where tools say the first
  *     tools:
  *       deploy:                          # the tool's name: [a-z][a-z0-9_]*, dots between parts
  *         description: Deploys a service.
@@ -45,6 +46,7 @@
  *     mcp:    {server: files, tool: read_file}
  *     build:  {operation: build, base_images: ["docker.io/library/debian"], ...}   build, push, list
  *     files:  {operation: fetch, root: /srv/data}                        fetch, store
+ *     repo:   {url: "https://github.com", allow: ["acme/site"], credential: GITHUB_TOKEN}    a git clone
  *
  * Every mistake has file, line and column.  All memory is the catalog's arena's.  Pure.
  */
@@ -63,6 +65,7 @@ enum cv_tool_backend {
 	CV_TOOL_MCP,    /* a tool of an MCP server of the catalog */
 	CV_TOOL_BUILD,
 	CV_TOOL_FILES,
+	CV_TOOL_REPO,
 	CV_TOOL_BACKEND_COUNT
 };
 
@@ -166,6 +169,16 @@ struct cv_tool_files { /* files below root into the sandbox (fetch), or from it 
 	uint32_t files_max;
 };
 
+struct cv_tool_repo {         /* git clones into the sandbox */
+	struct cv_str base;   /* https://HOST[:PORT][/PATH], without a slash at its end */
+	struct cv_str git;    /* the program */
+	struct cv_str *allow; /* globs over OWNER/NAME; never none */
+	size_t allow_count;
+	struct cv_str credential, user; /* empty: asked without; the name that goes with it */
+	uint64_t bytes_max;             /* of what is fetched, and of what it becomes */
+	uint32_t files_max;
+};
+
 struct cv_tool {
 	struct cv_str name, description;
 	struct cv_policy_pos pos;
@@ -173,11 +186,13 @@ struct cv_tool {
 	struct cv_schema *schema;     /* the same, compiled (schema.h) */
 	bool has_input;   /* the catalog has one; else an MCP server's tool takes the server's */
 	bool is_imported; /* not written in the catalog: cv_catalog_import() */
+	bool is_moved;    /* its URL is one of urls: */
 	enum cv_tool_backend backend;
 	const struct cv_tool_command *command;
 	const struct cv_tool_http *http; /* of CV_TOOL_SERVER too */
 	const struct cv_tool_build *build;
 	const struct cv_tool_files *files;
+	const struct cv_tool_repo *repo;
 	uint32_t server;             /* CV_TOOL_SERVER: index into servers */
 	uint32_t mcp;                /* CV_TOOL_MCP: index into mcps */
 	struct cv_str mcp_tool;      /* CV_TOOL_MCP: its name there */
@@ -207,6 +222,10 @@ struct cv_tool_credential {
 	struct cv_policy_pos pos;
 };
 
+struct cv_tool_url { /* of urls: */
+	struct cv_str from, to;
+};
+
 struct cv_catalog {
 	struct cv_arena arena;
 	struct cv_str file;
@@ -218,6 +237,9 @@ struct cv_catalog {
 	size_t mcp_count;
 	struct cv_tool_credential *credentials;
 	size_t credential_count;
+	struct cv_tool_url
+		*urls; /* base URLs that are others here, of every catalog merged with it */
+	size_t url_count;
 	struct cv_schema **schemas; /* owned: those of the tools that were loaded with it */
 	size_t schema_count;
 	struct cv_catalog *merged; /* owned: whose memory merged parts are in */

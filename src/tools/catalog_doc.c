@@ -138,6 +138,17 @@ static const struct cv_fill_key files_keys[] = {
 };
 static const struct cv_fill_table files_schema = { SCHEMA("files", files_keys) };
 
+static const struct cv_fill_key repo_keys[] = {
+	{ "url",        CV_FILL_TEXT,  AT(T, repo.url), .is_required = true },
+	{ "allow",      CV_FILL_TEXTS, AT(T, repo.allow), .is_required = true },
+	{ "credential", CV_FILL_TEXT,  AT(T, repo.credential) },
+	{ "user",       CV_FILL_TEXT,  AT(T, repo.user) },
+	{ "bytes",      CV_FILL_TEXT,  AT(T, repo.bytes) },
+	{ "files",      CV_FILL_TEXT,  AT(T, repo.files) },
+	{ "git",        CV_FILL_TEXT,  AT(T, repo.git) },
+};
+static const struct cv_fill_table repo_schema = { SCHEMA("repo", repo_keys) };
+
 static const struct cv_fill_key result_keys[] = {
 	{ "stdout",    CV_FILL_WORD,  AT(T, output), .words = output_words },
 	{ "max_bytes", CV_FILL_TEXT,  AT(T, max_bytes) },
@@ -171,6 +182,7 @@ static const struct cv_fill_key tool_keys[] = {
 	{ "mcp",         CV_FILL_INSIDE, BACKEND(MCP, mcp_schema) },
 	{ "build",       CV_FILL_INSIDE, BACKEND(BUILD, build_schema) },
 	{ "files",       CV_FILL_INSIDE, BACKEND(FILES, files_schema) },
+	{ "repo",        CV_FILL_INSIDE, BACKEND(REPO, repo_schema) },
 	{ "result",      CV_FILL_INSIDE, .sub = &result_schema },
 	{ "limits",      CV_FILL_INSIDE, .sub = &limits_schema },
 	{ "route",       CV_FILL_TEXT,   AT(T, route) },
@@ -193,6 +205,7 @@ static const struct cv_fill_key catalog_keys[] = {
 	{ "credentials", CV_FILL_NAMED,   LIST(D, credentials, credential_count, credential_schema) },
 	{ "servers",     CV_FILL_NAMED,   LIST(D, servers, server_count, server_schema) },
 	{ "mcp_servers", CV_FILL_NAMED,   LIST(D, mcps, mcp_count, mcp_server_schema) },
+	{ "urls",        CV_FILL_PAIRS,   PAIRS(D, urls) },
 	{ "tools",       CV_FILL_NAMED,   LIST(D, tools, tool_count, tool_schema) },
 };
 const struct cv_fill_table cv_catalog_doc_schema = { SCHEMA("a catalog", catalog_keys) };

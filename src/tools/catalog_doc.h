@@ -60,6 +60,11 @@ struct cv_doc_files {
 	struct cv_policy_text root, bytes, files;
 };
 
+struct cv_doc_repo {
+	struct cv_policy_text url, git, credential, user, bytes, files;
+	struct cv_policy_texts allow;
+};
+
 struct cv_doc_tool {
 	struct cv_policy_pos pos;
 	struct cv_policy_text name, description, route;
@@ -71,6 +76,7 @@ struct cv_doc_tool {
 	struct cv_policy_text mcp_server, mcp_tool;
 	struct cv_doc_build build;
 	struct cv_doc_files files;
+	struct cv_doc_repo repo;
 	enum cv_tool_output output;
 	struct cv_policy_texts exit_ok;
 	struct cv_policy_text max_bytes, seconds, concurrency, bytes;
@@ -85,6 +91,7 @@ struct cv_doc_catalog {
 	size_t server_count;
 	struct cv_doc_mcp *mcps;
 	size_t mcp_count;
+	struct cv_doc_pairs urls;
 	struct cv_doc_tool *tools;
 	size_t tool_count;
 };

@@ -114,12 +114,22 @@ static const char *built_in(const struct cv_doc_tool *doc, enum cv_tool_backend 
 		    "{\"type\":\"object\",\"properties\":{"
 		    "\"path\":{\"type\":\"string\",\"minLength\":1,\"description\":\"What to copy\"},"
 		    "\"dest\":{\"type\":\"string\",\"minLength\":1,\"description\":\"Where to\"}"
-		    "},\"required\":[\"path\",\"dest\"],\"additionalProperties\":false}";
+		    "},\"required\":[\"path\",\"dest\"],\"additionalProperties\":false}",
+	    repo[] =
+		    "{\"type\":\"object\",\"properties\":{"
+		    "\"repo\":{\"type\":\"string\",\"minLength\":3,\"maxLength\":200,\"description\":\"OWNER/NAME\"},"
+		    "\"ref\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":200,\"description\":\"Branch, tag or commit; the default branch by default\"},"
+		    "\"dest\":{\"type\":\"string\",\"minLength\":2,\"maxLength\":4000,\"description\":\"Absolute path in the sandbox that becomes the repository: nothing is there, or an empty directory. Without it the repository is only scanned\"},"
+		    "\"depth\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":1000000,\"description\":\"Commits of history; 1 by default, 0 for all\"},"
+		    "\"sandbox\":{\"type\":\"string\",\"description\":\"Not needed; must be this sandbox\"}"
+		    "},\"required\":[\"repo\"],\"additionalProperties\":false}";
 
 	if (backend == CV_TOOL_MCP)
 		return open; /* the server says */
 	if (backend == CV_TOOL_FILES)
 		return files;
+	if (backend == CV_TOOL_REPO)
+		return repo;
 	if (backend != CV_TOOL_BUILD || doc->build.operation == CV_TOOL_BUILD_LIST)
 		return none;
 	return doc->build.operation == CV_TOOL_BUILD_PUSH ? push : build;

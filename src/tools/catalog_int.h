@@ -56,6 +56,12 @@ const struct cv_tool_pair *cv_catalog_pairs(struct cv_catalog_check *c,
 	const struct cv_doc_pairs *pairs, const char *field, enum cv_template_kind kind,
 	size_t *ret_n);
 
+/* The tool at hand uses a credential, which the catalog has. */
+void cv_catalog_uses(struct cv_catalog_check *c, struct cv_str name);
+
+/* catalog_repo.c */
+void cv_catalog_repo(struct cv_catalog_check *c, const struct cv_doc_tool *d, struct cv_tool *t);
+
 /* catalog_input.c: the input's schema of the doc's tool, as it is shown; never NULL.  Its values'
  * `at` hold their places: cv_catalog_value_pos(). */
 const struct cv_value *cv_catalog_input(
@@ -74,6 +80,7 @@ void cv_catalog_schemas_free(struct cv_catalog *catalog);
 /* catalog_parts.c and catalog_tool.c */
 void cv_catalog_credentials(struct cv_catalog_check *c);
 void cv_catalog_servers(struct cv_catalog_check *c);
+void cv_catalog_urls(struct cv_catalog_check *c);
 void cv_catalog_mcps(struct cv_catalog_check *c);
 void cv_catalog_tools(struct cv_catalog_check *c);
 

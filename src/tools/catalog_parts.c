@@ -228,3 +228,29 @@ void cv_catalog_mcps(struct cv_catalog_check *c)
 	}
 	c->catalog->mcp_count = n;
 }
+
+/* ---- URLs ---- */
+
+static struct cv_str without_slash(struct cv_str url)
+{
+	while (url.n && url.p[url.n - 1] == '/')
+		url.n--;
+	return url;
+}
+
+void cv_catalog_urls(struct cv_catalog_check *c)
+{
+	const struct cv_doc_pairs *d = &c->doc->urls;
+
+	c->name = CV_STR("urls");
+	if (!d->n || is_too_many(c, d->n, CV_CATALOG_URLS_MAX, "URLs"))
+		return;
+	c->catalog->urls = cv_arena_array(c->arena, d->n, sizeof(*c->catalog->urls));
+	for (size_t i = 0; c->catalog->urls && i < d->n; i++) {
+		cv_catalog_url(c, &d->v[i].key, "", true);
+		cv_catalog_url(c, &d->v[i].value, "", true);
+		c->catalog->urls[i] = (struct cv_tool_url){ without_slash(d->v[i].key.s),
+			without_slash(d->v[i].value.s) };
+		c->catalog->url_count = i + 1;
+	}
+}

@@ -39,14 +39,19 @@ static void use_credential(struct cv_tool_uses *uses, struct cv_str name, struct
 	uses->v = v;
 }
 
+void cv_catalog_uses(struct cv_catalog_check *c, struct cv_str name)
+{
+	if (c->uses)
+		use_credential(c->uses, name, c->arena);
+}
+
 static void check_credential(const struct places *p, struct cv_str name)
 {
 	const struct cv_catalog *catalog = p->c->catalog;
 
 	for (size_t i = 0; i < catalog->credential_count; i++)
 		if (cv_str_eq(catalog->credentials[i].name, name)) {
-			if (p->c->uses)
-				use_credential(p->c->uses, name, p->c->arena);
+			cv_catalog_uses(p->c, name);
 			return;
 		}
 	REPORT(p, "declare it in credentials:", "there is no credential '%.*s'",

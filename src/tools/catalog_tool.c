@@ -85,6 +85,7 @@ static void command_read(struct cv_catalog_check *c, const struct cv_doc_tool *d
 			"'%.*s' is no user", CV_POLICY_QUOTE(k->user.s));
 	stdin_read(c, &k->stdin_text, out);
 	out->is_sandboxed = k->has_sandbox;
+	cv_catalog_path(c, &k->policy, "command.sandbox.policy");
 	out->sandbox_policy = k->policy.s;
 	t->command = out;
 }
@@ -311,6 +312,7 @@ static backend_fn *const backends[CV_TOOL_BACKEND_COUNT] = {
 	[CV_TOOL_MCP] = mcp_read,
 	[CV_TOOL_BUILD] = build_read,
 	[CV_TOOL_FILES] = files_read,
+	[CV_TOOL_REPO] = cv_catalog_repo,
 };
 
 /* False when it is not exactly one. */
@@ -326,7 +328,7 @@ static bool backend_find(
 		}
 	if (n != 1)
 		cv_catalog_report(c, d->pos, "",
-			"write one of command, http, server, mcp, build, files", "%s",
+			"write one of command, http, server, mcp, build, files, repo", "%s",
 			n ? "more than one backend" : "nothing says how it runs");
 	return n == 1;
 }
@@ -339,15 +341,19 @@ static void result_read(struct cv_catalog_check *c, const struct cv_doc_tool *d,
 		CV_TOOL_RESULT_BYTES_MAX, CV_TOOL_RESULT_BYTES_DEFAULT);
 	const uint64_t shown = cv_catalog_bytes(
 		c, &d->max_bytes, "result.max_bytes", CV_TOOL_RESULT_BYTES_MAX, bytes);
-	const bool is_build = t->backend == CV_TOOL_BUILD && t->build;
+	const uint32_t seconds = t->backend == CV_TOOL_BUILD && t->build ? t->build->seconds
+				 : t->backend == CV_TOOL_REPO ? CV_TOOL_REPO_SECONDS_DEFAULT
+							      : CV_TOOL_SECONDS_DEFAULT;
 
 	t->result_bytes_max = CV_MIN(bytes, shown);
 	t->seconds = (uint32_t)cv_catalog_number(c, &d->seconds, "limits.seconds", 1,
-		CV_TOOL_SECONDS_MAX, is_build ? t->build->seconds : CV_TOOL_SECONDS_DEFAULT);
+		CV_TOOL_SECONDS_MAX, seconds);
 	t->concurrency = (uint32_t)cv_catalog_number(c, &d->concurrency, "limits.concurrency", 1,
 		CV_TOOL_CONCURRENCY_MAX, CV_TOOL_CONCURRENCY_DEFAULT);
 	/* What these say is JSON of our own. */
-	t->output = is_build || t->backend == CV_TOOL_FILES ? CV_TOOL_OUTPUT_JSON : d->output;
+	const bool is_ours = t->backend == CV_TOOL_BUILD || t->backend == CV_TOOL_FILES ||
+			     t->backend == CV_TOOL_REPO;
+	t->output = is_ours ? CV_TOOL_OUTPUT_JSON : d->output;
 	if (d->exit_ok.n > CV_TOOL_EXITS_MAX || (d->exit_ok.n && t->backend != CV_TOOL_COMMAND)) {
 		cv_catalog_report(c, d->exit_ok.pos, "result.exit_ok", NULL, "%s",
 			t->backend != CV_TOOL_COMMAND ? "only a command has an exit status"

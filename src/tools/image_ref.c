@@ -175,7 +175,7 @@ struct cv_str cv_image_ref_space(struct cv_str sandbox, struct cv_arena *arena)
 		hex[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];
 	}
 	/* Sandboxes are named by those who start them; none of ours is named like this. */
-	return cv_arena_printf(arena, "localhost/sandbox---%.16s/", hex);
+	return cv_arena_printf(arena, "localhost/sandbox--%.16s/", hex);
 }
 
 struct cv_str cv_image_ref_own(struct cv_str tag, struct cv_str space, struct cv_arena *arena)

@@ -13,6 +13,7 @@
 #define CV_CATALOG_TOOLS_MAX       512
 #define CV_CATALOG_SERVERS_MAX     64
 #define CV_CATALOG_CREDENTIALS_MAX 128
+#define CV_CATALOG_URLS_MAX        64
 
 /* MCP's own advice is 128; one that other programs make part of a longer name has room so. */
 #define CV_TOOL_NAME_BYTES_MAX 64
@@ -69,6 +70,12 @@
 /* Files. */
 #define CV_TOOL_FILES_BYTES_DEFAULT (1ull << 30)
 #define CV_TOOL_FILES_COUNT_DEFAULT 100000
+
+/* Clones: most repositories are smaller, and a sandbox's disk is not endless. */
+#define CV_TOOL_REPO_BYTES_DEFAULT   (1ull << 30)
+#define CV_TOOL_REPO_FILES_DEFAULT   200000
+#define CV_TOOL_REPO_SECONDS_DEFAULT 300
+#define CV_TOOL_REPO_USER_BYTES_MAX  64
 
 /* MCP.  SDKs send one message a time; who batches sends a few. */
 #define CV_MCP_BATCH_MAX        64

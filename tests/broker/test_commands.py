@@ -6,6 +6,7 @@ Real programs under a real broker.  What is left running is looked for in /proc,
 command line that only a test's tool has.
 """
 import base64
+import glob
 import os
 import pwd
 import signal
@@ -75,6 +76,14 @@ tools:
     description: A program that is not there.
     input: {{properties: {{}}}}
     command: {{argv: [/nonexistent/program]}}
+  boxed:
+    description: In a sandbox of its own.
+    input: {{properties: {{script: {{type: string}}, who: {{type: string}}}}, required: [script]}}
+    command:
+      argv: [/bin/bash, -c, "{{script}}"]
+      env: {{WHO: "{{?who:{{who}}}}"}}
+      sandbox: {{}}
+    limits: {{seconds: 20}}
   nobody:
     description: As another user.
     input: {{properties: {{script: {{type: string}}}}, required: [script]}}
@@ -260,6 +269,22 @@ def nothing_is_inherited():
     assert "0000000000000000" in r.json["output"] or "SigIgn" not in r.json["output"], r
 
 
+def in_a_sandbox_of_its_own():
+    r = box.call("boxed", {"script": "hostname; echo $WHO; ls -d /root /home; touch /usr/x; cat /proc/net/route | wc -l; "
+                                     "ps ax | wc -l; exit 3", "who": "you $(id)"})
+    assert (r.status, r.json["exit"]) == (502, 3), r
+    lines = r.json["output"].splitlines()
+    assert lines[:2] == ["cove", "you $(id)"] and int(lines[-1]) < 10, r
+    for what in ("/root", "/home", "/usr/x"):
+        assert f"'{what}'" in r.json["stderr"], r
+    before = set(glob.glob("/sys/fs/cgroup/*/cove-*"))
+    r = box.call("boxed", {"script": f"exec -a {MARK} sleep 1000"}, prefer="respond-async")
+    assert eventually(marked)
+    assert box.request("POST", f"/v1/jobs/{r.json['id']}/cancel").status in (200, 202)
+    nothing_left()
+    assert eventually(lambda: set(glob.glob("/sys/fs/cgroup/*/cove-*")) <= before), "its groups go too"
+
+
 def another_user():
     if os.geteuid() != 0:
         return
@@ -284,7 +309,7 @@ def client_gone_is_no_cancel():
     time.sleep(0.2)
     stream.close()
     assert eventually(lambda: os.path.exists(path), 5)
-    jobs = box.request("GET", "/v1/jobs").json["jobs"]
+    jobs = [j for j in box.request("GET", "/v1/jobs").json["jobs"] if j["tool"] != "boxed"]
     assert len(jobs) == 1 and jobs[0]["tool"] == "sh", "it became a job"
     assert box.wait(jobs[0]["id"])["state"] == "succeeded"
     assert box.request("GET", jobs[0]["result_url"] or f"/v1/jobs/{jobs[0]['id']}/result").json == {"output": "done\n"}
@@ -321,7 +346,8 @@ def broker_ends_and_nothing_is_left():
 
 
 TESTS = [exit_codes_and_signals, b5_a_gigabyte, it_never_ends, it_forks, c1_a_fork_bomb, binary_output,
-         output_kinds, environment, words, stdin, own_directory, nothing_is_inherited, another_user,
+         output_kinds, environment, words, stdin, own_directory, nothing_is_inherited, in_a_sandbox_of_its_own,
+         another_user,
          p_a_tool_cannot_look_into_the_broker, client_gone_is_no_cancel, shepherd_killed,
          broker_ends_and_nothing_is_left]
 assert os.path.exists(BROKER)

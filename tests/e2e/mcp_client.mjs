@@ -136,6 +136,16 @@ const scenarios = {
     return { told, result, wasCut: state.isCut, resumed: log.filter((r) => r.last), errors: client.errors };
   },
 
+  // Whoever started this breaks something when it says that it is ready.
+  async survives() {
+    const { client, log } = await connect();
+    const told = [];
+    const result = await call(client, "steps", { count: 4 }, { onprogress(p) {
+      if (told.push(p.progress) === 2) console.log(JSON.stringify({ name: "ready" }));
+    } });
+    return { told, result, resumed: log.filter((r) => r.last && r.status === 200).length };
+  },
+
   async long(seconds = 20) {
     const { client } = await connect();
     return { result: await call(client, "slow", { seconds: Number(seconds) },

@@ -166,6 +166,7 @@ def dockerfile_and_arguments():
                 "COPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"echo said $TEXT\"]\n")
     answer = built({"dockerfile": "sub/My.file", "build_args": {"TEXT": "a b"}})
     assert "said a b" in answer["stderr"], answer
+    built({"dockerfile": "sub/My.file", "tag": "a__b/c---d:E.f-1"})
     built({"dockerfile": "sub/My.file", "target": "one", "dest": f"{w.work}/one.tar"})
     assert "one" in files_of(os.path.join(w.work, "one.tar"))[0]
 
@@ -179,17 +180,19 @@ def ignored():
 
 def run_network(url):
     return ('RUN ["/bin/busybox", "sh", "-c", "/bin/busybox wget -q -O /got ' + url +
-            ' && echo REACHED || echo REFUSED"]\n')
+            ' && echo REACHED || echo REFUSED; /bin/busybox sleep 1"]\n')
 
 
 def b4_run_is_refused():
     before = len(plain.seen) + len(other.seen)
     context(BUSYBOX + run_network("http://other.test/x") +
             'RUN ["/bin/busybox", "sh", "-c", "http_proxy= /bin/busybox wget -q -T 5 -O /got '
-            f'http://{world.PUBLIC}/x && echo REACHED || echo REFUSED"]\n')
+            f'http://{world.PUBLIC}/x && echo REACHED || echo REFUSED; /bin/busybox sleep 1"]\n')
     answer = built()
     assert answer["stderr"].count("\nREFUSED") == 2 and "\nREACHED" not in answer["stderr"], answer
     assert "other.test" in answer["stderr"], answer
+    told = [e["message"] for e in w.events() if e.get("message", "").startswith("build ")]
+    assert any("other.test" in m and "DENIED" in m for m in told), w.events()
     assert len(plain.seen) + len(other.seen) == before
 
 
@@ -199,6 +202,22 @@ def b4_run_is_allowed():
     answer = built()
     assert "\nREACHED" in answer["stderr"], answer
     assert len(plain.seen) == before + 1 and plain.seen[-1]["path"] == "/here", plain.seen
+
+
+def roots():
+    """The proxy's certificate: for RUN that asks, and not in the image."""
+    context(BUSYBOX + 'ARG SSL_CERT_FILE\nRUN ["/bin/busybox", "sh", "-c", "/bin/busybox head -n 1 $SSL_CERT_FILE; '
+            '/bin/busybox env > /env"]\nRUN ["/bin/busybox", "sh", "-c", "echo env; /bin/busybox cat /env"]\n')
+    answer = built({"dest": "out.tar"})
+    assert "\n-----BEGIN CERTIFICATE-----" in answer["stderr"], answer
+    assert "SSL_CERT_FILE=" in answer["stderr"] and "PIP_CERT=" not in answer["stderr"].split("\nenv\n")[1], answer
+    archive = os.path.join(w.work, "out.tar")
+    names = files_of(archive)[0]
+    assert not any(n.endswith(".pem") for n in names), names
+    with tarfile.open(archive) as outer:
+        small = [outer.extractfile(m).read() for m in outer.getmembers() if m.isfile() and m.size < 20000]
+    configs = [json.loads(b) for b in small if b.startswith(b"{") and b'"rootfs"' in b]
+    assert len(configs) == 1 and "CERT" not in json.dumps(configs[0].get("config", {})), configs
 
 
 def b4_add_is_refused():
@@ -432,6 +451,7 @@ try:
     tap.check(".dockerignore", ignored)
     tap.check("B4 a RUN step is refused what the policy does not allow, by proxy and past it", b4_run_is_refused)
     tap.check("B4 a RUN step reaches what the policy allows buildah", b4_run_is_allowed)
+    tap.check("the proxy's certificate is there for RUN, and not in the image", roots)
     tap.check("B4 ADD of a URL is decided too, a metadata service's included", b4_add_is_refused)
     tap.check("B4 a policy without network: none in a build", b4_without_network)
     tap.check("B4 nothing of the host is in a build", b4_nothing_of_the_host)

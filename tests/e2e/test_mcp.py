@@ -7,9 +7,9 @@ with their data, and gets its results through streams that break.  Method: tests
 run by Node under the real `cove run --tools`; what it found is judged here, and by the audit."""
 import json
 import os
+import signal
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import mcplab  # noqa: E402
@@ -133,6 +133,21 @@ def changes():
     assert it["ok"] and it["before"] == 100, (it, err)
 
 
+def a_proxy_that_is_killed():
+    os.unlink(agent.w.audit)
+    p = agent.start("survives")
+    assert json.loads(p.stdout.readline())["name"] == "ready"
+    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(p.pid)], capture_output=True, text=True,
+                           check=True).stdout
+    os.kill(next(int(line.split()[0]) for line in found.splitlines() if "cove-proxy" in line), signal.SIGKILL)
+    out, err = p.communicate(timeout=40)
+    it = json.loads(out)
+    assert it["ok"] and it["result"]["structuredContent"]["output"] == "done\n" and it["resumed"] >= 1, (it, err)
+    assert it["told"] == sorted(set(it["told"])), it
+    ran = [e for e in agent.w.events() if e["class_name"] == "API Activity"]
+    assert len(ran) == 1, "it was not called again"
+
+
 def two_sandboxes():
     """The session and the events of one are nobody's in another, where its token is not known either."""
     script = ("H=\"Authorization: Bearer $COVE_TOOLS_TOKEN\"; cat > s.mjs; echo \"$COVE_TOOLS_TOKEN\"; "
@@ -226,6 +241,7 @@ tap.check("a session that was ended is gone", sessions)
 tap.check("B1 a token that is not this run's", token)
 tap.check("a call of 20 seconds", long)
 tap.check("a policy that changes is told", changes)
+tap.check("a proxy that is killed during a call: its stream goes on", a_proxy_that_is_killed)
 tap.check("two sandboxes: sessions and tokens", two_sandboxes)
 tap.check("the same task by each way of finding out", ways)
 agent.w.close()

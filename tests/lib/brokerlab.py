@@ -458,9 +458,9 @@ def memory(pid):
     with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb") as mem:
         for line in maps:
             span, mode = line.split()[:2]
-            if "w" not in mode or "[v" in line:
-                continue
             start, end = (int(x, 16) for x in span.split("-"))
+            if "w" not in mode or "[v" in line or end - start > 1 << 30:  # a sanitizer's shadow
+                continue
             mem.seek(start)
             try:
                 data.append(mem.read(end - start))

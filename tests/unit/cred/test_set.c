@@ -132,6 +132,10 @@ static void test_a_set_is_whole(void **state)
 	set = sample();
 	creds[0].value = CV_STR("a\r\nX: y");
 	expect_refused(&set, "can't be sent");
+	set = sample();
+	set.grants = &(struct cv_cred_grant){ CV_STR("tool:x"), CV_STR("K"), 2 };
+	set.grant_count = 1;
+	expect_refused(&set, "grant of nothing");
 }
 
 int main(void)

@@ -69,6 +69,10 @@ static int setup(void **state)
 		.value = cv_arena_str(&set.arena, CV_STR("value-of-old")),
 		.expires_s = NOW - 1,
 		.refresh = CV_CRED_NONE };
+	set.grants = cv_arena_array(&set.arena, 2, sizeof(set.grants[0]));
+	set.grant_count = 2;
+	set.grants[0] = (struct cv_cred_grant){ CV_STR("tool:deploy"), CV_STR("KEY"), 0 };
+	set.grants[1] = (struct cv_cred_grant){ CV_STR("server:main"), CV_STR("KEY"), 2 };
 	cv_buf_init(&b, 1 << 20);
 	assert_int_equal(cv_cred_set_write(&set, &b, &err), CV_OK);
 	assert_int_equal(cv_vault_new(cv_buf_str(&b), &vault, &err), CV_OK);
@@ -283,6 +287,22 @@ static void c9_minted_ones_are_bounded(void **state)
 	assert_int_equal(cv_vault_set(vault)->cred_count, 3 + CV_PH_MINTED_MAX);
 }
 
+static void c10_granted_to_tools_by_name(void **state)
+{
+	uint32_t cred = 7;
+
+	(void)state;
+	assert_true(cv_vault_grant_find(vault, words("tool:deploy"), words("KEY"), &cred));
+	assert_int_equal(cred, 0);
+	assert_int_equal(cv_vault_release_tool(vault, cred, NOW), CV_RELEASE_OK);
+	assert_true(cv_vault_grant_find(vault, words("server:main"), words("KEY"), &cred));
+	assert_int_equal(cv_vault_release_tool(vault, cred, NOW), CV_RELEASE_DEAD);
+	assert_false(cv_vault_grant_find(vault, words("tool:main"), words("KEY"), &cred));
+	assert_false(cv_vault_grant_find(vault, words("tool:deploy"), words("HUB"), &cred));
+	assert_false(cv_vault_grant_find(vault, words("tool:deploy2"), words("KEY"), &cred));
+	assert_int_equal(cred, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +312,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(c9_minted_ones_are_bound, setup, teardown),
 		cmocka_unit_test_setup_teardown(c9_minted_ones_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(renewed, setup, teardown),
+		cmocka_unit_test_setup_teardown(c10_granted_to_tools_by_name, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("keeper/vault", tests, NULL, NULL);

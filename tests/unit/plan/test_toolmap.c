@@ -32,8 +32,8 @@ static int map_drop(void **state)
 static void names_are_strict(void **state)
 {
 	static const char *const bad[] = { "", ".", "-a", "a b", "a/b", "..",
-		"\xd0\xb5"
-		"cho",
+		("\xd0\xb5"
+		 "cho"),
 		"a\n", "a%20" };
 	char long_name[CV_TOOLMAP_NAME_BYTES_MAX + 2] = { 0 };
 
@@ -120,7 +120,8 @@ static void what_is_no_list_is_refused(void **state)
 {
 	static const char *const bad[] = { "a b\n", "a POST x\n", "a POST /{x\n", "a POST /x{y}\n",
 		"a POST /{x}y\n", "a POST /{x{y}}\n", "a POST /x\x01\n", "\na\n", "a\xff\n",
-		"a POST /{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}\n" };
+		"a POST /{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}\n", ":\n", ":0\n", ":65536\n",
+		":9090 x\n", ":a\n" };
 	struct cv_toolmap none;
 	struct cv_err err;
 
@@ -144,8 +145,11 @@ static void what_is_put_is_read(void **state)
 	cv_buf_init(&b, 4096);
 	assert_true(cv_toolmap_put(&b, CV_STR("a"), CV_STR_NONE, CV_STR_NONE));
 	assert_true(cv_toolmap_put(&b, CV_STR("b"), CV_STR("PUT"), CV_STR("/b/{c}")));
+	assert_true(cv_toolmap_put_port(&b, 9090));
 	assert_int_equal(cv_toolmap_load(cv_buf_str(&b), &m, NULL), CV_OK);
 	assert_int_equal(m.n, 2);
+	assert_true(cv_toolmap_has_port(&m, 9090));
+	assert_false(cv_toolmap_has_port(&m, 9091));
 	assert_str(m.v[1].route, "/b/{c}");
 	assert_int_equal(m.v[0].method.n, 0);
 	cv_toolmap_fini(&m);

@@ -99,7 +99,7 @@ static void s3_own(void **state)
 			fail_msg("'%s' is '%.*s'", row[i].tag, CV_STR_ARG(own));
 	}
 	const struct cv_str odd = cv_image_ref_space(CV_STR("A b/../x"), &arena);
-	assert_true(cv_str_has_prefix(odd, CV_STR("localhost/sandbox---")));
+	assert_true(cv_str_has_prefix(odd, CV_STR("localhost/sandbox--")));
 	assert_true(cv_image_ref_own(CV_STR("app"), odd, &arena).n > 0);
 	assert_false(cv_str_eq(odd, cv_image_ref_space(CV_STR("a b/../x"), &arena)));
 	cv_arena_fini(&arena);
