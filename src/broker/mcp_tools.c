@@ -107,8 +107,7 @@ static void entry_take(struct broker *b, const struct mcp_server *m, const struc
 
 	for (size_t i = 0; i < l->n && !why; i++)
 		if (cv_str_eq(l->v[i].name, name)) {
-			if (!l->v[i].is_twice)
-				why = "its name is there twice, and means neither";
+			why = "its name is there twice, and means neither";
 			l->v[i].is_twice = true;
 			cv_schema_free(e->schema);
 		}

@@ -60,9 +60,9 @@ static cv_code fail_allowed(const struct cv_tool_repo *t, struct cv_err *err)
 	for (size_t i = 0; i < t->allow_count; i++)
 		cv_buf_printf(&b, "%s%.*s", i ? ", " : "", CV_STR_ARG(t->allow[i]));
 	const struct cv_str all = cv_buf_str(&b);
-	const cv_code code = cv_fail(err, CV_INVALID,
-		"not among the repositories of this tool: %.*s",
-		(int)CV_MIN(all.n, (size_t)150), all.p ? all.p : "");
+	const cv_code code =
+		cv_fail(err, CV_INVALID, "not among the repositories of this tool: %.*s",
+			(int)CV_MIN(all.n, (size_t)150), all.p ? all.p : "");
 	cv_buf_fini(&b);
 	return code;
 }
@@ -162,11 +162,12 @@ static void run_free(struct repo_run *run)
 
 static bool watch(struct broker *b, struct job *j, int fd, enum watch kind, struct cv_err *err)
 {
-	return cv_loop_add(&b->loop, fd, EPOLLIN, (struct cv_watch){ (uint8_t)kind, j->ref }, err) ==
-	       CV_OK;
+	return cv_loop_add(&b->loop, fd, EPOLLIN, (struct cv_watch){ (uint8_t)kind, j->ref },
+		       err) == CV_OK;
 }
 
-static cv_code worker_start(struct broker *b, struct job *j, struct repo_run *run, struct cv_err *err)
+static cv_code worker_start(
+	struct broker *b, struct job *j, struct repo_run *run, struct cv_err *err)
 {
 	static char *no_env[] = { NULL };
 	const struct sandbox *box = pool_get(&b->sandboxes, j->sandbox);
@@ -214,9 +215,8 @@ static bool repo_start(struct broker *b, struct job *j, struct cv_err *err)
 /* ---- its end ---- */
 
 /* "STATUS CODE\nDETAIL\nMEMBERS".  False: the worker died before it said all of it. */
-static bool answer_read(
-	struct cv_str s, uint64_t *ret_status, char code[32], struct cv_str *ret_detail,
-	struct cv_str *ret_members)
+static bool answer_read(struct cv_str s, uint64_t *ret_status, char code[32],
+	struct cv_str *ret_detail, struct cv_str *ret_members)
 {
 	struct cv_str first = cv_str_cut(&s, '\n');
 

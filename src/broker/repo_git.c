@@ -253,8 +253,7 @@ static bool pipes_read(int out, int err, const struct repo_git *g, struct cv_buf
 	return true;
 }
 
-enum repo_git_end repo_git(
-	const struct repo_work *w, const struct repo_git *g, struct cv_buf *said)
+enum repo_git_end repo_git(const struct repo_work *w, const struct repo_git *g, struct cv_buf *said)
 {
 	int out[2] = { -1, -1 }, err[2] = { -1, -1 }, status = 0;
 	const pid_t self = getpid();

@@ -45,7 +45,7 @@ int repo_run(const void *work);
 
 /* ---- repo_git.c ---- */
 
-struct repo_git { /* one run of it */
+struct repo_git {                /* one run of it */
 	const char *const *argv; /* behind "git"; NULL at the end */
 	bool is_network;         /* is told the credential, and the roots */
 	bool is_outside;         /* there is no repository yet */

@@ -148,7 +148,8 @@ static cv_code tree_look(struct repo_work *w, int top, struct cv_err *err)
 		const struct cv_repo_entry *e = &w->entry[i];
 
 		if (!cv_str_to_cstr(e->path, path, sizeof(path)))
-			cv_repo_finding(&w->findings, e->path, CV_REPO_HIGH, "path that is too long");
+			cv_repo_finding(
+				&w->findings, e->path, CV_REPO_HIGH, "path that is too long");
 		else if (e->kind == CV_REPO_LINK)
 			link_look(w, top, e, path);
 		else if (e->kind == CV_REPO_FILE)
@@ -197,7 +198,8 @@ static void hooks_look(struct repo_work *w, int git)
 		if (e->d_name[0] == '.' || cv_str_has_suffix(name, CV_STR(".sample")))
 			continue;
 		snprintf(path, sizeof(path), ".git/hooks/%s", e->d_name);
-		cv_repo_finding(&w->findings, cv_str_of(path), CV_REPO_MEDIUM, "hook; it is left out");
+		cv_repo_finding(
+			&w->findings, cv_str_of(path), CV_REPO_MEDIUM, "hook; it is left out");
 	}
 	if (d)
 		closedir(d);

@@ -146,7 +146,11 @@ static int fail_git(struct repo_work *w, enum repo_git_end end, const char *what
 	return refuse(w, 502, "backend_failed", "git %s: %.*s", what, CV_STR_ARG(said_line()));
 }
 
-#define ARGV(...) (const char *const[]) { __VA_ARGS__, NULL }
+#define ARGV(...)                 \
+	(const char *const[])     \
+	{                         \
+		__VA_ARGS__, NULL \
+	}
 
 static enum repo_git_end git(const struct repo_work *w, const char *const *argv, struct cv_buf *out)
 {
@@ -163,9 +167,8 @@ static void tell(const char *step)
 static int prepare(struct repo_work *w)
 {
 	char path[PATH_MAX + 16];
-	const struct repo_git init = {
-		.argv = ARGV("init", "--quiet", "--template=", "clone"), .is_outside = true
-	};
+	const struct repo_git init = { .argv = ARGV("init", "--quiet", "--template=", "clone"),
+		.is_outside = true };
 
 	snprintf(path, sizeof(path), "%s/home", w->dir);
 	if (mkdir(path, 0700) < 0)
@@ -190,9 +193,8 @@ static const char *text(struct cv_buf *b) /* with a NUL behind */
 static int find(struct repo_work *w, const char *url, struct cv_buf *refs)
 {
 	char head[CV_REPO_REF_BYTES_MAX + 16], tag[CV_REPO_REF_BYTES_MAX + 16];
-	const struct cv_str branch = cv_str_has_prefix(w->ref, CV_STR("refs/"))
-					     ? w->ref
-					     : CV_STR_NONE;
+	const struct cv_str branch =
+		cv_str_has_prefix(w->ref, CV_STR("refs/")) ? w->ref : CV_STR_NONE;
 
 	if (branch.n) {
 		snprintf(head, sizeof(head), "%.*s", CV_STR_ARG(branch));
@@ -236,7 +238,8 @@ static void refspec_make(
 		return;
 	case CV_REPO_TAG:
 		snprintf(local, LOCAL_BYTES, "refs/tags/%.*s", n, name);
-		snprintf(refspec, REFSPEC_BYTES, "+refs/tags/%.*s:refs/tags/%.*s", n, name, n, name);
+		snprintf(
+			refspec, REFSPEC_BYTES, "+refs/tags/%.*s:refs/tags/%.*s", n, name, n, name);
 		return;
 	case CV_REPO_COMMIT:
 		snprintf(local, LOCAL_BYTES, "refs/cove/commit");
@@ -254,7 +257,8 @@ static int fetch(struct repo_work *w, const char *url)
 	snprintf(depth, sizeof(depth), "--depth=%u", w->depth ? w->depth : INT32_MAX);
 	const struct repo_git g = {
 		.argv = ARGV("fetch", "--quiet", "--no-tags", "--no-recurse-submodules",
-			"--no-write-fetch-head", "--no-auto-maintenance", depth, "--", url, refspec),
+			"--no-write-fetch-head", "--no-auto-maintenance", depth, "--", url,
+			refspec),
 		.is_network = true,
 	};
 	enum repo_git_end end = repo_git(w, &g, &said);
@@ -267,8 +271,9 @@ static int fetch(struct repo_work *w, const char *url)
 	const bool is_good = end == REPO_GIT_OK && commit.n >= 40 &&
 			     cv_str_to_cstr(commit, w->commit, sizeof(w->commit));
 	cv_buf_fini(&out);
-	return is_good ? -1 : refuse(w, 404, "ref_not_found", "%.*s is not a commit",
-				      CV_STR_ARG(w->target.name));
+	return is_good ? -1
+		       : refuse(w, 404, "ref_not_found", "%.*s is not a commit",
+				 CV_STR_ARG(w->target.name));
 }
 
 static int look_first(struct repo_work *w)
@@ -276,8 +281,8 @@ static int look_first(struct repo_work *w)
 	struct cv_err err;
 
 	cv_buf_init(&w->listing, REPO_LISTING_BYTES_MAX);
-	const enum repo_git_end end = git(w,
-		ARGV("ls-tree", "-r", "-l", "-z", "--full-tree", w->commit), &w->listing);
+	const enum repo_git_end end =
+		git(w, ARGV("ls-tree", "-r", "-l", "-z", "--full-tree", w->commit), &w->listing);
 	if (end == REPO_GIT_LARGE)
 		return refuse(w, 413, "repo_too_large", "more files than can be listed");
 	if (end != REPO_GIT_OK)
@@ -290,8 +295,8 @@ static int look_first(struct repo_work *w)
 
 static int rejected(const struct repo_work *w)
 {
-	return refuse(w, 422, "repo_rejected",
-		"it holds what could harm whoever opens it; see findings");
+	return refuse(
+		w, 422, "repo_rejected", "it holds what could harm whoever opens it; see findings");
 }
 
 static int check_out(struct repo_work *w)
@@ -301,8 +306,10 @@ static int check_out(struct repo_work *w)
 
 	snprintf(branch, sizeof(branch), "%.*s", CV_STR_ARG(w->target.name));
 	if (w->target.kind == CV_REPO_BRANCH)
-		end = git(w, ARGV("checkout", "--quiet", "--force", "--no-track", "-B", branch,
-				     w->commit, "--"), NULL);
+		end = git(w,
+			ARGV("checkout", "--quiet", "--force", "--no-track", "-B", branch,
+				w->commit, "--"),
+			NULL);
 	else
 		end = git(w, ARGV("checkout", "--quiet", "--force", "--detach", w->commit, "--"),
 			NULL);

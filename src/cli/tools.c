@@ -15,7 +15,7 @@
 
 #define FINDINGS_BYTES_MAX (1u << 20)
 
-#define NAMES_MAX 64
+#define NAMES_MAX          64
 
 static bool user_path(const char *name, char ret[PATH_MAX])
 {
@@ -46,10 +46,10 @@ static cv_code fail_unknown(const char *name, struct cv_err *err)
 		names[n] = cv_builtin_catalogs[n].id;
 	const size_t near = cv_word_nearest(cv_str_of(name), names, n);
 	if (near < n)
-		return cv_fail(err, CV_NOT_FOUND, "no catalog '%s'; did you mean %s?", name,
-			names[near]);
-	return cv_fail(err, CV_NOT_FOUND,
-		"no catalog '%s'; a file needs a / or .yaml in its name", name);
+		return cv_fail(
+			err, CV_NOT_FOUND, "no catalog '%s'; did you mean %s?", name, names[near]);
+	return cv_fail(
+		err, CV_NOT_FOUND, "no catalog '%s'; a file needs a / or .yaml in its name", name);
 }
 
 cv_code cv_catalog_word_path(const char *word, char ret[PATH_MAX], struct cv_err *err)
@@ -67,8 +67,7 @@ cv_code cv_catalog_word_path(const char *word, char ret[PATH_MAX], struct cv_err
 	return CV_OK;
 }
 
-static cv_code builtin_read(
-	const char *name, char **ret, size_t *ret_bytes, struct cv_err *err)
+static cv_code builtin_read(const char *name, char **ret, size_t *ret_bytes, struct cv_err *err)
 {
 	const struct cv_builtin_catalog *c = builtin_find(name);
 

@@ -142,10 +142,11 @@ static bool rate_take(struct approvals *a)
 
 static void flood_deny(struct supervisor *s, enum asker asker, const struct cv_ask *ask)
 {
-	if (s->approvals.asked <= SUP_ASKS_MINUTE_MAX + 1) /* said once in a minute */
+	if (s->approvals.told_window_ms != s->approvals.window_ms) /* said once in a minute */
 		say("too many questions for approval; those beyond %d at once, or %d in a minute, "
 		    "are denied unseen",
 			SUP_ASKS_MAX, SUP_ASKS_MINUTE_MAX);
+	s->approvals.told_window_ms = s->approvals.window_ms;
 	answer_send(s, asker, ask->id, CV_APPROVAL_FLOOD, CV_STR("the limit of questions"));
 }
 
@@ -172,7 +173,7 @@ static struct question *question_new(
 	struct question *q = place_find(a);
 	int64_t ms = (int64_t)s->plan.approve_ms;
 
-	if (!q || !rate_take(a) || !(q->body = malloc(body.n)))
+	if (!rate_take(a) || !q || !(q->body = malloc(body.n)))
 		return NULL;
 	memcpy(q->body, body.p, body.n);
 	if (!cv_ask_get((struct cv_str){ q->body, body.n }, &q->ask)) {

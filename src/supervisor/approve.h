@@ -52,8 +52,9 @@ struct approver { /* a connection of `cove approve` */
 struct approvals {
 	struct question question[SUP_ASKS_MAX];
 	uint64_t last_id;
-	int64_t window_ms; /* when the present minute began */
-	unsigned asked;    /* in it */
+	int64_t window_ms;      /* when the present minute began */
+	unsigned asked;         /* in it */
+	int64_t told_window_ms; /* the last minute in which it was said that too many come */
 	struct standing standing[SUP_STANDING_MAX];
 	size_t standing_count;
 

@@ -89,7 +89,8 @@ static cv_code catalog_put(struct supervisor *s, uint32_t i, struct cv_err *err)
 
 static cv_code builtin_send(struct supervisor *s, uint32_t i, struct cv_err *err)
 {
-	const struct cv_str prefix = CV_STR(CV_BUILTIN_CATALOG_PREFIX), path = s->plan.tools_files[i];
+	const struct cv_str prefix = CV_STR(CV_BUILTIN_CATALOG_PREFIX),
+			    path = s->plan.tools_files[i];
 	const struct cv_str name = cv_str_slice(path, prefix.n, path.n);
 
 	for (unsigned long k = 0; k < cv_builtin_catalogs_count; k++) {

@@ -147,7 +147,7 @@ static const struct cv_fill_key repo_keys[] = {
 	{ "files",      CV_FILL_TEXT,  AT(T, repo.files) },
 	{ "git",        CV_FILL_TEXT,  AT(T, repo.git) },
 };
-static const struct cv_schema repo_schema = { SCHEMA("repo", repo_keys) };
+static const struct cv_fill_table repo_schema = { SCHEMA("repo", repo_keys) };
 
 static const struct cv_fill_key result_keys[] = {
 	{ "stdout",    CV_FILL_WORD,  AT(T, output), .words = output_words },

@@ -24,8 +24,7 @@ static void credential_read(
 
 	out->credential = r->credential.s;
 	out->user = r->user.is_present ? r->user.s : CV_STR(REPO_USER_DEFAULT);
-	if (!out->user.n || out->user.n > CV_TOOL_REPO_USER_BYTES_MAX ||
-		!is_user(out->user))
+	if (!out->user.n || out->user.n > CV_TOOL_REPO_USER_BYTES_MAX || !is_user(out->user))
 		cv_catalog_report(c, r->user.pos, "repo.user", NULL,
 			"1 to %d printable characters without a colon",
 			CV_TOOL_REPO_USER_BYTES_MAX);

@@ -346,8 +346,8 @@ static void result_read(struct cv_catalog_check *c, const struct cv_doc_tool *d,
 							      : CV_TOOL_SECONDS_DEFAULT;
 
 	t->result_bytes_max = CV_MIN(bytes, shown);
-	t->seconds = (uint32_t)cv_catalog_number(c, &d->seconds, "limits.seconds", 1,
-		CV_TOOL_SECONDS_MAX, seconds);
+	t->seconds = (uint32_t)cv_catalog_number(
+		c, &d->seconds, "limits.seconds", 1, CV_TOOL_SECONDS_MAX, seconds);
 	t->concurrency = (uint32_t)cv_catalog_number(c, &d->concurrency, "limits.concurrency", 1,
 		CV_TOOL_CONCURRENCY_MAX, CV_TOOL_CONCURRENCY_DEFAULT);
 	/* What these say is JSON of our own. */

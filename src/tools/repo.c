@@ -51,8 +51,7 @@ static bool is_ref_part(struct cv_str s)
 
 const char *cv_repo_ref_wrong(struct cv_str s)
 {
-	static const char wrong[] =
-		"write the name of a branch or tag, or a commit, as git has it";
+	static const char wrong[] = "write the name of a branch or tag, or a commit, as git has it";
 	struct cv_str rest = s;
 
 	if (!s.n || s.n > CV_REPO_REF_BYTES_MAX || s.p[s.n - 1] == '.')

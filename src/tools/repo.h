@@ -19,8 +19,8 @@
 
 #define CV_REPO_NAME_BYTES_MAX   200
 #define CV_REPO_REF_BYTES_MAX    200
-#define CV_REPO_COMMIT_BYTES_MAX 64   /* SHA-256, in hexadecimal */
-#define CV_REPO_FINDINGS_MAX     200  /* in one result; the rest is counted */
+#define CV_REPO_COMMIT_BYTES_MAX 64         /* SHA-256, in hexadecimal */
+#define CV_REPO_FINDINGS_MAX     200        /* in one result; the rest is counted */
 #define CV_REPO_TEXT_BYTES_MAX   (1u << 20) /* of a document that is read for instructions */
 
 /* ---- arguments: NULL, or what is wrong ---- */
@@ -74,8 +74,8 @@ void cv_repo_finding(struct cv_repo_findings *f, struct cv_str file, enum cv_rep
 void cv_repo_entry_judge(struct cv_repo_findings *f, const struct cv_repo_entry *e);
 
 /* Names that are one on file systems without letter case (ASCII), in a list sorted as git has it. */
-void cv_repo_case_judge(
-	struct cv_repo_findings *f, const struct cv_repo_entry *v, size_t n, struct cv_arena *arena);
+void cv_repo_case_judge(struct cv_repo_findings *f, const struct cv_repo_entry *v, size_t n,
+	struct cv_arena *arena);
 
 /* .gitmodules: where submodules would come from.  They are not fetched. */
 void cv_repo_modules_judge(struct cv_repo_findings *f, struct cv_str text);
@@ -84,6 +84,7 @@ void cv_repo_attributes_judge(struct cv_repo_findings *f, struct cv_str path, st
 /* The beginning of a file. */
 void cv_repo_file_judge(struct cv_repo_findings *f, struct cv_str path, struct cv_str text);
 bool cv_repo_is_document(struct cv_str path); /* read for instructions to whoever reads it */
-bool cv_repo_is_automation(struct cv_str path); /* in a directory that editors or CI run things of */
+bool cv_repo_is_automation(
+	struct cv_str path); /* in a directory that editors or CI run things of */
 /* What a link's text says; where it leads is for a file system to say. */
 void cv_repo_link_judge(struct cv_repo_findings *f, struct cv_str path, struct cv_str target);

@@ -161,8 +161,8 @@ void cv_repo_entry_judge(struct cv_repo_findings *f, const struct cv_repo_entry 
 		cv_repo_finding(f, e->path, CV_REPO_LOW,
 			"runs programs when an editor, agent or shell opens the directory");
 	/* HEAD beside objects/ and refs/ is a repository to whoever runs git there. */
-	if (e->kind == CV_REPO_FILE && has_suffix(e->path, "/config") &&
-		e->path.n > 7 && has_suffix(cv_str_slice(e->path, 0, e->path.n - 7), ".git"))
+	if (e->kind == CV_REPO_FILE && has_suffix(e->path, "/config") && e->path.n > 7 &&
+		has_suffix(cv_str_slice(e->path, 0, e->path.n - 7), ".git"))
 		cv_repo_finding(f, e->path, CV_REPO_MEDIUM,
 			"configuration of a repository within this one; git would read it there");
 }
@@ -229,9 +229,8 @@ void cv_repo_case_judge(
 	qsort(fold, total, sizeof(*fold), fold_order);
 	for (size_t i = 1; i < total; i++)
 		if (fold[i].folded == fold[i - 1].folded && fold[i].exact != fold[i - 1].exact)
-			cv_repo_finding(f,
-				v[CV_MAX(fold[i].entry, fold[i - 1].entry)].path, CV_REPO_MEDIUM,
-				"differs from another name in letter case alone");
+			cv_repo_finding(f, v[CV_MAX(fold[i].entry, fold[i - 1].entry)].path,
+				CV_REPO_MEDIUM, "differs from another name in letter case alone");
 }
 
 /* ---- what files say ---- */
@@ -267,13 +266,16 @@ void cv_repo_modules_judge(struct cv_repo_findings *f, struct cv_str text)
 		if (cv_str_eq_nocase(key, CV_STR("url")) && !is_usual_url(value))
 			cv_repo_finding(f, file, CV_REPO_HIGH,
 				"submodule from a place that runs a program or is of this host");
-		if (cv_str_eq_nocase(key, CV_STR("update")) && cv_str_has_prefix(value, CV_STR("!")))
-			cv_repo_finding(f, file, CV_REPO_HIGH, "submodule whose update is a program");
+		if (cv_str_eq_nocase(key, CV_STR("update")) &&
+			cv_str_has_prefix(value, CV_STR("!")))
+			cv_repo_finding(
+				f, file, CV_REPO_HIGH, "submodule whose update is a program");
 		if (cv_str_eq_nocase(key, CV_STR("path")) &&
 			(cv_str_has_prefix(value, CV_STR("/")) ||
 				cv_str_has_prefix(value, CV_STR("-")) ||
 				memmem(value.p ? value.p : "", value.n, "..", 2)))
-			cv_repo_finding(f, file, CV_REPO_HIGH, "submodule outside of the repository");
+			cv_repo_finding(
+				f, file, CV_REPO_HIGH, "submodule outside of the repository");
 	}
 }
 
@@ -282,10 +284,11 @@ void cv_repo_attributes_judge(struct cv_repo_findings *f, struct cv_str path, st
 	while (text.p) {
 		struct cv_str line = cv_str_trim(cv_str_cut(&text, '\n'));
 
-		if (!line.n || line.p[0] == '#')
+		if (!line.p || !line.n || line.p[0] == '#')
 			continue;
 		if (memmem(line.p, line.n, "filter=lfs", 10)) {
-			cv_repo_finding(f, path, CV_REPO_LOW, "files of Git LFS; their pointers are there");
+			cv_repo_finding(
+				f, path, CV_REPO_LOW, "files of Git LFS; their pointers are there");
 			return; /* there are usually many lines */
 		}
 		if (memmem(line.p, line.n, "filter=", 7)) {
@@ -328,8 +331,8 @@ static void document_judge(struct cv_repo_findings *f, struct cv_str path, struc
 	const size_t n = flat(text, out);
 	for (size_t i = 0; i < CV_ARRAY_LEN(instructions); i++)
 		if (memmem(out, n, instructions[i], strlen(instructions[i]))) {
-			cv_repo_finding(f, path, CV_REPO_MEDIUM,
-				"text that gives a model instructions");
+			cv_repo_finding(
+				f, path, CV_REPO_MEDIUM, "text that gives a model instructions");
 			break;
 		}
 	free(out);

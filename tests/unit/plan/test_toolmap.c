@@ -32,8 +32,8 @@ static int map_drop(void **state)
 static void names_are_strict(void **state)
 {
 	static const char *const bad[] = { "", ".", "-a", "a b", "a/b", "..",
-		"\xd0\xb5"
-		"cho",
+		("\xd0\xb5"
+		 "cho"),
 		"a\n", "a%20" };
 	char long_name[CV_TOOLMAP_NAME_BYTES_MAX + 2] = { 0 };
 

@@ -366,6 +366,88 @@ static void how_large(void **state)
 	place_end(&p);
 }
 
+/* ---- trees out ---- */
+
+static cv_code tree_out(struct place *p, const char *path, const struct cv_copy_limits *limits)
+{
+	struct cv_copy_count count;
+	struct cv_err err;
+
+	return cv_copy_tree_out(p->to, p->root, path, limits, &count, &err);
+}
+
+static bool is_there(int at, const char *name)
+{
+	struct stat st;
+
+	return fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* No temporary name stays, whatever happened. */
+static void nothing_else(struct place *p, const char *dir)
+{
+	const int fd = openat(p->root, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fdopendir(fd);
+	const struct dirent *e;
+
+	while ((e = readdir(d)) != NULL)
+		if (strncmp(e->d_name, ".cove-", 6) == 0)
+			fail_msg("%s", e->d_name);
+	closedir(d);
+}
+
+static void p6_a_tree_is_there_at_a_stroke_or_not_at_all(void **state)
+{
+	struct place p = place_make();
+	const struct cv_copy_limits few = { 1 << 20, 2 }, small = { 3, 100 };
+
+	(void)state;
+	must(mkdirat(p.to, "a", 0755));
+	text_put(p.to, "a/b", "text");
+	must(symlinkat("a/b", p.to, "l"));
+	assert_int_equal(tree_out(&p, "/ctx/new", &few), CV_LIMIT);
+	assert_int_equal(tree_out(&p, "/ctx/new", &small), CV_LIMIT);
+	assert_false(is_there(p.root, "ctx/new"));
+	nothing_else(&p, "ctx");
+	assert_int_equal(tree_out(&p, "/ctx/new", &plenty), CV_OK);
+	assert_true(text_is(p.root, "ctx/new/a/b", "text"));
+	/* Not over what is there. */
+	assert_int_equal(tree_out(&p, "/ctx/new", &plenty), CV_DENIED);
+	must(mkdirat(p.root, "ctx/empty", 0755));
+	assert_int_equal(tree_out(&p, "/ctx/empty", &plenty), CV_OK);
+	assert_true(text_is(p.root, "ctx/empty/a/b", "text"));
+	nothing_else(&p, "ctx");
+	place_end(&p);
+}
+
+static void p6_a_tree_stays_in_the_sandbox(void **state)
+{
+	struct place p = place_make();
+
+	(void)state;
+	text_put(p.to, "x", "text");
+	text_put(p.root, "file", "mine");
+	must(mkdirat(p.at, "outside", 0755));
+	must(symlinkat("../outside", p.root, "up"));
+	must(symlinkat("/outside", p.root, "root"));
+	must(symlinkat("ctx", p.root, "in"));
+	must(symlinkat("ctx/gone", p.root, "dangling"));
+	static const char *const bad[] = { "/up/x", "/root/x", "/in/x", "/file", "/file/x", "/up",
+		"/dangling", "/missing/x", "/ctx/../../outside/x", "/", "", "/ctx/.", "/ctx/..",
+		"/ctx/a\nb" };
+	for (size_t i = 0; i < CV_ARRAY_LEN(bad); i++)
+		if (tree_out(&p, bad[i], &plenty) == CV_OK)
+			fail_msg("%s", bad[i]);
+	assert_true(text_is(p.root, "file", "mine"));
+	assert_false(is_there(p.at, "outside/x") || is_there(p.root, "ctx/x"));
+	/* A link out in what is copied is refused too. */
+	must(symlinkat("../../secret", p.to, "bad"));
+	assert_int_equal(tree_out(&p, "/ctx/new", &plenty), CV_DENIED);
+	assert_false(is_there(p.root, "ctx/new"));
+	nothing_else(&p, "ctx");
+	place_end(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -379,6 +461,8 @@ int main(void)
 		cmocka_unit_test(a_file),
 		cmocka_unit_test(p6_into_it),
 		cmocka_unit_test(how_large),
+		cmocka_unit_test(p6_a_tree_is_there_at_a_stroke_or_not_at_all),
+		cmocka_unit_test(p6_a_tree_stays_in_the_sandbox),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

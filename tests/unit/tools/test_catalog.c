@@ -42,7 +42,7 @@ static const char good[] =
 	"      workdir: /srv/deploy\n"
 	"      stdin: json\n"
 	"      user: deploy\n"
-	"      sandbox: {policy: deploy.yaml}\n"
+	"      sandbox: {policy: /srv/deploy.yaml}\n"
 	"    result: {stdout: lines, max_bytes: 64KiB, exit_ok: [0, 3]}\n"
 	"    limits: {seconds: 90, concurrency: 2, bytes: 1MiB}\n"
 	"    route: POST /deploy/{service}\n"
@@ -397,6 +397,27 @@ static const struct {
 		"m.prefix: 'Files.' can't begin a tool's name" },
 	{ "version: 1\nmcp_servers: {m: {argv: [/x], headers: {A: b}}}\n",
 		"m.headers: stdio has no headers" },
+	{ "version: 1\ntools: {t: {description: d, repo: {url: \"https://x\"}}}\n",
+		"repo needs the key 'allow'" },
+	{ "version: 1\ntools: {t: {description: d, repo: {url: \"https://x\", allow: []}}}\n",
+		"t.repo.allow: no repository may be cloned" },
+	{ "version: 1\ntools: {t: {description: d, repo: {url: \"http://127.0.0.1\", allow: [a/b]}}}\n",
+		"t.repo.url: repositories are fetched by https alone" },
+	{ "version: 1\ntools: {t: {description: d, repo: {url: \"file:///srv\", allow: [a/b]}}}\n",
+		"t.repo.url: " },
+	{ "version: 1\ntools: {t: {description: d, repo: {url: \"https://u:p@x\", allow: [a/b]}}}\n",
+		"t.repo.url: " },
+	{ "version: 1\ntools: {t: {description: d, repo: {url: \"https://x\", allow: [a/b], credential: NONE}}}\n",
+		"t.repo.credential: there is no credential 'NONE'" },
+	{ "version: 1\ntools: {t: {description: d, repo: {url: \"https://x\", allow: [a/b], user: \"a:b\"}}}\n",
+		"t.repo.user: 1 to 64 printable characters without a colon" },
+	{ "version: 1\ntools: {t: {description: d, repo: {url: \"https://x\", allow: [a/b], git: git}}}\n",
+		"t.repo.git: 'git' is no absolute path" },
+	{ "version: 1\ntools: {t: {description: d, repo: {url: \"https://x\", allow: [\"[\"]}}}\n",
+		"t.repo.allow: '['" },
+	{ "version: 1\nurls: {\"https://a\": \"http://b.example\"}\n",
+		"urls: http to 'b.example'" },
+	{ "version: 1\nurls: {a: \"https://b\"}\n", "urls: 'a': " },
 };
 
 static void mistakes(void **state)
@@ -659,6 +680,33 @@ static void t16_what_a_server_may_not_call_its_tools(void **state)
 	}
 }
 
+/* Where a catalog says that others' servers are, before them or after. */
+static void other_urls(void **state)
+{
+	static const char there
+		[] = "version: 1\nurls: {\"https://a.example\": \"https://b.example/v3/\","
+		     " \"https://b.example/v3\": \"https://c.example\"}\n",
+	   tools[] =
+		   "version: 1\ntools:\n"
+		   "  h: {description: d, http: {url: \"https://a.example\", path: /}}\n"
+		   "  r: {description: d, repo: {url: \"https://a.example/\", allow: [\"a/*\"]}}\n"
+		   "  o: {description: d, http: {url: \"https://o.example\", path: /}}\n";
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct cv_catalog *a = loaded(i ? there : tools);
+
+		assert_int_equal(cv_catalog_merge(a, loaded(i ? tools : there), &findings), CV_OK);
+		assert_str(tool(a, "h")->http->base, "https://b.example/v3");
+		assert_str(tool(a, "r")->repo->base, "https://b.example/v3");
+		assert_str(tool(a, "o")->http->base, "https://o.example");
+		/* Moved once, whatever is merged later. */
+		assert_int_equal(cv_catalog_merge(a, loaded("version: 1\n"), &findings), CV_OK);
+		assert_str(tool(a, "h")->http->base, "https://b.example/v3");
+		cv_catalog_free(a);
+	}
+}
+
 static void nearest(void **state)
 {
 	struct cv_catalog *c = loaded(good);
@@ -687,6 +735,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(tools_of_a_server, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			t16_what_a_server_may_not_call_its_tools, setup, teardown),
+
+		cmocka_unit_test_setup_teardown(other_urls, setup, teardown),
 		cmocka_unit_test_setup_teardown(nearest, setup, teardown),
 	};
 
