@@ -228,7 +228,7 @@ def b5_arguments_that_wait():
     run, out = attack(r"""
 big = [json.dumps({"v": "x" * 1000000}).encode(), ('{"v":[' + "0," * 200000 + '0]}').encode(), ('{"v":[' + "{}," * 100000 + '0]}').encode()]
 seen = {}
-for i in range(300):
+for i in range(120):
     a = call("hoard", big[i % 3], ["Prefer: respond-async"], seconds=20)
     seen[status(a)] = seen.get(status(a), 0) + 1
 say(seen); say(call("echo", '{"text":"still there"}'))
@@ -283,11 +283,11 @@ def b5_keys_and_records():
     """Idempotency keys and results are kept for the run; the oldest go."""
     run, out = attack(r"""
 n = 0
-for i in range(30):
+for i in range(22):
     one = b"".join(head("POST", "/v1/tools/echo", ["Content-Type: application/json", "Content-Length: 12", "Idempotency-Key: %d-%d%s" % (i, k, "k" * 200)]) + b"\r\n" + b'{"text":"x"}' for k in range(50))
     n += raw(one + head("GET", "/healthz", ["Connection: close"]) + b"\r\n", seconds=20).count("HTTP/1.1 200")
 say(n); say(len(json.loads(body(req("GET", "/v1/jobs", None)))["jobs"]))
-for i in range(120): call("quarter", "{}", ["Idempotency-Key: q%d" % i], seconds=20)
+for i in range(60): call("quarter", "{}", ["Idempotency-Key: q%d" % i], seconds=20)
 say(len(json.loads(body(req("GET", "/v1/jobs", None)))["jobs"]))
 """, timeout=120)
     assert out[1] <= 1024 and out[2] <= 1024, out
@@ -298,12 +298,12 @@ def b5_mcp_bodies_that_wait():
     """A body's messages are kept while the first of them is handled."""
     run, out = attack(r"""
 V = ["MCP-Protocol-Version: 2025-03-26", "Accept: application/json, text/event-stream"]
-first = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"sleeps","arguments":{"seconds":8}}}'
+first = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"sleeps","arguments":{"seconds":5}}}'
 big = "[" + first + ',{"jsonrpc":"2.0","id":2,"method":"ping","params":{"x":[' + "0," * 200000 + "0]}}]"
 got = []
 def one():
     got.append(mcp(big, V, seconds=30))
-ts = [threading.Thread(target=one) for _ in range(100)]
+ts = [threading.Thread(target=one) for _ in range(60)]
 for t in ts: t.start(); time.sleep(0.03)
 for t in ts: t.join()
 say([status(g) for g in got]); say(got[0][-500:])
@@ -319,14 +319,14 @@ def b5_mcp_answers_that_wait():
         run, out = attack(r"""
 V = ["MCP-Protocol-Version: 2025-03-26", "Accept: %s"]
 m = lambda i, name, args: '{"jsonrpc":"2.0","id":%%d,"method":"tools/call","params":{"name":"%%s","arguments":%%s}}' %% (i, name, args)
-batch = "[" + ",".join(m(i, "mega", "{}") for i in range(20)) + "," + m(99, "sleeps", '{"seconds":6}') + "]"
+batch = "[" + ",".join(m(i, "mega", "{}") for i in range(20)) + "," + m(99, "sleeps", '{"seconds":4}') + "]"
 got = []
-ts = [threading.Thread(target=lambda: got.append(len(mcp(batch, V, seconds=60)))) for _ in range(12)]
+ts = [threading.Thread(target=lambda: got.append(len(mcp(batch, V, seconds=60)))) for _ in range(10)]
 [t.start() for t in ts]; [t.join() for t in ts]
 say(got); say(call("echo", '{"text":"still there"}', seconds=20))
 """ % accept)
         assert "still there" in out[-1], out
-        assert run.peak["broker"] < 256 * MIB and run.peak["proxy"] < 192 * MIB, (accept, run.peak, out[0])
+        assert run.peak["broker"] < 160 * MIB and run.peak["proxy"] < 192 * MIB, (accept, run.peak, out[0])
 
 
 def b8_slow_bodies():
@@ -385,10 +385,10 @@ def b4_directories_that_tools_leave():
 
 def b5_killed_at_any_moment():
     """Broker, shepherd, proxy: killed during calls, calls end with something typed, and the next one works."""
-    for name, seed in (("cove-broker", 1), ("cove-shepherd", 2), ("cove-proxy", 3), ("cove-broker", 4), ("cove-shepherd", 5)):
+    for name, seed in (("cove-broker", 1), ("cove-shepherd", 2), ("cove-proxy", 3), ("cove-broker", 4)):
         run = Run(r"""
 say("up")
-end = time.time() + 4
+end = time.time() + 3
 def worker(k):
     while time.time() < end:
         try: a = call(("echo", "sleeps")[k % 2], ('{"text":"x"}', '{"seconds":1}')[k % 2], seconds=20)
@@ -409,7 +409,9 @@ say(call("echo", '{"text":"still there"}', seconds=20))
         out, err = run.end()
         assert run.process.returncode == 0 and "still there" in out[-1], (name, out[-2:], err[-500:])
         for row in out[1:-1]:
-            assert row[0] in (0, 200, 502, 503, 429), (name, row)
+            # of a connection that was made while there was no proxy nobody knows who made it
+            is_unknown = name == "cove-proxy" and row[0] == 403 and "no record of this" in row[1]
+            assert is_unknown or row[0] in (0, 200, 502, 503, 429), (name, row)
             assert row[0] in (0, 200) or '"error"' in row[1], (name, row)
         assert name == "cove-proxy" or all(row[0] for row in out[1:-1]), (name, [r for r in out[1:-1] if not r[0]])
         all_gone()
