@@ -42,6 +42,34 @@ def github_token(body):
     return "ghp_" + body + digits
 
 
+# Values for the places that a credential can stand in: some have to be escaped there, some have a shape.
+VALUE = "s3cr3t.VALUE-0123456789"
+ODD = "p@ss w%rd+&=;\"<>|{}'~"  # what has to be escaped somewhere
+SLASH, DOTS, JWT = "sec/ret-0123456789", "sec..ret-0123456789", ".".join(
+    b64(x).rstrip("=") for x in ('{"alg":"HS256"}', '{"sub":"me","exp":1}', "signature-of-it"))
+GITHUB = github_token("Qb3RtY7uIoPaSdFgHjKlZxCvBnM123")
+UNICODE = "pässwörd-€-0123456789"
+ENV = {"MY_KEY": VALUE, "ODD_KEY": ODD, "SLASH_KEY": SLASH, "DOTS_KEY": DOTS, "MY_JWT": JWT,
+       "GITHUB_TOKEN": GITHUB, "MY_KEY_2": "another-VALUE-of-key-2", "UNICODE_KEY": UNICODE,
+       "ANTHROPIC_API_KEY": "sk-ant-api03-" + "Zx9" * 31 + "AA",
+       "AWS_ACCESS_KEY_ID": "AKIA2E7QWERTYUIOPLKJ"}
+SHAPES = {"ANTHROPIC_API_KEY": "anthropic", "AWS_ACCESS_KEY_ID": "aws_key_id", "MY_JWT": "jwt"}
+
+
+def profile(shapes=SHAPES, more_endpoints=""):
+    """A provider with all of ENV, bound to api.test and to more_endpoints (lines of YAML)."""
+    credentials = "".join(
+        f"  - {{name: {k.lower()}, env_vars: [{k}]{', shape: ' + shapes[k] if k in shapes else ''}}}\n"
+        for k in ENV)
+    return f"""\
+id: my-api
+credentials:
+{credentials}endpoints:
+  - {{host: api.test, port: 443, protocol: rest, enforcement: enforce, access: full}}
+{more_endpoints}binaries: [{{path: "/**"}}]
+"""
+
+
 def brotli(data):
     try:
         import brotli as codec

@@ -12,36 +12,15 @@ import urllib.parse
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import credlab  # noqa: E402
 import world  # noqa: E402
-from credlab import b64, equal, field, request  # noqa: E402
+from credlab import ENV, GITHUB, ODD, UNICODE, VALUE, b64, equal, field, request  # noqa: E402
 
 HOST, BODY = "api.test", "body.test"
-VALUE = "s3cr3t.VALUE-0123456789"
-ODD = "p@ss w%rd+&=;\"<>|{}'~"  # what has to be escaped somewhere
-SLASH, DOTS, JWT = "sec/ret-0123456789", "sec..ret-0123456789", ".".join(
-    b64(x).rstrip("=") for x in ('{"alg":"HS256"}', '{"sub":"me","exp":1}', "signature-of-it"))
-GITHUB = credlab.github_token("Qb3RtY7uIoPaSdFgHjKlZxCvBnM123")
-UNICODE = "pässwörd-€-0123456789"
-ENV = {"MY_KEY": VALUE, "ODD_KEY": ODD, "SLASH_KEY": SLASH, "DOTS_KEY": DOTS, "MY_JWT": JWT,
-       "GITHUB_TOKEN": GITHUB, "MY_KEY_2": "another-VALUE-of-key-2", "UNICODE_KEY": UNICODE,
-       "ANTHROPIC_API_KEY": "sk-ant-api03-" + "Zx9" * 31 + "AA",
-       "AWS_ACCESS_KEY_ID": "AKIA2E7QWERTYUIOPLKJ"}
-PROFILE = """\
-id: my-api
-credentials:
-%s
-endpoints:
-  - {host: api.test, port: 443, protocol: rest, enforcement: enforce, access: full}
-%s
-binaries: [{path: "/**"}]
-"""
+SHAPES = dict(credlab.SHAPES, GITHUB_TOKEN="github_pat")
 OPTED_IN = "  - {host: body.test, port: 443, protocol: rest, enforcement: enforce, access: full, " \
-           "request_body_credential_rewrite: true}"
-CREDENTIALS = "\n".join(f"  - {{name: {k.lower()}, env_vars: [{k}]{', shape: ' + s if s else ''}}}"
-               for k, s in [(k, {"GITHUB_TOKEN": "github_pat", "ANTHROPIC_API_KEY": "anthropic",
-                                 "AWS_ACCESS_KEY_ID": "aws_key_id", "MY_JWT": "jwt"}.get(k)) for k in ENV])
+           "request_body_credential_rewrite: true}\n"
 
 tap = world.Tap()
-lab = credlab.Lab({"my-api.yaml": PROFILE % (CREDENTIALS, "")}, env=ENV, names=[HOST])
+lab = credlab.Lab({"my-api.yaml": credlab.profile(SHAPES)}, env=ENV, names=[HOST])
 P = lab.inside["MY_KEY"]
 CANON = "openshell:resolve:env:"
 ALIAS = "x-OPENSHELL-RESOLVE-ENV-MY_KEY"
@@ -145,7 +124,7 @@ tap.check("a large body passes unchanged", lambda: equal(
 tap.check("the run ends well", lambda: equal(lab.close(), 0, lab.stderr()))
 lab.remove()
 try:
-    lab = credlab.Lab({"my-api.yaml": PROFILE % (CREDENTIALS, OPTED_IN)}, env=ENV, names=[HOST, BODY])
+    lab = credlab.Lab({"my-api.yaml": credlab.profile(SHAPES, OPTED_IN)}, env=ENV, names=[HOST, BODY])
 except AssertionError as e:
     tap.ok(False, "bodies are rewritten where an endpoint opts in", e)
     tap.done()

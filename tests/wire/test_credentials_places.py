@@ -13,33 +13,13 @@ import urllib.parse
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import credlab  # noqa: E402
 import world  # noqa: E402
-from credlab import OK, b64, equal, field, refused, request, target  # noqa: E402
+from credlab import ENV, JWT, ODD, OK, VALUE, b64, equal, field, refused, request, target  # noqa: E402
 
 HOST = "api.test"
 SETTLE = 0.01  # for bytes to arrive that should not
-VALUE = "s3cr3t.VALUE-0123456789"
-ODD = "p@ss w%rd+&=;\"<>|{}'~"  # what has to be escaped somewhere
-SLASH, DOTS, JWT = "sec/ret-0123456789", "sec..ret-0123456789", ".".join(
-    b64(x).rstrip("=") for x in ('{"alg":"HS256"}', '{"sub":"me","exp":1}', "signature-of-it"))
-GITHUB = credlab.github_token("Qb3RtY7uIoPaSdFgHjKlZxCvBnM123")
-UNICODE = "pässwörd-€-0123456789"
-ENV = {"MY_KEY": VALUE, "ODD_KEY": ODD, "SLASH_KEY": SLASH, "DOTS_KEY": DOTS, "MY_JWT": JWT,
-       "GITHUB_TOKEN": GITHUB, "MY_KEY_2": "another-VALUE-of-key-2", "UNICODE_KEY": UNICODE,
-       "ANTHROPIC_API_KEY": "sk-ant-api03-" + "Zx9" * 31 + "AA",
-       "AWS_ACCESS_KEY_ID": "AKIA2E7QWERTYUIOPLKJ"}
-PROFILE = """\
-id: my-api
-credentials:
-%s
-endpoints:
-  - {host: api.test, port: 443, protocol: rest, enforcement: enforce, access: full}
-binaries: [{path: "/**"}]
-""" % "\n".join(f"  - {{name: {k.lower()}, env_vars: [{k}]{', shape: ' + s if s else ''}}}"
-               for k, s in [(k, {"ANTHROPIC_API_KEY": "anthropic",
-                                 "AWS_ACCESS_KEY_ID": "aws_key_id", "MY_JWT": "jwt"}.get(k)) for k in ENV])
 
 tap = world.Tap()
-lab = credlab.Lab({"my-api.yaml": PROFILE}, env=ENV, names=[HOST])
+lab = credlab.Lab({"my-api.yaml": credlab.profile()}, env=ENV, names=[HOST])
 P = lab.inside["MY_KEY"]
 CANON = "openshell:resolve:env:"
 STABLE = CANON + "s" + "0123456789abcdef" * 4 + "_"
