@@ -8,6 +8,13 @@
 #include "broker/pool.c"
 #include "unit/test.h"
 
+/* A broker's pools last as long as it does. */
+static void pool_fini(struct pool *p)
+{
+	free(p->v);
+	free(p->gen);
+}
+
 static void test_a_late_reference_finds_nothing(void **state)
 {
 	struct pool p;
@@ -29,6 +36,7 @@ static void test_a_late_reference_finds_nothing(void **state)
 	assert_ptr_equal(pool_get(&p, b), y);
 	pool_free(&p, b);
 	assert_null(pool_get(&p, (struct cv_ref){ 1000, 1 }));
+	pool_fini(&p);
 }
 
 static void test_full_and_top(void **state)
@@ -54,6 +62,7 @@ static void test_full_and_top(void **state)
 	pool_free(&p, more);
 	pool_free(&p, ref[0]);
 	assert_int_equal(p.top, 0);
+	pool_fini(&p);
 }
 
 int main(void)
