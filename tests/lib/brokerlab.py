@@ -5,7 +5,6 @@ Speaks src/ipc/broker_link.h over socket pairs: hands the broker catalogs, a dir
 sandboxes, and for each connection of a test one end of a stream with the identity of its choice, as
 the proxy of a sandbox does.  What is behind the broker is real.
 """
-import array
 import hashlib
 import json
 import os
@@ -16,6 +15,8 @@ import subprocess
 import tempfile
 import threading
 import time
+
+from proxylab import link_send, memfd, pack_str
 
 BUILD = os.environ.get("CV_BUILD", os.path.join(os.getcwd(), "build"))
 BROKER = os.path.join(BUILD, "src/broker/cove-broker")
@@ -35,25 +36,9 @@ tools:
 """
 
 
-def pack_str(s):
-    b = s.encode() if isinstance(s, str) else s
-    return struct.pack("<I", len(b)) + b
-
-
 def unpack_str(data, at):
     n, = struct.unpack_from("<I", data, at)
     return data[at + 4:at + 4 + n], at + 4 + n
-
-
-def link_send(sock, kind, body=b"", fds=()):
-    sock.sendmsg([struct.pack("<II", kind, len(body)) + body],
-                 [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
-
-
-def memfd(name, text):
-    fd = os.memfd_create(name)
-    os.write(fd, text if isinstance(text, bytes) else text.encode())
-    return fd
 
 
 def identity(exe="/usr/bin/curl", ancestors=("/usr/bin/bash",), pid=7, unknown="", changed=""):
