@@ -290,9 +290,12 @@ def what_is_not_there():
     refused(store("/work/missing/x"), 404, "files_not_found")
     r, _ = fetch("x", name="gone")
     assert r.status == 502 and DIR not in str(r), r
-    if os.getuid():
-        put(HOST + "/unreadable", "x", 0)
-        refused(fetch("unreadable"), 422, "files_rejected")
+    for way, at, before in WAYS:  # not by whoever runs cove as root either
+        put(at + "/unreadable", "x", 0)
+        refused(way(before + "unreadable"), 422, "files_rejected")
+    put(HOST + "/plain")
+    os.mkdir(HOST + "/closed", 0o555)
+    refused(store("/work/plain", "closed/x"), 409, "dest_refused")
     left()
 
 

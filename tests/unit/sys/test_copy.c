@@ -374,6 +374,14 @@ static void p6_a_file_where_nothing_is(void **state)
 	assert_int_equal(cv_copy_file_out(from, p.root, "old", 5, true, &count, &err), CV_OK);
 	assert_true(text_is(p.at, "root/old", "image"));
 	close(from);
+	const int status = open("/proc/self/status", O_RDONLY | O_CLOEXEC),
+		  proc = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct cv_copy_limits limits = { 100000, 1000 };
+	assert_int_equal(
+		cv_copy_file_out(status, p.root, "s", 9999, false, &count, &err), CV_DENIED);
+	assert_int_equal(cv_copy_tree_out(proc, p.root, "/p", &limits, &count, &err), CV_DENIED);
+	close(status);
+	close(proc);
 	/* not another's place, when it was taken after it was looked at */
 	assert_false(file_place(p.root, "new", "old", false));
 	assert_int_equal(errno, EEXIST);
