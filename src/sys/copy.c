@@ -238,6 +238,8 @@ static cv_code link_copy(struct copy *c, int from_dir, int to_dir, const char *n
 	char target[PATH_MAX];
 	const ssize_t n = readlinkat(from_dir, name, target, sizeof(target) - 1);
 
+	if (n < 0 && errno == EINVAL)
+		return fail_at(c, CV_DENIED, "it became something else while it was copied");
 	if (n < 0)
 		return fail_errno_at(c);
 	target[n] = 0;
