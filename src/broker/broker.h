@@ -21,6 +21,8 @@
  *     command.c   the backend `command`; spawn.c and shepherd.c its process
  *     build.c     the backend `build`
  *     repo.c      the backend `repo`
+ *     files.c     the backend `files`
+ *     worker.h    work of our own in a process of its own, for these two
  *     audit.c     one event for each call
  *
  * One thread, one loop, nothing waits.  Events name streams, sandboxes and jobs by reference, so
@@ -259,7 +261,8 @@ struct backend {
 	void (*due)(struct broker *b, struct job *j);  /* its time, or its grace, is over */
 	void (*drop)(struct broker *b, struct job *j); /* at once, before the job is freed */
 };
-extern const struct backend command_backend, build_backend, mcp_backend, repo_backend;
+extern const struct backend command_backend, build_backend, mcp_backend, repo_backend,
+	files_backend;
 extern const struct backend http_backend;                  /* and of servers of the catalog */
 const struct backend *backend_of(const struct cv_tool *t); /* NULL: this build has none */
 

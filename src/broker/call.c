@@ -330,6 +330,7 @@ static const struct backend *const backends[CV_TOOL_BACKEND_COUNT] = {
 	[CV_TOOL_SERVER] = &http_backend,
 	[CV_TOOL_MCP] = &mcp_backend,
 	[CV_TOOL_BUILD] = &build_backend,
+	[CV_TOOL_FILES] = &files_backend,
 	[CV_TOOL_REPO] = &repo_backend,
 };
 

@@ -11,25 +11,19 @@
 
 #include "base/base64.h"
 #include "broker/broker.h"
-#include "broker/call_end.h"
 #include "broker/spawn.h"
+#include "broker/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 struct repo_run {
-	struct spawned p;
+	struct worker own; /* first: it is the job's run */
 	struct repo_work work;
-	struct cv_buf out;
-	uint64_t log_bytes;
-	bool is_killed;
 };
 
 /* ---- arguments ---- */
@@ -151,23 +145,16 @@ static cv_code work_make(
 	return header_make(w, j, err);
 }
 
-static void run_free(struct repo_run *run)
+static void run_free(struct worker *own)
 {
-	spawn_close(&run->p); /* its shepherd sees that and ends it all */
-	cv_buf_fini(&run->out);
+	struct repo_run *run = (struct repo_run *)own;
+
 	cv_buf_fini(&run->work.url);
 	cv_buf_wipe(&run->work.header);
 	free(run);
 }
 
-static bool watch(struct broker *b, struct job *j, int fd, enum watch kind, struct cv_err *err)
-{
-	return cv_loop_add(&b->loop, fd, EPOLLIN, (struct cv_watch){ (uint8_t)kind, j->ref },
-		       err) == CV_OK;
-}
-
-static cv_code worker_start(
-	struct broker *b, struct job *j, struct repo_run *run, struct cv_err *err)
+static cv_code start(struct broker *b, struct job *j, struct repo_run *run, struct cv_err *err)
 {
 	static char *no_env[] = { NULL };
 	const struct sandbox *box = pool_get(&b->sandboxes, j->sandbox);
@@ -182,7 +169,7 @@ static cv_code worker_start(
 
 	if (run->work.dest.n && plan.keep < 0)
 		return cv_fail(err, CV_UNAVAILABLE, "the sandbox's files can't be reached");
-	const cv_code code = spawn(&plan, &run->p, err);
+	const cv_code code = worker_spawn(&run->own, &plan, err);
 	cv_buf_wipe(&run->work.header); /* the worker has its own */
 	return code;
 }
@@ -193,195 +180,24 @@ static bool repo_start(struct broker *b, struct job *j, struct cv_err *err)
 
 	if (!run)
 		return cv_fail(err, CV_LIMIT, "no memory"), false;
-	run->p = (struct spawned){ .control = -1, .in = -1, .out = -1, .err = -1 };
-	cv_buf_init(&run->out, REPO_RESULT_BYTES_MAX);
+	worker_init(
+		&run->own, REPO_RESULT_BYTES_MAX, "the clone ended before it was done", run_free);
 	const bool is_made = work_make(b, j, &run->work, err) == CV_OK;
-	if (!is_made || worker_start(b, j, run, err) != CV_OK) {
+	if (!is_made || start(b, j, run, err) != CV_OK) {
 		if (run->work.dir[0])
 			tree_remove(AT_FDCWD, run->work.dir);
-		run_free(run);
+		worker_free(&run->own);
 		return false;
 	}
-	if (!watch(b, j, run->p.control, WATCH_RUN, err) ||
-		!watch(b, j, run->p.out, WATCH_RUN_OUT, err) ||
-		!watch(b, j, run->p.err, WATCH_RUN_ERR, err)) {
-		run_free(run);
-		return false;
-	}
-	j->run = run;
-	return true;
-}
-
-/* ---- its end ---- */
-
-/* "STATUS CODE\nDETAIL\nMEMBERS".  False: the worker died before it said all of it. */
-static bool answer_read(struct cv_str s, uint64_t *ret_status, char code[32],
-	struct cv_str *ret_detail, struct cv_str *ret_members)
-{
-	struct cv_str first = cv_str_cut(&s, '\n');
-
-	if (!cv_str_to_u64(cv_str_cut(&first, ' '), 599, ret_status) ||
-		!cv_str_to_cstr(first, code, 32))
-		return false;
-	*ret_detail = cv_str_cut(&s, '\n');
-	*ret_members = s;
-	return s.n > 0;
-}
-
-static void end_refused(struct broker *b, struct job *j, int status, const char *code,
-	struct cv_str detail, struct cv_str members)
-{
-	struct cv_buf body;
-
-	cv_buf_init(&body, 2 * REPO_RESULT_BYTES_MAX);
-	error_begin(&body, code, "%.*s", CV_STR_ARG(detail));
-	cv_buf_put_byte(&body, ',');
-	cv_buf_put(&body, members);
-	error_end(&body);
-	job_end(b, j, JOB_FAILED, status, code, &body);
-}
-
-static void end_good(struct broker *b, struct job *j, struct cv_str members)
-{
-	struct cv_buf output;
-
-	cv_buf_init(&output, REPO_RESULT_BYTES_MAX + 16);
-	cv_buf_put_byte(&output, '{');
-	cv_buf_put(&output, members);
-	cv_buf_put_byte(&output, '}');
-	call_end(b, j,
-		&(struct call_end){
-			.outcome = CALL_OK,
-			.output = cv_buf_str(&output),
-			.bytes = cv_buf_len(&output),
-		});
-	cv_buf_fini(&output);
-}
-
-static void finish(struct broker *b, struct job *j)
-{
-	struct repo_run *run = j->run;
-	struct cv_str detail, members;
-	char code[32];
-	uint64_t status;
-
-	j->run = NULL; /* it is no more, whoever asks */
-	call_out_end(j, &run->out);
-	call_log_end(b, j);
-	if (j->is_stopping)
-		call_end(b, j,
-			&(struct call_end){
-				.outcome = j->stop_state == JOB_TIMED_OUT ? CALL_TIMEOUT
-									  : CALL_CANCELLED,
-			});
-	else if (!answer_read(cv_buf_str(&run->out), &status, code, &detail, &members))
-		call_end(b, j,
-			&(struct call_end){
-				.outcome = CALL_BROKEN,
-				.detail = "the clone ended before it was done",
-			});
-	else if (status == 200)
-		end_good(b, j, members);
-	else
-		end_refused(b, j, (int)status, code, detail, members);
-	run_free(run);
-}
-
-/* ---- while it runs ---- */
-
-#define READS_MAX 16
-
-static void pipe_read(struct broker *b, struct job *j, bool is_log)
-{
-	struct repo_run *run = j->run;
-	int *fd = is_log ? &run->p.err : &run->p.out;
-	char piece[32768];
-	ssize_t n = 1;
-
-	for (int i = 0; i < READS_MAX && *fd >= 0; i++) {
-		n = read(*fd, piece, sizeof(piece));
-		if (n <= 0)
-			break;
-		if (is_log)
-			call_log(b, j, (struct cv_str){ piece, (size_t)n });
-		else
-			call_out(j, (struct cv_str){ piece, (size_t)n }, &run->out);
-	}
-	if (n == 0 && *fd >= 0) {
-		close(*fd);
-		*fd = -1;
-	}
-}
-
-static void control_read(struct broker *b, struct job *j)
-{
-	struct repo_run *run = j->run;
-	struct spawn_report report;
-	const ssize_t n = recv(run->p.control, &report, sizeof(report), MSG_DONTWAIT);
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n == sizeof(report) && report.kind == SPAWN_REPORT_FAILED)
-		return; /* its end is said too */
-	for (int i = 0; i < 64 && run->p.out >= 0; i++)
-		pipe_read(b, j, false);
-	for (int i = 0; i < 64 && run->p.err >= 0; i++)
-		pipe_read(b, j, true);
-	if (n != sizeof(report)) {
-		b->orphans_until_ms = b->loop.now_ms + 1000;
-		due_at(b, b->loop.now_ms);
-	}
-	finish(b, j);
-}
-
-static void repo_event(struct broker *b, struct job *j, enum watch what, uint32_t events)
-{
-	(void)events;
-	switch ((int)what) {
-	case WATCH_RUN_OUT: pipe_read(b, j, false); break;
-	case WATCH_RUN_ERR: pipe_read(b, j, true); break;
-	default: control_read(b, j); break;
-	}
-}
-
-static void shepherd_tell(struct repo_run *run, char word)
-{
-	(void)!send(run->p.control, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-static void repo_stop(struct broker *b, struct job *j)
-{
-	shepherd_tell(j->run, SPAWN_TERM);
-	j->due_ms = b->loop.now_ms + BROKER_GRACE_MS;
-	due_at(b, j->due_ms);
-}
-
-static void repo_due(struct broker *b, struct job *j)
-{
-	struct repo_run *run = j->run;
-
-	(void)b;
-	if (!run->is_killed)
-		shepherd_tell(run, SPAWN_KILL);
-	run->is_killed = true;
-}
-
-static void repo_drop(struct broker *b, struct job *j)
-{
-	struct repo_run *run = j->run;
-
-	(void)b;
-	j->run = NULL;
-	if (run)
-		run_free(run);
+	return worker_watch(b, j, &run->own, err);
 }
 
 const struct backend repo_backend = {
 	.name = "repo",
 	.check = repo_check,
 	.start = repo_start,
-	.event = repo_event,
-	.stop = repo_stop,
-	.due = repo_due,
-	.drop = repo_drop,
+	.event = worker_event,
+	.stop = worker_stop,
+	.due = worker_due,
+	.drop = worker_drop,
 };

@@ -24,6 +24,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,13 @@ struct copy {
 	bool has_device;
 	struct cv_err *err;
 };
+
+static volatile sig_atomic_t is_stopped;
+
+void cv_copy_stop(void)
+{
+	is_stopped = 1;
+}
 
 /* ---- what is wrong ---- */
 
@@ -132,8 +140,15 @@ static cv_code device_check(struct copy *c, int fd, dev_t device)
 	return CV_OK;
 }
 
+static cv_code stop_check(struct copy *c)
+{
+	return is_stopped ? fail_at(c, CV_UNAVAILABLE, "it was told to stop") : CV_OK;
+}
+
 static cv_code entry_count(struct copy *c)
 {
+	if (stop_check(c) != CV_OK)
+		return c->err->code;
 	if (c->count.files >= c->limits.files_max)
 		return cv_fail(c->err, CV_LIMIT, "more than %u files", c->limits.files_max);
 	c->count.files++;
@@ -169,6 +184,8 @@ static cv_code bytes_copy(struct copy *c, int from, int to)
 	static char piece[PIECE_BYTES]; /* one process copies one tree */
 
 	for (;;) {
+		if (stop_check(c) != CV_OK)
+			return c->err->code;
 		const ssize_t n = read(from, piece, sizeof(piece));
 
 		if (n < 0 && errno == EINTR)
@@ -221,6 +238,8 @@ static cv_code link_copy(struct copy *c, int from_dir, int to_dir, const char *n
 	char target[PATH_MAX];
 	const ssize_t n = readlinkat(from_dir, name, target, sizeof(target) - 1);
 
+	if (n < 0 && errno == EINVAL)
+		return fail_at(c, CV_DENIED, "it became something else while it was copied");
 	if (n < 0)
 		return fail_errno_at(c);
 	target[n] = 0;
@@ -459,14 +478,28 @@ static bool temporary_name(char *ret, size_t size)
 	return true;
 }
 
-static cv_code put(struct copy *c, int from, int dir, const char *name)
+/* Neither name is followed if it became a link by now: rename(2) moves and replaces links, link(2)
+ * makes another name of one.  Not every file system can rename to a name that must be new. */
+static bool file_place(int dir, const char *temporary, const char *name, bool may_replace)
+{
+	if (may_replace)
+		return renameat(dir, temporary, dir, name) == 0;
+	if (renameat2(dir, temporary, dir, name, RENAME_NOREPLACE) == 0)
+		return true;
+	return errno == EINVAL && linkat(dir, temporary, dir, name, 0) == 0 &&
+	       unlinkat(dir, temporary, 0) == 0;
+}
+
+static cv_code put(
+	struct copy *c, int from, int dir, const char *name, mode_t mode, bool may_replace)
 {
 	char temporary[32];
 	struct stat st;
 
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode))
-		return cv_fail(
-			c->err, CV_DENIED, "%s is there, and is not a regular file", c->path);
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		!(may_replace && S_ISREG(st.st_mode)))
+		return cv_fail(c->err, CV_DENIED, "%s is there%s", c->path,
+			may_replace ? ", and is not a regular file" : "");
 	if (!temporary_name(temporary, sizeof(temporary)))
 		return cv_fail_errno(c->err, "getrandom");
 	CV_AUTO_FD int to =
@@ -474,13 +507,35 @@ static cv_code put(struct copy *c, int from, int dir, const char *name)
 	if (to < 0)
 		return fail_errno_at(c);
 	cv_code code = bytes_copy(c, from, to);
-	if (code == CV_OK && fchmod(to, 0644) < 0)
+	if (code == CV_OK && fchmod(to, mode) < 0)
 		code = fail_errno_at(c);
-	/* Neither name is followed if it became a link by now: rename(2) moves and replaces links. */
-	if (code == CV_OK && renameat(dir, temporary, dir, name) < 0)
-		code = fail_errno_at(c);
+	if (code == CV_OK && !file_place(dir, temporary, name, may_replace))
+		code = errno == EEXIST ? cv_fail(c->err, CV_DENIED, "%s is there", c->path)
+				       : fail_errno_at(c);
 	if (code != CV_OK)
 		unlinkat(dir, temporary, 0);
+	return code;
+}
+
+static cv_code file_out(struct copy *c, int from, int root, const char *path, mode_t mode,
+	bool may_replace, struct cv_copy_count *ret)
+{
+	char parent[CV_COPY_NAME_MAX];
+	const char *name;
+	struct stat st;
+	size_t before;
+
+	if (!path_split(path, parent, sizeof(parent), &name) || !name_is_plain(path) ||
+		!path_push(c, path, &before))
+		return cv_fail(c->err, CV_INVALID, "this can't be the path of a file");
+	CV_AUTO_FD int dir = cv_openat2(root, parent, O_RDONLY | O_DIRECTORY, IN_SANDBOX);
+	if (dir < 0 || fstat(dir, &st) < 0)
+		return fail_errno_at(c);
+	if (device_check(c, dir, st.st_dev) != CV_OK)
+		return c->err->code;
+	const cv_code code = put(c, from, dir, name, mode, may_replace);
+	if (code == CV_OK)
+		*ret = c->count;
 	return code;
 }
 
@@ -488,25 +543,30 @@ cv_code cv_copy_out(int from, int root, const char *path, uint64_t bytes_max,
 	struct cv_copy_count *ret, struct cv_err *err)
 {
 	const struct cv_copy_limits limits = { bytes_max, 1 };
-	char parent[CV_COPY_NAME_MAX];
-	const char *name;
 	struct copy c;
-	struct stat st;
-	size_t before;
 
 	begin(&c, &limits, err);
-	if (!path_split(path, parent, sizeof(parent), &name) || !name_is_plain(path) ||
-		!path_push(&c, path, &before))
-		return cv_fail(err, CV_INVALID, "this can't be the path of a file");
-	CV_AUTO_FD int dir = cv_openat2(root, parent, O_RDONLY | O_DIRECTORY, IN_SANDBOX);
-	if (dir < 0 || fstat(dir, &st) < 0)
-		return fail_errno_at(&c);
-	if (device_check(&c, dir, st.st_dev) != CV_OK)
-		return err->code;
-	const cv_code code = put(&c, from, dir, name);
-	if (code == CV_OK)
-		*ret = c.count;
-	return code;
+	return file_out(&c, from, root, path, 0644, true, ret);
+}
+
+cv_code cv_copy_file_out(int from, int root, const char *path, uint64_t bytes_max, bool may_replace,
+	struct cv_copy_count *ret, struct cv_err *err)
+{
+	const struct cv_copy_limits limits = { bytes_max, 1 };
+	struct copy c;
+	struct stat st;
+
+	begin(&c, &limits, err);
+	if (fstat(from, &st) < 0)
+		return cv_fail_errno(err, "fstat");
+	if (!S_ISREG(st.st_mode))
+		return cv_fail(err, CV_DENIED, "not a regular file");
+	if (is_pseudo(from))
+		return cv_fail(err, CV_DENIED, "files of the kernel can't be copied");
+	if ((uint64_t)st.st_size > bytes_max) /* before all that fits is written */
+		return fail_bytes(&c);
+	c.count.files = 1;
+	return file_out(&c, from, root, path, (st.st_mode & 0777) | 0600, may_replace, ret);
 }
 
 /* What was copied so far goes; what others put there meanwhile is theirs to see. */
@@ -582,8 +642,8 @@ cv_code cv_copy_tree_out(int from, int root, const char *path, const struct cv_c
 	CV_AUTO_FD int dir = cv_openat2(root, parent, O_RDONLY | O_DIRECTORY, IN_SANDBOX);
 	if (dir < 0 || fstat(dir, &st) < 0)
 		return fail_errno_at(&c);
-	if (is_pseudo(dir))
-		return fail_at(&c, CV_DENIED, "files of the kernel can't be made");
+	if (is_pseudo(dir) || is_pseudo(from))
+		return fail_at(&c, CV_DENIED, "files of the kernel can't be copied or made");
 	const cv_code code = tree_put(&c, from, dir, name);
 	if (code == CV_OK)
 		*ret = c.count;

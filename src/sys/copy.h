@@ -45,11 +45,20 @@ CV_MUST cv_code cv_copy_file_in(int root, const char *path, int to, const char *
 CV_MUST cv_code cv_copy_out(int from, int root, const char *path, uint64_t bytes_max,
 	struct cv_copy_count *ret, struct cv_err *err);
 
+/* The same for a regular file of anybody's: with what its owner may do with it, without the bits
+ * that cv_copy_in() takes, and with may_replace false only where nothing is. */
+CV_MUST cv_code cv_copy_file_out(int from, int root, const char *path, uint64_t bytes_max,
+	bool may_replace, struct cv_copy_count *ret, struct cv_err *err);
+
 /* Copies the directory `from` to path in the sandbox, as cv_copy_in() does the other way: beside it
  * first, and then it is there at a stroke.  Nothing is at path, or an empty directory, which goes; the
  * directory that it is in has to be there.  CV_NOT_FOUND, CV_DENIED, CV_INVALID, CV_LIMIT, CV_SYSTEM. */
 CV_MUST cv_code cv_copy_tree_out(int from, int root, const char *path,
 	const struct cv_copy_limits *limits, struct cv_copy_count *ret, struct cv_err *err);
+
+/* For a signal handler: what is being copied fails with CV_UNAVAILABLE, and takes back what is half
+ * done.  There is no way back from it in this process. */
+void cv_copy_stop(void);
 
 /* What a tree takes on its disk, as far as it can be read; stops at max. */
 uint64_t cv_copy_usage(int dir, uint64_t max);

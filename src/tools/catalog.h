@@ -45,7 +45,7 @@
  *     server: {name: provisioner, method: POST, path: /repo/provision}    (and query, headers, body)
  *     mcp:    {server: files, tool: read_file}
  *     build:  {operation: build, base_images: ["docker.io/library/debian"], ...}   build, push, list
- *     files:  {operation: fetch, root: /srv/data}                        fetch, store
+ *     files:  {operation: fetch, root: /srv/data}                        fetch, store (overwrite: true)
  *     repo:   {url: "https://github.com", allow: ["acme/site"], credential: GITHUB_TOKEN}    a git clone
  *
  * Every mistake has file, line and column.  All memory is the catalog's arena's.  Pure.
@@ -167,6 +167,7 @@ struct cv_tool_files { /* files below root into the sandbox (fetch), or from it 
 	struct cv_str root;
 	uint64_t bytes_max;
 	uint32_t files_max;
+	bool may_overwrite; /* store: one file, by another */
 };
 
 struct cv_tool_repo {         /* git clones into the sandbox */

@@ -135,6 +135,7 @@ static const struct cv_fill_key files_keys[] = {
 	{ "root",      CV_FILL_TEXT, AT(T, files.root), .is_required = true },
 	{ "bytes",     CV_FILL_TEXT, AT(T, files.bytes) },
 	{ "files",     CV_FILL_TEXT, AT(T, files.files) },
+	{ "overwrite", CV_FILL_BOOL, AT(T, files.may_overwrite) },
 };
 static const struct cv_fill_table files_schema = { SCHEMA("files", files_keys) };
 

@@ -58,6 +58,7 @@ struct cv_doc_build {
 struct cv_doc_files {
 	enum cv_tool_files_operation operation;
 	struct cv_policy_text root, bytes, files;
+	bool may_overwrite;
 };
 
 struct cv_doc_repo {

@@ -302,6 +302,11 @@ static void files_read(struct cv_catalog_check *c, const struct cv_doc_tool *d, 
 		CV_TOOL_BUILD_BYTES_MAX, CV_TOOL_FILES_BYTES_DEFAULT);
 	out->files_max = (uint32_t)cv_catalog_number(
 		c, &d->files.files, "files.files", 1, 10000000, CV_TOOL_FILES_COUNT_DEFAULT);
+	out->may_overwrite = d->files.may_overwrite;
+	if (out->may_overwrite && out->operation != CV_TOOL_FILES_STORE)
+		cv_catalog_report(c, d->pos, "files.overwrite",
+			"leave it out, or write operation: store",
+			"what is fetched never replaces a file of the sandbox");
 	t->files = out;
 }
 

@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import world  # noqa: E402
 
 GUIDE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/guides/give-a-tool.md")
-WANT = ["", "deployed web with a key of 16 bytes: ****************", "page:", '{"count": 2}', '"output"']
+WANT = ["", "deployed web with a key of 16 bytes: ****************", "page:", '{"count": 2}', '"output"', "1+2+3"]
 tap = world.Tap()
 w = world.World(["api.test"])
 ENV = {**os.environ, "PATH": os.path.dirname(world.COVE) + ":/usr/bin:/bin"}

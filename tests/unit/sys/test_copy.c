@@ -348,6 +348,71 @@ static void p6_into_it(void **state)
 	place_end(&p);
 }
 
+static void p6_a_file_where_nothing_is(void **state)
+{
+	struct place p = place_make();
+	struct cv_copy_count count;
+	struct cv_err err;
+	struct stat st;
+
+	(void)state;
+	text_put(p.at, "image", "image");
+	text_put(p.root, "old", "old");
+	must(fchmodat(p.at, "image", 06751, 0));
+	must(symlinkat("nowhere", p.root, "link"));
+	const int from = openat(p.at, "image", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(cv_copy_file_out(from, p.root, "new", 5, false, &count, &err), CV_OK);
+	assert_true(count.files == 1 && count.bytes == 5);
+	must(fstatat(p.root, "new", &st, 0));
+	assert_int_equal(st.st_mode & 07777, 0751);
+	assert_int_equal(cv_copy_file_out(from, p.root, "old", 5, false, &count, &err), CV_DENIED);
+	assert_int_equal(cv_copy_file_out(from, p.root, "link", 5, false, &count, &err), CV_DENIED);
+	assert_int_equal(cv_copy_file_out(from, p.root, "link", 5, true, &count, &err), CV_DENIED);
+	assert_int_equal(cv_copy_file_out(from, p.root, "less", 4, true, &count, &err), CV_LIMIT);
+	assert_true(text_is(p.at, "root/old", "old"));
+	must((int)lseek(from, 0, SEEK_SET));
+	assert_int_equal(cv_copy_file_out(from, p.root, "old", 5, true, &count, &err), CV_OK);
+	assert_true(text_is(p.at, "root/old", "image"));
+	close(from);
+	const int status = open("/proc/self/status", O_RDONLY | O_CLOEXEC),
+		  proc = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct cv_copy_limits limits = { 100000, 1000 };
+	assert_int_equal(
+		cv_copy_file_out(status, p.root, "s", 9999, false, &count, &err), CV_DENIED);
+	assert_int_equal(cv_copy_tree_out(proc, p.root, "/p", &limits, &count, &err), CV_DENIED);
+	close(status);
+	close(proc);
+	/* not another's place, when it was taken after it was looked at */
+	assert_false(file_place(p.root, "new", "old", false));
+	assert_int_equal(errno, EEXIST);
+	place_end(&p);
+}
+
+static void what_is_stopped_takes_back(void **state)
+{
+	const struct cv_copy_limits limits = { 1000, 10 };
+	struct place p = place_make();
+	struct cv_copy_count count;
+	struct cv_err err;
+
+	(void)state;
+	text_put(p.root, "ctx/a", "a");
+	text_put(p.at, "image", "image");
+	const int dir = openat(p.at, "root/ctx", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		  from = openat(p.at, "image", O_RDONLY | O_CLOEXEC);
+	const uint64_t before = cv_copy_usage(p.at, UINT64_MAX);
+	cv_copy_stop();
+	assert_int_equal(
+		cv_copy_tree_out(dir, p.root, "/tree", &limits, &count, &err), CV_UNAVAILABLE);
+	assert_int_equal(
+		cv_copy_file_out(from, p.root, "/f", 9, false, &count, &err), CV_UNAVAILABLE);
+	is_stopped = 0;
+	assert_int_equal(cv_copy_usage(p.at, UINT64_MAX), before);
+	close(from);
+	close(dir);
+	place_end(&p);
+}
+
 static void how_large(void **state)
 {
 	struct place p = place_make();
@@ -460,6 +525,8 @@ int main(void)
 		cmocka_unit_test(p6_swaps),
 		cmocka_unit_test(a_file),
 		cmocka_unit_test(p6_into_it),
+		cmocka_unit_test(p6_a_file_where_nothing_is),
+		cmocka_unit_test(what_is_stopped_takes_back),
 		cmocka_unit_test(how_large),
 		cmocka_unit_test(p6_a_tree_is_there_at_a_stroke_or_not_at_all),
 		cmocka_unit_test(p6_a_tree_stays_in_the_sandbox),

@@ -321,6 +321,8 @@ static const struct {
 	{ TOOL "    build: {base_images: [\"[\"]}\n", "c:5:27: error: t.build.base_images: '['" },
 	{ TOOL "    files: {operation: fetch, root: data}\n",
 		"t.files.root: 'data' is no absolute path" },
+	{ TOOL "    files: {operation: fetch, root: /srv, overwrite: true}\n",
+		"t.files.overwrite: what is fetched never replaces a file of the sandbox" },
 	/* input */
 	{ TOOL "    input: [a]\n    command: {argv: [/bin/true]}\n",
 		"c:5:12: error: t.input: expected a JSON Schema of an object" },
