@@ -94,6 +94,7 @@ class UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 def serve(server):
+    server.handle_error = lambda *_: None  # a client that is gone is no news
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 

@@ -39,6 +39,7 @@ class GitHub:
         self.files = {"README.md": b"# app\n"}
         self.lock = threading.Lock()
         self.http = http.server.ThreadingHTTPServer((address, port), Handler)
+        self.http.handle_error = lambda *_: None  # a client that is gone
         self.http.daemon_threads = True
         self.http.github = self
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

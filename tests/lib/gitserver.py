@@ -87,6 +87,7 @@ class GitServer:
         self.pair, self.seen, self.stopped = pair, [], threading.Event()
         os.makedirs(self.root)
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.handle_error = lambda *_: None  # a client that is gone
         self.http.daemon_threads = True
         self.http.git = self
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
