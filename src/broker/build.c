@@ -516,12 +516,6 @@ static void step_ended(struct broker *b, struct job *j, const struct spawn_repor
 
 /* ---- while a step runs ---- */
 
-static void shepherd_tell(struct build_run *r, char what)
-{
-	if (r->p.control >= 0)
-		(void)!send(r->p.control, &what, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 #define READS_MAX  16
 #define READ_BYTES 32768
 
@@ -548,7 +542,7 @@ static void pipe_read(struct broker *b, struct job *j, int *fd, struct cv_buf *k
 	}
 	if (r->log_bytes > BROKER_DRAIN_BYTES_MAX && !r->is_flooding) {
 		r->is_flooding = true;
-		shepherd_tell(r, SPAWN_KILL);
+		spawn_tell(&r->p, SPAWN_KILL);
 	}
 }
 
@@ -586,7 +580,7 @@ static void look_read(struct job *j)
 		return;
 	spawn_close(&r->look);
 	r->is_too_large = true;
-	shepherd_tell(r, SPAWN_KILL);
+	spawn_tell(&r->p, SPAWN_KILL);
 }
 
 static void build_event(struct broker *b, struct job *j, enum watch what, uint32_t events)
@@ -607,7 +601,7 @@ static void build_stop(struct broker *b, struct job *j)
 	struct build_run *r = j->run;
 
 	if (r->step != BUILD_CLEAN)
-		shepherd_tell(r, SPAWN_TERM);
+		spawn_tell(&r->p, SPAWN_TERM);
 	j->due_ms = b->loop.now_ms + BROKER_GRACE_MS;
 	due_at(b, j->due_ms);
 }
@@ -618,7 +612,7 @@ static void build_due(struct broker *b, struct job *j)
 
 	(void)b;
 	if (!r->is_killed && r->step != BUILD_CLEAN)
-		shepherd_tell(r, SPAWN_KILL);
+		spawn_tell(&r->p, SPAWN_KILL);
 	r->is_killed = true;
 }
 

@@ -291,13 +291,6 @@ static bool command_start(struct broker *b, struct job *j, struct cv_err *err)
 
 /* ---- while it runs ---- */
 
-/* What it watches may have stopped it. */
-static void shepherd_tell(struct command_run *run, char word)
-{
-	spawn_signal(&run->p, SIGCONT);
-	(void)!send(run->p.control, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 static void fd_close(int *fd)
 {
 	if (*fd >= 0)
@@ -318,7 +311,7 @@ static void flood_check(struct broker *b, struct job *j, struct command_run *run
 	}
 	j->due_ms = b->loop.now_ms + BROKER_GRACE_MS;
 	due_at(b, j->due_ms);
-	shepherd_tell(run, SPAWN_KILL);
+	spawn_tell(&run->p, SPAWN_KILL);
 }
 
 /* At most this much for each descriptor and turn: others want to be heard too. */
@@ -490,7 +483,7 @@ static void command_stop(struct broker *b, struct job *j)
 {
 	struct command_run *run = j->run;
 
-	shepherd_tell(run, SPAWN_TERM);
+	spawn_tell(&run->p, SPAWN_TERM);
 	j->due_ms = b->loop.now_ms + BROKER_GRACE_MS;
 	due_at(b, j->due_ms);
 }
@@ -506,7 +499,7 @@ static void command_due(struct broker *b, struct job *j)
 		return;
 	}
 	run->is_killed = true;
-	shepherd_tell(run, SPAWN_KILL);
+	spawn_tell(&run->p, SPAWN_KILL);
 	j->due_ms = b->loop.now_ms + BROKER_GRACE_MS;
 	due_at(b, j->due_ms);
 }
@@ -519,7 +512,6 @@ static void command_drop(struct broker *b, struct job *j)
 	if (!run)
 		return;
 	j->run = NULL;
-	spawn_signal(&run->p, SIGCONT);
 	spawn_close(&run->p); /* its shepherd sees that and ends it all */
 	cv_buf_fini(&run->out);
 	cv_buf_wipe(&run->in);

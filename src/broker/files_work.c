@@ -14,7 +14,7 @@
 #include "broker/files_int.h"
 
 #include "base/buf.h"
-#include "broker/spawn.h"
+#include "broker/worker.h"
 #include "sys/caps.h"
 #include "sys/copy.h"
 #include "sys/fd.h"
@@ -68,11 +68,8 @@ static int refuse(const struct files_work *w, int status, const char *code, cons
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(detail, sizeof(detail), fmt, ap);
+	worker_detail(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
-	for (char *p = detail; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = ' ';
 	return say(w, status, code, detail, NULL);
 }
 

@@ -17,7 +17,7 @@
 #include "broker/repo_int.h"
 
 #include "base/utf8.h"
-#include "broker/spawn.h"
+#include "broker/worker.h"
 #include "sys/caps.h"
 #include "sys/fd.h"
 #include "wire/json.h"
@@ -87,11 +87,8 @@ static int refuse(const struct repo_work *w, int status, const char *code, const
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(detail, sizeof(detail), fmt, ap);
+	worker_detail(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
-	for (char *p = detail; *p; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = ' ';
 	return say(w, status, code, status == 422 ? "rejected" : "failed", detail);
 }
 

@@ -462,12 +462,6 @@ uint32_t servers_stop_ms(const struct broker *b)
 	return ms;
 }
 
-static void tell(struct server *s, char word)
-{
-	if (s->p.control >= 0)
-		(void)!send(s->p.control, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
 static int64_t now_ms(void)
 {
 	return clock_us() / 1000;
@@ -481,7 +475,7 @@ void servers_stop(struct broker *b)
 
 	for (uint32_t i = 0; i < b->server_count; i++) {
 		b->servers[i].state = SERVER_STOPPING;
-		tell(&b->servers[i], SPAWN_TERM);
+		spawn_tell(&b->servers[i].p, SPAWN_TERM);
 	}
 	while (is_any && now_ms() - start < (int64_t)servers_stop_ms(b) + BROKER_GRACE_MS) {
 		is_any = false;
@@ -491,7 +485,7 @@ void servers_stop(struct broker *b)
 			if (s->p.control < 0)
 				continue;
 			if (now_ms() - start >= s->its->stop_ms)
-				tell(s, SPAWN_KILL);
+				spawn_tell(&s->p, SPAWN_KILL);
 			pipe_read(s, &s->p.out); /* so that it is not held up by its log */
 			pipe_read(s, &s->p.err);
 			control_read(b, s);

@@ -150,10 +150,18 @@ void spawn_reap(void)
 		shepherd_forget(pid);
 }
 
+void spawn_tell(const struct spawned *s, char word)
+{
+	spawn_signal(s, SIGCONT);
+	if (s->control >= 0)
+		(void)!send(s->control, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 void spawn_close(struct spawned *s)
 {
 	int *const fd[] = { &s->control, &s->in, &s->out, &s->err };
 
+	spawn_signal(s, SIGCONT); /* stopped, it would not see the end of control */
 	for (size_t i = 0; i < CV_ARRAY_LEN(fd); i++) {
 		if (*fd[i] >= 0)
 			close(*fd[i]);

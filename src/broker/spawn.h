@@ -67,6 +67,8 @@ CV_MUST cv_code spawn_user_find(struct cv_str name, struct spawn_user *ret, stru
 
 /* A signal for its shepherd, as long as there is one. */
 void spawn_signal(const struct spawned *s, int signal_number);
+/* SPAWN_TERM or SPAWN_KILL, for its shepherd; one that its herd has stopped goes on first. */
+void spawn_tell(const struct spawned *s, char word);
 /* Closes what is open; the shepherd, if there is one, ends everything and then itself. */
 void spawn_close(struct spawned *s);
 /* A shepherd was killed: what it kept is ours now, and ends.  False: some is left, or may come yet;

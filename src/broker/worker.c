@@ -7,6 +7,7 @@
 #include "broker/call_end.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -182,14 +183,17 @@ void worker_event(struct broker *b, struct job *j, enum watch what, uint32_t eve
 	}
 }
 
-static void shepherd_tell(struct worker *w, char word)
+void worker_detail(char *out, size_t size, const char *fmt, va_list ap)
 {
-	(void)!send(w->p.control, &word, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	vsnprintf(out, size, fmt, ap);
+	for (char *p = out; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = ' ';
 }
 
 void worker_stop(struct broker *b, struct job *j)
 {
-	shepherd_tell(j->run, SPAWN_TERM);
+	spawn_tell(&((struct worker *)j->run)->p, SPAWN_TERM);
 	j->due_ms = b->loop.now_ms + BROKER_GRACE_MS;
 	due_at(b, j->due_ms);
 }
@@ -200,7 +204,7 @@ void worker_due(struct broker *b, struct job *j)
 
 	(void)b;
 	if (!w->is_killed)
-		shepherd_tell(w, SPAWN_KILL);
+		spawn_tell(&w->p, SPAWN_KILL);
 	w->is_killed = true;
 }
 

@@ -14,6 +14,8 @@
 #include "broker/broker.h"
 #include "broker/spawn.h"
 
+#include <stdarg.h>
+
 struct worker { /* the first member of what the backend has for a run */
 	struct spawned p;
 	struct cv_buf out;
@@ -30,6 +32,11 @@ CV_MUST cv_code worker_spawn(struct worker *w, const struct spawn_plan *plan, st
 CV_MUST bool worker_watch(struct broker *b, struct job *j, struct worker *w, struct cv_err *err);
 /* Its shepherd sees that and ends it all. */
 void worker_free(struct worker *w);
+
+/* ---- in the worker ---- */
+
+/* What fmt says as one line that a person can read, in out: control bytes are blanks there. */
+void worker_detail(char *out, size_t size, const char *fmt, va_list ap);
 
 /* ---- of struct backend, for those whose j->run is a worker ---- */
 
