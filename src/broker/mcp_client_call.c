@@ -39,7 +39,7 @@ static bool mcp_start(struct broker *b, struct job *j, struct cv_err *err)
 		return cv_fail(err, CV_LIMIT, "no memory"), false;
 	cv_buf_init(&params, MCP_OUT_BYTES_MAX);
 	cv_buf_put(&params, CV_STR("{\"name\":"));
-	cv_json_write_str(&params, j->tool->mcp_tool);
+	cv_buf_put_json_str(&params, j->tool->mcp_tool);
 	cv_buf_put(&params, CV_STR(",\"arguments\":"));
 	cv_buf_put(&params, cv_buf_str(&j->canonical));
 	cv_buf_printf(&params, ",\"_meta\":{\"progressToken\":%llu}}",

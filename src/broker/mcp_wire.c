@@ -158,7 +158,7 @@ static void list_ask(struct broker *b, struct mcp_server *m, struct cv_str curso
 	cv_buf_init(&params, 8192);
 	if (cursor.n) {
 		cv_buf_put(&params, CV_STR("{\"cursor\":"));
-		cv_json_write_str(&params, cursor);
+		cv_buf_put_json_str(&params, cursor);
 		cv_buf_put_byte(&params, '}');
 	}
 	r = mcp_send(b, m, MCP_LIST, CV_MCP_METHOD_TOOLS_LIST, cv_buf_str(&params), &err);

@@ -35,14 +35,7 @@ static struct audit_request request = { .files_max = FILES_BYTES_USUAL }; /* lar
 
 static cv_code set_provider(void *into, const char *value, struct cv_err *err)
 {
-	struct cv_run_request *r = &((struct audit_request *)into)->run;
-
-	if (!*value)
-		return cv_fail(err, CV_INVALID, "empty; name a provider or a file");
-	if (r->provider_count == CV_RUN_PROVIDERS_MAX)
-		return cv_fail(err, CV_INVALID, "more than %d providers", CV_RUN_PROVIDERS_MAX);
-	r->providers[r->provider_count++] = value;
-	return CV_OK;
+	return run_provider_add(&((struct audit_request *)into)->run, value, err);
 }
 
 static cv_code set_tools(void *into, const char *value, struct cv_err *err)

@@ -5,7 +5,7 @@
  * Each option has one row and one small setter.  What the words mean on this host (does the path
  * exist, may it be read) is run.c's business.
  */
-#include "cli/run.h"
+#include "cli/run_provider.h"
 
 #include "base/ip.h"
 #include "plan/budget.h"
@@ -160,14 +160,7 @@ static cv_code set_ca(void *into, const char *value, struct cv_err *err)
 
 static cv_code set_provider(void *into, const char *value, struct cv_err *err)
 {
-	struct cv_run_request *r = into;
-
-	if (!*value)
-		return cv_fail(err, CV_INVALID, "empty; name a provider or a file");
-	if (r->provider_count == CV_RUN_PROVIDERS_MAX)
-		return cv_fail(err, CV_INVALID, "more than %d providers", CV_RUN_PROVIDERS_MAX);
-	r->providers[r->provider_count++] = value;
-	return CV_OK;
+	return run_provider_add(into, value, err);
 }
 
 /* HOST:PORT:ADDR as in curl; an IPv6 ADDR may stand in brackets. */

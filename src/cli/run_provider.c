@@ -399,6 +399,16 @@ static cv_code attach_one(struct run_providers *p, const struct cv_run_request *
 	return CV_OK;
 }
 
+cv_code run_provider_add(struct cv_run_request *r, const char *value, struct cv_err *err)
+{
+	if (!*value)
+		return cv_fail(err, CV_INVALID, "empty; name a provider or a file");
+	if (r->provider_count == CV_RUN_PROVIDERS_MAX)
+		return cv_fail(err, CV_INVALID, "more than %d providers", CV_RUN_PROVIDERS_MAX);
+	r->providers[r->provider_count++] = value;
+	return CV_OK;
+}
+
 cv_code run_providers_attach(
 	struct run_providers *p, const struct cv_run_request *r, struct cv_err *err)
 {

@@ -37,6 +37,9 @@ struct run_providers {
 void run_providers_init(struct run_providers *p);
 void run_providers_fini(struct run_providers *p); /* wipes */
 
+/* One more --provider.  CV_INVALID: empty, or too many. */
+CV_MUST cv_code run_provider_add(struct cv_run_request *r, const char *value, struct cv_err *err);
+
 /* Finds the providers of the request, reads their values, judges them together and makes the
  * layer.  In a dry run commands and descriptors are left alone. */
 CV_MUST cv_code run_providers_attach(

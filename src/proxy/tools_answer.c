@@ -16,10 +16,10 @@
 void cv_tools_body_put(struct cv_buf *b, const struct cv_tools_refusal *why)
 {
 	cv_buf_printf(b, "{\"error\":\"%s\",\"detail\":", why->code);
-	cv_json_write_str(b, why->detail);
+	cv_buf_put_json_str(b, why->detail);
 	if (why->tool.n) {
 		cv_buf_put(b, CV_STR(",\"tool\":"));
-		cv_json_write_str(b, why->tool);
+		cv_buf_put_json_str(b, why->tool);
 	}
 	cv_buf_put(b, why->more);
 	cv_buf_put_byte(b, '}');
@@ -122,7 +122,7 @@ static void conditions_put(struct cv_proxy *p, const struct cv_flow *f,
 	for (size_t i = 0; i < n; i++) {
 		if (i)
 			cv_buf_put_byte(b, ',');
-		cv_json_write_str(b, row[i]);
+		cv_buf_put_json_str(b, row[i]);
 	}
 	cv_buf_put_byte(b, ']');
 }
@@ -137,7 +137,7 @@ void cv_tools_allowed_put(struct cv_proxy *p, const struct cv_flow *f, struct cv
 		if (!is_callable(f, &p->toolmap.v[i], &facts))
 			continue;
 		cv_buf_put(b, is_first ? CV_STR("{\"name\":") : CV_STR(",{\"name\":"));
-		cv_json_write_str(b, facts.tool);
+		cv_buf_put_json_str(b, facts.tool);
 		conditions_put(p, f, &facts, b);
 		cv_buf_put_byte(b, '}');
 		is_first = false;
@@ -156,7 +156,7 @@ void cv_tools_known_put(struct cv_proxy *p, const struct cv_flow *f, struct cv_b
 			continue;
 		if (!is_first)
 			cv_buf_put_byte(b, ',');
-		cv_json_write_str(b, facts.tool);
+		cv_buf_put_json_str(b, facts.tool);
 		is_first = false;
 	}
 	cv_buf_put_byte(b, ']');

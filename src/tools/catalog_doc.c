@@ -10,7 +10,6 @@
 #define LIST(type, member, count, schema) \
 	AT(type, member), .at_n = offsetof(type, count), .sub = &(schema)
 #define PAIRS(type, member) AT(type, member.v), .at_n = offsetof(type, member.n)
-#define SCHEMA(what, table) .noun = what, .keys = table, .key_count = CV_ARRAY_LEN(table)
 
 /* clang-format off */
 static const struct cv_fill_word output_words[] = {
@@ -38,7 +37,7 @@ static const struct cv_fill_key credential_keys[] = {
 	{ "value",    CV_FILL_REFUSED,
 		.why = "a catalog holds no secret; say where it comes from: env, file, command or provider" },
 };
-static const struct cv_fill_table credential_schema = { SCHEMA("a credential", credential_keys),
+static const struct cv_fill_table credential_schema = { CV_FILL_TABLE("a credential", credential_keys),
 	.size = sizeof(C), .has_pos = true, .at_key = offsetof(C, name), .is_private = true,
 	.hint = "write {env: VARIABLE}, {file: PATH}, {command: [ARGV]} or {provider: NAME.KEY}" };
 
@@ -52,7 +51,7 @@ static const struct cv_fill_key server_keys[] = {
 	{ "stop_seconds",  CV_FILL_TEXT,  AT(S, stop) },
 	{ "expose",        CV_FILL_BOOL,  AT(S, is_exposed) },
 };
-static const struct cv_fill_table server_schema = { SCHEMA("a server", server_keys),
+static const struct cv_fill_table server_schema = { CV_FILL_TABLE("a server", server_keys),
 	.size = sizeof(S), .has_pos = true, .at_key = offsetof(S, name) };
 
 #define M struct cv_doc_mcp
@@ -64,14 +63,14 @@ static const struct cv_fill_key mcp_server_keys[] = {
 	{ "allow",   CV_FILL_TEXTS, AT(M, allow) },
 	{ "prefix",  CV_FILL_TEXT,  AT(M, prefix) },
 };
-static const struct cv_fill_table mcp_server_schema = { SCHEMA("an MCP server", mcp_server_keys),
+static const struct cv_fill_table mcp_server_schema = { CV_FILL_TABLE("an MCP server", mcp_server_keys),
 	.size = sizeof(M), .has_pos = true, .at_key = offsetof(M, name) };
 
 #define T struct cv_doc_tool
 static const struct cv_fill_key sandbox_keys[] = {
 	{ "policy", CV_FILL_TEXT, AT(T, command.policy) },
 };
-static const struct cv_fill_table sandbox_schema = { SCHEMA("sandbox", sandbox_keys) };
+static const struct cv_fill_table sandbox_schema = { CV_FILL_TABLE("sandbox", sandbox_keys) };
 
 static const struct cv_fill_key command_keys[] = {
 	{ "argv",    CV_FILL_TEXTS,  AT(T, command.argv), .is_required = true },
@@ -83,7 +82,7 @@ static const struct cv_fill_key command_keys[] = {
 	{ "shell",   CV_FILL_REFUSED,
 		.why = "there is no shell; write the words into argv, or a script's path" },
 };
-static const struct cv_fill_table command_schema = { SCHEMA("command", command_keys) };
+static const struct cv_fill_table command_schema = { CV_FILL_TABLE("command", command_keys) };
 
 static const struct cv_fill_key http_keys[] = {
 	{ "url",     CV_FILL_TEXT,  AT(T, http.url) },
@@ -94,7 +93,7 @@ static const struct cv_fill_key http_keys[] = {
 	{ "headers", CV_FILL_PAIRS, PAIRS(T, http.headers) },
 	{ "body",    CV_FILL_TEXT,  AT(T, http.body) },
 };
-static const struct cv_fill_table http_schema = { SCHEMA("http", http_keys) };
+static const struct cv_fill_table http_schema = { CV_FILL_TABLE("http", http_keys) };
 
 static const struct cv_fill_key server_tool_keys[] = {
 	{ "name",    CV_FILL_TEXT,  AT(T, http.name), .is_required = true },
@@ -104,13 +103,13 @@ static const struct cv_fill_key server_tool_keys[] = {
 	{ "headers", CV_FILL_PAIRS, PAIRS(T, http.headers) },
 	{ "body",    CV_FILL_TEXT,  AT(T, http.body) },
 };
-static const struct cv_fill_table server_tool_schema = { SCHEMA("server", server_tool_keys) };
+static const struct cv_fill_table server_tool_schema = { CV_FILL_TABLE("server", server_tool_keys) };
 
 static const struct cv_fill_key mcp_keys[] = {
 	{ "server", CV_FILL_TEXT, AT(T, mcp_server), .is_required = true },
 	{ "tool",   CV_FILL_TEXT, AT(T, mcp_tool), .is_required = true },
 };
-static const struct cv_fill_table mcp_schema = { SCHEMA("mcp", mcp_keys) };
+static const struct cv_fill_table mcp_schema = { CV_FILL_TABLE("mcp", mcp_keys) };
 
 static const struct cv_fill_key build_keys[] = {
 	{ "operation",     CV_FILL_WORD,  AT(T, build.operation), .words = build_words },
@@ -128,7 +127,7 @@ static const struct cv_fill_key build_keys[] = {
 	{ "seconds",       CV_FILL_TEXT,  AT(T, build.seconds) },
 	{ "cache",         CV_FILL_TEXT,  AT(T, build.cache) },
 };
-static const struct cv_fill_table build_schema = { SCHEMA("build", build_keys) };
+static const struct cv_fill_table build_schema = { CV_FILL_TABLE("build", build_keys) };
 
 static const struct cv_fill_key files_keys[] = {
 	{ "operation", CV_FILL_WORD, AT(T, files.operation), .words = files_words, .is_required = true },
@@ -137,7 +136,7 @@ static const struct cv_fill_key files_keys[] = {
 	{ "files",     CV_FILL_TEXT, AT(T, files.files) },
 	{ "overwrite", CV_FILL_BOOL, AT(T, files.may_overwrite) },
 };
-static const struct cv_fill_table files_schema = { SCHEMA("files", files_keys) };
+static const struct cv_fill_table files_schema = { CV_FILL_TABLE("files", files_keys) };
 
 static const struct cv_fill_key repo_keys[] = {
 	{ "url",        CV_FILL_TEXT,  AT(T, repo.url), .is_required = true },
@@ -148,14 +147,14 @@ static const struct cv_fill_key repo_keys[] = {
 	{ "files",      CV_FILL_TEXT,  AT(T, repo.files) },
 	{ "git",        CV_FILL_TEXT,  AT(T, repo.git) },
 };
-static const struct cv_fill_table repo_schema = { SCHEMA("repo", repo_keys) };
+static const struct cv_fill_table repo_schema = { CV_FILL_TABLE("repo", repo_keys) };
 
 static const struct cv_fill_key result_keys[] = {
 	{ "stdout",    CV_FILL_WORD,  AT(T, output), .words = output_words },
 	{ "max_bytes", CV_FILL_TEXT,  AT(T, max_bytes) },
 	{ "exit_ok",   CV_FILL_TEXTS, AT(T, exit_ok) },
 };
-static const struct cv_fill_table result_schema = { SCHEMA("result", result_keys) };
+static const struct cv_fill_table result_schema = { CV_FILL_TABLE("result", result_keys) };
 
 static const struct cv_fill_key limits_keys[] = {
 	{ "seconds",     CV_FILL_TEXT, AT(T, seconds) },
@@ -164,14 +163,14 @@ static const struct cv_fill_key limits_keys[] = {
 	{ "calls",       CV_FILL_REFUSED,
 		.why = "how often a sandbox may call is its policy's: tools: NAME: limits: {calls: N}" },
 };
-static const struct cv_fill_table limits_schema = { SCHEMA("limits", limits_keys) };
+static const struct cv_fill_table limits_schema = { CV_FILL_TABLE("limits", limits_keys) };
 
 static const struct cv_fill_key annotation_keys[] = {
 	{ "read_only",   CV_FILL_BOOL, AT(T, is_read_only) },
 	{ "destructive", CV_FILL_BOOL, AT(T, is_destructive) },
 	{ "idempotent",  CV_FILL_BOOL, AT(T, is_idempotent) },
 };
-static const struct cv_fill_table annotations_schema = { SCHEMA("annotations", annotation_keys) };
+static const struct cv_fill_table annotations_schema = { CV_FILL_TABLE("annotations", annotation_keys) };
 
 #define BACKEND(id, schema) .sub = &(schema), .at_has = offsetof(T, has[CV_TOOL_##id])
 static const struct cv_fill_key tool_keys[] = {
@@ -197,7 +196,7 @@ static void tool_init(void *elem)
 	((T *)elem)->is_destructive = true; /* MCP's default: who says nothing promises nothing */
 }
 
-static const struct cv_fill_table tool_schema = { SCHEMA("a tool", tool_keys),
+static const struct cv_fill_table tool_schema = { CV_FILL_TABLE("a tool", tool_keys),
 	.size = sizeof(T), .has_pos = true, .at_key = offsetof(T, name), .init = tool_init };
 
 #define D struct cv_doc_catalog
@@ -209,5 +208,5 @@ static const struct cv_fill_key catalog_keys[] = {
 	{ "urls",        CV_FILL_PAIRS,   PAIRS(D, urls) },
 	{ "tools",       CV_FILL_NAMED,   LIST(D, tools, tool_count, tool_schema) },
 };
-const struct cv_fill_table cv_catalog_doc_schema = { SCHEMA("a catalog", catalog_keys) };
+const struct cv_fill_table cv_catalog_doc_schema = { CV_FILL_TABLE("a catalog", catalog_keys) };
 /* clang-format on */

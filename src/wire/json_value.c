@@ -161,11 +161,6 @@ enum cv_json_problem cv_json_value_read(
 
 /* ---- writing ---- */
 
-bool cv_json_write_str(struct cv_buf *b, struct cv_str s)
-{
-	return cv_buf_put_json_str(b, s);
-}
-
 struct member {
 	struct cv_str key;
 	const struct cv_value *v;

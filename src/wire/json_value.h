@@ -21,6 +21,3 @@ CV_MUST enum cv_json_problem cv_json_value_read(
 
 /* Canonical.  False when it did not fit, or v is deeper than CV_JSON_DEPTH_MAX. */
 CV_MUST bool cv_json_value_write(struct cv_buf *b, const struct cv_value *v);
-
-/* cv_buf_put_json_str() by its former name. */
-bool cv_json_write_str(struct cv_buf *b, struct cv_str s);
