@@ -10,6 +10,7 @@
  *     members of a JSON object
  */
 #pragma once
+#include "base/attr.h"
 #include "base/buf.h"
 #include "broker/broker.h"
 #include "broker/spawn.h"
@@ -36,7 +37,7 @@ void worker_free(struct worker *w);
 /* ---- in the worker ---- */
 
 /* What fmt says as one line that a person can read, in out: control bytes are blanks there. */
-void worker_detail(char *out, size_t size, const char *fmt, va_list ap);
+CV_PRINTF(3, 0) void worker_detail(char *out, size_t size, const char *fmt, va_list ap);
 
 /* ---- of struct backend, for those whose j->run is a worker ---- */
 
