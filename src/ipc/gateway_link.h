@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway_link.h - the link between a supervisor and the gateway that its sandbox belongs to
+ *
+ * The supervisor dials: a SOCK_SEQPACKET Unix socket whose path is in the plan.  It says HELLO and
+ * shows the token that it was started with; the gateway answers ACCEPTED, or closes.  When the link
+ * breaks the sandbox goes on and the supervisor dials again; whatever happened meanwhile (a READY,
+ * an EXITED, the main command's end) is told then, because each is kept until the gateway has said
+ * that it is written down (SETTLED).
+ *
+ * A command is known by a number that the gateway chose, never used twice in the life of a
+ * supervisor; 1 is the main command, which the plan holds.  Its pipes or its terminal are made
+ * here, and the gateway gets the outer ends: bytes of a command never pass this link, and they
+ * wait in the pipe while there is no gateway.  After HELLO the supervisor sends STARTED (or
+ * STARTED_TTY) again for each command that still runs, so that a new gateway has the ends.
+ *
+ * Policy is text (YAML, as `cove run --policy` reads it): the proxy judges it as it would judge a
+ * file, and POLICY_LOADED or POLICY_REFUSED says with which outcome.
+ */
+#pragma once
+#include "ipc/frame.h"
+
+#define CV_GATEWAY_LINK_VERSION 1
+#define CV_GATEWAY_TOKEN_BYTES  32
+
+enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
+
+/* clang-format off */
+/* gateway to supervisor */
+#define CV_GATEWAY_REQS(X) /* message, body bytes, descriptors, states, flags */               \
+	X(ACCEPTED, 0, 0, IN(NEW), CV_IPC_ONCE)                                                \
+	X(PART, CV_IPC_BODY_BYTES_MAX, 0, IN(OPEN), 0) /* bytes of an exec (plan/exec.h) */    \
+	X(EXEC, 12, 0, IN(OPEN), 0)     /* u32 id, u32 flags CV_GATEWAY_EXEC_*, u32 rows << 16 | columns; what the PARTs said */ \
+	X(SIGNAL, 8, 0, IN(OPEN), 0)    /* u32 id, u32 number: to its process group */         \
+	X(DIAL, 8, 0, IN(OPEN), 0)      /* u32 channel, u32 port: 127.0.0.1, then ::1, inside */ \
+	X(POLICY, 8, 1, IN(OPEN), 0)    /* u64 revision; memfd of its text */                  \
+	X(CREDENTIALS, 8, 1, IN(OPEN), 0) /* u64 revision; memfd of a set (cred/set.h) for the keeper */ \
+	X(STOP, 4, 0, IN(OPEN), 0)      /* u32 ms of grace: SIGTERM, then the end */           \
+	X(SETTLED, 8, 0, IN(OPEN), 0)   /* u32 what (cv_gateway_reply), u32 id: forget it */   \
+	X(LOG_LEVEL, 64, 0, IN(OPEN), 0) /* str */
+
+/* supervisor to gateway */
+#define CV_GATEWAY_REPLIES(X)                                                                  \
+	X(HELLO, 512, 0, IN(NEW), CV_IPC_ONCE) /* u32 version, str sandbox id, str instance id, \
+				* str token (CV_GATEWAY_TOKEN_BYTES), u32 pid, u64 policy revision */ \
+	X(READY, 0, 0, IN(OPEN), 0)     /* the sandbox stands, commands may come */            \
+	X(STARTED, 8, 3, IN(OPEN), 0)   /* u32 id, u32 pid inside; stdin's write end, stdout's and stderr's read ends */ \
+	X(STARTED_TTY, 8, 1, IN(OPEN), 0) /* u32 id, u32 pid inside; the terminal's outer end */ \
+	X(FAILED, 4096, 0, IN(OPEN), 0) /* u32 id, u32 cv_init_stage, u32 errno, str text */   \
+	X(EXITED, 8, 0, IN(OPEN), 0)    /* u32 id, u32 wait status; until SETTLED */           \
+	X(DIALLED, 4, 1, IN(OPEN), 0)   /* u32 channel; a connected socket */                  \
+	X(NOT_DIALLED, 8, 0, IN(OPEN), 0) /* u32 channel, u32 errno */                         \
+	X(POLICY_LOADED, 8, 0, IN(OPEN), 0)    /* u64 revision */                              \
+	X(POLICY_REFUSED, 4096, 0, IN(OPEN), 0) /* u64 revision, str why */                    \
+	X(EVENT, CV_IPC_BODY_BYTES_MAX, 0, IN(OPEN), 0) /* u64 Unix ms, str level, str target, str message: one line of the log */ \
+	X(DENIAL, 16384, 0, IN(OPEN), 0) /* a connection that policy refused: str host, u32 port, str binary, \
+				* u32 stage (cv_gateway_denial), str reason, str method, str path */ \
+	X(LOST, 8, 0, IN(OPEN), 0)      /* u32 lines of the log that were dropped, u32 denials */ \
+	X(ENDED, 4096, 0, IN(OPEN), 0)  /* u32 exit status of the main command, u32 is_failure, str why; until SETTLED */
+/* clang-format on */
+
+enum { /* of EXEC */
+	CV_GATEWAY_EXEC_TTY = 1 << 0,
+};
+
+enum cv_gateway_denial {
+	CV_GATEWAY_DENIAL_L4,
+	CV_GATEWAY_DENIAL_L7,
+	CV_GATEWAY_DENIAL_L7_AUDIT,
+	CV_GATEWAY_DENIAL_SSRF,
+};
+
+#define CV_GATEWAY_REQ_ENUM(name, bytes, fds, states, flags)   CV_GATEWAY_REQ_##name,
+#define CV_GATEWAY_REPLY_ENUM(name, bytes, fds, states, flags) CV_GATEWAY_REPLY_##name,
+enum cv_gateway_req { CV_GATEWAY_REQS(CV_GATEWAY_REQ_ENUM) CV_GATEWAY_REQ_COUNT };
+enum cv_gateway_reply { CV_GATEWAY_REPLIES(CV_GATEWAY_REPLY_ENUM) CV_GATEWAY_REPLY_COUNT };
+#undef CV_GATEWAY_REQ_ENUM
+#undef CV_GATEWAY_REPLY_ENUM
+
+extern const struct cv_ipc_rule cv_gateway_req_rule[CV_GATEWAY_REQ_COUNT];
+extern const struct cv_ipc_rule cv_gateway_reply_rule[CV_GATEWAY_REPLY_COUNT];

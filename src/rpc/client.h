@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client.h - gRPC calls to a server, for our command line and for supervisors far away
+ *
+ * One connection, any number of calls on it; HTTP/2 over TLS, or in plaintext where the endpoint
+ * says http://.  The caller's poll loop: cv_rpc_client_fd() and its interest, then
+ * cv_rpc_client_turn().  cv_rpc_client_unary() is a loop of its own, for commands that ask one
+ * thing.
+ */
+#pragma once
+#include "base/str.h"
+#include "rpc/status.h"
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+
+#define CV_RPC_REPLY_BYTES_MAX (16u << 20) /* of one message; a page of 1,000 sandboxes fits */
+
+struct cv_rpc_client;
+struct cv_rpc_stream; /* one call of it */
+
+struct cv_rpc_endpoint {
+	struct cv_str url; /* "https://HOST:PORT" or "http://HOST:PORT" */
+	/* PEM files; NULL: the system's roots, no certificate of our own */
+	const char *ca_path, *cert_path, *key_path;
+	const char *bearer;      /* NULL: none */
+	const char *server_name; /* expected instead of HOST; NULL */
+	bool is_insecure;        /* the server's certificate is not verified */
+};
+
+/* Connects (waiting at most timeout_ms) and verifies.  CV_UNAVAILABLE: nobody answers;
+ * CV_DENIED: the certificate, the message says which; CV_INVALID: the url. */
+CV_MUST cv_code cv_rpc_client_open(const struct cv_rpc_endpoint *e, int timeout_ms,
+	struct cv_rpc_client **ret, struct cv_err *err);
+void cv_rpc_client_close(struct cv_rpc_client *c); /* NULL is fine */
+
+/* One question, one answer (unpacked; the caller frees it with protobuf_c_message_free_unpacked).
+ * method: "/openshell.v1.OpenShell/Health".  What the server said when it is no OK is in err->msg,
+ * whole; *ret is NULL then. */
+CV_MUST enum cv_rpc_status cv_rpc_client_unary(struct cv_rpc_client *c, const char *method,
+	const ProtobufCMessage *in, const ProtobufCMessageDescriptor *out, ProtobufCMessage **ret,
+	int timeout_ms, struct cv_err *err);
+
+/* A stream of either direction. */
+struct cv_rpc_stream_events {
+	void (*message)(void *arg, ProtobufCMessage *m); /* owned by the callee */
+	void (*ended)(void *arg, enum cv_rpc_status s, const char *message);
+	void (*writable)(void *arg); /* NULL */
+};
+CV_MUST cv_code cv_rpc_stream_open(struct cv_rpc_client *c, const char *method,
+	const ProtobufCMessageDescriptor *out, const struct cv_rpc_stream_events *events, void *arg,
+	struct cv_rpc_stream **ret, struct cv_err *err);
+bool cv_rpc_stream_send(struct cv_rpc_stream *s, const ProtobufCMessage *m); /* as cv_rpc_send() */
+void cv_rpc_stream_half_close(struct cv_rpc_stream *s);
+void cv_rpc_stream_hold(struct cv_rpc_stream *s, bool is_held);
+void cv_rpc_stream_cancel(struct cv_rpc_stream *s); /* ended() is not called; s is gone */
+
+int cv_rpc_client_fd(const struct cv_rpc_client *c);
+short cv_rpc_client_interest(const struct cv_rpc_client *c); /* POLLIN, POLLOUT */
+/* Reads, sends, calls back.  CV_UNAVAILABLE: the connection is lost; every stream was ended. */
+CV_MUST cv_code cv_rpc_client_turn(struct cv_rpc_client *c, struct cv_err *err);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * server.h - one port that speaks gRPC, REST and plain HTTP
+ *
+ *     listener ─► connection ─► (TLS, ALPN) ─► h2:       nghttp2; a stream is a call or a request
+ *                                           └► http/1.1: one request after another
+ *
+ * Which of the two a client without TLS speaks shows in its first bytes (RFC 9113 section 3.4).
+ * A request whose content type begins with application/grpc is a call; any other goes to the table
+ * of pages (pages.h).
+ *
+ * Process:  cove-gateway, and others of our programs that serve; one thread, the caller's loop:
+ *           the caller owns one watch kind of its loop for the server and passes its events on.
+ * Limits:   of connections, streams, heads, silence and unsent bytes: limits.h.
+ */
+#pragma once
+#include "rpc/call.h"
+#include "sys/loop.h"
+
+#include <openssl/ssl.h>
+
+struct cv_rpc_server;
+
+struct cv_rpc_server_config {
+	struct cv_loop *loop;
+	uint8_t watch_kind;                  /* all our descriptors are watched as this */
+	const struct cv_rpc_method *methods; /* sorted or not; borrowed, for the server's life */
+	size_t method_count;
+	const struct cv_rpc_page *pages; /* pages.h; may be none */
+	size_t page_count;
+	void *arg; /* cv_rpc_call_arg() */
+	/* Fills ret, or says why not.  CV_RPC_OK with kind NONE: nobody, who may call what needs no
+	 * authentication.  UNAVAILABLE is allowed: a key is being fetched, try again. */
+	enum cv_rpc_status (*authenticate)(void *arg, const struct cv_rpc_presented *given,
+		struct cv_principal *ret, struct cv_err *err);
+	/* Of each call that ended; NULL: nobody wants to know.  For metrics and the log. */
+	void (*ended)(void *arg, const struct cv_rpc_call *c, enum cv_rpc_status s, int64_t us);
+};
+
+CV_MUST cv_code cv_rpc_server_new(
+	const struct cv_rpc_server_config *config, struct cv_rpc_server **ret, struct cv_err *err);
+void cv_rpc_server_free(struct cv_rpc_server *s); /* closes everything; closed() of each call */
+
+/* A bound, listening socket, taken.  tls NULL: plaintext.  The context is referenced; with a client
+ * authority set in it certificates are asked for and verified (SSL_VERIFY_PEER). */
+CV_MUST cv_code cv_rpc_server_listen(
+	struct cv_rpc_server *s, int fd, SSL_CTX *tls, struct cv_err *err);
+/* Another context for connections to come, on the listener that had one. */
+void cv_rpc_server_set_tls(struct cv_rpc_server *s, SSL_CTX *tls);
+
+/* An event of watch_kind. */
+void cv_rpc_server_event(struct cv_rpc_server *s, const struct cv_loop_event *e);
+/* After the events of a turn: sends what was queued; returns when it wants to be called again at
+ * the latest (loop time, ms), INT64_MAX: never. */
+int64_t cv_rpc_server_turn(struct cv_rpc_server *s);
+/* No new connections and calls: GOAWAY, what runs may end. */
+void cv_rpc_server_drain(struct cv_rpc_server *s);
