@@ -76,8 +76,8 @@ static cv_code rename_durably(const char *from, const char *to, struct cv_err *e
 {
 	char dir[PATH_MAX];
 	const char *slash = strrchr(to, '/');
-	const struct cv_str in = slash ? cv_str_range(to, slash == to ? slash + 1 : slash)
-				       : CV_STR(".");
+	const struct cv_str in =
+		slash ? cv_str_range(to, slash == to ? slash + 1 : slash) : CV_STR(".");
 	CV_AUTO_FD int file = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (!cv_str_to_cstr(in, dir, sizeof(dir)))

@@ -17,9 +17,9 @@ struct item {
 };
 
 struct undo {
-	size_t at;       /* index of the item, then */
-	bool was_there;  /* old is what it was */
-	bool is_there;   /* it was not removed */
+	size_t at;      /* index of the item, then */
+	bool was_there; /* old is what it was */
+	bool is_there;  /* it was not removed */
 	struct item old;
 };
 

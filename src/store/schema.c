@@ -16,18 +16,16 @@
 
 const struct store_step store_steps[] = {
 	{
-		.sqlite =
-			"CREATE TABLE IF NOT EXISTS record ("
-			"  kind BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
-			"  version INTEGER NOT NULL, PRIMARY KEY (kind, key)) STRICT;"
-			"CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;"
-			"INSERT INTO schema_version VALUES (0);",
-		.postgres =
-			"CREATE TABLE cove_record ("
-			"  kind BYTEA NOT NULL, key BYTEA NOT NULL, value BYTEA NOT NULL,"
-			"  version BIGINT NOT NULL, PRIMARY KEY (kind, key));"
-			"CREATE TABLE cove_schema_version (version INTEGER NOT NULL);"
-			"INSERT INTO cove_schema_version VALUES (0);",
+		.sqlite = "CREATE TABLE IF NOT EXISTS record ("
+			  "  kind BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
+			  "  version INTEGER NOT NULL, PRIMARY KEY (kind, key)) STRICT;"
+			  "CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;"
+			  "INSERT INTO schema_version VALUES (0);",
+		.postgres = "CREATE TABLE cove_record ("
+			    "  kind BYTEA NOT NULL, key BYTEA NOT NULL, value BYTEA NOT NULL,"
+			    "  version BIGINT NOT NULL, PRIMARY KEY (kind, key));"
+			    "CREATE TABLE cove_schema_version (version INTEGER NOT NULL);"
+			    "INSERT INTO cove_schema_version VALUES (0);",
 	},
 };
 const uint32_t store_step_count = CV_ARRAY_LEN(store_steps);

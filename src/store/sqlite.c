@@ -22,7 +22,20 @@
 
 #define BUSY_MS 2000 /* another process may be making its last checkpoint */
 
-enum statement { GET, INSERT, UPDATE, UPSERT, DELETE, DELETE_ANY, LIST, ROW, ALL, CLEAR, FILL, STATEMENT_COUNT };
+enum statement {
+	GET,
+	INSERT,
+	UPDATE,
+	UPSERT,
+	DELETE,
+	DELETE_ANY,
+	LIST,
+	ROW,
+	ALL,
+	CLEAR,
+	FILL,
+	STATEMENT_COUNT
+};
 
 static const char *const text[STATEMENT_COUNT] = {
 	[GET] = "SELECT version, value FROM record WHERE kind = ?1 AND key = ?2",
@@ -403,8 +416,8 @@ static cv_code schema_run(void *arg, const char *sql, struct cv_err *err)
 	return run(arg, sql, err);
 }
 
-static cv_code migrate(struct sqlite *q, const struct store_step *steps, uint32_t count,
-	struct cv_err *err)
+static cv_code migrate(
+	struct sqlite *q, const struct store_step *steps, uint32_t count, struct cv_err *err)
 {
 	const struct store_schema m = { .name = q->path,
 		.version = schema_version,

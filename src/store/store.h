@@ -69,13 +69,15 @@ CV_MUST cv_code cv_store_page(struct cv_store *s, struct cv_str kind, struct cv_
 
 /* ---- batches ---- */
 
-#define CV_STORE_BATCH_PARTS_MAX 4096 /* what one call changes; a workspace with all in it has fewer */
+#define CV_STORE_BATCH_PARTS_MAX \
+	4096 /* what one call changes; a workspace with all in it has fewer */
 
 struct cv_store_batch;
 
 /* NULL: no memory. */
 struct cv_store_batch *cv_store_batch_begin(void);
-void cv_store_batch_free(struct cv_store_batch *b); /* NULL is fine; what was not committed is gone */
+void cv_store_batch_free(
+	struct cv_store_batch *b); /* NULL is fine; what was not committed is gone */
 /* Copied.  What is wrong with a part is said by the commit. */
 void cv_store_batch_put(struct cv_store_batch *b, struct cv_str kind, struct cv_str key,
 	struct cv_str value, uint64_t expected);
