@@ -330,7 +330,7 @@ static cv_code connected(struct pg *q, struct cv_err *err)
 	if (code == CV_OK)
 		code = command(q,
 			"SET client_min_messages = warning; SET synchronous_commit = on; "
-			"SET statement_timeout = '9s'; SET lock_timeout = '5s'; "
+			"SET statement_timeout = '4s'; SET lock_timeout = '3s'; "
 			"SET idle_in_transaction_session_timeout = '30s'",
 			err);
 	if (code == CV_OK)
@@ -346,15 +346,13 @@ static cv_code connected(struct pg *q, struct cv_err *err)
  * it was, before we asked. */
 static cv_code ask(struct pg *q, const struct question *x, PGresult **ret, struct cv_err *err)
 {
-	const bool was_there = q->c != NULL;
-	cv_code code = q->is_in_transaction || q->c ? CV_OK : connected(q, err);
+	const bool may_repeat = q->c && !q->is_in_transaction && !x->row;
+	cv_code code = connected(q, err);
 
 	if (code != CV_OK)
 		return code;
-	if (!q->c)
-		return cv_fail(err, CV_UNAVAILABLE, "the database %s was lost", q->name);
 	code = asked(q, x, ret, err);
-	if (code == CV_UNAVAILABLE && !q->c && was_there && !q->is_in_transaction && !x->row) {
+	if (code == CV_UNAVAILABLE && !q->c && may_repeat) {
 		code = connected(q, err);
 		if (code == CV_OK)
 			code = asked(q, x, ret, err);
