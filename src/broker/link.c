@@ -193,7 +193,7 @@ static bool go_take(struct broker *b, struct cv_str body)
 	catalog_check(b);
 	tool_slots_init(b);
 	snprintf(path, sizeof(path), "%s/broker.db", b->state_path);
-	if (cv_store_open_sqlite(path, &b->store, &err) != CV_OK)
+	if (cv_store_open_scratch(path, &b->store, &err) != CV_OK)
 		broker_die(err.code, "%s", err.msg);
 	spawn_clean(b->state_dir);
 	b->control.state = CV_BROKER_READY;
