@@ -235,6 +235,11 @@ def without_policy():
     assert "tools: [echo, environment, issues.close, slow]" in r.stderr, r.stderr
 
 
+def the_summary():
+    r = cove("call echo '{\"text\":\"a\"}'; call echo '{\"text\":\"b\"}'; call nothing '{}'", quiet=False)
+    assert "host tools: 2 calls\n" in r.stderr, r.stderr
+
+
 def the_skill_file():
     out = said("cat $COVE_TOOLS_SKILL; ls -l $COVE_TOOLS_SKILL; echo x >> $COVE_TOOLS_SKILL || echo sealed",
                "echo", "issues.close", "sealed")
@@ -351,6 +356,7 @@ tap.check("the skill file", the_skill_file)
 tap.check("a catalog that is wrong starts nothing", a_bad_catalog)
 tap.check("a dry run shows the tools", a_dry_run)
 tap.check("a policy that changes decides the next call and the lists", reload)
+tap.check("the run's summary counts calls", the_summary)
 tap.check("a broker that is killed during a call", kill_the_broker)
 tap.check("a proxy that is killed", kill_the_proxy)
 tap.check("a supervisor that is killed leaves nothing", kill_the_supervisor)
