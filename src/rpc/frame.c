@@ -4,86 +4,107 @@
  */
 #include "rpc/frame.h"
 
-#define TIMEOUT_DIGITS_MAX 8 /* PROTOCOL-HTTP2.md: TimeoutValue */
+enum { FLAG_PLAIN, FLAG_COMPRESSED };
 
-enum cv_rpc_frame_rc cv_rpc_frame_next(struct cv_str bytes, uint32_t max, struct cv_rpc_frame *ret)
+void cv_rpc_frame_reader_init(struct cv_rpc_frame_reader *r, uint32_t bytes_max)
 {
-	const unsigned char *p = (const unsigned char *)bytes.p;
-
-	if (!bytes.n)
-		return CV_RPC_FRAME_MORE;
-	if (p[0])
-		return p[0] == 1 ? CV_RPC_FRAME_COMPRESSED : CV_RPC_FRAME_BAD;
-	if (bytes.n < CV_RPC_FRAME_HEAD_BYTES)
-		return CV_RPC_FRAME_MORE;
-	ret->length = (uint32_t)p[1] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 8 | p[4];
-	if (ret->length > max)
-		return CV_RPC_FRAME_LONG;
-	ret->bytes = (size_t)CV_RPC_FRAME_HEAD_BYTES + ret->length;
-	if (bytes.n < ret->bytes)
-		return CV_RPC_FRAME_MORE;
-	ret->message = cv_str_slice(bytes, CV_RPC_FRAME_HEAD_BYTES, ret->bytes);
-	return CV_RPC_FRAME_OK;
+	*r = (struct cv_rpc_frame_reader){ .bytes_max = bytes_max };
+	cv_buf_init(&r->body, bytes_max);
 }
 
-void cv_rpc_frame_head(uint32_t length, char to[static CV_RPC_FRAME_HEAD_BYTES])
+void cv_rpc_frame_reader_fini(struct cv_rpc_frame_reader *r)
 {
-	to[0] = 0;
-	for (int i = 1; i <= 4; i++)
-		to[i] = (char)(length >> (32 - 8 * i));
+	cv_buf_fini(&r->body);
 }
 
-void cv_rpc_percent_encode(struct cv_buf *to, struct cv_str s)
+static bool has_head(const struct cv_rpc_frame_reader *r)
 {
-	static const char digits[] = "0123456789ABCDEF";
+	return r->head_n == CV_RPC_FRAME_HEAD_BYTES;
+}
 
-	for (size_t i = 0; i < s.n; i++) {
-		const unsigned char c = (unsigned char)s.p[i];
+static uint32_t announced(const uint8_t *head)
+{
+	return (uint32_t)head[1] << 24 | (uint32_t)head[2] << 16 | (uint32_t)head[3] << 8 | head[4];
+}
 
-		if (c >= 0x20 && c <= 0x7e && c != '%') {
-			cv_buf_put_byte(to, (char)c);
-			continue;
-		}
-		const char coded[] = { '%', digits[c >> 4], digits[c & 15] };
-		cv_buf_put(to, (struct cv_str){ coded, sizeof(coded) });
+/* Judges a head that is whole; MESSAGE: it is fine.  A head that is not stays, and with it the
+ * verdict. */
+static enum cv_rpc_frame_event head_judge(struct cv_rpc_frame_reader *r)
+{
+	r->announced = announced(r->head);
+	if (r->head[0] > FLAG_COMPRESSED)
+		return CV_RPC_FRAME_BAD;
+	if (r->head[0] == FLAG_COMPRESSED)
+		return CV_RPC_FRAME_COMPRESSED;
+	return r->announced > r->bytes_max ? CV_RPC_FRAME_LARGE : CV_RPC_FRAME_MESSAGE;
+}
+
+static void head_read(struct cv_rpc_frame_reader *r, struct cv_str *in)
+{
+	const size_t n = CV_MIN(in->n, (size_t)(CV_RPC_FRAME_HEAD_BYTES - r->head_n));
+
+	if (n)
+		memcpy(r->head + r->head_n, in->p, n);
+	r->head_n += (uint8_t)n;
+	*in = cv_str_slice(*in, n, in->n);
+}
+
+enum cv_rpc_frame_event cv_rpc_frame_next(
+	struct cv_rpc_frame_reader *r, struct cv_str *in, struct cv_str *ret_message)
+{
+	if (r->is_given) {
+		r->is_given = false;
+		cv_buf_reset(&r->body);
 	}
-}
-
-static int digit_of(char c)
-{
-	c = cv_ascii_lower(c);
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-void cv_rpc_percent_decode(struct cv_buf *to, struct cv_str s)
-{
-	for (size_t i = 0; i < s.n; i++) {
-		const int high = s.p[i] == '%' && i + 2 < s.n ? digit_of(s.p[i + 1]) : -1;
-		const int low = high >= 0 ? digit_of(s.p[i + 2]) : -1;
-
-		if (low < 0) {
-			cv_buf_put_byte(to, s.p[i]);
-			continue;
-		}
-		cv_buf_put_byte(to, (char)(high << 4 | low));
-		i += 2;
+	head_read(r, in);
+	if (!has_head(r))
+		return CV_RPC_FRAME_MORE;
+	const enum cv_rpc_frame_event verdict = head_judge(r);
+	if (verdict != CV_RPC_FRAME_MESSAGE)
+		return verdict;
+	const size_t held = cv_buf_len(&r->body), missing = r->announced - held;
+	const struct cv_str piece = cv_str_slice(*in, 0, missing);
+	if (held == 0 && piece.n == missing) {
+		*ret_message = piece;
+	} else {
+		if (piece.n && !cv_buf_put(&r->body, piece))
+			return CV_RPC_FRAME_NO_MEMORY;
+		*ret_message = cv_buf_str(&r->body);
+		r->is_given = piece.n == missing;
 	}
+	*in = cv_str_slice(*in, piece.n, in->n);
+	if (piece.n < missing)
+		return CV_RPC_FRAME_MORE;
+	r->head_n = 0;
+	return CV_RPC_FRAME_MESSAGE;
 }
 
-bool cv_rpc_timeout_parse(struct cv_str s, int64_t *ret_ms)
+bool cv_rpc_frame_reader_is_whole(const struct cv_rpc_frame_reader *r)
 {
-	uint64_t n;
+	return r->head_n == 0;
+}
 
-	if (s.n < 2 || s.n > TIMEOUT_DIGITS_MAX + 1 ||
-		!cv_str_to_u64(cv_str_slice(s, 0, s.n - 1), 99999999, &n))
+void cv_rpc_frame_head_write(uint32_t message_bytes, uint8_t ret_head[CV_RPC_FRAME_HEAD_BYTES])
+{
+	ret_head[0] = FLAG_PLAIN;
+	ret_head[1] = (uint8_t)(message_bytes >> 24);
+	ret_head[2] = (uint8_t)(message_bytes >> 16);
+	ret_head[3] = (uint8_t)(message_bytes >> 8);
+	ret_head[4] = (uint8_t)message_bytes;
+}
+
+bool cv_rpc_frame_write(struct cv_buf *b, const ProtobufCMessage *m)
+{
+	const size_t n = protobuf_c_message_get_packed_size(m);
+	uint8_t *to =
+		n > UINT32_MAX ? NULL : (uint8_t *)cv_buf_reserve(b, CV_RPC_FRAME_HEAD_BYTES + n);
+
+	if (!to) {
+		b->is_overflown = true;
 		return false;
-	switch (s.p[s.n - 1]) {
-	case 'H': *ret_ms = (int64_t)n * 3600000; return true;
-	case 'M': *ret_ms = (int64_t)n * 60000; return true;
-	case 'S': *ret_ms = (int64_t)n * 1000; return true;
-	case 'm': *ret_ms = (int64_t)n; return true;
-	case 'u': *ret_ms = (int64_t)(n + 999) / 1000; return true;
-	case 'n': *ret_ms = (int64_t)(n + 999999) / 1000000; return true;
-	default: return false;
 	}
+	cv_rpc_frame_head_write((uint32_t)n, to);
+	protobuf_c_message_pack(m, to + CV_RPC_FRAME_HEAD_BYTES);
+	cv_buf_commit(b, CV_RPC_FRAME_HEAD_BYTES + n);
+	return true;
 }

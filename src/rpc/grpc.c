@@ -15,7 +15,7 @@
 #include "rpc/server_int.h"
 
 #include "base/assert.h"
-#include "rpc/frame.h"
+#include "rpc/grpc_text.h"
 
 static struct cv_rpc_xchg *xchg_of(const struct cv_rpc_call *c)
 {
@@ -45,19 +45,12 @@ static void head_send(struct cv_rpc_xchg *x)
 static bool grpc_send(struct cv_rpc_call *c, const ProtobufCMessage *m)
 {
 	struct cv_rpc_xchg *x = xchg_of(c);
-	const size_t n = protobuf_c_message_get_packed_size(m);
-	char *to;
 
-	if (x->server->held + n > CV_RPC_HELD_BYTES_MAX || n > UINT32_MAX ||
-		!(to = cv_buf_reserve(&x->out, n + CV_RPC_FRAME_HEAD_BYTES))) {
-		c->has_sent = true;
+	if (x->server->held > CV_RPC_HELD_BYTES_MAX || !cv_rpc_frame_write(&x->out, m)) {
 		cv_rpc_finish(c, CV_RPC_RESOURCE_EXHAUSTED,
 			"the answer is larger than what may wait for its client");
 		return true;
 	}
-	cv_rpc_frame_head((uint32_t)n, to);
-	protobuf_c_message_pack(m, (uint8_t *)to + CV_RPC_FRAME_HEAD_BYTES);
-	cv_buf_commit(&x->out, n + CV_RPC_FRAME_HEAD_BYTES);
 	head_send(x);
 	cv_rpc_xchg_wake(x);
 	x->is_full = cv_buf_len(&x->out) >= CV_RPC_QUEUED_BYTES_MAX;
@@ -207,72 +200,67 @@ static void unpack_failed(struct cv_rpc_call *c, cv_code code, const struct cv_e
 		c, code == CV_LIMIT ? CV_RPC_RESOURCE_EXHAUSTED : CV_RPC_INTERNAL, "%s", err->msg);
 }
 
-/* The whole message of a unary call stays; one of many goes when the handler returns. */
+/* The one message of a unary call stays, and waits for the end of the request; one of many goes
+ * when the handler returns. */
 static void message_take(struct cv_rpc_xchg *x, struct cv_str bytes)
 {
 	struct cv_rpc_call *c = &x->call;
 	struct cv_arena *a = is_single(c) ? &x->arena : &x->server->message;
-	ProtobufCMessage *m;
+	ProtobufCMessage *m = NULL;
 	struct cv_err err;
-	const cv_code code = cv_rpc_unpack(c->method->in, bytes, a, &m, &err);
+	cv_code code;
 
+	if (x->request) {
+		cv_rpc_finish(c, CV_RPC_INTERNAL, "more than one message of the client");
+		return;
+	}
+	code = cv_rpc_unpack(c->method->in, bytes, a, &m, &err);
 	if (code != CV_OK)
 		unpack_failed(c, code, &err);
+	else if (is_single(c))
+		x->request = m;
 	else
 		(void)cv_rpc_call_message(c, m);
 	if (!is_single(c))
 		cv_arena_reset(a);
 }
 
-static void single_run(struct cv_rpc_xchg *x, const struct cv_rpc_frame *f)
-{
-	if (cv_buf_len(&x->in) > f->bytes) {
-		cv_rpc_finish(&x->call, CV_RPC_INTERNAL, "more than one message of the client");
-		return;
-	}
-	if (!x->is_in_ended)
-		return;
-	message_take(x, f->message);
-	cv_buf_reset(&x->in);
-	cv_rpc_call_half_close(&x->call);
-}
-
 /* True when there may be another message. */
 static bool frame_run(struct cv_rpc_xchg *x)
 {
-	struct cv_rpc_frame f;
+	const struct cv_str all = cv_buf_str(&x->in);
+	struct cv_str rest = all, message;
+	const enum cv_rpc_frame_event e = cv_rpc_frame_next(&x->frames, &rest, &message);
 
-	switch (cv_rpc_frame_next(cv_buf_str(&x->in), CV_RPC_MESSAGE_BYTES_MAX, &f)) {
-	case CV_RPC_FRAME_MORE: return false;
-	case CV_RPC_FRAME_COMPRESSED: compressed_refuse(x); return false;
+	switch (e) {
+	case CV_RPC_FRAME_MORE: break;
+	case CV_RPC_FRAME_COMPRESSED: compressed_refuse(x); break;
 	case CV_RPC_FRAME_BAD:
 		cv_rpc_finish(&x->call, CV_RPC_INTERNAL, "a message has an unknown flag");
-		return false;
-	case CV_RPC_FRAME_LONG:
+		break;
+	case CV_RPC_FRAME_LARGE:
 		cv_rpc_finish(&x->call, CV_RPC_OUT_OF_RANGE,
 			"message length too large: found %u bytes, the limit is: %u bytes",
-			f.length, CV_RPC_MESSAGE_BYTES_MAX);
-		return false;
-	case CV_RPC_FRAME_OK: break;
+			x->frames.announced, CV_RPC_MESSAGE_BYTES_MAX);
+		break;
+	case CV_RPC_FRAME_NO_MEMORY:
+		cv_rpc_finish(&x->call, CV_RPC_RESOURCE_EXHAUSTED, "out of memory");
+		break;
+	case CV_RPC_FRAME_MESSAGE: message_take(x, message); break;
 	}
-	if (is_single(&x->call)) {
-		single_run(x, &f);
-		return false;
-	}
-	message_take(x, f.message);
-	cv_buf_skip(&x->in, f.bytes);
-	return !x->call.is_finished && !x->call.is_held;
+	cv_buf_skip(&x->in, all.n - rest.n);
+	return e == CV_RPC_FRAME_MESSAGE && !x->call.is_finished && !x->call.is_held;
 }
 
 static void end_run(struct cv_rpc_xchg *x)
 {
 	struct cv_rpc_call *c = &x->call;
 
-	if (cv_buf_len(&x->in))
+	if (!cv_rpc_frame_reader_is_whole(&x->frames))
 		cv_rpc_finish(c, CV_RPC_INTERNAL, "the stream ended inside a message");
-	else if (is_single(c) && !c->is_seen)
+	else if (is_single(c) && !x->request)
 		cv_rpc_finish(c, CV_RPC_INTERNAL, "the call has no message");
-	else
+	else if (!c->is_half_closed && (!is_single(c) || cv_rpc_call_message(c, x->request)))
 		cv_rpc_call_half_close(c);
 }
 

@@ -17,6 +17,7 @@
 #pragma once
 #include "base/buf.h"
 #include "rpc/call_int.h"
+#include "rpc/frame.h"
 #include "rpc/limits.h"
 #include "rpc/pages.h"
 #include "rpc/server.h"
@@ -62,6 +63,8 @@ struct cv_rpc_xchg {
 	struct cv_buf in;
 	size_t unconsumed; /* bytes in `in` for which the peer has no new window yet */
 	bool is_in_ended;
+	struct cv_rpc_frame_reader frames; /* of a call */
+	ProtobufCMessage *request;         /* the one of a unary call, in the arena */
 	char request_id[CV_RPC_REQUEST_ID_BYTES_MAX + 1];
 	struct cv_principal who;
 

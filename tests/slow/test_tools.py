@@ -282,16 +282,19 @@ def a_quiet_call():
     assert "output" in out, out
 
 
+def sleeps(mark):
+    return subprocess.run(["pgrep", "-f", f"^/bin/sleep {mark}$"], capture_output=True, check=False).returncode == 0
+
+
 def kill_the_broker():
-    r = Running("echo up; call slow '{\"seconds\":30}'; sleep 1; call echo '{\"text\":\"again\"}'")
+    mark = str(1000000 + os.getpid())  # of seconds that nobody else sleeps
+    r = Running(f"echo up; call slow '{{\"seconds\":{mark}}}'; sleep 1; call echo '{{\"text\":\"again\"}}'")
     assert r.line() == "up"
-    wait_until(lambda: subprocess.run(["pgrep", "-f", "^/bin/sleep 30$"], capture_output=True,
-                                      check=False).returncode == 0)
+    wait_until(lambda: sleeps(mark))
     os.kill(children(r.pid, "cove-broker")[0], signal.SIGKILL)
     out, err = r.end()
     assert "broker_unavailable" in out and " 503" in out and "again" in out, (out, err)
-    wait_until(lambda: subprocess.run(["pgrep", "-f", "^/bin/sleep 30$"], capture_output=True,
-                                      check=False).returncode != 0)
+    wait_until(lambda: not sleeps(mark))
     assert "the broker of host tools died" in err, err
 
 
@@ -304,17 +307,16 @@ def kill_the_proxy():
 
 
 def kill_the_supervisor():
-    r = Running("echo up; call slow '{\"seconds\":31}'")
+    mark = str(2000000 + os.getpid())
+    r = Running(f"echo up; call slow '{{\"seconds\":{mark}}}'")
     assert r.line() == "up"
-    wait_until(lambda: subprocess.run(["pgrep", "-f", "^/bin/sleep 31$"], capture_output=True,
-                                      check=False).returncode == 0)
+    wait_until(lambda: sleeps(mark))
     broker = children(r.pid, "cove-broker")[0]
     assert len(left_behind()) == 1
     os.kill(r.pid, signal.SIGKILL)
     wait_until(lambda: not left_behind())
     wait_until(lambda: is_gone(broker))
-    assert subprocess.run(["pgrep", "-f", "^/bin/sleep 31$"], capture_output=True,
-                          check=False).returncode != 0
+    assert not sleeps(mark)
     r.process.wait()
 
 
