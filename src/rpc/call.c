@@ -81,8 +81,7 @@ static struct cv_str message_make(struct cv_rpc_call *c, const char *fmt, va_lis
 
 	if (n < 0)
 		return CV_STR("");
-	return cv_arena_str(c->arena,
-		(struct cv_str){ text, CV_MIN((size_t)n, sizeof(text) - 1) });
+	return cv_arena_str(c->arena, (struct cv_str){ text, CV_MIN((size_t)n, sizeof(text) - 1) });
 }
 
 void cv_rpc_finish(struct cv_rpc_call *c, enum cv_rpc_status s, const char *fmt, ...)

@@ -184,8 +184,7 @@ static ssize_t text_read(struct cv_rpc_conn *c, char *to, size_t n)
 		return socket_read(c, to, n);
 	while (have < n) {
 		ERR_clear_error();
-		const ssize_t got =
-			tls_result(c, SSL_read(c->ssl, to + have, (int)(n - have)));
+		const ssize_t got = tls_result(c, SSL_read(c->ssl, to + have, (int)(n - have)));
 
 		if (got <= 0)
 			return have ? (ssize_t)have : got;
@@ -430,7 +429,8 @@ static bool is_silent(const struct cv_rpc_conn *c, int64_t now)
 		if (c->is_h1_busy)
 			return !c->xchgs->is_in_ended && now - c->read_ms >= CV_RPC_BODY_MS;
 		return now - c->since_ms >= (c->in.data ? CV_RPC_HEAD_MS : CV_RPC_KEEP_MS);
-	case CV_RPC_CONN_H2: return c->is_pinged && now - c->read_ms >= CV_RPC_PING_MS + CV_RPC_PONG_MS;
+	case CV_RPC_CONN_H2:
+		return c->is_pinged && now - c->read_ms >= CV_RPC_PING_MS + CV_RPC_PONG_MS;
 	}
 	cv_unreachable();
 }

@@ -95,8 +95,8 @@ static void request_begin(struct cv_rpc_conn *c, const struct cv_h1_request *r)
 static bool head_take(struct cv_rpc_conn *c)
 {
 	struct cv_h1_request r;
-	const enum cv_h1_rc rc = cv_h1_request_parse(
-		cv_buf_str(&c->in), CV_RPC_HEAD_BYTES_MAX, &c->scanned, &r);
+	const enum cv_h1_rc rc =
+		cv_h1_request_parse(cv_buf_str(&c->in), CV_RPC_HEAD_BYTES_MAX, &c->scanned, &r);
 
 	if (rc == CV_H1_MORE)
 		return false;
@@ -228,7 +228,8 @@ void cv_rpc_h1_fill(struct cv_rpc_conn *c)
 	if (!x || !x->is_head_sent)
 		return;
 	while (cv_buf_len(&x->out) && cv_buf_len(&c->out) < CV_RPC_PIECE_BYTES) {
-		const struct cv_str piece = cv_str_slice(cv_buf_str(&x->out), 0, CV_RPC_PIECE_BYTES);
+		const struct cv_str piece =
+			cv_str_slice(cv_buf_str(&x->out), 0, CV_RPC_PIECE_BYTES);
 
 		if (c->is_chunked_out)
 			cv_chunk_write(&c->out, piece);

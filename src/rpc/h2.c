@@ -146,7 +146,8 @@ static int data_take(
 
 	(void)flags;
 	control_earn(c);
-	if (!x || x->is_out_ended) { /* nobody reads it: only the connection's window is given back */
+	if (!x ||
+		x->is_out_ended) { /* nobody reads it: only the connection's window is given back */
 		nghttp2_session_consume_connection(s, n);
 		return 0;
 	}
@@ -255,8 +256,7 @@ void cv_rpc_h2_receive(struct cv_rpc_conn *c, struct cv_str bytes)
 		return;
 	while (cv_h2_scan_next(&c->scan, &rest, &f))
 		frame_count(c, &f);
-	if (!c->abuse &&
-		nghttp2_session_mem_recv(c->h2, (const uint8_t *)bytes.p, bytes.n) < 0)
+	if (!c->abuse && nghttp2_session_mem_recv(c->h2, (const uint8_t *)bytes.p, bytes.n) < 0)
 		c->is_ending = true; /* it has queued what it wants to say */
 }
 

@@ -88,7 +88,8 @@ void *cv_rpc_request_state(const struct cv_rpc_request *r)
 #define PAGE_FIELDS_MAX 24 /* of an answer: type, length and what the page adds */
 
 /* "name: value\r\n" lines; names in lower case, as HTTP/2 wants them. */
-static size_t lines_cut(struct cv_arena *a, const char *headers, struct cv_rpc_field *ret, size_t max)
+static size_t lines_cut(
+	struct cv_arena *a, const char *headers, struct cv_rpc_field *ret, size_t max)
 {
 	struct cv_str rest = cv_str_of(headers);
 	size_t n = 0;
@@ -168,7 +169,8 @@ void cv_rpc_respond_error(struct cv_rpc_request *r, enum cv_rpc_status s, const 
 	cv_buf_put_json_member(&body, "message", cv_str_of(text));
 	cv_buf_put(&body, CV_STR("}}\n"));
 	cv_rpc_respond(r, cv_rpc_status_http(s), "application/json",
-		s == CV_RPC_UNAUTHENTICATED ? "www-authenticate: Bearer\r\n" : NULL, cv_buf_str(&body));
+		s == CV_RPC_UNAUTHENTICATED ? "www-authenticate: Bearer\r\n" : NULL,
+		cv_buf_str(&body));
 	cv_buf_fini(&body);
 }
 

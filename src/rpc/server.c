@@ -73,7 +73,8 @@ void cv_rpc_random(struct cv_rpc_server *s, unsigned char *ret, size_t n)
 		size_t have = 0;
 
 		while (have < sizeof(s->random)) {
-			const ssize_t got = getrandom(s->random + have, sizeof(s->random) - have, 0);
+			const ssize_t got =
+				getrandom(s->random + have, sizeof(s->random) - have, 0);
 
 			cv_assert(got > 0 || errno == EINTR);
 			have += got > 0 ? (size_t)got : 0;
@@ -88,7 +89,8 @@ void cv_rpc_random(struct cv_rpc_server *s, unsigned char *ret, size_t n)
 
 static bool slots_grow(struct cv_rpc_server *s)
 {
-	const uint32_t count = CV_MIN(CV_MAX(s->slot_count * 2, 64u), (uint32_t)CV_RPC_CONNECTIONS_MAX);
+	const uint32_t count =
+		CV_MIN(CV_MAX(s->slot_count * 2, 64u), (uint32_t)CV_RPC_CONNECTIONS_MAX);
 	struct cv_rpc_slot *slots;
 
 	if (count == s->slot_count)
@@ -97,8 +99,8 @@ static bool slots_grow(struct cv_rpc_server *s)
 	if (!slots)
 		return false;
 	for (uint32_t i = s->slot_count; i < count; i++)
-		slots[i] = (struct cv_rpc_slot){
-			.gen = 1, .next_free = i + 1 < count ? i + 1 : s->slot_free };
+		slots[i] = (struct cv_rpc_slot){ .gen = 1,
+			.next_free = i + 1 < count ? i + 1 : s->slot_free };
 	s->slot_free = s->slot_count;
 	s->slots = slots;
 	s->slot_count = count;
@@ -189,8 +191,8 @@ static void accept_some(struct cv_rpc_server *s, struct cv_rpc_listener *l)
 	for (int i = 0; i < CV_RPC_ACCEPTS_MAX; i++) {
 		struct sockaddr_storage from = { 0 };
 		socklen_t n = sizeof(from);
-		const int fd = accept4(
-			l->fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		const int fd =
+			accept4(l->fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
 			conn_take(s, fd, l->tls, is_near(&from));
@@ -247,8 +249,8 @@ static int64_t wanted_ms(const struct cv_rpc_server *s)
 		if (s->listeners[i].can_accept)
 			at = CV_MIN(at, s->accept_ms);
 	if (s->deadline_ms != INT64_MAX)
-		at = CV_MIN(at, CV_MAX(s->deadline_ms,
-				s->deadline_looked_ms + CV_RPC_DEADLINE_GRAIN_MS));
+		at = CV_MIN(at,
+			CV_MAX(s->deadline_ms, s->deadline_looked_ms + CV_RPC_DEADLINE_GRAIN_MS));
 	return s->dirty || s->due ? s->config.loop->now_ms : at;
 }
 

@@ -205,7 +205,7 @@ void cv_rpc_xchg_account(struct cv_rpc_xchg *x);
 void cv_rpc_xchg_sent(struct cv_rpc_xchg *x); /* bytes of out went */
 void cv_rpc_xchg_head(struct cv_rpc_xchg *x, int status, const struct cv_rpc_field *fields,
 	size_t count, bool has_body);
-void cv_rpc_xchg_wake(struct cv_rpc_xchg *x); /* out has more, or its end */
+void cv_rpc_xchg_wake(struct cv_rpc_xchg *x);  /* out has more, or its end */
 void cv_rpc_xchg_abort(struct cv_rpc_xchg *x); /* its answer can't go on */
 enum cv_rpc_status cv_rpc_xchg_judge(
 	struct cv_rpc_xchg *x, const struct cv_rpc_rule *rule, struct cv_err *err);

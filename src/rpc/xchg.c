@@ -194,8 +194,8 @@ static const struct cv_rpc_method *method_of(const struct cv_rpc_xchg *x)
 	at = cv_str_find_byte(service, '/');
 	if (at == service.n)
 		return NULL;
-	return cv_rpc_method_find(x->server, cv_str_slice(service, 0, at),
-		cv_str_slice(service, at + 1, service.n));
+	return cv_rpc_method_find(
+		x->server, cv_str_slice(service, 0, at), cv_str_slice(service, at + 1, service.n));
 }
 
 static void route(struct cv_rpc_xchg *x)

@@ -93,7 +93,7 @@ static void health(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	(void)m;
 	state_make(c);
 	openshell__v1__health_response__init(&r);
-	r.version = (char *)(uintptr_t)"lab";
+	r.version = (char *)(uintptr_t) "lab";
 	cv_rpc_reply(c, &r.base);
 }
 
@@ -223,9 +223,9 @@ static void push_ended(struct cv_rpc_call *c)
 	cv_rpc_reply(c, &r.base);
 }
 
-#define ROW(rpc, request, response, kind, auth, scope, role)                                \
-	{ "openshell.v1.OpenShell", #rpc, &openshell__##request##__descriptor,             \
-		&openshell__##response##__descriptor, CV_RPC_##kind,                       \
+#define ROW(rpc, request, response, kind, auth, scope, role)                   \
+	{ "openshell.v1.OpenShell", #rpc, &openshell__##request##__descriptor, \
+		&openshell__##response##__descriptor, CV_RPC_##kind,           \
 		{ CV_RPC_AUTH_##auth, scope, CV_RPC_ROLE_##role }, { 0 }, NULL },
 static struct cv_rpc_method methods[] = { CV_RPC_OPENSHELL_METHODS(ROW) };
 #undef ROW
@@ -238,8 +238,10 @@ static const struct {
 	{ "GetSandbox", { .message = get_sandbox, .closed = call_closed } },
 	{ "ExecSandbox",
 		{ .message = exec_sandbox, .writable = exec_more, .closed = call_closed } },
-	{ "ForwardTcp", { .message = forward, .half_closed = forward_ended,
-				.writable = forward_writable, .closed = call_closed } },
+	{ "ForwardTcp", { .message = forward,
+				.half_closed = forward_ended,
+				.writable = forward_writable,
+				.closed = call_closed } },
 	{ "PushSandboxLogs",
 		{ .message = push_logs, .half_closed = push_ended, .closed = call_closed } },
 };
@@ -294,9 +296,12 @@ static void stream(struct cv_rpc_request *r)
 }
 
 static const struct cv_rpc_page pages[] = {
-	{ "GET", "/healthz", { CV_RPC_AUTH_UNAUTHENTICATED, "", CV_RPC_ROLE_NONE }, healthz, NULL, page_closed },
-	{ "POST", "/v1/echo", { CV_RPC_AUTH_BEARER, "", CV_RPC_ROLE_NONE }, echo, NULL, page_closed },
-	{ "GET", "/v1/", { CV_RPC_AUTH_UNAUTHENTICATED, "", CV_RPC_ROLE_NONE }, stream, stream_more, page_closed },
+	{ "GET", "/healthz", { CV_RPC_AUTH_UNAUTHENTICATED, "", CV_RPC_ROLE_NONE }, healthz, NULL,
+		page_closed },
+	{ "POST", "/v1/echo", { CV_RPC_AUTH_BEARER, "", CV_RPC_ROLE_NONE }, echo, NULL,
+		page_closed },
+	{ "GET", "/v1/", { CV_RPC_AUTH_UNAUTHENTICATED, "", CV_RPC_ROLE_NONE }, stream, stream_more,
+		page_closed },
 };
 
 /* ---- who ---- */
@@ -358,7 +363,8 @@ static SSL_CTX *tls_make(char **argv, int argc)
 
 static void listen_start(SSL_CTX *tls)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t n = sizeof(at);
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	struct cv_err err;
@@ -405,7 +411,7 @@ static int64_t timers_look(void)
 		((struct call_state *)cv_rpc_call_state(c))->timer = NULL;
 		t->call = NULL;
 		if (cv_rpc_call_method(c)->kind == CV_RPC_UNARY)
-			sandbox_reply(c, (char *)(uintptr_t)"later", 0);
+			sandbox_reply(c, (char *)(uintptr_t) "later", 0);
 		else
 			cv_rpc_hold(c, false);
 	}
