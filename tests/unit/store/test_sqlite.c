@@ -187,7 +187,7 @@ static int fill_disk(const struct fixture *f)
 	char path[160];
 	snprintf(path, sizeof(path), "%s/copy", f->dir);
 	for (size_t i = 0; i < 9; i++)
-		(void)!cv_store_put(s, KIND, (struct cv_str){ "123456789" + i, 1 },
+		(void)!cv_store_put(s, KIND, cv_str_slice(CV_STR("123456789"), i, i + 1),
 			(struct cv_str){ big, 60000 }, CV_STORE_NEW, NULL, &err);
 	if (cv_store_backup(s, path, &err) != CV_UNAVAILABLE || access(path, F_OK) == 0)
 		return 6;
