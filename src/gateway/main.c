@@ -141,7 +141,9 @@ static cv_code store_open(struct cv_gateway *g, struct cv_err *err)
 	else if (cv_str_has_prefix(url, CV_STR("sqlite:")))
 		snprintf(path, sizeof(path), "%s", url.p + strlen("sqlite:"));
 	else
-		return cv_fail(err, CV_INVALID, "database '%.20s...' is no sqlite:PATH", url.p);
+		return cv_fail(err, CV_INVALID,
+			"database is neither sqlite:PATH nor postgres://... (its value is not "
+			"shown: it may hold a password)");
 	return cv_store_open_sqlite(path, &g->store, err);
 }
 
