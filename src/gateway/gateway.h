@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway.h - the process's state, and the parts that it is made of
+ *
+ * One thread, one loop.  What the process does is cut into parts: a file (or a few) each, with one
+ * `const struct cv_gw_part` that says which rpcs and pages it answers and what of the loop it
+ * wants.  A new part is a row of CV_GW_PARTS, its files in meson.build, and a pointer to its own
+ * state in struct cv_gateway, which nobody else looks into: parts meet at the headers named here.
+ *
+ *     main.c       start, loop, signals, end; part.c: the parts' order, and their tables joined
+ *     config.[ch]  one immutable struct from file, environment and flags; another at SIGHUP
+ *     objects.[ch] what is kept; labels.[ch] names, labels, selectors; pb.[ch] changing messages
+ *     access.[ch]  who may do what in a workspace: every handler with a workspace asks it
+ *     auth.c       what was presented -> principal; jwt.[ch], oidc.c, pki.[ch]
+ *     info.c       Health, GetGatewayInfo, GetCurrentUser, workspaces, pages
+ *     metrics.[ch] numbers for /metrics; log.[ch] a line per decision
+ *
+ *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
+ *     provider.c, profile.c                                 credentials
+ *     policy.c, settings.c, draft.c                         what sandboxes may do
+ *
+ * A handler gets the gateway with cv_gw_of(c).
+ */
+#pragma once
+#include "gateway/objects.h"
+#include "rpc/call.h"
+#include "rpc/pages.h"
+#include "rpc/server.h"
+#include "sys/loop.h"
+
+struct cv_gateway;
+struct cv_gw_config;
+
+struct cv_gw_method {     /* a row of rpc/methods.h that the part answers */
+	const char *name; /* "CreateSandbox" */
+	struct cv_rpc_handler handler;
+};
+
+struct cv_gw_part {
+	const char *name; /* in log lines */
+	const struct cv_gw_method *methods;
+	size_t method_count;
+	const struct cv_rpc_page *pages;
+	size_t page_count;
+
+	/* Each may be NULL. */
+	/* In the order of the parts, objects being loaded; before anybody is served. */
+	cv_code (*start)(struct cv_gateway *g, struct cv_err *err);
+	/* SIGTERM: no new work; what must be told is told now. */
+	void (*drain)(struct cv_gateway *g);
+	/* In the opposite order, every call being closed; also after a start that failed. */
+	void (*stop)(struct cv_gateway *g);
+	/* g->config is another one. */
+	void (*reload)(struct cv_gateway *g, const struct cv_gw_config *old);
+	/* A watch of the part: CV_GW_WATCH(part, sub). */
+	void (*event)(struct cv_gateway *g, const struct cv_loop_event *e);
+	/* After the events of each turn, before anything is sent: work that piled up, timers.
+	 * Returns when it wants to be called again at the latest (loop time, ms), INT64_MAX: never. */
+	int64_t (*turn)(struct cv_gateway *g);
+};
+
+/* clang-format off */
+/* enum, the name behind cv_gw_part_.  One line each, in the order of start. */
+#define CV_GW_PARTS(X)         \
+	X(SERVER, server)      \
+	X(AUTH, auth)          \
+	X(OIDC, oidc)          \
+	X(INFO, info)          \
+	X(WORKSPACE, workspace)
+/* clang-format on */
+
+#define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
+enum cv_gw_part_id { CV_GW_PARTS(CV_GW_PART_ENUM) CV_GW_PART_COUNT };
+#undef CV_GW_PART_ENUM
+
+#define CV_GW_PART_EXTERN(name, lower) extern const struct cv_gw_part cv_gw_part_##lower;
+CV_GW_PARTS(CV_GW_PART_EXTERN)
+#undef CV_GW_PART_EXTERN
+
+/* A part has eight kinds of watches of its own. */
+#define CV_GW_WATCH_SUBS       8
+#define CV_GW_WATCH(part, sub) ((uint8_t)((part)*CV_GW_WATCH_SUBS + (sub)))
+#define CV_GW_WATCH_PART(kind) ((kind) / CV_GW_WATCH_SUBS)
+#define CV_GW_WATCH_SUB(kind)  ((kind) % CV_GW_WATCH_SUBS)
+
+struct cv_gateway {
+	struct cv_loop loop;
+	const struct cv_gw_config *config; /* the present one: another after a reload */
+	const char *state_dir;             /* absolute; 0700, and locked */
+	int state_fd;                      /* the same, for the *at() calls */
+	const char *id;                    /* gateway_id of tokens */
+	struct cv_store *store;
+	struct cv_objects *objects;
+	struct cv_rpc_server *server;
+	bool is_draining;
+
+	/* Of one part each. */
+	struct cv_gw_auth *auth;
+	struct cv_gw_oidc *oidc;
+};
+
+static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)
+{
+	return cv_rpc_call_arg(c);
+}
+
+static inline struct cv_gateway *cv_gw_of_request(const struct cv_rpc_request *r)
+{
+	return cv_rpc_request_arg(r);
+}
+
+/* CLOCK_REALTIME in milliseconds: for created_at_ms and the like; timers use g->loop.now_ms. */
+int64_t cv_gw_unix_ms(void);
+
+/* Ends the call with a status that came with a sentence. */
+void cv_gw_fail(struct cv_rpc_call *c, enum cv_rpc_status s, const struct cv_err *err);
