@@ -67,7 +67,8 @@ struct cv_gw_part {
 	X(AUTH, auth)          \
 	X(OIDC, oidc)          \
 	X(INFO, info)          \
-	X(WORKSPACE, workspace) \
+	X(WORKSPACE, workspace)\
+	X(POLICY, policy)      \
 	X(PROFILE, profile)    \
 	X(PROVIDER, provider)  \
 	X(ATTACH, attach)
@@ -107,6 +108,7 @@ struct cv_gateway {
 	/* Of one part each. */
 	struct cv_gw_auth *auth;
 	struct cv_gw_oidc *oidc;
+	struct cv_gw_policies *policies;
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
 };
