@@ -29,8 +29,8 @@
 #define CV_RPC_HELD_BYTES_MAX (512u << 20) /* of all calls; then RESOURCE_EXHAUSTED */
 #define CV_RPC_IN_KEPT_BYTES  4096         /* of an empty buffer; larger ones are given back */
 #define CV_RPC_STATUS_BYTES_MAX \
-	4096 /* of grpc-message before its coding: clients cap heads at 8 KiB */
-#define CV_RPC_TRAILERS_MAX     8   /* beside grpc-status and grpc-message */
+	4096                  /* of grpc-message before its coding: clients cap heads at 8 KiB */
+#define CV_RPC_TRAILERS_MAX 8 /* beside grpc-status and grpc-message */
 
 /* HTTP/2.  What a peer can make us do is counted: cheap frames cost us more than their sender. */
 #define CV_RPC_STREAMS_MAX       256 /* at a time, of one connection: a front end's calls */
