@@ -64,7 +64,8 @@ struct cv_rpc_xchg {
 	size_t unconsumed; /* bytes in `in` for which the peer has no new window yet */
 	bool is_in_ended;
 	struct cv_rpc_frame_reader frames; /* of a call */
-	ProtobufCMessage *request;         /* the one of a unary call, in the arena */
+	ProtobufCMessage *request;         /* the one of a unary call, ... */
+	struct cv_arena message; /* ... unpacked here: a full arena keeps no status back */
 	char request_id[CV_RPC_REQUEST_ID_BYTES_MAX + 1];
 	struct cv_principal who;
 

@@ -27,6 +27,7 @@ struct cv_rpc_xchg *cv_rpc_xchg_new(struct cv_rpc_conn *c, int32_t id)
 	x->read_ms = c->server->config.loop->now_ms;
 	cv_arena_init(&x->arena, CV_RPC_CALL_BYTES_MAX);
 	cv_buf_init(&x->in, CV_RPC_MESSAGE_BYTES_MAX + CV_RPC_STREAM_WINDOW + CV_RPC_IO_BYTES);
+	cv_arena_init(&x->message, CV_RPC_CALL_BYTES_MAX);
 	cv_rpc_frame_reader_init(&x->frames, CV_RPC_MESSAGE_BYTES_MAX);
 	cv_buf_init(&x->out, CV_RPC_OUT_BYTES_MAX);
 	x->next = c->xchgs;
@@ -57,6 +58,7 @@ static void xchg_free(struct cv_rpc_xchg *x)
 	cv_assert(x->held <= x->server->held);
 	x->server->held -= x->held;
 	cv_arena_fini(&x->arena);
+	cv_arena_fini(&x->message);
 	cv_buf_fini(&x->in);
 	cv_buf_fini(&x->out);
 	cv_rpc_frame_reader_fini(&x->frames);
@@ -65,7 +67,8 @@ static void xchg_free(struct cv_rpc_xchg *x)
 
 void cv_rpc_xchg_account(struct cv_rpc_xchg *x)
 {
-	const size_t held = x->arena.used + x->in.cap + x->frames.body.cap + x->out.cap;
+	const size_t held =
+		x->arena.used + x->message.used + x->in.cap + x->frames.body.cap + x->out.cap;
 
 	x->server->held += held - x->held;
 	x->held = held;
