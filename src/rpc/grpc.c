@@ -74,8 +74,10 @@ size_t cv_rpc_grpc_trailers(
 
 		cv_buf_init(&text, 3 * CV_RPC_STATUS_BYTES_MAX);
 		cv_rpc_percent_encode(&text, c->status_message);
-		ret[n++] = (struct cv_rpc_field){ CV_STR("grpc-message"),
-			cv_arena_str(&x->arena, cv_buf_str(&text)) };
+		const struct cv_str coded = cv_arena_str(&x->arena, cv_buf_str(&text));
+
+		if (coded.p)
+			ret[n++] = (struct cv_rpc_field){ CV_STR("grpc-message"), coded };
 		cv_buf_fini(&text);
 	}
 	for (size_t i = 0; i < c->trailer_count; i++)
