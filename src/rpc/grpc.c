@@ -132,6 +132,7 @@ static void call_fill(struct cv_rpc_xchg *x, const struct cv_rpc_method *m)
 		.id = x->request_id,
 		.arena = &x->arena,
 	};
+	x->frames.bytes_max = cv_rpc_xchg_bytes_max(&m->rule);
 }
 
 void cv_rpc_grpc_begin(struct cv_rpc_xchg *x, const struct cv_rpc_method *m)
@@ -243,7 +244,7 @@ static bool frame_run(struct cv_rpc_xchg *x)
 	case CV_RPC_FRAME_LARGE:
 		cv_rpc_finish(&x->call, CV_RPC_OUT_OF_RANGE,
 			"message length too large: found %u bytes, the limit is: %u bytes",
-			x->frames.announced, CV_RPC_MESSAGE_BYTES_MAX);
+			x->frames.announced, x->frames.bytes_max);
 		break;
 	case CV_RPC_FRAME_NO_MEMORY:
 		cv_rpc_finish(&x->call, CV_RPC_RESOURCE_EXHAUSTED, "out of memory");
