@@ -67,8 +67,11 @@ struct cv_gw_part {
 	X(AUTH, auth)          \
 	X(OIDC, oidc)          \
 	X(INFO, info)          \
-	X(WORKSPACE, workspace)    \
-	X(POLICY, policy)
+	X(WORKSPACE, workspace)\
+	X(POLICY, policy)      \
+	X(PROFILE, profile)    \
+	X(PROVIDER, provider)  \
+	X(ATTACH, attach)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -106,6 +109,8 @@ struct cv_gateway {
 	struct cv_gw_auth *auth;
 	struct cv_gw_oidc *oidc;
 	struct cv_gw_policies *policies;
+	struct cv_gw_profiles *profiles;
+	struct cv_gw_vault *vault;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)
