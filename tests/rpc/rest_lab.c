@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * rest_lab.c - a server whose handlers say what they were asked, for tests/rpc/test_rest.py
+ * rest_lab.c - a server whose handlers say what they were asked, for tests/rpc/test_rest.py and
+ * test_reflection.py
  *
  * Prints its port, then for each call "RPC {request as JSON}" and, when it is over, "closed RPC".
  * Unary methods answer with an empty message, but
@@ -16,6 +17,7 @@
 #include "inference.pb-c.h"
 #include "rpc/json.h"
 #include "rpc/methods.h"
+#include "rpc/reflection.h"
 #include "rpc/rest.h"
 #include "rpc/server.h"
 
@@ -138,8 +140,19 @@ static void exec_sandbox(struct cv_rpc_call *c, const ProtobufCMessage *m)
 		{ .message = any, .closed = closed }, NULL },
 #define SHELL_ROW(...) ROW("openshell.v1.OpenShell", __VA_ARGS__)
 #define INFER_ROW(...) ROW("openshell.inference.v1.Inference", __VA_ARGS__)
-static struct cv_rpc_method methods[] = { CV_RPC_OPENSHELL_METHODS(SHELL_ROW)
+static const struct cv_rpc_method rows[] = { CV_RPC_OPENSHELL_METHODS(SHELL_ROW)
 		CV_RPC_INFERENCE_METHODS(INFER_ROW) };
+
+static struct cv_rpc_method methods[CV_ARRAY_LEN(rows) + 8];
+static size_t method_count;
+
+static void methods_add(const struct cv_rpc_method *from, size_t n)
+{
+	if (method_count + n > CV_ARRAY_LEN(methods))
+		abort();
+	memcpy(methods + method_count, from, n * sizeof(*from));
+	method_count += n;
+}
 
 static enum cv_rpc_status authenticate(void *arg, const struct cv_rpc_presented *given,
 	struct cv_principal *ret, struct cv_err *err)
@@ -187,11 +200,14 @@ static void loop_run(void)
 
 int main(void)
 {
+	methods_add(rows, CV_ARRAY_LEN(rows));
+	methods_add(cv_rpc_reflection_methods, cv_rpc_reflection_method_count);
+	methods_add(cv_rpc_health_methods, cv_rpc_health_method_count);
 	const struct cv_rpc_server_config config = {
 		.loop = &loop,
 		.watch_kind = WATCH_SERVER,
 		.methods = methods,
-		.method_count = CV_ARRAY_LEN(methods),
+		.method_count = method_count,
 		.pages = cv_rpc_rest_pages,
 		.page_count = cv_rpc_rest_page_count,
 		.authenticate = authenticate,
@@ -199,7 +215,7 @@ int main(void)
 	struct cv_err err;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (size_t i = 0; i < CV_ARRAY_LEN(methods); i++) {
+	for (size_t i = 0; i < method_count; i++) {
 		if (strcmp(methods[i].name, "GetSandbox") == 0)
 			methods[i].handler.message = get_sandbox;
 		if (strcmp(methods[i].name, "ExecSandbox") == 0)
