@@ -67,7 +67,8 @@ struct cv_gw_part {
 	X(AUTH, auth)          \
 	X(OIDC, oidc)          \
 	X(INFO, info)          \
-	X(WORKSPACE, workspace)
+	X(WORKSPACE, workspace)    \
+	X(POLICY, policy)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -104,6 +105,7 @@ struct cv_gateway {
 	/* Of one part each. */
 	struct cv_gw_auth *auth;
 	struct cv_gw_oidc *oidc;
+	struct cv_gw_policies *policies;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)
