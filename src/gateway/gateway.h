@@ -66,7 +66,11 @@ struct cv_gw_part {
 	X(AUTH, auth)          \
 	X(OIDC, oidc)          \
 	X(INFO, info)          \
-	X(WORKSPACE, workspace)
+	X(WORKSPACE, workspace) \
+	X(SANDBOX, sandbox)    \
+	X(EXEC, exec)          \
+	X(WATCH, watch)        \
+	X(FORWARD, forward)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -97,6 +101,10 @@ struct cv_gateway {
 	/* Of one part each. */
 	struct cv_gw_auth *auth;
 	struct cv_gw_oidc *oidc;
+	struct cv_gw_sandboxes *sandboxes;
+	struct cv_gw_execs *execs;
+	struct cv_gw_watches *watches;
+	struct cv_gw_forwards *forwards;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)
