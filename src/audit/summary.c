@@ -338,6 +338,9 @@ bool cv_summary_text(const struct cv_summary *s, struct cv_buf *out)
 	cv_buf_put(out, CV_STR(" up, "));
 	put_bytes(out, s->bytes_down);
 	cv_buf_put(out, CV_STR(" down\n"));
+	if (s->tool_calls)
+		cv_buf_printf(out, "host tools: %" PRIu64 " call%s\n", s->tool_calls,
+			s->tool_calls == 1 ? "" : "s");
 	if (n)
 		cv_buf_put(out, CV_STR("denied:\n"));
 	for (size_t i = 0; i < n; i++)

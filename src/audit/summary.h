@@ -26,6 +26,7 @@ struct cv_summary_denial {
 struct cv_summary {
 	struct cv_arena arena; /* owns the texts */
 	uint64_t allowed, denied, logged, bytes_up, bytes_down;
+	uint64_t tool_calls; /* handed on: their events are the broker's */
 	struct cv_summary_denial denial[CV_SUMMARY_DENIALS_MAX];
 	size_t denial_count;
 	uint64_t overflow_count; /* denials that were not remembered */

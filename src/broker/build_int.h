@@ -3,7 +3,7 @@
  * build_int.h - what the files of the backend `build` share
  *
  * A call is a row of steps, each a process under a shepherd: work on files (build_files.c), or
- * buildah in a sandbox of its own (build_plan.c).  build.c goes from one to the next.
+ * buildah, or podman, in a sandbox of its own (build_plan.c).  build.c goes from one to the next.
  */
 #pragma once
 #include "broker/broker.h"
@@ -60,6 +60,15 @@ CV_MUST cv_code build_arguments_check(const struct cv_tool *t, const struct cv_v
 
 /* ---- build_plan.c ---- */
 
+struct build_engine {
+	const char *path;       /* on the host, and so in the sandbox of a step */
+	const char *options[3]; /* before the operation; NULL ends them */
+	const char *list;       /* of `images`: as JSON, in the engine's own words */
+	bool has_pull_policy;   /* else a pull asks the registry each time */
+};
+/* NULL: none of ours can be built with it. */
+const struct build_engine *build_engine_of(enum cv_tool_build_engine engine);
+
 struct build_words {
 	char *v[BUILD_WORDS_MAX + 1];
 	size_t n;
@@ -67,7 +76,7 @@ struct build_words {
 	bool is_full;
 };
 
-/* Writes the files that the step's buildah reads, and makes its command line. */
+/* Writes the files that the step's engine reads, and makes its command line. */
 CV_MUST cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct build_run *r,
 	struct build_words *ret, struct cv_err *err);
 /* Where base images of this call are kept; made if need be. */
@@ -86,7 +95,7 @@ void build_audit_tell(struct broker *b, const struct job *j, const struct build_
 /* The Containerfile of the copied context, read; which images it needs. */
 CV_MUST cv_code build_bases_read(struct build_run *r, struct cv_err *err);
 bool build_push_is_allowed(struct build_run *r, const struct cv_image_ref *ref);
-/* What buildah wrote, which it did in a sandbox with strangers: a small regular file. */
+/* What the engine wrote, which it did in a sandbox with strangers: a small regular file. */
 CV_MUST cv_code build_digest_read(
 	const struct build_run *r, const char *name, char ret[80], struct cv_err *err);
 CV_MUST cv_code build_size_read(struct build_run *r, struct cv_err *err);

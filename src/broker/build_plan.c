@@ -4,7 +4,7 @@
  *
  *     cove run --nested --from host ... -- unshare -Urm buildah ...
  *
- * Every buildah runs in a sandbox of its own: the host's /usr, and these of ours:
+ * Every buildah, or podman, runs in a sandbox of its own: the host's /usr, and these of ours:
  *
  *     STORE            (its own path, writable) the sandbox's images and layers
  *     /build/bases     base images; written by PULL, read by the others
@@ -34,6 +34,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+/* ---- engines ---- */
+
+/* podman builds with the code of buildah, so one plan does for both.  docker and buildkit hand a build
+ * to a daemon whose network is not ours to give (docs/concepts/builds.md). */
+static const struct build_engine engines[] = {
+	[CV_TOOL_ENGINE_BUILDAH] = { "/usr/bin/buildah",
+		{ "--registries-conf=/build/conf/registries.conf", NULL }, "--json", true },
+	/* No daemon of the host keeps its cgroups or hears of its events. */
+	[CV_TOOL_ENGINE_PODMAN] = { "/usr/bin/podman",
+		{ "--cgroup-manager=cgroupfs", "--events-backend=none", NULL }, "--format=json",
+		false },
+};
+
+const struct build_engine *build_engine_of(enum cv_tool_build_engine engine)
+{
+	return (size_t)engine < CV_ARRAY_LEN(engines) ? &engines[engine] : NULL;
+}
 
 /* ---- words ---- */
 
@@ -113,8 +131,10 @@ static cv_code conf_write(const struct build_run *r, struct cv_err *err)
 			CV_STR("unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n"),
 			err);
 	if (code == CV_OK)
-		code = file_write(
-			r, "conf/storage.conf", CV_STR("[storage]\ndriver = \"vfs\"\n"), err);
+		code = file_write(r, "conf/storage.conf",
+			CV_STR("[storage]\ndriver = \"vfs\"\nrunroot = \"/tmp/run\"\n"
+			       "graphroot = \"/tmp/store\"\n"),
+			err);
 	if (code == CV_OK)
 		code = file_write(r, "conf/auth.json", CV_STR("{}\n"), err);
 	return code;
@@ -184,7 +204,8 @@ static cv_code registry_policy_write(
 		endpoint_put(&p, registry, access);
 	for (size_t i = 0; i < r->tool->host_count; i++)
 		endpoint_put(&p, r->tool->hosts[i], access);
-	cv_buf_put(&b, CV_STR("],\"binaries\":[{\"path\":\"/usr/bin/buildah\"}]}}}\n"));
+	cv_buf_printf(&b, "],\"binaries\":[{\"path\":\"%s\"}]}}}\n",
+		build_engine_of(r->tool->engine)->path);
 	const cv_code code = b.is_overflown ? cv_fail(err, CV_LIMIT, "too many registries")
 					    : file_write(r, "policy.json", cv_buf_str(&b), err);
 	cv_buf_fini(&b);
@@ -291,6 +312,8 @@ static void sandbox_put(const struct sandbox *box, const struct build_run *r, bo
 	}
 	word(w, "--audit=%s/audit.jsonl", r->dir);
 	word(w, "--mount=%s/conf:/build/conf:ro", r->dir);
+	/* Where podman looks, whatever its words say. */
+	word(w, "--mount=%s/conf/trust.json:/etc/containers/policy.json:ro", r->dir);
 	word(w, "--mount=%s/out:/build/out", r->dir);
 	if (r->step == BUILD_BUILD)
 		word(w, "--mount=%s/context:/build/context:ro", r->dir);
@@ -302,14 +325,17 @@ static void sandbox_put(const struct sandbox *box, const struct build_run *r, bo
 	word(w, "--");
 }
 
-static void buildah_put(const struct build_run *r, struct build_words *w)
+static void engine_put(const struct build_run *r, struct build_words *w)
 {
-	static const char *const begin[] = { "/usr/bin/unshare", "-Urm", "/usr/bin/buildah",
-		"--runroot=/tmp/run", "--storage-driver=vfs",
-		"--storage-opt=vfs.ignore_chown_errors=true",
-		"--registries-conf=/build/conf/registries.conf", NULL };
+	static const char *const store[] = { "--runroot=/tmp/run", "--storage-driver=vfs",
+		"--storage-opt=vfs.ignore_chown_errors=true", NULL };
+	const struct build_engine *e = build_engine_of(r->tool->engine);
 
-	words(w, begin);
+	word(w, "/usr/bin/unshare");
+	word(w, "-Urm");
+	word(w, "%s", e->path);
+	words(w, e->options);
+	words(w, store);
 	word(w, "--root=%s", r->step == BUILD_PULL ? r->bases : r->store);
 	if (r->step != BUILD_PULL && bases_are_there(r))
 		word(w, "--storage-opt=vfs.imagestore=/build/bases");
@@ -320,7 +346,9 @@ static void buildah_put(const struct build_run *r, struct build_words *w)
 static void pull_put(const struct build_run *r, struct build_words *w)
 {
 	word(w, "pull"); /* what a digest names can't change, what a tag names can */
-	word(w, "--policy=%s", cv_str_has_byte(r->pull[r->pull_at], '@') ? "missing" : "always");
+	if (build_engine_of(r->tool->engine)->has_pull_policy)
+		word(w, "--policy=%s",
+			cv_str_has_byte(r->pull[r->pull_at], '@') ? "missing" : "always");
 	word(w, "--signature-policy=/build/conf/trust.json");
 	word(w, "--");
 	word(w, "docker://%.*s", CV_STR_ARG(r->pull[r->pull_at]));
@@ -404,15 +432,17 @@ cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct buil
 
 	(void)b;
 	*ret = (struct build_words){ .arena = &r->arena };
-	if (access("/usr/bin/buildah", X_OK) < 0 || access("/usr/bin/unshare", X_OK) < 0)
-		return cv_fail(err, CV_UNAVAILABLE, "buildah is not installed on the host");
+	const struct build_engine *engine = build_engine_of(r->tool->engine);
+	if (access(engine->path, X_OK) < 0 || access("/usr/bin/unshare", X_OK) < 0)
+		return cv_fail(err, CV_UNAVAILABLE, "%s is not installed on the host",
+			cv_tool_build_engine_name(r->tool->engine));
 	if (!self_find(cove, sizeof(cove)))
 		return cv_fail(err, CV_UNAVAILABLE, "cove is not beside cove-broker");
 	if (conf_write(r, err) != CV_OK || policy_write(box, r, &has_policy, err) != CV_OK)
 		return err->code;
 	word(ret, "%s", cove);
 	sandbox_put(box, r, has_policy, ret);
-	buildah_put(r, ret);
+	engine_put(r, ret);
 	switch (r->step) {
 	case BUILD_PULL: pull_put(r, ret); break;
 	case BUILD_BUILD: build_put(r, has_policy, ret); break;
@@ -423,7 +453,7 @@ cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct buil
 		break;
 	case BUILD_LIST:
 		word(ret, "images");
-		word(ret, "--json");
+		word(ret, "%s", engine->list);
 		break;
 	case BUILD_CONTEXT:
 	case BUILD_DELIVER:

@@ -9,6 +9,7 @@
 #include "broker/broker.h"
 
 #include "base/assert.h"
+#include "broker/build_int.h"
 #include "broker/fetch.h"
 #include "broker/mcp.h"
 #include "broker/mcp_client.h"
@@ -161,9 +162,10 @@ static void catalog_check(const struct broker *b)
 		char path[PATH_MAX];
 		struct cv_err err;
 
-		if (t->backend == CV_TOOL_BUILD && t->build->engine != CV_TOOL_ENGINE_BUILDAH)
+		if (t->backend == CV_TOOL_BUILD && !build_engine_of(t->build->engine))
 			broker_die(CV_UNAVAILABLE,
-				"tool %.*s: build.engine: %s can't be used yet; only buildah is",
+				"tool %.*s: build.engine: %s builds in a daemon, which would not be "
+				"under the sandbox's policy; use buildah or podman",
 				CV_STR_ARG(t->name), cv_tool_build_engine_name(t->build->engine));
 		if (!backend_of(t))
 			broker_die(CV_UNAVAILABLE, "tool %.*s: this broker has no backend '%s' yet",
@@ -191,7 +193,7 @@ static bool go_take(struct broker *b, struct cv_str body)
 	catalog_check(b);
 	tool_slots_init(b);
 	snprintf(path, sizeof(path), "%s/broker.db", b->state_path);
-	if (cv_store_open_sqlite(path, &b->store, &err) != CV_OK)
+	if (cv_store_open_scratch(path, &b->store, &err) != CV_OK)
 		broker_die(err.code, "%s", err.msg);
 	spawn_clean(b->state_dir);
 	b->control.state = CV_BROKER_READY;

@@ -81,6 +81,7 @@ struct cv_fill_table {
 
 /* The whole language; its object is struct cv_policy_doc. */
 extern const struct cv_fill_table cv_policy_schema;
+extern const struct cv_fill_table cv_policy_tools_schema; /* of it, only the section about tools */
 /* Elements of a network policy, for whoever has endpoints of the same kind. */
 extern const struct cv_fill_table cv_policy_endpoint_schema; /* struct cv_policy_endpoint */
 extern const struct cv_fill_table cv_policy_binary_schema;   /* struct cv_policy_binary */

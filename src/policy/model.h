@@ -250,6 +250,7 @@ struct cv_policy_doc {
 	 * upstream's reader: who lists paths lists all of them. */
 	bool include_workdir;
 	struct cv_policy_texts read_only, read_write;
+	struct cv_policy_text landlock_text;
 	enum cv_landlock_compat landlock;
 	struct cv_policy_text run_as_user, run_as_group;
 	struct cv_policy_entry *entries; /* in the order written */

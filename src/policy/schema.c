@@ -239,7 +239,8 @@ static const struct cv_fill_key filesystem_keys[] = {
 static const struct cv_fill_table filesystem_schema = { CV_FILL_TABLE("filesystem_policy", filesystem_keys) };
 
 static const struct cv_fill_key landlock_keys[] = {
-	{ "compatibility", CV_FILL_WORD, AT(D, landlock), .words = compatibility_words },
+	{ "compatibility", CV_FILL_WORD, AT(D, landlock), .at_text = offsetof(D, landlock_text),
+		.words = compatibility_words },
 };
 static const struct cv_fill_table landlock_schema = { CV_FILL_TABLE("landlock", landlock_keys) };
 
@@ -262,4 +263,10 @@ static const struct cv_fill_key doc_keys[] = {
 		tool_rule_schema), .at_has = offsetof(D, has_tools) },
 };
 const struct cv_fill_table cv_policy_schema = { CV_FILL_TABLE("a policy", doc_keys) };
+
+static const struct cv_fill_key tools_keys[] = {
+	{ "tools",               CV_FILL_NAMED,   LIST(D, tool_rules, tool_rule_count,
+		tool_rule_schema), .at_has = offsetof(D, has_tools) },
+};
+const struct cv_fill_table cv_policy_tools_schema = { CV_FILL_TABLE("a policy", tools_keys) };
 /* clang-format on */

@@ -355,8 +355,10 @@ static bool call_decide(struct cv_proxy *p, struct cv_flow *f, struct cv_str too
 	const struct cv_tool_facts facts = facts_of(f, tool, arguments);
 	const struct cv_tool_verdict v = cv_policy_decide_tool(f->policy, &facts);
 
-	if (v.action == CV_ACTION_ALLOW)
+	if (v.action == CV_ACTION_ALLOW) {
+		p->sinks.summary.tool_calls++;
 		return true;
+	}
 	cv_tools_allowed_put(p, f, more);
 	*why = (struct cv_tools_refusal){
 		.status = 403,

@@ -5,7 +5,11 @@
  * One connection, any number of calls on it; HTTP/2 over TLS, or in plaintext where the endpoint
  * says http://.  The caller's poll loop: cv_rpc_client_fd() and its interest, then
  * cv_rpc_client_turn().  cv_rpc_client_unary() is a loop of its own, for commands that ask one
- * thing.
+ * thing; streams that are open meanwhile get their callbacks in it.
+ *
+ * Callbacks come from cv_rpc_client_turn() and cv_rpc_client_unary() alone, and may do anything but
+ * close the client.  Texts of the server are bounded but otherwise as it sent them: show them with
+ * base/shown.h.  The program ignores SIGPIPE.
  */
 #pragma once
 #include "base/str.h"
@@ -34,9 +38,10 @@ CV_MUST cv_code cv_rpc_client_open(const struct cv_rpc_endpoint *e, int timeout_
 	struct cv_rpc_client **ret, struct cv_err *err);
 void cv_rpc_client_close(struct cv_rpc_client *c); /* NULL is fine */
 
-/* One question, one answer (unpacked; the caller frees it with protobuf_c_message_free_unpacked).
+/* One question, one answer within timeout_ms, which the server is told; 0: whenever (unpacked; the caller frees it with protobuf_c_message_free_unpacked).
  * method: "/openshell.v1.OpenShell/Health".  What the server said when it is no OK is in err->msg,
- * whole; *ret is NULL then. */
+ * whole; *ret is NULL then.  When nothing was said, because the connection is lost or refused, it is
+ * UNAVAILABLE, or UNAUTHENTICATED when our certificate is what is wrong. */
 CV_MUST enum cv_rpc_status cv_rpc_client_unary(struct cv_rpc_client *c, const char *method,
 	const ProtobufCMessage *in, const ProtobufCMessageDescriptor *out, ProtobufCMessage **ret,
 	int timeout_ms, struct cv_err *err);
@@ -44,6 +49,7 @@ CV_MUST enum cv_rpc_status cv_rpc_client_unary(struct cv_rpc_client *c, const ch
 /* A stream of either direction. */
 struct cv_rpc_stream_events {
 	void (*message)(void *arg, ProtobufCMessage *m); /* owned by the callee */
+	/* The last call; the stream is gone.  message: "" or a sentence, of the server's or ours. */
 	void (*ended)(void *arg, enum cv_rpc_status s, const char *message);
 	void (*writable)(void *arg); /* NULL */
 };
@@ -52,10 +58,13 @@ CV_MUST cv_code cv_rpc_stream_open(struct cv_rpc_client *c, const char *method,
 	struct cv_rpc_stream **ret, struct cv_err *err);
 bool cv_rpc_stream_send(struct cv_rpc_stream *s, const ProtobufCMessage *m); /* as cv_rpc_send() */
 void cv_rpc_stream_half_close(struct cv_rpc_stream *s);
+/* Let go, what waited comes with the next turn (interest() asks for one). */
 void cv_rpc_stream_hold(struct cv_rpc_stream *s, bool is_held);
 void cv_rpc_stream_cancel(struct cv_rpc_stream *s); /* ended() is not called; s is gone */
 
 int cv_rpc_client_fd(const struct cv_rpc_client *c);
 short cv_rpc_client_interest(const struct cv_rpc_client *c); /* POLLIN, POLLOUT */
-/* Reads, sends, calls back.  CV_UNAVAILABLE: the connection is lost; every stream was ended. */
+/* Reads, sends, calls back.  CV_UNAVAILABLE: the connection is lost; CV_DENIED: because of our
+ * certificate, or for want of one (a server of TLS 1.3 says so after the handshake).  Every stream
+ * was ended, but for those that are held with messages that wait. */
 CV_MUST cv_code cv_rpc_client_turn(struct cv_rpc_client *c, struct cv_err *err);

@@ -7,10 +7,18 @@
  * came late.  So a state machine's "at most one end" holds across processes.
  *
  * Implementations: memory, for tests and for what need not last; SQLite in WAL mode, a file of mode
- * 0600.  Both pass the same tests.  A value is at most CV_STORE_VALUE_BYTES_MAX.
+ * 0600; PostgreSQL.  All pass the same tests.  A value is at most CV_STORE_VALUE_BYTES_MAX.
+ *
+ * What changes together is a batch: all of it is stored or nothing.  Batches of one turn of a loop are
+ * committed together: each stands for itself, but they wait for the disk once.  What was
+ * acknowledged survives kill -9 and a power cut (not in memory, nor in a scratch file).
  *
  * One thread.  Codes: CV_NOT_FOUND, CV_DENIED (another version than expected), CV_LIMIT (value or
- * key too large, or no memory), CV_INVALID (a key with a NUL), CV_SYSTEM (the file).
+ * key too large, or no memory), CV_INVALID (a key with a NUL), CV_UNAVAILABLE (the disk is full,
+ * the database does not answer: the same call may work later), CV_SYSTEM (the file).
+ * A write that ended in CV_UNAVAILABLE was not stored, but for one case: a PostgreSQL that was lost
+ * while it committed, and that could not be asked since.  Who tries again with the version that it
+ * expected then is told with CV_DENIED that the write was there.
  */
 #pragma once
 #include "base/buf.h"
@@ -32,6 +40,10 @@ struct cv_record { /* borrowed until the callback returns */
 CV_MUST cv_code cv_store_open_memory(struct cv_store **ret, struct cv_err *err);
 /* Makes the file if there is none.  CV_SYSTEM: the file, or its contents. */
 CV_MUST cv_code cv_store_open_sqlite(const char *path, struct cv_store **ret, struct cv_err *err);
+/* The same for what ends with the machine anyway: the last moments before a power cut may be lost. */
+CV_MUST cv_code cv_store_open_scratch(const char *path, struct cv_store **ret, struct cv_err *err);
+/* A connection string or URL of libpq; link store_pg_dep.  CV_UNAVAILABLE: no database answers. */
+CV_MUST cv_code cv_store_open_postgres(const char *url, struct cv_store **ret, struct cv_err *err);
 void cv_store_close(struct cv_store *s); /* NULL is fine */
 
 /* Appends the value to ret_value; ret_version may be NULL. */
@@ -49,3 +61,49 @@ CV_MUST cv_code cv_store_delete(struct cv_store *s, struct cv_str kind, struct c
  * false.  each() must not call the store. */
 CV_MUST cv_code cv_store_list(struct cv_store *s, struct cv_str kind, struct cv_str prefix,
 	bool (*each)(void *arg, const struct cv_record *r), void *arg, struct cv_err *err);
+/* The same for one page: at most limit records (0: all) whose keys come after `after` (empty: from
+ * the first on). */
+CV_MUST cv_code cv_store_page(struct cv_store *s, struct cv_str kind, struct cv_str prefix,
+	struct cv_str after, size_t limit, bool (*each)(void *arg, const struct cv_record *r),
+	void *arg, struct cv_err *err);
+
+/* ---- batches ---- */
+
+#define CV_STORE_BATCH_PARTS_MAX \
+	4096 /* what one call changes; a workspace with all in it has fewer */
+
+struct cv_store_batch;
+
+/* NULL: no memory. */
+struct cv_store_batch *cv_store_batch_begin(void);
+void cv_store_batch_free(
+	struct cv_store_batch *b); /* NULL is fine; what was not committed is gone */
+/* Copied.  What is wrong with a part is said by the commit. */
+void cv_store_batch_put(struct cv_store_batch *b, struct cv_str kind, struct cv_str key,
+	struct cv_str value, uint64_t expected);
+void cv_store_batch_delete(
+	struct cv_store_batch *b, struct cv_str kind, struct cv_str key, uint64_t expected);
+size_t cv_store_batch_count(const struct cv_store_batch *b);
+
+/* All parts in their order, or none.  CV_DENIED, CV_NOT_FOUND: err names the record, and so does
+ * cv_store_batch_culprit(). */
+CV_MUST cv_code cv_store_batch_commit(
+	struct cv_store *s, struct cv_store_batch *b, struct cv_err *err);
+/* Several batches with one wait for the disk.  Each is all or nothing for itself and sees those
+ * before it; which of them were stored is in their results.  Other codes than CV_OK: none was. */
+CV_MUST cv_code cv_store_commit(
+	struct cv_store *s, struct cv_store_batch *const *b, size_t n, struct cv_err *err);
+CV_MUST cv_code cv_store_batch_result(const struct cv_store_batch *b, struct cv_err *ret_why);
+/* After it was stored: the version that part i (in order of the calls) has now; 0: deleted. */
+uint64_t cv_store_batch_version(const struct cv_store_batch *b, size_t i);
+/* After it was refused: the part that was the reason; the count of parts when none was. */
+size_t cv_store_batch_culprit(const struct cv_store_batch *b);
+
+/* ---- copies ---- */
+
+/* Writes all records to a new SQLite file (mode 0600; an older one of that name is replaced when
+ * the new one is whole), whatever this store is.  The store stays in use. */
+CV_MUST cv_code cv_store_backup(struct cv_store *s, const char *path, struct cv_err *err);
+/* Replaces all records by those of a backup, versions too: all, or on failure none.  CV_INVALID: the
+ * file is no backup, or is damaged, or of a newer schema. */
+CV_MUST cv_code cv_store_restore(struct cv_store *s, const char *path, struct cv_err *err);

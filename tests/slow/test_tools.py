@@ -235,6 +235,11 @@ def without_policy():
     assert "tools: [echo, environment, issues.close, slow]" in r.stderr, r.stderr
 
 
+def the_summary():
+    r = cove("call echo '{\"text\":\"a\"}'; call echo '{\"text\":\"b\"}'; call nothing '{}'", quiet=False)
+    assert "host tools: 2 calls\n" in r.stderr, r.stderr
+
+
 def the_skill_file():
     out = said("cat $COVE_TOOLS_SKILL; ls -l $COVE_TOOLS_SKILL; echo x >> $COVE_TOOLS_SKILL || echo sealed",
                "echo", "issues.close", "sealed")
@@ -282,16 +287,19 @@ def a_quiet_call():
     assert "output" in out, out
 
 
+def sleeps(mark):
+    return subprocess.run(["pgrep", "-f", f"^/bin/sleep {mark}$"], capture_output=True, check=False).returncode == 0
+
+
 def kill_the_broker():
-    r = Running("echo up; call slow '{\"seconds\":30}'; sleep 1; call echo '{\"text\":\"again\"}'")
+    mark = str(1000000 + os.getpid())  # of seconds that nobody else sleeps
+    r = Running(f"echo up; call slow '{{\"seconds\":{mark}}}'; sleep 1; call echo '{{\"text\":\"again\"}}'")
     assert r.line() == "up"
-    wait_until(lambda: subprocess.run(["pgrep", "-f", "^/bin/sleep 30$"], capture_output=True,
-                                      check=False).returncode == 0)
+    wait_until(lambda: sleeps(mark))
     os.kill(children(r.pid, "cove-broker")[0], signal.SIGKILL)
     out, err = r.end()
     assert "broker_unavailable" in out and " 503" in out and "again" in out, (out, err)
-    wait_until(lambda: subprocess.run(["pgrep", "-f", "^/bin/sleep 30$"], capture_output=True,
-                                      check=False).returncode != 0)
+    wait_until(lambda: not sleeps(mark))
     assert "the broker of host tools died" in err, err
 
 
@@ -304,17 +312,16 @@ def kill_the_proxy():
 
 
 def kill_the_supervisor():
-    r = Running("echo up; call slow '{\"seconds\":31}'")
+    mark = str(2000000 + os.getpid())
+    r = Running(f"echo up; call slow '{{\"seconds\":{mark}}}'")
     assert r.line() == "up"
-    wait_until(lambda: subprocess.run(["pgrep", "-f", "^/bin/sleep 31$"], capture_output=True,
-                                      check=False).returncode == 0)
+    wait_until(lambda: sleeps(mark))
     broker = children(r.pid, "cove-broker")[0]
     assert len(left_behind()) == 1
     os.kill(r.pid, signal.SIGKILL)
     wait_until(lambda: not left_behind())
     wait_until(lambda: is_gone(broker))
-    assert subprocess.run(["pgrep", "-f", "^/bin/sleep 31$"], capture_output=True,
-                          check=False).returncode != 0
+    assert not sleeps(mark)
     r.process.wait()
 
 
@@ -349,6 +356,7 @@ tap.check("the skill file", the_skill_file)
 tap.check("a catalog that is wrong starts nothing", a_bad_catalog)
 tap.check("a dry run shows the tools", a_dry_run)
 tap.check("a policy that changes decides the next call and the lists", reload)
+tap.check("the run's summary counts calls", the_summary)
 tap.check("a broker that is killed during a call", kill_the_broker)
 tap.check("a proxy that is killed", kill_the_proxy)
 tap.check("a supervisor that is killed leaves nothing", kill_the_supervisor)

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sandbox.c - what several commands need of a sandbox: which one, its object, its phase
+ *
+ * The one last used is remembered per gateway, with its workspace, so that a person may leave the
+ * name out; he is told which one it was.
+ */
+#include "client/sandbox.h"
+
+#include <string.h>
+
+#define LAST_BYTES_MAX 4096 /* two names */
+
+static const struct {
+	const char *name;
+} phases[] = {
+	[OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_UNSPECIFIED] = { "Unspecified" },
+	[OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_PROVISIONING] = { "Provisioning" },
+	[OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY] = { "Ready" },
+	[OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_ERROR] = { "Error" },
+	[OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_DELETING] = { "Deleting" },
+	[OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_UNKNOWN] = { "Unknown" },
+	[OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPING] = { "Stopping" },
+	[OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED] = { "Stopped" },
+	[OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STARTING] = { "Starting" },
+};
+
+const char *cl_phase_name(Openshell__V1__SandboxPhase phase)
+{
+	const size_t i = (size_t)phase;
+
+	return i < CV_ARRAY_LEN(phases) ? phases[i].name : "Unknown";
+}
+
+Openshell__V1__SandboxPhase cl_phase(const Openshell__V1__Sandbox *s)
+{
+	return s->status ? s->status->phase
+			 : OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_UNSPECIFIED;
+}
+
+/* ---- which one ---- */
+
+void cl_sandbox_remember(struct cl *c, const char *name)
+{
+	cl_gateway_need(c);
+	if (!c->gateway.folder || strchr(c->gateway.name, '/'))
+		return;
+	cl_file_write(c,
+		cl_print(c, "%s/gateways/%s/last_sandbox", cl_config_dir(c), c->gateway.name),
+		cv_str_of(cl_print(c, "%s\n%s\n", c->workspace, name)));
+}
+
+const char *cl_sandbox_name(struct cl *c, const char *given)
+{
+	struct cv_str text;
+
+	if (given && *given)
+		return given;
+	cl_gateway_need(c);
+	if (!strchr(c->gateway.name, '/') && cl_file_slurp(c,
+						     cl_print(c, "%s/gateways/%s/last_sandbox",
+							     cl_config_dir(c), c->gateway.name),
+						     LAST_BYTES_MAX, &text)) {
+		const struct cv_str workspace = cv_str_cut(&text, '\n');
+		const struct cv_str name = cv_str_cut(&text, '\n');
+
+		if (name.n && cv_str_eq(workspace, cv_str_of(c->workspace))) {
+			const char *last = cl_print(c, "%.*s", CV_STR_ARG(name));
+
+			cl_note(c, "→ Using sandbox '%s' (last used)", cl_shown(c, last));
+			return last;
+		}
+	}
+	cl_die(c, "no sandbox name given, and none was used before\nhint: see: %s sandbox list",
+		c->program);
+}
+
+Openshell__V1__Sandbox *cl_sandbox_get(struct cl *c, const char *name)
+{
+	Openshell__V1__GetSandboxRequest in;
+
+	openshell__v1__get_sandbox_request__init(&in);
+	in.name = cl_dup(c, name);
+	in.workspace = cl_dup(c, c->workspace);
+	const Openshell__V1__SandboxResponse *m =
+		CL_ASK(c, GetSandbox, in, SandboxResponse, sandbox_response);
+	if (!m->sandbox || !m->sandbox->metadata)
+		cl_die(c, "the gateway answered without a sandbox");
+	return m->sandbox;
+}
+
+Openshell__V1__Sandbox *cl_sandbox_of(struct cl *c, const char *given, bool must_be_ready)
+{
+	const char *name = cl_sandbox_name(c, given);
+	Openshell__V1__Sandbox *s = cl_sandbox_get(c, name);
+
+	if (must_be_ready && cl_phase(s) != OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY)
+		cl_die(c, "sandbox '%s' is not ready (phase: %s); wait for it to reach Ready state",
+			cl_shown(c, name), cl_phase_name(cl_phase(s)));
+	cl_sandbox_remember(c, name);
+	return s;
+}
+
+/* ---- as a value ---- */
+
+void cl_sandbox_out(struct cl *c, struct cl_out *o, const Openshell__V1__Sandbox *s)
+{
+	const Openshell__Datamodel__V1__ObjectMeta *m = s->metadata;
+
+	cl_out_str(o, "id", m->id);
+	cl_out_str(o, "name", m->name);
+	cl_out_str(o, "workspace", m->workspace);
+	cl_map_out(c, o, "labels", m->labels, m->n_labels);
+	cl_map_out(c, o, "annotations", m->annotations, m->n_annotations);
+	cl_out_u64(o, "resource_version", m->resource_version);
+	cl_out_str(o, "created_at", cl_time(c, m->created_at_ms));
+	cl_out_str(o, "phase", cl_phase_name(cl_phase(s)));
+	cl_out_u64(o, "current_policy_version", s->status ? s->status->current_policy_version : 0);
+}
+
+const Openshell__V1__SandboxCondition *cl_sandbox_condition(const Openshell__V1__Sandbox *s)
+{
+	for (size_t i = 0; s->status && i < s->status->n_conditions; i++)
+		if (strcmp(s->status->conditions[i]->type, "Ready") == 0)
+			return s->status->conditions[i];
+	return NULL;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sandbox.h - sandboxes as several commands see them, and waiting for one
+ */
+#pragma once
+#include "client/client.h"
+
+#include <poll.h>
+
+/* Of the name, or of the one last used; remembered as that. */
+Openshell__V1__Sandbox *cl_sandbox_of(struct cl *c, const char *given, bool must_be_ready);
+Openshell__V1__SandboxPhase cl_phase(const Openshell__V1__Sandbox *s);
+/* Members of an object that the caller began. */
+void cl_sandbox_out(struct cl *c, struct cl_out *o, const Openshell__V1__Sandbox *s);
+/* The condition "Ready", or NULL. */
+const Openshell__V1__SandboxCondition *cl_sandbox_condition(const Openshell__V1__Sandbox *s);
+
+/* ---- streams (stream.c) ---- */
+
+struct cl_stream { /* of one call; how it ended */
+	struct cv_rpc_stream *s;
+	bool is_ended;
+	enum cv_rpc_status status;
+	const char *message;
+	struct cl *c;
+	void (*on_message)(struct cl_stream *st, ProtobufCMessage *m); /* m is freed afterwards */
+	void *arg;
+	bool is_full; /* wait for room before sending more */
+};
+
+/* Opens it, dies otherwise.  st, filled in but for c and the state, must stay where it is. */
+void cl_stream_open(struct cl *c, struct cl_stream *st, const char *method,
+	const ProtobufCMessageDescriptor *out);
+void cl_stream_send(struct cl_stream *st, const ProtobufCMessage *m);
+/* One turn: waits at most timeout_ms (-1: for ever) for the gateway or for one of fds, whose revents
+ * are set.  A lost connection ends all streams. */
+#define CL_TURN_FDS_MAX 260
+void cl_turn(struct cl *c, struct pollfd *fds, size_t n, int timeout_ms);
+
+/* Waits until the sandbox is in that phase, showing what happens on the way (stderr, lines with the
+ * time since from_ms); ends the program when it gets into phase Error, or nothing happens for 300 s
+ * (OPENSHELL_PROVISION_TIMEOUT, OPENSHELL_LIFECYCLE_TIMEOUT: env). */
+void cl_wait_phase(struct cl *c, const char *id, Openshell__V1__SandboxPhase phase, int64_t from_ms,
+	const char *env);
+
+/* ---- commands in a sandbox (exec.c) ---- */
+
+struct cl_exec {
+	const char *id; /* of the sandbox */
+	const char *const *argv;
+	size_t argc;
+	const char *workdir;
+	void *env; /* map entries */
+	size_t env_count;
+	uint32_t timeout_s;
+	bool has_tty;
+	bool has_no_stdin;
+	/* Where its bytes come from and go to; NULL: our own standard streams.  feed() puts more into
+	 * b; false: that was all. */
+	bool (*feed)(void *arg, struct cv_buf *b);
+	void (*out)(void *arg, struct cv_str bytes);
+	struct cv_buf *err; /* NULL: our stderr */
+	void *arg;
+};
+
+/* The command's exit status; dies when it could not run. */
+int cl_exec(struct cl *c, const struct cl_exec *e);
+
+/* ---- of create, for `sandbox upload` and others ---- */
+
+void cl_upload(struct cl *c, const char *id, const char *local, const char *dest, bool has_ignore);
+int cl_shell(struct cl *c, const char *id); /* a login shell, with a terminal */
+/* "[ADDR:]PORT"; dies. */
+void cl_listen_parse(struct cl *c, const char *text, bool may_be_zero, const char **ret_addr,
+	uint32_t *ret_port);
+/* Forwards in the background; returns when it listens. */
+void cl_forward_background(
+	struct cl *c, const char *sandbox, const char *id, const char *addr, uint32_t port);
+void cl_forwards_stop(struct cl *c, const char *sandbox);

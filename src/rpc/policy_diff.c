@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * policy_diff.c - what differs between two policies: for people, and against changes of what was
+ * fixed at a sandbox's start
+ */
+#include "rpc/policy_merge.h"
+
+#define PB(name)   Openshell__Sandbox__V1__##name
+
+#define AT_STARTUP "cannot be changed on a live sandbox (applied at startup)"
+
+static bool texts_have(char *const *v, size_t n, const char *item)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(v[i], item) == 0)
+			return true;
+	return false;
+}
+
+/* ---- what is static ---- */
+
+static const char *compatibility(const cv_policy_pb *m)
+{
+	return m->landlock && m->landlock->compatibility[0] ? m->landlock->compatibility
+							    : "best_effort";
+}
+
+static bool includes_workdir(const cv_policy_pb *m)
+{
+	return !m->filesystem || m->filesystem->include_workdir; /* model.h says why */
+}
+
+static cv_code paths_check(const char *what, char *const *was, size_t was_n, char *const *is,
+	size_t is_n, struct cv_err *err)
+{
+	for (size_t i = 0; i < was_n; i++)
+		if (!texts_have(is, is_n, was[i]))
+			return cv_fail(err, CV_INVALID,
+				"filesystem %s path '%.200s' cannot be removed on a live sandbox "
+				"(applied at startup)",
+				what, was[i]);
+	return CV_OK;
+}
+
+static bool same_process(const cv_policy_pb *a, const cv_policy_pb *b)
+{
+	const char *const none = "";
+
+	return strcmp(a->process ? a->process->run_as_user : none,
+		       b->process ? b->process->run_as_user : none) == 0 &&
+	       strcmp(a->process ? a->process->run_as_group : none,
+		       b->process ? b->process->run_as_group : none) == 0;
+}
+
+cv_code cv_policy_static_check(const cv_policy_pb *was, const cv_policy_pb *is, struct cv_err *err)
+{
+	PB(FilesystemPolicy) none;
+	const PB(FilesystemPolicy) * a, *b;
+
+	openshell__sandbox__v1__filesystem_policy__init(&none);
+	a = was->filesystem ? was->filesystem : &none;
+	b = is->filesystem ? is->filesystem : &none;
+	if (strcmp(compatibility(was), compatibility(is)) != 0)
+		return cv_fail(err, CV_INVALID, "landlock policy " AT_STARTUP);
+	if (!same_process(was, is))
+		return cv_fail(err, CV_INVALID, "process policy " AT_STARTUP);
+	if (includes_workdir(was) != includes_workdir(is))
+		return cv_fail(err, CV_INVALID, "filesystem include_workdir " AT_STARTUP);
+	const cv_code code = paths_check(
+		"read_only", a->read_only, a->n_read_only, b->read_only, b->n_read_only, err);
+	if (code != CV_OK)
+		return code;
+	return paths_check(
+		"read_write", a->read_write, a->n_read_write, b->read_write, b->n_read_write, err);
+}
+
+/* ---- for people ---- */
+
+/* Equal, as far as they are both there. */
+static bool same(const void *a, const void *b)
+{
+	struct cv_arena scratch;
+	bool is_same = false;
+
+	if (!a || !b)
+		return a == b;
+	const size_t n = protobuf_c_message_get_packed_size(a);
+	if (n != protobuf_c_message_get_packed_size(b))
+		return false;
+	cv_arena_init(&scratch, 2 * (size_t)CV_POLICY_PB_BYTES_MAX + 4096);
+	uint8_t *bytes = cv_arena_alloc(&scratch, 2 * n + 1);
+	if (bytes) {
+		protobuf_c_message_pack(a, bytes);
+		protobuf_c_message_pack(b, bytes + n);
+		is_same = memcmp(bytes, bytes + n, n) == 0;
+	}
+	cv_arena_fini(&scratch);
+	return is_same;
+}
+
+static void put_endpoint(
+	struct cv_buf *out, const char *key, char sign, const PB(NetworkEndpoint) * e)
+{
+	cv_buf_printf(out, "~ rule '%s': %c %s", key, sign, e->host);
+	for (size_t i = 0; i < e->n_ports; i++)
+		cv_buf_printf(out, "%c%u", i ? ',' : ':', e->ports[i]);
+	cv_buf_printf(out, "%s%s%s%s\n", e->path, e->protocol[0] ? " (" : "", e->protocol,
+		e->protocol[0] ? ")" : "");
+}
+
+static bool has_endpoint(const PB(NetworkPolicyRule) * r, const PB(NetworkEndpoint) * e)
+{
+	for (size_t i = 0; i < r->n_endpoints; i++)
+		if (same(r->endpoints[i], e))
+			return true;
+	return false;
+}
+
+static bool has_binary(const PB(NetworkPolicyRule) * r, const char *path)
+{
+	for (size_t i = 0; i < r->n_binaries; i++)
+		if (strcmp(r->binaries[i]->path, path) == 0)
+			return true;
+	return false;
+}
+
+/* What `is` has beyond `was`. */
+static void put_beyond(struct cv_buf *out, const char *key, char sign,
+	const PB(NetworkPolicyRule) * was, const PB(NetworkPolicyRule) * is)
+{
+	for (size_t i = 0; i < is->n_endpoints; i++)
+		if (!has_endpoint(was, is->endpoints[i]))
+			put_endpoint(out, key, sign, is->endpoints[i]);
+	for (size_t i = 0; i < is->n_binaries; i++)
+		if (!has_binary(was, is->binaries[i]->path))
+			cv_buf_printf(out, "~ rule '%s': %c binary %s\n", key, sign,
+				is->binaries[i]->path);
+}
+
+static void diff_rules(const cv_policy_pb *was, const cv_policy_pb *is, struct cv_buf *out)
+{
+	for (size_t i = 0; i < was->n_network_policies; i++)
+		if (!cv_policy_pb_rule(is, was->network_policies[i]->key))
+			cv_buf_printf(out, "- rule '%s'\n", was->network_policies[i]->key);
+	for (size_t i = 0; i < is->n_network_policies; i++) {
+		const char *key = is->network_policies[i]->key;
+		const PB(NetworkPolicyRule) *a = cv_policy_pb_rule(was, key);
+		const PB(NetworkPolicyRule) *b = is->network_policies[i]->value;
+
+		if (!a) {
+			cv_buf_printf(out, "+ rule '%s'\n", key);
+		} else if (!same(a, b)) {
+			const size_t before = cv_buf_len(out);
+
+			put_beyond(out, key, '-', b, a);
+			put_beyond(out, key, '+', a, b);
+			if (cv_buf_len(out) == before)
+				cv_buf_printf(out, "~ rule '%s'\n", key);
+		}
+	}
+}
+
+static const PB(NetworkMiddlewareConfig) * middleware(const cv_policy_pb *m, const char *key)
+{
+	for (size_t i = 0; i < m->n_network_middlewares; i++)
+		if (strcmp(m->network_middlewares[i]->key, key) == 0)
+			return m->network_middlewares[i]->value;
+	return NULL;
+}
+
+static void diff_middlewares(const cv_policy_pb *was, const cv_policy_pb *is, struct cv_buf *out)
+{
+	for (size_t i = 0; i < was->n_network_middlewares; i++)
+		if (!middleware(is, was->network_middlewares[i]->key))
+			cv_buf_printf(out, "- middleware '%s'\n", was->network_middlewares[i]->key);
+	for (size_t i = 0; i < is->n_network_middlewares; i++) {
+		const char *key = is->network_middlewares[i]->key;
+		const PB(NetworkMiddlewareConfig) *before = middleware(was, key);
+
+		if (!same(before, is->network_middlewares[i]->value))
+			cv_buf_printf(out, "%c middleware '%s'\n", before ? '~' : '+', key);
+	}
+}
+
+void cv_policy_diff(const cv_policy_pb *was, const cv_policy_pb *is, struct cv_buf *out)
+{
+	if (!same(was->filesystem, is->filesystem))
+		cv_buf_put(out, CV_STR("~ filesystem\n"));
+	if (strcmp(compatibility(was), compatibility(is)) != 0)
+		cv_buf_put(out, CV_STR("~ landlock\n"));
+	if (!same_process(was, is))
+		cv_buf_put(out, CV_STR("~ process\n"));
+	diff_rules(was, is, out);
+	diff_middlewares(was, is, out);
+	if (strcmp(was->tools, is->tools) != 0)
+		cv_buf_put(out, CV_STR("~ tools\n"));
+}
