@@ -145,7 +145,7 @@ static bool is_loopback(const char *host)
 
 	if (!*host || cv_str_eq_nocase(cv_str_of(host), CV_STR("localhost")))
 		return true;
-	return cv_ip_parse(cv_str_of(host), &ip) && cv_ip_class(&ip) == CV_IP_LOOPBACK;
+	return cv_ip_parse(cv_str_of(host), &ip) && strcmp(cv_ip_classify(&ip)->name, "loopback") == 0;
 }
 
 static enum cv_rpc_status init_check(const Openshell__V1__TcpForwardInit *r, struct cv_err *err)
