@@ -117,14 +117,14 @@ static void saw(struct cl_stream *st, ProtobufCMessage *m)
 	struct run *r = st->arg;
 
 	if (e->payload_case == OPENSHELL__V1__EXEC_SANDBOX_EVENT__PAYLOAD_STDOUT) {
-		const ProtobufCBinaryData d = e->stdout_->data;
+		const ProtobufCBinaryData d = e->stdout->data;
 
 		if (r->e->out)
 			r->e->out(r->e->arg, (struct cv_str){ (const char *)d.data, d.len });
 		else
 			fd_write(st->c, STDOUT_FILENO, d);
 	} else if (e->payload_case == OPENSHELL__V1__EXEC_SANDBOX_EVENT__PAYLOAD_STDERR) {
-		const ProtobufCBinaryData d = e->stderr_->data;
+		const ProtobufCBinaryData d = e->stderr->data;
 
 		if (r->e->err)
 			cv_buf_put(r->e->err, (struct cv_str){ (const char *)d.data, d.len });
@@ -173,7 +173,7 @@ static void send_stdin(struct cl_stream *st, struct cv_str bytes)
 		memcpy(chunk, bytes.p, n);
 		openshell__v1__exec_sandbox_input__init(&in);
 		in.payload_case = OPENSHELL__V1__EXEC_SANDBOX_INPUT__PAYLOAD_STDIN;
-		in.stdin_ = (ProtobufCBinaryData){ n, chunk };
+		in.stdin = (ProtobufCBinaryData){ n, chunk };
 		cl_stream_send(st, &in.base);
 		bytes = cv_str_slice(bytes, n, bytes.n);
 	}

@@ -71,7 +71,8 @@ struct cv_gw_part {
 	X(SANDBOX, sandbox)    \
 	X(EXEC, exec)          \
 	X(WATCH, watch)        \
-	X(FORWARD, forward)
+	X(FORWARD, forward)    \
+	X(POLICY, policy)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -112,6 +113,7 @@ struct cv_gateway {
 	struct cv_gw_execs *execs;
 	struct cv_gw_watches *watches;
 	struct cv_gw_forwards *forwards;
+	struct cv_gw_policies *policies;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

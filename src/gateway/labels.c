@@ -94,7 +94,7 @@ enum cv_rpc_status cv_selector_parse(
 	return CV_RPC_OK;
 }
 
-bool cv_selector_matches(const struct cv_selector *s, const void *labels, size_t n)
+bool cv_labels_match(const struct cv_selector *s, const void *labels, size_t n)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		const struct cv_str v = cv_pb_map_get(labels, n, s->pair[i].key);

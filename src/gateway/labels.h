@@ -31,7 +31,7 @@ struct cv_selector {
 CV_MUST enum cv_rpc_status cv_selector_parse(
 	struct cv_str text, struct cv_selector *ret, struct cv_err *err);
 /* labels: a field of map<string, string>. */
-bool cv_selector_matches(const struct cv_selector *s, const void *labels, size_t n);
+bool cv_labels_match(const struct cv_selector *s, const void *labels, size_t n);
 
 CV_MUST bool cv_label_key_is_valid(struct cv_str key);
 CV_MUST bool cv_label_value_is_valid(struct cv_str value);

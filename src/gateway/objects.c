@@ -425,7 +425,7 @@ static bool is_wanted(const struct cv_object_query *q, const struct cv_selector 
 	if (labels->n) {
 		const meta *head = cv_object_meta(o);
 
-		if (!cv_selector_matches(labels, head->labels, head->n_labels))
+		if (!cv_labels_match(labels, head->labels, head->n_labels))
 			return false;
 	}
 	return !q->wants || q->wants(q->arg, o);
