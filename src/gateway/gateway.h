@@ -67,7 +67,11 @@ struct cv_gw_part {
 	X(AUTH, auth)          \
 	X(OIDC, oidc)          \
 	X(INFO, info)          \
-	X(WORKSPACE, workspace)\
+	X(WORKSPACE, workspace) \
+	X(SANDBOX, sandbox)    \
+	X(EXEC, exec)          \
+	X(WATCH, watch)        \
+	X(FORWARD, forward)    \
 	X(POLICY, policy)      \
 	X(PROFILE, profile)    \
 	X(PROVIDER, provider)  \
@@ -108,6 +112,10 @@ struct cv_gateway {
 	/* Of one part each. */
 	struct cv_gw_auth *auth;
 	struct cv_gw_oidc *oidc;
+	struct cv_gw_sandboxes *sandboxes;
+	struct cv_gw_execs *execs;
+	struct cv_gw_watches *watches;
+	struct cv_gw_forwards *forwards;
 	struct cv_gw_policies *policies;
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
