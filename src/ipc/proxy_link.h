@@ -43,7 +43,8 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(TOOLS, 0, 1, IN(NEW), CV_IPC_ONCE)      /* memfd: host tools, as plan/toolmap.h reads them */ \
 	X(BROKER, 0, 1, IN(NEW) | IN(READY), 0)   /* broker_link; a later one takes its place */ \
 	X(ANSWER, 1024, 0, IN(READY), 0)          /* as on broker_link: u64 of ASK, u32, str who */ \
-	X(DENIALS, 0, 0, IN(NEW), CV_IPC_ONCE)    /* wants DENIED */
+	X(DENIALS, 0, 0, IN(NEW), CV_IPC_ONCE)    /* wants DENIED */                            \
+	X(CREDENTIALS, 0, 0, IN(READY), 0)        /* the catalog of the next KEEPER is another one */
 
 /* proxy to supervisor */
 #define CV_PROXY_REPLIES(X)                                                                  \

@@ -43,7 +43,7 @@ static cv_code copy(int fd, const char *name, int *ret, struct cv_err *err)
 {
 	char *text;
 	size_t n;
-	cv_code code = cv_ipc_fd_read_all(fd, SUP_POLICY_BYTES_MAX, &text, &n, err);
+	cv_code code = cv_ipc_fd_read_all(fd, SUP_PUSH_BYTES_MAX, &text, &n, err);
 
 	if (code != CV_OK)
 		return code;
@@ -141,20 +141,93 @@ void push_proxy_died(struct supervisor *s)
 	s->service.is_policy_judged = false;
 }
 
+/* ---- credentials ---- */
+
+static void credentials_answer(struct supervisor *s, const char *why)
+{
+	struct service *v = &s->service;
+
+	revision_tell(s,
+		why ? CV_GATEWAY_REPLY_CREDENTIALS_REFUSED : CV_GATEWAY_REPLY_CREDENTIALS_LOADED,
+		v->credentials_next_revision, why);
+	cv_fd_cleanup(&v->credentials_next);
+	v->credentials_next = -1;
+	v->is_credentials_judged = false;
+}
+
+void push_keeper_look(struct supervisor *s)
+{
+	struct service *v = &s->service;
+	struct cv_err err;
+
+	if (v->credentials_next < 0 || v->is_credentials_judged || !s->keeper.pid ||
+		s->keeper.rules.state != CV_KEEPER_READY)
+		return;
+	v->is_credentials_judged = true;
+	if (cv_ipc_send(s->keeper.link, CV_KEEPER_CONTROL_SECRETS_ANEW, CV_STR_NONE,
+		    &v->credentials_next, 1, &err) != CV_OK &&
+		!helper_is_gone(&s->keeper))
+		credentials_answer(s, err.msg);
+}
+
+/* The next one has the former set, and is asked again. */
+void push_keeper_died(struct supervisor *s)
+{
+	s->service.is_credentials_judged = false;
+}
+
+void push_keeper_result(struct supervisor *s, struct cv_str body)
+{
+	struct service *v = &s->service;
+	struct cv_ipc_reader r = { .rest = body };
+	const uint32_t code = cv_ipc_get_u32(&r), has_renewals = cv_ipc_get_u32(&r);
+	const struct cv_str text = cv_ipc_get_str(&r);
+	struct cv_err err;
+	char why[1024];
+
+	if (v->credentials_next < 0 || !v->is_credentials_judged)
+		return;
+	if (code != CV_OK) {
+		if (!cv_str_to_cstr(cv_str_slice(text, 0, CV_MIN(text.n, sizeof(why) - 1)), why,
+			    sizeof(why)))
+			why[0] = '\0';
+		credentials_answer(s, why);
+		return;
+	}
+	cv_fd_cleanup(&s->credentials);
+	s->credentials = cv_take_fd(v->credentials_next);
+	/* Whoever of them died meanwhile is found by who reads its link. */
+	if (keeper_catalog_renew(s, &err) != CV_OK && !helper_is_gone(&s->proxy) &&
+		!helper_is_gone(&s->keeper)) {
+		run_fail(s, &err);
+		return;
+	}
+	if (has_renewals && !(s->plan.flags & CV_PLAN_RENEWAL)) {
+		s->plan.flags |= CV_PLAN_RENEWAL;
+		if (courier_join(s, &err) != CV_OK) {
+			run_fail(s, &err);
+			return;
+		}
+	}
+	credentials_answer(s, NULL);
+}
+
 void push_credentials(struct supervisor *s, uint64_t revision, int fd)
 {
+	struct service *v = &s->service;
 	struct cv_err err;
 	int mine;
 	const cv_code code = copy(fd, "cove-credentials", &mine, &err);
 
-	(void)revision;
 	close(fd);
-	if (code != CV_OK) {
-		say("credentials not taken: %s", err.msg);
+	if (v->credentials_next >= 0 || code != CV_OK) {
+		revision_tell(s, CV_GATEWAY_REPLY_CREDENTIALS_REFUSED, revision,
+			code != CV_OK ? err.msg : "the last ones are not judged yet");
+		if (code == CV_OK)
+			close(mine);
 		return;
 	}
-	cv_fd_cleanup(&s->credentials);
-	s->credentials = mine;
-	if (keeper_secrets_again(s, &err) != CV_OK)
-		say("credentials not taken: %s", err.msg);
+	v->credentials_next = mine;
+	v->credentials_next_revision = revision;
+	push_keeper_look(s);
 }

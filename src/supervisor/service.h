@@ -66,4 +66,7 @@ struct service {
 	int policy, policy_next, policy_waiting;
 	uint64_t policy_revision, policy_next_revision, policy_waiting_revision;
 	bool is_policy_judged; /* the proxy has policy_next */
+	int credentials_next;  /* memfd: for the keeper; -1 */
+	uint64_t credentials_next_revision;
+	bool is_credentials_judged; /* the keeper has them */
 };

@@ -124,8 +124,8 @@ CV_MUST cv_code proxy_start(struct supervisor *s, struct cv_err *err);
 void proxy_read(struct supervisor *s);
 /* Asks for the summary and waits for it, shortly. */
 void proxy_report(struct supervisor *s);
-/* The credentials are others now: the keeper gets them, and the proxy their placeholders. */
-CV_MUST cv_code keeper_secrets_again(struct supervisor *s, struct cv_err *err);
+/* The keeper has other credentials now: the proxy gets their placeholders. */
+CV_MUST cv_code keeper_catalog_renew(struct supervisor *s, struct cv_err *err);
 /* A keeper runs whose CA is not there yet. */
 bool keeper_is_away(const struct supervisor *s);
 
@@ -241,4 +241,7 @@ void push_look(struct supervisor *s);                             /* the proxy i
 /* The proxy's judgement; false: it was not asked for here. */
 CV_MUST bool push_result(struct supervisor *s, uint32_t code, struct cv_str text);
 void push_proxy_died(struct supervisor *s);
+void push_keeper_look(struct supervisor *s); /* the keeper is ready */
+void push_keeper_died(struct supervisor *s);
+void push_keeper_result(struct supervisor *s, struct cv_str body);
 void push_credentials(struct supervisor *s, uint64_t revision, int fd); /* takes it */

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import select
 import signal
 import socket
@@ -15,6 +16,7 @@ import struct
 import sys
 import termios
 import time
+import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import box  # noqa: E402
@@ -64,7 +66,12 @@ def sandbox(**kw):
 
 
 def check(function):
-    tap.check(function.__name__.replace("_", " "), function)
+    name = function.__name__.replace("_", " ")
+    try:
+        function()
+        tap.ok(True, name)
+    except Exception:
+        tap.ok(False, name, traceback.format_exc(limit=-3))
 
 
 def failure(link, ident):
@@ -385,6 +392,90 @@ with sandbox() as (lab, link):
               lines_wait_for_a_gateway_and_are_counted):
         check(f)
 
+# ---- credentials ----
+
+PROFILE = """\
+id: {id}
+credentials: [{{name: key, env_vars: [{key}], required: true}}]
+endpoints:
+  - {{host: api.test, port: 443, protocol: rest, enforcement: enforce, access: full}}
+binaries: [{{path: /usr/bin/curl}}]
+"""
+
+
+def provided(**keys):
+    """(the set of such providers, their placeholders in the environment)"""
+    options = list(OPTIONS)
+    os.environ.update(keys)
+    for key in keys:
+        name = key.lower().replace("_", "-")
+        options += ["--provider", place.policy(PROFILE.format(id=name, key=key), f"{name}.yaml")]
+    lab = Lab(options=options)
+    try:
+        found = re.findall(rb"(" + b"|".join(k.encode() for k in keys) + rb")=([^\0]+)", lab.plan)
+        return lab.cred, [f"{k.decode()}={v.decode()}" for k, v in found]
+    finally:
+        lab.close()
+
+
+with sandbox() as (lab, link):
+    def ask(ident, env, variable):
+        before = len(origin.seen)
+        status, out, err = link.run(
+            ident, ["/bin/sh", "-c", "curl -sS -m 10 -o /dev/null -w '%{http_code}' -H "
+                    f'"Authorization: Bearer ${variable}" https://api.test/{ident}'], env=env)
+        seen = origin.seen[before:]
+        return (status, out, err), [r["headers"].get("authorization") for r in seen]
+
+    def a_provider_is_attached_while_the_sandbox_lives():
+        link.policy(1, POLICY.format(host="api.test", binary="/usr/bin/curl"))
+        link.expect("POLICY_LOADED")
+        said, got = ask(2, ["ONE_KEY=cleartext"], "ONE_KEY")
+        assert got == ["Bearer cleartext"], (said, got, origin.seen[-1])
+        one, env = provided(ONE_KEY="first-VALUE-0123456789")
+        assert "first-VALUE" not in str(env)
+        link.credentials(4, one)
+        assert Reader(link.expect("CREDENTIALS_LOADED").body).u64() == 4
+        said, got = ask(3, env, "ONE_KEY")
+        assert got == ["Bearer first-VALUE-0123456789"], (
+            said, got, env, [m.body[12:] for m in link.kept if m.name == "EVENT"][-3:])
+
+    def another_beside_it_and_one_that_goes():
+        both, env = provided(ONE_KEY="other-VALUE-0123456789", TWO_KEY="second-VALUE-0123456789")
+        link.credentials(5, both)
+        assert Reader(link.expect("CREDENTIALS_LOADED").body).u64() == 5
+        assert ask(4, env, "TWO_KEY")[1] == ["Bearer second-VALUE-0123456789"]
+        assert ask(5, env, "ONE_KEY")[1] == ["Bearer other-VALUE-0123456789"]
+        two, later = provided(TWO_KEY="third-VALUE-0123456789")
+        link.credentials(6, two)
+        assert Reader(link.expect("CREDENTIALS_LOADED").body).u64() == 6
+        assert ask(6, later, "TWO_KEY")[1] == ["Bearer third-VALUE-0123456789"]
+        assert not any("VALUE" in str(h) for h in ask(7, env, "ONE_KEY")[1])
+        lab.env = later
+
+    def a_set_that_is_none_is_refused_and_the_last_stays():
+        link.credentials(7, b"garbage")
+        r = Reader(link.expect("CREDENTIALS_REFUSED").body)
+        assert r.u64() == 7 and r.str()
+        assert ask(8, lab.env, "TWO_KEY")[1] == ["Bearer third-VALUE-0123456789"]
+
+    def they_outlive_the_death_of_proxy_and_keeper():
+        for ident, victim in ((9, "cove-proxy"), (10, "cove-keeper")):
+            pids = [p for p, n in box.descendants(lab.proc.pid).items() if n == victim]
+            os.kill(pids[0], signal.SIGKILL)
+            assert box.until(lambda v=victim, old=pids: [
+                p for p, n in box.descendants(lab.proc.pid).items() if n == v and p not in old])
+            time.sleep(0.5)
+            said, got = ask(ident, lab.env, "TWO_KEY")
+            assert got == ["Bearer third-VALUE-0123456789"], (victim, said, got, lab.text())
+
+    for f in (a_provider_is_attached_while_the_sandbox_lives, another_beside_it_and_one_that_goes,
+              a_set_that_is_none_is_refused_and_the_last_stays,
+              they_outlive_the_death_of_proxy_and_keeper):
+        check(f)
+
+# ---- servers inside ----
+
 with sandbox() as (lab, link):
     def dial(channel, port):
         link.send("DIAL", struct.pack("<II", channel, port))
@@ -420,7 +511,8 @@ with sandbox() as (lab, link):
 
     def t_the_hosts_servers_are_not_reached():
         server = socket.create_server(("127.0.0.1", 0))
-        assert dial(200, server.getsockname()[1]) == errno.ECONNREFUSED
+        got = dial(200, server.getsockname()[1])
+        assert got == errno.ECONNREFUSED, got
         server.settimeout(0.2)
         with contextlib.suppress(TimeoutError):
             server.accept()
