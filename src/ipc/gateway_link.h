@@ -44,7 +44,9 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(STOP, 4, 0, IN(OPEN), 0)      /* u32 ms of grace: SIGTERM, then the end */           \
 	X(SETTLED, 8, 0, IN(OPEN), 0)   /* u32 what (cv_gateway_reply), u32 id: forget it */   \
 	X(LOG_LEVEL, 64, 0, IN(OPEN), 0) /* str */                                             \
-	X(STDIN_END, 4, 0, IN(OPEN), 0) /* u32 id: nothing more comes; not for a terminal */
+	X(STDIN_END, 4, 0, IN(OPEN), 0) /* u32 id: nothing more comes; not for a terminal */   \
+	X(LAYER, 0, 1, IN(OPEN), 0)     /* memfd: what attached providers lay over the next POLICY and those \
+					 * behind it (cred/compose.h), judged with it; empty: nothing */
 
 /* supervisor to gateway */
 #define CV_GATEWAY_REPLIES(X)                                                                  \

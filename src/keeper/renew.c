@@ -458,7 +458,8 @@ void keeper_renewals_fini(struct keeper_renewals *r)
 static cv_code follow(
 	struct keeper_renewal *one, const struct keeper_renewal *former, struct cv_err *err)
 {
-	if (former->rotated && !rotate(one, (struct cv_str){ former->rotated, former->rotated_bytes }))
+	if (former->rotated &&
+		!rotate(one, (struct cv_str){ former->rotated, former->rotated_bytes }))
 		return cv_fail(err, CV_LIMIT, "no memory for renewals");
 	if (former->tag) {
 		one->tag = former->tag;

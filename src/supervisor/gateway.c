@@ -90,7 +90,7 @@ static void hello(struct supervisor *s)
 	cv_ipc_put_str(&b, g->instance);
 	cv_ipc_put_str(&b, (struct cv_str){ (const char *)g->token, sizeof(g->token) });
 	cv_ipc_put_u32(&b, (uint32_t)getpid());
-	cv_ipc_put_u64(&b, s->service.policy_revision);
+	cv_ipc_put_u64(&b, s->service.policy.revision);
 	if (b.is_overflown || outbox_put(&s->service.out, s->service.link, CV_GATEWAY_REPLY_HELLO,
 				      cv_buf_str(&b), NULL, 0, &err) != CV_OK)
 		drop(s);
@@ -141,8 +141,8 @@ cv_code service_start(struct supervisor *s, struct cv_err *err)
 
 /* ---- what is told ---- */
 
-void service_tell(struct supervisor *s, uint32_t type, struct cv_str body, const int *fds,
-	size_t fd_count)
+void service_tell(
+	struct supervisor *s, uint32_t type, struct cv_str body, const int *fds, size_t fd_count)
 {
 	struct cv_err err;
 
@@ -255,6 +255,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_POLICY:
 		push_policy(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));
 		break;
+	case CV_GATEWAY_REQ_LAYER: push_layer(s, cv_take_fd(m->fds[0])); break;
 	case CV_GATEWAY_REQ_CREDENTIALS:
 		push_credentials(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));
 		break;
@@ -295,8 +296,8 @@ static void read_all(struct supervisor *s)
 short service_interest(const struct supervisor *s)
 {
 	const struct service *v = &s->service;
-	const bool has_more = !outbox_is_empty(&v->out) ||
-			      (is_open(v) && !outbox_is_empty(&v->events));
+	const bool has_more =
+		!outbox_is_empty(&v->out) || (is_open(v) && !outbox_is_empty(&v->events));
 
 	return (short)(POLLIN | (has_more ? POLLOUT : 0));
 }
@@ -305,8 +306,7 @@ void service_serve(struct supervisor *s, short events)
 {
 	struct cv_err err;
 
-	if ((events & POLLOUT) &&
-		outbox_flush(&s->service.out, s->service.link, &err) != CV_OK)
+	if ((events & POLLOUT) && outbox_flush(&s->service.out, s->service.link, &err) != CV_OK)
 		drop(s);
 	if (events & POLLOUT)
 		events_send(s);

@@ -249,12 +249,14 @@ cv_code sinks_send(struct supervisor *s, int link, uint32_t type, struct cv_err 
 
 /* ---- the proxy ---- */
 
-/* What the providers lay over every policy of this run. */
-static cv_code layer_send(struct supervisor *s, struct cv_err *err)
+cv_code layer_send(struct supervisor *s, struct cv_err *err)
 {
 	int fd;
-	cv_code code = cv_ipc_memfd("cove-layer", s->plan.policy_layer, &fd, err);
 
+	if (s->service.policy.layer >= 0)
+		return cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LAYER, CV_STR_NONE,
+			&s->service.policy.layer, 1, err);
+	cv_code code = cv_ipc_memfd("cove-layer", s->plan.policy_layer, &fd, err);
 	if (code != CV_OK)
 		return code;
 	code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LAYER, CV_STR_NONE, &fd, 1, err);
@@ -341,12 +343,12 @@ static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 		code = sinks_send(s, s->proxy.link, CV_PROXY_REQ_AUDIT_SINK, err);
 	if (code == CV_OK)
 		code = broker_join(s, err);
-	if (code == CV_OK && s->plan.policy_layer.n)
+	if (code == CV_OK && (s->plan.policy_layer.n || s->service.policy.layer >= 0))
 		code = layer_send(s, err);
 	if (code == CV_OK && s->service.is_on)
 		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_DENIALS, CV_STR_NONE, NULL, 0, err);
 	if (code == CV_OK &&
-		(s->plan.policy_file.n || s->plan.policy_layer.n || s->service.policy >= 0))
+		(s->plan.policy_file.n || s->plan.policy_layer.n || s->service.policy.text >= 0))
 		code = policy_send(s, err);
 	if (code == CV_OK)
 		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_GO, CV_STR_NONE, NULL, 0, err);

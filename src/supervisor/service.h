@@ -31,6 +31,12 @@ struct service_log { /* one writer's lines */
 	bool is_cut; /* the rest of an overlong line is being skipped */
 };
 
+struct service_policy {
+	int text;  /* memfd; -1: there is none */
+	int layer; /* memfd: of providers; -1: as before */
+	uint64_t revision;
+};
+
 struct service {
 	bool is_on; /* the plan names a gateway */
 
@@ -40,13 +46,13 @@ struct service {
 	struct outbox out;
 	int64_t redial_ms; /* when; 0: connected, or never */
 	int64_t backoff_ms;
-	bool is_ready;                  /* the sandbox stands */
+	bool is_ready;                   /* the sandbox stands */
 	bool is_ended, is_ended_settled; /* all is over but to tell it */
 	bool is_stopping;
 	char *why; /* of a failure; malloc'd */
 
 	/* exec.c */
-	struct exec *execs; /* SUP_EXECS_MAX + 1 */
+	struct exec *execs;  /* SUP_EXECS_MAX + 1 */
 	unsigned exec_count; /* of places in use */
 	struct cv_buf parts;
 
@@ -62,11 +68,10 @@ struct service {
 	uint32_t lost_lines, lost_denials;
 
 	/* push.c */
-	/* memfds: that holds, that is next to be judged, and the newest behind it; -1 */
-	int policy, policy_next, policy_waiting;
-	uint64_t policy_revision, policy_next_revision, policy_waiting_revision;
-	bool is_policy_judged; /* the proxy has policy_next */
-	int credentials_next;  /* memfd: for the keeper; -1 */
+	struct service_policy policy, policy_next, policy_waiting; /* the newest waits */
+	bool is_policy_judged;                                     /* the proxy has policy_next */
+	int layer;            /* memfd: for the policy to come; -1 */
+	int credentials_next; /* memfd: for the keeper; -1 */
 	uint64_t credentials_next_revision;
 	bool is_credentials_judged; /* the keeper has them */
 };
