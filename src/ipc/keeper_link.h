@@ -34,6 +34,7 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(AGAIN, 0, 0, IN(NEW), CV_IPC_ONCE)    /* after SECRETS: a former keeper had them */ \
 	X(UPSTREAM, 0, 1, IN(NEW), CV_IPC_ONCE) /* memfd: user:password for the upstream proxy; before START */ \
 	X(BROKER, 0, 1, IN(NEW) | IN(READY), 0) /* the link of a broker, started (anew) */ \
+	X(VAULT, 0, 1, IN(NEW), CV_IPC_ONCE) /* first, instead of all others: memfd of keys; vault_link.h from here on */ \
 	X(SECRETS_ANEW, 0, 1, IN(READY), 0)     /* memfd: the set that holds from now on */
 
 /* keeper to supervisor */

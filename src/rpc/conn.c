@@ -444,6 +444,7 @@ void cv_rpc_conn_sweep(struct cv_rpc_conn *c, int64_t now)
 	}
 	if (c->state != CV_RPC_CONN_H2)
 		return;
+	cv_rpc_h2_sweep(c, now);
 	if (!c->xchgs && now - c->idle_ms >= CV_RPC_IDLE_MS && !c->is_ending) {
 		cv_rpc_conn_drain(c);
 		cv_rpc_dirty(c);

@@ -170,15 +170,24 @@ static int frame_sent(nghttp2_session *s, const nghttp2_frame *frame, void *user
 	struct cv_rpc_conn *c = user;
 	const int32_t id = frame->hd.stream_id;
 	const bool has_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
+	struct cv_rpc_xchg *x;
 
 	if (frame->hd.type == NGHTTP2_DATA && frame->hd.length)
 		control_earn(c);
 	if (frame->hd.type == NGHTTP2_RST_STREAM && is_fault(frame->rst_stream.error_code))
 		reset_take(c);
-	/* the answer is complete: what the client still sends, nobody reads (RFC 9113 8.1) */
-	if (has_end && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-		nghttp2_session_get_stream_remote_close(s, id) == 0)
+	if (!has_end || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
+		nghttp2_session_get_stream_remote_close(s, id) != 0)
+		return 0;
+	/* The answer is complete: what the client still sends, nobody reads (RFC 9113 8.1).  Clients
+	 * of gRPC expect a reset.  Some of HTTP lose the answer over it (curl 7), so they have a
+	 * moment to see it first. */
+	x = xchg_of(s, id);
+	if (!x || x->kind == CV_RPC_XCHG_CALL)
 		nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+	else
+		x->answered_ms = c->server->config.loop->now_ms;
+	c->has_answered |= x && x->answered_ms;
 	return 0;
 }
 
@@ -286,6 +295,25 @@ size_t cv_rpc_h2_fill(struct cv_rpc_conn *c, char *to, size_t room)
 bool cv_rpc_h2_wants_write(const struct cv_rpc_conn *c)
 {
 	return c->h2 && nghttp2_session_want_write(c->h2);
+}
+
+void cv_rpc_h2_sweep(struct cv_rpc_conn *c, int64_t now)
+{
+	if (!c->has_answered)
+		return;
+	c->has_answered = false;
+	for (struct cv_rpc_xchg *x = c->xchgs; x; x = x->next) {
+		if (!x->answered_ms)
+			continue;
+		if (now - x->answered_ms < CV_RPC_LINGER_MS &&
+			x->discarded < CV_RPC_DISCARDED_BYTES_MAX) {
+			c->has_answered = true;
+			continue;
+		}
+		nghttp2_submit_rst_stream(c->h2, NGHTTP2_FLAG_NONE, x->id, NGHTTP2_NO_ERROR);
+		x->answered_ms = 0;
+		cv_rpc_dirty(c);
+	}
 }
 
 void cv_rpc_h2_ping(struct cv_rpc_conn *c)

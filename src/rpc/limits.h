@@ -31,7 +31,6 @@
 #define CV_RPC_STATUS_BYTES_MAX \
 	4096 /* of grpc-message before its coding: clients cap heads at 8 KiB */
 #define CV_RPC_TRAILERS_MAX     8   /* beside grpc-status and grpc-message */
-#define CV_RPC_UNPACK_DEPTH_MAX 100 /* of messages in messages, as protobuf's own libraries */
 
 /* HTTP/2.  What a peer can make us do is counted: cheap frames cost us more than their sender. */
 #define CV_RPC_STREAMS_MAX       256 /* at a time, of one connection: a front end's calls */
@@ -46,14 +45,15 @@
 #define CV_RPC_RESETS_PER_S      40 /* a client that gives up on so many has gone wrong */
 
 /* Times, in milliseconds. */
-#define CV_RPC_HANDSHAKE_MS      10000  /* of TLS, and to the first request's head */
-#define CV_RPC_HEAD_MS           15000  /* a request's head, once its first byte has come */
-#define CV_RPC_BODY_MS           30000  /* without a byte of a page's body */
-#define CV_RPC_STALL_MS          60000  /* that a peer takes nothing of what waits for it */
-#define CV_RPC_PING_MS           20000  /* of silence, then a PING ... */
-#define CV_RPC_PONG_MS           10000  /* ... and so long for any byte */
-#define CV_RPC_IDLE_MS           600000 /* a connection of HTTP/2 without a call */
-#define CV_RPC_KEEP_MS           75000  /* one of HTTP/1 between two requests */
-#define CV_RPC_LINGER_MS         1000 /* after the last byte: it must arrive before a reset does */
-#define CV_RPC_SWEEP_MS          500  /* grain of all of these */
-#define CV_RPC_DEADLINE_GRAIN_MS 5    /* of grpc-timeout */
+#define CV_RPC_HANDSHAKE_MS        10000  /* of TLS, and to the first request's head */
+#define CV_RPC_HEAD_MS             15000  /* a request's head, once its first byte has come */
+#define CV_RPC_BODY_MS             30000  /* without a byte of a page's body */
+#define CV_RPC_STALL_MS            60000  /* that a peer takes nothing of what waits for it */
+#define CV_RPC_PING_MS             20000  /* of silence, then a PING ... */
+#define CV_RPC_PONG_MS             10000  /* ... and so long for any byte */
+#define CV_RPC_IDLE_MS             600000 /* a connection of HTTP/2 without a call */
+#define CV_RPC_KEEP_MS             75000  /* one of HTTP/1 between two requests */
+#define CV_RPC_LINGER_MS           1000 /* after the last byte: it must arrive before a reset does */
+#define CV_RPC_DISCARDED_BYTES_MAX (4u << 20) /* ... of a body that nobody reads any more */
+#define CV_RPC_SWEEP_MS            500        /* grain of all of these */
+#define CV_RPC_DEADLINE_GRAIN_MS   5          /* of grpc-timeout */

@@ -216,6 +216,7 @@ void cv_rpc_xchg_refuse(struct cv_rpc_xchg *x, int status, const char *text)
 	struct cv_buf body;
 
 	x->kind = CV_RPC_XCHG_OVER;
+	cv_rpc_xchg_identify(x);
 	cv_buf_init(&body, 1024);
 	cv_buf_put(&body, CV_STR("{\"error\":{"));
 	cv_buf_printf(&body, "\"code\":%d,", status);

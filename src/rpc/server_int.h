@@ -76,7 +76,9 @@ struct cv_rpc_xchg {
 
 	struct cv_rpc_call call;
 	struct cv_rpc_request page;
-	int64_t read_ms; /* the last byte of its body */
+	int64_t read_ms;     /* the last byte of its body */
+	int64_t answered_ms; /* when the answer was whole before the request was; 0 */
+	size_t discarded;    /* bytes that came after that */
 };
 
 /* ---- connections ---- */
@@ -115,7 +117,7 @@ struct cv_rpc_conn {
 	struct cv_h2_scan scan;
 	struct cv_rpc_rate control, resets;
 	uint32_t continuations;
-	bool is_pinged;
+	bool is_pinged, has_answered; /* some exchange has answered_ms */
 	const char *abuse;
 
 	/* HTTP/1 */
@@ -183,6 +185,7 @@ void cv_rpc_h2_head(struct cv_rpc_xchg *x, int status, const struct cv_rpc_field
 void cv_rpc_h2_resume(struct cv_rpc_xchg *x);
 void cv_rpc_h2_consume(struct cv_rpc_xchg *x, size_t n);
 void cv_rpc_h2_reset(struct cv_rpc_xchg *x, uint32_t error);
+void cv_rpc_h2_sweep(struct cv_rpc_conn *c, int64_t now_ms);
 void cv_rpc_h2_ping(struct cv_rpc_conn *c);
 void cv_rpc_h2_goaway(struct cv_rpc_conn *c, uint32_t error);
 bool cv_rpc_h2_wants_write(const struct cv_rpc_conn *c);
@@ -198,6 +201,7 @@ struct cv_rpc_xchg *cv_rpc_xchg_new(struct cv_rpc_conn *c, int32_t id);
 bool cv_rpc_xchg_field(struct cv_rpc_xchg *x, struct cv_str name, struct cv_str value);
 struct cv_str cv_rpc_xchg_get(const struct cv_rpc_xchg *x, const char *name);
 void cv_rpc_xchg_target(struct cv_rpc_xchg *x, struct cv_str target); /* path and query */
+void cv_rpc_xchg_identify(struct cv_rpc_xchg *x); /* request_id, unless it has one */
 CV_MUST bool cv_rpc_xchg_data(struct cv_rpc_xchg *x, struct cv_str bytes);
 void cv_rpc_xchg_detach(struct cv_rpc_xchg *x); /* its stream is gone */
 void cv_rpc_xchg_run(struct cv_rpc_xchg *x);

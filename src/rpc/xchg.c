@@ -128,13 +128,15 @@ static bool is_request_id(struct cv_str s)
 }
 
 /* The client's, or a UUID of version 4 (RFC 9562 section 5.4). */
-static void request_id_set(struct cv_rpc_xchg *x)
+void cv_rpc_xchg_identify(struct cv_rpc_xchg *x)
 {
 	static const char digits[] = "0123456789abcdef";
 	const struct cv_str given = cv_rpc_xchg_get(x, "x-request-id");
 	unsigned char r[16];
 	char *to = x->request_id;
 
+	if (x->request_id[0])
+		return;
 	if (is_request_id(given)) {
 		memcpy(to, given.p, given.n);
 		to[given.n] = '\0';
@@ -203,7 +205,7 @@ static void route(struct cv_rpc_xchg *x)
 	const struct cv_str type = cv_rpc_xchg_get(x, "content-type");
 	const struct cv_rpc_method *m = method_of(x);
 
-	request_id_set(x);
+	cv_rpc_xchg_identify(x);
 	if (x->is_head_long) {
 		cv_rpc_xchg_refuse(x, 431, "the head of the request is too large");
 	} else if (m && !cv_str_eq(x->method, CV_STR("POST"))) {

@@ -1,313 +1,219 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A gateway in Python for one supervisor: the other end of src/ipc/gateway_link.h.
+"""A gateway for a test: a state directory of its own, any free port, its log kept.
 
-Plan: `cove run` is started from a directory where a script stands for cove-supervisor and keeps the
-plan; the gateway's part is put into its bytes (it stands right behind the ids), and the real
-cove-supervisor is started with it, as src/driver does.  Messages are written and read byte by byte
-here, so that a change of the link's format is seen.
+    with gatewaylab.Gateway() as g:                mTLS, certificates by `cove-gateway init`
+        g.stub.Health(g.pb.HealthRequest())        as the client certificate's user
+        g.connect(token="...").GetSandbox(...)     another caller: a token, or certificate=False
+        g.get("/readyz")                           (status, headers, body) by curl
+        g.kill(); g.start()                        kill -9 and a new one in the same directory
+        g.logged("reloaded")                       waits for a line of the log
+
+    Gateway(tls=False)                             plaintext on loopback, the local user
+    Gateway(config={"oidc": {...}}, flags=["--log-level", "debug"], env={...})
+    g.write_config({...}); g.hup()                 another configuration
+
+Statuses: `gatewaylab.code_of(lambda: g.stub.X(...))` gives ("NOT_FOUND", "sandbox not found").
 """
-import array
-import collections
-import fcntl
+import json
 import os
-import re
-import select
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import tempfile
+import threading
 import time
 
-import world
+import rpclab
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-TOKEN = bytes(range(32))
-TTY, NO_STDIN = 1, 2
-NO_MAIN, MAIN_ENDS = 1, 2
-_PART_MAX = 65536
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+import grpc  # noqa: E402
 
-
-def _names(macro):
-    """Message names in their order, from the header: its numbers are its order."""
-    with open(os.path.join(ROOT, "src/ipc/gateway_link.h"), encoding="utf-8") as f:
-        text = f.read()
-    body = text.split(f"#define {macro}(X)", 1)[1].split("\n\n", 1)[0]
-    return re.findall(r"^\s*X\((\w+),", body, re.M)
+EXE = os.environ.get("CV_GATEWAY", os.path.join(rpclab.BUILD, "src/gateway/cove-gateway"))
+START_S = 20  # a busy machine with sanitizers
 
 
-REQS, REPLIES = _names("CV_GATEWAY_REQS"), _names("CV_GATEWAY_REPLIES")
-Message = collections.namedtuple("Message", "name body fds")
-
-
-def text(s):
-    s = s if isinstance(s, bytes) else s.encode()
-    return struct.pack("<I", len(s)) + s
-
-
-def _plan_text(s):
-    return text(s) + b"\0"
-
-
-def exec_bytes(argv, env=(), cwd=""):
-    """src/plan/exec.h"""
-    out = b"CVx1" + struct.pack("<I", len(argv)) + b"".join(map(_plan_text, argv))
-    return out + struct.pack("<I", len(env)) + b"".join(map(_plan_text, env)) + _plan_text(cwd)
-
-
-class Reader:
-    def __init__(self, body):
-        self.body, self.at = body, 0
-
-    def u32(self):
-        self.at += 4
-        return struct.unpack_from("<I", self.body, self.at - 4)[0]
-
-    def u64(self):
-        self.at += 8
-        return struct.unpack_from("<Q", self.body, self.at - 8)[0]
-
-    def str(self, is_bytes=False):
-        n = self.u32()
-        self.at += n
-        assert self.at <= len(self.body)
-        s = self.body[self.at - n:self.at]
-        return s if is_bytes else s.decode()
-
-
-class Link:
-    """One connection of a supervisor."""
-
-    def __init__(self, sock):
-        self.sock, self.kept = sock, collections.deque()
-
-    def send(self, name, body=b"", fds=()):
-        anc = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        self.sock.sendmsg([struct.pack("<II", REQS.index(name), len(body)) + body], anc)
-
-    def recv(self, seconds=10.0):
-        """The next message; None: closed, or nothing came."""
-        if self.kept:
-            return self.kept.popleft()
-        return self._recv(seconds)
-
-    def _recv(self, seconds):
-        if not select.select([self.sock], [], [], max(seconds, 0))[0]:
-            return None
-        try:
-            data, anc, _, _ = self.sock.recvmsg(70000, socket.CMSG_SPACE(8 * 4),
-                                                socket.MSG_CMSG_CLOEXEC)
-        except ConnectionResetError:
-            return None
-        if not data:
-            return None
-        fds = array.array("i")
-        for level, kind, payload in anc:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds.frombytes(payload[:len(payload) - len(payload) % 4])
-        kind, size = struct.unpack_from("<II", data)
-        assert size == len(data) - 8
-        return Message(REPLIES[kind], data[8:], list(fds))
-
-    def expect(self, *names, seconds=10.0, where=lambda m: True):
-        """The first message of these names; others stay, in their order."""
-        end = time.monotonic() + seconds
-        for i, m in enumerate(self.kept):
-            if m.name in names and where(m):
-                del self.kept[i]
-                return m
-        while (m := self._recv(end - time.monotonic())) is not None:
-            if m.name in names and where(m):
-                return m
-            self.kept.append(m)
-        raise AssertionError(f"no {names} came; there is {[(m.name, m.body[:200]) for m in self.kept][-6:]}")
-
-    def about(self, ident, *names, seconds=10.0):
-        return self.expect(*names, seconds=seconds,
-                           where=lambda m: len(m.body) >= 4 and Reader(m.body).u32() == ident)
-
-    def is_closed(self, seconds=5.0):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if not select.select([self.sock], [], [], end - time.monotonic())[0]:
-                return False
-            if (m := self._recv(0)) is None:
-                return True
-            self.kept.append(m)
-        return False
-
-    def parts(self, data):
-        for at in range(0, len(data), _PART_MAX):
-            self.send("PART", data[at:at + _PART_MAX])
-
-    def exec(self, ident, argv, env=(), cwd="", flags=0, size=0):
-        self.parts(exec_bytes(argv, env, cwd))
-        self.send("EXEC", struct.pack("<III", ident, flags, size))
-
-    def settle(self, name, ident=0):
-        self.send("SETTLED", struct.pack("<II", REPLIES.index(name), ident))
-
-    def signal(self, ident, number):
-        self.send("SIGNAL", struct.pack("<II", ident, number))
-
-    def run(self, ident, argv, stdin=None, **kw):
-        """(status, stdout, stderr) of a command without a terminal."""
-        flags = 0 if stdin is not None else NO_STDIN
-        self.exec(ident, argv, flags=flags, **kw)
-        m = self.about(ident, "STARTED", "FAILED")
-        if m.name == "FAILED":
-            r = Reader(m.body)
-            self.settle("FAILED", ident)
-            raise AssertionError(f"FAILED {r.u32()} stage {r.u32()} errno {r.u32()}: {r.str()}")
-        if stdin:
-            os.write(m.fds[0], stdin)
-        os.close(m.fds[0])
-        if stdin is not None:
-            self.send("STDIN_END", struct.pack("<I", ident))
-        exited = self.about(ident, "EXITED", seconds=30)
-        self.settle("EXITED", ident)
-        out, err = read_all(m.fds[1]), read_all(m.fds[2])
-        r = Reader(exited.body)
-        r.u32()
-        return os.waitstatus_to_exitcode(r.u32()), out, err
-
-    def policy(self, revision, yaml):
-        self._memfd("POLICY", revision, yaml)
-
-    def credentials(self, revision, data):
-        self._memfd("CREDENTIALS", revision, data)
-
-    def layer(self, yaml):
-        self._memfd("LAYER", None, yaml)
-
-    def _memfd(self, name, revision, data):
-        fd = os.memfd_create("lab")
-        os.write(fd, data if isinstance(data, bytes) else data.encode())
-        self.send(name, b"" if revision is None else struct.pack("<Q", revision), [fd])
-        os.close(fd)
-
-    def close(self):
-        self.sock.close()
-
-
-def read_all(fd):
-    """Until its end; the descriptor is closed."""
-    data = b""
-    os.set_blocking(fd, True)
-    while chunk := _read(fd):
-        data += chunk
-    os.close(fd)
-    return data
-
-
-def _read(fd):
+def code_of(call):
+    """What a call ended with: ("OK", its answer) or (the code's name, the sentence)."""
     try:
-        return os.read(fd, 65536)
-    except OSError:  # a terminal says so
-        return b""
+        return "OK", call()
+    except grpc.RpcError as e:
+        return e.code().name, e.details()
 
 
-class Lab:
-    """One sandbox and its gateway's socket."""
+class Gateway:
+    def __init__(self, tls=True, config=None, flags=(), env=None, directory=None, start=True):
+        self.is_own = directory is None
+        self.directory = directory or tempfile.mkdtemp(prefix="cove-gw-", dir="/tmp")
+        self.state = os.path.join(self.directory, "state")
+        self.config_path = os.path.join(self.directory, "gateway.yaml")
+        self.tls = tls
+        self.flags = list(flags)
+        self.env = dict(os.environ, HOME=self.directory,
+                        XDG_STATE_HOME=os.path.join(self.directory, "xdg-state"),
+                        XDG_CONFIG_HOME=os.path.join(self.directory, "xdg-config"))
+        for name in [n for n in self.env if n.startswith(("COVE_", "OPENSHELL_"))]:
+            del self.env[name]
+        self.env.update(env or {})
+        self.pb, self.stubs = rpclab.openshell()
+        self.process, self.port, self.lines, self._channels = None, 0, [], []
+        self._said = threading.Condition()
+        self.write_config(config or {})
+        if tls and not os.path.exists(os.path.join(self.state, "tls")):
+            self.run("init", "--state-dir", self.state)
+        self.client = os.path.join(self.directory, "xdg-config/cove/gateways/cove/mtls")
+        if start:
+            self.start()
 
-    def __init__(self, argv=("/bin/true",), flags=NO_MAIN, options=(), sandbox="sb-1"):
-        self.dir = tempfile.mkdtemp(prefix="cove-gwlab-")
-        self.work = os.path.join(self.dir, "work")
-        os.mkdir(self.work)
-        self.path = os.path.join(self.dir, "supervisors.sock")
-        self.log = os.path.join(self.dir, "log")
-        self.sandbox, self.flags = sandbox, flags
-        self.listener = None
-        self.listen()
-        self.plan = self._service(self._captured(argv, options))
-        self.proc = None
-
-    def listen(self):
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.listener.bind(self.path)
-        self.listener.listen(8)
-
-    def deafen(self):
-        self.listener.close()
-        os.unlink(self.path)
-
-    def _captured(self, argv, options):
-        """The bytes of the plan that `cove run` makes."""
-        src = os.path.dirname(os.path.dirname(world.COVE))
-        place = os.path.join(self.dir, "bin")
-        os.mkdir(place)
-        shutil.copy(world.COVE, os.path.join(place, "cove"))
-        for name in ("init", "proxy", "keeper", "courier", "broker"):
-            os.symlink(os.path.join(src, name, f"cove-{name}"), os.path.join(place, f"cove-{name}"))
-        fake = os.path.join(place, "cove-supervisor")
-        self.cred = None
-        with open(fake, "w", encoding="utf-8") as f:
-            f.write(f"#!/bin/sh\n/bin/cat /proc/self/fd/3 >{self.dir}/plan\n"
-                    f"if [ -e /proc/self/fd/4 ]; then /bin/cat /proc/self/fd/4 >{self.dir}/cred; fi\n")
-        os.chmod(fake, 0o755)
-        subprocess.run([os.path.join(place, "cove"), "run", "-q", "--no-tty", "--workdir", self.work,
-                        *options, "--", *argv], check=True, stdin=subprocess.DEVNULL)
-        self.supervisor = os.path.join(src, "supervisor", "cove-supervisor")
-        if os.path.exists(f"{self.dir}/cred"):
-            with open(f"{self.dir}/cred", "rb") as f:
-                self.cred = f.read()
-        with open(f"{self.dir}/plan", "rb") as f:
-            return f.read()
-
-    def _service(self, plan):
-        """The gateway's part: behind magic, flags and the two ids."""
-        assert plan[16:21] == b"\0" * 5, "the plan's format changed"
-        part = _plan_text(self.path) + _plan_text(self.sandbox) + _plan_text("instance-1")
-        return plan[:16] + part + TOKEN + struct.pack("<I", self.flags) + plan[21:]
-
-    def start(self):
-        fds = {3: self.plan} | ({4: self.cred} if self.cred is not None else {})
-        made = []
-        for data in fds.values():
-            fd = os.memfd_create("plan")
-            os.write(fd, data)
-            made.append(fcntl.fcntl(fd, fcntl.F_DUPFD, 20))
-            os.close(fd)
-
-        def place():
-            for fd, number in zip(made, fds, strict=True):
-                os.dup2(fd, number)
-
-        with open(self.log, "ab") as log:
-            self.proc = subprocess.Popen(
-                [self.supervisor], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={},
-                preexec_fn=place, pass_fds=tuple(fds), start_new_session=True)
-        for fd in made:
-            os.close(fd)
+    def __enter__(self):
         return self
 
-    def accept(self, seconds=10.0, is_greeted=True):
-        self.listener.settimeout(seconds)
-        sock, _ = self.listener.accept()
-        sock.setblocking(True)
-        link = Link(sock)
-        link.hello = link.expect("HELLO")
-        if is_greeted:
-            link.send("ACCEPTED")
-        return link
+    def __exit__(self, *_):
+        self.close()
 
-    def ready(self, seconds=20.0):
-        """Started, connected, standing."""
-        self.start()
-        link = self.accept()
-        link.expect("READY", seconds=seconds)
-        return link
+    def write_config(self, config):
+        """JSON is YAML."""
+        with open(self.config_path, "w", encoding="utf-8") as f:
+            json.dump(config, f)
 
-    def text(self):
-        with open(self.log, encoding="utf-8", errors="replace") as f:
-            return f.read()
+    def run(self, *words, check=True):
+        """A command of the program: run("init"), run("config", "check", FILE)."""
+        return subprocess.run([EXE, *words], env=self.env, check=check, capture_output=True, text=True)
+
+    # ---- the process ----
+
+    def start(self):
+        """Starts, and waits until it serves.  RuntimeError with what it said if it doesn't."""
+        words = [EXE, "run", "--config", self.config_path, "--state-dir", self.state, "--port",
+                 str(self.port)]
+        if not self.tls:
+            words.append("--disable-tls")
+        begun = len(self.lines)
+        self.process = subprocess.Popen(words + self.flags, env=self.env, stderr=subprocess.PIPE,
+                                        text=True, errors="replace", start_new_session=True)
+        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        if not self.logged("ready", begun, START_S):
+            self.process.kill()
+            raise RuntimeError("the gateway does not start:\n" + "\n".join(self.lines[begun:]))
+        with open(os.path.join(self.state, "port"), encoding="ascii") as f:
+            self.port = int(f.read())
+        self.stub = self.connect()
+        return self
+
+    def _read(self, process):
+        for line in process.stderr:
+            with self._said:
+                self.lines.append(line.rstrip("\n"))
+                self._said.notify_all()
+        with self._said:
+            self._said.notify_all()
+
+    def logged(self, word, since=0, seconds=10):
+        """The first line with the word from line `since` on, waited for; None."""
+        end = time.monotonic() + seconds
+        with self._said:
+            while True:
+                for line in self.lines[since:]:
+                    if word in line:
+                        return line
+                left = end - time.monotonic()
+                if left <= 0 or (self.process.poll() is not None and not self._said.wait(0.2)):
+                    return None
+                self._said.wait(min(left, 0.2))
+
+    def hup(self):
+        """SIGHUP, and the line that says what came of it."""
+        since = len(self.lines)
+        self.process.send_signal(signal.SIGHUP)
+        return self.logged("reloaded", since)
+
+    def kill(self):
+        """As a crash would."""
+        self._disconnect()
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, seconds=15):
+        """SIGTERM; the exit status."""
+        self._disconnect()
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def close(self):
-        if self.proc and self.proc.poll() is None:
-            self.proc.send_signal(signal.SIGKILL)
-        if self.proc:
-            self.proc.wait()
-        if self.listener:
-            self.listener.close()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        if self.process and self.process.poll() is None:
+            try:
+                self.stop()
+            except subprocess.TimeoutExpired:
+                pass
+        if self.is_own:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    # ---- callers ----
+
+    def _disconnect(self):
+        for channel in self._channels:
+            channel.close()
+        self._channels = []
+
+    def _bytes(self, name):
+        with open(os.path.join(self.client, name), "rb") as f:
+            return f.read()
+
+    def channel(self, certificate=True, token=None, options=()):
+        """A channel; with a token the caller shows it, certificate or not."""
+        target = "localhost:%d" % self.port
+        if not self.tls:
+            channel = grpc.insecure_channel("127.0.0.1:%d" % self.port, options=list(options))
+        else:
+            pair = (self._bytes("tls.key"), self._bytes("tls.crt")) if certificate else (None, None)
+            credentials = grpc.ssl_channel_credentials(self._bytes("ca.crt"), *pair)
+            channel = grpc.secure_channel(target, credentials, options=list(options))
+        self._channels.append(channel)
+        return grpc.intercept_channel(channel, _Bearer(token)) if token else channel
+
+    def connect(self, certificate=None, token=None):
+        """The OpenShell service as somebody: by default the certificate's user, or who has the token."""
+        return self.stubs.OpenShellStub(
+            self.channel(token is None if certificate is None else certificate, token))
+
+    def inference(self, certificate=True, token=None):
+        return rpclab.module("inference_pb2_grpc").InferenceStub(self.channel(certificate, token))
+
+    def url(self, path):
+        return "%s://%s:%d%s" % ("https" if self.tls else "http", "localhost" if self.tls else "127.0.0.1",
+                                 self.port, path)
+
+    def get(self, path, *words, certificate=False):
+        """curl: (status, body).  words: more of its options."""
+        command = ["curl", "-sS", "--max-time", "20", "-w", "\n%{http_code}", *words]
+        if self.tls:
+            command += ["--cacert", os.path.join(self.client, "ca.crt")]
+        if self.tls and certificate:
+            command += ["--cert", os.path.join(self.client, "tls.crt"), "--key",
+                        os.path.join(self.client, "tls.key")]
+        done = subprocess.run(command + [self.url(path)], capture_output=True, text=True, check=True)
+        body, _, status = done.stdout.rpartition("\n")
+        return int(status), body
+
+
+class _Bearer(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor,
+              grpc.StreamUnaryClientInterceptor, grpc.StreamStreamClientInterceptor):
+    def __init__(self, token):
+        self.field = ("authorization", "Bearer " + token)
+
+    def _with(self, details):
+        return grpc._interceptor._ClientCallDetails(
+            details.method, details.timeout, list(details.metadata or []) + [self.field],
+            details.credentials, details.wait_for_ready, details.compression)
+
+    def intercept_unary_unary(self, continuation, details, request):
+        return continuation(self._with(details), request)
+
+    intercept_unary_stream = intercept_unary_unary
+    intercept_stream_unary = intercept_unary_unary
+    intercept_stream_stream = intercept_unary_unary

@@ -3,7 +3,7 @@
 """Goal: a supervisor in the service of a gateway does what ipc/gateway_link.h says, and its sandbox
 does not care whether the gateway is there.
 Method: the real cove-supervisor with a real plan, and a gateway in Python that writes and reads
-every message itself (tests/lib/gatewaylab.py)."""
+every message itself (tests/lib/supervisorlab.py)."""
 import contextlib
 import errno
 import fcntl
@@ -20,9 +20,9 @@ import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import box  # noqa: E402
-import gatewaylab  # noqa: E402
+import supervisorlab  # noqa: E402
 import world  # noqa: E402
-from gatewaylab import MAIN_ENDS, NO_STDIN, TTY, Lab, Reader, read_all  # noqa: E402
+from supervisorlab import MAIN_ENDS, NO_STDIN, TTY, Lab, Reader, read_all  # noqa: E402
 
 POLICY = """version: 1
 network_policies:
@@ -105,7 +105,7 @@ with sandbox() as (lab, link):
     def hello_says_who_dials():
         r = Reader(link.hello.body)
         assert (r.u32(), r.str(), r.str(), r.str(True)) == (1, "sb-1", "instance-1",
-                                                            gatewaylab.TOKEN)
+                                                            supervisorlab.TOKEN)
         assert r.u32() == lab.proc.pid and r.u64() == 0
 
     def a_command_gets_what_was_said():
