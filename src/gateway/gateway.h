@@ -107,6 +107,7 @@ struct cv_gateway {
 	struct cv_gw_auth *auth;
 	struct cv_gw_oidc *oidc;
 	struct cv_gw_policies *policies;
+	struct cv_gw_drafts *drafts;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)
