@@ -22,8 +22,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES    (64u << 10) /* of stdin, at a time */
-#define LINGER_MS      10000       /* beyond the command's own time, until we stop waiting */
+#define CHUNK_BYTES (64u << 10) /* of stdin, at a time */
+#define LINGER_MS   10000       /* beyond the command's own time, until we stop waiting */
 
 struct run {
 	const struct cl_exec *e;
@@ -117,14 +117,14 @@ static void saw(struct cl_stream *st, ProtobufCMessage *m)
 	struct run *r = st->arg;
 
 	if (e->payload_case == OPENSHELL__V1__EXEC_SANDBOX_EVENT__PAYLOAD_STDOUT) {
-		const ProtobufCBinaryData d = e->stdout_->data;
+		const ProtobufCBinaryData d = e->stdout->data;
 
 		if (r->e->out)
 			r->e->out(r->e->arg, (struct cv_str){ (const char *)d.data, d.len });
 		else
 			fd_write(st->c, STDOUT_FILENO, d);
 	} else if (e->payload_case == OPENSHELL__V1__EXEC_SANDBOX_EVENT__PAYLOAD_STDERR) {
-		const ProtobufCBinaryData d = e->stderr_->data;
+		const ProtobufCBinaryData d = e->stderr->data;
 
 		if (r->e->err)
 			cv_buf_put(r->e->err, (struct cv_str){ (const char *)d.data, d.len });
@@ -173,7 +173,7 @@ static void send_stdin(struct cl_stream *st, struct cv_str bytes)
 		memcpy(chunk, bytes.p, n);
 		openshell__v1__exec_sandbox_input__init(&in);
 		in.payload_case = OPENSHELL__V1__EXEC_SANDBOX_INPUT__PAYLOAD_STDIN;
-		in.stdin_ = (ProtobufCBinaryData){ n, chunk };
+		in.stdin = (ProtobufCBinaryData){ n, chunk };
 		cl_stream_send(st, &in.base);
 		bytes = cv_str_slice(bytes, n, bytes.n);
 	}
@@ -297,12 +297,15 @@ static void env_check(struct cl *c)
 	for (size_t i = 0; i < cl_flag_count(&c->w, "env"); i++) {
 		const char *value;
 		const char *key = cl_pair(c, cl_flag_at(&c->w, "env", i), &value);
-		const size_t n = strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");
+		const size_t n = strspn(
+			key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");
 
 		if (key[n] || (key[0] >= '0' && key[0] <= '9'))
-			cl_die_usage(c, "invalid value for '--env': '%s' is no name of a variable", key);
+			cl_die_usage(
+				c, "invalid value for '--env': '%s' is no name of a variable", key);
 		if (strncmp(key, "OPENSHELL_", 10) == 0)
-			cl_die_usage(c, "invalid value for '--env': names with OPENSHELL_ are reserved");
+			cl_die_usage(
+				c, "invalid value for '--env': names with OPENSHELL_ are reserved");
 	}
 }
 
@@ -317,8 +320,7 @@ int cl_run_sandbox_exec(struct cl *c)
 	void *env = cl_map_of_flag(c, "env",
 		&openshell__v1__exec_sandbox_request__environment_entry__descriptor, &env_count);
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_flag(&c->w, "name"), true);
-	const bool has_tty =
-		cl_has(&c->w, "tty") || (is_terminal && !cl_has(&c->w, "no-tty"));
+	const bool has_tty = cl_has(&c->w, "tty") || (is_terminal && !cl_has(&c->w, "no-tty"));
 	const char *term = getenv("TERM");
 	bool has_term = false;
 

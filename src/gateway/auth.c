@@ -216,7 +216,7 @@ static void token_refresh(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	int64_t end_ms = 0;
 
 	(void)m;
-	cv_buf_init(&token, CV_JWT_BYTES_MAX);
+	cv_buf_init(&token, CV_JWT_TOKEN_BYTES_MAX);
 	if (cv_gw_token_mint(cv_gw_of(c), cv_str_of(who->sandbox_id), &token, &end_ms, &err) !=
 		CV_OK) {
 		cv_rpc_finish(c, CV_RPC_INTERNAL, "%s", err.msg);

@@ -68,8 +68,7 @@ struct cv_gw_part {
 	X(OIDC, oidc)          \
 	X(INFO, info)          \
 	X(WORKSPACE, workspace)    \
-	X(POLICY, policy)      \
-	X(DRAFT, draft)
+	X(POLICY, policy)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,

@@ -51,7 +51,7 @@ static bool part_decode(struct cv_str text, struct cv_arena *arena, struct cv_st
 	struct cv_buf b;
 	bool is_fine;
 
-	cv_buf_init(&b, CV_JWT_BYTES_MAX);
+	cv_buf_init(&b, CV_JWT_TOKEN_BYTES_MAX);
 	is_fine = cv_base64_decode(text, CV_BASE64_URL, &b);
 	*ret = is_fine ? cv_arena_str(arena, cv_buf_str(&b)) : CV_STR_NONE;
 	cv_buf_fini(&b);
@@ -75,7 +75,7 @@ cv_code cv_jwt_read(
 	const struct cv_str claims = rest.p ? cv_str_cut(&rest, '.') : CV_STR_NONE;
 	struct cv_jwt t = { .header = NULL };
 
-	if (text.n > CV_JWT_BYTES_MAX)
+	if (text.n > CV_JWT_TOKEN_BYTES_MAX)
 		return cv_fail(err, CV_INVALID, "token is too long");
 	if (!rest.p || cv_str_has_byte(rest, '.'))
 		return cv_fail(err, CV_INVALID, "token is not a JWT");

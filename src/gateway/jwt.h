@@ -15,11 +15,11 @@
 
 #include <openssl/evp.h>
 
-#define CV_JWT_BYTES_MAX     (16u << 10) /* of a token: fits the field of a head */
-#define CV_JWT_KID_BYTES_MAX 256
-#define CV_JWKS_KEYS_MAX     64 /* issuers have two or three */
-#define CV_JWKS_BYTES_MAX    (256u << 10)
-#define CV_JWT_LEEWAY_S      60 /* clocks of issuers differ from ours */
+#define CV_JWT_TOKEN_BYTES_MAX (16u << 10) /* of a token: fits the field of a head */
+#define CV_JWT_KID_BYTES_MAX   256
+#define CV_JWKS_KEYS_MAX       64 /* issuers have two or three */
+#define CV_JWKS_BYTES_MAX      (256u << 10)
+#define CV_JWT_LEEWAY_S        60 /* clocks of issuers differ from ours */
 
 struct cv_jwt {
 	enum cv_jwt_alg alg;
@@ -59,4 +59,4 @@ void cv_jwks_fini(struct cv_jwks *k);
 const struct cv_jwt_key *cv_jwks_find(
 	const struct cv_jwks *k, struct cv_str kid, enum cv_jwt_alg alg);
 /* One public key as JWK, for Ed25519: {"kty":"OKP",...}. */
-CV_MUST bool cv_jwk_write(struct cv_buf *out, const struct cv_jwt_key *key);
+bool cv_jwk_write(struct cv_buf *out, const struct cv_jwt_key *key);

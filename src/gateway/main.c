@@ -140,8 +140,12 @@ static cv_code store_open(struct cv_gateway *g, struct cv_err *err)
 		snprintf(path, sizeof(path), "%s/cove.db", g->state_dir);
 	else if (cv_str_has_prefix(url, CV_STR("sqlite:")))
 		snprintf(path, sizeof(path), "%s", url.p + strlen("sqlite:"));
+	else if (cv_str_has_prefix(url, CV_STR("postgres")))
+		return cv_store_open_postgres(url.p, &g->store, err);
 	else
-		return cv_fail(err, CV_INVALID, "database '%.20s...' is no sqlite:PATH", url.p);
+		return cv_fail(err, CV_INVALID,
+			"database is neither sqlite:PATH nor postgres://... (its value is not "
+			"shown: it may hold a password)");
 	return cv_store_open_sqlite(path, &g->store, err);
 }
 
@@ -202,7 +206,8 @@ static int64_t parts_turn(struct cv_gateway *g)
 
 static bool is_over(const struct cv_gateway *g)
 {
-	return g->is_draining && g->loop.now_ms >= g->drain_until_ms;
+	return g->is_draining &&
+	       (g->loop.now_ms >= g->drain_until_ms || cv_rpc_server_is_idle(g->server));
 }
 
 static void loop(struct cv_gateway *g)

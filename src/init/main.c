@@ -63,8 +63,9 @@ static void command_start(uint32_t id, struct start *s)
 	if (!slot) {
 		report_failed(CV_INIT_LINK_FD, id, CV_INIT_STAGE_BUILD, EAGAIN,
 			"too many commands in this sandbox");
-	} else if (init.command.is_overflown || cv_plan_command_get(cv_buf_str(&init.command),
-							&arena, &command, NULL) != CV_OK ||
+	} else if (init.command.is_overflown ||
+		   cv_plan_command_get(cv_buf_str(&init.command), &arena, &command, NULL) !=
+			   CV_OK ||
 		   command.argc == 0) {
 		report_failed(CV_INIT_LINK_FD, id, CV_INIT_STAGE_BUILD, EPROTO, "read the command");
 	} else {

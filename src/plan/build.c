@@ -531,7 +531,8 @@ static cv_code spec_check(const struct cv_run_spec *s, bool has_main, struct cv_
 	cv_code code = CV_OK;
 
 	if (!has_main)
-		code = s->argv_count ? cv_fail(err, CV_INVALID, "a sandbox without a main command has none")
+		code = s->argv_count ? cv_fail(err, CV_INVALID,
+					       "a sandbox without a main command has none")
 				     : CV_OK;
 	else if (s->argv_count == 0 || s->argv[0].n == 0)
 		return cv_fail(err, CV_INVALID, "no command; write it after --");
@@ -674,8 +675,7 @@ cv_code cv_plan_build(const struct cv_run_spec *spec, const struct cv_plan_files
 {
 	struct cv_plan plan = { 0 };
 	struct builder b = { .spec = spec, .files = files, .arena = arena, .plan = &plan };
-	cv_code code =
-		spec_check(spec, !(files->gateway.flags & CV_PLAN_GATEWAY_NO_MAIN), err);
+	cv_code code = spec_check(spec, !(files->gateway.flags & CV_PLAN_GATEWAY_NO_MAIN), err);
 
 	if (code == CV_OK)
 		code = id_parse("run_as_user", spec->user, &plan.inner_uid, err);

@@ -82,8 +82,8 @@ enum {                            /* cv_plan.flags */
 #define CV_PLAN_FD_COUNT       6 /* none of ours from here on */
 
 /* A run with providers and without a policy file: what the proxy is given instead. */
-#define CV_PLAN_NO_POLICY_NAME "(no policy)"
-#define CV_PLAN_NO_POLICY_TEXT "version: 1\n"
+#define CV_PLAN_NO_POLICY_NAME      "(no policy)"
+#define CV_PLAN_NO_POLICY_TEXT      "version: 1\n"
 
 #define CV_PLAN_GATEWAY_TOKEN_BYTES 32
 

@@ -74,6 +74,7 @@ static void untime(struct cv_rpc_call *c)
 	c->deadline_ms = 0;
 }
 
+CV_PRINTF(2, 0)
 static struct cv_str message_make(struct cv_rpc_call *c, const char *fmt, va_list ap)
 {
 	char text[CV_RPC_STATUS_BYTES_MAX];

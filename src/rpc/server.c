@@ -453,3 +453,11 @@ void cv_rpc_server_drain(struct cv_rpc_server *s)
 		cv_rpc_dirty(c);
 	}
 }
+
+bool cv_rpc_server_is_idle(const struct cv_rpc_server *s)
+{
+	for (const struct cv_rpc_conn *c = s->conns; c; c = c->next)
+		if (c->xchgs)
+			return false;
+	return true;
+}

@@ -141,10 +141,10 @@ static void bytes_take(struct supervisor *s, struct service_log *l, struct cv_st
 		const struct cv_str part = cv_str_slice(bytes, 0, end);
 
 		/* What is longer than a line may be is cut, and told so far. */
-		if (!l->is_cut && !cv_buf_put(&l->line,
-					  cv_str_slice(part, 0,
-						  CV_MIN(part.n, SUP_LINE_BYTES_MAX -
-									 cv_buf_len(&l->line)))))
+		if (!l->is_cut &&
+			!cv_buf_put(&l->line,
+				cv_str_slice(part, 0,
+					CV_MIN(part.n, SUP_LINE_BYTES_MAX - cv_buf_len(&l->line)))))
 			l->is_cut = true;
 		if (end < bytes.n)
 			line_end(s, l);

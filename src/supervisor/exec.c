@@ -255,8 +255,8 @@ static void start(struct supervisor *s, struct exec *x, uint32_t flags, uint32_t
 		code = run_send(s, x, cv_buf_str(&command), flags, size, &err);
 	cv_buf_wipe(&command);
 	if (code != CV_OK)
-		exec_failed(s, x->id, CV_INIT_STAGE_BUILD, errno_of(code, &err),
-			cv_str_of(err.msg));
+		exec_failed(
+			s, x->id, CV_INIT_STAGE_BUILD, errno_of(code, &err), cv_str_of(err.msg));
 }
 
 void exec_run(struct supervisor *s, struct cv_str body)
@@ -271,7 +271,8 @@ void exec_run(struct supervisor *s, struct cv_str body)
 	else if (!s->service.is_ready)
 		failed_tell(s, id, CV_INIT_STAGE_BUILD, EAGAIN, "the sandbox does not stand yet");
 	else if (!(x = record_new(s, id)))
-		failed_tell(s, id, CV_INIT_STAGE_BUILD, EAGAIN, "too many commands in this sandbox");
+		failed_tell(
+			s, id, CV_INIT_STAGE_BUILD, EAGAIN, "too many commands in this sandbox");
 	else
 		start(s, x, flags, size);
 	cv_buf_wipe(&s->service.parts);

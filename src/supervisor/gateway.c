@@ -141,8 +141,8 @@ cv_code service_start(struct supervisor *s, struct cv_err *err)
 
 /* ---- what is told ---- */
 
-void service_tell(struct supervisor *s, uint32_t type, struct cv_str body, const int *fds,
-	size_t fd_count)
+void service_tell(
+	struct supervisor *s, uint32_t type, struct cv_str body, const int *fds, size_t fd_count)
 {
 	struct cv_err err;
 
@@ -295,8 +295,8 @@ static void read_all(struct supervisor *s)
 short service_interest(const struct supervisor *s)
 {
 	const struct service *v = &s->service;
-	const bool has_more = !outbox_is_empty(&v->out) ||
-			      (is_open(v) && !outbox_is_empty(&v->events));
+	const bool has_more =
+		!outbox_is_empty(&v->out) || (is_open(v) && !outbox_is_empty(&v->events));
 
 	return (short)(POLLIN | (has_more ? POLLOUT : 0));
 }
@@ -305,8 +305,7 @@ void service_serve(struct supervisor *s, short events)
 {
 	struct cv_err err;
 
-	if ((events & POLLOUT) &&
-		outbox_flush(&s->service.out, s->service.link, &err) != CV_OK)
+	if ((events & POLLOUT) && outbox_flush(&s->service.out, s->service.link, &err) != CV_OK)
 		drop(s);
 	if (events & POLLOUT)
 		events_send(s);

@@ -28,8 +28,8 @@ static cv_code number_send(struct supervisor *s, enum cv_init_req type, const ui
 	cv_buf_init(&b, 64);
 	for (size_t i = 0; i < n; i++)
 		cv_ipc_put_u32(&b, v[i]);
-	const cv_code code = outbox_put(&s->inside_out, s->sandbox.link, type, cv_buf_str(&b),
-		stdio, stdio ? 3 : 0, err);
+	const cv_code code = outbox_put(
+		&s->inside_out, s->sandbox.link, type, cv_buf_str(&b), stdio, stdio ? 3 : 0, err);
 	cv_buf_fini(&b);
 	return code;
 }
@@ -45,8 +45,8 @@ cv_code inside_parts(struct supervisor *s, struct cv_str command, struct cv_err 
 	return code;
 }
 
-cv_code inside_run(struct supervisor *s, uint32_t id, uint32_t size, const int *stdio,
-	struct cv_err *err)
+cv_code inside_run(
+	struct supervisor *s, uint32_t id, uint32_t size, const int *stdio, struct cv_err *err)
 {
 	const uint32_t words[2] = { id, size };
 

@@ -194,8 +194,8 @@ int main(void)
 	approve_init(s);
 	for (int i = 0; i < CV_BUILT_COUNT; i++)
 		s->built[i] = -1;
-	s->credentials = s->upstream = s->signals = s->watch = s->notify = s->notify_waiting = s->keeper_for_proxy =
-		s->broker_for_proxy = s->sandbox.link = s->janitor_link = -1;
+	s->credentials = s->upstream = s->signals = s->watch = s->notify = s->notify_waiting =
+		s->keeper_for_proxy = s->broker_for_proxy = s->sandbox.link = s->janitor_link = -1;
 	s->service.link = s->service.dial_epoll = s->service.policy = s->service.policy_next =
 		s->service.policy_waiting = -1;
 	events_init(s);

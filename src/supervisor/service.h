@@ -40,13 +40,13 @@ struct service {
 	struct outbox out;
 	int64_t redial_ms; /* when; 0: connected, or never */
 	int64_t backoff_ms;
-	bool is_ready;                  /* the sandbox stands */
+	bool is_ready;                   /* the sandbox stands */
 	bool is_ended, is_ended_settled; /* all is over but to tell it */
 	bool is_stopping;
 	char *why; /* of a failure; malloc'd */
 
 	/* exec.c */
-	struct exec *execs; /* SUP_EXECS_MAX + 1 */
+	struct exec *execs;  /* SUP_EXECS_MAX + 1 */
 	unsigned exec_count; /* of places in use */
 	struct cv_buf parts;
 

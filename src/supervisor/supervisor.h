@@ -110,8 +110,8 @@ void inside_signal(struct supervisor *s, int number);
 void inside_signal_to(struct supervisor *s, uint32_t id, int number);
 /* PARTs of a command, and what makes it run; without stdio in a terminal of that size. */
 CV_MUST cv_code inside_parts(struct supervisor *s, struct cv_str command, struct cv_err *err);
-CV_MUST cv_code inside_run(struct supervisor *s, uint32_t id, uint32_t size, const int *stdio,
-	struct cv_err *err);
+CV_MUST cv_code inside_run(
+	struct supervisor *s, uint32_t id, uint32_t size, const int *stdio, struct cv_err *err);
 CV_MUST cv_code inside_socket(
 	struct supervisor *s, uint32_t tag, uint32_t family, struct cv_err *err);
 void inside_flush(struct supervisor *s); /* what waits for the link */
@@ -190,8 +190,8 @@ void service_due(struct supervisor *s);
 short service_interest(const struct supervisor *s);
 void service_serve(struct supervisor *s, short events);
 /* To the gateway, if one is there; else it is lost, unless its sender keeps and retells it. */
-void service_tell(struct supervisor *s, uint32_t type, struct cv_str body, const int *fds,
-	size_t fd_count);
+void service_tell(
+	struct supervisor *s, uint32_t type, struct cv_str body, const int *fds, size_t fd_count);
 void service_ready(struct supervisor *s);
 void service_why(struct supervisor *s, struct cv_str why); /* it failed; the first reason counts */
 void service_stop(struct supervisor *s, uint32_t grace_ms);
@@ -237,7 +237,7 @@ void events_send(struct supervisor *s); /* as much as the link takes */
 
 /* push.c: what the gateway sends */
 void push_policy(struct supervisor *s, uint64_t revision, int fd); /* takes it */
-void push_look(struct supervisor *s);                             /* the proxy is ready */
+void push_look(struct supervisor *s);                              /* the proxy is ready */
 /* The proxy's judgement; false: it was not asked for here. */
 CV_MUST bool push_result(struct supervisor *s, uint32_t code, struct cv_str text);
 void push_proxy_died(struct supervisor *s);
