@@ -73,6 +73,7 @@ struct cv_gw_part {
 	X(WATCH, watch)        \
 	X(FORWARD, forward)    \
 	X(POLICY, policy)      \
+	X(DRAFT, draft)        \
 	X(PROFILE, profile)    \
 	X(PROVIDER, provider)  \
 	X(ATTACH, attach)
@@ -117,6 +118,7 @@ struct cv_gateway {
 	struct cv_gw_watches *watches;
 	struct cv_gw_forwards *forwards;
 	struct cv_gw_policies *policies;
+	struct cv_gw_drafts *drafts;
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
 };

@@ -56,6 +56,7 @@ struct cv_gw_box {
 	enum cv_gw_state state;
 	bool is_first;             /* it has never been up since it was created or started */
 	bool is_restart;           /* started by StartSandbox, not by its creation */
+	uint64_t policy_revision;  /* policy_link.c: what its supervisor was started with; 0: unknown */
 	int64_t since_ms;          /* Unix; when the phase became what it is */
 	Openshell__V1__SandboxPhase told; /* the phase that followers know */
 	int64_t deadline_ms;       /* loop time, of the present state; 0: none */
