@@ -8,7 +8,7 @@ What is run, in this order (a name is what ./test PATTERN is matched with):
     gate/...                      tools/check, a call for each gate
     unit/..., fuzz/...            what Meson lists in the sanitized build
                                   (these and the gates a few at a time)
-    wire/..., rpc/..., broker/..., cli/..., sandbox/..., e2e/...
+    wire/..., rpc/..., gateway/..., broker/..., cli/..., sandbox/..., e2e/...
                                   every file in tests/<folder>/ that may be executed and is called
                                   test_* or *.sh or *.py; one at a time, for they share the machine
     slow/...                      the same, but they wait more than they work: begun after the
@@ -42,7 +42,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 ASAN = ROOT / "build-asan"
 COVE = BUILD / "src/cli/cove"
-SCRIPT_FOLDERS = ("wire", "rpc", "broker", "cli", "sandbox", "e2e")
+SCRIPT_FOLDERS = ("wire", "rpc", "gateway", "broker", "cli", "sandbox", "supervisor", "e2e")
 
 FILE_SECONDS_MAX = 180  # one file; a test that needs more should be two
 SLOW_SECONDS_MAX = 400  # one in slow/: three minutes are what is tested there

@@ -7,6 +7,7 @@
  * no arguments and an empty environment: signals, the terminal and the exit status need nobody in
  * between.
  */
+#include "cli/approve.h"
 #include "cli/run_int.h"
 
 #include "ipc/frame.h"
@@ -28,6 +29,17 @@
 #define RUN_CA_BYTES_MAX (8u << 20) /* Debian's whole bundle is 220 KB */
 
 #define RUN_ARENA_MAX    (16u << 20) /* argv and env of the largest plan, as arrays */
+
+/* Which of its user is at the terminal, and where `cove approve` looks. */
+static cv_code people_fill(struct cv_plan_files *files, struct cv_arena *arena, struct cv_err *err)
+{
+	static char dirs[APPROVE_DIRS][PATH_MAX]; /* scratch */
+
+	approve_dirs(dirs);
+	files->approve_dir = cv_arena_str(arena, cv_str_of(dirs[0]));
+	files->has_terminal = isatty(0) && isatty(1);
+	return files->approve_dir.p ? CV_OK : cv_fail(err, CV_LIMIT, "no memory");
+}
 
 /* One id exists in the sandbox: files of any other owner could be read by mode, but neither
  * changed nor, at the root, replaced. */
@@ -73,16 +85,18 @@ static cv_code paths_resolve(struct cv_run_request *r, struct cv_arena *arena, s
 
 	/* A policy may keep the working directory out; then it need not be mountable. */
 	if (s->include_workdir)
-		code = run_path_resolve("working directory", workdir, arena, &s->workdir, err);
-	if (code == CV_OK && s->include_workdir && run_path_kind(s->workdir.p) != CV_PATH_DIR)
+		code = cv_driver_path_resolve(
+			"working directory", workdir, arena, &s->workdir, err);
+	if (code == CV_OK && s->include_workdir && cv_driver_path_kind(s->workdir.p) != CV_PATH_DIR)
 		return cv_fail(err, CV_INVALID, "working directory %.*s: not a directory",
 			CV_STR_ARG(s->workdir));
 	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR)
-		code = run_path_resolve("--from", s->rootfs_dir, arena, &s->rootfs_dir, err);
+		code = cv_driver_path_resolve("--from", s->rootfs_dir, arena, &s->rootfs_dir, err);
 	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR)
 		code = image_check(s->rootfs_dir, err);
 	for (size_t i = 0; code == CV_OK && i < s->mount_count; i++) {
-		code = run_path_resolve("mount", r->mounts[i].src, arena, &r->mounts[i].src, err);
+		code = cv_driver_path_resolve(
+			"mount", r->mounts[i].src, arena, &r->mounts[i].src, err);
 		if (code == CV_OK)
 			code = mount_source_check(r->mounts[i].src, err);
 	}
@@ -98,7 +112,7 @@ static cv_code audit_resolve(
 
 	if (fd < 0)
 		return cv_fail_errno(err, "--audit %s", path);
-	return run_path_resolve("--audit", cv_str_of(path), arena, ret, err);
+	return cv_driver_path_resolve("--audit", cv_str_of(path), arena, ret, err);
 }
 
 /* A file without a certificate would be trusted for nothing, and nobody would notice. */
@@ -167,8 +181,8 @@ static cv_code inference_resolve(struct cv_run_request *r, struct cv_plan_files 
 	if (r->routes_path) {
 		code = routes_check(r, routes, err);
 		if (code == CV_OK)
-			code = run_path_resolve("--inference", cv_str_of(r->routes_path), arena,
-				&files->routes_file, err);
+			code = cv_driver_path_resolve("--inference", cv_str_of(r->routes_path),
+				arena, &files->routes_file, err);
 		r->spec.has_network = true; /* inference.local is one, and its TLS is ours */
 	}
 	if (code == CV_OK)
@@ -189,7 +203,7 @@ static cv_code files_resolve(struct cv_run_request *r, struct cv_plan_files *fil
 		return cv_fail(err, CV_LIMIT, "no memory");
 	files->ca_files = cas;
 	for (size_t i = 0; code == CV_OK && i < r->ca_count; i++) {
-		code = run_path_resolve(
+		code = cv_driver_path_resolve(
 			"--ca", cv_str_of(r->ca_paths[i]), arena, &cas[files->ca_count++], err);
 		if (code == CV_OK)
 			code = ca_check(r->ca_paths[i], err);
@@ -198,7 +212,7 @@ static cv_code files_resolve(struct cv_run_request *r, struct cv_plan_files *fil
 		files->policy_name = CV_STR(CV_PLAN_NO_POLICY_NAME);
 	if (code == CV_OK && r->policy_path) {
 		files->policy_name = cv_str_of(r->policy_path);
-		code = run_path_resolve(
+		code = cv_driver_path_resolve(
 			"policy", files->policy_name, arena, &files->policy_file, err);
 	}
 	if (code == CV_OK && r->audit_path && !r->is_dry_run)
@@ -365,7 +379,7 @@ static cv_code start(struct cv_run_request *r, struct run_providers *providers,
 	if (code == CV_OK)
 		code = run_providers_renewal(providers, &files, arena, err);
 	if (code == CV_OK)
-		code = run_programs_find(&files, arena, &supervisor, err);
+		code = cv_driver_programs_find(&files, arena, &supervisor, err);
 	if (code == CV_OK)
 		code = paths_resolve(r, arena, err);
 	if (code == CV_OK)
@@ -375,9 +389,11 @@ static cv_code start(struct cv_run_request *r, struct run_providers *providers,
 	if (code == CV_OK)
 		code = run_forward_fill(r, providers, &files, err);
 	if (code == CV_OK)
-		code = run_host_fill(&r->spec, &files, arena, err);
+		code = people_fill(&files, arena, err);
 	if (code == CV_OK)
-		code = run_limits_fill(&r->spec, err);
+		code = cv_driver_host_fill(&r->spec, &files, arena, err);
+	if (code == CV_OK)
+		code = cv_driver_limits_fill(&r->spec, err);
 	if (code == CV_OK)
 		code = cv_plan_build(&r->spec, &files, arena, &plan, err);
 	if (code != CV_OK)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run_policy.c - a policy's static sections into the spec
+ * run_policy.c - the policy of a run
  *
  * The text is judged here, so that a bad policy stops the run before anything starts; the proxy
  * judges it again by the same functions, from the supervisor's own reading of the file.
@@ -13,39 +13,6 @@
 #include <stdlib.h>
 
 #define FINDINGS_BYTES_MAX (1u << 20) /* CV_POLICY_FINDINGS_MAX of them, each a long line */
-
-static cv_code paths_add(struct cv_run_spec *s, const struct cv_policy_texts *texts,
-	bool is_writable, struct cv_spec_path *v, struct cv_arena *arena, struct cv_err *err)
-{
-	for (size_t i = 0; i < texts->n; i++) {
-		const struct cv_str path = cv_arena_str(arena, texts->v[i].s);
-
-		if (!path.p)
-			return cv_fail(err, CV_LIMIT, "no memory for the policy's paths");
-		v[s->path_count++] = (struct cv_spec_path){
-			.path = path, .kind = run_path_kind(path.p), .is_writable = is_writable
-		};
-	}
-	return CV_OK;
-}
-
-static cv_code sections_take(struct cv_run_spec *s, const struct cv_policy_doc *doc,
-	struct cv_arena *arena, struct cv_err *err)
-{
-	struct cv_spec_path *v =
-		cv_arena_array(arena, doc->read_only.n + doc->read_write.n + 1, sizeof(*v));
-
-	if (!v)
-		return cv_fail(err, CV_LIMIT, "no memory for the policy's paths");
-	s->paths = v;
-	s->landlock = doc->landlock;
-	s->include_workdir = doc->include_workdir || !doc->has_filesystem;
-	if (!s->user.n)
-		s->user = cv_arena_str(arena, doc->run_as_user.s);
-	s->group = cv_arena_str(arena, doc->run_as_group.s);
-	const cv_code code = paths_add(s, &doc->read_only, false, v, arena, err);
-	return code == CV_OK ? paths_add(s, &doc->read_write, true, v, arena, err) : code;
-}
 
 /* Without a policy the providers' rules are all there is. */
 static const char *policy_name(const struct cv_run_request *r)
@@ -97,7 +64,7 @@ static cv_code judge(struct cv_run_request *r, struct run_providers *providers,
 	if (code != CV_OK)
 		return code;
 	r->spec.has_network = cv_policy_has_network(policy);
-	code = sections_take(&r->spec, cv_policy_doc(policy), arena, err);
+	code = cv_driver_sections_take(&r->spec, cv_policy_doc(policy), arena, err);
 	if (code == CV_OK && providers->count)
 		code = run_providers_compose(providers, r, cv_policy_doc(policy), arena, err);
 	if (code == CV_OK && tools->count)

@@ -84,7 +84,7 @@ static cv_code path_keep(
 		*ret = cv_arena_str(arena, cv_str_of(path));
 		return CV_OK;
 	}
-	return run_path_resolve("--tools", cv_str_of(path), arena, ret, err);
+	return cv_driver_path_resolve("--tools", cv_str_of(path), arena, ret, err);
 }
 
 cv_code run_tools_load(struct run_tools *t, const struct cv_run_request *r, struct cv_arena *arena,

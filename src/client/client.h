@@ -17,12 +17,12 @@
 
 #include <stdio.h>
 
-#define CL_EXIT_FAILED  1
-#define CL_EXIT_USAGE   2
-#define CL_EXIT_TIMEOUT 124
+#define CL_EXIT_FAILED        1
+#define CL_EXIT_USAGE         2
+#define CL_EXIT_TIMEOUT       124
 
-#define CL_CALL_TIMEOUT_MS    60000   /* of one question; nothing that is asked takes longer */
-#define CL_CONNECT_TIMEOUT_MS 10000   /* of connecting */
+#define CL_CALL_TIMEOUT_MS    60000 /* of one question; nothing that is asked takes longer */
+#define CL_CONNECT_TIMEOUT_MS 10000 /* of connecting */
 #define CL_ARENA_BYTES_MAX    (512u << 20)
 #define CL_FILE_BYTES_MAX     (4u << 20) /* of a policy or a profile that is read */
 #define CL_PAGE               100u       /* what a list shows when nobody says how many */
@@ -70,11 +70,11 @@ void cl_write(struct cl *c, struct cv_str text);
 void cl_table_done(struct cl *c, struct cl_table *t);
 /* Prints o, which is whole, and frees it. */
 int cl_out_done(struct cl *c, struct cl_out *o);
-enum cl_form cl_form(struct cl *c);                   /* of -o */
-const char *cl_time(struct cl *c, int64_t ms);        /* "YYYY-MM-DD HH:MM:SS" */
+enum cl_form cl_form(struct cl *c);                                /* of -o */
+const char *cl_time(struct cl *c, int64_t ms);                     /* "YYYY-MM-DD HH:MM:SS" */
 void cl_label(struct cl *c, const char *label, const char *value); /* "  Label: value" */
-int64_t cl_now_ms(void);                              /* since 1970 */
-int64_t cl_clock_ms(void);                            /* monotonic */
+int64_t cl_now_ms(void);                                           /* since 1970 */
+int64_t cl_clock_ms(void);                                         /* monotonic */
 /* NAME in "KEY=VALUE"; *ret_value is behind the '='. */
 char *cl_pair(struct cl *c, const char *pair, const char **ret_value);
 /* Asks on the terminal; false where there is none, or for anything but yes. */
@@ -96,11 +96,11 @@ ProtobufCMessage *cl_ask(struct cl *c, const char *method, const ProtobufCMessag
 CV_NORETURN void cl_die_status(struct cl *c, enum cv_rpc_status s, const char *message);
 
 #define CL_METHOD(rpc) "/openshell.v1.OpenShell/" #rpc
-#define CL_ASK(c, rpc, in, Type, type)                                                         \
-	((Openshell__V1__##Type *)cl_ask(                                                      \
+#define CL_ASK(c, rpc, in, Type, type)    \
+	((Openshell__V1__##Type *)cl_ask( \
 		c, CL_METHOD(rpc), &(in).base, &openshell__v1__##type##__descriptor, NULL, NULL))
-#define CL_TRY(c, rpc, in, Type, type, status, err)                                            \
-	((Openshell__V1__##Type *)cl_ask(                                                      \
+#define CL_TRY(c, rpc, in, Type, type, status, err) \
+	((Openshell__V1__##Type *)cl_ask(           \
 		c, CL_METHOD(rpc), &(in).base, &openshell__v1__##type##__descriptor, status, err))
 
 /* ---- which gateway (endpoint.c) ---- */
@@ -114,7 +114,7 @@ char **cl_gateway_names(struct cl *c, size_t *ret_count); /* sorted, without dou
 const char *cl_gateway_active(struct cl *c);              /* NULL */
 /* Our own directory of files, "~/.config/cove" or "~/.config/openshell". */
 const char *cl_config_dir(struct cl *c);
-char *cl_gateway_token(struct cl *c, const struct cl_gateway *g); /* NULL: none */
+char *cl_gateway_token(struct cl *c, const struct cl_gateway *g);       /* NULL: none */
 void cl_file_write(struct cl *c, const char *path, struct cv_str text); /* 0600, atomic */
 void cl_dirs_make(struct cl *c, const char *path);
 bool cl_file_slurp(struct cl *c, const char *path, size_t bytes_max, struct cv_str *ret);

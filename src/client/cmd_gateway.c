@@ -53,7 +53,8 @@ static const char *chosen(struct cl *c)
 
 static void table_put(struct cl *c, const struct cl_gateway *v, size_t n, const char *active)
 {
-	static const char *const heads[] = { "NAME", "ENDPOINT", "TYPE", "SOURCE", "AUTH", "REMOTE" };
+	static const char *const heads[] = { "NAME", "ENDPOINT", "TYPE", "SOURCE", "AUTH",
+		"REMOTE" };
 	struct cl_table t;
 	bool has_remote = false;
 
@@ -120,7 +121,8 @@ static struct address address_parse(struct cl *c, const char *text)
 		if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
 			a.scheme = schemes[i];
 	if (!a.scheme)
-		cl_die_usage(c, "invalid endpoint '%s': expected http://, https:// or ssh://", text);
+		cl_die_usage(
+			c, "invalid endpoint '%s': expected http://, https:// or ssh://", text);
 	struct cv_str rest = cv_str_of(text + strlen(a.scheme));
 	if (cv_str_has_suffix(rest, CV_STR("/")))
 		rest.n--;
@@ -224,7 +226,7 @@ int cl_run_gateway_add(struct cl *c)
 		scheme = "https://";
 	}
 	if (!a.port)
-		a.port = strcmp(a.scheme, "ssh://") == 0 ? DEFAULT_PORT
+		a.port = strcmp(a.scheme, "ssh://") == 0  ? DEFAULT_PORT
 			 : strcmp(scheme, "http://") == 0 ? 80
 							  : 443;
 	if (cl_gateway_load(c, name, &old) && !old.is_system)
@@ -355,8 +357,10 @@ int cl_run_gateway_login(struct cl *c)
 
 	named_or_active(c, &g);
 	if (g.is_system)
-		cl_die(c, "gateway '%s' belongs to the system: register it for yourself first with "
-			  "%s gateway add", cl_shown(c, g.name), c->program);
+		cl_die(c,
+			"gateway '%s' belongs to the system: register it for yourself first with "
+			"%s gateway add",
+			cl_shown(c, g.name), c->program);
 	if (g.auth == CL_AUTH_PLAINTEXT)
 		cl_note(c, "warning: %s is not encrypted; the token is sent in the clear", g.url);
 	const struct cv_str token = token_read(c);

@@ -53,7 +53,8 @@ static void get_text(struct cl *c, const Openshell__V1__Sandbox *s,
 	if (s->status && s->status->_exit_code_case)
 		cl_label(c, "Exit code:", cl_print(c, "%d", s->status->exit_code));
 	cl_label(c, "Created:", cl_time(c, m->created_at_ms));
-	cl_label(c, "Resource version:", cl_print(c, "%llu", (unsigned long long)m->resource_version));
+	cl_label(c,
+		"Resource version:", cl_print(c, "%llu", (unsigned long long)m->resource_version));
 	cl_label(c, "Labels:", map_text(c, m->labels, m->n_labels));
 	cl_label(c, "Annotations:", map_text(c, m->annotations, m->n_annotations));
 	cl_label(c, "Policy source:", is_global(config) ? "global" : "sandbox");
@@ -69,7 +70,8 @@ static void get_text(struct cl *c, const Openshell__V1__Sandbox *s,
 int cl_run_sandbox_get(struct cl *c)
 {
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), false);
-	const Openshell__Sandbox__V1__GetSandboxConfigResponse *config = config_get(c, s->metadata->id);
+	const Openshell__Sandbox__V1__GetSandboxConfigResponse *config =
+		config_get(c, s->metadata->id);
 	struct cl_out o;
 
 	if (cl_has(&c->w, "policy-only")) {
@@ -157,9 +159,9 @@ static Openshell__V1__ListSandboxesResponse *list_ask(
 
 int cl_run_sandbox_list(struct cl *c)
 {
-	const Openshell__V1__ListSandboxesResponse *m = list_ask(c, cl_number(&c->w, "limit", CL_PAGE),
-		cl_number(&c->w, "offset", 0), cl_flag(&c->w, "selector"),
-		cl_has(&c->w, "all-workspaces"));
+	const Openshell__V1__ListSandboxesResponse *m =
+		list_ask(c, cl_number(&c->w, "limit", CL_PAGE), cl_number(&c->w, "offset", 0),
+			cl_flag(&c->w, "selector"), cl_has(&c->w, "all-workspaces"));
 	struct cl_out o;
 
 	if (cl_has(&c->w, "ids") || cl_has(&c->w, "names")) {
@@ -199,8 +201,8 @@ static bool delete_one(struct cl *c, const char *name)
 	openshell__v1__delete_sandbox_request__init(&in);
 	in.name = cl_dup(c, name);
 	in.workspace = cl_dup(c, c->workspace);
-	const Openshell__V1__DeleteSandboxResponse *m = CL_TRY(
-		c, DeleteSandbox, in, DeleteSandboxResponse, delete_sandbox_response, &status, &err);
+	const Openshell__V1__DeleteSandboxResponse *m = CL_TRY(c, DeleteSandbox, in,
+		DeleteSandboxResponse, delete_sandbox_response, &status, &err);
 	if (m && m->deleted) {
 		cl_mark(c, 'v', "Deleted sandbox %s", cl_shown(c, name));
 		return true;
@@ -249,7 +251,8 @@ int cl_run_sandbox_stop(struct cl *c)
 	const Openshell__V1__SandboxResponse *m =
 		CL_ASK(c, StopSandbox, in, SandboxResponse, sandbox_response);
 	cl_forwards_stop(c, name);
-	if (m->sandbox && cl_phase(m->sandbox) != OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED)
+	if (m->sandbox &&
+		cl_phase(m->sandbox) != OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED)
 		cl_wait_phase(c, m->sandbox->metadata->id,
 			OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED, cl_clock_ms(),
 			"OPENSHELL_LIFECYCLE_TIMEOUT");

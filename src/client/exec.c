@@ -298,12 +298,15 @@ static void env_check(struct cl *c)
 	for (size_t i = 0; i < cl_flag_count(&c->w, "env"); i++) {
 		const char *value;
 		const char *key = cl_pair(c, cl_flag_at(&c->w, "env", i), &value);
-		const size_t n = strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");
+		const size_t n = strspn(
+			key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");
 
 		if (key[n] || (key[0] >= '0' && key[0] <= '9'))
-			cl_die_usage(c, "invalid value for '--env': '%s' is no name of a variable", key);
+			cl_die_usage(
+				c, "invalid value for '--env': '%s' is no name of a variable", key);
 		if (strncmp(key, "OPENSHELL_", 10) == 0)
-			cl_die_usage(c, "invalid value for '--env': names with OPENSHELL_ are reserved");
+			cl_die_usage(
+				c, "invalid value for '--env': names with OPENSHELL_ are reserved");
 	}
 }
 
@@ -318,8 +321,7 @@ int cl_run_sandbox_exec(struct cl *c)
 	void *env = cl_map_of_flag(c, "env",
 		&openshell__v1__exec_sandbox_request__environment_entry__descriptor, &env_count);
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_flag(&c->w, "name"), true);
-	const bool has_tty =
-		cl_has(&c->w, "tty") || (is_terminal && !cl_has(&c->w, "no-tty"));
+	const bool has_tty = cl_has(&c->w, "tty") || (is_terminal && !cl_has(&c->w, "no-tty"));
 	const char *term = getenv("TERM");
 	bool has_term = false;
 

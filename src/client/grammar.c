@@ -122,7 +122,8 @@ static cv_code fail_unknown_flag(struct reading *r, const struct typed *typed)
 	struct cv_word_search near;
 
 	if (typed->letter)
-		return cv_fail(r->err, CV_INVALID, "unexpected argument '-%c' found", typed->letter);
+		return cv_fail(
+			r->err, CV_INVALID, "unexpected argument '-%c' found", typed->letter);
 	cv_word_search_init(&near, typed->name);
 	for (size_t i = 0; r->command && i < r->command->flag_count; i++)
 		if (!r->command->flags[i].is_hidden)
@@ -133,8 +134,8 @@ static cv_code fail_unknown_flag(struct reading *r, const struct typed *typed)
 		return cv_fail(r->err, CV_INVALID,
 			"unexpected argument '--%.*s' found; did you mean '--%.*s'?",
 			CV_STR_ARG(typed->name), CV_STR_ARG(near.nearest));
-	return cv_fail(r->err, CV_INVALID, "unexpected argument '--%.*s' found",
-		CV_STR_ARG(typed->name));
+	return cv_fail(
+		r->err, CV_INVALID, "unexpected argument '--%.*s' found", CV_STR_ARG(typed->name));
 }
 
 static bool choice_has(const char *choices, const char *value)
@@ -302,7 +303,8 @@ static cv_code rest_read(struct reading *r)
 
 		if (strcmp(word, "--") == 0) {
 			if (!r->command->tail && !has_verbatim)
-				return cv_fail(r->err, CV_INVALID, "unexpected argument '--' found");
+				return cv_fail(
+					r->err, CV_INVALID, "unexpected argument '--' found");
 			r->into->tail = r->argv + r->at + 1;
 			r->into->tail_count = (size_t)(r->argc - r->at - 1);
 			break;
@@ -316,7 +318,8 @@ static cv_code rest_read(struct reading *r)
 		}
 		const struct cl_arg *arg = arg_next(r);
 		if (!arg)
-			return cv_fail(r->err, CV_INVALID, "unexpected argument '%.60s' found", word);
+			return cv_fail(
+				r->err, CV_INVALID, "unexpected argument '%.60s' found", word);
 		if (arg->is_verbatim) {
 			r->into->tail = r->argv + r->at;
 			r->into->tail_count = (size_t)(r->argc - r->at);
@@ -328,8 +331,8 @@ static cv_code rest_read(struct reading *r)
 	return args_check(r);
 }
 
-cv_code cl_grammar_parse(const struct cl_grammar *g, struct cv_arena *arena, int argc,
-	char **argv, struct cl_words *ret, struct cv_err *err)
+cv_code cl_grammar_parse(const struct cl_grammar *g, struct cv_arena *arena, int argc, char **argv,
+	struct cl_words *ret, struct cv_err *err)
 {
 	struct reading r = { g, NULL, argv, argc, 0, ret, err };
 	char path[PATH_BYTES_MAX] = "", longer[PATH_BYTES_MAX];

@@ -89,7 +89,7 @@ struct cl_words {
 	struct cl_set {
 		const struct cl_flag *flag;
 		const char *value; /* NULL for a switch, or an optional value that is not there */
-	} *sets;
+	} * sets;
 	size_t set_count;
 	char **args; /* what the row's arguments took, in order */
 	size_t arg_count;
@@ -118,7 +118,7 @@ void cl_help(const struct cl_grammar *g, const char *program, const char *group,
 	const struct cl_command *command, struct cv_buf *out);
 void cl_usage_line(const char *program, const struct cl_command *command, struct cv_buf *out);
 enum cl_shell { CL_SHELL_BASH, CL_SHELL_ZSH, CL_SHELL_FISH };
-void cl_completions(const struct cl_grammar *g, const char *program, enum cl_shell shell,
-	struct cv_buf *out);
+void cl_completions(
+	const struct cl_grammar *g, const char *program, enum cl_shell shell, struct cv_buf *out);
 /* roff, section 1. */
 void cl_manual(const struct cl_grammar *g, const char *program, struct cv_buf *out);

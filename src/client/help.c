@@ -50,8 +50,8 @@ static void args_put(struct cv_buf *out, const struct cl_command *row)
 
 void cl_usage_line(const char *program, const struct cl_command *row, struct cv_buf *out)
 {
-	cv_buf_printf(out, "Usage: %s %s%s", program, row->path,
-		row->flag_count ? " [OPTIONS]" : "");
+	cv_buf_printf(
+		out, "Usage: %s %s%s", program, row->path, row->flag_count ? " [OPTIONS]" : "");
 	args_put(out, row);
 	cv_buf_put_byte(out, '\n');
 }
@@ -150,7 +150,8 @@ static void bash_cases(const struct cl_grammar *g, struct cv_buf *out, const cha
 	for (size_t i = 0; i < g->group_count; i++) {
 		const struct cv_str word = word_below(g->groups[i].path, path);
 
-		if (word.n && !g->groups[i].is_hidden && is_last_word(g->groups[i].path, path, word))
+		if (word.n && !g->groups[i].is_hidden &&
+			is_last_word(g->groups[i].path, path, word))
 			cv_buf_printf(out, "%.*s ", CV_STR_ARG(word));
 	}
 	for (size_t i = 0; i < g->command_count; i++) {
@@ -165,8 +166,9 @@ static void bash_cases(const struct cl_grammar *g, struct cv_buf *out, const cha
 
 static bool takes_sandbox(const struct cl_command *row)
 {
-	return row->args[0].name && (strcmp(row->args[0].name, "NAME") == 0 ||
-					    strcmp(row->args[0].name, "SANDBOX") == 0) &&
+	return row->args[0].name &&
+	       (strcmp(row->args[0].name, "NAME") == 0 ||
+		       strcmp(row->args[0].name, "SANDBOX") == 0) &&
 	       strncmp(row->path, "provider", 8) != 0 && strncmp(row->path, "gateway", 7) != 0 &&
 	       strncmp(row->path, "workspace", 9) != 0;
 }
@@ -254,13 +256,14 @@ static void fish_flag(
 	cv_buf_put_byte(out, '\n');
 }
 
-static void fish_word(struct cv_buf *out, const char *program, const char *path, const char *summary)
+static void fish_word(
+	struct cv_buf *out, const char *program, const char *path, const char *summary)
 {
 	const char *last = strrchr(path, ' ');
 	const int above = last ? (int)(last - path) : 0;
 
-	cv_buf_printf(out, "complete -c %s -f -n '__fish_%s_at \"%.*s\"' -a %s -d ", program, program,
-		above, path, last ? last + 1 : path);
+	cv_buf_printf(out, "complete -c %s -f -n '__fish_%s_at \"%.*s\"' -a %s -d ", program,
+		program, above, path, last ? last + 1 : path);
 	fish_text(out, summary);
 	cv_buf_put_byte(out, '\n');
 }
@@ -294,12 +297,12 @@ static void fish_put(const struct cl_grammar *g, const char *program, struct cv_
 		fish_flag(out, program, "", &g->globals[i]);
 }
 
-void cl_completions(const struct cl_grammar *g, const char *program, enum cl_shell shell,
-	struct cv_buf *out)
+void cl_completions(
+	const struct cl_grammar *g, const char *program, enum cl_shell shell, struct cv_buf *out)
 {
 	if (shell == CL_SHELL_ZSH)
-		cv_buf_printf(out, "#compdef %s\nautoload -U +X bashcompinit && bashcompinit\n",
-			program);
+		cv_buf_printf(
+			out, "#compdef %s\nautoload -U +X bashcompinit && bashcompinit\n", program);
 	if (shell == CL_SHELL_FISH)
 		fish_put(g, program, out);
 	else
@@ -362,6 +365,7 @@ void cl_manual(const struct cl_grammar *g, const char *program, struct cv_buf *o
 		for (size_t k = 0; k < row->flag_count; k++)
 			roff_flag(out, &row->flags[k]);
 	}
-	cv_buf_put(out, CV_STR(".SH EXIT STATUS\n0 on success, 1 on an error, 2 when the words were "
-			       "wrong, 124 when time ran out; `sandbox exec` gives the command's own.\n"));
+	cv_buf_put(out,
+		CV_STR(".SH EXIT STATUS\n0 on success, 1 on an error, 2 when the words were "
+		       "wrong, 124 when time ran out; `sandbox exec` gives the command's own.\n"));
 }

@@ -60,7 +60,8 @@ static void put_completions(struct cl *c, struct cv_buf *out)
 	else if (strcmp(shell, "fish") == 0)
 		cl_completions(c->grammar, c->program, CL_SHELL_FISH, out);
 	else
-		cl_die_usage(c, "invalid value '%s' for '<SHELL>' [possible values: bash, zsh, fish]",
+		cl_die_usage(c,
+			"invalid value '%s' for '<SHELL>' [possible values: bash, zsh, fish]",
 			shell);
 }
 

@@ -99,9 +99,9 @@ static void container_begin(struct cl_out *o, struct cv_str key, bool is_array)
 	} else if (above && is_array && !above->is_array) {
 		indent = above->indent; /* dashes stand under the key */
 	}
-	o->frame[o->depth++] = (struct cl_out_frame){ .is_array = is_array,
-		.is_inline = above && above->is_array,
-		.indent = indent };
+	o->frame[o->depth++] = (struct cl_out_frame){
+		.is_array = is_array, .is_inline = above && above->is_array, .indent = indent
+	};
 }
 
 void cl_out_object(struct cl_out *o, const char *key)

@@ -57,11 +57,10 @@ const char *cl_sandbox_name(struct cl *c, const char *given)
 	if (given && *given)
 		return given;
 	cl_gateway_need(c);
-	if (!strchr(c->gateway.name, '/') &&
-		cl_file_slurp(c,
-			cl_print(c, "%s/gateways/%s/last_sandbox", cl_config_dir(c),
-				c->gateway.name),
-			LAST_BYTES_MAX, &text)) {
+	if (!strchr(c->gateway.name, '/') && cl_file_slurp(c,
+						     cl_print(c, "%s/gateways/%s/last_sandbox",
+							     cl_config_dir(c), c->gateway.name),
+						     LAST_BYTES_MAX, &text)) {
 		const struct cv_str workspace = cv_str_cut(&text, '\n');
 		const struct cv_str name = cv_str_cut(&text, '\n');
 

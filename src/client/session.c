@@ -45,7 +45,7 @@ char *cl_dup(struct cl *c, const char *text)
 	return p;
 }
 
-static char *vprint(struct cl *c, const char *fmt, va_list ap)
+CV_PRINTF(2, 0) static char *vprint(struct cl *c, const char *fmt, va_list ap)
 {
 	va_list again;
 
@@ -182,8 +182,8 @@ const char *cl_time(struct cl *c, int64_t ms)
 {
 	const struct cv_time_civil t = cv_time_civil(ms);
 
-	return cl_print(c, "%04d-%02d-%02d %02d:%02d:%02d", t.year, t.month, t.day, t.hour, t.minute,
-		t.second);
+	return cl_print(c, "%04d-%02d-%02d %02d:%02d:%02d", t.year, t.month, t.day, t.hour,
+		t.minute, t.second);
 }
 
 void cl_label(struct cl *c, const char *label, const char *value)
@@ -245,7 +245,8 @@ int64_t cl_duration_ms(struct cl *c, const char *text)
 		if (s.p[s.n - 1] == units[i].unit &&
 			cv_str_to_u64(cv_str_slice(s, 0, s.n - 1), CL_NUMBER_MAX, &n))
 			return (int64_t)(n * units[i].ms);
-	cl_die_usage(c, "invalid duration '%s': expected a number and a unit, as in 30s, 5m, 1h", text);
+	cl_die_usage(
+		c, "invalid duration '%s': expected a number and a unit, as in 30s, 5m, 1h", text);
 }
 
 /* ---- files ---- */
@@ -313,7 +314,8 @@ void cl_file_write(struct cl *c, const char *path, struct cv_str text)
 
 	*strrchr(dir, '/') = '\0';
 	cl_dirs_make(c, dir);
-	CV_AUTO_FD int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	CV_AUTO_FD int fd =
+		open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || write(fd, text.p, text.n) != (ssize_t)text.n || rename(beside, path) < 0) {
 		const int saved = errno;
 		unlink(beside);
@@ -339,7 +341,8 @@ static void hint_connect(struct cl *c, const struct cv_err *err)
 
 	if (err->code == CV_DENIED)
 		cl_die(c, "the gateway at %s cannot be trusted: %s", c->gateway.url, msg);
-	cl_die(c, "failed to connect to gateway '%s' at %s: %s\nhint: is it running? see: %s status",
+	cl_die(c,
+		"failed to connect to gateway '%s' at %s: %s\nhint: is it running? see: %s status",
 		c->gateway.name, c->gateway.url, msg, c->program);
 }
 
@@ -360,7 +363,8 @@ cv_code cl_gateway_open(struct cl *c, struct cv_err *err)
 		.key_path = file_if_there(c, g->folder, "mtls/tls.key"),
 		.bearer = cl_gateway_token(c, g),
 		.is_insecure = cl_has(&c->w, "gateway-insecure") ||
-			       getenv("OPENSHELL_GATEWAY_INSECURE") || getenv("COVE_GATEWAY_INSECURE"),
+			       getenv("OPENSHELL_GATEWAY_INSECURE") ||
+			       getenv("COVE_GATEWAY_INSECURE"),
 	};
 
 	return cv_rpc_client_open(&e, CL_CONNECT_TIMEOUT_MS, &c->rpc, err);

@@ -35,8 +35,8 @@ static void on_writable(void *arg)
 	st->is_full = false;
 }
 
-void cl_stream_open(
-	struct cl *c, struct cl_stream *st, const char *method, const ProtobufCMessageDescriptor *out)
+void cl_stream_open(struct cl *c, struct cl_stream *st, const char *method,
+	const ProtobufCMessageDescriptor *out)
 {
 	static const struct cv_rpc_stream_events events = { on_message, on_ended, on_writable };
 	struct cv_err err;

@@ -7,7 +7,8 @@
  * wants.  A new part is a row of CV_GW_PARTS, its files in meson.build, and a pointer to its own
  * state in struct cv_gateway, which nobody else looks into: parts meet at the headers named here.
  *
- *     main.c       start, loop, signals, end; part.c: the parts' order, and their tables joined
+ *     main.c       commands, start, loop, end; part.c: the parts' order, and their tables joined
+ *     serve.c      the server's port, signals, reload; state.[ch] the state directory, its lock
  *     config.[ch]  one immutable struct from file, environment and flags; another at SIGHUP
  *     objects.[ch] what is kept; labels.[ch] names, labels, selectors; pb.[ch] changing messages
  *     access.[ch]  who may do what in a workspace: every handler with a workspace asks it
@@ -66,7 +67,8 @@ struct cv_gw_part {
 	X(AUTH, auth)          \
 	X(OIDC, oidc)          \
 	X(INFO, info)          \
-	X(WORKSPACE, workspace)
+	X(WORKSPACE, workspace)    \
+	X(POLICY, policy)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -92,11 +94,18 @@ struct cv_gateway {
 	struct cv_store *store;
 	struct cv_objects *objects;
 	struct cv_rpc_server *server;
+	uint16_t port; /* that clients come to */
 	bool is_draining;
+	size_t part_count;      /* that have started */
+	int64_t drain_until_ms; /* loop time: then the process ends whatever still runs */
+	int lock_fd;            /* the state directory's */
+	char **env, **flags;    /* where the configuration came from, to read it again */
+	size_t flag_count;
 
 	/* Of one part each. */
 	struct cv_gw_auth *auth;
 	struct cv_gw_oidc *oidc;
+	struct cv_gw_policies *policies;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)
@@ -108,6 +117,11 @@ static inline struct cv_gateway *cv_gw_of_request(const struct cv_rpc_request *r
 {
 	return cv_rpc_request_arg(r);
 }
+
+/* The methods and pages of all parts, as the server wants them. */
+const struct cv_rpc_method *cv_gw_methods(size_t *ret_n);
+const struct cv_rpc_page *cv_gw_pages(size_t *ret_n);
+extern const struct cv_gw_part *const cv_gw_part[CV_GW_PART_COUNT];
 
 /* CLOCK_REALTIME in milliseconds: for created_at_ms and the like; timers use g->loop.now_ms. */
 int64_t cv_gw_unix_ms(void);

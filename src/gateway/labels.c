@@ -56,8 +56,8 @@ bool cv_label_value_is_valid(struct cv_str value)
 	return !value.n || is_label_word(value);
 }
 
-enum cv_rpc_status cv_selector_parse(
-	struct cv_str text, struct cv_selector *ret, struct cv_err *err)
+enum cv_rpc_status cv_label_selector_parse(
+	struct cv_str text, struct cv_label_selector *ret, struct cv_err *err)
 {
 	struct cv_str rest = cv_str_trim(text);
 
@@ -94,7 +94,7 @@ enum cv_rpc_status cv_selector_parse(
 	return CV_RPC_OK;
 }
 
-bool cv_selector_matches(const struct cv_selector *s, const void *labels, size_t n)
+bool cv_label_selector_matches(const struct cv_label_selector *s, const void *labels, size_t n)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		const struct cv_str v = cv_pb_map_get(labels, n, s->pair[i].key);

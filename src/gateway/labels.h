@@ -20,7 +20,7 @@
 #define CV_NAME_OTHER_BYTES_MAX   253 /* providers, routes, ... */
 #define CV_NAME_GENERATED_BYTES   20  /* with its NUL */
 
-struct cv_selector {
+struct cv_label_selector {
 	struct {
 		struct cv_str key, value;
 	} pair[CV_LABEL_PAIRS_MAX];
@@ -28,10 +28,10 @@ struct cv_selector {
 };
 
 /* "k=v,k2=v2"; empty selects all.  Borrows text.  INVALID_ARGUMENT. */
-CV_MUST enum cv_rpc_status cv_selector_parse(
-	struct cv_str text, struct cv_selector *ret, struct cv_err *err);
+CV_MUST enum cv_rpc_status cv_label_selector_parse(
+	struct cv_str text, struct cv_label_selector *ret, struct cv_err *err);
 /* labels: a field of map<string, string>. */
-bool cv_selector_matches(const struct cv_selector *s, const void *labels, size_t n);
+bool cv_label_selector_matches(const struct cv_label_selector *s, const void *labels, size_t n);
 
 CV_MUST bool cv_label_key_is_valid(struct cv_str key);
 CV_MUST bool cv_label_value_is_valid(struct cv_str value);

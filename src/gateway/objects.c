@@ -419,13 +419,13 @@ struct cv_object *cv_object_at(const struct cv_objects *s, enum cv_object_kind k
 	return i < s->shelf[kind].n ? s->shelf[kind].v[i] : NULL;
 }
 
-static bool is_wanted(const struct cv_object_query *q, const struct cv_selector *labels,
+static bool is_wanted(const struct cv_object_query *q, const struct cv_label_selector *labels,
 	const struct cv_object *o)
 {
 	if (labels->n) {
 		const meta *head = cv_object_meta(o);
 
-		if (!cv_selector_matches(labels, head->labels, head->n_labels))
+		if (!cv_label_selector_matches(labels, head->labels, head->n_labels))
 			return false;
 	}
 	return !q->wants || q->wants(q->arg, o);
@@ -440,9 +440,9 @@ enum cv_rpc_status cv_object_list(const struct cv_objects *s, enum cv_object_kin
 	const size_t limit =
 		!q->limit ? CV_OBJECT_PAGE_DEFAULT : CV_MIN(q->limit, (uint32_t)CV_OBJECT_PAGE_MAX);
 	struct cv_object_page page = { .n = 0 };
-	struct cv_selector labels;
+	struct cv_label_selector labels;
 	size_t skip = q->offset;
-	const enum cv_rpc_status status = cv_selector_parse(q->selector, &labels, err);
+	const enum cv_rpc_status status = cv_label_selector_parse(q->selector, &labels, err);
 
 	if (status != CV_RPC_OK)
 		return status;

@@ -47,7 +47,9 @@
 	X(SSH_SESSION, "ssh_session", v1__ssh_session, true, "ssh session", false)                       \
 	X(INFERENCE_ROUTE, "inference_route", inference__v1__inference_route, true, "inference route", true) \
 	X(POLICY_REVISION, "sandbox_policy", v1__stored_policy_revision, false, "policy revision", false) \
-	X(DRAFT_CHUNK, "draft_policy_chunk", v1__stored_draft_chunk, false, "draft chunk", false)
+	X(DRAFT_CHUNK, "draft_policy_chunk", v1__stored_draft_chunk, false, "draft chunk", false)        \
+	X(DRAFT_HISTORY, "draft_history", v1__get_draft_history_response, false, "draft history", false) \
+	X(SETTINGS, "sandbox_settings", sandbox__v1__get_gateway_config_response, false, "settings", false)
 /* clang-format on */
 
 #define CV_OBJECT_KIND_ENUM(name, stored, message, has_meta, noun, says_name) CV_OBJECT_##name,

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,8 +63,10 @@ static void command_start(uint32_t id, struct start *s)
 	if (!slot) {
 		report_failed(CV_INIT_LINK_FD, id, CV_INIT_STAGE_BUILD, EAGAIN,
 			"too many commands in this sandbox");
-	} else if (init.command.is_overflown || cv_plan_command_get(cv_buf_str(&init.command),
-							&arena, &command, NULL) != CV_OK) {
+	} else if (init.command.is_overflown ||
+		   cv_plan_command_get(cv_buf_str(&init.command), &arena, &command, NULL) !=
+			   CV_OK ||
+		   command.argc == 0) {
 		report_failed(CV_INIT_LINK_FD, id, CV_INIT_STAGE_BUILD, EPROTO, "read the command");
 	} else {
 		s->id = id;
@@ -75,6 +78,8 @@ static void command_start(uint32_t id, struct start *s)
 			report_failed(CV_INIT_LINK_FD, id, CV_INIT_STAGE_BUILD, errno, "fork");
 		else
 			*slot = (struct running){ id, pid, command.flags & CV_COMMAND_LAST };
+		if (pid > 0)
+			report_number(CV_INIT_LINK_FD, CV_INIT_REPLY_STARTED, id, (uint32_t)pid);
 	}
 	cv_arena_fini(&arena);
 	cv_buf_reset(&init.command);
@@ -119,6 +124,19 @@ static void signal_pass(struct cv_ipc_msg *m)
 	}
 }
 
+/* A socket belongs to the network that it was made in, whoever connects it. */
+static void socket_make(struct cv_ipc_msg *m)
+{
+	struct cv_ipc_reader r = { .rest = m->body };
+	const uint32_t tag = cv_ipc_get_u32(&r), family = cv_ipc_get_u32(&r);
+	const int fd = socket((int)family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	/* Who asked sees that it is none. */
+	report_fd(CV_INIT_LINK_FD, CV_INIT_REPLY_SOCKET, tag, fd < 0 ? 0 : fd);
+	if (fd >= 0)
+		close(fd);
+}
+
 static void message_handle(struct cv_ipc_msg *m)
 {
 	switch ((enum cv_init_req)m->type) {
@@ -130,6 +148,7 @@ static void message_handle(struct cv_ipc_msg *m)
 	case CV_INIT_REQ_RUN: run(m); break;
 	case CV_INIT_REQ_RUN_TTY: run_tty(m); break;
 	case CV_INIT_REQ_SIGNAL: signal_pass(m); break;
+	case CV_INIT_REQ_SOCKET: socket_make(m); break;
 	case CV_INIT_REQ_COUNT: break;
 	}
 }
@@ -143,7 +162,7 @@ static void children_reap(void)
 
 		if (!c)
 			continue; /* an orphan */
-		report_exited(CV_INIT_LINK_FD, c->id, status);
+		report_number(CV_INIT_LINK_FD, CV_INIT_REPLY_EXITED, c->id, (uint32_t)status);
 		if (c->is_last)
 			_exit(0);
 		c->pid = 0;

@@ -37,14 +37,14 @@ void report_weaker(int link, uint32_t id, const char *what)
 	cv_buf_fini(&b);
 }
 
-void report_exited(int link, uint32_t id, int status)
+void report_number(int link, enum cv_init_reply type, uint32_t id, uint32_t number)
 {
 	struct cv_buf b;
 
 	cv_buf_init(&b, REPORT_BYTES_MAX);
 	cv_ipc_put_u32(&b, id);
-	cv_ipc_put_u32(&b, (uint32_t)status);
-	send_it(link, CV_INIT_REPLY_EXITED, &b, NULL);
+	cv_ipc_put_u32(&b, number);
+	send_it(link, type, &b, NULL);
 	cv_buf_fini(&b);
 }
 

@@ -9,6 +9,7 @@
 
 void report_failed(int link, uint32_t id, enum cv_init_stage stage, int error, const char *what);
 void report_weaker(int link, uint32_t id, const char *what);
-void report_exited(int link, uint32_t id, int status);
-/* NOTIFY or TTY: a descriptor for the supervisor. */
+/* EXITED or STARTED. */
+void report_number(int link, enum cv_init_reply type, uint32_t id, uint32_t number);
+/* NOTIFY, TTY or SOCKET: a descriptor for the supervisor. */
 void report_fd(int link, enum cv_init_reply type, uint32_t id, int fd);

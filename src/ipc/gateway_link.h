@@ -12,7 +12,13 @@
  * supervisor; 1 is the main command, which the plan holds.  Its pipes or its terminal are made
  * here, and the gateway gets the outer ends: bytes of a command never pass this link, and they
  * wait in the pipe while there is no gateway.  After HELLO the supervisor sends STARTED (or
- * STARTED_TTY) again for each command that still runs, so that a new gateway has the ends.
+ * STARTED_TTY) again for each command that still runs, so that a new gateway has the ends.  What
+ * is kept here keeps a command's stdin open too: when its client ends it, the gateway closes its
+ * own end and says STDIN_END.
+ *
+ * What a new gateway is told comes in this order: the commands (each that runs, with its ends, and
+ * each end that is not settled), READY if the sandbox stands, ENDED if all is over.  A command that
+ * it knows and that was not told before READY is one that never started.
  *
  * Policy is text (YAML, as `cove run --policy` reads it): the proxy judges it as it would judge a
  * file, and POLICY_LOADED or POLICY_REFUSED says with which outcome.
@@ -37,7 +43,8 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(CREDENTIALS, 8, 1, IN(OPEN), 0) /* u64 revision; memfd of a set (cred/set.h) for the keeper */ \
 	X(STOP, 4, 0, IN(OPEN), 0)      /* u32 ms of grace: SIGTERM, then the end */           \
 	X(SETTLED, 8, 0, IN(OPEN), 0)   /* u32 what (cv_gateway_reply), u32 id: forget it */   \
-	X(LOG_LEVEL, 64, 0, IN(OPEN), 0) /* str */
+	X(LOG_LEVEL, 64, 0, IN(OPEN), 0) /* str */                                             \
+	X(STDIN_END, 4, 0, IN(OPEN), 0) /* u32 id: nothing more comes; not for a terminal */
 
 /* supervisor to gateway */
 #define CV_GATEWAY_REPLIES(X)                                                                  \
@@ -53,7 +60,7 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(POLICY_LOADED, 8, 0, IN(OPEN), 0)    /* u64 revision */                              \
 	X(POLICY_REFUSED, 4096, 0, IN(OPEN), 0) /* u64 revision, str why */                    \
 	X(EVENT, CV_IPC_BODY_BYTES_MAX, 0, IN(OPEN), 0) /* u64 Unix ms, str level, str target, str message: one line of the log */ \
-	X(DENIAL, 16384, 0, IN(OPEN), 0) /* a connection that policy refused: str host, u32 port, str binary, \
+	X(DENIAL, 16384, 0, IN(OPEN), 0) /* a connection that policy refused: str host, u32 port (0: a name was asked for and refused), str binary, \
 				* u32 stage (cv_gateway_denial), str reason, str method, str path */ \
 	X(LOST, 8, 0, IN(OPEN), 0)      /* u32 lines of the log that were dropped, u32 denials */ \
 	X(ENDED, 4096, 0, IN(OPEN), 0)  /* u32 exit status of the main command, u32 is_failure, str why; until SETTLED */
@@ -61,6 +68,8 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 
 enum { /* of EXEC */
 	CV_GATEWAY_EXEC_TTY = 1 << 0,
+	/* stdin is empty: STARTED brings a descriptor that swallows, and STDIN_END need not be sent */
+	CV_GATEWAY_EXEC_NO_STDIN = 1 << 1,
 };
 
 enum cv_gateway_denial {

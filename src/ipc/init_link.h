@@ -27,7 +27,8 @@ enum cv_init_state { CV_INIT_BUILD, CV_INIT_READY };
 	X(PART, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0)  /* bytes of a command */              \
 	X(RUN, 4, 3, IN(READY), 0)       /* u32 id; stdin stdout stderr */                     \
 	X(RUN_TTY, 8, 0, IN(READY), 0)   /* u32 id, u32 rows << 16 | columns */                \
-	X(SIGNAL, 8, 0, IN(READY), 0)    /* u32 id, u32 number: to its process group */
+	X(SIGNAL, 8, 0, IN(READY), 0)    /* u32 id, u32 number: to its process group */        \
+	X(SOCKET, 8, 0, IN(READY), 0)    /* u32 tag, u32 address family: wants SOCKET */
 
 /* the inside to supervisor */
 #define CV_INIT_REPLIES(X)                                                                     \
@@ -37,7 +38,9 @@ enum cv_init_state { CV_INIT_BUILD, CV_INIT_READY };
 	X(NOTIFY, 4, 1, IN(READY), 0)    /* u32 id; seccomp listener */                        \
 	X(TTY, 4, 1, IN(READY), 0)       /* u32 id; the terminal's outer end */                \
 	X(WEAKER, 4096, 0, IN(READY), 0) /* u32 id, str what this kernel can't confine */      \
-	X(EXITED, 8, 0, IN(READY), 0)    /* u32 id, u32 wait status */
+	X(EXITED, 8, 0, IN(READY), 0)    /* u32 id, u32 wait status */                         \
+	X(STARTED, 8, 0, IN(READY), 0)   /* u32 id, u32 pid; behind FAILED, too */             \
+	X(SOCKET, 4, 1, IN(READY), 0)    /* u32 tag; a TCP socket of the sandbox's network, or anything else */
 /* clang-format on */
 
 /* The descriptors of BUILT, in this order. */

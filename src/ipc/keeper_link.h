@@ -33,7 +33,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(COURIER, 0, 1, IN(READY), 0)          /* the link of a courier, started (anew) */ \
 	X(AGAIN, 0, 0, IN(NEW), CV_IPC_ONCE)    /* after SECRETS: a former keeper had them */ \
 	X(UPSTREAM, 0, 1, IN(NEW), CV_IPC_ONCE) /* memfd: user:password for the upstream proxy; before START */ \
-	X(BROKER, 0, 1, IN(NEW) | IN(READY), 0) /* the link of a broker, started (anew) */
+	X(BROKER, 0, 1, IN(NEW) | IN(READY), 0) /* the link of a broker, started (anew) */ \
+	X(VAULT, 0, 1, IN(NEW), CV_IPC_ONCE) /* first, instead of all others: memfd of keys; vault_link.h from here on */
 
 /* keeper to supervisor */
 #define CV_KEEPER_CONTROL_REPLIES(X)                                                    \

@@ -30,6 +30,7 @@ struct keeper {
 	struct keeper_wait tool_wait[KEEPER_WAITS_MAX]; /* of the broker's link */
 	int broker;                                     /* its link, -1 when there is none */
 	struct cv_ipc_link tools;
+	struct keeper_seal *seal; /* NULL: this is a run's keeper, not a vault */
 	char buf[CV_IPC_BODY_BYTES_MAX + 8];
 };
 
@@ -62,3 +63,7 @@ CV_MUST cv_code keeper_secrets_take(struct keeper *k, int fd, struct cv_err *err
 void keeper_broker_take(struct keeper *k, int link);
 void keeper_broker_serve(struct keeper *k);
 void keeper_broker_look(struct keeper *k);
+
+/* seal.c: the role of a vault.  fd: the keys; serve() ends the process with its link. */
+CV_MUST cv_code keeper_seal_start(struct keeper *k, int fd, struct cv_err *err);
+CV_NORETURN void keeper_seal_serve(struct keeper *k);

@@ -15,6 +15,9 @@
  *   5. serve       leaves and credentials for the proxy, credentials for the broker's tools, renewals
  *                  by the courier; until the supervisor closes the control link
  *
+ * One whose first message is VAULT is no run's keeper but the gateway's vault: it holds the keys of
+ * what the store keeps (seal.c), is confined in the same way, and serves that link alone.
+ *
  * It never touches network or files.  A message that the link's table does not allow ends the
  * link it came on: the proxy's, and leaves stop; or the supervisor's, and the keeper ends.
  */
@@ -85,6 +88,15 @@ static cv_code start_answer(struct keeper *k, struct cv_ipc_msg *m, struct cv_er
 	return code;
 }
 
+/* From here on this process is a vault: nothing of a run came before, and nothing will. */
+static cv_code vault_start(struct keeper *k, int fd, struct cv_err *err)
+{
+	if (k->control.seen != 1u << CV_KEEPER_CONTROL_VAULT)
+		return cv_fail(err, CV_PROTO, "VAULT: not the first message");
+	k->control.state = CV_KEEPER_READY;
+	return keeper_seal_start(k, fd, err);
+}
+
 /* SECRETS, where the run has any, then START. */
 static void start(struct keeper *k)
 {
@@ -104,6 +116,8 @@ static void start(struct keeper *k)
 			code = start_answer(k, &m, &err);
 		else if (m.type == CV_KEEPER_CONTROL_BROKER)
 			keeper_broker_take(k, cv_take_fd(m.fds[0]));
+		else if (m.type == CV_KEEPER_CONTROL_VAULT)
+			code = vault_start(k, m.fds[0], &err);
 		else if (k->vault)
 			cv_vault_again(k->vault);
 		cv_ipc_msg_fini(&m);
@@ -248,5 +262,7 @@ int main(void)
 	start(&k);
 	cv_trim();
 	confine();
+	if (k.seal)
+		keeper_seal_serve(&k);
 	serve(&k);
 }

@@ -526,11 +526,15 @@ static cv_code id_parse(const char *what, struct cv_str text, uint32_t *ret, str
 	return CV_OK;
 }
 
-static cv_code spec_check(const struct cv_run_spec *s, struct cv_err *err)
+static cv_code spec_check(const struct cv_run_spec *s, bool has_main, struct cv_err *err)
 {
 	cv_code code = CV_OK;
 
-	if (s->argv_count == 0 || s->argv[0].n == 0)
+	if (!has_main)
+		code = s->argv_count ? cv_fail(err, CV_INVALID,
+					       "a sandbox without a main command has none")
+				     : CV_OK;
+	else if (s->argv_count == 0 || s->argv[0].n == 0)
 		return cv_fail(err, CV_INVALID, "no command; write it after --");
 	if (s->argv_count > CV_PLAN_ARGS_MAX || s->env_count > CV_PLAN_ARGS_MAX - FIXED_ENV_MAX)
 		return cv_fail(err, CV_LIMIT, "more than %d arguments or variables",
@@ -596,6 +600,7 @@ static cv_code files_add(struct builder *b, const struct cv_plan_files *files, s
 
 	if (files->ca_count > CV_PLAN_PINS_MAX || b->spec->pin_count > CV_PLAN_PINS_MAX)
 		return cv_fail(err, CV_LIMIT, "more than %d --ca or --resolve", CV_PLAN_PINS_MAX);
+	p->gateway = files->gateway;
 	p->exe_init = files->exe_init;
 	p->exe_proxy = files->exe_proxy;
 	p->exe_keeper = files->exe_keeper;
@@ -641,7 +646,8 @@ static uint32_t flags_of(const struct cv_run_spec *s, const struct cv_plan_files
 {
 	uint32_t flags = 0;
 
-	if (s->has_network)
+	/* A sandbox of a gateway may be given another policy: what it takes is there from the start. */
+	if (s->has_network || files->gateway.socket.n)
 		flags |= CV_PLAN_NETWORK;
 	if (s->tty == CV_TTY_YES || (s->tty == CV_TTY_AUTO && files->has_terminal))
 		flags |= CV_PLAN_TTY;
@@ -669,7 +675,7 @@ cv_code cv_plan_build(const struct cv_run_spec *spec, const struct cv_plan_files
 {
 	struct cv_plan plan = { 0 };
 	struct builder b = { .spec = spec, .files = files, .arena = arena, .plan = &plan };
-	cv_code code = spec_check(spec, err);
+	cv_code code = spec_check(spec, !(files->gateway.flags & CV_PLAN_GATEWAY_NO_MAIN), err);
 
 	if (code == CV_OK)
 		code = id_parse("run_as_user", spec->user, &plan.inner_uid, err);

@@ -57,7 +57,7 @@ cv_code cv_plan_command_get(struct cv_str bytes, struct cv_arena *arena,
 	struct cv_plan_command v = { 0 };
 
 	walk(&c, &v);
-	if (!cv_codec_is_done(&c) || v.argc == 0)
+	if (!cv_codec_is_done(&c))
 		return cv_fail(err, CV_PROTO, "not a command");
 	*ret = v;
 	return CV_OK;

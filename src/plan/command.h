@@ -41,7 +41,7 @@ enum {
 };
 
 struct cv_plan_command {
-	struct cv_str *argv, *env;
+	struct cv_str *argv, *env; /* argv may be empty where others are made of it (exec.h) */
 	uint32_t argc, envc;
 	struct cv_str cwd;
 	uint32_t flags;

@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-#define PLAN_MAGIC 0x34705643u /* "CVp4": a plan of another version is refused */
+#define PLAN_MAGIC 0x35705643u /* "CVp5": a plan of another version is refused */
 
 static void op_walk(struct cv_codec *c, struct cv_plan_op *v)
 {
@@ -26,6 +26,30 @@ static void op_walk(struct cv_codec *c, struct cv_plan_op *v)
 		c->is_bad = true;
 }
 
+static void token_walk(struct cv_codec *c, unsigned char token[CV_PLAN_GATEWAY_TOKEN_BYTES])
+{
+	for (size_t i = 0; i < CV_PLAN_GATEWAY_TOKEN_BYTES; i += 4) {
+		uint32_t v = 0;
+
+		for (size_t k = 4; k-- > 0;)
+			v = v << 8 | token[i + k];
+		cv_codec_u32(c, &v);
+		for (size_t k = 0; k < 4; k++)
+			token[i + k] = (unsigned char)(v >> (8 * k));
+	}
+}
+
+static void gateway_walk(struct cv_codec *c, struct cv_plan_gateway *v)
+{
+	cv_codec_str(c, &v->socket);
+	if (!v->socket.n)
+		return;
+	cv_codec_str(c, &v->sandbox);
+	cv_codec_str(c, &v->instance);
+	token_walk(c, v->token);
+	cv_codec_u32(c, &v->flags);
+}
+
 static void walk(struct cv_codec *c, struct cv_plan *v)
 {
 	uint32_t magic = PLAN_MAGIC;
@@ -36,6 +60,7 @@ static void walk(struct cv_codec *c, struct cv_plan *v)
 	cv_codec_u32(c, &v->flags);
 	cv_codec_u32(c, &v->inner_uid);
 	cv_codec_u32(c, &v->inner_gid);
+	gateway_walk(c, &v->gateway);
 	v->ops = cv_codec_array(c, v->ops, &v->op_count, CV_PLAN_OPS_MAX, sizeof(v->ops[0]));
 	for (uint32_t i = 0; i < v->op_count; i++)
 		op_walk(c, &v->ops[i]);
@@ -111,6 +136,8 @@ cv_code cv_plan_get(
 	v.command_bytes = c.rest;
 	if (cv_plan_command_get(c.rest, arena, &v.command, err) != CV_OK)
 		return CV_PROTO;
+	if (v.command.argc == 0 && !(v.gateway.flags & CV_PLAN_GATEWAY_NO_MAIN))
+		return cv_fail(err, CV_PROTO, "a plan without a command");
 	*ret = v;
 	return CV_OK;
 }

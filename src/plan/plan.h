@@ -82,8 +82,25 @@ enum {                            /* cv_plan.flags */
 #define CV_PLAN_FD_COUNT       6 /* none of ours from here on */
 
 /* A run with providers and without a policy file: what the proxy is given instead. */
-#define CV_PLAN_NO_POLICY_NAME "(no policy)"
-#define CV_PLAN_NO_POLICY_TEXT "version: 1\n"
+#define CV_PLAN_NO_POLICY_NAME      "(no policy)"
+#define CV_PLAN_NO_POLICY_TEXT      "version: 1\n"
+
+#define CV_PLAN_GATEWAY_TOKEN_BYTES 32
+
+enum {                                      /* cv_plan_gateway.flags */
+	CV_PLAN_GATEWAY_NO_MAIN = 1 << 0,   /* the sandbox stands until it is told to stop */
+	CV_PLAN_GATEWAY_MAIN_ENDS = 1 << 1, /* the gateway gets the ends of the main command; else
+					     * its output is the supervisor's */
+};
+
+/* A sandbox that belongs to a gateway (ipc/gateway_link.h); without a socket it belongs to nobody,
+ * and ends with its command. */
+struct cv_plan_gateway {
+	struct cv_str socket; /* absolute */
+	struct cv_str sandbox, instance;
+	unsigned char token[CV_PLAN_GATEWAY_TOKEN_BYTES]; /* never printed */
+	uint32_t flags;
+};
 
 /* An attached provider, for people to see. */
 struct cv_plan_provider {
@@ -99,6 +116,7 @@ struct cv_plan_tool {
 struct cv_plan {
 	uint32_t flags;
 	uint32_t inner_uid, inner_gid; /* the only ids that exist inside */
+	struct cv_plan_gateway gateway;
 	struct cv_plan_op *ops;
 	uint32_t op_count;
 	struct cv_plan_command command;
@@ -172,6 +190,7 @@ struct cv_plan_files {
 	struct cv_str *tools_env;
 	size_t tools_env_count;
 	bool has_terminal; /* stdin and stdout are terminals */
+	struct cv_plan_gateway gateway;
 };
 
 /* CV_INVALID: the spec contradicts itself; CV_LIMIT: too much of something. */

@@ -133,6 +133,10 @@ void cv_plan_text(const struct cv_plan *p, struct cv_buf *out)
 			p->flags & CV_PLAN_UPSTREAM_AUTH ? "with" : "without");
 		words_put(out, "past it", &p->upstream_direct, p->upstream_direct.n > 0);
 	}
+	if (p->gateway.socket.n) {
+		words_put(out, "gateway", &p->gateway.socket, 1);
+		words_put(out, "gateway's sandbox", &p->gateway.sandbox, 1);
+	}
 	words_put(out, "env", c->env, c->envc);
 	words_put(out, "cwd", &c->cwd, 1);
 	words_put(out, "exec", c->argv, c->argc);
@@ -233,6 +237,13 @@ void cv_plan_json(const struct cv_plan *p, struct cv_buf *out)
 		cv_buf_printf(out, ",\"by_name\":%s,\"credentials\":%s}",
 			p->flags & CV_PLAN_UPSTREAM_BY_NAME ? "true" : "false",
 			p->flags & CV_PLAN_UPSTREAM_AUTH ? "true" : "false");
+	}
+	if (p->gateway.socket.n) {
+		cv_buf_put(out, CV_STR(",\"gateway\":{"));
+		cv_buf_put_json_member(out, "socket", p->gateway.socket);
+		cv_buf_put_byte(out, ',');
+		cv_buf_put_json_member(out, "sandbox", p->gateway.sandbox);
+		cv_buf_put(out, CV_STR("}"));
 	}
 	json_strs(out, "env", c->env, c->envc);
 	cv_buf_put_byte(out, ',');

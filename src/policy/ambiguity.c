@@ -536,3 +536,11 @@ void cv_check_ambiguity(const struct cv_policy_doc *doc, struct cv_findings *f)
 			"too many endpoints overlap and differ to compare them all");
 	free(s.items);
 }
+
+cv_code cv_policy_ambiguity(const struct cv_policy_doc *doc, struct cv_findings *findings)
+{
+	const size_t before = findings->error_count;
+
+	cv_check_ambiguity(doc, findings);
+	return cv_findings_code(findings, before);
+}

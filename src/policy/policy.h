@@ -56,6 +56,13 @@ CV_MUST cv_code cv_policy_load_layered(struct cv_str file, struct cv_str text,
  * was found; warnings alone give CV_OK. */
 CV_MUST cv_code cv_policy_validate(const struct cv_policy_doc *doc, struct cv_findings *findings);
 
+/* Of these only: endpoints that can match the same request and disagree on how it is handled. */
+CV_MUST cv_code cv_policy_ambiguity(const struct cv_policy_doc *doc, struct cv_findings *findings);
+
+/* No credential of a provider (of doc's layer, or bound by an endpoint) goes where its request is not
+ * read, unless the endpoint allows it.  CV_DENIED, with OpenShell's sentence. */
+CV_MUST cv_code cv_policy_preflight(const struct cv_policy_doc *doc, struct cv_err *err);
+
 /* What a valid document asks for and this build does not enforce yet (graphql, mcp, json-rpc, sql,
  * signing, rewriting, middlewares that are not built in), each as an error finding by name.  Called when
  * the policy is to be run, not when it is checked.  CV_INVALID when there is any. */

@@ -171,6 +171,7 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 		return true;
 	case CV_PROXY_REQ_PIN: return pin_take(p, m->body);
 	case CV_PROXY_REQ_AUDIT_SINK: return sink_take(p, m);
+	case CV_PROXY_REQ_DENIALS: cv_sinks_denials(&p->sinks, p->link); return true;
 	case CV_PROXY_REQ_BUDGET: return budget_take(p, m->body);
 	case CV_PROXY_REQ_ROUTES: return routes_take(p, m->fds[0]);
 	case CV_PROXY_REQ_LAYER:

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * sink.h - the proxy's audit: its sinks (sys/sink.h), the run's summary, and the last denials
+ *
+ * A gateway proposes rules for what policy denied: where there is one, each such denial also goes to
+ * the supervisor, as DENIED, if its link takes it at once.
  */
 #pragma once
 #include "audit/summary.h"
@@ -11,6 +14,8 @@ struct cv_sinks {
 	struct cv_audit_sinks out;
 	struct cv_summary summary;
 	struct cv_denied denied; /* the last of them, for policy.local */
+	bool wants_denials;
+	int link; /* to the supervisor, for DENIED */
 };
 
 void cv_sinks_init(struct cv_sinks *s);
@@ -18,6 +23,9 @@ void cv_sinks_fini(struct cv_sinks *s);
 
 /* Takes fd.  False when there are too many. */
 CV_MUST bool cv_sinks_add(struct cv_sinks *s, int fd, enum cv_audit_form form, bool is_required);
+
+/* Each denial by policy goes to that link from here on. */
+void cv_sinks_denials(struct cv_sinks *s, int link);
 
 /* Numbers, dates and renders the event; counts it in the summary. */
 void cv_sinks_event(struct cv_sinks *s, struct cv_audit_event *e);

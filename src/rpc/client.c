@@ -9,8 +9,6 @@
  */
 #include "rpc/client_int.h"
 
-
-
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,8 +233,10 @@ static void read_all(struct cv_rpc_client *c)
 
 	c->has_more_to_read = false;
 	for (int i = 0; i < READS_PER_TURN && !c->is_lost; i++) {
-		const cv_code code = cv_rpc_dialled_read(&c->d, piece, sizeof(piece), &n, &err);
+		cv_code code = cv_rpc_dialled_read(&c->d, piece, sizeof(piece), &n, &err);
 
+		if (code != CV_OK && !c->has_settings)
+			code = cv_rpc_dialled_why(&c->d, &err);
 		if (code != CV_OK)
 			lose(c, code, err.msg);
 		if (code != CV_OK || !n)

@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/hex.h"
+#include "rpc/nest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,7 +165,7 @@ static void deliver(struct cv_rpc_stream *s)
 	const size_t before = in.n;
 	const enum cv_rpc_frame_event e = cv_rpc_frame_next(&s->reader, &in, &bytes);
 
-	if (e == CV_RPC_FRAME_MESSAGE)
+	if (e == CV_RPC_FRAME_MESSAGE && cv_rpc_nest_is_safe(s->out, bytes))
 		m = protobuf_c_message_unpack(s->out, NULL, bytes.n, (const uint8_t *)bytes.p);
 	cv_buf_skip(&s->received, before - in.n);
 	nghttp2_session_consume_stream(s->c->session, s->id, before - in.n);

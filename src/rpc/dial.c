@@ -200,11 +200,24 @@ static long sni_set(SSL *ssl, const char *host)
 		(void *)(uintptr_t)host);
 }
 
+/* The server asks for a certificate: the one that was set, or none, is shown. */
+static int asked(SSL *ssl, void *arg)
+{
+	struct cv_rpc_dialled *d = SSL_get_app_data(ssl);
+
+	(void)arg;
+	if (d)
+		d->was_asked = true;
+	return 1;
+}
+
 static cv_code ssl_make(struct cv_rpc_dialled *d, const struct cv_host *name, struct cv_err *err)
 {
 	d->ssl = SSL_new(d->ctx);
 	if (!d->ssl || SSL_set_fd(d->ssl, d->fd) != 1)
 		return cv_tls_fail(err, "set up TLS");
+	SSL_set_app_data(d->ssl, d);
+	SSL_set_cert_cb(d->ssl, asked, NULL);
 	SSL_set_hostflags(d->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	const bool is_set =
 		name->is_ip ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(d->ssl), name->text) == 1
@@ -288,6 +301,7 @@ static cv_code handshake(struct cv_rpc_dialled *d, const struct cv_host *name, i
 			return cv_fail(err, CV_UNAVAILABLE, "%s did not finish TLS within %d ms",
 				d->where, timeout_ms);
 	}
+	SSL_set_app_data(d->ssl, NULL); /* d moves to the caller */
 	SSL_get0_alpn_selected(d->ssl, &chosen, &n);
 	if (!cv_str_eq((struct cv_str){ (const char *)chosen, n }, CV_STR("h2")))
 		return cv_fail(err, CV_UNAVAILABLE, "%s is not an HTTP/2 server", d->where);
@@ -362,6 +376,17 @@ void cv_rpc_dialled_close(struct cv_rpc_dialled *d)
 		close(d->fd);
 	ERR_clear_error();
 	*d = (struct cv_rpc_dialled){ .fd = -1 };
+}
+
+cv_code cv_rpc_dialled_why(const struct cv_rpc_dialled *d, struct cv_err *err)
+{
+	if (!d->was_asked || err->code == CV_DENIED)
+		return err->code;
+	if (!d->has_certificate)
+		return cv_fail(err, CV_DENIED,
+			"%s asks for a client certificate, and none was given", d->where);
+	return cv_fail(err, CV_DENIED,
+		"%s closed the connection, perhaps for our client certificate", d->where);
 }
 
 static cv_code plain_end(struct cv_rpc_dialled *d, ssize_t n, size_t *ret, struct cv_err *err)

@@ -17,6 +17,7 @@ struct cv_rpc_dialled {
 	int fd;                         /* non-blocking; -1: closed */
 	SSL *ssl;                       /* NULL: plaintext */
 	SSL_CTX *ctx;                   /* NULL: plaintext */
+	bool was_asked;                 /* for a certificate of ours */
 	bool has_certificate;           /* of ours, to show */
 	bool wants_write, wants_read;   /* TLS can't go on without (renewed by each call) */
 	char where[CV_RPC_WHERE_BYTES]; /* "host:port", as an authority */
@@ -33,5 +34,9 @@ CV_MUST cv_code cv_rpc_dialled_read(
 	struct cv_rpc_dialled *d, void *to, size_t n, size_t *ret, struct cv_err *err);
 CV_MUST cv_code cv_rpc_dialled_write(
 	struct cv_rpc_dialled *d, struct cv_str s, size_t *ret, struct cv_err *err);
+
+/* The connection ended (err says how) before the server said a word of HTTP/2.  Many servers close
+ * without an alert when they do not like our certificate: then that is said, with CV_DENIED. */
+cv_code cv_rpc_dialled_why(const struct cv_rpc_dialled *d, struct cv_err *err);
 
 int64_t cv_rpc_now_ms(void); /* monotonic */

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "rpc/call.h"
 
+struct cv_rpc_server;
 struct cv_rpc_request; /* one, until its `closed` has returned */
 
 struct cv_rpc_page {
@@ -28,6 +29,9 @@ struct cv_str cv_rpc_request_host(const struct cv_rpc_request *r);
 struct cv_str cv_rpc_request_header(const struct cv_rpc_request *r, const char *name);
 struct cv_str cv_rpc_request_body(const struct cv_rpc_request *r);
 const struct cv_principal *cv_rpc_request_principal(const struct cv_rpc_request *r);
+const char *cv_rpc_request_id(const struct cv_rpc_request *r);   /* as of a call */
+struct cv_arena *cv_rpc_request_arena(struct cv_rpc_request *r); /* lives as long as it */
+struct cv_rpc_server *cv_rpc_request_server(const struct cv_rpc_request *r);
 void *cv_rpc_request_arg(const struct cv_rpc_request *r); /* of the server */
 void cv_rpc_request_set_state(struct cv_rpc_request *r, void *state);
 void *cv_rpc_request_state(const struct cv_rpc_request *r);

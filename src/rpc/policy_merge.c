@@ -644,7 +644,7 @@ static cv_code add_allow_rules(struct merge *g, const Openshell__V1__AddAllowRul
 
 static cv_code apply(struct merge *g, const Openshell__V1__PolicyMergeOperation *op)
 {
-	switch (op->operation_case) {
+	switch ((int)op->operation_case) { /* protoc-c adds a value of its own */
 	case OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_ADD_RULE:
 		return add_rule(g, op->add_rule);
 	case OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_REMOVE_ENDPOINT:

@@ -55,3 +55,5 @@ void cv_rpc_server_event(struct cv_rpc_server *s, const struct cv_loop_event *e)
 int64_t cv_rpc_server_turn(struct cv_rpc_server *s);
 /* No new connections and calls: GOAWAY, what runs may end. */
 void cv_rpc_server_drain(struct cv_rpc_server *s);
+/* Nothing runs: no call, no request. */
+bool cv_rpc_server_is_idle(const struct cv_rpc_server *s);

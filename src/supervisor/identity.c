@@ -7,37 +7,61 @@
  * proxy that does not read for a while makes callers wait, not us: nothing more is read from the
  * notification descriptor until the link takes the waiting record.
  *
+ * Each command has a descriptor of its own (a filter is a process's, and its children's), and all
+ * are in one epoll: the loop watches that.  A record that waits is of one of them, and no other is
+ * read meanwhile.
+ *
  * Without a network the first record starts the proxy.  A record that was given to a proxy that
  * died is lost with it, and the connection is then denied as unknown; that is the safe side.
  */
 #include "supervisor/supervisor.h"
 
+#include "supervisor/limits.h"
 #include "sys/fd.h"
 #include "sys/identity.h"
 
+#include <sys/epoll.h>
 #include <sys/socket.h>
+
+#define TURN_MAX 16 /* notifications of one turn of the loop, which has other things to do */
+
+static cv_code watch(struct supervisor *s, int notify, struct cv_err *err)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.fd = notify };
+
+	if (s->notify_count >= SUP_LISTENERS_MAX)
+		return cv_fail(err, CV_LIMIT, "too many commands were started and left something");
+	if (s->notify < 0)
+		s->notify = epoll_create1(EPOLL_CLOEXEC);
+	if (s->notify < 0 || epoll_ctl(s->notify, EPOLL_CTL_ADD, notify, &e) < 0)
+		return cv_fail_errno(err, "epoll");
+	s->notify_count++;
+	return CV_OK;
+}
 
 void identity_open(struct supervisor *s, int notify)
 {
 	struct cv_err err;
+	cv_code code = CV_OK;
 
-	if (s->notify >= 0 ||
-		(!s->identity && cv_identity_new(s->sandbox.pid, &s->identity, &err) != CV_OK)) {
+	if (!s->identity)
+		code = cv_identity_new(s->sandbox.pid, &s->identity, &err);
+	if (code == CV_OK)
+		code = watch(s, notify, &err);
+	if (code != CV_OK) {
 		/* Closed: connect() fails in the sandbox (ENOSYS), nothing is let through. */
-		say("identities of connections are not available: %s",
-			s->notify >= 0 ? "there is one command" : err.msg);
+		say("identities of connections are not available: %s", err.msg);
 		close(notify);
 		return;
 	}
 	cv_identity_prepare(notify);
-	s->notify = notify;
 }
 
-void identity_close(struct supervisor *s)
+static void forget(struct supervisor *s, int notify)
 {
-	if (s->notify >= 0)
-		close(s->notify);
-	s->notify = -1;
+	epoll_ctl(s->notify, EPOLL_CTL_DEL, notify, NULL);
+	close(notify);
+	s->notify_count--;
 }
 
 /* False when the link is full.  Sending never blocks: the supervisor has other things to do. */
@@ -68,25 +92,37 @@ static bool take(const struct cv_identity_record *r, void *arg)
 	       CV_UNAVAILABLE; /* other failures: the proxy is gone, and the record with it */
 }
 
-static void after(struct supervisor *s, cv_code code, const struct cv_err *err)
+static void after(struct supervisor *s, int notify, cv_code code, const struct cv_err *err)
 {
-	s->is_identity_waiting = code == CV_UNAVAILABLE;
+	s->notify_waiting = code == CV_UNAVAILABLE ? notify : -1;
 	if (code == CV_OK || code == CV_UNAVAILABLE)
 		return;
 	say("identities of connections ended: %s", err->msg);
-	identity_close(s);
+	forget(s, notify);
 }
 
 void identity_serve(struct supervisor *s)
 {
+	struct epoll_event e[TURN_MAX];
 	struct cv_err err = { 0 };
+	const int n = epoll_wait(s->notify, e, CV_ARRAY_LEN(e), 0);
 
-	after(s, cv_identity_serve(s->identity, s->notify, take, s, &err), &err);
+	for (int i = 0; i < n && s->notify_waiting < 0; i++) {
+		const int notify = e[i].data.fd;
+
+		if (e[i].events & EPOLLIN)
+			after(s, notify, cv_identity_serve(s->identity, notify, take, s, &err),
+				&err);
+		else
+			forget(s, notify); /* nobody with this filter is left */
+	}
 }
 
 void identity_resume(struct supervisor *s)
 {
+	const int notify = s->notify_waiting;
 	struct cv_err err = { 0 };
 
-	after(s, cv_identity_resume(s->identity, s->notify, take, s, &err), &err);
+	if (notify >= 0)
+		after(s, notify, cv_identity_resume(s->identity, notify, take, s, &err), &err);
 }

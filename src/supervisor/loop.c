@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* clang-format off */
-#define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(COURIER) X(BROKER) X(PROXY) X(POLICY) X(NOTIFY) X(STDIN) X(TERMINAL)        \
+#define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(COURIER) X(BROKER) X(PROXY) X(POLICY) X(NOTIFY) X(GATEWAY) X(DIALS) X(LOG0) X(LOG1) X(STDIN) X(TERMINAL)        \
 	X(APPROVERS) X(ASKED) X(APPROVER0) X(APPROVER1) X(APPROVER2) X(APPROVER3)                  \
 	X(APPROVER4) X(APPROVER5) X(APPROVER6) X(APPROVER7)                                        \
 	X(TCP4) X(TCP6) X(UDP4) X(UDP6)
@@ -34,14 +34,19 @@ static void interest(const struct supervisor *s, struct pollfd w[WATCH_COUNT])
 {
 	const bool wants_proxy = s->is_built && s->proxy.pid == 0 && !keeper_is_away(s);
 
-	w[WATCH_INSIDE] = (struct pollfd){ s->sandbox.link, POLLIN, 0 };
+	w[WATCH_INSIDE] = (struct pollfd){ s->sandbox.link,
+		(short)(POLLIN | (outbox_is_empty(&s->inside_out) ? 0 : POLLOUT)), 0 };
 	w[WATCH_SIGNALS] = (struct pollfd){ s->signals, POLLIN, 0 };
 	w[WATCH_KEEPER] = (struct pollfd){ s->keeper.link, POLLIN, 0 };
 	w[WATCH_COURIER] = (struct pollfd){ s->courier.link, POLLIN, 0 };
 	w[WATCH_BROKER] = (struct pollfd){ s->broker.link, POLLIN, 0 };
 	w[WATCH_PROXY] = (struct pollfd){ s->proxy.link,
-		(short)(POLLIN | (s->is_identity_waiting ? POLLOUT : 0)), 0 };
-	w[WATCH_NOTIFY] = (struct pollfd){ s->is_identity_waiting ? -1 : s->notify, POLLIN, 0 };
+		(short)(POLLIN | (s->notify_waiting >= 0 ? POLLOUT : 0)), 0 };
+	w[WATCH_NOTIFY] = (struct pollfd){ s->notify_waiting >= 0 ? -1 : s->notify, POLLIN, 0 };
+	w[WATCH_GATEWAY] = (struct pollfd){ s->service.link, service_interest(s), 0 };
+	w[WATCH_DIALS] = (struct pollfd){ s->service.dial_epoll, POLLIN, 0 };
+	for (int i = 0; i < SERVICE_LOGS; i++)
+		w[WATCH_LOG0 + i] = (struct pollfd){ s->service.log[i].fd, POLLIN, 0 };
 	w[WATCH_POLICY] = (struct pollfd){ s->watch, POLLIN, 0 };
 	w[WATCH_STDIN] = (struct pollfd){ 0, terminal_stdin_interest(&s->terminal), 0 };
 	w[WATCH_TERMINAL] =
@@ -74,6 +79,11 @@ static void on_signals(struct supervisor *s)
 
 	if (read(s->signals, &info, sizeof(info)) != sizeof(info))
 		return;
+	if (s->service.is_on) { /* no terminal and nobody's job control */
+		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+			service_stop(s, SUP_STOP_MS);
+		return;
+	}
 	switch (info.ssi_signo) {
 	case SIGWINCH: terminal_resize(&s->terminal); break;
 	case SIGTSTP: stop(s); break;
@@ -98,20 +108,29 @@ static void on_network(struct supervisor *s)
 
 static void on_deadline(struct supervisor *s)
 {
-	if (!s->is_timed_out) {
+	if (!s->is_timed_out && !s->service.is_stopping) {
 		s->is_timed_out = true;
 		s->deadline_ms = now_ms() + SUP_KILL_GRACE_MS;
 		inside_signal(s, SIGTERM);
 		return;
 	}
 	s->outcome = OUTCOME_STATUS; /* the end kills what is left */
-	s->status = 124;
+	s->status = s->service.is_stopping ? 137 : 124;
 }
 
 static void dispatch(struct supervisor *s, enum watch which, short events)
 {
 	switch (which) {
-	case WATCH_INSIDE: inside_read(s); break;
+	case WATCH_INSIDE:
+		if (events & POLLOUT)
+			inside_flush(s);
+		if (events & ~POLLOUT)
+			inside_read(s);
+		break;
+	case WATCH_GATEWAY: service_serve(s, events); break;
+	case WATCH_DIALS: dial_serve(s); break;
+	case WATCH_LOG0: events_read(s, 0); break;
+	case WATCH_LOG1: events_read(s, 1); break;
 	case WATCH_SIGNALS: on_signals(s); break;
 	case WATCH_KEEPER: keeper_read(s); break;
 	case WATCH_COURIER: courier_read(s); break;
@@ -122,12 +141,7 @@ static void dispatch(struct supervisor *s, enum watch which, short events)
 		if (events & ~POLLOUT)
 			proxy_read(s);
 		break;
-	case WATCH_NOTIFY:
-		if (events & POLLIN)
-			identity_serve(s);
-		else
-			identity_close(s); /* nobody with this filter is left */
-		break;
+	case WATCH_NOTIFY: identity_serve(s); break;
 	case WATCH_POLICY: reload_event(s, false); break;
 	case WATCH_STDIN: terminal_stdin_read(&s->terminal); break;
 	case WATCH_TERMINAL: terminal_outer_serve(&s->terminal, events); break;
@@ -156,6 +170,9 @@ static int wait_ms(const struct supervisor *s)
 
 	if (s->look_ms && (!until || s->look_ms < until))
 		until = s->look_ms;
+	const int64_t service_ms = service_due_ms(s);
+	if (service_ms && (!until || service_ms < until))
+		until = service_ms;
 	const int64_t ask_ms = approve_due_ms(s);
 	if (ask_ms && (!until || ask_ms < until))
 		until = ask_ms;
@@ -179,6 +196,7 @@ void loop_run(struct supervisor *s)
 		if (s->look_ms && now_ms() >= s->look_ms)
 			reload_look(s);
 		approve_due(s);
+		service_due(s);
 		/* What one reaction closes, a later one of the same turn must not read. */
 		for (int i = 0; n > 0 && i < WATCH_COUNT && s->outcome == OUTCOME_NONE; i++)
 			if (w[i].fd >= 0 && w[i].revents) {

@@ -61,6 +61,7 @@ void run_fail(struct supervisor *s, const struct cv_err *err)
 		return;
 	terminal_restore();
 	say("%s", err->msg);
+	service_why(s, cv_str_of(err->msg));
 	s->outcome = OUTCOME_FAILED;
 	s->status = 125;
 }
@@ -129,7 +130,9 @@ static cv_code start(struct supervisor *s, struct cv_err *err)
 	code = cv_proc_harden(err);
 	if (code != CV_OK)
 		return code;
-	code = broker_state_make(s, err);
+	code = service_start(s, err);
+	if (code == CV_OK)
+		code = broker_state_make(s, err);
 	if (code == CV_OK)
 		code = limits_enter(s, err);
 	if (code == CV_OK)
@@ -172,11 +175,13 @@ static void end(struct supervisor *s)
 	if (s->report && *s->report && !(s->plan.flags & CV_PLAN_QUIET))
 		dprintf(2, "%s%s", s->report, s->report[strlen(s->report) - 1] == '\n' ? "" : "\n");
 	helper_stop(&s->proxy);
+	events_read(s, 0);
 	helper_stop(&s->keeper);
 	courier_stop(s);
 	broker_stop(s);
 	limits_leave(s);
 	watched_tell(s);
+	service_end(s);
 }
 
 int main(void)
@@ -189,8 +194,11 @@ int main(void)
 	approve_init(s);
 	for (int i = 0; i < CV_BUILT_COUNT; i++)
 		s->built[i] = -1;
-	s->credentials = s->upstream = s->signals = s->watch = s->notify = s->keeper_for_proxy =
-		s->broker_for_proxy = s->sandbox.link = s->janitor_link = -1;
+	s->credentials = s->upstream = s->signals = s->watch = s->notify = s->notify_waiting =
+		s->keeper_for_proxy = s->broker_for_proxy = s->sandbox.link = s->janitor_link = -1;
+	s->service.link = s->service.dial_epoll = s->service.policy = s->service.policy_next =
+		s->service.policy_waiting = -1;
+	events_init(s);
 	s->keeper = (struct helper){ .name = "cove-keeper", .link = -1 };
 	s->proxy = (struct helper){ .name = "cove-proxy", .link = -1 };
 	s->courier = (struct helper){ .name = "cove-courier", .link = -1 };

@@ -212,6 +212,20 @@ static cv_code log_send(struct supervisor *s, const struct sink_link *to,
 	return sink_send(to, fd, CV_AUDIT_FORM_LINE, false, err);
 }
 
+/* Lines for the gateway: not required, since what waits for it is bounded. */
+static cv_code gateway_sink_send(
+	struct supervisor *s, const struct sink_link *to, struct cv_err *err)
+{
+	int fd;
+	cv_code code = events_pipe(s, to->link == s->proxy.link ? 0 : 1, &fd, err);
+
+	if (code != CV_OK)
+		return code;
+	code = sink_send(to, fd, CV_AUDIT_FORM_LINE, false, err);
+	close(fd);
+	return code;
+}
+
 cv_code sinks_send(struct supervisor *s, int link, uint32_t type, struct cv_err *err)
 {
 	const struct sink_link to = { link, type };
@@ -220,6 +234,8 @@ cv_code sinks_send(struct supervisor *s, int link, uint32_t type, struct cv_err 
 	for (uint32_t i = 0; code == CV_OK && i < s->plan.op_count; i++)
 		if (s->plan.ops[i].type == CV_PLAN_LOG)
 			code = log_send(s, &to, &s->plan.ops[i], err);
+	if (code == CV_OK && s->service.is_on)
+		code = gateway_sink_send(s, &to, err);
 	if (code == CV_OK && (s->plan.flags & CV_PLAN_VERBOSE))
 		code = sink_send(&to, 2, CV_AUDIT_FORM_LINE, false, err);
 	if (code != CV_OK || !s->plan.audit_file.n)
@@ -327,7 +343,10 @@ static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 		code = broker_join(s, err);
 	if (code == CV_OK && s->plan.policy_layer.n)
 		code = layer_send(s, err);
-	if (code == CV_OK && (s->plan.policy_file.n || s->plan.policy_layer.n))
+	if (code == CV_OK && s->service.is_on)
+		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_DENIALS, CV_STR_NONE, NULL, 0, err);
+	if (code == CV_OK &&
+		(s->plan.policy_file.n || s->plan.policy_layer.n || s->service.policy >= 0))
 		code = policy_send(s, err);
 	if (code == CV_OK)
 		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_GO, CV_STR_NONE, NULL, 0, err);
@@ -364,6 +383,7 @@ static void proxy_died(struct supervisor *s)
 	struct cv_err err;
 
 	helper_stop(&s->proxy);
+	push_proxy_died(s);
 	approve_drop(s, ASKER_PROXY);
 	cv_fail(&err, CV_UNAVAILABLE,
 		was_ready ? "the proxy dies again and again" : "the proxy did not start");
@@ -387,6 +407,8 @@ static void policy_result(struct supervisor *s, struct cv_ipc_reader *r)
 			return;
 		cv_fail(&err, CV_INVALID, "policy: %.*s", CV_STR_ARG(text));
 		run_fail(s, &err);
+	} else if (push_result(s, code, text)) {
+		return; /* the gateway was answered */
 	} else if (code == CV_OK) {
 		if (!(s->plan.flags & CV_PLAN_QUIET))
 			say("policy reloaded");
@@ -402,7 +424,11 @@ static void proxy_handle(struct supervisor *s, struct cv_ipc_msg *m)
 	struct cv_err err;
 
 	switch ((enum cv_proxy_reply)m->type) {
-	case CV_PROXY_REPLY_READY: s->proxy.rules.state = CV_PROXY_READY; break;
+	case CV_PROXY_REPLY_READY:
+		s->proxy.rules.state = CV_PROXY_READY;
+		push_look(s);
+		break;
+	case CV_PROXY_REPLY_DENIED: events_denial(s, m->body); break;
 	case CV_PROXY_REPLY_POLICY_RESULT: policy_result(s, &r); break;
 	case CV_PROXY_REPLY_RESOLVE: resolve_answer(s, m->body); break;
 	case CV_PROXY_REPLY_REPORT_TEXT:
@@ -506,6 +532,12 @@ cv_code keeper_start(struct supervisor *s, struct cv_err *err)
 	if (code != CV_OK && s->keeper.pid && helper_is_gone(&s->keeper))
 		return CV_OK;
 	return code == CV_OK ? code : cv_wrap(err, "start the keeper");
+}
+
+cv_code keeper_secrets_again(struct supervisor *s, struct cv_err *err)
+{
+	(void)s;
+	return cv_fail(err, CV_UNAVAILABLE, "not while the keeper runs");
 }
 
 /* First into the sandbox, then to the proxy: nobody is to meet a leaf whose CA he can't find. */

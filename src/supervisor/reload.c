@@ -46,6 +46,11 @@ static bool mark_is(const struct policy_mark *a, const struct policy_mark *b)
 
 cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err)
 {
+	/* What a gateway sent holds, and no file. */
+	if (s->service.policy >= 0) {
+		*ret = fcntl(s->service.policy, F_DUPFD_CLOEXEC, 3);
+		return *ret < 0 ? cv_fail_errno(err, "a copy of the policy") : CV_OK;
+	}
 	/* Providers without a policy: their rules lie over an empty one. */
 	if (!s->plan.policy_file.n)
 		return cv_ipc_memfd("cove-policy", CV_STR(CV_PLAN_NO_POLICY_TEXT), ret, err);
@@ -66,18 +71,26 @@ cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err)
 	return code;
 }
 
-cv_code policy_send(struct supervisor *s, struct cv_err *err)
+cv_code policy_fd_send(struct supervisor *s, int fd, struct cv_err *err)
 {
 	struct cv_buf b;
+
+	cv_buf_init(&b, 4096);
+	cv_ipc_put_str(&b, cv_str_slice(s->plan.policy_name, 0, 4000));
+	const cv_code code =
+		cv_ipc_send(s->proxy.link, CV_PROXY_REQ_POLICY, cv_buf_str(&b), &fd, 1, err);
+	cv_buf_fini(&b);
+	return code;
+}
+
+cv_code policy_send(struct supervisor *s, struct cv_err *err)
+{
 	int fd;
 	cv_code code = policy_read(s, &fd, err);
 
 	if (code != CV_OK)
 		return code;
-	cv_buf_init(&b, 4096);
-	cv_ipc_put_str(&b, cv_str_slice(s->plan.policy_name, 0, 4000));
-	code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_POLICY, cv_buf_str(&b), &fd, 1, err);
-	cv_buf_fini(&b);
+	code = policy_fd_send(s, fd, err);
 	close(fd);
 	return code;
 }

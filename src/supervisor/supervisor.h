@@ -13,6 +13,7 @@
 #include "plan/plan.h"
 #include "supervisor/approve.h"
 #include "supervisor/sandbox.h"
+#include "supervisor/service.h"
 #include "supervisor/terminal.h"
 
 #include <stdint.h>
@@ -44,11 +45,13 @@ struct supervisor {
 
 	struct sandbox sandbox; /* sandbox.c, inside.c */
 	struct cv_ipc_link inside;
+	struct outbox inside_out;
 	int built[CV_BUILT_COUNT]; /* -1 until BUILT */
 	bool is_built, is_commanded;
-	int notify; /* connects of the command, -1: none; identity.c */
+	int notify; /* epoll of the commands' connects, -1: none yet; identity.c */
+	unsigned notify_count;
+	int notify_waiting; /* the proxy's link did not take a record of this one; -1 */
 	struct cv_identity *identity;
-	bool is_identity_waiting; /* the proxy's link did not take a record: its caller waits */
 
 	struct helper keeper, proxy; /* peers.c */
 	struct helper courier;       /* courier.c */
@@ -80,6 +83,8 @@ struct supervisor {
 	pid_t janitor;
 	int janitor_link;
 
+	struct service service; /* service.h */
+
 	enum outcome outcome;
 	int status; /* exit status of this process, once outcome is set */
 
@@ -102,6 +107,14 @@ void inside_read(struct supervisor *s);
 /* Sends the command, once everything it needs is there. */
 void inside_command(struct supervisor *s);
 void inside_signal(struct supervisor *s, int number);
+void inside_signal_to(struct supervisor *s, uint32_t id, int number);
+/* PARTs of a command, and what makes it run; without stdio in a terminal of that size. */
+CV_MUST cv_code inside_parts(struct supervisor *s, struct cv_str command, struct cv_err *err);
+CV_MUST cv_code inside_run(
+	struct supervisor *s, uint32_t id, uint32_t size, const int *stdio, struct cv_err *err);
+CV_MUST cv_code inside_socket(
+	struct supervisor *s, uint32_t tag, uint32_t family, struct cv_err *err);
+void inside_flush(struct supervisor *s); /* what waits for the link */
 
 /* peers.c: keeper and proxy. */
 CV_MUST cv_code keeper_start(struct supervisor *s, struct cv_err *err);
@@ -111,6 +124,8 @@ CV_MUST cv_code proxy_start(struct supervisor *s, struct cv_err *err);
 void proxy_read(struct supervisor *s);
 /* Asks for the summary and waits for it, shortly. */
 void proxy_report(struct supervisor *s);
+/* The credentials are others now: the keeper gets them, and the proxy their placeholders. */
+CV_MUST cv_code keeper_secrets_again(struct supervisor *s, struct cv_err *err);
 /* A keeper runs whose CA is not there yet. */
 bool keeper_is_away(const struct supervisor *s);
 
@@ -153,6 +168,9 @@ void reload_event(struct supervisor *s, bool is_forced);
 CV_MUST cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err);
 CV_MUST cv_code policy_send(struct supervisor *s, struct cv_err *err);
 
+/* That policy, to be judged. */
+CV_MUST cv_code policy_fd_send(struct supervisor *s, int fd, struct cv_err *err);
+
 /* limits.c: a cgroup around the sandbox, and who removes what is left when we can't. */
 CV_MUST cv_code limits_enter(struct supervisor *s, struct cv_err *err);
 void limits_leave(struct supervisor *s);
@@ -161,7 +179,66 @@ void limits_leave(struct supervisor *s);
 void identity_open(struct supervisor *s, int notify);
 void identity_serve(struct supervisor *s);
 void identity_resume(struct supervisor *s);
-void identity_close(struct supervisor *s);
 
 /* resolve.c: paths of executables as the sandbox sees them. */
 void resolve_answer(struct supervisor *s, struct cv_str body);
+
+/* gateway.c: in the service of a gateway.  All do nothing in other runs. */
+CV_MUST cv_code service_start(struct supervisor *s, struct cv_err *err);
+int64_t service_due_ms(const struct supervisor *s); /* 0: never */
+void service_due(struct supervisor *s);
+short service_interest(const struct supervisor *s);
+void service_serve(struct supervisor *s, short events);
+/* To the gateway, if one is there; else it is lost, unless its sender keeps and retells it. */
+void service_tell(
+	struct supervisor *s, uint32_t type, struct cv_str body, const int *fds, size_t fd_count);
+void service_ready(struct supervisor *s);
+void service_why(struct supervisor *s, struct cv_str why); /* it failed; the first reason counts */
+void service_stop(struct supervisor *s, uint32_t grace_ms);
+void service_stop_look(struct supervisor *s); /* a command ended */
+void service_end(struct supervisor *s);       /* tells the end, and waits until it is settled */
+
+/* exec.c */
+CV_MUST cv_code exec_init(struct supervisor *s, struct cv_err *err);
+void exec_part(struct supervisor *s, struct cv_str bytes);
+void exec_run(struct supervisor *s, struct cv_str body);
+CV_MUST cv_code exec_main(struct supervisor *s, struct cv_err *err);
+void exec_tty(struct supervisor *s, uint32_t id, int outer); /* takes it */
+void exec_started(struct supervisor *s, uint32_t id, uint32_t pid);
+void exec_failed(
+	struct supervisor *s, uint32_t id, uint32_t stage, uint32_t error, struct cv_str why);
+void exec_exited(struct supervisor *s, uint32_t id, uint32_t status);
+void exec_stdin_end(struct supervisor *s, uint32_t id);
+void exec_signal(struct supervisor *s, uint32_t id, uint32_t number);
+void exec_signal_all(struct supervisor *s, uint32_t number);
+void exec_settled(struct supervisor *s, uint32_t id);
+void exec_retell(struct supervisor *s); /* to a gateway that has just come */
+unsigned exec_running(const struct supervisor *s);
+void exec_end_all(struct supervisor *s); /* the sandbox is gone */
+
+/* dial.c */
+CV_MUST cv_code dial_init(struct supervisor *s, struct cv_err *err);
+void dial_open(struct supervisor *s, uint32_t channel, uint32_t port);
+void dial_socket(struct supervisor *s, uint32_t tag, int fd); /* takes it */
+void dial_serve(struct supervisor *s);
+int64_t dial_due_ms(const struct supervisor *s);
+void dial_due(struct supervisor *s);
+void dial_drop(struct supervisor *s); /* all: who asked is gone */
+
+/* events.c */
+void events_init(struct supervisor *s);
+/* A new pipe for who writes lines; the caller closes what it gets. */
+CV_MUST cv_code events_pipe(struct supervisor *s, size_t who, int *ret, struct cv_err *err);
+void events_read(struct supervisor *s, size_t who);
+void events_line(struct supervisor *s, struct cv_str level, struct cv_str target, int64_t time_ms,
+	struct cv_str message);
+void events_denial(struct supervisor *s, struct cv_str body);
+void events_send(struct supervisor *s); /* as much as the link takes */
+
+/* push.c: what the gateway sends */
+void push_policy(struct supervisor *s, uint64_t revision, int fd); /* takes it */
+void push_look(struct supervisor *s);                              /* the proxy is ready */
+/* The proxy's judgement; false: it was not asked for here. */
+CV_MUST bool push_result(struct supervisor *s, uint32_t code, struct cv_str text);
+void push_proxy_died(struct supervisor *s);
+void push_credentials(struct supervisor *s, uint64_t revision, int fd); /* takes it */

@@ -44,8 +44,11 @@ static inline bool pg_run(struct pg_server *s, const char *name, const char *con
 		dup2(null, 0);
 		dup2(null, 1);
 		dup2(null, 2);
+		char *words[16] = { path }; /* initdb looks for its companions beside argv[0] */
+		for (size_t i = 1; i < CV_ARRAY_LEN(words) - 1 && argv[i]; i++)
+			words[i] = (char *)(uintptr_t)argv[i];
 		if (chdir(s->dir) == 0)
-			execv(path, (char *const *)(uintptr_t)argv);
+			execv(path, words);
 		_exit(127);
 	}
 	return waitpid(pid, &status, 0) == pid && status == 0;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run_git.c - a look into .git, as git-config(1) and gitrepository-layout(5) describe it
+ * git.c - a look into .git, as git-config(1) and gitrepository-layout(5) describe it
  *
  * Not a parser of git's configuration: it finds the two keys that name files, errs on the side of
- * protecting more, and takes no more than RUN_GIT_PATHS_MAX of them.
+ * protecting more, and takes no more than CV_DRIVER_GIT_PATHS_MAX of them.
  */
-#include "cli/run_git.h"
+#include "driver/git.h"
 
 #include "ipc/frame.h"
 #include "sys/fd.h"
@@ -43,7 +43,7 @@ static void path_add(struct paths *p, struct cv_str dir, struct cv_str name)
 	char *real = joined.p && name.n ? realpath(joined.p, NULL) : NULL;
 	const struct cv_str path = cv_str_of(real);
 
-	if (p->n < RUN_GIT_PATHS_MAX && path.n > p->workdir.n + 1 &&
+	if (p->n < CV_DRIVER_GIT_PATHS_MAX && path.n > p->workdir.n + 1 &&
 		cv_str_has_prefix(path, p->workdir) && path.p[p->workdir.n] == '/')
 		p->v[p->n++] = cv_arena_str(p->arena, path);
 	free(real);
@@ -81,8 +81,8 @@ static void config_read(struct paths *p, struct cv_str git_dir)
 	free(memory);
 }
 
-size_t run_git_paths(
-	struct cv_str workdir, struct cv_arena *arena, struct cv_str ret[RUN_GIT_PATHS_MAX])
+size_t cv_driver_git_paths(
+	struct cv_str workdir, struct cv_arena *arena, struct cv_str ret[CV_DRIVER_GIT_PATHS_MAX])
 {
 	struct paths p = { .workdir = workdir, .arena = arena, .v = ret };
 	struct cv_str git_dir = cv_arena_printf(arena, "%.*s/.git", CV_STR_ARG(workdir));

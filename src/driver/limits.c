@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run_limits.c - which means of this host enforces a limit that was asked for
+ * limits.c - which means of this host enforces a limit that was asked for
  *
  * A limit that nothing enforces is refused before anything starts; which means is in force is
  * said, because they differ: a resource limit bounds each process, a cgroup all of them.
  */
-#include "cli/run_int.h"
+#include "driver/host.h"
 
 #include "sys/cgroup.h"
 
-cv_code run_limits_fill(struct cv_run_spec *s, struct cv_err *err)
+#include <stdio.h>
+
+cv_code cv_driver_limits_fill(struct cv_run_spec *s, struct cv_err *err)
 {
 	static struct cv_cgroup_host host; /* paths: too large for a stack */
 	const bool is_asked[CV_CGROUP_LIMIT_COUNT] = {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * run_host.c - what a plan must know about this host; it looks and changes nothing
+ * host.c - what a plan must know about this host; it looks and changes nothing
  */
-#include "cli/approve.h"
-#include "cli/run_git.h"
-#include "cli/run_int.h"
+#include "driver/host.h"
 
 #include "base/time.h"
+#include "driver/git.h"
 #include "plan/protected.h"
 
 #include <errno.h>
@@ -16,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-cv_code run_path_resolve(const char *what, struct cv_str path, struct cv_arena *arena,
+cv_code cv_driver_path_resolve(const char *what, struct cv_str path, struct cv_arena *arena,
 	struct cv_str *ret, struct cv_err *err)
 {
 	char real[PATH_MAX], given[PATH_MAX];
@@ -36,7 +35,7 @@ cv_code run_path_resolve(const char *what, struct cv_str path, struct cv_arena *
 	return CV_OK;
 }
 
-enum cv_path_kind run_path_kind(const char *path)
+enum cv_path_kind cv_driver_path_kind(const char *path)
 {
 	struct stat st;
 
@@ -65,7 +64,7 @@ static struct cv_str program_find(
 	return CV_STR_NONE;
 }
 
-cv_code run_programs_find(struct cv_plan_files *files, struct cv_arena *arena,
+cv_code cv_driver_programs_find(struct cv_plan_files *files, struct cv_arena *arena,
 	struct cv_str *ret_supervisor, struct cv_err *err)
 {
 	char self[PATH_MAX];
@@ -112,8 +111,8 @@ static struct cv_str roots_find(void)
 /* The fixed list, and what this repository's own configuration names. */
 static cv_code protected_find(struct cv_run_spec *s, struct cv_arena *arena, struct cv_err *err)
 {
-	struct cv_str more[RUN_GIT_PATHS_MAX];
-	const size_t more_count = run_git_paths(s->workdir, arena, more);
+	struct cv_str more[CV_DRIVER_GIT_PATHS_MAX];
+	const size_t more_count = cv_driver_git_paths(s->workdir, arena, more);
 	struct cv_spec_path *v =
 		cv_arena_array(arena, cv_protected_row_count + more_count, sizeof(*v));
 	size_t n = 0;
@@ -122,7 +121,8 @@ static cv_code protected_find(struct cv_run_spec *s, struct cv_arena *arena, str
 		const char *path = cv_protected_row[i].path;
 		const struct cv_str whole =
 			cv_arena_printf(arena, "%.*s/%s", CV_STR_ARG(s->workdir), path);
-		const enum cv_path_kind kind = whole.p ? run_path_kind(whole.p) : CV_PATH_ABSENT;
+		const enum cv_path_kind kind =
+			whole.p ? cv_driver_path_kind(whole.p) : CV_PATH_ABSENT;
 
 		/* git must be able to write into its own directory */
 		if (kind != CV_PATH_DIR || strcmp(path, ".git") != 0)
@@ -130,7 +130,7 @@ static cv_code protected_find(struct cv_run_spec *s, struct cv_arena *arena, str
 	}
 	for (size_t i = 0; v && i < more_count; i++)
 		v[n++] = (struct cv_spec_path){ .path = more[i],
-			.kind = more[i].p ? run_path_kind(more[i].p) : CV_PATH_ABSENT };
+			.kind = more[i].p ? cv_driver_path_kind(more[i].p) : CV_PATH_ABSENT };
 	if (arena->is_overflown)
 		return cv_fail(err, CV_LIMIT, "no memory for the protected paths");
 	s->protected_paths = v;
@@ -138,22 +138,18 @@ static cv_code protected_find(struct cv_run_spec *s, struct cv_arena *arena, str
 	return CV_OK;
 }
 
-cv_code run_host_fill(struct cv_run_spec *s, struct cv_plan_files *files, struct cv_arena *arena,
-	struct cv_err *err)
+cv_code cv_driver_host_fill(struct cv_run_spec *s, struct cv_plan_files *files,
+	struct cv_arena *arena, struct cv_err *err)
 {
-	static char dirs[APPROVE_DIRS][PATH_MAX]; /* scratch */
 	char text[CV_TIME_TEXT_BYTES];
 
 	s->host_uid = geteuid();
 	s->host_gid = getegid();
 	s->is_host_root = s->host_uid == 0;
-	s->has_merged_usr = run_path_kind("/bin") == CV_PATH_OTHER;
+	s->has_merged_usr = cv_driver_path_kind("/bin") == CV_PATH_OTHER;
 	s->date = cv_arena_str(
 		arena, cv_str_slice(cv_time_format((int64_t)time(NULL) * 1000, text), 0, 10));
 	files->roots = roots_find();
-	approve_dirs(dirs);
-	files->approve_dir = cv_arena_str(arena, cv_str_of(dirs[0]));
-	files->has_terminal = isatty(0) && isatty(1);
 	return s->include_workdir && s->has_workdir_protection ? protected_find(s, arena, err)
 							       : CV_OK;
 }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * driver_int.h - the parts of local.c: starting (local.c), finding again (adopt.c), removing
+ * (remove.c)
+ */
+#pragma once
+#include "driver/driver.h"
+
+#include "base/arena.h"
+
+#define CV_DRIVER_ID_BYTES_MAX  64  /* UUIDs have 36 */
+#define CV_DRIVER_RUN_BYTES_MAX 256 /* two ids, a token and two numbers */
+
+struct cv_driver {
+	struct cv_arena arena;
+	struct cv_str path; /* STATE/sandboxes */
+	int sandboxes;      /* the same, open */
+	struct cv_plan_files programs;
+	struct cv_str supervisor;
+	pid_t remover;    /* 0: none runs */
+	bool has_removed; /* there may be directories that wait for one */
+};
+
+/* A single component of a path that is no hidden name: letters, digits, dots and dashes. */
+bool cv_driver_id_is_plain(struct cv_str id);
+/* In clock ticks since the machine's start (proc(5), field 22); 0: it is gone, or no supervisor. */
+uint64_t cv_driver_pid_started(pid_t pid);
+
+cv_code cv_driver_local_adopt(
+	struct cv_driver *d, struct cv_str id, struct cv_driver_process *ret, struct cv_err *err);
+
+cv_code cv_driver_local_remove(struct cv_driver *d, struct cv_str id, struct cv_err *err);
+void cv_driver_remover_turn(struct cv_driver *d);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * remove.c - the end of a sandbox's directory
+ *
+ * What an agent left there may be millions of files, and whoever owns the driver has other things to
+ * do.  So a directory that is not all but empty gets another name, and a process of ours, one at a
+ * time, removes whatever bears such a name.  What a killed owner left behind is found the same way.
+ */
+#include "driver/driver_int.h"
+
+#include "sys/fd.h"
+#include "sys/tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define REMOVED \
+	"."     \
+	"removed-"
+#define TRIES 3 /* to remove one: what is added meanwhile makes it fail */
+
+/* The files that are ours, then what is empty.  True: nothing is left. */
+static bool is_removed_at_once(struct cv_driver *d, struct cv_str id)
+{
+	static const struct {
+		const char *name;
+		int flags;
+	} rows[] = { { "run", 0 }, { "log", 0 }, { "policy.yaml", 0 },
+		{ "workspace", AT_REMOVEDIR }, { "", AT_REMOVEDIR } };
+	char path[CV_DRIVER_ID_BYTES_MAX + 16];
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
+		snprintf(path, sizeof(path), "%.*s/%s", CV_STR_ARG(id), rows[i].name);
+		if (unlinkat(d->sandboxes, path, rows[i].flags) < 0 && errno != ENOENT)
+			return false;
+	}
+	return true;
+}
+
+/* In the remover: everything that waits; exit status 1 when something is left. */
+static CV_NORETURN void remover_main(const char *dir)
+{
+	struct cv_err err;
+	int status = 0;
+
+	prctl(PR_SET_NAME, "cove-remover");
+	setsid();
+	/* Listeners and connections of the owner are not ours to keep open. */
+	syscall(SYS_close_range, 0, ~0U, 0);
+	DIR *list = chdir(dir) < 0 ? NULL : opendir(".");
+	for (struct dirent *e; list && (e = readdir(list));) {
+		cv_code code = CV_NOT_FOUND;
+
+		if (strncmp(e->d_name, REMOVED, sizeof(REMOVED) - 1) != 0)
+			continue;
+		for (int i = 0; i < TRIES && (!i || code != CV_OK); i++)
+			code = cv_tree_remove(e->d_name, &err);
+		status |= code != CV_OK && code != CV_NOT_FOUND;
+	}
+	_exit(status);
+}
+
+void cv_driver_remover_turn(struct cv_driver *d)
+{
+	if (d->remover && waitpid(d->remover, NULL, WNOHANG) != 0)
+		d->remover = 0;
+	if (d->remover || !d->has_removed)
+		return;
+	d->has_removed = false;
+	const pid_t pid = fork();
+	if (pid == 0)
+		remover_main(d->path.p);
+	/* Without a process now, later: names are gone already. */
+	d->remover = pid > 0 ? pid : 0;
+	d->has_removed = pid < 0;
+}
+
+cv_code cv_driver_local_remove(struct cv_driver *d, struct cv_str id, struct cv_err *err)
+{
+	char from[CV_DRIVER_ID_BYTES_MAX + 1], to[CV_DRIVER_ID_BYTES_MAX + sizeof(REMOVED)];
+
+	if (!cv_driver_id_is_plain(id))
+		return cv_fail(err, CV_INVALID, "'%.*s' is no id of a sandbox", CV_STR_ARG(id));
+	if (is_removed_at_once(d, id))
+		return CV_OK;
+	snprintf(from, sizeof(from), "%.*s", CV_STR_ARG(id));
+	snprintf(to, sizeof(to), REMOVED "%.*s", CV_STR_ARG(id));
+	if (renameat(d->sandboxes, from, d->sandboxes, to) < 0 && errno != ENOENT)
+		return cv_fail_errno(err, "remove the directory of sandbox %s", from);
+	d->has_removed = true;
+	cv_driver_remover_turn(d);
+	return CV_OK;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * auth.h - who calls: tokens of sandboxes, and what the OIDC part proves of users' tokens
+ */
+#pragma once
+#include "gateway/gateway.h"
+#include "gateway/jwt.h"
+
+/* A token for the sandbox (openshell-api 2.2): appended to ret, ends after tokens.ttl_secs.
+ * *ret_expires_at_ms (may be NULL) is 0 when it doesn't. */
+CV_MUST cv_code cv_gw_token_mint(struct cv_gateway *g, struct cv_str sandbox_id, struct cv_buf *ret,
+	int64_t *ret_expires_at_ms, struct cv_err *err);
+
+/* {"keys":[...]}: the public halves of our keys. */
+void cv_gw_jwks_write(const struct cv_gateway *g, struct cv_buf *out);
+
+/* oidc.c: a user's token.  UNAVAILABLE: the issuer's keys are being fetched. */
+CV_MUST enum cv_rpc_status cv_gw_oidc_verify(struct cv_gateway *g, const struct cv_jwt *token,
+	struct cv_principal *ret, struct cv_err *err);

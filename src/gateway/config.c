@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.c - see config.h
+ *
+ * Every value comes as text, whatever its source, and is put by put(); so a number in a variable
+ * and one in the file are judged by the same words.  Default, file, environment and flags are put
+ * in this order, and the last one stays.
+ */
+#include "gateway/config.h"
+
+#include "base/assert.h"
+#include "base/word.h"
+#include "gateway/log.h"
+#include "policy/findings.h"
+#include "policy/yaml_events.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define ARENA_BYTES_MAX (4u << 20) /* of all texts; the file is a sixteenth of it */
+#define LIST_MAX        4096       /* entries of a list or map */
+
+enum option_type { TEXT, U32, BOOL, CHOICE, LIST, MAP };
+enum option_life { FIXED, LIVE };
+
+struct option {
+	enum option_type type;
+	const char *key, *flag, *env, *def, *help;
+	enum option_life life;
+	size_t at, bytes;
+};
+
+#define ROW(field, type, key, flag, env, def, live, help)                              \
+	{ type, key, flag, env, def, help, live, offsetof(struct cv_gw_config, field), \
+		sizeof(((struct cv_gw_config *)NULL)->field) },
+static const struct option option[] = { CV_GW_OPTIONS(ROW) };
+#undef ROW
+
+static void *field_of(struct cv_gw_config *c, const struct option *o)
+{
+	return (char *)c + o->at;
+}
+
+/* ---- one value ---- */
+
+static bool bool_of(struct cv_str s, bool *ret)
+{
+	static const char *const yes[] = { "true", "1", "yes", "on" }, *const no[] = { "false", "0",
+		"no", "off", "" };
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(yes); i++)
+		if (cv_str_eq_nocase(s, cv_str_of(yes[i])))
+			return *ret = true, true;
+	for (size_t i = 0; i < CV_ARRAY_LEN(no); i++)
+		if (cv_str_eq_nocase(s, cv_str_of(no[i])))
+			return *ret = false, true;
+	return false;
+}
+
+static bool list_add(struct cv_gw_config *c, struct cv_gw_config_list *l, struct cv_str s)
+{
+	struct cv_str *v = cv_arena_array(&c->arena, l->n + 1, sizeof(*v));
+
+	if (!v || l->n == LIST_MAX)
+		return false;
+	if (l->n)
+		memcpy(v, l->v, l->n * sizeof(*v));
+	v[l->n] = cv_arena_str(&c->arena, s);
+	l->v = v;
+	l->n++;
+	return true;
+}
+
+static bool map_add(
+	struct cv_gw_config *c, struct cv_gw_config_map *m, struct cv_str key, struct cv_str value)
+{
+	struct cv_gw_config_list keys = { m->key, m->n }, values = { m->value, m->n };
+
+	if (!list_add(c, &keys, key) || !list_add(c, &values, value))
+		return false;
+	m->key = keys.v;
+	m->value = values.v;
+	m->n = keys.n;
+	return true;
+}
+
+/* NULL, or what was expected instead. */
+static const char *put(struct cv_gw_config *c, const struct option *o, struct cv_str s)
+{
+	void *field = field_of(c, o);
+	uint64_t number;
+	bool is_on;
+
+	switch (o->type) {
+	case TEXT:
+		if (cv_str_has_byte(s, 0))
+			return "text without NUL";
+		*(struct cv_str *)field = cv_arena_str(&c->arena, s);
+		return NULL;
+	case U32:
+		if (!cv_str_to_u64(s, UINT32_MAX, &number))
+			return "a number";
+		*(uint32_t *)field = (uint32_t)number;
+		return NULL;
+	case BOOL:
+		if (!bool_of(s, &is_on))
+			return "true or false";
+		*(bool *)field = is_on;
+		return NULL;
+	case CHOICE:
+		if (!s.n) {
+			*(enum cv_gw_choice *)field = CV_GW_UNSET;
+			return NULL;
+		}
+		if (!bool_of(s, &is_on))
+			return "true or false";
+		*(enum cv_gw_choice *)field = is_on ? CV_GW_YES : CV_GW_NO;
+		return NULL;
+	case LIST:
+		while (s.n) {
+			const struct cv_str word = cv_str_trim(cv_str_cut(&s, ','));
+
+			if (word.n && !list_add(c, field, word))
+				return "a shorter list";
+		}
+		return NULL;
+	case MAP: return s.n ? "a mapping" : NULL;
+	}
+	cv_unreachable();
+}
+
+/* What a later source says replaces what an earlier one did. */
+static void list_forget(struct cv_gw_config *c, const struct option *o)
+{
+	if (o->type == LIST)
+		((struct cv_gw_config_list *)field_of(c, o))->n = 0;
+}
+
+/* ---- the file ---- */
+
+struct reading {
+	struct cv_gw_config *c;
+	struct cv_yaml *y;
+	bool is_seen[CV_ARRAY_LEN(option)];
+};
+
+#define REPORT(r, pos, fix, ...) \
+	cv_findings_add((r)->y->findings, CV_FINDING_ERROR, pos, CV_STR_NONE, fix, __VA_ARGS__)
+
+static const struct option *option_by_key(struct cv_str key)
+{
+	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++)
+		if (cv_str_eq(cv_str_of(option[i].key), key))
+			return &option[i];
+	return NULL;
+}
+
+static bool is_section(struct cv_str key)
+{
+	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++) {
+		struct cv_str rest = cv_str_of(option[i].key);
+		const struct cv_str head = cv_str_cut(&rest, '.');
+
+		if (rest.p && cv_str_eq(head, key))
+			return true;
+	}
+	return false;
+}
+
+static void unknown_key(
+	struct reading *r, struct cv_policy_pos pos, struct cv_str section, struct cv_str key)
+{
+	struct cv_word_search near;
+	char fix[160] = "";
+
+	cv_word_search_init(&near, key);
+	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++) {
+		struct cv_str rest = cv_str_of(option[i].key);
+		const struct cv_str head = cv_str_cut(&rest, '.');
+
+		if (!section.n)
+			cv_word_search_offer(&near, head);
+		else if (rest.p && cv_str_eq(head, section))
+			cv_word_search_offer(&near, rest);
+	}
+	if (near.nearest.p)
+		snprintf(fix, sizeof(fix), "did you mean '%.*s'?", CV_STR_ARG(near.nearest));
+	REPORT(r, pos, fix[0] ? fix : NULL, "unknown key '%.*s'", CV_POLICY_QUOTE(key));
+}
+
+static void list_read(struct reading *r, const struct option *o)
+{
+	while (cv_yaml_next(r->y) && r->y->ev.type != YAML_SEQUENCE_END_EVENT) {
+		if (r->y->ev.type != YAML_SCALAR_EVENT) {
+			REPORT(r, cv_yaml_pos(r->y), NULL, "%s: expected text", o->key);
+			cv_yaml_skip(r->y);
+		} else if (!list_add(r->c, field_of(r->c, o), cv_yaml_scalar(r->y))) {
+			REPORT(r, cv_yaml_pos(r->y), NULL, "%s: too long", o->key);
+		}
+	}
+}
+
+static void map_read(struct reading *r, const struct option *o)
+{
+	char key[1024];
+
+	while (cv_yaml_next(r->y) && r->y->ev.type != YAML_MAPPING_END_EVENT) {
+		const struct cv_policy_pos pos = cv_yaml_pos(r->y);
+
+		if (r->y->ev.type != YAML_SCALAR_EVENT ||
+			!cv_str_to_cstr(cv_yaml_scalar(r->y), key, sizeof(key))) {
+			REPORT(r, pos, NULL, "%s: a key that is none", o->key);
+			cv_yaml_skip(r->y);
+			key[0] = 0;
+		}
+		if (!cv_yaml_next(r->y))
+			return;
+		if (r->y->ev.type != YAML_SCALAR_EVENT) {
+			REPORT(r, cv_yaml_pos(r->y), NULL, "%s.%s: expected text", o->key, key);
+			cv_yaml_skip(r->y);
+		} else if (!map_add(
+				   r->c, field_of(r->c, o), cv_str_of(key), cv_yaml_scalar(r->y))) {
+			REPORT(r, pos, NULL, "%s: too many entries", o->key);
+		}
+	}
+}
+
+static void value_read(struct reading *r, const struct option *o)
+{
+	const enum cv_yaml_type type = cv_yaml_type(r->y);
+	const char *wanted;
+
+	if (type == CV_YAML_LIST && o->type == LIST) {
+		list_read(r, o);
+	} else if (type == CV_YAML_MAPPING && o->type == MAP) {
+		map_read(r, o);
+	} else if (type == CV_YAML_LIST || type == CV_YAML_MAPPING) {
+		REPORT(r, cv_yaml_pos(r->y), NULL, "%s: found %s", o->key, cv_yaml_type_name(type));
+		cv_yaml_skip(r->y);
+	} else if (type != CV_YAML_NULL) {
+		wanted = put(r->c, o, cv_yaml_scalar(r->y));
+		if (wanted)
+			REPORT(r, cv_yaml_pos(r->y), NULL, "%s: expected %s, found '%.*s'", o->key,
+				wanted, CV_POLICY_QUOTE(cv_yaml_scalar(r->y)));
+	}
+}
+
+/* The mapping that the reader stands on: the document's, or a section's. */
+static void mapping_read(struct reading *r, struct cv_str section)
+{
+	char key[128];
+
+	while (cv_yaml_next(r->y) && r->y->ev.type != YAML_MAPPING_END_EVENT) {
+		const struct cv_policy_pos pos = cv_yaml_pos(r->y);
+		const struct cv_str word =
+			r->y->ev.type == YAML_SCALAR_EVENT ? cv_yaml_scalar(r->y) : CV_STR_NONE;
+		const int n = snprintf(key, sizeof(key), "%.*s%s%.*s", CV_STR_ARG(section),
+			section.n ? "." : "", CV_STR_ARG(word));
+		const struct option *o =
+			(size_t)n < sizeof(key) ? option_by_key(cv_str_of(key)) : NULL;
+		const bool is_head = !section.n && is_section(word);
+
+		if (!o && !is_head)
+			unknown_key(r, pos, section, word);
+		if (o && r->is_seen[o - option])
+			REPORT(r, pos, NULL, "%s is said twice", o->key);
+		if (o)
+			r->is_seen[o - option] = true;
+		if (!word.p)
+			cv_yaml_skip(r->y);
+		if (!cv_yaml_next(r->y))
+			return;
+		if (o)
+			value_read(r, o);
+		else if (is_head && cv_yaml_type(r->y) == CV_YAML_MAPPING)
+			mapping_read(r, cv_str_of(key));
+		else if (is_head && cv_yaml_type(r->y) != CV_YAML_NULL) {
+			REPORT(r, cv_yaml_pos(r->y), NULL, "%s: expected a mapping", key);
+			cv_yaml_skip(r->y);
+		} else if (!is_head)
+			cv_yaml_skip(r->y);
+	}
+}
+
+static void documents_read(struct reading *r)
+{
+	unsigned documents = 0;
+
+	while (cv_yaml_next(r->y)) {
+		if (r->y->ev.type != YAML_DOCUMENT_START_EVENT)
+			continue; /* the stream's start, a document's end */
+		if (documents++) {
+			REPORT(r, cv_yaml_pos(r->y), NULL, "a second YAML document begins here");
+			return;
+		}
+		if (!cv_yaml_next(r->y))
+			return;
+		if (cv_yaml_type(r->y) == CV_YAML_MAPPING) {
+			mapping_read(r, CV_STR_NONE);
+		} else if (cv_yaml_type(r->y) != CV_YAML_NULL) {
+			REPORT(r, cv_yaml_pos(r->y), NULL,
+				"a configuration is a mapping of keys, this is %s",
+				cv_yaml_type_name(cv_yaml_type(r->y)));
+			cv_yaml_skip(r->y);
+		}
+	}
+}
+
+static cv_code file_read(struct cv_gw_config *c, struct cv_str text, struct cv_findings *findings)
+{
+	const size_t before = findings->error_count;
+	struct cv_yaml y;
+	struct reading r = { .c = c, .y = &y };
+
+	if (cv_yaml_open(&y, text, "configuration", findings)) {
+		documents_read(&r);
+		cv_yaml_close(&y);
+	}
+	return cv_findings_code(findings, before);
+}
+
+/* ---- environment and flags ---- */
+
+struct cv_str cv_gw_env_plain(char **env, const char *name)
+{
+	const size_t n = strlen(name);
+
+	for (; env && *env; env++)
+		if (!strncmp(*env, name, n) && (*env)[n] == '=')
+			return cv_str_of(*env + n + 1);
+	return CV_STR_NONE;
+}
+
+struct cv_str cv_gw_env(char **env, const char *name)
+{
+	static const char *const prefix[] = { "COVE_", "OPENSHELL_" };
+	char full[128];
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(prefix); i++) {
+		snprintf(full, sizeof(full), "%s%s", prefix[i], name);
+
+		const struct cv_str v = cv_gw_env_plain(env, full);
+
+		if (v.p)
+			return v;
+	}
+	return CV_STR_NONE;
+}
+
+static cv_code env_read(struct cv_gw_config *c, char **env, struct cv_err *err)
+{
+	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++) {
+		const struct option *o = &option[i];
+		const struct cv_str v = o->env[0] ? cv_gw_env(env, o->env) : CV_STR_NONE;
+
+		if (!v.p)
+			continue;
+		list_forget(c, o);
+
+		const char *wanted = put(c, o, v);
+
+		if (wanted)
+			return cv_fail(err, CV_INVALID, "%s in the environment: expected %s",
+				o->env, wanted);
+	}
+	return CV_OK;
+}
+
+static const struct option *option_by_flag(struct cv_str name)
+{
+	if (cv_str_eq(name, CV_STR("driver"))) /* its other name */
+		name = CV_STR("drivers");
+	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++)
+		if (option[i].flag[0] && cv_str_eq(cv_str_of(option[i].flag), name))
+			return &option[i];
+	return NULL;
+}
+
+static cv_code unknown_flag(struct cv_str name, struct cv_err *err)
+{
+	struct cv_word_search near;
+
+	cv_word_search_init(&near, name);
+	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++)
+		if (option[i].flag[0])
+			cv_word_search_offer(&near, cv_str_of(option[i].flag));
+	if (near.nearest.p)
+		return cv_fail(err, CV_INVALID, "unknown option '--%.*s'; did you mean '--%.*s'?",
+			CV_STR_ARG(name), CV_STR_ARG(near.nearest));
+	return cv_fail(err, CV_INVALID, "unknown option '--%.*s'", CV_STR_ARG(name));
+}
+
+/* The next flag of the words: its name, and its value if one was written; a switch may have none. */
+static bool flag_next(const struct cv_gw_config_source *s, size_t *at, struct cv_str *ret_name,
+	struct cv_str *ret_value)
+{
+	if (*at >= s->flag_count || !cv_str_has_prefix(cv_str_of(s->flags[*at]), CV_STR("--")))
+		return false;
+
+	struct cv_str value = cv_str_slice(cv_str_of(s->flags[(*at)++]), 2, SIZE_MAX);
+	const struct cv_str name = cv_str_cut(&value, '=');
+	const struct option *o = option_by_flag(name);
+	const bool is_switch = o && (o->type == BOOL || o->type == CHOICE);
+
+	if (!value.p && is_switch)
+		value = CV_STR("true");
+	else if (!value.p && *at < s->flag_count)
+		value = cv_str_of(s->flags[(*at)++]);
+	*ret_name = name;
+	*ret_value = value;
+	return true;
+}
+
+static cv_code flags_read(
+	struct cv_gw_config *c, const struct cv_gw_config_source *s, struct cv_err *err)
+{
+	bool is_seen[CV_ARRAY_LEN(option)] = { false };
+	struct cv_str name, value;
+	size_t at = 0;
+
+	while (flag_next(s, &at, &name, &value)) {
+		const struct option *o = option_by_flag(name);
+
+		if (cv_str_eq(name, CV_STR("config")))
+			continue;
+		if (!o)
+			return unknown_flag(name, err);
+		if (!value.p)
+			return cv_fail(err, CV_INVALID, "--%s needs a value", o->flag);
+		if (!is_seen[o - option]) /* further ones of a list add to it */
+			list_forget(c, o);
+		is_seen[o - option] = true;
+
+		const char *wanted = put(c, o, value);
+
+		if (wanted)
+			return cv_fail(err, CV_INVALID, "--%s: expected %s, found '%.*s'", o->flag,
+				wanted, CV_STR_ARG(cv_str_slice(value, 0, 100)));
+	}
+	if (at < s->flag_count)
+		return cv_fail(err, CV_INVALID, "unexpected word '%s'", s->flags[at]);
+	return CV_OK;
+}
+
+struct cv_str cv_gw_config_path(const struct cv_gw_config_source *s)
+{
+	struct cv_str found = cv_gw_env(s->env, "GATEWAY_CONFIG"), name, value;
+	size_t at = 0;
+
+	while (flag_next(s, &at, &name, &value))
+		if (cv_str_eq(name, CV_STR("config")) && value.p)
+			found = value;
+	return found;
+}
+
+/* ---- the whole ---- */
+
+static cv_code whole_check(const struct cv_gw_config *c, struct cv_err *err)
+{
+	enum cv_log_level level;
+
+	if (!cv_log_level_of(c->log_level, &level))
+		return cv_fail(err, CV_INVALID,
+			"log.level '%.*s' is none of error, warn, info, "
+			"debug, trace",
+			CV_STR_ARG(c->log_level));
+	if (!cv_str_eq(c->log_format, CV_STR("text")) && !cv_str_eq(c->log_format, CV_STR("json")))
+		return cv_fail(err, CV_INVALID, "log.format '%.*s' is neither text nor json",
+			CV_STR_ARG(c->log_format));
+	if (c->port > UINT16_MAX || c->health_port > UINT16_MAX || c->metrics_port > UINT16_MAX)
+		return cv_fail(err, CV_INVALID, "a port is at most 65535");
+	if (!c->tls_cert.n != !c->tls_key.n)
+		return cv_fail(err, CV_INVALID, "tls.cert and tls.key need each other");
+	if (!c->rate_requests != !c->rate_window)
+		return cv_fail(err, CV_INVALID,
+			"rate_limit.requests and rate_limit.window_secs need each other");
+	if (c->oidc_issuer.n && !cv_str_has_prefix(c->oidc_issuer, CV_STR("https://")) &&
+		!cv_str_has_prefix(c->oidc_issuer, CV_STR("http://")))
+		return cv_fail(err, CV_INVALID, "oidc.issuer is no http or https URL");
+	return CV_OK;
+}
+
+cv_code cv_gw_config_new(const struct cv_gw_config_source *s, struct cv_gw_config **ret,
+	struct cv_findings *findings, struct cv_err *err)
+{
+	struct cv_gw_config *c = calloc(1, sizeof(*c));
+	cv_code code = CV_OK;
+
+	if (!c)
+		return cv_fail(err, CV_LIMIT, "no memory");
+	cv_arena_init(&c->arena, ARENA_BYTES_MAX);
+	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++)
+		cv_assert(!put(c, &option[i], cv_str_of(option[i].def)));
+	c->path = cv_arena_str(&c->arena, s->file_name);
+	if (s->file.p && file_read(c, s->file, findings) != CV_OK)
+		code = cv_fail(err, CV_INVALID, "the configuration file has errors");
+	if (code == CV_OK)
+		code = env_read(c, s->env, err);
+	if (code == CV_OK)
+		code = flags_read(c, s, err);
+	if (code == CV_OK)
+		code = whole_check(c, err);
+	if (code == CV_OK && c->arena.is_overflown)
+		code = cv_fail(err, CV_LIMIT, "the configuration is too large");
+	if (code != CV_OK) {
+		cv_gw_config_free(c);
+		return code;
+	}
+	*ret = c;
+	return CV_OK;
+}
+
+void cv_gw_config_free(const struct cv_gw_config *c)
+{
+	struct cv_gw_config *own = (struct cv_gw_config *)(uintptr_t)c;
+
+	if (!own)
+		return;
+	cv_arena_fini(&own->arena);
+	free(own);
+}
+
+static bool is_same(
+	const struct cv_gw_config *a, const struct cv_gw_config *b, const struct option *o)
+{
+	const void *x = (const char *)a + o->at, *y = (const char *)b + o->at;
+	const struct cv_gw_config_list *l = x, *m = y;
+
+	if (o->type == TEXT)
+		return cv_str_eq(*(const struct cv_str *)x, *(const struct cv_str *)y);
+	if (o->type != LIST && o->type != MAP)
+		return memcmp(x, y, o->bytes) == 0;
+	cv_assert(o->type == LIST); /* no map is fixed */
+	if (l->n != m->n)
+		return false;
+	for (size_t i = 0; i < l->n; i++)
+		if (!cv_str_eq(l->v[i], m->v[i]))
+			return false;
+	return true;
+}
+
+void cv_gw_config_keep_fixed(
+	const struct cv_gw_config *old, struct cv_gw_config *next, struct cv_buf *ret_changed)
+{
+	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++) {
+		const struct option *o = &option[i];
+
+		if (o->life != FIXED || is_same(old, next, o))
+			continue;
+		if (ret_changed)
+			cv_buf_printf(
+				ret_changed, "%s%s", cv_buf_len(ret_changed) ? ", " : "", o->key);
+		if (o->type == TEXT)
+			*(struct cv_str *)field_of(next, o) = cv_arena_str(
+				&next->arena, *(const struct cv_str *)((const char *)old + o->at));
+		else if (o->type == LIST) {
+			const struct cv_gw_config_list *l =
+				(const void *)((const char *)old + o->at);
+
+			list_forget(next, o);
+			for (size_t k = 0; k < l->n; k++)
+				(void)list_add(next, field_of(next, o), l->v[k]);
+		} else
+			memcpy(field_of(next, o), (const char *)old + o->at, o->bytes);
+	}
+}
+
+void cv_gw_config_help(struct cv_buf *out)
+{
+	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++) {
+		const struct option *o = &option[i];
+		char name[64];
+
+		if (!o->flag[0])
+			continue;
+		snprintf(name, sizeof(name), "--%s%s", o->flag,
+			o->type == BOOL || o->type == CHOICE ? ""
+			: o->type == U32                     ? " N"
+							     : " TEXT");
+		cv_buf_printf(out, "  %-40s %s%s%s%s\n", name, o->help, o->def[0] ? " (" : "",
+			o->def, o->def[0] ? ")" : "");
+	}
+}

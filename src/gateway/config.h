@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.h - what the gateway is told at its start: one YAML file, environment, flags
+ *
+ * A flag wins over the environment, that over the file, that over the default.  One row of
+ * CV_GW_OPTIONS for each thing that can be said: its key in the file (dots are nesting), its flag,
+ * its name in the environment behind OPENSHELL_ or COVE_ (COVE_ wins), its field.  Keys that no row
+ * has are errors, with the nearest name beside them.
+ *
+ * A config is immutable; SIGHUP makes another, and rows that say FIXED keep their old value then
+ * (with a warning that a restart is needed).
+ */
+#pragma once
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "policy/policy.h" /* struct cv_findings */
+
+#define CV_GW_CONFIG_BYTES_MAX (256u << 10) /* of the file; a thousand images fit */
+#define CV_GW_PORT             17670
+
+struct cv_gw_config_list {
+	struct cv_str *v;
+	size_t n;
+};
+struct cv_gw_config_map { /* in the order written */
+	struct cv_str *key, *value;
+	size_t n;
+};
+enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose default depends */
+
+/* clang-format off */
+/* field, type, key in the file, flag ("": none), environment ("": none), default, FIXED or LIVE, help.
+ * Append yours. */
+#define CV_GW_OPTIONS(X)                                                                                            \
+	X(bind_address, TEXT, "bind_address", "bind-address", "BIND_ADDRESS", "127.0.0.1", FIXED, "address to listen at") \
+	X(port, U32, "port", "port", "SERVER_PORT", "17670", FIXED, "port to listen at; 0: any, written to the log")    \
+	X(health_port, U32, "health_port", "health-port", "HEALTH_PORT", "0", FIXED, "plaintext port for /health; 0: off") \
+	X(metrics_port, U32, "metrics_port", "metrics-port", "METRICS_PORT", "0", FIXED, "plaintext port for /metrics; 0: off") \
+	X(log_level, TEXT, "log.level", "log-level", "LOG_LEVEL", "info", LIVE, "error, warn, info, debug or trace")    \
+	X(log_format, TEXT, "log.format", "log-format", "LOG_FORMAT", "text", LIVE, "text or json")                     \
+	X(state_dir, TEXT, "state_dir", "state-dir", "STATE_DIR", "", FIXED, "directory of everything that is kept")    \
+	X(database, TEXT, "database", "db-url", "DB_URL", "", FIXED, "sqlite:PATH or postgres://...; a file of the state directory") \
+	X(gateway_id, TEXT, "gateway_id", "gateway-id", "GATEWAY_ID", "", FIXED, "in tokens; made at the first start")  \
+	X(tls_cert, TEXT, "tls.cert", "tls-cert", "TLS_CERT", "", LIVE, "certificate chain (PEM) of the server")        \
+	X(tls_key, TEXT, "tls.key", "tls-key", "TLS_KEY", "", LIVE, "its private key (PEM)")                            \
+	X(tls_client_ca, TEXT, "tls.client_ca", "tls-client-ca", "TLS_CLIENT_CA", "", LIVE, "authority of clients' certificates (PEM)") \
+	X(disable_tls, BOOL, "tls.disabled", "disable-tls", "DISABLE_TLS", "false", FIXED, "speak plaintext; on loopback only") \
+	X(mtls_auth, CHOICE, "auth.mtls", "enable-mtls-auth", "ENABLE_MTLS_AUTH", "", LIVE, "a client certificate is a user (default: without OIDC)") \
+	X(allow_unauthenticated, BOOL, "auth.allow_unauthenticated_users", "allow-unauthenticated-users", "ALLOW_UNAUTHENTICATED_USERS", "false", LIVE, "whoever reaches loopback is an administrator") \
+	X(oidc_issuer, TEXT, "oidc.issuer", "oidc-issuer", "OIDC_ISSUER", "", LIVE, "URL of the issuer of users' tokens") \
+	X(oidc_audience, TEXT, "oidc.audience", "oidc-audience", "OIDC_AUDIENCE", "openshell-cli", LIVE, "audience that tokens must have") \
+	X(oidc_jwks_ttl, U32, "oidc.jwks_ttl_secs", "oidc-jwks-ttl", "OIDC_JWKS_TTL", "3600", LIVE, "seconds for which the issuer's keys are kept") \
+	X(oidc_roles_claim, TEXT, "oidc.roles_claim", "oidc-roles-claim", "OIDC_ROLES_CLAIM", "realm_access.roles", LIVE, "path of the roles in a token") \
+	X(oidc_admin_role, TEXT, "oidc.admin_role", "oidc-admin-role", "OIDC_ADMIN_ROLE", "openshell-admin", LIVE, "role of administrators") \
+	X(oidc_user_role, TEXT, "oidc.user_role", "oidc-user-role", "OIDC_USER_ROLE", "openshell-user", LIVE, "role of users") \
+	X(oidc_scopes_claim, TEXT, "oidc.scopes_claim", "oidc-scopes-claim", "OIDC_SCOPES_CLAIM", "", LIVE, "claim with scopes; empty: not checked") \
+	X(oidc_ca, TEXT, "oidc.ca", "oidc-ca", "OIDC_CA", "", LIVE, "authorities (PEM) for the issuer; the system's")   \
+	X(token_ttl, U32, "tokens.ttl_secs", "token-ttl", "TOKEN_TTL", "0", LIVE, "life of sandboxes' tokens; 0: they don't end") \
+	X(rate_requests, U32, "rate_limit.requests", "grpc-rate-limit-requests", "GRPC_RATE_LIMIT_REQUESTS", "0", LIVE, "calls in a window; 0: any number") \
+	X(rate_window, U32, "rate_limit.window_secs", "grpc-rate-limit-window-seconds", "GRPC_RATE_LIMIT_WINDOW_SECONDS", "0", LIVE, "the window") \
+	X(server_sans, LIST, "server_sans", "server-san", "SERVER_SAN", "", FIXED, "further names of the server")       \
+	X(drivers, LIST, "drivers", "drivers", "DRIVERS", "", FIXED, "kinds of sandboxes; detected")                    \
+	X(service_http, BOOL, "loopback_service_http", "enable-loopback-service-http", "ENABLE_LOOPBACK_SERVICE_HTTP", "true", LIVE, "services over plaintext on loopback") \
+	X(ssh_session_ttl, U32, "ssh_session_ttl_secs", "", "", "3600", LIVE, "life of an SSH session's token")         \
+	X(default_image, TEXT, "default_image", "", "", "", LIVE, "image of sandboxes that name none")                  \
+	X(images, MAP, "images", "", "", "", LIVE, "image: host, or a directory that is its root")
+/* clang-format on */
+
+#define CV_GW_TYPE_TEXT                                                  struct cv_str
+#define CV_GW_TYPE_U32                                                   uint32_t
+#define CV_GW_TYPE_BOOL                                                  bool
+#define CV_GW_TYPE_CHOICE                                                enum cv_gw_choice
+#define CV_GW_TYPE_LIST                                                  struct cv_gw_config_list
+#define CV_GW_TYPE_MAP                                                   struct cv_gw_config_map
+
+#define CV_GW_OPTION_FIELD(field, type, key, flag, env, def, live, help) CV_GW_TYPE_##type field;
+struct cv_gw_config { /* texts end in a NUL, too */
+	struct cv_arena arena;
+	struct cv_str path; /* of the file that was read; empty: none */
+	CV_GW_OPTIONS(CV_GW_OPTION_FIELD)
+};
+#undef CV_GW_OPTION_FIELD
+
+/* Where the words come from. */
+struct cv_gw_config_source {
+	struct cv_str file;      /* its text; p NULL: none */
+	struct cv_str file_name; /* for messages */
+	char **env;              /* environ, or NULL */
+	char **flags;            /* words after the command's name; both "--a b" and "--a=b" */
+	size_t flag_count;
+};
+
+/* What is wrong with the file is in findings (line and column); what else is wrong, in err.
+ * CV_INVALID.  Flags that are no option are an error. */
+CV_MUST cv_code cv_gw_config_new(const struct cv_gw_config_source *s, struct cv_gw_config **ret,
+	struct cv_findings *findings, struct cv_err *err);
+void cv_gw_config_free(const struct cv_gw_config *c); /* NULL is fine */
+
+/* --config FILE in flags, or the environment's; CV_STR_NONE: neither. */
+struct cv_str cv_gw_config_path(const struct cv_gw_config_source *s);
+/* A variable, COVE_NAME before OPENSHELL_NAME; CV_STR_NONE. */
+struct cv_str cv_gw_env(char **env, const char *name);
+struct cv_str cv_gw_env_plain(char **env, const char *name);
+
+/* Copies into next what FIXED rows of old say, and names in ret_changed (or NULL) the rows where
+ * that mattered: "port, state_dir". */
+void cv_gw_config_keep_fixed(
+	const struct cv_gw_config *old, struct cv_gw_config *next, struct cv_buf *ret_changed);
+
+/* The options as help shows them. */
+void cv_gw_config_help(struct cv_buf *out);

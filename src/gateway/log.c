@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * log.c - see log.h
+ *
+ * One write() for a line, so that lines of two processes on one descriptor don't mix.
+ */
+#include "gateway/log.h"
+
+#include "base/buf.h"
+#include "base/time.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MESSAGE_BYTES_MAX 1024
+
+static enum cv_log_level level_now = CV_LOG_INFO;
+static enum cv_log_form form_now = CV_LOG_TEXT;
+
+#define NAME(name, text) text,
+static const char *const level_name[] = { CV_LOG_LEVELS(NAME) };
+#undef NAME
+#define UPPER(name, text) #name,
+static const char *const level_upper[] = { CV_LOG_LEVELS(UPPER) };
+#undef UPPER
+
+void cv_log_init(enum cv_log_level level, enum cv_log_form form)
+{
+	level_now = level;
+	form_now = form;
+}
+
+bool cv_log_is_on(enum cv_log_level level)
+{
+	return level <= level_now;
+}
+
+bool cv_log_level_of(struct cv_str name, enum cv_log_level *ret)
+{
+	for (size_t i = 0; i < CV_LOG_LEVEL_COUNT; i++)
+		if (cv_str_eq_nocase(name, cv_str_of(level_name[i]))) {
+			*ret = (enum cv_log_level)i;
+			return true;
+		}
+	return false;
+}
+
+/* Plain words as they are; everything else as a JSON string. */
+static void value_put(struct cv_buf *b, struct cv_str v)
+{
+	bool is_plain = v.n > 0;
+
+	for (size_t i = 0; i < v.n && is_plain; i++)
+		is_plain = v.p[i] > ' ' && v.p[i] < 0x7f && v.p[i] != '"' && v.p[i] != '\\' &&
+			   v.p[i] != '=';
+	if (is_plain)
+		cv_buf_put(b, v);
+	else
+		cv_buf_put_json_str(b, v);
+}
+
+static void line_put(struct cv_buf *b, enum cv_log_level level, const char *target,
+	struct cv_log_fields fields, struct cv_str message)
+{
+	char text[CV_TIME_TEXT_BYTES];
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+
+	const struct cv_str when =
+		cv_time_format((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000, text);
+
+	if (form_now == CV_LOG_JSON) {
+		cv_buf_put(b, CV_STR("{"));
+		cv_buf_put_json_member(b, "time", when);
+		cv_buf_printf(b, ",\"level\":\"%s\",", level_upper[level]);
+		cv_buf_put_json_member(b, "target", cv_str_of(target));
+		cv_buf_put_byte(b, ',');
+		cv_buf_put_json_member(b, "message", message);
+		for (size_t i = 0; i < fields.n; i++) {
+			cv_buf_put_byte(b, ',');
+			cv_buf_put_json_member(b, fields.v[i].name, fields.v[i].value);
+		}
+		cv_buf_put(b, CV_STR("}\n"));
+		return;
+	}
+	cv_buf_printf(b, "%.*s %-5s %s: ", CV_STR_ARG(when), level_upper[level], target);
+	for (size_t i = 0; i < message.n; i++) /* one line, whatever it quotes */
+		cv_buf_put_byte(b, (unsigned char)message.p[i] < ' ' || message.p[i] == 0x7f
+					   ? '?'
+					   : message.p[i]);
+	for (size_t i = 0; i < fields.n; i++) {
+		cv_buf_printf(b, " %s=", fields.v[i].name);
+		value_put(b, fields.v[i].value);
+	}
+	cv_buf_put_byte(b, '\n');
+}
+
+void cv_log(enum cv_log_level level, const char *target, struct cv_log_fields fields,
+	const char *fmt, ...)
+{
+	char message[MESSAGE_BYTES_MAX];
+	struct cv_buf b;
+	va_list ap;
+
+	if (!cv_log_is_on(level))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	cv_buf_init(&b, CV_LOG_LINE_BYTES_MAX);
+	line_put(&b, level, target, fields, cv_str_of(message));
+	if (b.is_overflown) {
+		cv_buf_reset(&b);
+		line_put(&b, level, target, CV_LOG_NONE, cv_str_of(message));
+	}
+
+	const struct cv_str line = cv_buf_str(&b);
+
+	(void)!write(STDERR_FILENO, line.p, line.n); /* who closed it does not want it */
+	cv_buf_fini(&b);
+}

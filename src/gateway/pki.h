@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pki.h - `cove gateway init`: an authority, certificates, keys, and the files that clients read
+ *
+ *     STATE/tls/    ca.crt ca.key
+ *                   server/tls.{crt,key}   client/tls.{crt,key}
+ *                   jwt/{signing.pem,public.pem,kid}  previous.pem: the public half before this one
+ *     CLIENT/       active_gateway (where there is none)
+ *                   gateways/NAME/metadata.json  gateways/NAME/mtls/{ca.crt,tls.crt,tls.key}
+ *
+ * A tls directory that has all of it is kept; one that has a part is an error, because what is
+ * missing can't be made to fit the rest without knowing what happened.  P-256 and Ed25519.
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+#include "gateway/jwt.h"
+#include "gateway/state.h"
+
+#define CV_PKI_SANS_MAX 64
+
+struct cv_pki_request {
+	struct cv_str name; /* of the gateway, for clients; empty: "cove" */
+	struct cv_str state_dir;
+	struct cv_str san[CV_PKI_SANS_MAX];
+	size_t san_count;
+	uint32_t port;
+	bool is_compat; /* also under openshell */
+};
+
+struct cv_pki_paths {
+	char state[CV_GW_PATH_BYTES_MAX], client[CV_GW_PATH_BYTES_MAX],
+		compat[CV_GW_PATH_BYTES_MAX];
+};
+
+/* --name, --san (again and again, or with commas), --port, --compat, --state-dir.  CV_INVALID. */
+CV_MUST cv_code cv_pki_request_parse(
+	int argc, char **argv, struct cv_pki_request *ret, struct cv_err *err);
+/* said: lines for the person. */
+CV_MUST cv_code cv_pki_init(const struct cv_pki_request *q, const struct cv_pki_paths *paths,
+	struct cv_buf *said, struct cv_err *err);
+
+/* A new signing key beside the one before it. */
+CV_MUST cv_code cv_pki_rotate(const struct cv_pki_paths *paths, struct cv_err *err);
+
+/* The signing keys of a state directory; the first is that which signs, and its PEM is appended to
+ * ret_pem.  Made when there is none (a gateway without TLS needs no init). */
+CV_MUST cv_code cv_pki_signing_keys(
+	int state_fd, struct cv_jwks *ret, struct cv_buf *ret_pem, struct cv_err *err);

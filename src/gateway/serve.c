@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * serve.c - the port that clients come to, and the signals that steer the process
+ *
+ *     SIGTERM, SIGINT  no new connections and calls; what runs may end (CV_GW_DRAIN_MS); a second
+ *                      one ends at once
+ *     SIGHUP           the configuration is read again; certificates and keys too
+ *     SIGCHLD          left to the parts that start processes: they wait for their own pidfds
+ *
+ * The signals are blocked and read from a descriptor: whoever starts a process gives it an empty
+ * mask.
+ */
+#include "gateway/config.h"
+#include "gateway/gateway.h"
+#include "gateway/log.h"
+#include "gateway/metrics.h"
+#include "gateway/serve.h"
+#include "gateway/state.h"
+#include "gateway/tls.h"
+#include "sys/fd.h"
+
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+
+enum sub { SERVER, SIGNALS };
+
+#define BACKLOG 512 /* connections that come in one turn of a busy loop */
+
+static int signals = -1;
+
+/* ---- what ended ---- */
+
+static void call_ended(void *arg, const struct cv_rpc_call *c, enum cv_rpc_status s, int64_t us)
+{
+	const struct cv_rpc_method *m = cv_rpc_call_method(c);
+	const struct cv_principal *who = cv_rpc_call_principal(c);
+	char ms[32];
+
+	(void)arg;
+	cv_metric_add(CV_METRIC_GRPC_REQUESTS, 1, m->name, cv_rpc_status_name(s));
+	cv_metric_observe(CV_METRIC_GRPC_SECONDS, (double)us / 1e6, m->name);
+	snprintf(ms, sizeof(ms), "%.3f", (double)us / 1e3);
+	cv_log(s == CV_RPC_INTERNAL || s == CV_RPC_UNKNOWN ? CV_LOG_WARN : CV_LOG_DEBUG, "rpc",
+		CV_LOG_FIELDS({ "code", cv_str_of(cv_rpc_status_name(s)) },
+			{ "who", cv_str_of(who->kind == CV_PRINCIPAL_SANDBOX ? who->sandbox_id
+									     : who->subject) },
+			{ "ms", cv_str_of(ms) }, { "id", cv_str_of(cv_rpc_call_id(c)) }),
+		"%s", m->name);
+}
+
+/* ---- ports ---- */
+
+static bool is_loopback(const struct sockaddr *a)
+{
+	const struct sockaddr_in *v4 = (const void *)a;
+	const struct sockaddr_in6 *v6 = (const void *)a;
+
+	return a->sa_family == AF_INET ? ntohl(v4->sin_addr.s_addr) >> 24 == 127
+				       : IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+}
+
+/* A listening socket; *ret_port is what the kernel chose. */
+static cv_code port_open(const char *address, uint32_t port, bool must_be_loopback, int *ret_fd,
+	uint16_t *ret_port, struct cv_err *err)
+{
+	const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_PASSIVE,
+		.ai_socktype = SOCK_STREAM };
+	struct addrinfo *a;
+	struct sockaddr_storage bound = { 0 };
+	socklen_t n = sizeof(bound);
+	const int one = 1;
+	char service[8];
+
+	snprintf(service, sizeof(service), "%u", (unsigned)(uint16_t)port);
+	if (getaddrinfo(address, service, &hints, &a) != 0)
+		return cv_fail(err, CV_INVALID, "bind_address '%s' is no IP address", address);
+
+	CV_AUTO_FD int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const bool is_near = is_loopback(a->ai_addr);
+	const bool is_bound =
+		fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+		bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0 &&
+		getsockname(fd, (struct sockaddr *)&bound, &n) == 0;
+
+	freeaddrinfo(a);
+	if (!is_near && must_be_loopback)
+		return cv_fail(err, CV_DENIED,
+			"plaintext is served on loopback only, not on %s: leave out tls.disabled",
+			address);
+	if (!is_bound)
+		return cv_fail_errno(err, "listen at %s port %u", address, (unsigned)port);
+	*ret_port = ntohs(((const struct sockaddr_in *)(const void *)&bound)->sin_port);
+	*ret_fd = cv_take_fd(fd);
+	return CV_OK;
+}
+
+static cv_code listener_add(struct cv_gateway *g, const char *what, uint32_t port, SSL_CTX *tls,
+	bool must_be_loopback, uint16_t *ret_port, struct cv_err *err)
+{
+	char number[16], scheme[8];
+	uint16_t bound = 0;
+	int fd;
+	cv_code code =
+		port_open(g->config->bind_address.p, port, must_be_loopback, &fd, &bound, err);
+
+	if (code == CV_OK)
+		code = cv_rpc_server_listen(g->server, fd, tls, err);
+	if (code != CV_OK)
+		return cv_wrap(err, "%s", what);
+	snprintf(number, sizeof(number), "%u", (unsigned)bound);
+	snprintf(scheme, sizeof(scheme), "%s", tls ? "https" : "http");
+	cv_log(CV_LOG_INFO, "gateway",
+		CV_LOG_FIELDS({ "address", g->config->bind_address }, { "port", cv_str_of(number) },
+			{ "scheme", cv_str_of(scheme) }),
+		"listening for %s", what);
+	if (ret_port)
+		*ret_port = bound;
+	return CV_OK;
+}
+
+cv_code cv_gw_listen(struct cv_gateway *g, struct cv_err *err)
+{
+	const struct cv_gw_config *c = g->config;
+	SSL_CTX *tls = NULL;
+	char number[16];
+	uint16_t port = 0;
+	cv_code code = c->disable_tls ? CV_OK : cv_gw_tls_new(g, &tls, err);
+
+	if (code == CV_OK)
+		code = listener_add(g, "clients", c->port, tls, !tls, &port, err);
+	SSL_CTX_free(tls); /* the server has its own reference */
+	if (code == CV_OK && c->health_port)
+		code = listener_add(g, "health", c->health_port, NULL, false, NULL, err);
+	if (code == CV_OK && c->metrics_port)
+		code = listener_add(g, "metrics", c->metrics_port, NULL, false, NULL, err);
+	if (code != CV_OK)
+		return code;
+	/* For whoever asked for any port; and so that a person finds it. */
+	g->port = port;
+	snprintf(number, sizeof(number), "%u\n", (unsigned)port);
+	return cv_gw_file_write(g->state_fd, "port", cv_str_of(number), 0600, err);
+}
+
+/* ---- signals ---- */
+
+static void reload(struct cv_gateway *g)
+{
+	struct cv_gw_config *next;
+	const struct cv_gw_config *old = g->config;
+	struct cv_buf fixed;
+	struct cv_err err;
+	SSL_CTX *tls = NULL;
+
+	if (cv_gw_config_load(g->env, g->flags, g->flag_count, &next, &err) != CV_OK) {
+		cv_metric_add(CV_METRIC_RELOADS, 1, "refused");
+		cv_log(CV_LOG_ERROR, "config", CV_LOG_FIELDS({ "why", cv_str_of(err.msg) }),
+			"not reloaded; what was, stays");
+		return;
+	}
+	cv_buf_init(&fixed, 4096);
+	cv_gw_config_keep_fixed(old, next, &fixed);
+	if (cv_buf_len(&fixed))
+		cv_log(CV_LOG_WARN, "config", CV_LOG_FIELDS({ "keys", cv_buf_str(&fixed) }),
+			"some changes need a restart");
+	cv_buf_fini(&fixed);
+	g->config = next;
+	cv_gw_log_init(next);
+	if (!next->disable_tls) {
+		if (cv_gw_tls_new(g, &tls, &err) == CV_OK)
+			cv_rpc_server_set_tls(g->server, tls);
+		else
+			cv_log(CV_LOG_ERROR, "config", CV_LOG_FIELDS({ "why", cv_str_of(err.msg) }),
+				"certificates were not reloaded");
+		SSL_CTX_free(tls);
+	}
+	for (size_t i = 0; i < CV_GW_PART_COUNT; i++)
+		if (cv_gw_part[i]->reload)
+			cv_gw_part[i]->reload(g, old);
+	cv_gw_config_free(old);
+	cv_metric_add(CV_METRIC_RELOADS, 1, "ok");
+	cv_log(CV_LOG_INFO, "config", CV_LOG_NONE, "reloaded");
+}
+
+static void drain(struct cv_gateway *g)
+{
+	if (g->is_draining) {
+		g->drain_until_ms = g->loop.now_ms;
+		return;
+	}
+	g->is_draining = true;
+	g->drain_until_ms = g->loop.now_ms + CV_GW_DRAIN_MS;
+	cv_log(CV_LOG_INFO, "gateway", CV_LOG_NONE, "ending; what runs may end");
+	for (size_t i = 0; i < CV_GW_PART_COUNT; i++)
+		if (cv_gw_part[i]->drain)
+			cv_gw_part[i]->drain(g);
+	cv_rpc_server_drain(g->server);
+}
+
+static void signals_read(struct cv_gateway *g)
+{
+	struct signalfd_siginfo info;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			reload(g);
+		else
+			drain(g);
+	}
+}
+
+/* ---- the part ---- */
+
+static cv_code start(struct cv_gateway *g, struct cv_err *err)
+{
+	struct cv_rpc_server_config c = {
+		.loop = &g->loop,
+		.watch_kind = CV_GW_WATCH(CV_GW_PART_SERVER, SERVER),
+		.arg = g,
+		.authenticate = cv_gw_authenticate,
+		.ended = call_ended,
+	};
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
+		(signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
+		return cv_fail_errno(err, "signalfd");
+
+	cv_code code = cv_loop_add(&g->loop, signals, EPOLLIN,
+		(struct cv_watch){ CV_GW_WATCH(CV_GW_PART_SERVER, SIGNALS), { 0, 0 } }, err);
+
+	c.methods = cv_gw_methods(&c.method_count);
+	c.pages = cv_gw_pages(&c.page_count);
+	if (code == CV_OK)
+		code = cv_rpc_server_new(&c, &g->server, err);
+	return code;
+}
+
+static void stop(struct cv_gateway *g)
+{
+	(void)g; /* the server is freed before any part stops: main.c */
+	if (signals >= 0)
+		close(signals);
+	signals = -1;
+}
+
+static void event(struct cv_gateway *g, const struct cv_loop_event *e)
+{
+	switch ((enum sub)CV_GW_WATCH_SUB(e->watch.kind)) {
+	case SERVER: cv_rpc_server_event(g->server, e); break;
+	case SIGNALS: signals_read(g); break;
+	}
+}
+
+const struct cv_gw_part cv_gw_part_server = {
+	.name = "server",
+	.start = start,
+	.stop = stop,
+	.event = event,
+};

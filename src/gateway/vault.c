@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vault.c - see vault.h
+ */
+#include "gateway/vault.h"
+
+#include "base/base64.h"
+#include "cred/limits_profile.h"
+#include "cred/set.h"
+#include "driver/spawn.h"
+#include "ipc/keeper_link.h"
+#include "ipc/vault_link.h"
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ANSWER_MS          2000 /* a set of the largest size takes 50 */
+#define KEY_FILE           "key"
+#define KEY_FILE_BYTES_MAX (CV_VAULT_KEYS_MAX * 64)
+
+struct cv_gw_vault {
+	char *exe;
+	int state_fd;
+	pid_t pid; /* 0: none */
+	int link, pidfd;
+	struct cv_ipc_link rules;
+	uint32_t tag;
+	char buf[CV_IPC_BODY_BYTES_MAX + 8];
+};
+
+cv_code cv_gw_vault_new(const char *exe, int state_fd, struct cv_gw_vault **ret, struct cv_err *err)
+{
+	struct cv_gw_vault *v = calloc(1, sizeof(*v));
+
+	if (v)
+		v->exe = strdup(exe);
+	if (!v || !v->exe) {
+		free(v);
+		return cv_fail(err, CV_LIMIT, "no memory for the vault");
+	}
+	v->state_fd = state_fd;
+	v->link = v->pidfd = -1;
+	*ret = v;
+	return CV_OK;
+}
+
+static void vault_end(struct cv_gw_vault *v)
+{
+	if (v->pid > 0) {
+		kill(v->pid, SIGKILL);
+		while (waitpid(v->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (v->link >= 0)
+		close(v->link);
+	if (v->pidfd >= 0)
+		close(v->pidfd);
+	v->pid = 0;
+	v->link = v->pidfd = -1;
+}
+
+void cv_gw_vault_free(struct cv_gw_vault *v)
+{
+	if (!v)
+		return;
+	vault_end(v);
+	free(v->exe);
+	free(v);
+}
+
+bool cv_gw_vault_context(
+	struct cv_buf *b, struct cv_str workspace, struct cv_str provider_id, struct cv_str key)
+{
+	cv_buf_put(b, workspace);
+	cv_buf_put_byte(b, '/');
+	cv_buf_put(b, provider_id);
+	cv_buf_put_byte(b, '/');
+	return cv_buf_put(b, key);
+}
+
+/* ---- keys ---- */
+
+/* A key of its own for a new gateway; whole or not there. */
+static cv_code key_file_make(int dir, struct cv_err *err)
+{
+	unsigned char key[CV_VAULT_KEY_BYTES];
+	struct cv_buf text;
+	cv_code code = CV_OK;
+
+	(void)unlinkat(dir, KEY_FILE ".new", 0); /* of a start that was stopped */
+	CV_AUTO_FD int fd =
+		openat(dir, KEY_FILE ".new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	cv_buf_init(&text, 64);
+	if (fd < 0 || getrandom(key, sizeof(key), 0) != sizeof(key))
+		code = cv_fail_errno(err, "make a key");
+	cv_buf_put_base64(&text, (struct cv_str){ (const char *)key, sizeof(key) }, CV_BASE64_STD);
+	cv_buf_put_byte(&text, '\n');
+	if (code == CV_OK &&
+		(write(fd, text.data, text.end) != (ssize_t)text.end || fsync(fd) < 0 ||
+			renameat2(dir, KEY_FILE ".new", dir, KEY_FILE, RENAME_NOREPLACE) < 0 ||
+			fsync(dir) < 0))
+		code = cv_fail_errno(err, "make a key");
+	explicit_bzero(key, sizeof(key));
+	cv_buf_wipe(&text);
+	return code;
+}
+
+static cv_code key_lines_read(struct cv_str text, struct cv_buf *ret, struct cv_err *err)
+{
+	size_t line_number = 0;
+
+	while (text.p) {
+		const struct cv_str line = cv_str_trim(cv_str_cut(&text, '\n'));
+		const size_t before = cv_buf_len(ret);
+
+		line_number++;
+		if (!line.n)
+			continue;
+		if (!cv_base64_decode(line, CV_BASE64_STD, ret) ||
+			cv_buf_len(ret) - before != CV_VAULT_KEY_BYTES)
+			return cv_fail(err, CV_INVALID,
+				"the key file, line %zu: not base64 of 32 bytes, or too many keys",
+				line_number);
+	}
+	return cv_buf_len(ret) ? CV_OK : cv_fail(err, CV_INVALID, "the key file is empty");
+}
+
+static cv_code keys_read(int dir, struct cv_buf *ret, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = openat(dir, KEY_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+	char *text;
+	size_t n;
+
+	if (fd < 0 && errno == ENOENT) {
+		if (key_file_make(dir, err) != CV_OK)
+			return err->code;
+		fd = openat(dir, KEY_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	}
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return cv_fail_errno(err, "open the key file");
+	if (st.st_mode & 077)
+		return cv_fail(err, CV_DENIED,
+			"the key file may be read by others (mode %04o); run chmod 600, and make a "
+			"new key if somebody did",
+			(unsigned)st.st_mode & 07777);
+	cv_code code = cv_ipc_fd_read_all(fd, KEY_FILE_BYTES_MAX, &text, &n, err);
+	if (code != CV_OK)
+		return cv_wrap(err, "read the key file");
+	code = key_lines_read((struct cv_str){ text, n }, ret, err);
+	explicit_bzero(text, n);
+	free(text);
+	return code;
+}
+
+/* ---- the process ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* The next message, or the end of this vault. */
+static cv_code message_wait(struct cv_gw_vault *v, struct cv_ipc_msg *ret, struct cv_err *err)
+{
+	const int64_t until = now_ms() + ANSWER_MS;
+	struct pollfd p = { .fd = v->link, .events = POLLIN };
+	int n;
+
+	do {
+		const int64_t left = until - now_ms();
+
+		n = poll(&p, 1, left > 0 ? (int)left : 0);
+	} while (n < 0 && errno == EINTR);
+	cv_code code = n == 1 ? cv_ipc_recv(v->link, &v->rules, v->buf, ret, err)
+			      : cv_fail(err, CV_UNAVAILABLE, "the vault does not answer");
+	if (code == CV_OK && ret->type == CV_VAULT_REPLY_FATAL)
+		code = cv_fail(err, CV_UNAVAILABLE, "the vault ended: %.*s", CV_STR_ARG(ret->body));
+	else if (code != CV_OK && n == 1)
+		code = cv_fail(err, CV_UNAVAILABLE, "the vault ended");
+	if (code != CV_OK)
+		vault_end(v);
+	return code;
+}
+
+static cv_code process_start(struct cv_gw_vault *v, struct cv_err *err)
+{
+	int pair[2];
+	cv_code code = cv_ipc_pair(pair, err);
+
+	if (code != CV_OK)
+		return code;
+	code = cv_driver_spawn(
+		v->exe, (const int[]){ -1, -1, 2, pair[1] }, 4, &v->pid, &v->pidfd, err);
+	close(pair[1]);
+	if (code != CV_OK) {
+		close(pair[0]);
+		v->pid = 0;
+		return cv_wrap(err, "start the vault");
+	}
+	v->link = pair[0];
+	v->rules =
+		(struct cv_ipc_link){ cv_vault_reply_rule, CV_VAULT_REPLY_COUNT, CV_VAULT_OPEN, 0 };
+	return CV_OK;
+}
+
+static cv_code keys_send(struct cv_gw_vault *v, struct cv_str keys, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = -1;
+	cv_code code = cv_ipc_memfd("keys", keys, &fd, err);
+
+	return code == CV_OK
+		       ? cv_ipc_send(v->link, CV_KEEPER_CONTROL_VAULT, CV_STR_NONE, &fd, 1, err)
+		       : code;
+}
+
+static cv_code started(struct cv_gw_vault *v, struct cv_err *err)
+{
+	struct cv_ipc_msg m;
+	struct cv_buf keys;
+
+	if (v->pid > 0)
+		return CV_OK;
+	cv_buf_init(&keys, CV_VAULT_KEYS_MAX * CV_VAULT_KEY_BYTES);
+	cv_code code = keys_read(v->state_fd, &keys, err);
+	if (code == CV_OK)
+		code = process_start(v, err);
+	if (code == CV_OK)
+		code = keys_send(v, cv_buf_str(&keys), err);
+	cv_buf_wipe(&keys);
+	if (code == CV_OK)
+		code = message_wait(v, &m, err);
+	if (code == CV_OK && m.type != CV_VAULT_REPLY_STARTED)
+		code = cv_fail(err, CV_UNAVAILABLE, "the vault speaks out of turn");
+	if (code != CV_OK)
+		vault_end(v);
+	return code;
+}
+
+/* Asks and waits.  ret_rest is what follows the tag in the answer, in the vault's buffer. */
+static cv_code asked_once(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf *body,
+	const int *fds, size_t fd_count, struct cv_str *ret_rest, struct cv_err *err)
+{
+	struct cv_ipc_reader r;
+	struct cv_ipc_msg m;
+	cv_code code = started(v, err);
+
+	if (code != CV_OK)
+		return code;
+	code = cv_ipc_send(v->link, req, cv_buf_str(body), fds, fd_count, err);
+	if (code != CV_OK) {
+		vault_end(v);
+		return cv_fail(err, CV_UNAVAILABLE, "the vault ended");
+	}
+	code = message_wait(v, &m, err);
+	if (code != CV_OK)
+		return code;
+	r = (struct cv_ipc_reader){ .rest = m.body };
+	const bool is_ours = cv_ipc_get_u32(&r) == v->tag && m.type > CV_VAULT_REPLY_FATAL;
+	if (!is_ours) {
+		vault_end(v);
+		return cv_fail(err, CV_UNAVAILABLE, "the vault speaks out of turn");
+	}
+	if (m.type == CV_VAULT_REPLY_REFUSED) {
+		const uint32_t why = cv_ipc_get_u32(&r);
+		const struct cv_str text = cv_ipc_get_str(&r);
+
+		return cv_fail(err, why && why < CV_CODE_COUNT ? (cv_code)why : CV_SYSTEM, "%.*s",
+			CV_STR_ARG(text));
+	}
+	*ret_rest = r.rest;
+	return CV_OK;
+}
+
+/* Once more with a new vault, when the old one had died. */
+static cv_code asked(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf *body,
+	const int *fds, size_t fd_count, struct cv_str *ret_rest, struct cv_err *err)
+{
+	struct pollfd p = { .fd = v->link, .events = 0 };
+
+	if (v->link >= 0 && poll(&p, 1, 0) == 1)
+		vault_end(v);
+	return asked_once(v, req, body, fds, fd_count, ret_rest, err);
+}
+
+static cv_code enveloped(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_str context,
+	struct cv_str bytes, struct cv_buf *ret, struct cv_err *err)
+{
+	struct cv_str rest = CV_STR_NONE;
+	struct cv_buf body;
+
+	cv_buf_init(&body, CV_IPC_BODY_BYTES_MAX);
+	cv_ipc_put_u32(&body, ++v->tag);
+	cv_ipc_put_str(&body, context);
+	cv_ipc_put_str(&body, bytes);
+	cv_code code = body.is_overflown ? cv_fail(err, CV_LIMIT, "a value of %zu bytes", bytes.n)
+					 : asked(v, req, &body, NULL, 0, &rest, err);
+	cv_buf_wipe(&body);
+	if (code != CV_OK)
+		return code;
+	struct cv_ipc_reader r = { .rest = rest };
+	const struct cv_str envelope = cv_ipc_get_str(&r);
+	if (!cv_ipc_reader_is_done(&r) || !cv_buf_put(ret, envelope))
+		return cv_fail(err, CV_LIMIT, "no room for an envelope");
+	return CV_OK;
+}
+
+cv_code cv_gw_vault_seal(struct cv_gw_vault *v, struct cv_str context, struct cv_str value,
+	struct cv_buf *ret_envelope, struct cv_err *err)
+{
+	if (value.n > CV_VAULT_VALUE_BYTES_MAX) /* the vault's table would end it */
+		return cv_fail(err, CV_LIMIT, "a value of %zu bytes; at most %u are sealed",
+			value.n, CV_VAULT_VALUE_BYTES_MAX);
+	return enveloped(v, CV_VAULT_REQ_SEAL, context, value, ret_envelope, err);
+}
+
+cv_code cv_gw_vault_rewrap(struct cv_gw_vault *v, struct cv_str context, struct cv_str envelope,
+	struct cv_buf *ret_envelope, struct cv_err *err)
+{
+	if (envelope.n > CV_VAULT_ENVELOPE_BYTES_MAX)
+		return cv_fail(err, CV_LIMIT, "an envelope of %zu bytes", envelope.n);
+	return enveloped(v, CV_VAULT_REQ_REWRAP, context, envelope, ret_envelope, err);
+}
+
+cv_code cv_gw_vault_compose(
+	struct cv_gw_vault *v, const struct cv_cred_set *set, int *ret_fd, struct cv_err *err)
+{
+	CV_AUTO_FD int in = -1;
+	CV_AUTO_FD int out = memfd_create("credentials", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct cv_buf bytes, body;
+	struct cv_str rest;
+
+	if (out < 0)
+		return cv_fail_errno(err, "memory for credentials");
+	cv_buf_init(&bytes, CV_CRED_SET_BYTES_MAX);
+	cv_buf_init(&body, 16);
+	cv_ipc_put_u32(&body, ++v->tag);
+	cv_code code = cv_cred_set_write(set, &bytes, err);
+	if (code == CV_OK)
+		code = cv_ipc_memfd("references", cv_buf_str(&bytes), &in, err);
+	if (code == CV_OK)
+		code = asked(
+			v, CV_VAULT_REQ_COMPOSE, &body, (const int[]){ in, out }, 2, &rest, err);
+	if (code == CV_OK && fcntl(out, F_ADD_SEALS,
+				     F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+		code = cv_fail_errno(err, "seal credentials");
+	cv_buf_fini(&bytes);
+	cv_buf_fini(&body);
+	if (code == CV_OK)
+		*ret_fd = cv_take_fd(out);
+	return code;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vault.h - the gateway's side of the vault (ipc/vault_link.h)
+ *
+ * The vault is started when it is first needed, and again when it has died.  Its keys are the lines
+ * of the file `key` in the state directory (0600; base64, 32 bytes each; the present one first),
+ * which is made at the first start; they are read for the start of a vault and wiped.
+ *
+ * Requests are answered within microseconds, by a process that does nothing else, so they are waited
+ * for; one that does not answer in time is killed, and the call fails with CV_UNAVAILABLE.
+ */
+#pragma once
+#include "base/buf.h"
+#include "base/err.h"
+
+struct cv_gw_vault;
+struct cv_cred_set;
+
+/* exe: cove-keeper; state_fd: the state directory (borrowed).  Nothing is started yet. */
+CV_MUST cv_code cv_gw_vault_new(
+	const char *exe, int state_fd, struct cv_gw_vault **ret, struct cv_err *err);
+void cv_gw_vault_free(struct cv_gw_vault *v); /* NULL is fine; ends the process */
+
+/* Appends the envelope of value.  context names its place (cv_gw_vault_context()). */
+CV_MUST cv_code cv_gw_vault_seal(struct cv_gw_vault *v, struct cv_str context, struct cv_str value,
+	struct cv_buf *ret_envelope, struct cv_err *err);
+/* The same envelope under the present key. */
+CV_MUST cv_code cv_gw_vault_rewrap(struct cv_gw_vault *v, struct cv_str context,
+	struct cv_str envelope, struct cv_buf *ret_envelope, struct cv_err *err);
+/* set has references in the place of values; *ret_fd is a sealed memfd of the set with values, for
+ * the keeper of a sandbox. */
+CV_MUST cv_code cv_gw_vault_compose(
+	struct cv_gw_vault *v, const struct cv_cred_set *set, int *ret_fd, struct cv_err *err);
+
+/* "WORKSPACE/ID/KEY": the place of a credential. */
+bool cv_gw_vault_context(
+	struct cv_buf *b, struct cv_str workspace, struct cv_str provider_id, struct cv_str key);

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway.c - the link to the gateway that the sandbox belongs to
+ *
+ *     dial --HELLO--> ACCEPTED --commands, READY--> open
+ *      ^                                              |
+ *      +---- backoff 100 ms .. 2 s <---- broken ------+
+ *
+ * Whether a gateway is there changes nothing for the sandbox.  No message is kept for one that is
+ * away: what it must learn is state, of which it is told when it comes (commands in exec.c, the end
+ * here); only the log has a queue of its own (events.c).  A gateway that does not read loses its
+ * link and is told anew.
+ *
+ * The other end is another process of our user, found by a path in a directory of his; it is asked
+ * who it is before it is shown the token.
+ */
+#include "supervisor/supervisor.h"
+
+#include "supervisor/limits.h"
+#include "sys/fd.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define TURN_MAX 64 /* messages of one turn of the loop */
+
+_Static_assert(CV_GATEWAY_TOKEN_BYTES == CV_PLAN_GATEWAY_TOKEN_BYTES, "one token");
+
+static bool is_open(const struct service *v)
+{
+	return v->link >= 0 && v->rules.state == CV_GATEWAY_LINK_OPEN;
+}
+
+/* ---- dial ---- */
+
+static void redial_later(struct service *v)
+{
+	v->backoff_ms = v->backoff_ms ? CV_MIN(2 * v->backoff_ms, (int64_t)SUP_REDIAL_MS_MAX)
+				      : SUP_REDIAL_MS;
+	v->redial_ms = now_ms() + v->backoff_ms;
+}
+
+static void drop(struct supervisor *s)
+{
+	struct service *v = &s->service;
+
+	cv_fd_cleanup(&v->link);
+	v->link = -1;
+	outbox_clear(&v->out);
+	dial_drop(s);
+	cv_buf_reset(&v->parts);
+	redial_later(v);
+}
+
+/* A stranger's process at that path must not get the token. */
+static bool is_ours(int sock)
+{
+	struct ucred peer;
+	socklen_t n = sizeof(peer);
+
+	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 &&
+	       (peer.uid == geteuid() || peer.uid == 0);
+}
+
+static int connected(const struct cv_plan_gateway *g)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	CV_AUTO_FD int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (sock < 0 || !cv_str_to_cstr(g->socket, at.sun_path, sizeof(at.sun_path)) ||
+		connect(sock, (const struct sockaddr *)&at, sizeof(at)) < 0 || !is_ours(sock))
+		return -1;
+	return cv_take_fd(sock);
+}
+
+static void hello(struct supervisor *s)
+{
+	const struct cv_plan_gateway *g = &s->plan.gateway;
+	struct cv_buf b;
+	struct cv_err err;
+
+	cv_buf_init(&b, 512);
+	cv_ipc_put_u32(&b, CV_GATEWAY_LINK_VERSION);
+	cv_ipc_put_str(&b, g->sandbox);
+	cv_ipc_put_str(&b, g->instance);
+	cv_ipc_put_str(&b, (struct cv_str){ (const char *)g->token, sizeof(g->token) });
+	cv_ipc_put_u32(&b, (uint32_t)getpid());
+	cv_ipc_put_u64(&b, s->service.policy_revision);
+	if (b.is_overflown || outbox_put(&s->service.out, s->service.link, CV_GATEWAY_REPLY_HELLO,
+				      cv_buf_str(&b), NULL, 0, &err) != CV_OK)
+		drop(s);
+	cv_buf_wipe(&b);
+}
+
+static void dial(struct supervisor *s)
+{
+	struct service *v = &s->service;
+
+	v->redial_ms = 0;
+	v->link = connected(&s->plan.gateway);
+	v->rules = (struct cv_ipc_link){ cv_gateway_req_rule, CV_GATEWAY_REQ_COUNT,
+		CV_GATEWAY_LINK_NEW, 0 };
+	if (v->link < 0)
+		redial_later(v);
+	else
+		hello(s);
+}
+
+/* Many commands are many descriptors; what the sandbox may have is its own rlimit. */
+static void descriptors_allow(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+		return;
+	r.rlim_cur = r.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &r) < 0)
+		say("few commands can run at once: the limit of descriptors stays");
+}
+
+cv_code service_start(struct supervisor *s, struct cv_err *err)
+{
+	struct service *v = &s->service;
+
+	v->is_on = s->plan.gateway.socket.n > 0;
+	if (!v->is_on)
+		return CV_OK;
+	descriptors_allow();
+	cv_code code = exec_init(s, err);
+	if (code == CV_OK)
+		code = dial_init(s, err);
+	if (code == CV_OK)
+		dial(s);
+	return code;
+}
+
+/* ---- what is told ---- */
+
+void service_tell(
+	struct supervisor *s, uint32_t type, struct cv_str body, const int *fds, size_t fd_count)
+{
+	struct cv_err err;
+
+	if (is_open(&s->service) && outbox_put(&s->service.out, s->service.link, type, body, fds,
+					    fd_count, &err) != CV_OK)
+		drop(s);
+}
+
+static void ended_tell(struct supervisor *s)
+{
+	const struct service *v = &s->service;
+	struct cv_buf b;
+
+	cv_buf_init(&b, 4096);
+	cv_ipc_put_u32(&b, (uint32_t)s->status);
+	cv_ipc_put_u32(&b, v->why != NULL);
+	cv_ipc_put_str(&b, cv_str_slice(cv_str_of(v->why ? v->why : ""), 0, 4000));
+	service_tell(s, CV_GATEWAY_REPLY_ENDED, cv_buf_str(&b), NULL, 0);
+	cv_buf_fini(&b);
+}
+
+void service_ready(struct supervisor *s)
+{
+	if (!s->service.is_on || s->service.is_ready)
+		return;
+	s->service.is_ready = true;
+	service_tell(s, CV_GATEWAY_REPLY_READY, CV_STR_NONE, NULL, 0);
+}
+
+void service_why(struct supervisor *s, struct cv_str why)
+{
+	if (s->service.is_on && !s->service.why)
+		s->service.why = strndup(why.p, why.n);
+}
+
+static void accepted(struct supervisor *s)
+{
+	struct service *v = &s->service;
+
+	v->rules.state = CV_GATEWAY_LINK_OPEN;
+	v->backoff_ms = 0;
+	exec_retell(s);
+	if (v->is_ready)
+		service_tell(s, CV_GATEWAY_REPLY_READY, CV_STR_NONE, NULL, 0);
+	if (v->is_ended)
+		ended_tell(s);
+	events_send(s);
+}
+
+/* ---- the end ---- */
+
+void service_stop(struct supervisor *s, uint32_t grace_ms)
+{
+	struct service *v = &s->service;
+
+	if (!v->is_on || s->outcome != OUTCOME_NONE)
+		return;
+	v->is_stopping = true;
+	s->deadline_ms = now_ms() + CV_MAX(grace_ms, 1u);
+	if (v->is_ready)
+		exec_signal_all(s, SIGTERM);
+	service_stop_look(s);
+}
+
+void service_stop_look(struct supervisor *s)
+{
+	/* A main command that ends says so itself. */
+	if (!s->service.is_stopping || exec_running(s) || s->outcome != OUTCOME_NONE)
+		return;
+	s->outcome = OUTCOME_STATUS;
+	s->status = 0;
+}
+
+/* ---- what comes ---- */
+
+static void settled(struct supervisor *s, struct cv_ipc_reader *r)
+{
+	const uint32_t what = cv_ipc_get_u32(r), id = cv_ipc_get_u32(r);
+
+	if (what == CV_GATEWAY_REPLY_EXITED || what == CV_GATEWAY_REPLY_FAILED)
+		exec_settled(s, id);
+	else if (what == CV_GATEWAY_REPLY_ENDED && s->service.is_ended)
+		s->service.is_ended_settled = true;
+}
+
+static void dial_ask(struct supervisor *s, struct cv_ipc_reader *r)
+{
+	const uint32_t channel = cv_ipc_get_u32(r), port = cv_ipc_get_u32(r);
+
+	dial_open(s, channel, port);
+}
+
+static void signal_ask(struct supervisor *s, struct cv_ipc_reader *r)
+{
+	const uint32_t id = cv_ipc_get_u32(r), number = cv_ipc_get_u32(r);
+
+	exec_signal(s, id, number);
+}
+
+static void handle(struct supervisor *s, struct cv_ipc_msg *m)
+{
+	struct cv_ipc_reader r = { .rest = m->body };
+
+	switch ((enum cv_gateway_req)m->type) {
+	case CV_GATEWAY_REQ_ACCEPTED: accepted(s); break;
+	case CV_GATEWAY_REQ_PART: exec_part(s, m->body); break;
+	case CV_GATEWAY_REQ_EXEC: exec_run(s, m->body); break;
+	case CV_GATEWAY_REQ_SIGNAL: signal_ask(s, &r); break;
+	case CV_GATEWAY_REQ_DIAL: dial_ask(s, &r); break;
+	case CV_GATEWAY_REQ_POLICY:
+		push_policy(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));
+		break;
+	case CV_GATEWAY_REQ_CREDENTIALS:
+		push_credentials(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));
+		break;
+	case CV_GATEWAY_REQ_STOP: service_stop(s, cv_ipc_get_u32(&r)); break;
+	case CV_GATEWAY_REQ_SETTLED: settled(s, &r); break;
+	case CV_GATEWAY_REQ_STDIN_END: exec_stdin_end(s, cv_ipc_get_u32(&r)); break;
+	case CV_GATEWAY_REQ_LOG_LEVEL: break; /* every decision is told */
+	case CV_GATEWAY_REQ_COUNT: break;
+	}
+}
+
+static void read_all(struct supervisor *s)
+{
+	struct cv_ipc_msg m;
+	struct cv_err err;
+
+	for (int i = 0; i < TURN_MAX && s->service.link >= 0; i++) {
+		const cv_code code =
+			cv_ipc_recv(s->service.link, &s->service.rules, s->message, &m, &err);
+
+		if (code == CV_UNAVAILABLE)
+			return;
+		if (code != CV_OK) {
+			if (code == CV_PROTO)
+				say("gateway: %s", err.msg);
+			drop(s);
+			return;
+		}
+		handle(s, &m);
+		cv_ipc_msg_fini(&m);
+		if (s->outcome != OUTCOME_NONE && !s->service.is_ended)
+			return;
+	}
+}
+
+/* ---- the loop's side ---- */
+
+short service_interest(const struct supervisor *s)
+{
+	const struct service *v = &s->service;
+	const bool has_more =
+		!outbox_is_empty(&v->out) || (is_open(v) && !outbox_is_empty(&v->events));
+
+	return (short)(POLLIN | (has_more ? POLLOUT : 0));
+}
+
+void service_serve(struct supervisor *s, short events)
+{
+	struct cv_err err;
+
+	if ((events & POLLOUT) && outbox_flush(&s->service.out, s->service.link, &err) != CV_OK)
+		drop(s);
+	if (events & POLLOUT)
+		events_send(s);
+	if (events & ~POLLOUT)
+		read_all(s);
+}
+
+int64_t service_due_ms(const struct supervisor *s)
+{
+	const int64_t dial_ms = s->service.is_on ? dial_due_ms(s) : 0;
+	const int64_t redial_ms = s->service.is_on ? s->service.redial_ms : 0;
+
+	return !redial_ms || (dial_ms && dial_ms < redial_ms) ? dial_ms : redial_ms;
+}
+
+void service_due(struct supervisor *s)
+{
+	if (s->service.redial_ms && now_ms() >= s->service.redial_ms)
+		dial(s);
+	dial_due(s);
+}
+
+/* All of the run is over and gone.  A gateway that is away may come back to ask what became of it;
+ * one that never comes finds a sandbox without supervisor, which tells it less. */
+void service_end(struct supervisor *s)
+{
+	struct service *v = &s->service;
+	const int64_t until = now_ms() + SUP_ENDED_MS;
+
+	if (!v->is_on)
+		return;
+	exec_end_all(s);
+	v->is_ended = true;
+	v->is_ready = false;
+	ended_tell(s);
+	while (!v->is_ended_settled && now_ms() < until) {
+		struct pollfd w = { v->link, service_interest(s), 0 };
+		const int64_t due = v->redial_ms ? CV_MIN(v->redial_ms, until) : until;
+
+		if (poll(&w, 1, (int)CV_MAX(due - now_ms(), (int64_t)0)) > 0 && w.revents)
+			service_serve(s, w.revents);
+		service_due(s);
+	}
+	/* What is left of the log, as far as the gateway takes it at once. */
+	events_send(s);
+}

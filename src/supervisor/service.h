@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * service.h - a supervisor whose sandbox belongs to a gateway (ipc/gateway_link.h)
+ *
+ *     gateway.c   the link: dialled, dialled again; what comes and what is told
+ *     exec.c      commands by number
+ *     dial.c      connections to servers inside
+ *     events.c    lines of the log and denials, kept while nobody takes them
+ *     push.c      policies and credentials that the gateway sends
+ *
+ * All of it is idle in a run of `cove run`: there is no socket in its plan.
+ */
+#pragma once
+#include "base/buf.h"
+#include "ipc/gateway_link.h"
+#include "supervisor/outbox.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SERVICE_MAIN_ID 1 /* of the main command; commands of the gateway have other numbers */
+#define SERVICE_LOGS    2 /* who writes lines: proxy, broker */
+
+struct exec;
+struct dial;
+
+struct service_log { /* one writer's lines */
+	int fd;      /* -1: none */
+	struct cv_buf line;
+	bool is_cut; /* the rest of an overlong line is being skipped */
+};
+
+struct service {
+	bool is_on; /* the plan names a gateway */
+
+	/* gateway.c */
+	int link; /* -1: not connected */
+	struct cv_ipc_link rules;
+	struct outbox out;
+	int64_t redial_ms; /* when; 0: connected, or never */
+	int64_t backoff_ms;
+	bool is_ready;                   /* the sandbox stands */
+	bool is_ended, is_ended_settled; /* all is over but to tell it */
+	bool is_stopping;
+	char *why; /* of a failure; malloc'd */
+
+	/* exec.c */
+	struct exec *execs;  /* SUP_EXECS_MAX + 1 */
+	unsigned exec_count; /* of places in use */
+	struct cv_buf parts;
+
+	/* dial.c */
+	struct dial *dials; /* SUP_DIALS_MAX */
+	unsigned dial_count;
+	uint32_t dial_tag;
+	int dial_epoll;
+
+	/* events.c */
+	struct service_log log[SERVICE_LOGS];
+	struct outbox events;
+	uint32_t lost_lines, lost_denials;
+
+	/* push.c */
+	/* memfds: that holds, that is next to be judged, and the newest behind it; -1 */
+	int policy, policy_next, policy_waiting;
+	uint64_t policy_revision, policy_next_revision, policy_waiting_revision;
+	bool is_policy_judged; /* the proxy has policy_next */
+};
