@@ -22,9 +22,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES    (64u << 10) /* of stdin, at a time */
-#define FED_BYTES_MAX  (1u << 20)  /* of what feed() gives at a time */
-#define LINGER_MS      10000       /* beyond the command's own time, until we stop waiting */
+#define CHUNK_BYTES   (32u << 10) /* of stdin, at a time */
+#define FED_BYTES_MAX (1u << 20)  /* of what feed() gives at a time */
+#define LINGER_MS     10000       /* beyond the command's own time, until we stop waiting */
 
 struct run {
 	const struct cl_exec *e;
@@ -201,7 +201,7 @@ static void stdin_end(struct cl_stream *st, struct run *r)
 
 static void stdin_read(struct cl_stream *st, struct run *r)
 {
-	char bytes[CHUNK_BYTES / 2];
+	char bytes[CHUNK_BYTES];
 	const ssize_t n = read(STDIN_FILENO, bytes, sizeof(bytes));
 
 	if (n > 0)
