@@ -68,6 +68,7 @@ struct cv_gw_exec {
 	uint32_t id;
 	int fd[ENDS]; /* of a terminal only OUT */
 	bool is_tty, is_blocked, is_more, has_stdin_ended, is_held;
+	bool is_stdin_none; /* CV_GATEWAY_EXEC_NO_STDIN was said */
 	bool is_timed_out, has_exited, is_killed, is_finished;
 	int status;
 	int64_t deadline_ms; /* its timeout, then of what follows; 0: none */
@@ -436,12 +437,13 @@ static void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b)
 {
 	const Openshell__V1__ExecSandboxRequest *r = x->request;
 	const uint32_t rows = r->rows ? r->rows : 24, cols = r->cols ? r->cols : 80;
-	const bool has_stdin = cv_buf_len(&x->in) || !x->has_stdin_ended;
-	const uint32_t v[] = { x->id,
-		(r->tty ? CV_GATEWAY_EXEC_TTY : 0) |
-			(has_stdin || r->tty ? 0 : CV_GATEWAY_EXEC_NO_STDIN),
-		rows << 16 | cols };
+	const uint32_t stdin_none = CV_GATEWAY_EXEC_NO_STDIN;
 	struct cv_buf bytes;
+
+	x->is_stdin_none = !r->tty && !cv_buf_len(&x->in) && x->has_stdin_ended;
+	const uint32_t v[] = { x->id,
+		(r->tty ? (uint32_t)CV_GATEWAY_EXEC_TTY : 0) | (x->is_stdin_none ? stdin_none : 0),
+		rows << 16 | cols };
 
 	cv_buf_init(&bytes, CV_PLAN_EXEC_BYTES_MAX);
 	const bool is_put = request_put(r, &bytes);
@@ -624,7 +626,8 @@ static void on_started(struct cv_gw_box *b, struct cv_gw_exec *x, struct cv_ipc_
 		x->is_tty = true;
 		end_take(x, OUT, &m->fds[0], EPOLLIN | EPOLLOUT);
 	} else {
-		end_take(x, IN, &m->fds[0], EPOLLOUT);
+		if (!x->is_stdin_none) /* else it only swallows, and can't be watched */
+			end_take(x, IN, &m->fds[0], EPOLLOUT);
 		end_take(x, OUT, &m->fds[1], EPOLLIN);
 		end_take(x, ERR, &m->fds[2], EPOLLIN);
 	}

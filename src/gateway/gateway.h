@@ -73,7 +73,10 @@ struct cv_gw_part {
 	X(WATCH, watch)        \
 	X(FORWARD, forward)    \
 	X(POLICY, policy)      \
-	X(DRAFT, draft)
+	X(DRAFT, draft)        \
+	X(PROFILE, profile)    \
+	X(PROVIDER, provider)  \
+	X(ATTACH, attach)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -116,6 +119,8 @@ struct cv_gateway {
 	struct cv_gw_forwards *forwards;
 	struct cv_gw_policies *policies;
 	struct cv_gw_drafts *drafts;
+	struct cv_gw_profiles *profiles;
+	struct cv_gw_vault *vault;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)
