@@ -6,7 +6,6 @@
 
 #include "gateway/draft_notes.c"
 #include "gateway/revisions.c"
-#include "gateway/settings.c"
 
 static struct cv_gateway g;
 static struct cv_gw_policies policies;
