@@ -214,6 +214,22 @@ def a_global_policy_replaces_all():
     expect(config().policy_hash, mine.policy_hash)
 
 
+@case
+def providers_lay_their_rules_over_it():
+    before = config().policy_hash
+    dm = rpclab.module("datamodel_pb2")
+    G.stub.CreateProvider(pb.CreateProviderRequest(provider=dm.Provider(
+        metadata=dm.ObjectMeta(name="gh"), type="github", credentials={"GITHUB_TOKEN": "ghp_" + "x" * 36})))
+    G.stub.AttachSandboxProvider(pb.AttachSandboxProviderRequest(sandbox_name=NAME, provider_name="gh"))
+    rules = config().policy.network_policies
+    expect("_provider_gh" in rules, True, list(rules))
+    expect("_provider_gh" in status().revision.policy.network_policies, False, "derived, not stored")
+    refused("FAILED_PRECONDITION", "credentialed endpoint 'api.github.com:443' in rule 'a' uses L4 passthrough",
+            name=NAME, policy=policy(a=rule("api.github.com")))
+    G.stub.DetachSandboxProvider(pb.DetachSandboxProviderRequest(sandbox_name=NAME, provider_name="gh"))
+    expect(config().policy_hash, before)
+
+
 def submit(*chunks, mode="agent_authored"):
     return AGENT.SubmitPolicyAnalysis(pb.SubmitPolicyAnalysisRequest(
         name=NAME, analysis_mode=mode, proposed_chunks=list(chunks)))
