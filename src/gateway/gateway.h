@@ -67,8 +67,13 @@ struct cv_gw_part {
 	X(AUTH, auth)          \
 	X(OIDC, oidc)          \
 	X(INFO, info)          \
-	X(WORKSPACE, workspace)\
+	X(WORKSPACE, workspace) \
+	X(SANDBOX, sandbox)    \
+	X(EXEC, exec)          \
+	X(WATCH, watch)        \
+	X(FORWARD, forward)    \
 	X(POLICY, policy)      \
+	X(DRAFT, draft)        \
 	X(PROFILE, profile)    \
 	X(PROVIDER, provider)  \
 	X(ATTACH, attach)
@@ -108,7 +113,12 @@ struct cv_gateway {
 	/* Of one part each. */
 	struct cv_gw_auth *auth;
 	struct cv_gw_oidc *oidc;
+	struct cv_gw_sandboxes *sandboxes;
+	struct cv_gw_execs *execs;
+	struct cv_gw_watches *watches;
+	struct cv_gw_forwards *forwards;
 	struct cv_gw_policies *policies;
+	struct cv_gw_drafts *drafts;
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
 };
