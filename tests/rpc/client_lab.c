@@ -19,7 +19,6 @@
 
 #include "openshell.pb-c.h"
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -274,7 +273,6 @@ int main(int argc, char **argv)
 	struct cv_err err;
 	int option;
 
-	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while ((option = getopt(argc, argv, "c:C:k:b:n:it:")) != -1) {
 		switch (option) {
