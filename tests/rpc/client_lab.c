@@ -155,6 +155,7 @@ static void exec(struct cv_rpc_client *c, const char *word, int held_ms, bool wa
 		printf("held at %llu messages\n", (unsigned long long)l.messages);
 		if (l.is_over)
 			return;
+		l.wants_hold = false;
 		cv_rpc_stream_hold(l.s, false);
 	}
 	(void)turns(c, &l.is_over, now_ms() + timeout_ms);
