@@ -398,7 +398,6 @@ static void where_write(struct cv_rpc_dialled *d, const struct cv_authority *a)
 cv_code cv_rpc_dial(const struct cv_rpc_endpoint *e, int timeout_ms, struct cv_rpc_dialled *ret,
 	struct cv_err *err)
 {
-	const int64_t until_ms = cv_rpc_now_ms() + timeout_ms;
 	struct cv_rpc_dialled d = { .fd = -1 };
 	struct cv_host name;
 	struct cv_url url;
@@ -409,6 +408,8 @@ cv_code cv_rpc_dial(const struct cv_rpc_endpoint *e, int timeout_ms, struct cv_r
 	where_write(&d, &url.authority);
 	if (url.is_https)
 		code = ctx_make(e, &d, err);
+	const int64_t until_ms =
+		cv_rpc_now_ms() + timeout_ms; /* the files above cost the server nothing */
 	if (code == CV_OK)
 		code = connect_to(&url.authority, d.where, timeout_ms, until_ms, &d.fd, err);
 	if (code == CV_OK && url.is_https)
