@@ -33,21 +33,21 @@
 #include <sys/wait.h>
 #include <termios.h>
 
-#define MAIN_ID            1          /* ipc/gateway_link.h */
-#define EXEC_ARGS_MAX      1024       /* openshell-api 7 */
-#define EXEC_ARG_MAX       (32u << 10)
-#define EXEC_WORKDIR_MAX   4096
-#define EXECS_BOX_MAX      256        /* of one sandbox at a time */
-#define EXEC_WAIT_MS       15000      /* for a session (openshell-api 6) */
-#define EXEC_TERM_MS       2000       /* from SIGTERM to SIGKILL */
-#define EXEC_DEAD_MS       10000      /* from SIGKILL until nobody waits any more */
-#define EXEC_TAIL_MS       500        /* of silence after the exit, while a pipe is open */
-#define CHUNK_BYTES        (32u << 10) /* of one message; half a pipe */
-#define PUMPS_MAX          16         /* chunks of one pipe, before others get their turn */
-#define STDIN_BYTES_MAX    (2u << 20) /* two messages: the client is held behind the first */
-#define STDIN_HOLD_BYTES   (64u << 10)
-#define REPLAY_BYTES       (256u << 10) /* of the main command's output */
-#define TIMEOUT_STATUS     124
+#define MAIN_ID          1    /* ipc/gateway_link.h */
+#define EXEC_ARGS_MAX    1024 /* openshell-api 7 */
+#define EXEC_ARG_MAX     (32u << 10)
+#define EXEC_WORKDIR_MAX 4096
+#define EXECS_BOX_MAX    256         /* of one sandbox at a time */
+#define EXEC_WAIT_MS     15000       /* for a session (openshell-api 6) */
+#define EXEC_TERM_MS     2000        /* from SIGTERM to SIGKILL */
+#define EXEC_DEAD_MS     10000       /* from SIGKILL until nobody waits any more */
+#define EXEC_TAIL_MS     500         /* of silence after the exit, while a pipe is open */
+#define CHUNK_BYTES      (32u << 10) /* of one message; half a pipe */
+#define PUMPS_MAX        16          /* chunks of one pipe, before others get their turn */
+#define STDIN_BYTES_MAX  (2u << 20)  /* two messages: the client is held behind the first */
+#define STDIN_HOLD_BYTES (64u << 10)
+#define REPLAY_BYTES     (256u << 10) /* of the main command's output */
+#define TIMEOUT_STATUS   124
 
 enum { IN, OUT, ERR, ENDS }; /* also the subkinds of watches */
 enum exec_state { EXEC_WAITING, EXEC_SENT, EXEC_RUNNING, EXEC_OVER };
@@ -74,7 +74,7 @@ struct cv_gw_exec {
 	int64_t deadline_ms; /* its timeout, then of what follows; 0: none */
 	int64_t tail_ms;     /* 0: none */
 	struct cv_buf in;
-	struct cv_buf replay; /* MAIN_ID */
+	struct cv_buf replay;                             /* MAIN_ID */
 	const Openshell__V1__ExecSandboxRequest *request; /* a copy until it is sent */
 };
 
@@ -411,8 +411,8 @@ static bool request_put(const Openshell__V1__ExecSandboxRequest *r, struct cv_bu
 		e.argv[e.argc++] = cv_str_of(r->command[i]);
 	for (size_t i = 0; e.env && i < r->n_environment; i++) {
 		has_term |= strcmp(r->environment[i]->key, "TERM") == 0;
-		e.env[e.envc++] = cv_arena_printf(&arena, "%s=%s", r->environment[i]->key,
-			r->environment[i]->value);
+		e.env[e.envc++] = cv_arena_printf(
+			&arena, "%s=%s", r->environment[i]->key, r->environment[i]->value);
 	}
 	if (e.env && r->tty && !has_term)
 		e.env[e.envc++] = CV_STR("TERM=xterm-256color");
@@ -610,7 +610,8 @@ static void end_take(struct cv_gw_exec *x, int which, int *fd, uint32_t events)
 	x->fd[which] = cv_take_fd(*fd);
 	(void)fcntl(x->fd[which], F_SETFL, fcntl(x->fd[which], F_GETFL) | O_NONBLOCK);
 	if (cv_loop_add(&x->g->loop, x->fd[which], events | EPOLLET,
-		    (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_EXEC, which), x->ref }, &err) != CV_OK) {
+		    (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_EXEC, which), x->ref },
+		    &err) != CV_OK) {
 		cv_log(CV_LOG_ERROR, "exec", CV_LOG_NONE, "%s", err.msg);
 		close(x->fd[which]);
 		x->fd[which] = -1;
@@ -750,7 +751,8 @@ static void exec_late(struct cv_gw_exec *x)
 		signal_send(x, SIGKILL);
 		deadline_set(x, &x->deadline_ms, EXEC_DEAD_MS);
 	} else {
-		exit_send(x, TIMEOUT_STATUS); /* it can't be killed now; its client waits no longer */
+		exit_send(
+			x, TIMEOUT_STATUS); /* it can't be killed now; its client waits no longer */
 	}
 }
 
@@ -823,13 +825,11 @@ static void part_stop(struct cv_gateway *g)
 }
 
 static const struct cv_gw_method methods[] = {
-	{ "ExecSandbox",
-		{ .message = on_exec, .writable = on_writable, .closed = on_closed } },
-	{ "ExecSandboxInteractive",
-		{ .message = on_interactive,
-			.half_closed = on_half_closed,
-			.writable = on_writable,
-			.closed = on_closed } },
+	{ "ExecSandbox", { .message = on_exec, .writable = on_writable, .closed = on_closed } },
+	{ "ExecSandboxInteractive", { .message = on_interactive,
+					    .half_closed = on_half_closed,
+					    .writable = on_writable,
+					    .closed = on_closed } },
 };
 
 const struct cv_gw_part cv_gw_part_exec = {
