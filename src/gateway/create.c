@@ -387,25 +387,6 @@ static cv_code env_describe(const struct cv_gw_box *b, struct cv_driver_sandbox 
 	return CV_OK;
 }
 
-static cv_code policy_describe(const Openshell__V1__SandboxSpec *spec, struct cv_driver_sandbox *s,
-	struct cv_arena *arena, struct cv_err *err)
-{
-	struct cv_buf text;
-	cv_code code;
-
-	if (!spec->policy)
-		return CV_OK;
-	cv_buf_init(&text, CV_POLICY_PB_TEXT_BYTES_MAX);
-	code = cv_policy_pb_text(spec->policy, &text, err);
-	if (code == CV_OK) {
-		s->policy = cv_arena_str(arena, cv_buf_str(&text));
-		if (!s->policy.p)
-			code = cv_fail(err, CV_LIMIT, "no memory for the policy");
-	}
-	cv_buf_fini(&text);
-	return code;
-}
-
 cv_code create_describe(const struct cv_gw_box *b, struct cv_driver_sandbox *s,
 	struct cv_arena *arena, struct cv_err *err)
 {
@@ -422,7 +403,5 @@ cv_code create_describe(const struct cv_gw_box *b, struct cv_driver_sandbox *s,
 		code = image_describe(b->g, spec->template_, s, err);
 	if (code == CV_OK)
 		code = env_describe(b, s, arena, err);
-	if (code == CV_OK)
-		code = resources_read(spec->template_, s, err);
-	return code == CV_OK ? policy_describe(spec, s, arena, err) : code;
+	return code == CV_OK ? resources_read(spec->template_, s, err) : code;
 }

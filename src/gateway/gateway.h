@@ -72,7 +72,11 @@ struct cv_gw_part {
 	X(EXEC, exec)          \
 	X(WATCH, watch)        \
 	X(FORWARD, forward)    \
-	X(POLICY, policy)
+	X(POLICY, policy)      \
+	X(DRAFT, draft)        \
+	X(PROFILE, profile)    \
+	X(PROVIDER, provider)  \
+	X(ATTACH, attach)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -114,6 +118,9 @@ struct cv_gateway {
 	struct cv_gw_watches *watches;
 	struct cv_gw_forwards *forwards;
 	struct cv_gw_policies *policies;
+	struct cv_gw_drafts *drafts;
+	struct cv_gw_profiles *profiles;
+	struct cv_gw_vault *vault;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

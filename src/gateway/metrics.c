@@ -78,7 +78,7 @@ static struct series *series_of(enum cv_metric which, va_list ap)
 
 	struct series *s = series_find(m, label, labels);
 
-	if (!s && m->n == CV_METRIC_SERIES_MAX - 1) {
+	if (!s && m->n >= CV_METRIC_SERIES_MAX - 1) {
 		memcpy(label, other, sizeof(label));
 		s = series_find(m, label, labels);
 	}

@@ -21,7 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define RETRY_MS        10000 /* between fetches that strangers can cause */
+#define RETRY_MS        5000  /* between fetches that strangers can cause */
 #define FETCH_MS        10000 /* for each of the two requests */
 #define URL_BYTES_MAX   2048
 #define DISCOVERY_ARENA (1u << 20)

@@ -54,9 +54,11 @@ struct cv_gw_box {
 	struct cv_object *object;
 	struct cv_ref ref;
 	enum cv_gw_state state;
-	bool is_first;                    /* it has never been up since it was created or started */
-	bool is_restart;                  /* started by StartSandbox, not by its creation */
-	int64_t since_ms;                 /* Unix; when the phase became what it is */
+	bool is_first;   /* it has never been up since it was created or started */
+	bool is_restart; /* started by StartSandbox, not by its creation */
+	uint64_t
+		policy_revision; /* policy_link.c: what its supervisor was started with; 0: unknown */
+	int64_t since_ms;        /* Unix; when the phase became what it is */
 	Openshell__V1__SandboxPhase told; /* the phase that followers know */
 	int64_t deadline_ms;              /* loop time, of the present state; 0: none */
 	struct cv_driver_process process; /* pid 0: none, or not known */
@@ -121,7 +123,8 @@ struct cv_gw_box_hooks {
 		struct cv_err *err);
 	/* Its supervisor has dialled, and says that it has this revision of the policy. */
 	void (*dialled)(struct cv_gw_box *b, uint64_t policy_revision);
-	/* POLICY_LOADED, POLICY_REFUSED, DENIAL: the body as it came. */
+	/* POLICY_LOADED, POLICY_REFUSED, CREDENTIALS_LOADED, CREDENTIALS_REFUSED, DENIAL: the body as
+	 * it came. */
 	void (*message)(struct cv_gw_box *b, uint32_t type, struct cv_str body);
 	/* The object is about to be deleted. */
 	void (*deleted)(struct cv_gw_box *b);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * test_config.c - flags over environment over file over default, and what is wrong is said with its
+ * place
+ */
+#include "unit/test.h"
+
+#include "gateway/config.c"
+#include "gateway/log.c"
+
+static struct cv_findings findings;
+static struct cv_err err;
+
+static struct cv_gw_config *read_all(const char *file, char **env, char **flags, size_t n)
+{
+	const struct cv_gw_config_source s = { .file = cv_str_of(file),
+		.file_name = CV_STR("gateway.yaml"),
+		.env = env,
+		.flags = flags,
+		.flag_count = n };
+	struct cv_gw_config *c = NULL;
+
+	cv_findings_fini(&findings);
+	cv_findings_init(&findings);
+	err.msg[0] = 0;
+	if (cv_gw_config_new(&s, &c, &findings, &err) != CV_OK)
+		assert_null(c);
+	return c;
+}
+
+/* The first finding, as a person sees it. */
+static const char *report(const char *file)
+{
+	static char text[1024];
+	struct cv_buf b;
+
+	assert_null(read_all(file, NULL, NULL, 0));
+	cv_buf_init(&b, sizeof(text));
+	cv_findings_text(&findings, CV_STR("gateway.yaml"), &b);
+	snprintf(text, sizeof(text), "%.*s", CV_STR_ARG(cv_buf_str(&b)));
+	cv_buf_fini(&b);
+	return text;
+}
+
+static void test_defaults(void **state)
+{
+	struct cv_gw_config *c = read_all(NULL, NULL, NULL, 0);
+
+	(void)state;
+	assert_non_null(c);
+	assert_str(c->bind_address, "127.0.0.1");
+	assert_int_equal(c->port, 17670);
+	assert_false(c->disable_tls);
+	assert_true(c->service_http);
+	assert_int_equal(c->mtls_auth, CV_GW_UNSET);
+	assert_int_equal(c->oidc_jwks_ttl, 3600);
+	assert_str(c->oidc_roles_claim, "realm_access.roles");
+	cv_gw_config_free(c);
+}
+
+static void test_file(void **state)
+{
+	struct cv_gw_config *c = read_all("port: 1234\n"
+					  "log: {level: debug, format: json}\n"
+					  "oidc:\n"
+					  "  issuer: https://id.example\n"
+					  "  jwks_ttl_secs: 5\n"
+					  "server_sans: [a.example, b.example]\n"
+					  "images:\n"
+					  "  python: host\n"
+					  "  'ghcr.io/a/b:1': /srv/root\n"
+					  "auth: {mtls: false}\n",
+		NULL, NULL, 0);
+
+	(void)state;
+	assert_non_null(c);
+	assert_int_equal(c->port, 1234);
+	assert_str(c->log_level, "debug");
+	assert_str(c->oidc_issuer, "https://id.example");
+	assert_int_equal(c->oidc_jwks_ttl, 5);
+	assert_int_equal(c->server_sans.n, 2);
+	assert_str(c->server_sans.v[1], "b.example");
+	assert_int_equal(c->images.n, 2);
+	assert_str(c->images.key[1], "ghcr.io/a/b:1");
+	assert_str(c->images.value[1], "/srv/root");
+	assert_int_equal(c->mtls_auth, CV_GW_NO);
+	cv_gw_config_free(c);
+	c = read_all("\n# nothing\n", NULL, NULL, 0);
+	assert_non_null(c);
+	cv_gw_config_free(c);
+}
+
+static void test_order(void **state)
+{
+	char a[] = "OPENSHELL_SERVER_PORT=2", b[] = "COVE_SERVER_PORT=3",
+	     d[] = "OPENSHELL_LOG_LEVEL=warn", e[] = "OPENSHELL_SERVER_SAN=x, y",
+	     f[] = "OPENSHELL_DISABLE_TLS=1";
+	char *env[] = { a, d, e, f, NULL }, *both[] = { a, b, NULL };
+	char p1[] = "--port", p2[] = "4", s1[] = "--server-san=z", s2[] = "--server-san",
+	     s3[] = "w", t[] = "--disable-tls=false", m[] = "--enable-mtls-auth";
+	char *flags[] = { p1, p2, s1, s2, s3, t, m };
+	struct cv_gw_config *c = read_all("port: 1\nlog: {level: error}\n", env, NULL, 0);
+
+	(void)state;
+	assert_int_equal(c->port, 2);
+	assert_str(c->log_level, "warn");
+	assert_int_equal(c->server_sans.n, 2);
+	assert_str(c->server_sans.v[1], "y");
+	assert_true(c->disable_tls);
+	cv_gw_config_free(c);
+
+	c = read_all("port: 1\n", both, NULL, 0);
+	assert_int_equal(c->port, 3);
+	cv_gw_config_free(c);
+
+	c = read_all("port: 1\nserver_sans: [q]\n", env, flags, CV_ARRAY_LEN(flags));
+	assert_non_null(c);
+	assert_int_equal(c->port, 4);
+	assert_int_equal(c->server_sans.n, 2);
+	assert_str(c->server_sans.v[0], "z");
+	assert_str(c->server_sans.v[1], "w");
+	assert_false(c->disable_tls);
+	assert_int_equal(c->mtls_auth, CV_GW_YES);
+	cv_gw_config_free(c);
+}
+
+static void test_bad_files(void **state)
+{
+	(void)state;
+	assert_string_equal(report("prt: 1\n"),
+		"gateway.yaml:1:1: error: unknown key 'prt'; did you mean 'port'?\n");
+	assert_string_equal(report("port: 1\noidc:\n  issure: x\n"),
+		"gateway.yaml:3:3: error: unknown key 'issure'; did you mean 'issuer'?\n");
+	assert_string_equal(report("port: many\n"),
+		"gateway.yaml:1:7: error: port: expected a number, found 'many'\n");
+	assert_string_equal(report("tls: {disabled: maybe}\n"),
+		"gateway.yaml:1:17: error: tls.disabled: expected true or false, found 'maybe'\n");
+	assert_string_equal(
+		report("log: 3\n"), "gateway.yaml:1:6: error: log: expected a mapping\n");
+	assert_string_equal(report("port: [1]\n"), "gateway.yaml:1:7: error: port: found a list\n");
+	assert_string_equal(
+		report("port: 1\nport: 2\n"), "gateway.yaml:2:1: error: port is said twice\n");
+	assert_non_null(strstr(report("- 1\n"), "1:1: error: a configuration is a mapping"));
+	assert_non_null(strstr(report("a: [\n"), "gateway.yaml:"));
+	assert_non_null(strstr(report("port: 1\n---\nport: 2\n"), "second YAML document"));
+	assert_non_null(strstr(report("images: {a: [b]}\n"), "images.a: expected text"));
+}
+
+static void test_bad_words(void **state)
+{
+	char a[] = "--prt", b[] = "--port", d[] = "x", e[] = "word";
+	char *unknown[] = { a, d }, *bad[] = { b, d }, *none[] = { b }, *word[] = { e };
+	char v[] = "OPENSHELL_SERVER_PORT=x";
+	char *env[] = { v, NULL };
+
+	(void)state;
+	assert_null(read_all(NULL, NULL, unknown, 2));
+	assert_string_equal(err.msg, "unknown option '--prt'; did you mean '--port'?");
+	assert_null(read_all(NULL, NULL, bad, 2));
+	assert_string_equal(err.msg, "--port: expected a number, found 'x'");
+	assert_null(read_all(NULL, NULL, none, 1));
+	assert_string_equal(err.msg, "--port needs a value");
+	assert_null(read_all(NULL, NULL, word, 1));
+	assert_null(read_all(NULL, env, NULL, 0));
+	assert_null(read_all("log: {level: loud}\n", NULL, NULL, 0));
+	assert_null(read_all("port: 65536\n", NULL, NULL, 0));
+	assert_null(read_all("tls: {cert: /a}\n", NULL, NULL, 0));
+	assert_null(read_all("oidc: {issuer: 'ftp://x'}\n", NULL, NULL, 0));
+	assert_null(read_all("rate_limit: {requests: 5}\n", NULL, NULL, 0));
+}
+
+static void test_reload(void **state)
+{
+	struct cv_gw_config *old = read_all("port: 1\nserver_sans: [a]\n", NULL, NULL, 0);
+	struct cv_gw_config *next =
+		read_all("port: 2\nserver_sans: [b]\nlog: {level: debug}\n", NULL, NULL, 0);
+	struct cv_buf changed;
+
+	(void)state;
+	cv_buf_init(&changed, 1024);
+	cv_gw_config_keep_fixed(old, next, &changed);
+	assert_str(cv_buf_str(&changed), "port, server_sans");
+	cv_gw_config_free(old);
+	assert_int_equal(next->port, 1);
+	assert_str(next->server_sans.v[0], "a");
+	assert_str(next->log_level, "debug");
+	cv_gw_config_free(next);
+	cv_buf_fini(&changed);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_bad_words),
+		cmocka_unit_test(test_reload),
+	};
+
+	const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	cv_findings_fini(&findings);
+	return failed;
+}
