@@ -33,9 +33,11 @@ static void env_check(struct cl *c, struct cl_entry *const *v, size_t n)
 			if (!(isalpha((unsigned char)*p) || *p == '_' ||
 				    (p > key && isdigit((unsigned char)*p))))
 				cl_die_usage(c,
-					"invalid value for '--env': '%s' is no name of a variable", key);
+					"invalid value for '--env': '%s' is no name of a variable",
+					key);
 		if (strncmp(key, "OPENSHELL_", 10) == 0)
-			cl_die_usage(c, "invalid value for '--env': names with OPENSHELL_ are reserved");
+			cl_die_usage(
+				c, "invalid value for '--env': names with OPENSHELL_ are reserved");
 		if (cl_has(&c->w, "no-credential-warnings"))
 			continue;
 		bool looks_secret = strstr(key, "API_KEY") || strstr(key, "ACCESS_KEY") ||
@@ -49,7 +51,8 @@ static void env_check(struct cl *c, struct cl_entry *const *v, size_t n)
 		if (looks_secret)
 			cl_note(c,
 				"! --env %s looks like a credential, which the agent can read; a provider "
-				"keeps it outside", key);
+				"keeps it outside",
+				key);
 	}
 }
 
@@ -63,7 +66,8 @@ static char *image_of(struct cl *c, const char *from)
 	if (access(from, F_OK) == 0 && (strchr(from, '/') || strstr(from, "ockerfile")))
 		cl_die(c,
 			"--from %s is a directory or a Dockerfile: build it first, and give the image "
-			"that comes of it", cl_shown(c, from));
+			"that comes of it",
+			cl_shown(c, from));
 	if (strncmp(from, "./", 2) == 0 || strncmp(from, "../", 3) == 0 || from[0] == '/')
 		cl_die(c, "--from %s: there is no such path", cl_shown(c, from));
 	if (strpbrk(from, "/:."))
@@ -91,8 +95,8 @@ static void resources_put(struct cl *c, Openshell__V1__SandboxSpec *spec)
 		cl_out_fini(&o);
 	}
 	if (cl_flag(&c->w, "driver-config-json"))
-		spec->template_->driver_config = cl_struct_of_json(c, "--driver-config-json",
-			cv_str_of(cl_flag(&c->w, "driver-config-json")));
+		spec->template_->driver_config = cl_struct_of_json(
+			c, "--driver-config-json", cv_str_of(cl_flag(&c->w, "driver-config-json")));
 	if (cl_has(&c->w, "gpu")) {
 		Openshell__V1__ResourceRequirements *r = cl_alloc(c, sizeof(*r));
 		Openshell__V1__GpuResourceRequirements *gpu = cl_alloc(c, sizeof(*gpu));

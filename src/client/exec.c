@@ -22,8 +22,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES (64u << 10) /* of stdin, at a time */
-#define LINGER_MS   10000       /* beyond the command's own time, until we stop waiting */
+#define CHUNK_BYTES    (64u << 10) /* of stdin, at a time */
+#define FED_BYTES_MAX  (1u << 20)  /* of what feed() gives at a time */
+#define LINGER_MS      10000       /* beyond the command's own time, until we stop waiting */
 
 struct run {
 	const struct cl_exec *e;
@@ -241,7 +242,7 @@ int cl_exec(struct cl *c, const struct cl_exec *e)
 	const int64_t deadline =
 		e->timeout_s ? cl_clock_ms() + (int64_t)e->timeout_s * 1000 + LINGER_MS : INT64_MAX;
 
-	cv_buf_init(&r.fed, 4 * CHUNK_BYTES);
+	cv_buf_init(&r.fed, FED_BYTES_MAX);
 	fflush(stdout);
 	cl_stream_open(c, &st, CL_METHOD(ExecSandboxInteractive),
 		&openshell__v1__exec_sandbox_event__descriptor);

@@ -34,8 +34,7 @@ static Google__Protobuf__Value *value_of(struct cl *c, const struct cv_value *v)
 		m->kind_case = GOOGLE__PROTOBUF__VALUE__KIND_LIST_VALUE;
 		m->list_value = cl_alloc(c, sizeof(*m->list_value));
 		google__protobuf__list_value__init(m->list_value);
-		m->list_value->values =
-			cl_alloc(c, (v->n + 1) * sizeof(*m->list_value->values));
+		m->list_value->values = cl_alloc(c, (v->n + 1) * sizeof(*m->list_value->values));
 		m->list_value->n_values = v->n;
 		for (uint32_t i = 0; i < v->n; i++)
 			m->list_value->values[i] = value_of(c, &v->v[i]);

@@ -67,8 +67,16 @@ struct cv_gw_part {
 	X(AUTH, auth)          \
 	X(OIDC, oidc)          \
 	X(INFO, info)          \
-	X(WORKSPACE, workspace)    \
-	X(POLICY, policy)
+	X(WORKSPACE, workspace) \
+	X(SANDBOX, sandbox)    \
+	X(EXEC, exec)          \
+	X(WATCH, watch)        \
+	X(FORWARD, forward)    \
+	X(POLICY, policy)      \
+	X(DRAFT, draft)        \
+	X(PROFILE, profile)    \
+	X(PROVIDER, provider)  \
+	X(ATTACH, attach)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -105,7 +113,14 @@ struct cv_gateway {
 	/* Of one part each. */
 	struct cv_gw_auth *auth;
 	struct cv_gw_oidc *oidc;
+	struct cv_gw_sandboxes *sandboxes;
+	struct cv_gw_execs *execs;
+	struct cv_gw_watches *watches;
+	struct cv_gw_forwards *forwards;
 	struct cv_gw_policies *policies;
+	struct cv_gw_drafts *drafts;
+	struct cv_gw_profiles *profiles;
+	struct cv_gw_vault *vault;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

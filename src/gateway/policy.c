@@ -546,7 +546,10 @@ void cv_gw_policy_send_set(struct cv_gateway *g, cv_gw_policy_send_fn *send)
 static cv_code start(struct cv_gateway *g, struct cv_err *err)
 {
 	g->policies = calloc(1, sizeof(*g->policies));
-	return g->policies ? CV_OK : cv_fail(err, CV_LIMIT, "no memory");
+	if (!g->policies)
+		return cv_fail(err, CV_LIMIT, "no memory");
+	cv_gw_policy_link(g);
+	return CV_OK;
 }
 
 static void stop(struct cv_gateway *g)

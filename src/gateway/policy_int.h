@@ -28,3 +28,5 @@ void cv_gw_policy_push(struct cv_gateway *g, const struct cv_object *sandbox);
 /* The sandbox that a request names, for a caller who may do what the method asks. */
 CV_MUST enum cv_rpc_status cv_gw_policy_sandbox(const struct cv_rpc_call *c, const char *name,
 	const char *workspace, bool is_change, struct cv_object **ret, struct cv_err *err);
+
+void cv_gw_policy_link(struct cv_gateway *g); /* policy_link.c: from now on supervisors are told */

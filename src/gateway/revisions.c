@@ -228,8 +228,11 @@ static struct cv_object *global_revision(const struct cv_gateway *g)
 static enum cv_rpc_status layer_text(struct cv_gateway *g, const struct cv_object *sandbox,
 	struct cv_buf *ret, struct cv_err *err)
 {
-	if (!sandbox || !g->policies->layer ||
-		!cv_gw_setting_is_true(g, cv_str_of(sandbox->id), "providers_v2_enabled"))
+	const cv_setting_value *v =
+		sandbox ? cv_gw_setting(g, cv_str_of(sandbox->id), "providers_v2_enabled") : NULL;
+
+	/* Off only if somebody said so: without its layer a provider is good for nothing here. */
+	if (!sandbox || !g->policies->layer || (v && !v->bool_value))
 		return CV_RPC_OK;
 	return g->policies->layer(g, sandbox, ret, err) == CV_OK ? CV_RPC_OK
 								 : CV_RPC_FAILED_PRECONDITION;

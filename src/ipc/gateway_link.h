@@ -44,7 +44,9 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(STOP, 4, 0, IN(OPEN), 0)      /* u32 ms of grace: SIGTERM, then the end */           \
 	X(SETTLED, 8, 0, IN(OPEN), 0)   /* u32 what (cv_gateway_reply), u32 id: forget it */   \
 	X(LOG_LEVEL, 64, 0, IN(OPEN), 0) /* str */                                             \
-	X(STDIN_END, 4, 0, IN(OPEN), 0) /* u32 id: nothing more comes; not for a terminal */
+	X(STDIN_END, 4, 0, IN(OPEN), 0) /* u32 id: nothing more comes; not for a terminal */   \
+	X(LAYER, 0, 1, IN(OPEN), 0)     /* memfd: what attached providers lay over the next POLICY and those \
+					 * behind it (cred/compose.h), judged with it; empty: nothing */
 
 /* supervisor to gateway */
 #define CV_GATEWAY_REPLIES(X)                                                                  \
@@ -63,7 +65,9 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(DENIAL, 16384, 0, IN(OPEN), 0) /* a connection that policy refused: str host, u32 port (0: a name was asked for and refused), str binary, \
 				* u32 stage (cv_gateway_denial), str reason, str method, str path */ \
 	X(LOST, 8, 0, IN(OPEN), 0)      /* u32 lines of the log that were dropped, u32 denials */ \
-	X(ENDED, 4096, 0, IN(OPEN), 0)  /* u32 exit status of the main command, u32 is_failure, str why; until SETTLED */
+	X(ENDED, 4096, 0, IN(OPEN), 0)  /* u32 exit status of the main command, u32 is_failure, str why; until SETTLED */ \
+	X(CREDENTIALS_LOADED, 8, 0, IN(OPEN), 0)     /* u64 revision: their placeholders are of use */ \
+	X(CREDENTIALS_REFUSED, 4096, 0, IN(OPEN), 0) /* u64 revision, str why; those before stay */
 /* clang-format on */
 
 enum { /* of EXEC */

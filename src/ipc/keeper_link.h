@@ -34,12 +34,15 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(AGAIN, 0, 0, IN(NEW), CV_IPC_ONCE)    /* after SECRETS: a former keeper had them */ \
 	X(UPSTREAM, 0, 1, IN(NEW), CV_IPC_ONCE) /* memfd: user:password for the upstream proxy; before START */ \
 	X(BROKER, 0, 1, IN(NEW) | IN(READY), 0) /* the link of a broker, started (anew) */ \
-	X(VAULT, 0, 1, IN(NEW), CV_IPC_ONCE) /* first, instead of all others: memfd of keys; vault_link.h from here on */
+	X(VAULT, 0, 1, IN(NEW), CV_IPC_ONCE) /* first, instead of all others: memfd of keys; vault_link.h from here on */ \
+	X(SECRETS_ANEW, 0, 1, IN(READY), 0)     /* memfd: the set that holds from now on */
 
 /* keeper to supervisor */
 #define CV_KEEPER_CONTROL_REPLIES(X)                                                    \
 	X(CA, 8192, 0, IN(NEW), CV_IPC_ONCE)    /* str PEM of the CA certificate */      \
-	X(FATAL, 4096, 0, IN(NEW) | IN(READY), CV_IPC_ONCE)
+	X(FATAL, 4096, 0, IN(NEW) | IN(READY), CV_IPC_ONCE)                                  \
+	X(SECRETS_RESULT, 4096, 0, IN(READY), 0) /* of SECRETS_ANEW: u32 cv_code, u32 some are renewed, \
+						  * str why not; the proxy needs another link then */
 
 /* proxy to keeper */
 #define CV_KEEPER_REQS(X)                                                               \

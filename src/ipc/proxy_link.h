@@ -31,7 +31,7 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(AUDIT_SINK, 8, 1, IN(NEW), 0)           /* u32 cv_audit_form, u32 is_required */    \
 	X(BUDGET, 1024, 0, IN(NEW), 0)            /* str: as plan/budget.h reads it */        \
 	X(ROUTES, 0, 1, IN(NEW), CV_IPC_ONCE)     /* inference, as plan/routes.h reads it */  \
-	X(LAYER, 0, 1, IN(NEW), CV_IPC_ONCE)      /* memfd: what providers lay over policies */ \
+	X(LAYER, 0, 1, IN(NEW) | IN(READY), 0)    /* memfd: what providers lay over policies to come */ \
 	X(POLICY, 4096, 1, IN(NEW) | IN(READY), 0) /* str file name; memfd: text */           \
 	X(GO, 0, 0, IN(NEW), CV_IPC_ONCE)         /* start to accept */                       \
 	X(IDENTITY, CV_IPC_BODY_BYTES_MAX, 0, IN(NEW) | IN(READY), 0) /* cv_proxy_identity */ \
@@ -43,7 +43,8 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(TOOLS, 0, 1, IN(NEW), CV_IPC_ONCE)      /* memfd: host tools, as plan/toolmap.h reads them */ \
 	X(BROKER, 0, 1, IN(NEW) | IN(READY), 0)   /* broker_link; a later one takes its place */ \
 	X(ANSWER, 1024, 0, IN(READY), 0)          /* as on broker_link: u64 of ASK, u32, str who */ \
-	X(DENIALS, 0, 0, IN(NEW), CV_IPC_ONCE)    /* wants DENIED */
+	X(DENIALS, 0, 0, IN(NEW), CV_IPC_ONCE)    /* wants DENIED */                            \
+	X(CREDENTIALS, 0, 0, IN(READY), 0)        /* the catalog of the next KEEPER is another one */
 
 /* proxy to supervisor */
 #define CV_PROXY_REPLIES(X)                                                                  \

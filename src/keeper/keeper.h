@@ -58,6 +58,9 @@ CV_MUST cv_code keeper_upstream_answer(struct keeper *k, struct cv_str body, str
 /* SECRETS: the set in fd becomes the vault. */
 CV_MUST cv_code keeper_secrets_take(struct keeper *k, int fd, struct cv_err *err);
 
+/* anew.c: SECRETS_ANEW: the set in fd is the vault from now on.  A failure changes nothing. */
+CV_MUST cv_code keeper_secrets_anew(struct keeper *k, int fd, struct cv_err *err);
+
 /* tools.c: the link of a broker, instead of an earlier one; a message on it; and its requests that
  * wait for a renewal, as keeper_waits_look(). */
 void keeper_broker_take(struct keeper *k, int link);

@@ -154,6 +154,24 @@ static void proxy_take(struct keeper *k, int link)
 		proxy_drop(k);
 }
 
+static void secrets_anew(struct keeper *k, int fd)
+{
+	struct cv_err err = { 0 };
+	struct cv_buf b;
+	const cv_code code = keeper_secrets_anew(k, fd, &err);
+
+	if (code == CV_OK)
+		proxy_drop(k);
+	cv_buf_init(&b, 4096);
+	cv_ipc_put_u32(&b, code);
+	cv_ipc_put_u32(&b, k->renewals.n > 0);
+	cv_ipc_put_str(&b, cv_str_of(code == CV_OK ? "" : err.msg));
+	if (cv_ipc_send(CV_KEEPER_CONTROL_FD, CV_KEEPER_CONTROL_REPLY_SECRETS_RESULT,
+		    cv_buf_str(&b), NULL, 0, &err) != CV_OK)
+		die(&err);
+	cv_buf_fini(&b);
+}
+
 static void control_serve(struct keeper *k)
 {
 	struct cv_ipc_msg m;
@@ -168,6 +186,8 @@ static void control_serve(struct keeper *k)
 		keeper_renewals_courier(&k->renewals, cv_take_fd(m.fds[0]), keeper_now_s());
 	else if (m.type == CV_KEEPER_CONTROL_BROKER)
 		keeper_broker_take(k, cv_take_fd(m.fds[0]));
+	else if (m.type == CV_KEEPER_CONTROL_SECRETS_ANEW)
+		secrets_anew(k, m.fds[0]);
 	else
 		proxy_take(k, cv_take_fd(m.fds[0]));
 	cv_ipc_msg_fini(&m);

@@ -421,3 +421,70 @@ bool keeper_renewals_is_hopeful(const struct keeper_renewals *r, uint32_t cred, 
 	return state != CV_SCHEDULE_DEAD &&
 	       (state != CV_SCHEDULE_BACKOFF || cv_schedule_wake_s(&one->schedule) <= until_s);
 }
+
+/* ---- another set ---- */
+
+static bool materials_are_same(const struct cv_cred_refresh *a, const struct cv_cred_refresh *b)
+{
+	bool is_same = a->material_count == b->material_count;
+
+	for (size_t i = 0; is_same && i < a->material_count; i++)
+		is_same = cv_str_eq(a->materials[i].name, b->materials[i].name) &&
+			  cv_str_eq(a->materials[i].value, b->materials[i].value);
+	return is_same;
+}
+
+bool keeper_refresh_is_same(const struct cv_cred_refresh *a, const struct cv_cred_refresh *b)
+{
+	return cv_str_eq(a->strategy, b->strategy) && cv_str_eq(a->token_url, b->token_url) &&
+	       cv_str_eq(a->scopes, b->scopes) && materials_are_same(a, b);
+}
+
+void keeper_renewals_fini(struct keeper_renewals *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		if (r->v[i].rotated) {
+			explicit_bzero(r->v[i].rotated, r->v[i].rotated_bytes);
+			free(r->v[i].rotated);
+		}
+		free(r->v[i].plan.materials);
+	}
+	free(r->v);
+	r->v = NULL;
+	r->n = 0;
+}
+
+/* One that is under way stays so: its answer may bring the only token that holds. */
+static cv_code follow(
+	struct keeper_renewal *one, const struct keeper_renewal *former, struct cv_err *err)
+{
+	if (former->rotated &&
+		!rotate(one, (struct cv_str){ former->rotated, former->rotated_bytes }))
+		return cv_fail(err, CV_LIMIT, "no memory for renewals");
+	if (former->tag) {
+		one->tag = former->tag;
+		one->schedule = former->schedule;
+		one->cause = former->cause;
+	}
+	return CV_OK;
+}
+
+cv_code keeper_renewals_succeed(
+	struct keeper_renewals *r, struct keeper_renewals *former, struct cv_err *err)
+{
+	const struct cv_cred_set *set = cv_vault_set(r->vault),
+				 *before = former->vault ? cv_vault_set(former->vault) : NULL;
+	cv_code code = CV_OK;
+
+	for (size_t i = 0; i < r->n && code == CV_OK; i++)
+		for (size_t k = 0; k < former->n && code == CV_OK; k++)
+			if (keeper_refresh_is_same(&set->refreshes[i], &before->refreshes[k]))
+				code = follow(&r->v[i], &former->v[k], err);
+	if (code != CV_OK)
+		return code;
+	r->courier = former->courier;
+	r->answers = former->answers;
+	r->tag = former->tag;
+	former->courier = -1;
+	return CV_OK;
+}

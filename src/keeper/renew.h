@@ -47,6 +47,14 @@ struct keeper_renewals {
 CV_MUST cv_code keeper_renewals_init(
 	struct keeper_renewals *r, struct cv_vault *v, int64_t now_s, struct cv_err *err);
 
+/* Takes over from one for a former set: the courier's link, and refresh tokens that took the place of
+ * those in the set. */
+CV_MUST cv_code keeper_renewals_succeed(
+	struct keeper_renewals *r, struct keeper_renewals *former, struct cv_err *err);
+void keeper_renewals_fini(struct keeper_renewals *r);
+/* Renewed at the same place with the same materials. */
+bool keeper_refresh_is_same(const struct cv_cred_refresh *a, const struct cv_cred_refresh *b);
+
 /* A courier's link, instead of an earlier one. */
 void keeper_renewals_courier(struct keeper_renewals *r, int link, int64_t now_s);
 /* Sends what is due. */

@@ -40,7 +40,9 @@ struct cv_creds { /* of the run */
 	size_t count;             /* 0: a run without credentials */
 	size_t given;             /* of these; those behind were minted meanwhile */
 	bool has_catalog;
-	/* Destinations that nobody is bound to, as the keeper said; that never changes in a run.  A
+	bool is_changing; /* the supervisor said so: the next catalog need not be the one we have */
+	/* Destinations that nobody is bound to, as the keeper said; that holds until the
+	 * credentials change.  A
 	 * request to one of them, without a placeholder, needs no keeper. */
 	struct cv_unbound unbound[CV_PROXY_UNBOUND_MAX];
 	uint32_t unbound_next;

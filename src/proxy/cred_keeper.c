@@ -122,6 +122,57 @@ static bool minted_forget(struct cv_proxy *p)
 	return true;
 }
 
+static void answered(struct cv_proxy *p, struct cv_flow *f, enum cv_cred_state state)
+{
+	f->cred->state = state;
+	cv_proxy_queue(p, f);
+}
+
+static void keeper_silent(struct cv_proxy *p, struct cv_flow *f)
+{
+	f->cred->refusal = CV_RELEASE_KEEPER;
+	f->cred->why[0] = '\0';
+	f->deadline_ms = p->loop.now_ms + CV_PROXY_KEEPER_MS;
+	answered(p, f, CV_CRED_REFUSED);
+}
+
+/* Nothing that a flow knows of the former catalog holds: numbers of credentials mean others now. */
+static void flows_forget(struct cv_proxy *p)
+{
+	for (uint32_t i = 0; i < p->flows.high; i++) {
+		struct cv_flow *f = &p->flows.v[i];
+
+		if (f->state == CV_FLOW_FREE || !f->cred)
+			continue;
+		f->cred->is_unbound = false;
+		f->cred->given_count = 0;
+		if (f->cred->state == CV_CRED_RELEASED && f->cred->secrets)
+			keeper_silent(p, f);
+	}
+}
+
+static bool catalog_change(struct cv_proxy *p, struct cv_ipc_reader r, uint32_t n)
+{
+	struct entry all[CV_PH_ENTRIES_MAX];
+	uint32_t at[CV_PH_ENTRIES_MAX];
+	struct cv_creds *c = &p->creds;
+
+	for (uint32_t i = 0; i < n; i++) {
+		at[i] = i;
+		all[i] = entry_get(&r);
+	}
+	if (!cv_ipc_reader_is_done(&r) || (n && !catalog_make(p, 0, all, at, n)))
+		return false;
+	c->given = n;
+	c->count = n;
+	c->is_changing = false;
+	memset(c->unbound, 0, sizeof(c->unbound));
+	c->unbound_next = 0;
+	flows_forget(p);
+	scans_restart(p);
+	return true;
+}
+
 bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body)
 {
 	struct entry all[CV_PH_ENTRIES_MAX];
@@ -132,11 +183,14 @@ bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body)
 
 	if (n > CV_PH_ENTRIES_MAX)
 		return false;
+	if (c->has_catalog && c->is_changing)
+		return catalog_change(p, r, n);
 	if (c->has_catalog && !is_same_catalog(c, r, n))
 		cv_proxy_die(p, "the keeper that was started anew has other credentials");
 	if (c->has_catalog)
 		return minted_forget(p);
 	c->has_catalog = true;
+	c->is_changing = false;
 	c->given = n;
 	for (uint32_t i = 0; i < n; i++) {
 		at[i] = i;
@@ -194,12 +248,6 @@ void cred_secrets_wipe(struct cv_flow_cred *c)
 	}
 	c->secrets = NULL;
 	memset(c->values, 0, sizeof(c->values));
-}
-
-static void answered(struct cv_proxy *p, struct cv_flow *f, enum cv_cred_state state)
-{
-	f->cred->state = state;
-	cv_proxy_queue(p, f);
 }
 
 /* A WebSocket lasts, and asks only when it has something to replace: what another flow gives to its
@@ -303,14 +351,6 @@ bool cv_creds_refused_take(struct cv_proxy *p, struct cv_str body)
 		why.n ? ": " : "", CV_STR_ARG(cv_str_slice(why, 0, 100)));
 	answered(p, f, CV_CRED_REFUSED);
 	return true;
-}
-
-static void keeper_silent(struct cv_proxy *p, struct cv_flow *f)
-{
-	f->cred->refusal = CV_RELEASE_KEEPER;
-	f->cred->why[0] = '\0';
-	f->deadline_ms = p->loop.now_ms + CV_PROXY_KEEPER_MS;
-	answered(p, f, CV_CRED_REFUSED);
 }
 
 bool cv_cred_timeout(struct cv_proxy *p, struct cv_flow *f)

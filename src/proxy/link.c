@@ -55,6 +55,17 @@ static void listeners_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	p->diag = cv_take_fd(m->fds[4]);
 }
 
+/* Without a text there are no providers. */
+static void layer_take(struct cv_proxy *p, int fd)
+{
+	free((char *)(uintptr_t)p->policy_layer.p);
+	p->policy_layer = fd_text(p, fd, CV_PROXY_POLICY_BYTES_MAX);
+	if (p->policy_layer.n)
+		return;
+	free((char *)(uintptr_t)p->policy_layer.p);
+	p->policy_layer = CV_STR_NONE;
+}
+
 static bool pin_take(struct cv_proxy *p, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
@@ -171,12 +182,11 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 		return true;
 	case CV_PROXY_REQ_PIN: return pin_take(p, m->body);
 	case CV_PROXY_REQ_AUDIT_SINK: return sink_take(p, m);
+	case CV_PROXY_REQ_CREDENTIALS: p->creds.is_changing = true; return true;
 	case CV_PROXY_REQ_DENIALS: cv_sinks_denials(&p->sinks, p->link); return true;
 	case CV_PROXY_REQ_BUDGET: return budget_take(p, m->body);
 	case CV_PROXY_REQ_ROUTES: return routes_take(p, m->fds[0]);
-	case CV_PROXY_REQ_LAYER:
-		p->policy_layer = fd_text(p, m->fds[0], CV_PROXY_POLICY_BYTES_MAX);
-		return true;
+	case CV_PROXY_REQ_LAYER: layer_take(p, m->fds[0]); return true;
 	case CV_PROXY_REQ_POLICY: return policy_take(p, m);
 	case CV_PROXY_REQ_GO:
 		p->is_ready = true;

@@ -120,13 +120,14 @@ void cv_rpc_hold(struct cv_rpc_call *c, bool is_held)
 
 void cv_rpc_trailer(struct cv_rpc_call *c, const char *name, const char *value)
 {
-	cv_assert(c->trailer_count < CV_RPC_TRAILERS_MAX);
-	if (c->is_finished)
-		return;
-	c->trailers[c->trailer_count++] = (struct cv_rpc_field){
+	const struct cv_rpc_field f = {
 		cv_arena_str(c->arena, cv_str_of(name)),
 		cv_arena_str(c->arena, cv_str_of(value)),
 	};
+
+	cv_assert(c->trailer_count < CV_RPC_TRAILERS_MAX);
+	if (!c->is_finished && f.name.p && f.value.p) /* else the call's memory is used up */
+		c->trailers[c->trailer_count++] = f;
 }
 
 /* ---- for carriers ---- */

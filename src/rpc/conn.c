@@ -268,6 +268,11 @@ static bool is_reading(const struct cv_rpc_conn *c)
 	return c->state != CV_RPC_CONN_H1 || cv_buf_len(&c->in) < CV_RPC_HEAD_BYTES_MAX;
 }
 
+bool cv_rpc_conn_wants_read(const struct cv_rpc_conn *c)
+{
+	return is_reading(c) && (c->can_read || c->has_more);
+}
+
 /* Which protocol the first bytes are. */
 static void preface_look(struct cv_rpc_conn *c)
 {
@@ -324,6 +329,7 @@ void cv_rpc_conn_receive(struct cv_rpc_conn *c)
 	if (!is_reading(c) || (!c->can_read && !(c->ssl && SSL_has_pending(c->ssl))))
 		return;
 	n = text_read(c, c->server->io, sizeof(c->server->io));
+	c->has_more = c->ssl && n == sizeof(c->server->io); /* perhaps, and no edge would say so */
 	if (n > 0)
 		bytes_take(c, (struct cv_str){ c->server->io, (size_t)n });
 }

@@ -57,10 +57,10 @@ static bool grpc_send(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	return !x->is_full;
 }
 
-static struct cv_str status_text(struct cv_rpc_xchg *x, enum cv_rpc_status s)
-{
-	return cv_arena_printf(&x->arena, "%d", (int)s);
-}
+/* Without memory: a status must always get through. */
+#define DIGITS(name, grpc, http) [CV_RPC_##name] = #grpc,
+static const char *const digits_of[CV_RPC_STATUS_COUNT] = { CV_RPC_STATUSES(DIGITS) };
+#undef DIGITS
 
 size_t cv_rpc_grpc_trailers(
 	struct cv_rpc_xchg *x, struct cv_rpc_field ret[static CV_RPC_TRAILERS_MAX + 2])
@@ -68,14 +68,16 @@ size_t cv_rpc_grpc_trailers(
 	const struct cv_rpc_call *c = &x->call;
 	size_t n = 0;
 
-	ret[n++] = (struct cv_rpc_field){ CV_STR("grpc-status"), status_text(x, c->status) };
+	ret[n++] = (struct cv_rpc_field){ CV_STR("grpc-status"), cv_str_of(digits_of[c->status]) };
 	if (c->status_message.n) {
 		struct cv_buf text;
 
 		cv_buf_init(&text, 3 * CV_RPC_STATUS_BYTES_MAX);
 		cv_rpc_percent_encode(&text, c->status_message);
-		ret[n++] = (struct cv_rpc_field){ CV_STR("grpc-message"),
-			cv_arena_str(&x->arena, cv_buf_str(&text)) };
+		const struct cv_str coded = cv_arena_str(&x->arena, cv_buf_str(&text));
+
+		if (coded.p)
+			ret[n++] = (struct cv_rpc_field){ CV_STR("grpc-message"), coded };
 		cv_buf_fini(&text);
 	}
 	for (size_t i = 0; i < c->trailer_count; i++)
@@ -130,6 +132,7 @@ static void call_fill(struct cv_rpc_xchg *x, const struct cv_rpc_method *m)
 		.id = x->request_id,
 		.arena = &x->arena,
 	};
+	x->frames.bytes_max = cv_rpc_xchg_bytes_max(&m->rule);
 }
 
 void cv_rpc_grpc_begin(struct cv_rpc_xchg *x, const struct cv_rpc_method *m)
@@ -164,7 +167,7 @@ void cv_rpc_grpc_unknown(struct cv_rpc_xchg *x)
 {
 	const struct cv_rpc_field f[] = {
 		head_fields[0],
-		{ CV_STR("grpc-status"), status_text(x, CV_RPC_UNIMPLEMENTED) },
+		{ CV_STR("grpc-status"), cv_str_of(digits_of[CV_RPC_UNIMPLEMENTED]) },
 		{ CV_STR("grpc-message"), CV_STR("unknown service or method") },
 	};
 
@@ -205,7 +208,7 @@ static void unpack_failed(struct cv_rpc_call *c, cv_code code, const struct cv_e
 static void message_take(struct cv_rpc_xchg *x, struct cv_str bytes)
 {
 	struct cv_rpc_call *c = &x->call;
-	struct cv_arena *a = is_single(c) ? &x->arena : &x->server->message;
+	struct cv_arena *a = is_single(c) ? &x->message : &x->server->message;
 	ProtobufCMessage *m = NULL;
 	struct cv_err err;
 	cv_code code;
@@ -241,7 +244,7 @@ static bool frame_run(struct cv_rpc_xchg *x)
 	case CV_RPC_FRAME_LARGE:
 		cv_rpc_finish(&x->call, CV_RPC_OUT_OF_RANGE,
 			"message length too large: found %u bytes, the limit is: %u bytes",
-			x->frames.announced, CV_RPC_MESSAGE_BYTES_MAX);
+			x->frames.announced, x->frames.bytes_max);
 		break;
 	case CV_RPC_FRAME_NO_MEMORY:
 		cv_rpc_finish(&x->call, CV_RPC_RESOURCE_EXHAUSTED, "out of memory");

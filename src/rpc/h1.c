@@ -83,7 +83,7 @@ static void request_begin(struct cv_rpc_conn *c, const struct cv_h1_request *r)
 		cv_rpc_xchg_refuse(x, 400, "this form of request is not served here");
 	} else if (r->body == CV_H1_BODY_LENGTH && r->length > CV_RPC_MESSAGE_BYTES_MAX) {
 		c->is_keep_alive = false;
-		cv_rpc_xchg_refuse(x, 413, "the body is larger than 1 MiB");
+		cv_rpc_xchg_refuse(x, 413, "the body is too large");
 	} else {
 		body_begin(c, x, r);
 		x->is_head_done = true;

@@ -187,7 +187,6 @@ static int frame_sent(nghttp2_session *s, const nghttp2_frame *frame, void *user
 		nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
 	else
 		x->answered_ms = c->server->config.loop->now_ms;
-	c->has_answered |= x && x->answered_ms;
 	return 0;
 }
 
@@ -297,23 +296,22 @@ bool cv_rpc_h2_wants_write(const struct cv_rpc_conn *c)
 	return c->h2 && nghttp2_session_want_write(c->h2);
 }
 
+static void answered_sweep(struct cv_rpc_xchg *x, int64_t now)
+{
+	if (now - x->answered_ms < CV_RPC_LINGER_MS && x->discarded < CV_RPC_DISCARDED_BYTES_MAX)
+		return;
+	x->answered_ms = 0;
+	cv_rpc_h2_reset(x, NGHTTP2_NO_ERROR);
+	cv_rpc_dirty(x->conn);
+}
+
 void cv_rpc_h2_sweep(struct cv_rpc_conn *c, int64_t now)
 {
-	if (!c->has_answered)
-		return;
-	c->has_answered = false;
-	for (struct cv_rpc_xchg *x = c->xchgs; x; x = x->next) {
-		if (!x->answered_ms)
-			continue;
-		if (now - x->answered_ms < CV_RPC_LINGER_MS &&
-			x->discarded < CV_RPC_DISCARDED_BYTES_MAX) {
-			c->has_answered = true;
-			continue;
-		}
-		nghttp2_submit_rst_stream(c->h2, NGHTTP2_FLAG_NONE, x->id, NGHTTP2_NO_ERROR);
-		x->answered_ms = 0;
-		cv_rpc_dirty(c);
-	}
+	for (struct cv_rpc_xchg *x = c->xchgs; x; x = x->next)
+		if (x->answered_ms)
+			answered_sweep(x, now);
+		else if (!x->is_in_ended && now - x->read_ms >= CV_RPC_BODY_MS)
+			cv_rpc_xchg_late(x);
 }
 
 void cv_rpc_h2_ping(struct cv_rpc_conn *c)

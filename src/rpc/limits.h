@@ -27,10 +27,12 @@
 	(16u << 20) /* of a call's arena: 1 MiB of empty messages unpacks to more */
 #define CV_RPC_OUT_BYTES_MAX  (20u << 20)  /* of a call: the longest answer is 16 MiB */
 #define CV_RPC_HELD_BYTES_MAX (512u << 20) /* of all calls; then RESOURCE_EXHAUSTED */
-#define CV_RPC_IN_KEPT_BYTES  4096         /* of an empty buffer; larger ones are given back */
+#define CV_RPC_STRANGER_BYTES_MAX \
+	(64u << 10)               /* of a message or body for which nobody is asked who sends it */
+#define CV_RPC_IN_KEPT_BYTES 4096 /* of an empty buffer; larger ones are given back */
 #define CV_RPC_STATUS_BYTES_MAX \
-	4096 /* of grpc-message before its coding: clients cap heads at 8 KiB */
-#define CV_RPC_TRAILERS_MAX     8   /* beside grpc-status and grpc-message */
+	4096                  /* of grpc-message before its coding: clients cap heads at 8 KiB */
+#define CV_RPC_TRAILERS_MAX 8 /* beside grpc-status and grpc-message */
 
 /* HTTP/2.  What a peer can make us do is counted: cheap frames cost us more than their sender. */
 #define CV_RPC_STREAMS_MAX       256 /* at a time, of one connection: a front end's calls */
@@ -47,7 +49,7 @@
 /* Times, in milliseconds. */
 #define CV_RPC_HANDSHAKE_MS        10000  /* of TLS, and to the first request's head */
 #define CV_RPC_HEAD_MS             15000  /* a request's head, once its first byte has come */
-#define CV_RPC_BODY_MS             30000  /* without a byte of a page's body */
+#define CV_RPC_BODY_MS             30000  /* without a byte of a message or body that has to come */
 #define CV_RPC_STALL_MS            60000  /* that a peer takes nothing of what waits for it */
 #define CV_RPC_PING_MS             20000  /* of silence, then a PING ... */
 #define CV_RPC_PONG_MS             10000  /* ... and so long for any byte */

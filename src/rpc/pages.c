@@ -300,9 +300,9 @@ void cv_rpc_page_run(struct cv_rpc_xchg *x)
 
 	if (r->is_ended)
 		return;
-	if (cv_buf_len(&x->in) > CV_RPC_MESSAGE_BYTES_MAX) {
+	if (cv_buf_len(&x->in) > cv_rpc_xchg_bytes_max(&r->page->rule)) {
 		body_send(x, 413, "application/json", NULL,
-			CV_STR("{\"error\":{\"code\":413,\"message\":\"the body is larger than 1 MiB\"}}\n"));
+			CV_STR("{\"error\":{\"code\":413,\"message\":\"the body is too large\"}}\n"));
 		r->is_ended = true;
 		return;
 	}

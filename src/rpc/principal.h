@@ -25,7 +25,7 @@ struct cv_principal {
 	char display_name[CV_RPC_SUBJECT_BYTES_MAX];
 	const char *provider; /* "oidc" "mtls" "local_dev"; static */
 	bool is_admin;        /* of the gateway */
-	bool is_user;         /* holds the user role, where roles are configured */
+	bool is_user;         /* holds the user role; true where no roles are configured */
 	bool has_scopes;      /* scopes are checked for this one */
 	char scopes[CV_RPC_SCOPES_MAX][CV_RPC_SCOPE_BYTES_MAX];
 	size_t scope_count;

@@ -274,7 +274,7 @@ static void round_make(struct cv_rpc_server *s)
 			continue;
 		if (cv_rpc_conn_is_over(c))
 			cv_rpc_conn_free(c);
-		else if (c->can_read && !c->is_eof)
+		else if (cv_rpc_conn_wants_read(c))
 			cv_rpc_dirty(c);
 	}
 }

@@ -64,7 +64,8 @@ struct cv_rpc_xchg {
 	size_t unconsumed; /* bytes in `in` for which the peer has no new window yet */
 	bool is_in_ended;
 	struct cv_rpc_frame_reader frames; /* of a call */
-	ProtobufCMessage *request;         /* the one of a unary call, in the arena */
+	ProtobufCMessage *request;         /* the one of a unary call, ... */
+	struct cv_arena message; /* ... unpacked here: a full arena keeps no status back */
 	char request_id[CV_RPC_REQUEST_ID_BYTES_MAX + 1];
 	struct cv_principal who;
 
@@ -104,6 +105,7 @@ struct cv_rpc_conn {
 	X509 *certificate; /* verified; NULL */
 	uint8_t state;
 	bool can_read, can_write, has_hangup, is_eof, is_broken;
+	bool has_more; /* text of TLS that was taken from the socket already */
 	bool is_dirty, is_loopback, is_ending; /* closed as soon as all is sent */
 	struct cv_buf in;                      /* HTTP/1, and the preface */
 	struct cv_buf out;                     /* what the socket did not take */
@@ -117,7 +119,7 @@ struct cv_rpc_conn {
 	struct cv_h2_scan scan;
 	struct cv_rpc_rate control, resets;
 	uint32_t continuations;
-	bool is_pinged, has_answered; /* some exchange has answered_ms */
+	bool is_pinged;
 	const char *abuse;
 
 	/* HTTP/1 */
@@ -172,6 +174,7 @@ struct cv_rpc_conn *cv_rpc_conn_new(struct cv_rpc_server *s, int fd, SSL_CTX *tl
 void cv_rpc_conn_free(struct cv_rpc_conn *c); /* its exchanges are told, later */
 void cv_rpc_conn_receive(struct cv_rpc_conn *c);
 void cv_rpc_conn_send(struct cv_rpc_conn *c);
+bool cv_rpc_conn_wants_read(const struct cv_rpc_conn *c);
 bool cv_rpc_conn_is_over(const struct cv_rpc_conn *c);
 void cv_rpc_conn_sweep(struct cv_rpc_conn *c, int64_t now_ms);
 void cv_rpc_conn_drain(struct cv_rpc_conn *c);
@@ -209,8 +212,10 @@ void cv_rpc_xchg_account(struct cv_rpc_xchg *x);
 void cv_rpc_xchg_sent(struct cv_rpc_xchg *x); /* bytes of out went */
 void cv_rpc_xchg_head(struct cv_rpc_xchg *x, int status, const struct cv_rpc_field *fields,
 	size_t count, bool has_body);
-void cv_rpc_xchg_wake(struct cv_rpc_xchg *x);  /* out has more, or its end */
-void cv_rpc_xchg_abort(struct cv_rpc_xchg *x); /* its answer can't go on */
+void cv_rpc_xchg_wake(struct cv_rpc_xchg *x); /* out has more, or its end */
+void cv_rpc_xchg_late(struct cv_rpc_xchg *x); /* the rest of its request does not come */
+uint32_t cv_rpc_xchg_bytes_max(const struct cv_rpc_rule *rule); /* of a message or body */
+void cv_rpc_xchg_abort(struct cv_rpc_xchg *x);                  /* its answer can't go on */
 enum cv_rpc_status cv_rpc_xchg_judge(
 	struct cv_rpc_xchg *x, const struct cv_rpc_rule *rule, struct cv_err *err);
 

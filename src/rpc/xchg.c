@@ -27,6 +27,7 @@ struct cv_rpc_xchg *cv_rpc_xchg_new(struct cv_rpc_conn *c, int32_t id)
 	x->read_ms = c->server->config.loop->now_ms;
 	cv_arena_init(&x->arena, CV_RPC_CALL_BYTES_MAX);
 	cv_buf_init(&x->in, CV_RPC_MESSAGE_BYTES_MAX + CV_RPC_STREAM_WINDOW + CV_RPC_IO_BYTES);
+	cv_arena_init(&x->message, CV_RPC_CALL_BYTES_MAX);
 	cv_rpc_frame_reader_init(&x->frames, CV_RPC_MESSAGE_BYTES_MAX);
 	cv_buf_init(&x->out, CV_RPC_OUT_BYTES_MAX);
 	x->next = c->xchgs;
@@ -57,6 +58,7 @@ static void xchg_free(struct cv_rpc_xchg *x)
 	cv_assert(x->held <= x->server->held);
 	x->server->held -= x->held;
 	cv_arena_fini(&x->arena);
+	cv_arena_fini(&x->message);
 	cv_buf_fini(&x->in);
 	cv_buf_fini(&x->out);
 	cv_rpc_frame_reader_fini(&x->frames);
@@ -65,7 +67,8 @@ static void xchg_free(struct cv_rpc_xchg *x)
 
 void cv_rpc_xchg_account(struct cv_rpc_xchg *x)
 {
-	const size_t held = x->arena.used + x->in.cap + x->frames.body.cap + x->out.cap;
+	const size_t held =
+		x->arena.used + x->message.used + x->in.cap + x->frames.body.cap + x->out.cap;
 
 	x->server->held += held - x->held;
 	x->held = held;
@@ -183,6 +186,12 @@ enum cv_rpc_status cv_rpc_xchg_judge(
 	return s == CV_RPC_OK ? cv_rpc_may_call(rule, &x->who, err) : s;
 }
 
+uint32_t cv_rpc_xchg_bytes_max(const struct cv_rpc_rule *rule)
+{
+	return rule->auth == CV_RPC_AUTH_UNAUTHENTICATED ? CV_RPC_STRANGER_BYTES_MAX
+							 : CV_RPC_MESSAGE_BYTES_MAX;
+}
+
 /* ---- where it goes ---- */
 
 static const struct cv_rpc_method *method_of(const struct cv_rpc_xchg *x)
@@ -249,6 +258,22 @@ void cv_rpc_xchg_abort(struct cv_rpc_xchg *x)
 	else
 		x->conn->is_broken = true;
 	cv_rpc_dirty(x->conn);
+}
+
+/* Streams of a client may be silent; what is to be answered when all of it is there may not. */
+void cv_rpc_xchg_late(struct cv_rpc_xchg *x)
+{
+	const bool is_call = x->kind == CV_RPC_XCHG_CALL;
+
+	if (x->is_in_ended || x->is_out_ended ||
+		(is_call && x->call.method->kind != CV_RPC_UNARY &&
+			x->call.method->kind != CV_RPC_SERVER_STREAM))
+		return;
+	if (is_call)
+		cv_rpc_finish(
+			&x->call, CV_RPC_DEADLINE_EXCEEDED, "the message of the call has not come");
+	else
+		cv_rpc_xchg_abort(x);
 }
 
 void cv_rpc_xchg_wake(struct cv_rpc_xchg *x)

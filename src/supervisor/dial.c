@@ -37,10 +37,19 @@ cv_code dial_init(struct supervisor *s, struct cv_err *err)
 	return s->service.dial_epoll < 0 ? cv_fail_errno(err, "epoll") : CV_OK;
 }
 
+/* Taken out by name: cove-init may have a copy of it yet, and then closing ours takes out nothing. */
+static void let_go(struct supervisor *s, struct dial *d)
+{
+	if (d->fd < 0)
+		return;
+	epoll_ctl(s->service.dial_epoll, EPOLL_CTL_DEL, d->fd, NULL);
+	close(d->fd);
+	d->fd = -1;
+}
+
 static void free_it(struct supervisor *s, struct dial *d)
 {
-	if (d->fd >= 0)
-		close(d->fd); /* which takes it out of the epoll */
+	let_go(s, d);
 	*d = (struct dial){ .fd = -1 };
 	s->service.dial_count--;
 }
@@ -105,7 +114,6 @@ static void dialled(struct supervisor *s, struct dial *d)
 	cv_ipc_put_u32(&b, d->channel);
 	service_tell(s, CV_GATEWAY_REPLY_DIALLED, cv_buf_str(&b), &d->fd, 1);
 	cv_buf_fini(&b);
-	epoll_ctl(s->service.dial_epoll, EPOLL_CTL_DEL, d->fd, NULL); /* it has copies now */
 	free_it(s, d);
 }
 
@@ -115,8 +123,7 @@ static void failed(struct supervisor *s, struct dial *d, int error)
 		give_up(s, d, error);
 		return;
 	}
-	cv_fd_cleanup(&d->fd);
-	d->fd = -1;
+	let_go(s, d);
 	d->is_second = true;
 	ask(s, d);
 }

@@ -90,7 +90,7 @@ static void hello(struct supervisor *s)
 	cv_ipc_put_str(&b, g->instance);
 	cv_ipc_put_str(&b, (struct cv_str){ (const char *)g->token, sizeof(g->token) });
 	cv_ipc_put_u32(&b, (uint32_t)getpid());
-	cv_ipc_put_u64(&b, s->service.policy_revision);
+	cv_ipc_put_u64(&b, s->service.policy.revision);
 	if (b.is_overflown || outbox_put(&s->service.out, s->service.link, CV_GATEWAY_REPLY_HELLO,
 				      cv_buf_str(&b), NULL, 0, &err) != CV_OK)
 		drop(s);
@@ -255,6 +255,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_POLICY:
 		push_policy(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));
 		break;
+	case CV_GATEWAY_REQ_LAYER: push_layer(s, cv_take_fd(m->fds[0])); break;
 	case CV_GATEWAY_REQ_CREDENTIALS:
 		push_credentials(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));
 		break;

@@ -40,10 +40,11 @@
 #define SUP_OUTBOX_BYTES_MAX (16u << 20) /* ... four of the largest commands */
 #define SUP_EVENTS_MAX       4096 /* lines that wait for a gateway: minutes of a busy agent */
 #define SUP_EVENTS_BYTES_MAX (2u << 20)
-#define SUP_LINE_BYTES_MAX   16384 /* of one of them; a longer one is cut */
-#define SUP_DIALS_MAX        64    /* connections into the sandbox that are being made */
-#define SUP_DIAL_MS          10000 /* a server that listens takes microseconds */
-#define SUP_REDIAL_MS        100   /* to the gateway's socket; doubled each time */
+#define SUP_LINE_BYTES_MAX   16384       /* of one of them; a longer one is cut */
+#define SUP_PUSH_BYTES_MAX   (16u << 20) /* of a policy, or a set of credentials */
+#define SUP_DIALS_MAX        64          /* connections into the sandbox that are being made */
+#define SUP_DIAL_MS          10000       /* a server that listens takes microseconds */
+#define SUP_REDIAL_MS        100         /* to the gateway's socket; doubled each time */
 #define SUP_REDIAL_MS_MAX    2000
 #define SUP_ENDED_MS         600000 /* to tell of the end: a gateway is upgraded in less */
 #define SUP_STOP_MS          5000   /* of grace, where a signal tells us to stop */

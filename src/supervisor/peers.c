@@ -249,12 +249,14 @@ cv_code sinks_send(struct supervisor *s, int link, uint32_t type, struct cv_err 
 
 /* ---- the proxy ---- */
 
-/* What the providers lay over every policy of this run. */
-static cv_code layer_send(struct supervisor *s, struct cv_err *err)
+cv_code layer_send(struct supervisor *s, struct cv_err *err)
 {
 	int fd;
-	cv_code code = cv_ipc_memfd("cove-layer", s->plan.policy_layer, &fd, err);
 
+	if (s->service.policy.layer >= 0)
+		return cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LAYER, CV_STR_NONE,
+			&s->service.policy.layer, 1, err);
+	cv_code code = cv_ipc_memfd("cove-layer", s->plan.policy_layer, &fd, err);
 	if (code != CV_OK)
 		return code;
 	code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LAYER, CV_STR_NONE, &fd, 1, err);
@@ -341,12 +343,12 @@ static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 		code = sinks_send(s, s->proxy.link, CV_PROXY_REQ_AUDIT_SINK, err);
 	if (code == CV_OK)
 		code = broker_join(s, err);
-	if (code == CV_OK && s->plan.policy_layer.n)
+	if (code == CV_OK && (s->plan.policy_layer.n || s->service.policy.layer >= 0))
 		code = layer_send(s, err);
 	if (code == CV_OK && s->service.is_on)
 		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_DENIALS, CV_STR_NONE, NULL, 0, err);
 	if (code == CV_OK &&
-		(s->plan.policy_file.n || s->plan.policy_layer.n || s->service.policy >= 0))
+		(s->plan.policy_file.n || s->plan.policy_layer.n || s->service.policy.text >= 0))
 		code = policy_send(s, err);
 	if (code == CV_OK)
 		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_GO, CV_STR_NONE, NULL, 0, err);
@@ -534,10 +536,19 @@ cv_code keeper_start(struct supervisor *s, struct cv_err *err)
 	return code == CV_OK ? code : cv_wrap(err, "start the keeper");
 }
 
-cv_code keeper_secrets_again(struct supervisor *s, struct cv_err *err)
+cv_code keeper_catalog_renew(struct supervisor *s, struct cv_err *err)
 {
-	(void)s;
-	return cv_fail(err, CV_UNAVAILABLE, "not while the keeper runs");
+	cv_code code;
+
+	if (!s->proxy.pid) {
+		link_drop(s); /* the next one gets one of its own */
+		return CV_OK;
+	}
+	code = link_make(s, CV_KEEPER_CONTROL_PROXY, CV_STR_NONE, err);
+	if (code == CV_OK)
+		code = cv_ipc_send(
+			s->proxy.link, CV_PROXY_REQ_CREDENTIALS, CV_STR_NONE, NULL, 0, err);
+	return code == CV_OK ? link_send(s, err) : code;
 }
 
 /* First into the sandbox, then to the proxy: nobody is to meet a leaf whose CA he can't find. */
@@ -569,6 +580,7 @@ static void keeper_died(struct supervisor *s)
 	struct cv_err err;
 
 	helper_stop(&s->keeper);
+	push_keeper_died(s);
 	cv_fail(&err, CV_UNAVAILABLE,
 		was_ready ? "the keeper dies again and again" : "the keeper did not start");
 	if (!helper_may_restart(&s->keeper)) {
@@ -595,6 +607,9 @@ void keeper_read(struct supervisor *s)
 	struct cv_ipc_reader r = { .rest = m.body };
 	if (m.type == CV_KEEPER_CONTROL_REPLY_CA) {
 		ca_take(s, cv_ipc_get_str(&r));
+		push_keeper_look(s);
+	} else if (m.type == CV_KEEPER_CONTROL_REPLY_SECRETS_RESULT) {
+		push_keeper_result(s, m.body);
 	} else {
 		cv_fail(&err, CV_UNAVAILABLE, "keeper: %.*s", CV_STR_ARG(m.body));
 		run_fail(s, &err);

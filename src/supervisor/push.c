@@ -31,11 +31,38 @@ static void refuse(struct supervisor *s, uint64_t revision, const char *why)
 	revision_tell(s, CV_GATEWAY_REPLY_POLICY_REFUSED, revision, why);
 }
 
-static void next_drop(struct service *v)
+static void drop(struct service_policy *p)
 {
-	cv_fd_cleanup(&v->policy_next);
-	v->policy_next = -1;
-	v->is_policy_judged = false;
+	cv_fd_cleanup(&p->text);
+	cv_fd_cleanup(&p->layer);
+	p->text = p->layer = -1;
+}
+
+/* from is empty then. */
+static void move(struct service_policy *to, struct service_policy *from)
+{
+	*to = *from;
+	from->text = from->layer = -1;
+}
+
+/* For one that nobody will judge: its providers are attached all the same. */
+static void supersede(struct supervisor *s, struct service_policy *old, struct service_policy *by)
+{
+	if (old->text < 0)
+		return;
+	refuse(s, old->revision, "a newer revision came");
+	if (by->layer < 0)
+		by->layer = cv_take_fd(old->layer);
+	drop(old);
+}
+
+void push_init(struct supervisor *s)
+{
+	struct service *v = &s->service;
+	const struct service_policy none = { .text = -1, .layer = -1 };
+
+	v->policy = v->policy_next = v->policy_waiting = none;
+	v->layer = -1;
 }
 
 /* A copy of our own, that nobody changes any more. */
@@ -43,7 +70,7 @@ static cv_code copy(int fd, const char *name, int *ret, struct cv_err *err)
 {
 	char *text;
 	size_t n;
-	cv_code code = cv_ipc_fd_read_all(fd, SUP_POLICY_BYTES_MAX, &text, &n, err);
+	cv_code code = cv_ipc_fd_read_all(fd, SUP_PUSH_BYTES_MAX, &text, &n, err);
 
 	if (code != CV_OK)
 		return code;
@@ -56,46 +83,63 @@ static cv_code copy(int fd, const char *name, int *ret, struct cv_err *err)
 void push_look(struct supervisor *s)
 {
 	struct service *v = &s->service;
+	struct service_policy *next = &v->policy_next;
+	cv_code code = CV_OK;
 	struct cv_err err;
 
-	if (v->policy_next < 0 || v->is_policy_judged || !s->proxy.pid ||
+	if (next->text < 0 || v->is_policy_judged || !s->proxy.pid ||
 		s->proxy.rules.state != CV_PROXY_READY)
 		return;
-	if (policy_fd_send(s, v->policy_next, &err) == CV_OK) {
+	if (next->layer >= 0)
+		code = cv_ipc_send(
+			s->proxy.link, CV_PROXY_REQ_LAYER, CV_STR_NONE, &next->layer, 1, &err);
+	if (code == CV_OK)
+		code = policy_fd_send(s, next->text, &err);
+	if (code == CV_OK) {
 		v->is_policy_judged = true;
 	} else if (!helper_is_gone(&s->proxy)) {
-		refuse(s, v->policy_next_revision, err.msg);
-		next_drop(v);
+		refuse(s, next->revision, err.msg);
+		drop(next);
 	}
+}
+
+void push_layer(struct supervisor *s, int fd)
+{
+	struct cv_err err;
+	int mine;
+	const cv_code code = copy(fd, "cove-layer", &mine, &err);
+
+	close(fd);
+	if (code != CV_OK) {
+		say("what providers lay over the policy was not taken: %s", err.msg);
+		return;
+	}
+	cv_fd_cleanup(&s->service.layer);
+	s->service.layer = mine;
 }
 
 /* One that is being judged when a newer comes is answered first. */
 void push_policy(struct supervisor *s, uint64_t revision, int fd)
 {
 	struct service *v = &s->service;
+	struct service_policy came = { .text = -1, .layer = -1, .revision = revision };
 	struct cv_err err;
-	int mine;
-	const cv_code code = copy(fd, "cove-policy", &mine, &err);
+	const cv_code code = copy(fd, "cove-policy", &came.text, &err);
 
 	close(fd);
+	came.layer = cv_take_fd(v->layer);
 	if (code != CV_OK) {
 		refuse(s, revision, err.msg);
+		drop(&came);
 		return;
 	}
-	if (v->policy_waiting >= 0) {
-		refuse(s, v->policy_waiting_revision, "a newer revision came");
-		cv_fd_cleanup(&v->policy_waiting);
-	}
-	v->policy_waiting = mine;
-	v->policy_waiting_revision = revision;
-	if (v->policy_next >= 0 && v->is_policy_judged)
+	supersede(s, &v->policy_waiting, &came);
+	if (v->is_policy_judged) {
+		move(&v->policy_waiting, &came);
 		return;
-	if (v->policy_next >= 0) {
-		refuse(s, v->policy_next_revision, "a newer revision came");
-		next_drop(v);
 	}
-	v->policy_next = cv_take_fd(v->policy_waiting);
-	v->policy_next_revision = revision;
+	supersede(s, &v->policy_next, &came);
+	move(&v->policy_next, &came);
 	push_look(s);
 }
 
@@ -103,32 +147,44 @@ static void next_take(struct supervisor *s)
 {
 	struct service *v = &s->service;
 
-	next_drop(v);
-	v->policy_next = cv_take_fd(v->policy_waiting);
-	v->policy_next_revision = v->policy_waiting_revision;
+	drop(&v->policy_next);
+	v->is_policy_judged = false;
+	move(&v->policy_next, &v->policy_waiting);
 	push_look(s);
+}
+
+static void refused(struct supervisor *s, struct cv_str text)
+{
+	struct service_policy *next = &s->service.policy_next;
+	struct cv_err err;
+	char why[4000];
+
+	text = cv_str_slice(text, 0, CV_MIN(text.n, sizeof(why) - 1));
+	if (!cv_str_to_cstr(text, why, sizeof(why)))
+		why[0] = '\0';
+	refuse(s, next->revision, why);
+	/* What it would have been judged with goes too.  A proxy that died is found elsewhere. */
+	if (next->layer >= 0 && layer_send(s, &err) != CV_OK && !helper_is_gone(&s->proxy))
+		say("%s", err.msg);
+	next_take(s);
 }
 
 bool push_result(struct supervisor *s, uint32_t code, struct cv_str text)
 {
 	struct service *v = &s->service;
 	struct cv_err err;
-	char why[4000];
 
-	if (!v->is_on || v->policy_next < 0 || !v->is_policy_judged)
+	if (!v->is_on || !v->is_policy_judged)
 		return false;
 	if (code != CV_OK) {
-		text = cv_str_slice(text, 0, CV_MIN(text.n, sizeof(why) - 1));
-		if (!cv_str_to_cstr(text, why, sizeof(why)))
-			why[0] = '\0';
-		refuse(s, v->policy_next_revision, why);
-		next_take(s);
+		refused(s, text);
 		return true;
 	}
-	cv_fd_cleanup(&v->policy);
-	v->policy = cv_take_fd(v->policy_next);
-	v->policy_revision = v->policy_next_revision;
-	revision_tell(s, CV_GATEWAY_REPLY_POLICY_LOADED, v->policy_revision, NULL);
+	if (v->policy_next.layer < 0)
+		v->policy_next.layer = cv_take_fd(v->policy.layer);
+	drop(&v->policy);
+	move(&v->policy, &v->policy_next);
+	revision_tell(s, CV_GATEWAY_REPLY_POLICY_LOADED, v->policy.revision, NULL);
 	if (broker_policy_send(s, &err) != CV_OK && !helper_is_gone(&s->broker))
 		say("policy not reloaded for host tools: %s", err.msg);
 	next_take(s);
@@ -141,20 +197,93 @@ void push_proxy_died(struct supervisor *s)
 	s->service.is_policy_judged = false;
 }
 
+/* ---- credentials ---- */
+
+static void credentials_answer(struct supervisor *s, const char *why)
+{
+	struct service *v = &s->service;
+
+	revision_tell(s,
+		why ? CV_GATEWAY_REPLY_CREDENTIALS_REFUSED : CV_GATEWAY_REPLY_CREDENTIALS_LOADED,
+		v->credentials_next_revision, why);
+	cv_fd_cleanup(&v->credentials_next);
+	v->credentials_next = -1;
+	v->is_credentials_judged = false;
+}
+
+void push_keeper_look(struct supervisor *s)
+{
+	struct service *v = &s->service;
+	struct cv_err err;
+
+	if (v->credentials_next < 0 || v->is_credentials_judged || !s->keeper.pid ||
+		s->keeper.rules.state != CV_KEEPER_READY)
+		return;
+	v->is_credentials_judged = true;
+	if (cv_ipc_send(s->keeper.link, CV_KEEPER_CONTROL_SECRETS_ANEW, CV_STR_NONE,
+		    &v->credentials_next, 1, &err) != CV_OK &&
+		!helper_is_gone(&s->keeper))
+		credentials_answer(s, err.msg);
+}
+
+/* The next one has the former set, and is asked again. */
+void push_keeper_died(struct supervisor *s)
+{
+	s->service.is_credentials_judged = false;
+}
+
+void push_keeper_result(struct supervisor *s, struct cv_str body)
+{
+	struct service *v = &s->service;
+	struct cv_ipc_reader r = { .rest = body };
+	const uint32_t code = cv_ipc_get_u32(&r), has_renewals = cv_ipc_get_u32(&r);
+	const struct cv_str text = cv_ipc_get_str(&r);
+	struct cv_err err;
+	char why[1024];
+
+	if (v->credentials_next < 0 || !v->is_credentials_judged)
+		return;
+	if (code != CV_OK) {
+		if (!cv_str_to_cstr(cv_str_slice(text, 0, CV_MIN(text.n, sizeof(why) - 1)), why,
+			    sizeof(why)))
+			why[0] = '\0';
+		credentials_answer(s, why);
+		return;
+	}
+	cv_fd_cleanup(&s->credentials);
+	s->credentials = cv_take_fd(v->credentials_next);
+	/* Whoever of them died meanwhile is found by who reads its link. */
+	if (keeper_catalog_renew(s, &err) != CV_OK && !helper_is_gone(&s->proxy) &&
+		!helper_is_gone(&s->keeper)) {
+		run_fail(s, &err);
+		return;
+	}
+	if (has_renewals && !(s->plan.flags & CV_PLAN_RENEWAL)) {
+		s->plan.flags |= CV_PLAN_RENEWAL;
+		if (courier_join(s, &err) != CV_OK) {
+			run_fail(s, &err);
+			return;
+		}
+	}
+	credentials_answer(s, NULL);
+}
+
 void push_credentials(struct supervisor *s, uint64_t revision, int fd)
 {
+	struct service *v = &s->service;
 	struct cv_err err;
 	int mine;
 	const cv_code code = copy(fd, "cove-credentials", &mine, &err);
 
-	(void)revision;
 	close(fd);
-	if (code != CV_OK) {
-		say("credentials not taken: %s", err.msg);
+	if (v->credentials_next >= 0 || code != CV_OK) {
+		revision_tell(s, CV_GATEWAY_REPLY_CREDENTIALS_REFUSED, revision,
+			code != CV_OK ? err.msg : "the last ones are not judged yet");
+		if (code == CV_OK)
+			close(mine);
 		return;
 	}
-	cv_fd_cleanup(&s->credentials);
-	s->credentials = mine;
-	if (keeper_secrets_again(s, &err) != CV_OK)
-		say("credentials not taken: %s", err.msg);
+	v->credentials_next = mine;
+	v->credentials_next_revision = revision;
+	push_keeper_look(s);
 }

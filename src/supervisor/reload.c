@@ -47,8 +47,8 @@ static bool mark_is(const struct policy_mark *a, const struct policy_mark *b)
 cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err)
 {
 	/* What a gateway sent holds, and no file. */
-	if (s->service.policy >= 0) {
-		*ret = fcntl(s->service.policy, F_DUPFD_CLOEXEC, 3);
+	if (s->service.policy.text >= 0) {
+		*ret = fcntl(s->service.policy.text, F_DUPFD_CLOEXEC, 3);
 		return *ret < 0 ? cv_fail_errno(err, "a copy of the policy") : CV_OK;
 	}
 	/* Providers without a policy: their rules lie over an empty one. */

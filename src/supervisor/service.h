@@ -31,6 +31,12 @@ struct service_log { /* one writer's lines */
 	bool is_cut; /* the rest of an overlong line is being skipped */
 };
 
+struct service_policy {
+	int text;  /* memfd; -1: there is none */
+	int layer; /* memfd: of providers; -1: as before */
+	uint64_t revision;
+};
+
 struct service {
 	bool is_on; /* the plan names a gateway */
 
@@ -62,8 +68,10 @@ struct service {
 	uint32_t lost_lines, lost_denials;
 
 	/* push.c */
-	/* memfds: that holds, that is next to be judged, and the newest behind it; -1 */
-	int policy, policy_next, policy_waiting;
-	uint64_t policy_revision, policy_next_revision, policy_waiting_revision;
-	bool is_policy_judged; /* the proxy has policy_next */
+	struct service_policy policy, policy_next, policy_waiting; /* the newest waits */
+	bool is_policy_judged;                                     /* the proxy has policy_next */
+	int layer;            /* memfd: for the policy to come; -1 */
+	int credentials_next; /* memfd: for the keeper; -1 */
+	uint64_t credentials_next_revision;
+	bool is_credentials_judged; /* the keeper has them */
 };

@@ -124,8 +124,8 @@ CV_MUST cv_code proxy_start(struct supervisor *s, struct cv_err *err);
 void proxy_read(struct supervisor *s);
 /* Asks for the summary and waits for it, shortly. */
 void proxy_report(struct supervisor *s);
-/* The credentials are others now: the keeper gets them, and the proxy their placeholders. */
-CV_MUST cv_code keeper_secrets_again(struct supervisor *s, struct cv_err *err);
+/* The keeper has other credentials now: the proxy gets their placeholders. */
+CV_MUST cv_code keeper_catalog_renew(struct supervisor *s, struct cv_err *err);
 /* A keeper runs whose CA is not there yet. */
 bool keeper_is_away(const struct supervisor *s);
 
@@ -170,6 +170,8 @@ CV_MUST cv_code policy_send(struct supervisor *s, struct cv_err *err);
 
 /* That policy, to be judged. */
 CV_MUST cv_code policy_fd_send(struct supervisor *s, int fd, struct cv_err *err);
+/* peers.c: what providers lay over every policy of this run. */
+CV_MUST cv_code layer_send(struct supervisor *s, struct cv_err *err);
 
 /* limits.c: a cgroup around the sandbox, and who removes what is left when we can't. */
 CV_MUST cv_code limits_enter(struct supervisor *s, struct cv_err *err);
@@ -236,9 +238,14 @@ void events_denial(struct supervisor *s, struct cv_str body);
 void events_send(struct supervisor *s); /* as much as the link takes */
 
 /* push.c: what the gateway sends */
+void push_init(struct supervisor *s);
+void push_layer(struct supervisor *s, int fd);                     /* takes it */
 void push_policy(struct supervisor *s, uint64_t revision, int fd); /* takes it */
 void push_look(struct supervisor *s);                              /* the proxy is ready */
 /* The proxy's judgement; false: it was not asked for here. */
 CV_MUST bool push_result(struct supervisor *s, uint32_t code, struct cv_str text);
 void push_proxy_died(struct supervisor *s);
+void push_keeper_look(struct supervisor *s); /* the keeper is ready */
+void push_keeper_died(struct supervisor *s);
+void push_keeper_result(struct supervisor *s, struct cv_str body);
 void push_credentials(struct supervisor *s, uint64_t revision, int fd); /* takes it */

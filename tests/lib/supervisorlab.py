@@ -121,7 +121,7 @@ class Link:
             if m.name in names and where(m):
                 return m
             self.kept.append(m)
-        raise AssertionError(f"no {names} came; there is {[m.name for m in self.kept]}")
+        raise AssertionError(f"no {names} came; there is {[(m.name, m.body[:200]) for m in self.kept][-6:]}")
 
     def about(self, ident, *names, seconds=10.0):
         return self.expect(*names, seconds=seconds,
@@ -178,10 +178,13 @@ class Link:
     def credentials(self, revision, data):
         self._memfd("CREDENTIALS", revision, data)
 
+    def layer(self, yaml):
+        self._memfd("LAYER", None, yaml)
+
     def _memfd(self, name, revision, data):
         fd = os.memfd_create("lab")
         os.write(fd, data if isinstance(data, bytes) else data.encode())
-        self.send(name, struct.pack("<Q", revision), [fd])
+        self.send(name, b"" if revision is None else struct.pack("<Q", revision), [fd])
         os.close(fd)
 
     def close(self):

@@ -9,6 +9,7 @@
  * that were opened and not closed) at a line "count".
  *
  *     Health          answers
+ *     CreateSandbox   answers with the name
  *     GetSandbox      by the name that it is asked for: statuses, delays, sizes
  *     ExecSandbox     a stream of as many kilobytes as workdir says
  *     ForwardTcp      echoes frames; "hold" stops reading for a while
@@ -142,6 +143,14 @@ static void get_sandbox(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	}
 }
 
+static void create_sandbox(struct cv_rpc_call *c, const ProtobufCMessage *m)
+{
+	const Openshell__V1__CreateSandboxRequest *q = (const void *)m;
+
+	state_make(c);
+	sandbox_reply(c, q->name, 0);
+}
+
 static void exec_more(struct cv_rpc_call *c)
 {
 	static char kib[1024];
@@ -235,6 +244,7 @@ static const struct {
 	struct cv_rpc_handler handler;
 } handlers[] = {
 	{ "Health", { .message = health, .closed = call_closed } },
+	{ "CreateSandbox", { .message = create_sandbox, .closed = call_closed } },
 	{ "GetSandbox", { .message = get_sandbox, .closed = call_closed } },
 	{ "ExecSandbox",
 		{ .message = exec_sandbox, .writable = exec_more, .closed = call_closed } },

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import select
 import signal
 import socket
@@ -15,6 +16,7 @@ import struct
 import sys
 import termios
 import time
+import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import box  # noqa: E402
@@ -31,7 +33,6 @@ network_policies:
         port: 443
         protocol: rest
         access: full
-        tls: terminate
     binaries:
       - path: {binary}
 """
@@ -47,11 +48,11 @@ print("done")
 STAGE_BUILD, STAGE_CWD, STAGE_EXEC = 0, 2, 3
 
 tap = world.Tap()
-place = world.World(["api.test", "other.test"])
+place = world.World(["api.test", "other.test", "two.test"])
 origin = world.Server(world.PUBLIC, 443, place.pki)
 start = place.policy(POLICY.format(host="other.test", binary="/**"))
 OPTIONS = ["--policy", start, "--ca", place.pki.ca, "--resolve", f"api.test:443:{world.PUBLIC}",
-           "--resolve", f"other.test:443:{world.PUBLIC}"]
+           "--resolve", f"other.test:443:{world.PUBLIC}", "--resolve", f"two.test:443:{world.PUBLIC}"]
 
 
 @contextlib.contextmanager
@@ -64,7 +65,12 @@ def sandbox(**kw):
 
 
 def check(function):
-    tap.check(function.__name__.replace("_", " "), function)
+    name = function.__name__.replace("_", " ")
+    try:
+        function()
+        tap.ok(True, name)
+    except Exception:
+        tap.ok(False, name, traceback.format_exc(limit=-3))
 
 
 def failure(link, ident):
@@ -385,6 +391,118 @@ with sandbox() as (lab, link):
               lines_wait_for_a_gateway_and_are_counted):
         check(f)
 
+# ---- credentials ----
+
+PROFILE = """\
+id: {id}
+credentials: [{{name: key, env_vars: [{key}], required: true}}]
+endpoints:
+  - {{host: {host}, port: 443, protocol: rest, enforcement: enforce, access: full}}
+binaries: [{{path: /usr/bin/curl}}]
+"""
+
+
+HOST_OF = {"ONE_KEY": "api.test", "TWO_KEY": "two.test"}
+
+
+def string_with(plan, word):
+    """The string of a plan that has this word in it."""
+    at = plan.index(word)
+    for start in range(at, 4, -1):
+        n = struct.unpack_from("<I", plan, start - 4)[0]
+        if at - start + len(word) <= n < 100000 and plan[start:start + n + 1].find(b"\0") == n:
+            return plan[start:start + n]
+    raise AssertionError(word)
+
+
+def provided(**keys):
+    """(the set of such providers, their placeholders in the environment, their layer)"""
+    options = list(OPTIONS)
+    os.environ.update(keys)
+    for key in keys:
+        name = key.lower().replace("_", "-")
+        options += ["--provider", place.policy(PROFILE.format(id=name, key=key, host=HOST_OF[key]), f"{name}.yaml")]
+    lab = Lab(options=options)
+    try:
+        found = re.findall(rb"(" + b"|".join(k.encode() for k in keys) + rb")=([^\0]+)", lab.plan)
+        return (lab.cred, [f"{k.decode()}={v.decode()}" for k, v in found],
+                string_with(lab.plan, b"_provider_"))
+    finally:
+        lab.close()
+
+
+with sandbox() as (lab, link):
+    def ask(ident, env, variable):
+        before = len(origin.seen)
+        status, out, err = link.run(
+            ident, ["/bin/sh", "-c", "curl -sS -m 10 -o /dev/null -w '%{http_code}' -H "
+                    f'"Authorization: Bearer ${variable}" https://{HOST_OF[variable]}/{ident}'], env=env)
+        seen = origin.seen[before:]
+        return (status, out, err), [r["headers"].get("authorization") for r in seen]
+
+    def a_provider_is_attached_while_the_sandbox_lives():
+        link.policy(1, POLICY.format(host="api.test", binary="/usr/bin/curl"))
+        link.expect("POLICY_LOADED")
+        said, got = ask(2, ["ONE_KEY=cleartext"], "ONE_KEY")
+        assert got == ["Bearer cleartext"], (said, got, origin.seen[-1])
+        one, env, layer = provided(ONE_KEY="first-VALUE-0123456789")
+        assert "first-VALUE" not in str(env)
+        attach(2, one, layer)
+        said, got = ask(3, env, "ONE_KEY")
+        assert got == ["Bearer first-VALUE-0123456789"], (
+            said, got, env, [m.body[12:] for m in link.kept if m.name == "EVENT"][-3:])
+
+    def attach(revision, cred, layer):
+        link.layer(layer)
+        link.policy(revision, POLICY.format(host="other.test", binary="/usr/bin/curl"))
+        assert Reader(link.expect("POLICY_LOADED").body).u64() == revision
+        link.credentials(revision, cred)
+        assert Reader(link.expect("CREDENTIALS_LOADED").body).u64() == revision
+
+    def another_beside_it_and_one_that_goes():
+        both, env, layer = provided(ONE_KEY="other-VALUE-0123456789",
+                                    TWO_KEY="second-VALUE-0123456789")
+        attach(5, both, layer)
+        assert ask(4, env, "TWO_KEY")[1] == ["Bearer second-VALUE-0123456789"]
+        assert ask(5, env, "ONE_KEY")[1] == ["Bearer other-VALUE-0123456789"]
+        two, later, layer = provided(TWO_KEY="third-VALUE-0123456789")
+        attach(6, two, layer)
+        assert ask(6, later, "TWO_KEY")[1] == ["Bearer third-VALUE-0123456789"]
+        assert not any("VALUE" in str(h) for h in ask(7, env, "ONE_KEY")[1])
+        lab.env = later
+
+    def a_layer_goes_with_the_policy_that_is_refused():
+        link.layer(b"")
+        link.policy(8, "version: 1\nnonsense: 1\n")
+        assert Reader(link.expect("POLICY_REFUSED").body).u64() == 8
+        link.policy(9, POLICY.format(host="other.test", binary="/usr/bin/curl"))
+        link.expect("POLICY_LOADED")
+        assert ask(20, lab.env, "TWO_KEY")[1] == ["Bearer third-VALUE-0123456789"]
+
+    def a_set_that_is_none_is_refused_and_the_last_stays():
+        link.credentials(7, b"garbage")
+        r = Reader(link.expect("CREDENTIALS_REFUSED").body)
+        assert r.u64() == 7 and r.str()
+        assert ask(8, lab.env, "TWO_KEY")[1] == ["Bearer third-VALUE-0123456789"]
+
+    def they_outlive_the_death_of_proxy_and_keeper():
+        for ident, victim in ((9, "cove-proxy"), (10, "cove-keeper")):
+            pids = [p for p, n in box.descendants(lab.proc.pid).items() if n == victim]
+            os.kill(pids[0], signal.SIGKILL)
+            assert box.until(lambda v=victim, old=pids: [
+                p for p, n in box.descendants(lab.proc.pid).items() if n == v and p not in old])
+            time.sleep(0.5)
+            said, got = ask(ident, lab.env, "TWO_KEY")
+            assert got == ["Bearer third-VALUE-0123456789"], (victim, said, got, lab.text())
+
+    for f in (a_provider_is_attached_while_the_sandbox_lives, another_beside_it_and_one_that_goes,
+              a_layer_goes_with_the_policy_that_is_refused,
+              a_set_that_is_none_is_refused_and_the_last_stays,
+              they_outlive_the_death_of_proxy_and_keeper):
+        check(f)
+
+# ---- servers inside ----
+
 with sandbox() as (lab, link):
     def dial(channel, port):
         link.send("DIAL", struct.pack("<II", channel, port))
@@ -420,7 +538,8 @@ with sandbox() as (lab, link):
 
     def t_the_hosts_servers_are_not_reached():
         server = socket.create_server(("127.0.0.1", 0))
-        assert dial(200, server.getsockname()[1]) == errno.ECONNREFUSED
+        got = dial(200, server.getsockname()[1])
+        assert got == errno.ECONNREFUSED, got
         server.settimeout(0.2)
         with contextlib.suppress(TimeoutError):
             server.accept()

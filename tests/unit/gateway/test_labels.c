@@ -25,11 +25,11 @@ static meta *labelled(const char *const *pairs, size_t n)
 
 static bool selects(const char *text, const meta *m)
 {
-	struct cv_selector s;
+	struct cv_label_selector s;
 	struct cv_err err;
 
-	assert_int_equal(cv_selector_parse(cv_str_of(text), &s, &err), CV_RPC_OK);
-	return cv_selector_matches(&s, m->labels, m->n_labels);
+	assert_int_equal(cv_label_selector_parse(cv_str_of(text), &s, &err), CV_RPC_OK);
+	return cv_label_selector_matches(&s, m->labels, m->n_labels);
 }
 
 static void test_selectors(void **state)
@@ -54,21 +54,21 @@ static void test_bad_selectors(void **state)
 {
 	static const char *const bad[] = { "app", "=web", "app=web,", ",", "app==web", "-a=b",
 		"a=b-", "a/b/c=d", "/a=b", "A_/b=c", "app=web server", "app=\xc3\xa9" };
-	struct cv_selector s;
+	struct cv_label_selector s;
 	struct cv_err err;
 	struct cv_buf b;
 
 	(void)state;
 	for (size_t i = 0; i < CV_ARRAY_LEN(bad); i++)
-		if (cv_selector_parse(cv_str_of(bad[i]), &s, &err) != CV_RPC_INVALID_ARGUMENT)
+		if (cv_label_selector_parse(cv_str_of(bad[i]), &s, &err) != CV_RPC_INVALID_ARGUMENT)
 			fail_msg("%s is taken", bad[i]);
 	cv_buf_init(&b, 4096);
 	for (int i = 0; i < CV_LABEL_PAIRS_MAX; i++)
 		cv_buf_printf(&b, "%sk%d=v", i ? "," : "", i);
-	assert_int_equal(cv_selector_parse(cv_buf_str(&b), &s, &err), CV_RPC_OK);
+	assert_int_equal(cv_label_selector_parse(cv_buf_str(&b), &s, &err), CV_RPC_OK);
 	assert_int_equal(s.n, CV_LABEL_PAIRS_MAX);
 	cv_buf_put(&b, CV_STR(",more=v"));
-	assert_int_equal(cv_selector_parse(cv_buf_str(&b), &s, &err), CV_RPC_INVALID_ARGUMENT);
+	assert_int_equal(cv_label_selector_parse(cv_buf_str(&b), &s, &err), CV_RPC_INVALID_ARGUMENT);
 	cv_buf_fini(&b);
 }
 

@@ -112,6 +112,43 @@ static void cut_and_changed(void **state)
 	cv_arena_fini(&arena);
 }
 
+static void a_gateways_part_comes_through(void **state)
+{
+	struct cv_plan plan = full(), back;
+	struct cv_arena arena;
+	struct cv_buf b;
+
+	(void)state;
+	plan.gateway = (struct cv_plan_gateway){ .socket = CV_STR("/s"),
+		.sandbox = CV_STR("id"),
+		.instance = CV_STR("i"),
+		.flags = CV_PLAN_GATEWAY_NO_MAIN };
+	for (size_t i = 0; i < sizeof(plan.gateway.token); i++)
+		plan.gateway.token[i] = (unsigned char)(i * 9);
+	plan.command.argc = 0;
+	cv_buf_init(&b, 1 << 16);
+	cv_arena_init(&arena, 1 << 20);
+	assert_true(cv_plan_put(&b, &plan));
+	assert_int_equal(cv_plan_get(cv_buf_str(&b), &arena, &back, NULL), CV_OK);
+	assert_str(back.gateway.socket, "/s");
+	assert_str(back.gateway.sandbox, "id");
+	assert_memory_equal(back.gateway.token, plan.gateway.token, sizeof(plan.gateway.token));
+	assert_int_equal(back.command.argc, 0);
+	/* who has a main command must say which */
+	plan.gateway.flags = 0;
+	cv_buf_reset(&b);
+	assert_true(cv_plan_put(&b, &plan));
+	assert_int_equal(cv_plan_get(cv_buf_str(&b), &arena, &back, NULL), CV_PROTO);
+	/* and the token is not for people */
+	cv_buf_reset(&b);
+	cv_plan_text(&plan, &b);
+	cv_plan_json(&plan, &b);
+	for (size_t i = 0; i + 4 < cv_buf_len(&b); i++)
+		assert_memory_not_equal(cv_buf_str(&b).p + i, plan.gateway.token + 8, 4);
+	cv_buf_fini(&b);
+	cv_arena_fini(&arena);
+}
+
 static void a_nul_is_refused(void **state)
 {
 	static struct cv_str bad[] = { { "a\0b", 3 } };
@@ -131,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(there_and_back),
 		cmocka_unit_test(cut_and_changed),
+		cmocka_unit_test(a_gateways_part_comes_through),
 		cmocka_unit_test(a_nul_is_refused),
 	};
 

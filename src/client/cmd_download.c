@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd_download.c - files out of a sandbox
+ *
+ * One command there writes what the path is and then an archive of it.  The archive is a stranger's:
+ * each part of a name is opened below the destination without following links, so nothing is written
+ * anywhere else, whatever links were unpacked before or lie there already (CVE-class "tar slip").
+ * A file gets its place at a stroke.  Links stay links; set-user-id bits and devices do not come along.
+ *
+ * A file that could not be read there does not end the transfer: all others arrive, and then it is an
+ * error.
+ */
+#include "client/commands.h"
+#include "client/sandbox.h"
+#include "client/tar.h"
+
+#include "base/shown.h"
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define REPLY_BYTES_MAX (64u << 10)
+#define WORKSPACE       "/sandbox" /* what may be downloaded is below it */
+
+/* $1 path, $2 workspace.  The first byte says what it is. */
+static const char script[] =
+	"r=$(realpath -- \"$1\") || exit 3\n"
+	"case $r/ in \"$2\"/*) ;; *) echo \"$1 is outside the workspace $2\" >&2; exit 3 ;; esac\n"
+	"if [ -d \"$r\" ]; then printf D; exec tar -c -f - -C \"$r\" .; fi\n"
+	"[ -f \"$r\" ] || { echo \"$1 is neither a file nor a directory\" >&2; exit 3; }\n"
+	"printf F; exec tar -c -f - -C \"${r%/*}/\" -- \"${r##*/}\"\n";
+
+struct taking {
+	struct cl *c;
+	const char *dest;
+	struct cl_tar_reader tar;
+	struct cv_err err;
+	cv_code code;
+	char kind; /* 'D', 'F'; 0: not known yet */
+	int root;  /* what everything is below */
+	const char *only; /* the name that a single file gets */
+	int fd;           /* of the file that is being written, or -1 */
+	int dir;          /* where it is */
+	char beside[64], name[NAME_MAX + 1];
+	struct timespec mtime;
+	size_t files;
+};
+
+/* ---- places below the root ---- */
+
+/* Opens the directory that path is in, making what is missing; *ret_last is its last part.  -1, and
+ * errno: a part is a link, a file, or none that a name may have. */
+static int parent_open(struct taking *t, struct cv_str path, char ret_last[NAME_MAX + 1])
+{
+	int at = dup(t->root);
+
+	while (path.n && at >= 0) {
+		const struct cv_str part = cv_str_cut(&path, '/');
+		char name[NAME_MAX + 1];
+
+		if (!part.n || cv_str_eq(part, CV_STR(".")))
+			continue;
+		if (cv_str_eq(part, CV_STR("..")) || !cv_str_to_cstr(part, name, sizeof(name))) {
+			close(at);
+			errno = EPERM;
+			return -1;
+		}
+		while (path.n && (path.p[0] == '/' || (path.p[0] == '.' &&
+							     (path.n == 1 || path.p[1] == '/'))))
+			path = cv_str_slice(path, 1, path.n);
+		if (!path.n) {
+			memcpy(ret_last, name, sizeof(name));
+			return at;
+		}
+		if (mkdirat(at, name, 0777) < 0 && errno != EEXIST) {
+			close(at);
+			return -1;
+		}
+		const int next = openat(at, name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_PATH);
+		const int saved = errno;
+		close(at);
+		errno = saved;
+		at = next;
+	}
+	if (at >= 0)
+		ret_last[0] = '\0';
+	return at;
+}
+
+static cv_code fail_name(struct cv_err *err, struct cv_str name)
+{
+	struct cv_buf b;
+	const int saved = errno;
+
+	cv_buf_init(&b, 1024);
+	(void)cv_shown_put_line(&b, name, 200);
+	errno = saved;
+	const cv_code code = cv_fail_errno(err, "%.*s", CV_STR_ARG(cv_buf_str(&b)));
+	cv_buf_fini(&b);
+	return code;
+}
+
+/* ---- entries ---- */
+
+static cv_code file_begin(struct taking *t, const struct cl_tar_entry *e, struct cv_err *err)
+{
+	snprintf(t->beside, sizeof(t->beside), ".download.%d.%zu", (int)getpid(), t->files++);
+	t->fd = openat(t->dir, t->beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		0600);
+	if (t->fd < 0 || fchmod(t->fd, e->mode & 0777) < 0)
+		return fail_name(err, e->name);
+	t->mtime = (struct timespec){ .tv_sec = e->mtime_s };
+	return CV_OK;
+}
+
+static cv_code hard_make(struct taking *t, const struct cl_tar_entry *e, struct cv_err *err)
+{
+	char last[NAME_MAX + 1];
+	CV_AUTO_FD int from = parent_open(t, e->link, last);
+
+	if (from < 0 || !last[0])
+		return fail_name(err, e->link);
+	(void)unlinkat(t->dir, t->name, 0);
+	return linkat(from, last, t->dir, t->name, 0) < 0 ? fail_name(err, e->name) : CV_OK;
+}
+
+static cv_code on_entry(void *arg, const struct cl_tar_entry *e, struct cv_err *err)
+{
+	struct taking *t = arg;
+	const struct cv_str name = t->only ? cv_str_of(t->only) : e->name;
+	char link[PATH_MAX];
+
+	if (t->only && e->type != CL_TAR_FILE)
+		return cv_fail(err, CV_PROTO, "the archive of a file has something else in it");
+	if (t->dir >= 0)
+		close(t->dir);
+	if (cv_str_has_prefix(name, CV_STR("/"))) {
+		errno = EPERM;
+		t->dir = -1;
+		return fail_name(err, name);
+	}
+	t->dir = parent_open(t, name, t->name);
+	if (t->dir < 0)
+		return fail_name(err, name);
+	if (!t->name[0])
+		return CV_OK; /* the root itself */
+	switch (e->type) {
+	case CL_TAR_FILE: return file_begin(t, e, err);
+	case CL_TAR_HARD: return hard_make(t, e, err);
+	case CL_TAR_DIR: {
+		if (mkdirat(t->dir, t->name, (e->mode & 0777) | 0700) == 0)
+			return CV_OK;
+		CV_AUTO_FD int there =
+			openat(t->dir, t->name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_PATH);
+		return there < 0 ? fail_name(err, name) : CV_OK;
+	}
+	case CL_TAR_LINK:
+		if (!cv_str_to_cstr(e->link, link, sizeof(link)))
+			return cv_fail(err, CV_PROTO, "the archive has a broken link");
+		(void)unlinkat(t->dir, t->name, 0);
+		return symlinkat(link, t->dir, t->name) < 0 ? fail_name(err, name) : CV_OK;
+	default:
+		cl_note(t->c, "! %s is no file, directory or link, and was left out",
+			cl_shown(t->c, t->name));
+		return CV_OK;
+	}
+}
+
+static cv_code on_bytes(void *arg, struct cv_str bytes, struct cv_err *err)
+{
+	struct taking *t = arg;
+
+	while (bytes.n && t->fd >= 0) {
+		const ssize_t n = write(t->fd, bytes.p, bytes.n);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return cv_fail_errno(err, "write %s", t->name);
+		bytes = cv_str_slice(bytes, (size_t)n, bytes.n);
+	}
+	return CV_OK;
+}
+
+static cv_code on_done(void *arg, struct cv_err *err)
+{
+	struct taking *t = arg;
+
+	if (t->fd < 0)
+		return CV_OK;
+	const struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, t->mtime };
+	(void)futimens(t->fd, times);
+	const bool is_well =
+		close(t->fd) == 0 && renameat(t->dir, t->beside, t->dir, t->name) == 0;
+	t->fd = -1;
+	if (is_well)
+		return CV_OK;
+	const int saved = errno;
+	(void)unlinkat(t->dir, t->beside, 0);
+	errno = saved;
+	return cv_fail_errno(err, "write %s", t->name);
+}
+
+/* ---- where it goes ---- */
+
+static void root_open(struct taking *t)
+{
+	struct cl *c = t->c;
+	struct stat st;
+	const size_t n = strlen(t->dest);
+	const bool is_dir = stat(t->dest, &st) == 0 && S_ISDIR(st.st_mode);
+	const char *dir = t->dest;
+
+	if (t->kind == 'F' && !is_dir && n && t->dest[n - 1] != '/') {
+		t->only = cl_print(c, "%s", basename(cl_dup(c, t->dest)));
+		dir = cl_print(c, "%s", dirname(cl_dup(c, t->dest)));
+	}
+	if (!is_dir || t->only)
+		for (char *p = cl_dup(c, dir), *slash = p + 1;; slash++) { /* mkdir -p */
+			slash = strchr(slash, '/');
+			if (slash)
+				*slash = '\0';
+			if (mkdir(p, 0777) < 0 && errno != EEXIST)
+				cl_die(c, "mkdir %s: %s", p, strerror(errno));
+			if (!slash)
+				break;
+			*slash = '/';
+		}
+	t->root = open(dir, O_DIRECTORY | O_CLOEXEC | O_PATH);
+	if (t->root < 0)
+		cl_die(c, "open %s: %s", dir, strerror(errno));
+}
+
+static void on_out(void *arg, struct cv_str bytes)
+{
+	struct taking *t = arg;
+
+	if (!t->kind && bytes.n) {
+		t->kind = bytes.p[0];
+		bytes = cv_str_slice(bytes, 1, bytes.n);
+		if (t->kind != 'D' && t->kind != 'F')
+			cl_die(t->c, "the sandbox's answer is no archive");
+		root_open(t);
+	}
+	if (t->code == CV_OK && bytes.n)
+		t->code = cl_tar_read(&t->tar, bytes, &t->err);
+	if (t->code == CV_OK)
+		return;
+	if (t->fd >= 0)
+		(void)unlinkat(t->dir, t->beside, 0);
+	cl_die(t->c, "download failed: %s", t->err.msg);
+}
+
+static void check(struct taking *t, int status, struct cv_buf *err)
+{
+	struct cv_str s = cv_buf_str(err);
+
+	while (s.n && s.p[s.n - 1] == '\n')
+		s.n--;
+	if (status == 0 && t->kind)
+		t->code = cl_tar_finish(&t->tar, &t->err);
+	if (t->fd >= 0)
+		(void)unlinkat(t->dir, t->beside, 0);
+	if (t->code != CV_OK)
+		cl_die(t->c, "download failed: %s", t->err.msg);
+	if (status || !t->kind)
+		cl_die(t->c, "download %s: %s", t->kind == 'D' ? "is not complete" : "failed",
+			s.n ? cl_shown(t->c, cl_print(t->c, "%.*s", CV_STR_ARG(s)))
+			    : cl_print(t->c, "exit status %d", status));
+}
+
+int cl_run_sandbox_download(struct cl *c)
+{
+	static const struct cl_tar_events events = { on_entry, on_bytes, on_done };
+	const char *path = cl_arg(&c->w, 1), *dest = cl_arg(&c->w, 2) ? cl_arg(&c->w, 2) : ".";
+	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), true);
+	struct taking t = { .c = c, .dest = dest, .fd = -1, .dir = -1, .root = -1 };
+	const char *const argv[] = { "/bin/sh", "-c", script, "sh", path, WORKSPACE };
+	struct cv_buf err;
+
+	cv_buf_init(&err, REPLY_BYTES_MAX);
+	const struct cl_exec e = { .id = s->metadata->id,
+		.argv = argv,
+		.argc = CV_ARRAY_LEN(argv),
+		.has_no_stdin = true,
+		.out = on_out,
+		.err = &err,
+		.arg = &t };
+	cl_note(c, "Downloading sandbox:%s -> %s", cl_shown(c, path), cl_shown(c, dest));
+	cl_tar_reader_init(&t.tar, &events, &t);
+	const int status = cl_exec(c, &e);
+	check(&t, status, &err);
+	cl_tar_reader_fini(&t.tar);
+	cv_buf_fini(&err);
+	if (t.dir >= 0)
+		close(t.dir);
+	close(t.root);
+	cl_note(c, "✓ Download complete");
+	return 0;
+}

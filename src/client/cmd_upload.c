@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cmd_upload.c - files into a sandbox, over one command that runs there
+ *
+ * A file goes as its bytes: beside its place first, then, when all of them came, in its place at a
+ * stroke.  A directory goes as an archive that is made as it is sent, and lands as DEST/NAME: at a stroke
+ * where nothing is yet, over what is there otherwise.  Nothing is limited in size.
+ *
+ * In a git repository its list of files is what goes (.gitignore applies), and what that leaves out
+ * is said.  The repository may be a stranger's: git is called so that it runs nothing from it.
+ */
+#include "client/commands.h"
+#include "client/sandbox.h"
+#include "client/tar.h"
+
+#include "sys/fd.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FED_BYTES      (128u << 10)  /* of the archive, at a time */
+#define DEPTH_MAX      256           /* directories in one another */
+#define LIST_BYTES_MAX (256u << 20)  /* of git's list */
+#define REPLY_BYTES_MAX (64u << 10)
+
+extern char **environ;
+
+/* ---- which files ---- */
+
+struct list {
+	struct cl *c;
+	char **v; /* paths relative to the root */
+	size_t n, cap;
+	size_t skipped;
+	bool has_git;
+};
+
+static void list_add(struct list *l, const char *path)
+{
+	if (l->n == l->cap) {
+		char **wider = cl_alloc(l->c, (l->cap * 2 + 64) * sizeof(*wider));
+
+		if (l->n)
+			memcpy(wider, l->v, l->n * sizeof(*wider));
+		l->v = wider;
+		l->cap = l->cap * 2 + 64;
+	}
+	l->v[l->n++] = cl_dup(l->c, path);
+}
+
+/* What git prints; false: it failed, as where there is no repository. */
+static bool git_run(struct cl *c, const char *dir, char *const *words, size_t n, struct cv_str *ret)
+{
+	char *argv[32] = { cl_dup(c, "git"), cl_dup(c, "-C"), cl_dup(c, dir), cl_dup(c, "-c"),
+		cl_dup(c, "core.fsmonitor=false"), cl_dup(c, "-c"),
+		cl_dup(c, "core.hooksPath=/dev/null") };
+	posix_spawn_file_actions_t actions;
+	struct cv_buf b;
+	pid_t pid;
+	int ends[2], status = 0;
+
+	memcpy(argv + 7, words, n * sizeof(*words));
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		cl_die(c, "pipe: %s", strerror(errno));
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	const int failed = posix_spawnp(&pid, "git", &actions, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	close(ends[1]);
+	cv_buf_init(&b, LIST_BYTES_MAX);
+	for (;;) {
+		char *room = failed ? NULL : cv_buf_reserve(&b, FED_BYTES);
+		const ssize_t got = room ? read(ends[0], room, FED_BYTES) : 0;
+
+		if (got <= 0)
+			break;
+		cv_buf_commit(&b, (size_t)got);
+	}
+	close(ends[0]);
+	if (failed)
+		return false;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	*ret = cv_arena_str(&c->arena, cv_buf_str(&b));
+	const bool is_whole = !b.is_overflown;
+	cv_buf_fini(&b);
+	return is_whole && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void walk(struct list *l, const char *root, const char *at, int depth);
+
+static bool git_list(struct list *l, const char *root, const char *at, int depth)
+{
+	char *const words[] = { cl_dup(l->c, "ls-files"), cl_dup(l->c, "-z"), cl_dup(l->c, "-co"),
+		cl_dup(l->c, "--exclude-standard") };
+	char *const ignored[] = { words[0], words[1], cl_dup(l->c, "-oi"), words[3],
+		cl_dup(l->c, "--directory") };
+	const char *dir = cl_print(l->c, "%s/%s", root, at);
+	struct cv_str out, left_out;
+
+	if (!git_run(l->c, dir, words, CV_ARRAY_LEN(words), &out))
+		return false;
+	l->has_git = true;
+	while (out.p && out.n) {
+		const struct cv_str one = cv_str_cut(&out, '\0');
+		char *path = cl_print(l->c, "%s%s%.*s", at, *at ? "/" : "", CV_STR_ARG(one));
+		const size_t n = strlen(path);
+		struct stat st;
+
+		if (n && path[n - 1] == '/')
+			path[n - 1] = '\0';
+		if (lstat(cl_print(l->c, "%s/%s", root, path), &st) < 0)
+			continue; /* deleted, and still in the index */
+		if (S_ISDIR(st.st_mode)) /* a submodule: a repository of its own */
+			walk(l, root, path, depth + 1);
+		else
+			list_add(l, path);
+	}
+	if (git_run(l->c, dir, ignored, CV_ARRAY_LEN(ignored), &left_out))
+		while (left_out.p && left_out.n) {
+			(void)cv_str_cut(&left_out, '\0');
+			l->skipped++;
+		}
+	return true;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void walk_plain(struct list *l, const char *root, const char *at, int depth)
+{
+	DIR *dir = opendir(cl_print(l->c, "%s/%s", root, at));
+	struct list names = { .c = l->c };
+
+	if (!dir)
+		cl_die(l->c, "read %s/%s: %s", root, at, strerror(errno));
+	if (depth > DEPTH_MAX)
+		cl_die(l->c, "%s/%s: directories are too deep", root, at);
+	for (const struct dirent *e; (e = readdir(dir));)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			list_add(&names, e->d_name);
+	closedir(dir);
+	if (names.n)
+		qsort(names.v, names.n, sizeof(*names.v), by_name);
+	for (size_t i = 0; i < names.n; i++) {
+		const char *path = cl_print(l->c, "%s%s%s", at, *at ? "/" : "", names.v[i]);
+		struct stat st;
+
+		if (lstat(cl_print(l->c, "%s/%s", root, path), &st) < 0)
+			continue;
+		list_add(l, path);
+		if (S_ISDIR(st.st_mode))
+			walk_plain(l, root, path, depth + 1);
+	}
+}
+
+static void walk(struct list *l, const char *root, const char *at, int depth)
+{
+	if (depth > DEPTH_MAX)
+		cl_die(l->c, "%s/%s: directories are too deep", root, at);
+	if (!git_list(l, root, at, depth))
+		walk_plain(l, root, at, depth);
+}
+
+static void files_find(struct list *l, const char *root, const char *shown, bool has_ignore)
+{
+	if (!has_ignore || !git_list(l, root, "", 0)) {
+		walk_plain(l, root, "", 0);
+		return;
+	}
+	if (!l->n) {
+		cl_note(l->c, "! .gitignore filtering excluded all files in %s; uploading unfiltered",
+			shown);
+		walk_plain(l, root, "", 0);
+	} else if (l->skipped) {
+		cl_note(l->c, "! %zu ignored by git and left out of %s; --no-git-ignore uploads them",
+			l->skipped, shown);
+	}
+}
+
+/* ---- the archive, as it is sent ---- */
+
+struct sending {
+	struct cl *c;
+	const char *root, *name;
+	struct list list;
+	size_t at;
+	int fd; /* of the file that is being sent, or -1 */
+	uint64_t left, size;
+	bool has_root, is_ended;
+};
+
+static void entry_begin(struct sending *s, const char *path, struct cv_buf *b)
+{
+	const char *from = *path ? cl_print(s->c, "%s/%s", s->root, path) : s->root;
+	char link[PATH_MAX];
+	struct stat st;
+	struct cl_tar_entry e = { .type = CL_TAR_FILE };
+
+	if (lstat(from, &st) < 0 || (!*path && stat(from, &st) < 0))
+		return; /* gone meanwhile */
+	e.name = cv_str_of(*path ? cl_print(s->c, "%s/%s", s->name, path) : s->name);
+	e.mode = (uint32_t)(st.st_mode & 0777);
+	e.mtime_s = st.st_mtim.tv_sec;
+	if (S_ISLNK(st.st_mode)) {
+		const ssize_t n = readlink(from, link, sizeof(link));
+
+		if (n <= 0 || n == (ssize_t)sizeof(link))
+			return;
+		e.type = CL_TAR_LINK;
+		e.link = (struct cv_str){ link, (size_t)n };
+	} else if (S_ISDIR(st.st_mode)) {
+		e.type = CL_TAR_DIR;
+		e.mode |= 0700; /* or nothing could be put into it */
+	} else if (S_ISREG(st.st_mode)) {
+		s->fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (s->fd < 0 || fstat(s->fd, &st) < 0)
+			cl_die(s->c, "read %s: %s", from, strerror(errno));
+		e.size = s->size = s->left = (uint64_t)st.st_size;
+	} else {
+		cl_note(s->c, "! %s is no file, directory or link, and was left out",
+			cl_shown(s->c, from));
+		return;
+	}
+	cl_tar_head(b, &e);
+}
+
+static void file_send(struct sending *s, struct cv_buf *b)
+{
+	const size_t want = (size_t)CV_MIN(s->left, FED_BYTES);
+	char *room = want ? cv_buf_reserve(b, want) : NULL;
+	const ssize_t n = room ? read(s->fd, room, want) : 0;
+
+	if (want && n <= 0)
+		cl_die(s->c, "read: %s", n < 0 ? strerror(errno) : "a file became shorter");
+	cv_buf_commit(b, (size_t)n);
+	s->left -= (uint64_t)n;
+	if (s->left)
+		return;
+	cl_tar_pad(b, s->size);
+	close(s->fd);
+	s->fd = -1;
+}
+
+static bool archive_feed(void *arg, struct cv_buf *b)
+{
+	struct sending *s = arg;
+
+	while (cv_buf_len(b) < FED_BYTES && !s->is_ended) {
+		if (s->fd >= 0) {
+			file_send(s, b);
+		} else if (!s->has_root) {
+			s->has_root = true;
+			entry_begin(s, "", b);
+		} else if (s->at < s->list.n) {
+			entry_begin(s, s->list.v[s->at++], b);
+		} else {
+			cl_tar_end(b);
+			s->is_ended = true;
+		}
+	}
+	return !s->is_ended;
+}
+
+static bool file_feed(void *arg, struct cv_buf *b)
+{
+	struct sending *s = arg;
+	const size_t want = (size_t)CV_MIN(s->left, FED_BYTES);
+	char *room = want ? cv_buf_reserve(b, want) : NULL;
+	const ssize_t n = room ? read(s->fd, room, want) : 0;
+
+	if (want && n <= 0)
+		cl_die(s->c, "read: %s", n < 0 ? strerror(errno) : "the file became shorter");
+	if (n > 0)
+		cv_buf_commit(b, (size_t)n);
+	s->left -= (uint64_t)n;
+	return s->left > 0;
+}
+
+/* ---- what runs there ---- */
+
+/* $1 place, $2 name, $3 mode, $4 bytes */
+static const char file_script[] =
+	"set -e\n"
+	"d=$1\n"
+	"case $d in */) d=$d$2 ;; *) [ ! -d \"$d\" ] || d=$d/$2 ;; esac\n"
+	"case $d in */*) p=${d%/*} ;; *) p=. ;; esac\n"
+	"[ -n \"$p\" ] || p=/\n"
+	"mkdir -p -- \"$p\"\n"
+	"t=$(mktemp \"$p/.upload.XXXXXX\")\n"
+	"trap 'rm -f -- \"$t\"' EXIT\n"
+	"cat >\"$t\"\n"
+	"[ \"$(wc -c <\"$t\")\" -eq \"$4\" ] || { echo 'not all of the file arrived' >&2; exit 1; }\n"
+	"chmod \"$3\" \"$t\"\n"
+	"mv -f -- \"$t\" \"$d\"\n";
+
+/* $1 directory, $2 name in it */
+static const char directory_script[] =
+	"set -e\n"
+	"mkdir -p -- \"$1\"\n"
+	"if [ -e \"$1/$2\" ]; then\n"
+	"  exec tar -x -o -p -f - -C \"$1\"\n"
+	"fi\n"
+	"t=$(mktemp -d \"$1/.upload.XXXXXX\")\n"
+	"trap 'rm -rf -- \"$t\"' EXIT\n"
+	"tar -x -o -p -f - -C \"$t\"\n"
+	"mv -- \"$t/$2\" \"$1/$2\"\n";
+
+static void discard(void *arg, struct cv_str bytes)
+{
+	(void)arg;
+	(void)bytes;
+}
+
+static void run_there(struct cl *c, struct cl_exec *e, const char *shown)
+{
+	struct cv_buf err;
+
+	cv_buf_init(&err, REPLY_BYTES_MAX);
+	e->err = &err;
+	e->out = discard;
+	const int status = cl_exec(c, e);
+	struct cv_str s = cv_buf_str(&err);
+	while (s.n && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == ' '))
+		s.n--;
+	if (status)
+		cl_die(c, "upload of %s failed: %s", shown,
+			s.n ? cl_shown(c, cl_print(c, "%.*s", CV_STR_ARG(s)))
+			    : cl_print(c, "exit status %d", status));
+	cv_buf_fini(&err);
+}
+
+static const char *name_of(struct cl *c, const char *local)
+{
+	char real[PATH_MAX];
+	struct cv_str s = cv_str_of(local);
+
+	while (s.n > 1 && s.p[s.n - 1] == '/')
+		s.n--;
+	const size_t slash = cv_str_rfind_byte(s, '/');
+	struct cv_str name = slash < s.n ? cv_str_slice(s, slash + 1, s.n) : s;
+	if (cv_str_eq(name, CV_STR(".")) || cv_str_eq(name, CV_STR("..")) || !name.n) {
+		if (!realpath(local, real))
+			cl_die(c, "%s: %s", local, strerror(errno));
+		name = cv_str_of(strrchr(real, '/') + 1);
+		if (!name.n)
+			cl_die(c, "the root directory has no name to upload it under");
+		return cl_print(c, "%.*s", CV_STR_ARG(name));
+	}
+	return cl_print(c, "%.*s", CV_STR_ARG(name));
+}
+
+void cl_upload(struct cl *c, const char *id, const char *local, const char *dest, bool has_ignore)
+{
+	struct sending s = { .c = c, .root = local, .fd = -1, .list = { .c = c } };
+	const char *shown = cl_shown(c, local);
+	struct stat st;
+
+	if (stat(local, &st) < 0)
+		cl_die(c, "%s: %s", shown, strerror(errno));
+	if (!dest || !*dest)
+		dest = "/sandbox/";
+	s.name = name_of(c, local);
+	cl_note(c, "Uploading %s -> sandbox:%s", shown, cl_shown(c, dest));
+	if (S_ISDIR(st.st_mode)) {
+		const char *const argv[] = { "/bin/sh", "-c", directory_script, "sh", dest, s.name };
+		struct cl_exec e = { .id = id,
+			.argv = argv,
+			.argc = CV_ARRAY_LEN(argv),
+			.feed = archive_feed,
+			.arg = &s };
+
+		files_find(&s.list, local, shown, has_ignore);
+		run_there(c, &e, shown);
+	} else if (S_ISREG(st.st_mode)) {
+		s.fd = open(local, O_RDONLY | O_CLOEXEC);
+		if (s.fd < 0 || fstat(s.fd, &st) < 0)
+			cl_die(c, "%s: %s", shown, strerror(errno));
+		s.left = (uint64_t)st.st_size;
+		const char *const argv[] = { "/bin/sh", "-c", file_script, "sh", dest, s.name,
+			cl_print(c, "%o", st.st_mode & 0777),
+			cl_print(c, "%llu", (unsigned long long)s.left) };
+		struct cl_exec e = { .id = id,
+			.argv = argv,
+			.argc = CV_ARRAY_LEN(argv),
+			.feed = file_feed,
+			.arg = &s };
+
+		run_there(c, &e, shown);
+		close(s.fd);
+	} else {
+		cl_die(c, "%s is neither a file nor a directory", shown);
+	}
+	cl_note(c, "✓ Upload complete");
+}
+
+int cl_run_sandbox_upload(struct cl *c)
+{
+	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), true);
+
+	cl_upload(c, s->metadata->id, cl_arg(&c->w, 1), cl_arg(&c->w, 2),
+		!cl_has(&c->w, "no-git-ignore"));
+	return 0;
+}

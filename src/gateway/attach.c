@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * attach.c - which providers a sandbox has
+ *
+ * The list is part of the sandbox's stored message; whoever follows sandboxes (cv_objects_listen())
+ * sees it change and hands the credentials over.  What can't stand together is refused here, so that
+ * a start does not fail for it: two providers that set one variable.
+ */
+#include "gateway/access.h"
+#include "gateway/log.h"
+#include "gateway/pb.h"
+#include "gateway/provider.h"
+
+#include "openshell.pb-c.h"
+
+#include <stdlib.h>
+
+#define V1(name) Openshell__V1__##name
+
+static V1(Sandbox) * sandbox_of(const struct cv_object *o)
+{
+	return (V1(Sandbox) *)(void *)(uintptr_t)o->message;
+}
+
+static size_t attached_at(const V1(Sandbox) * m, struct cv_str name)
+{
+	size_t i = 0;
+
+	while (m->spec && i < m->spec->n_providers &&
+		!cv_str_eq(cv_str_of(m->spec->providers[i]), name))
+		i++;
+	return i;
+}
+
+static size_t attached_count(const V1(Sandbox) * m)
+{
+	return m->spec ? m->spec->n_providers : 0;
+}
+
+static enum cv_rpc_status sandbox_open(struct cv_rpc_call *c, const char *workspace,
+	const char *name, bool is_change, struct cv_object **ret, struct cv_err *err)
+{
+	struct cv_object *w;
+	const enum cv_rpc_status s =
+		cv_gw_workspace_open(c, cv_str_of(workspace), is_change, &w, err);
+
+	return s == CV_RPC_OK ? cv_object_get(cv_gw_of(c)->objects, CV_OBJECT_SANDBOX, w->name,
+					cv_str_of(name), ret, err)
+			      : s;
+}
+
+/* A variable that both set, or NULL. */
+static const char *shared_key(const struct cv_object *a, const struct cv_object *b)
+{
+	const cv_gw_provider_pb *x = cv_gw_provider_of(a), *y = cv_gw_provider_of(b);
+
+	for (size_t i = 0; i < x->n_credential_handles; i++)
+		for (size_t k = 0; k < y->n_credential_handles; k++)
+			if (strcmp(x->credential_handles[i]->key, y->credential_handles[k]->key) ==
+				0)
+				return x->credential_handles[i]->key;
+	return NULL;
+}
+
+static enum cv_rpc_status fits(struct cv_gateway *g, const struct cv_object *box,
+	const struct cv_object *provider, struct cv_err *err)
+{
+	const V1(Sandbox) *m = sandbox_of(box);
+	const size_t n = attached_count(m);
+
+	if (n >= CV_GW_PROVIDERS_PER_SANDBOX_MAX) {
+		cv_fail(err, CV_INVALID, "spec.providers exceeds maximum entries (%zu > %d)", n + 1,
+			CV_GW_PROVIDERS_PER_SANDBOX_MAX);
+		return CV_RPC_INVALID_ARGUMENT;
+	}
+	for (size_t i = 0; i < n; i++) {
+		const struct cv_object *other = cv_object_find(g->objects, CV_OBJECT_PROVIDER,
+			box->scope, cv_str_of(m->spec->providers[i]));
+		const char *key = other ? shared_key(other, provider) : NULL;
+
+		if (key) {
+			cv_fail(err, CV_DENIED,
+				"providers '%.*s' and '%.*s' both set %.128s; attach one of them",
+				CV_STR_ARG(other->name), CV_STR_ARG(provider->name), key);
+			return CV_RPC_FAILED_PRECONDITION;
+		}
+	}
+	return CV_RPC_OK;
+}
+
+static void say(const struct cv_rpc_call *c, const struct cv_object *box, const char *provider,
+	const char *what)
+{
+	cv_log(CV_LOG_INFO, "provider",
+		CV_LOG_FIELDS({ "sandbox", box->name }, { "provider", cv_str_of(provider) },
+			{ "by", cv_str_of(cv_rpc_call_principal(c)->subject) }),
+		"%s", what);
+}
+
+static void attach(struct cv_rpc_call *c, const ProtobufCMessage *request)
+{
+	const V1(AttachSandboxProviderRequest) *q = (const void *)request;
+	const struct cv_str name = cv_str_of(q->provider_name);
+	struct cv_gateway *g = cv_gw_of(c);
+	V1(AttachSandboxProviderResponse) r;
+	struct cv_object *box = NULL, *provider = NULL;
+	struct cv_err err;
+	enum cv_rpc_status s = sandbox_open(c, q->workspace, q->sandbox_name, true, &box, &err);
+
+	openshell__v1__attach_sandbox_provider_response__init(&r);
+	if (s == CV_RPC_OK)
+		provider = cv_object_find(g->objects, CV_OBJECT_PROVIDER, box->scope, name);
+	if (s == CV_RPC_OK && !provider) {
+		cv_fail(&err, CV_DENIED, "provider '%.*s' not found", CV_STR_ARG(name));
+		s = CV_RPC_FAILED_PRECONDITION;
+	}
+	if (s == CV_RPC_OK &&
+		attached_at(sandbox_of(box), name) == attached_count(sandbox_of(box))) {
+		s = fits(g, box, provider, &err);
+		if (s == CV_RPC_OK) {
+			V1(Sandbox) *m = (V1(Sandbox) *)(void *)cv_object_copy(box);
+
+			if (!m->spec)
+				m->spec = cv_pb_new(&openshell__v1__sandbox_spec__descriptor);
+			cv_pb_append_str(&m->spec->providers, &m->spec->n_providers, name);
+			s = cv_object_write(
+				g->objects, box, q->expected_resource_version, &m->base, &err);
+		}
+		r.attached = s == CV_RPC_OK;
+	}
+	if (s != CV_RPC_OK) {
+		cv_gw_fail(c, s, &err);
+		return;
+	}
+	if (r.attached)
+		say(c, box, q->provider_name, "attached");
+	r.sandbox = sandbox_of(box);
+	cv_rpc_reply(c, &r.base);
+}
+
+static void detach(struct cv_rpc_call *c, const ProtobufCMessage *request)
+{
+	const V1(DetachSandboxProviderRequest) *q = (const void *)request;
+	struct cv_gateway *g = cv_gw_of(c);
+	V1(DetachSandboxProviderResponse) r;
+	struct cv_object *box = NULL;
+	struct cv_err err;
+	size_t at = 0;
+	enum cv_rpc_status s = sandbox_open(c, q->workspace, q->sandbox_name, true, &box, &err);
+
+	openshell__v1__detach_sandbox_provider_response__init(&r);
+	if (s == CV_RPC_OK)
+		at = attached_at(sandbox_of(box), cv_str_of(q->provider_name));
+	if (s == CV_RPC_OK && at < attached_count(sandbox_of(box))) {
+		V1(Sandbox) *m = (V1(Sandbox) *)(void *)cv_object_copy(box);
+
+		free(cv_pb_take(&m->spec->providers, &m->spec->n_providers, at));
+		s = cv_object_write(g->objects, box, q->expected_resource_version, &m->base, &err);
+		r.detached = s == CV_RPC_OK;
+	}
+	if (s != CV_RPC_OK) {
+		cv_gw_fail(c, s, &err);
+		return;
+	}
+	if (r.detached)
+		say(c, box, q->provider_name, "detached");
+	r.sandbox = sandbox_of(box);
+	cv_rpc_reply(c, &r.base);
+}
+
+static void list(struct cv_rpc_call *c, const ProtobufCMessage *request)
+{
+	const V1(ListSandboxProvidersRequest) *q = (const void *)request;
+	const struct cv_gateway *g = cv_gw_of(c);
+	struct cv_arena *arena = cv_rpc_call_arena(c);
+	V1(ListSandboxProvidersResponse) r;
+	struct cv_object *box = NULL;
+	struct cv_err err;
+	enum cv_rpc_status s = sandbox_open(c, q->workspace, q->sandbox_name, false, &box, &err);
+
+	openshell__v1__list_sandbox_providers_response__init(&r);
+	const size_t n = s == CV_RPC_OK ? attached_count(sandbox_of(box)) : 0;
+	r.providers = cv_arena_array(arena, n + 1, sizeof(void *));
+	for (size_t i = 0; i < n && s == CV_RPC_OK; i++) {
+		const struct cv_object *o = cv_object_find(g->objects, CV_OBJECT_PROVIDER,
+			box->scope, cv_str_of(sandbox_of(box)->spec->providers[i]));
+
+		if (!o)
+			continue;
+		cv_gw_provider_pb *p = cv_gw_provider_view(o, arena);
+		if (p && r.providers) {
+			r.providers[r.n_providers++] = p;
+		} else {
+			cv_fail(&err, CV_LIMIT, "no memory for a page");
+			s = CV_RPC_RESOURCE_EXHAUSTED;
+		}
+	}
+	if (s == CV_RPC_OK)
+		cv_rpc_reply(c, &r.base);
+	else
+		cv_gw_fail(c, s, &err);
+}
+
+static const struct cv_gw_method methods[] = {
+	{ "ListSandboxProviders", { .message = list } },
+	{ "AttachSandboxProvider", { .message = attach } },
+	{ "DetachSandboxProvider", { .message = detach } },
+};
+
+const struct cv_gw_part cv_gw_part_attach = {
+	.name = "attach",
+	.methods = methods,
+	.method_count = CV_ARRAY_LEN(methods),
+};

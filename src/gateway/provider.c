@@ -1,0 +1,691 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * provider.c - the rpcs about providers; see provider.h
+ *
+ * An update merges: a map that is not there keeps what is stored, an entry replaces one, and an entry
+ * with an empty value (an expiry of 0) removes it.  What a client sends as credential_handles is not
+ * looked at.
+ */
+#include "gateway/provider.h"
+
+#include "base/base64.h"
+#include "base/sha256.h"
+#include "cred/compose.h"
+#include "gateway/access.h"
+#include "gateway/labels.h"
+#include "gateway/log.h"
+#include "gateway/pb.h"
+#include "gateway/profile.h"
+#include "gateway/vault.h"
+#include "driver/host.h"
+#include "ipc/vault_link.h"
+
+#include <stdio.h>
+
+#define DM(name)          Openshell__Datamodel__V1__##name
+#define V1(name)          Openshell__V1__##name
+#define TYPE_BYTES_MAX    64 /* openshell-api 7 */
+#define CREDENTIALS_MAX   32
+#define CONFIG_MAX        64
+#define CONFIG_VALUE_MAX  8192 /* as values of an environment */
+#define HANDLE_DRIVER     "vault"
+#define HANDLE_NAME_BYTES 8 /* of the hash that clients see */
+
+typedef cv_gw_provider_pb provider;
+
+CV_PRINTF(2, 3)
+static enum cv_rpc_status invalid(struct cv_err *err, const char *fmt, ...)
+{
+	va_list ap;
+
+	err->code = CV_INVALID;
+	err->sys = 0;
+	va_start(ap, fmt);
+	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	va_end(ap);
+	return CV_RPC_INVALID_ARGUMENT;
+}
+
+/* ---- what clients see ---- */
+
+static DM(Provider__CredentialHandlesEntry) *
+	handle_view(const DM(Provider__CredentialHandlesEntry) * from, struct cv_arena *arena)
+{
+	DM(Provider__CredentialHandlesEntry) *e =
+		cv_arena_new(arena, DM(Provider__CredentialHandlesEntry));
+	DM(CredentialHandle) *h = cv_arena_new(arena, DM(CredentialHandle));
+	unsigned char hash[CV_SHA256_BYTES];
+	char hex[2 * HANDLE_NAME_BYTES + 1] = "";
+	struct cv_sha256 s;
+
+	if (!e || !h)
+		return NULL;
+	openshell__datamodel__v1__provider__credential_handles_entry__init(e);
+	openshell__datamodel__v1__credential_handle__init(h);
+	cv_sha256_init(&s);
+	cv_sha256_update(&s, from->value->handle, strlen(from->value->handle));
+	cv_sha256_final(&s, hash);
+	for (size_t i = 0; i < HANDLE_NAME_BYTES; i++)
+		snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+	h->driver = from->value->driver;
+	h->handle = (char *)(uintptr_t)cv_arena_printf(arena, "sealed-%s", hex).p;
+	e->key = from->key;
+	e->value = h;
+	return h->handle ? e : NULL;
+}
+
+provider *cv_gw_provider_view(const struct cv_object *o, struct cv_arena *arena)
+{
+	provider *p = cv_arena_new(arena, provider);
+
+	if (!p)
+		return NULL;
+	*p = *cv_gw_provider_of(o);
+	p->n_credentials = 0;
+	p->credentials = NULL;
+	const size_t n = p->n_credential_handles;
+	DM(Provider__CredentialHandlesEntry) **from = p->credential_handles;
+	p->n_credential_handles = 0;
+	p->credential_handles = cv_arena_array(arena, n + 1, sizeof(void *));
+	for (size_t i = 0; p->credential_handles && i < n; i++) {
+		if (!from[i]->value)
+			continue;
+		DM(Provider__CredentialHandlesEntry) *e = handle_view(from[i], arena);
+		if (!e)
+			return NULL;
+		p->credential_handles[p->n_credential_handles++] = e;
+	}
+	return p->credential_handles ? p : NULL;
+}
+
+static void answer(struct cv_rpc_call *c, enum cv_rpc_status s, const struct cv_object *o,
+	const struct cv_err *err)
+{
+	V1(ProviderResponse) r;
+
+	openshell__v1__provider_response__init(&r);
+	if (s == CV_RPC_OK)
+		r.provider = cv_gw_provider_view(o, cv_rpc_call_arena(c));
+	if (s == CV_RPC_OK && !r.provider)
+		cv_rpc_finish(c, CV_RPC_RESOURCE_EXHAUSTED, "no memory for a provider");
+	else if (s == CV_RPC_OK)
+		cv_rpc_reply(c, &r.base);
+	else
+		cv_gw_fail(c, s, err);
+}
+
+/* ---- what a request may say ---- */
+
+static enum cv_rpc_status credentials_check(const provider *p, struct cv_err *err)
+{
+	if (p->n_credentials > CREDENTIALS_MAX)
+		return invalid(err, "provider.credentials exceeds maximum entries (%zu > %d)",
+			p->n_credentials, CREDENTIALS_MAX);
+	for (size_t i = 0; i < p->n_credentials; i++) {
+		const struct cv_str key = cv_str_of(p->credentials[i]->key);
+		const struct cv_str value = cv_str_of(p->credentials[i]->value);
+		const char *fault = value.n ? cv_cred_value_fault(value) : NULL;
+
+		if (!cv_cred_is_key(key))
+			return invalid(err,
+				"provider.credentials: '%.64s' cannot be the name of a variable",
+				p->credentials[i]->key);
+		if (value.n > CV_VAULT_VALUE_BYTES_MAX)
+			return invalid(err,
+				"provider.credentials: the value of %.64s exceeds maximum length "
+				"(%zu > %u)",
+				p->credentials[i]->key, value.n, CV_VAULT_VALUE_BYTES_MAX);
+		if (fault)
+			return invalid(err, "provider.credentials: the value of %.64s %s",
+				p->credentials[i]->key, fault);
+	}
+	return CV_RPC_OK;
+}
+
+static enum cv_rpc_status config_check(const provider *p, struct cv_err *err)
+{
+	if (p->n_config > CONFIG_MAX)
+		return invalid(err, "provider.config exceeds maximum entries (%zu > %d)",
+			p->n_config, CONFIG_MAX);
+	for (size_t i = 0; i < p->n_config; i++) {
+		const size_t n = strlen(p->config[i]->value);
+
+		if (!cv_cred_is_key(cv_str_of(p->config[i]->key)))
+			return invalid(err,
+				"provider.config: '%.64s' cannot be the name of a variable",
+				p->config[i]->key);
+		if (n > CONFIG_VALUE_MAX)
+			return invalid(err,
+				"provider.config: the value of %.64s exceeds maximum length (%zu > %d)",
+				p->config[i]->key, n, CONFIG_VALUE_MAX);
+	}
+	return CV_RPC_OK;
+}
+
+static enum cv_rpc_status request_check(const provider *p, struct cv_err *err)
+{
+	enum cv_rpc_status s;
+
+	if (!p || !p->metadata)
+		return invalid(err, p ? "provider.metadata is required" : "provider is required");
+	if (strlen(p->type) > TYPE_BYTES_MAX)
+		return invalid(err, "provider.type exceeds maximum length (%zu > %d)",
+			strlen(p->type), TYPE_BYTES_MAX);
+	s = cv_name_check_other("provider.metadata.name", cv_str_of(p->metadata->name), err);
+	if (s == CV_RPC_OK)
+		s = cv_labels_check("provider.metadata.labels", p->metadata->labels,
+			p->metadata->n_labels, err);
+	if (s == CV_RPC_OK)
+		s = credentials_check(p, err);
+	return s == CV_RPC_OK ? config_check(p, err) : s;
+}
+
+/* ---- changing a stored message (pb.h: what it holds is its own) ---- */
+
+static size_t handle_at(const provider *m, const char *key)
+{
+	size_t i = 0;
+
+	while (i < m->n_credential_handles && strcmp(m->credential_handles[i]->key, key) != 0)
+		i++;
+	return i;
+}
+
+static void expiry_set(provider *m, const char *key, int64_t ms)
+{
+	size_t i = 0;
+
+	while (i < m->n_credential_expires_at_ms &&
+		strcmp(m->credential_expires_at_ms[i]->key, key) != 0)
+		i++;
+	if (i < m->n_credential_expires_at_ms && !ms) {
+		cv_pb_free(cv_pb_take(
+			&m->credential_expires_at_ms, &m->n_credential_expires_at_ms, i));
+		return;
+	}
+	if (!ms)
+		return;
+	if (i == m->n_credential_expires_at_ms) {
+		DM(Provider__CredentialExpiresAtMsEntry) *e = cv_pb_new(
+			&openshell__datamodel__v1__provider__credential_expires_at_ms_entry__descriptor);
+
+		cv_pb_str_set(&e->key, cv_str_of(key));
+		cv_pb_append(&m->credential_expires_at_ms, &m->n_credential_expires_at_ms, e);
+	}
+	m->credential_expires_at_ms[i]->value = ms;
+}
+
+static void credential_remove(provider *m, const char *key)
+{
+	const size_t i = handle_at(m, key);
+
+	if (i < m->n_credential_handles)
+		cv_pb_free(cv_pb_take(&m->credential_handles, &m->n_credential_handles, i));
+	expiry_set(m, key, 0);
+}
+
+/* Of the value only its kind is kept beside the envelope: what its placeholder should look like. */
+static void handle_put(provider *m, struct cv_str key, struct cv_str value, struct cv_str envelope)
+{
+	const size_t i = handle_at(m, key.p);
+	const struct cv_shape *shape = cv_shape_guess(key, value);
+	DM(CredentialHandle) *h =
+		cv_pb_new(&openshell__datamodel__v1__credential_handle__descriptor);
+
+	cv_pb_str_set(&h->driver, CV_STR(HANDLE_DRIVER));
+	cv_pb_str_set(&h->handle, envelope);
+	if (shape)
+		cv_pb_map_set(&h->metadata, &h->n_metadata,
+			&openshell__datamodel__v1__credential_handle__metadata_entry__descriptor,
+			CV_STR("shape"), cv_shape_name(shape));
+	if (i == m->n_credential_handles) {
+		DM(Provider__CredentialHandlesEntry) *e = cv_pb_new(
+			&openshell__datamodel__v1__provider__credential_handles_entry__descriptor);
+
+		cv_pb_str_set(&e->key, key);
+		cv_pb_append(&m->credential_handles, &m->n_credential_handles, e);
+	}
+	cv_pb_free(m->credential_handles[i]->value);
+	m->credential_handles[i]->value = h;
+}
+
+static enum cv_rpc_status sealed(struct cv_gateway *g, provider *m, struct cv_str key,
+	struct cv_str value, struct cv_err *err)
+{
+	struct cv_buf context, envelope, text;
+
+	cv_buf_init(&context, CV_VAULT_CONTEXT_BYTES_MAX);
+	cv_buf_init(&envelope, CV_VAULT_ENVELOPE_BYTES_MAX);
+	cv_buf_init(&text, 2 * CV_VAULT_ENVELOPE_BYTES_MAX);
+	cv_gw_vault_context(
+		&context, cv_str_of(m->metadata->workspace), cv_str_of(m->metadata->id), key);
+	const cv_code code =
+		cv_gw_vault_seal(g->vault, cv_buf_str(&context), value, &envelope, err);
+	if (code == CV_OK) {
+		cv_buf_put_base64(&text, cv_buf_str(&envelope), CV_BASE64_STD);
+		handle_put(m, key, value, cv_buf_str(&text));
+	}
+	cv_buf_fini(&context);
+	cv_buf_fini(&envelope);
+	cv_buf_fini(&text);
+	return code == CV_OK                             ? CV_RPC_OK
+	       : code == CV_LIMIT                        ? CV_RPC_INVALID_ARGUMENT
+	       : code == CV_INVALID || code == CV_DENIED ? CV_RPC_FAILED_PRECONDITION
+	       : code == CV_UNAVAILABLE                  ? CV_RPC_UNAVAILABLE
+							 : CV_RPC_INTERNAL;
+}
+
+/* What the request says besides type and name, laid over m. */
+static enum cv_rpc_status merged(
+	struct cv_gateway *g, provider *m, const provider *from, struct cv_err *err)
+{
+	enum cv_rpc_status s = CV_RPC_OK;
+
+	for (size_t i = 0; i < from->n_credentials && s == CV_RPC_OK; i++) {
+		const struct cv_str value = cv_str_of(from->credentials[i]->value);
+
+		if (value.n)
+			s = sealed(g, m, cv_str_of(from->credentials[i]->key), value, err);
+		else
+			credential_remove(m, from->credentials[i]->key);
+	}
+	for (size_t i = 0; i < from->n_config; i++)
+		if (from->config[i]->value[0])
+			cv_pb_map_set(&m->config, &m->n_config,
+				&openshell__datamodel__v1__provider__config_entry__descriptor,
+				cv_str_of(from->config[i]->key), cv_str_of(from->config[i]->value));
+		else
+			(void)cv_pb_map_remove(
+				&m->config, &m->n_config, cv_str_of(from->config[i]->key));
+	for (size_t i = 0; i < from->metadata->n_labels; i++)
+		cv_pb_map_set(&m->metadata->labels, &m->metadata->n_labels,
+			&openshell__datamodel__v1__object_meta__labels_entry__descriptor,
+			cv_str_of(from->metadata->labels[i]->key),
+			cv_str_of(from->metadata->labels[i]->value));
+	if (s == CV_RPC_OK && m->n_credential_handles > CREDENTIALS_MAX)
+		s = invalid(err, "provider.credentials exceeds maximum entries (%zu > %d)",
+			m->n_credential_handles, CREDENTIALS_MAX);
+	if (s == CV_RPC_OK && m->n_config > CONFIG_MAX)
+		s = invalid(err, "provider.config exceeds maximum entries (%zu > %d)", m->n_config,
+			CONFIG_MAX);
+	return s;
+}
+
+static enum cv_rpc_status expiry_merge(provider *m, const char *key, int64_t ms, struct cv_err *err)
+{
+	if (ms < 0)
+		return invalid(err, "credential_expires_at_ms: %.64s is before 1970", key);
+	if (ms && handle_at(m, key) == m->n_credential_handles)
+		return invalid(
+			err, "credential_expires_at_ms: the provider has no credential %.64s", key);
+	expiry_set(m, key, ms);
+	return CV_RPC_OK;
+}
+
+static void values_wipe(const provider *p)
+{
+	for (size_t i = 0; p && i < p->n_credentials; i++)
+		explicit_bzero(p->credentials[i]->value, strlen(p->credentials[i]->value));
+}
+
+/* ---- rpcs ---- */
+
+/* The profile that the type means, and its real name. */
+static enum cv_rpc_status type_open(struct cv_gateway *g, const provider *p,
+	struct cv_str workspace, struct cv_gw_profile *ret, struct cv_err *err)
+{
+	if (!p->type[0])
+		return invalid(err, "provider.type is required");
+	if (p->profile_workspace[0] && !cv_str_eq(cv_str_of(p->profile_workspace), workspace))
+		return invalid(err,
+			"provider.profile_workspace must be empty or the provider's workspace '%.*s'",
+			CV_STR_ARG(workspace));
+	const cv_code code = cv_gw_profile_find(
+		g, cv_str_of(p->profile_workspace), cv_str_of(p->type), ret, err);
+	if (code == CV_NOT_FOUND)
+		return invalid(err, "unsupported provider type or profile: %.64s", p->type);
+	return code == CV_OK ? CV_RPC_OK : CV_RPC_FAILED_PRECONDITION;
+}
+
+static provider *provider_new(
+	const provider *from, struct cv_str workspace, const struct cv_gw_profile *profile)
+{
+	provider *m = cv_pb_new(&openshell__datamodel__v1__provider__descriptor);
+	char id[CV_OBJECT_ID_BYTES + 1];
+
+	cv_object_id_make(id);
+	m->metadata = cv_pb_new(&openshell__datamodel__v1__object_meta__descriptor);
+	cv_pb_str_set(&m->metadata->id, cv_str_of(id)); /* envelopes are bound to it */
+	cv_pb_str_set(&m->metadata->name, cv_str_of(from->metadata->name));
+	cv_pb_str_set(&m->metadata->workspace, workspace);
+	cv_pb_str_set(&m->type, profile->profile->id.s);
+	cv_pb_str_set(&m->profile_workspace, cv_str_of(from->profile_workspace));
+	for (size_t i = 0; i < from->metadata->n_annotations; i++)
+		cv_pb_map_set(&m->metadata->annotations, &m->metadata->n_annotations,
+			&openshell__datamodel__v1__object_meta__annotations_entry__descriptor,
+			cv_str_of(from->metadata->annotations[i]->key),
+			cv_str_of(from->metadata->annotations[i]->value));
+	return m;
+}
+
+static enum cv_rpc_status created(struct cv_rpc_call *c, const provider *from,
+	struct cv_str requested, struct cv_object **ret, struct cv_err *err)
+{
+	struct cv_gateway *g = cv_gw_of(c);
+	struct cv_gw_profile profile = { 0 };
+	struct cv_object *workspace;
+	enum cv_rpc_status s = cv_gw_workspace_open(c, requested, true, &workspace, err);
+
+	if (s == CV_RPC_OK)
+		s = request_check(from, err);
+	if (s == CV_RPC_OK)
+		s = type_open(g, from, workspace->name, &profile, err);
+	if (s != CV_RPC_OK)
+		return s;
+	if (cv_object_find(g->objects, CV_OBJECT_PROVIDER, workspace->name,
+		    cv_str_of(from->metadata->name))) {
+		cv_gw_profile_fini(&profile);
+		cv_fail(err, CV_DENIED, "provider already exists");
+		return CV_RPC_ALREADY_EXISTS;
+	}
+	provider *m = provider_new(from, workspace->name, &profile);
+	cv_gw_profile_fini(&profile);
+	s = merged(g, m, from, err);
+	for (size_t i = 0; s == CV_RPC_OK && i < from->n_credential_expires_at_ms; i++)
+		s = expiry_merge(m, from->credential_expires_at_ms[i]->key,
+			from->credential_expires_at_ms[i]->value, err);
+	if (s != CV_RPC_OK) {
+		cv_pb_free(m);
+		return s;
+	}
+	return cv_object_create(
+		g->objects, CV_OBJECT_PROVIDER, &m->base, cv_gw_unix_ms(), ret, err);
+}
+
+static void create(struct cv_rpc_call *c, const ProtobufCMessage *m)
+{
+	const V1(CreateProviderRequest) *q = (const void *)m;
+	struct cv_object *o = NULL;
+	struct cv_err err;
+	const enum cv_rpc_status s = created(c, q->provider, cv_str_of(q->workspace), &o, &err);
+
+	values_wipe(q->provider);
+	if (s == CV_RPC_OK)
+		cv_log(CV_LOG_INFO, "provider",
+			CV_LOG_FIELDS({ "workspace", o->scope }, { "name", o->name },
+				{ "type", cv_str_of(cv_gw_provider_of(o)->type) },
+				{ "by", cv_str_of(cv_rpc_call_principal(c)->subject) }),
+			"created");
+	answer(c, s, o, &err);
+}
+
+static enum cv_rpc_status provider_open(struct cv_rpc_call *c, struct cv_str requested,
+	struct cv_str name, bool is_change, struct cv_object **ret, struct cv_err *err)
+{
+	struct cv_object *workspace;
+	const enum cv_rpc_status s = cv_gw_workspace_open(c, requested, is_change, &workspace, err);
+
+	return s == CV_RPC_OK ? cv_object_get(cv_gw_of(c)->objects, CV_OBJECT_PROVIDER,
+					workspace->name, name, ret, err)
+			      : s;
+}
+
+static void get(struct cv_rpc_call *c, const ProtobufCMessage *m)
+{
+	const V1(GetProviderRequest) *q = (const void *)m;
+	struct cv_object *o = NULL;
+	struct cv_err err;
+	const enum cv_rpc_status s =
+		provider_open(c, cv_str_of(q->workspace), cv_str_of(q->name), false, &o, &err);
+
+	answer(c, s, o, &err);
+}
+
+/* Of all workspaces: those that the caller may look into. */
+static bool is_visible(void *arg, const struct cv_object *o)
+{
+	struct cv_object *workspace;
+	struct cv_err err;
+
+	return cv_gw_workspace_open(arg, o->scope, false, &workspace, &err) == CV_RPC_OK;
+}
+
+static void list(struct cv_rpc_call *c, const ProtobufCMessage *m)
+{
+	const V1(ListProvidersRequest) *q = (const void *)m;
+	struct cv_object_query query = { .limit = q->limit, .offset = q->offset, .arg = c };
+	struct cv_arena *arena = cv_rpc_call_arena(c);
+	struct cv_object_page page = { .n = 0 };
+	V1(ListProvidersResponse) r;
+	struct cv_object *workspace;
+	enum cv_rpc_status s = CV_RPC_OK;
+	struct cv_err err;
+
+	if (q->all_workspaces && q->workspace[0])
+		s = invalid(&err, "workspace and all_workspaces exclude each other");
+	else if (q->all_workspaces)
+		query.is_every_scope = true, query.wants = is_visible;
+	else
+		s = cv_gw_workspace_open(c, cv_str_of(q->workspace), false, &workspace, &err);
+	if (s == CV_RPC_OK && !q->all_workspaces)
+		query.scope = workspace->name;
+	if (s == CV_RPC_OK)
+		s = cv_object_list(
+			cv_gw_of(c)->objects, CV_OBJECT_PROVIDER, &query, arena, &page, &err);
+	openshell__v1__list_providers_response__init(&r);
+	r.providers = cv_arena_array(arena, page.n + 1, sizeof(void *));
+	for (size_t i = 0; s == CV_RPC_OK && i < page.n; i++) {
+		provider *p = cv_gw_provider_view(page.v[i], arena);
+
+		if (!p || !r.providers) {
+			cv_fail(&err, CV_LIMIT, "no memory for a page");
+			s = CV_RPC_RESOURCE_EXHAUSTED;
+			break;
+		}
+		r.providers[r.n_providers++] = p;
+	}
+	if (s == CV_RPC_OK)
+		cv_rpc_reply(c, &r.base);
+	else
+		cv_gw_fail(c, s, &err);
+}
+
+/* The refresh of this credential, if there is one. */
+static struct cv_object *refresh_find(
+	const struct cv_gateway *g, const struct cv_object *o, const char *key)
+{
+	const struct cv_object_range r = cv_object_scope(g->objects, CV_OBJECT_REFRESH, o->scope);
+
+	for (size_t i = r.first; i < r.end; i++) {
+		struct cv_object *x = cv_object_at(g->objects, CV_OBJECT_REFRESH, i);
+		const V1(StoredProviderCredentialRefreshState) *state = (const void *)x->message;
+
+		if (strcmp(state->provider_id, o->id) == 0 &&
+			(!key || strcmp(state->credential_key, key) == 0))
+			return x;
+	}
+	return NULL;
+}
+
+/* By another name, perhaps. */
+static bool is_same_type(const struct cv_gateway *g, const provider *now, const char *type)
+{
+	struct cv_gw_profile p;
+	struct cv_err ignored;
+
+	if (strcmp(type, now->type) == 0)
+		return true;
+	if (cv_gw_profile_find(
+		    g, cv_str_of(now->profile_workspace), cv_str_of(type), &p, &ignored) != CV_OK)
+		return false;
+	const bool is_same = cv_str_eq(p.profile->id.s, cv_str_of(now->type));
+	cv_gw_profile_fini(&p);
+	return is_same;
+}
+
+static enum cv_rpc_status update_check(const struct cv_gateway *g, const struct cv_object *o,
+	const provider *from, struct cv_err *err)
+{
+	const provider *now = cv_gw_provider_of(o);
+
+	if (from->type[0] && !is_same_type(g, now, from->type))
+		return invalid(err,
+			"provider type cannot be changed (is '%.64s', requested '%.64s'); create "
+			"another provider",
+			now->type, from->type);
+	for (size_t i = 0; i < from->n_credentials; i++)
+		if (refresh_find(g, o, from->credentials[i]->key)) {
+			cv_fail(err, CV_DENIED,
+				"credential '%.64s' is owned by a refresh grant; rotate it, or delete "
+				"the refresh first",
+				from->credentials[i]->key);
+			return CV_RPC_FAILED_PRECONDITION;
+		}
+	return CV_RPC_OK;
+}
+
+static enum cv_rpc_status updated(struct cv_rpc_call *c, const V1(UpdateProviderRequest) * q,
+	struct cv_object **ret, struct cv_err *err)
+{
+	const provider *from = q->provider;
+	struct cv_gateway *g = cv_gw_of(c);
+	struct cv_object *o;
+	enum cv_rpc_status s = request_check(from, err);
+
+	if (s == CV_RPC_OK)
+		s = provider_open(
+			c, cv_str_of(q->workspace), cv_str_of(from->metadata->name), true, &o, err);
+	if (s == CV_RPC_OK)
+		s = update_check(g, o, from, err);
+	if (s != CV_RPC_OK)
+		return s;
+	provider *m = (provider *)(void *)cv_object_copy(o);
+	s = merged(g, m, from, err);
+	for (size_t i = 0; s == CV_RPC_OK && i < from->n_credential_expires_at_ms; i++)
+		s = expiry_merge(m, from->credential_expires_at_ms[i]->key,
+			from->credential_expires_at_ms[i]->value, err);
+	for (size_t i = 0; s == CV_RPC_OK && i < q->n_credential_expires_at_ms; i++)
+		s = expiry_merge(m, q->credential_expires_at_ms[i]->key,
+			q->credential_expires_at_ms[i]->value, err);
+	if (s != CV_RPC_OK) {
+		cv_pb_free(m);
+		return s;
+	}
+	*ret = o;
+	return cv_object_write(g->objects, o, from->metadata->resource_version, &m->base, err);
+}
+
+static void update(struct cv_rpc_call *c, const ProtobufCMessage *m)
+{
+	const V1(UpdateProviderRequest) *q = (const void *)m;
+	struct cv_object *o = NULL;
+	struct cv_err err;
+	const enum cv_rpc_status s = updated(c, q, &o, &err);
+
+	values_wipe(q->provider);
+	if (s == CV_RPC_OK)
+		cv_log(CV_LOG_INFO, "provider",
+			CV_LOG_FIELDS({ "workspace", o->scope }, { "name", o->name },
+				{ "by", cv_str_of(cv_rpc_call_principal(c)->subject) }),
+			"updated");
+	answer(c, s, o, &err);
+}
+
+bool cv_gw_is_attached(const struct cv_object *sandbox, const struct cv_object *o)
+{
+	const V1(Sandbox) *m = (const void *)sandbox->message;
+
+	for (size_t i = 0; m->spec && i < m->spec->n_providers; i++)
+		if (cv_str_eq(cv_str_of(m->spec->providers[i]), o->name))
+			return cv_str_eq(sandbox->scope, o->scope);
+	return false;
+}
+
+static enum cv_rpc_status deleted(struct cv_gateway *g, struct cv_object *o, struct cv_err *err)
+{
+	const struct cv_object_range r = cv_object_scope(g->objects, CV_OBJECT_SANDBOX, o->scope);
+	struct cv_object *refresh;
+	enum cv_rpc_status s = CV_RPC_OK;
+	struct cv_buf names;
+
+	cv_buf_init(&names, 300);
+	for (size_t i = r.first; i < r.end; i++) {
+		const struct cv_object *box = cv_object_at(g->objects, CV_OBJECT_SANDBOX, i);
+
+		if (cv_gw_is_attached(box, o))
+			cv_buf_printf(&names, "%s%.*s", cv_buf_len(&names) ? ", " : "",
+				CV_STR_ARG(box->name));
+	}
+	if (cv_buf_len(&names) || names.is_overflown) {
+		cv_fail(err, CV_DENIED,
+			"provider '%.*s' is attached to sandbox(es): %.*s; detach it first",
+			CV_STR_ARG(o->name), CV_STR_ARG(cv_buf_str(&names)));
+		s = CV_RPC_FAILED_PRECONDITION;
+	}
+	cv_buf_fini(&names);
+	while (s == CV_RPC_OK && (refresh = refresh_find(g, o, NULL)))
+		s = cv_object_delete(g->objects, refresh, CV_OBJECT_ANY_VERSION, err);
+	return s == CV_RPC_OK ? cv_object_delete(g->objects, o, CV_OBJECT_ANY_VERSION, err) : s;
+}
+
+static void delete (struct cv_rpc_call *c, const ProtobufCMessage *m)
+{
+	const V1(DeleteProviderRequest) *q = (const void *)m;
+	V1(DeleteProviderResponse) r;
+	struct cv_object *o = NULL;
+	struct cv_err err;
+	enum cv_rpc_status s =
+		provider_open(c, cv_str_of(q->workspace), cv_str_of(q->name), true, &o, &err);
+
+	openshell__v1__delete_provider_response__init(&r);
+	if (s == CV_RPC_OK)
+		s = deleted(cv_gw_of(c), o, &err);
+	r.deleted = s == CV_RPC_OK;
+	if (s == CV_RPC_OK) {
+		cv_log(CV_LOG_INFO, "provider",
+			CV_LOG_FIELDS({ "name", cv_str_of(q->name) },
+				{ "by", cv_str_of(cv_rpc_call_principal(c)->subject) }),
+			"deleted");
+		cv_rpc_reply(c, &r.base);
+	} else {
+		cv_gw_fail(c, s, &err);
+	}
+}
+
+/* ---- the part ---- */
+
+static cv_code start(struct cv_gateway *g, struct cv_err *err)
+{
+	struct cv_plan_files files = { 0 };
+	struct cv_arena arena;
+	struct cv_str supervisor;
+
+	cv_arena_init(&arena, 64 << 10);
+	cv_code code = cv_driver_programs_find(&files, &arena, &supervisor, err);
+	if (code == CV_OK)
+		code = cv_gw_vault_new(files.exe_keeper.p, g->state_fd, &g->vault, err);
+	cv_arena_fini(&arena);
+	return code;
+}
+
+static void stop(struct cv_gateway *g)
+{
+	cv_gw_vault_free(g->vault);
+	g->vault = NULL;
+}
+
+static const struct cv_gw_method methods[] = {
+	{ "CreateProvider", { .message = create } },
+	{ "GetProvider", { .message = get } },
+	{ "ListProviders", { .message = list } },
+	{ "UpdateProvider", { .message = update } },
+	{ "DeleteProvider", { .message = delete } },
+};
+
+const struct cv_gw_part cv_gw_part_provider = {
+	.name = "provider",
+	.methods = methods,
+	.method_count = CV_ARRAY_LEN(methods),
+	.start = start,
+	.stop = stop,
+};

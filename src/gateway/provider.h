@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * provider.h - providers: a profile, and envelopes of what it needs
+ *
+ * A value goes from the request to the vault and is forgotten; the stored message has an envelope in
+ * credential_handles instead, and no answer has even that: clients see a name that changes with the
+ * value.
+ */
+#pragma once
+#include "gateway/gateway.h"
+
+#include "datamodel.pb-c.h"
+
+#define CV_GW_PROVIDERS_PER_SANDBOX_MAX 32 /* openshell-api 7 */
+
+typedef Openshell__Datamodel__V1__Provider cv_gw_provider_pb;
+
+static inline const cv_gw_provider_pb *cv_gw_provider_of(const struct cv_object *o)
+{
+	return (const cv_gw_provider_pb *)(const void *)o->message;
+}
+
+/* As clients see it, in the arena; borrows from the stored message.  NULL: no memory. */
+cv_gw_provider_pb *cv_gw_provider_view(const struct cv_object *o, struct cv_arena *arena);
+
+/* Whether sandbox o has the provider attached. */
+bool cv_gw_is_attached(const struct cv_object *sandbox, const struct cv_object *provider);
+
+/* What a sandbox with these providers gets: to be called when it is started, or when one of them
+ * changed.  policy: the sandbox's own, as text; the layer that the providers lay over it is in
+ * layer.  keys: variables of the sandbox, "KEY=PLACEHOLDER".  *ret_fd: a set for its keeper, -1
+ * without providers.  All strings are in the arena.
+ * CV_NOT_FOUND "provider 'x' not found"; CV_INVALID: they can't be attached together, or the policy
+ * with their layer is not good; CV_UNAVAILABLE: the vault. */
+struct cv_plan_provider;
+struct cv_gw_attached {
+	struct cv_str layer;
+	struct cv_str *env;
+	size_t env_count;
+	struct cv_plan_provider *providers;
+	size_t provider_count;
+	bool has_renewal;
+	int fd;
+};
+CV_MUST cv_code cv_gw_providers_compose(struct cv_gateway *g, struct cv_str workspace,
+	char *const *names, size_t n, struct cv_str policy, struct cv_arena *arena,
+	struct cv_gw_attached *ret, struct cv_err *err);
