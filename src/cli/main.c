@@ -5,6 +5,7 @@
  * Exit status: the command's own; 2 when the words were wrong; 125 when cove itself failed.
  */
 #include "cli/commands.h"
+#include "cli/remote.h"
 
 #include "base/str.h"
 #include "base/word.h"
@@ -38,6 +39,7 @@ static void help(FILE *to)
 		to);
 	for (size_t i = 0; i < CV_ARRAY_LEN(command); i++)
 		fprintf(to, "  %-16s %s\n", command[i]->name, command[i]->summary);
+	cv_remote_help(to);
 	fputs("\n'cove COMMAND --help' tells more.  First steps:\n"
 	      "  cove run -- ls            in a sandbox, without network\n"
 	      "  cove doctor               what this machine can enforce\n",
@@ -102,5 +104,7 @@ int main(int argc, char **argv)
 		if (n)
 			return command[i]->run(command[i], argc - n, argv + n);
 	}
+	if (cv_remote_has(argc - 1, argv + 1))
+		return cv_remote_run(argv);
 	return fail_unknown(argc - 1, argv + 1);
 }

@@ -43,8 +43,8 @@ struct taking {
 	struct cl_tar_reader tar;
 	struct cv_err err;
 	cv_code code;
-	char kind; /* 'D', 'F'; 0: not known yet */
-	int root;  /* what everything is below */
+	char kind;        /* 'D', 'F'; 0: not known yet */
+	int root;         /* what everything is below */
 	const char *only; /* the name that a single file gets */
 	int fd;           /* of the file that is being written, or -1 */
 	int dir;          /* where it is */
@@ -72,8 +72,8 @@ static int parent_open(struct taking *t, struct cv_str path, char ret_last[NAME_
 			errno = EPERM;
 			return -1;
 		}
-		while (path.n && (path.p[0] == '/' || (path.p[0] == '.' &&
-							     (path.n == 1 || path.p[1] == '/'))))
+		while (path.n && (path.p[0] == '/' ||
+					 (path.p[0] == '.' && (path.n == 1 || path.p[1] == '/'))))
 			path = cv_str_slice(path, 1, path.n);
 		if (!path.n) {
 			memcpy(ret_last, name, sizeof(name));
@@ -112,8 +112,8 @@ static cv_code fail_name(struct cv_err *err, struct cv_str name)
 static cv_code file_begin(struct taking *t, const struct cl_tar_entry *e, struct cv_err *err)
 {
 	snprintf(t->beside, sizeof(t->beside), ".download.%d.%zu", (int)getpid(), t->files++);
-	t->fd = openat(t->dir, t->beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		0600);
+	t->fd = openat(
+		t->dir, t->beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (t->fd < 0 || fchmod(t->fd, e->mode & 0777) < 0)
 		return fail_name(err, e->name);
 	t->mtime = (struct timespec){ .tv_sec = e->mtime_s };
@@ -197,8 +197,7 @@ static cv_code on_done(void *arg, struct cv_err *err)
 		return CV_OK;
 	const struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, t->mtime };
 	(void)futimens(t->fd, times);
-	const bool is_well =
-		close(t->fd) == 0 && renameat(t->dir, t->beside, t->dir, t->name) == 0;
+	const bool is_well = close(t->fd) == 0 && renameat(t->dir, t->beside, t->dir, t->name) == 0;
 	t->fd = -1;
 	if (is_well)
 		return CV_OK;

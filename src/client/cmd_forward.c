@@ -119,8 +119,8 @@ static CV_NORETURN void background_run(
 	cl_forward_serve(c, listener, to);
 }
 
-void cl_forward_background(struct cl *c, const char *sandbox, const char *id, const char *addr,
-	uint32_t port)
+void cl_forward_background(
+	struct cl *c, const char *sandbox, const char *id, const char *addr, uint32_t port)
 {
 	const struct cl_forward_to to = { id, "127.0.0.1", port, NULL };
 	const char *path = cl_print(c, "%s/%s-%u.pid", folder(c), sandbox, port);
@@ -185,11 +185,11 @@ int cl_run_forward_service(struct cl *c)
 	if (local)
 		cl_listen_parse(c, local, true, &addr, &port);
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), true);
-	const struct cl_forward_to to = {
-		s->metadata->id, host ? host : "127.0.0.1", target, NULL };
+	const struct cl_forward_to to = { s->metadata->id, host ? host : "127.0.0.1", target,
+		NULL };
 	const int listener = cl_listen(c, addr, &port);
-	printf("Forwarding %s:%u -> %s:%u in sandbox %s\n", addr, port, cl_shown(c, to.host), target,
-		cl_shown(c, s->metadata->name));
+	printf("Forwarding %s:%u -> %s:%u in sandbox %s\n", addr, port, cl_shown(c, to.host),
+		target, cl_shown(c, s->metadata->name));
 	fflush(stdout);
 	cl_forward_serve(c, listener, &to);
 }

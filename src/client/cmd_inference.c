@@ -40,7 +40,8 @@ static int route_set(struct cl *c, const char *provider, const char *model, uint
 	const Openshell__Inference__V1__SetInferenceRouteResponse *m =
 		(Openshell__Inference__V1__SetInferenceRouteResponse *)cl_ask(c,
 			SERVICE "SetInferenceRoute", &in.base,
-			&openshell__inference__v1__set_inference_route_response__descriptor, NULL, NULL);
+			&openshell__inference__v1__set_inference_route_response__descriptor, NULL,
+			NULL);
 	cl_mark(c, 'v', "Inference route set: provider %s, model %s (version %llu)",
 		cl_shown(c, m->provider_name), cl_shown(c, m->model_id),
 		(unsigned long long)m->version);
@@ -78,7 +79,8 @@ int cl_run_inference_get(struct cl *c)
 
 	if (cl_form(c) == CL_FORM_TABLE) {
 		printf("Inference Route\n\n");
-		cl_label(c, "Route:", *m->route_name ? cl_shown(c, m->route_name) : "inference.local");
+		cl_label(c,
+			"Route:", *m->route_name ? cl_shown(c, m->route_name) : "inference.local");
 		cl_label(c, "Provider:", cl_shown(c, m->provider_name));
 		cl_label(c, "Model:", cl_shown(c, m->model_id));
 		cl_label(c, "Timeout:", cl_print(c, "%llus", (unsigned long long)m->timeout_secs));
@@ -107,8 +109,8 @@ int cl_run_inference_delete(struct cl *c)
 	const Openshell__Inference__V1__DeleteInferenceRouteResponse *m =
 		(Openshell__Inference__V1__DeleteInferenceRouteResponse *)cl_ask(c,
 			SERVICE "DeleteInferenceRoute", &in.base,
-			&openshell__inference__v1__delete_inference_route_response__descriptor, NULL,
-			NULL);
+			&openshell__inference__v1__delete_inference_route_response__descriptor,
+			NULL, NULL);
 	if (m->deleted)
 		cl_mark(c, 'v', "Deleted inference route");
 	else

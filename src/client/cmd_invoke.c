@@ -65,7 +65,8 @@ static void chunks_read(struct answer *a)
 		if (e == CV_CHUNK_DATA)
 			cl_write(a->c, data);
 		else if (e == CV_CHUNK_BAD)
-			cl_die(a->c, "the answer is no HTTP: %s", cv_chunk_rc_row(a->chunk.rc)->text);
+			cl_die(a->c, "the answer is no HTTP: %s",
+				cv_chunk_rc_row(a->chunk.rc)->text);
 		else {
 			a->is_done = e == CV_CHUNK_DONE;
 			break;
@@ -125,7 +126,8 @@ static const char *token(struct cl *c, const char *flag, const char *s)
 {
 	for (const char *p = s; *p; p++)
 		if ((unsigned char)*p <= ' ' || *p == 0x7f)
-			cl_die_usage(c, "invalid value for '--%s': blanks and control characters", flag);
+			cl_die_usage(
+				c, "invalid value for '--%s': blanks and control characters", flag);
 	return s;
 }
 
@@ -137,7 +139,8 @@ static void request_put(struct cl *c, struct cv_buf *b, const char *method, uint
 
 	if (path[0] != '/')
 		cl_die_usage(c, "invalid value '%s' for '--path <PATH>': expected a /", path);
-	cv_buf_printf(b, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\nAccept: */*\r\n",
+	cv_buf_printf(b,
+		"%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\nAccept: */*\r\n",
 		token(c, "method", method), token(c, "path", path), port);
 	for (size_t i = 0; i < cl_flag_count(&c->w, "header"); i++) {
 		const char *h = cl_flag_at(&c->w, "header", i);
@@ -146,7 +149,8 @@ static void request_put(struct cl *c, struct cv_buf *b, const char *method, uint
 
 		if (!cv_h1_is_token(name) || !value.p || !cv_h1_is_field_value(cv_str_trim(value)))
 			cl_die_usage(c, "invalid value for '--header <NAME: VALUE>'");
-		cv_buf_printf(b, "%.*s: %.*s\r\n", CV_STR_ARG(name), CV_STR_ARG(cv_str_trim(value)));
+		cv_buf_printf(
+			b, "%.*s: %.*s\r\n", CV_STR_ARG(name), CV_STR_ARG(cv_str_trim(value)));
 	}
 	if (has_body)
 		cv_buf_printf(b, "Content-Length: %zu\r\n", body.n);
@@ -200,8 +204,9 @@ int cl_run_invoke(struct cl *c)
 	struct cv_buf request;
 
 	if (!port || port > 65535)
-		cl_die_usage(c, "the following required arguments were not provided: --port <PORT>, "
-				"from 1 to 65535");
+		cl_die_usage(c,
+			"the following required arguments were not provided: --port <PORT>, "
+			"from 1 to 65535");
 	if (!method)
 		method = cl_has(&c->w, "data") ? "POST" : "GET";
 	if (strcmp(method, "HEAD") == 0)

@@ -65,8 +65,10 @@ static char **sources(struct cl *c, size_t *ret)
 		while (k < CV_ARRAY_LEN(known) && strcmp(known[k], s) != 0)
 			k++;
 		if (k == CV_ARRAY_LEN(known))
-			cl_die_usage(c, "invalid value '%s' for '--source <SOURCE>' [possible values: "
-					"all, gateway, sandbox]", s);
+			cl_die_usage(c,
+				"invalid value '%s' for '--source <SOURCE>' [possible values: "
+				"all, gateway, sandbox]",
+				s);
 		is_all |= k == 0;
 		v[(*ret)++] = cl_dup(c, k == 3 ? "sandbox" : s); /* an older name of the same */
 	}
@@ -84,8 +86,10 @@ static const char *level(struct cl *c)
 		if (cv_str_eq_nocase(cv_str_of(given), cv_str_of(known[i])))
 			return known[i];
 	if (given)
-		cl_die_usage(c, "invalid value '%s' for '--level <LEVEL>' [possible values: trace, "
-				"debug, info, warn, error]", given);
+		cl_die_usage(c,
+			"invalid value '%s' for '--level <LEVEL>' [possible values: trace, "
+			"debug, info, warn, error]",
+			given);
 	return "";
 }
 
@@ -154,7 +158,8 @@ int cl_run_logs(struct cl *c)
 	if (in.since_ms && m->n_logs && m->n_logs == m->buffer_total)
 		cl_note(c,
 			"Warning: log buffer contains only the last %u lines; --since results may be "
-			"incomplete.", m->buffer_total);
+			"incomplete.",
+			m->buffer_total);
 	for (size_t i = 0; i < m->n_logs; i++)
 		line_print(c, m->logs[i]);
 	return 0;

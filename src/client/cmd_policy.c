@@ -58,7 +58,8 @@ static int wait_loaded(struct cl *c, const char *name, uint32_t version)
 		const Openshell__V1__SandboxPolicyRevision *r = m->revision;
 
 		if (r && (r->status == OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_LOADED ||
-				 r->status == OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_SUPERSEDED)) {
+				 r->status ==
+					 OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_SUPERSEDED)) {
 			cl_mark(c, 'v', "Policy version %u loaded (active version: %u)", version,
 				m->active_version);
 			return 0;
@@ -85,8 +86,9 @@ static uint32_t version_now(struct cl *c, const char *name)
 	in.name = cl_dup(c, name);
 	in.global = !name;
 	in.workspace = cl_dup(c, name ? c->workspace : "");
-	const Openshell__V1__GetSandboxPolicyStatusResponse *m = CL_TRY(c, GetSandboxPolicyStatus, in,
-		GetSandboxPolicyStatusResponse, get_sandbox_policy_status_response, &status, &err);
+	const Openshell__V1__GetSandboxPolicyStatusResponse *m =
+		CL_TRY(c, GetSandboxPolicyStatus, in, GetSandboxPolicyStatusResponse,
+			get_sandbox_policy_status_response, &status, &err);
 	return m && m->revision ? m->revision->version : 0;
 }
 
@@ -123,7 +125,8 @@ int cl_run_policy_set(struct cl *c)
 	if (!file)
 		file = getenv("OPENSHELL_SANDBOX_POLICY");
 	if (!file || !*file)
-		cl_die_usage(c, "the following required arguments were not provided: --policy <FILE>");
+		cl_die_usage(
+			c, "the following required arguments were not provided: --policy <FILE>");
 	if (cl_has(&c->w, "global") && cl_arg(&c->w, 0))
 		cl_die_usage(c, "the argument '--global' cannot be used with '[NAME]'");
 	openshell__v1__update_config_request__init(&in);
@@ -191,8 +194,9 @@ static void revision_text(struct cl *c, const char *name,
 	const Openshell__Sandbox__V1__GetSandboxConfigResponse *config)
 {
 	const Openshell__V1__SandboxPolicyRevision *r = m->revision;
-	const bool is_global = config && config->policy_source ==
-						 OPENSHELL__SANDBOX__V1__POLICY_SOURCE__POLICY_SOURCE_GLOBAL;
+	const bool is_global =
+		config && config->policy_source ==
+				  OPENSHELL__SANDBOX__V1__POLICY_SOURCE__POLICY_SOURCE_GLOBAL;
 
 	printf("Version:    %u\n", r->version);
 	printf("Hash:       %s\n", cl_shown(c, r->policy_hash));
@@ -294,8 +298,8 @@ int cl_run_policy_list(struct cl *c)
 		in.name = cl_dup(c, cl_sandbox_name(c, cl_arg(&c->w, 0)));
 		in.workspace = cl_dup(c, c->workspace);
 	}
-	const Openshell__V1__ListSandboxPoliciesResponse *m = CL_ASK(
-		c, ListSandboxPolicies, in, ListSandboxPoliciesResponse, list_sandbox_policies_response);
+	const Openshell__V1__ListSandboxPoliciesResponse *m = CL_ASK(c, ListSandboxPolicies, in,
+		ListSandboxPoliciesResponse, list_sandbox_policies_response);
 	if (!m->n_revisions) {
 		puts("No policy revisions found.");
 		return 0;

@@ -54,8 +54,8 @@ static char *host_port(struct cl *c, const char *flag, struct cv_str *rest, uint
 	}
 	const struct cv_str text = rest->p ? cv_str_cut(rest, ':') : CV_STR_NONE;
 	if (!host.n || !cv_str_to_u64(text, 65535, &port) || !port)
-		cl_die_usage(c, "invalid value '%.*s' for '--%s': expected HOST:PORT", CV_STR_ARG(all),
-			flag);
+		cl_die_usage(c, "invalid value '%.*s' for '--%s': expected HOST:PORT",
+			CV_STR_ARG(all), flag);
 	*ret_port = (uint32_t)port;
 	return cl_print(c, "%.*s", CV_STR_ARG(host));
 }
@@ -94,7 +94,8 @@ static void options_put(
 		else if (cv_str_eq(opt, CV_STR("allow-uninspected-credentials")))
 			e->allow_uninspected_credentials = true;
 		else
-			cl_die_usage(c, "invalid option '%.*s' of '--add-endpoint'", CV_STR_ARG(opt));
+			cl_die_usage(
+				c, "invalid option '%.*s' of '--add-endpoint'", CV_STR_ARG(opt));
 	}
 }
 
@@ -115,10 +116,12 @@ static Openshell__Sandbox__V1__NetworkEndpoint *endpoint_make(struct cl *c, cons
 	e->protocol = word(c, &rest);
 	e->enforcement = word(c, &rest);
 	if (!one_of(e->access, access_words))
-		cl_die_usage(c, "invalid access '%s' of '--add-endpoint': read-only, read-write or full",
+		cl_die_usage(c,
+			"invalid access '%s' of '--add-endpoint': read-only, read-write or full",
 			e->access);
 	if (!one_of(e->protocol, protocols))
-		cl_die_usage(c, "invalid protocol '%s' of '--add-endpoint': tcp, rest, websocket or sql",
+		cl_die_usage(c,
+			"invalid protocol '%s' of '--add-endpoint': tcp, rest, websocket or sql",
 			e->protocol);
 	if (!one_of(e->enforcement, enforcements))
 		cl_die_usage(c, "invalid enforcement '%s' of '--add-endpoint': enforce or audit",
@@ -166,7 +169,7 @@ static void endpoints_add(struct change *ch)
 		}
 		rule->n_binaries = binaries;
 		add->rule_name = cl_has(&c->w, "rule-name") ? cl_dup(c, cl_flag(&c->w, "rule-name"))
-							     : rule_name(c, rule->endpoints[0]);
+							    : rule_name(c, rule->endpoints[0]);
 		rule->name = add->rule_name;
 		add->rule = rule;
 		op->operation_case = OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_ADD_RULE;
@@ -184,8 +187,10 @@ static void endpoints_remove(struct change *ch)
 		openshell__v1__remove_network_endpoint__init(m);
 		m->host = host_port(ch->c, "remove-endpoint", &rest, &m->port);
 		if (rest.n)
-			cl_die_usage(ch->c, "invalid value for '--remove-endpoint': expected HOST:PORT");
-		op->operation_case = OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_REMOVE_ENDPOINT;
+			cl_die_usage(
+				ch->c, "invalid value for '--remove-endpoint': expected HOST:PORT");
+		op->operation_case =
+			OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_REMOVE_ENDPOINT;
 		op->remove_endpoint = m;
 	}
 }
@@ -219,8 +224,8 @@ static struct request request_parse(struct cl *c, const char *flag, const char *
 	r.method = word(c, &rest);
 	r.path = cl_print(c, "%.*s", CV_STR_ARG(rest)); /* may hold colons */
 	if (!*r.method || !*r.path)
-		cl_die_usage(c, "invalid value '%s' for '--%s': expected HOST:PORT:METHOD:PATH", text,
-			flag);
+		cl_die_usage(c, "invalid value '%s' for '--%s': expected HOST:PORT:METHOD:PATH",
+			text, flag);
 	for (char *p = r.method; *p; p++)
 		*p = (char)toupper((unsigned char)*p);
 	return r;
@@ -249,7 +254,8 @@ static void allows_add(struct change *ch)
 		m->rules = cl_alloc(c, sizeof(*m->rules));
 		m->rules[0] = rule;
 		m->n_rules = 1;
-		op->operation_case = OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_ADD_ALLOW_RULES;
+		op->operation_case =
+			OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_ADD_ALLOW_RULES;
 		op->add_allow_rules = m;
 	}
 }
@@ -274,7 +280,8 @@ static void denies_add(struct change *ch)
 		m->deny_rules = cl_alloc(c, sizeof(*m->deny_rules));
 		m->deny_rules[0] = rule;
 		m->n_deny_rules = 1;
-		op->operation_case = OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_ADD_DENY_RULES;
+		op->operation_case =
+			OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_ADD_DENY_RULES;
 		op->add_deny_rules = m;
 	}
 }

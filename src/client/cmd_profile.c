@@ -62,7 +62,8 @@ static item **items(struct cl *c, size_t *ret)
 	}
 	closedir(dir);
 	if (!n)
-		cl_die(c, "no provider profiles (.yaml, .yml, .json) found in %s", cl_shown(c, from));
+		cl_die(c, "no provider profiles (.yaml, .yml, .json) found in %s",
+			cl_shown(c, from));
 	qsort(names, n, sizeof(*names), by_name);
 	for (size_t i = 0; i < n; i++)
 		v[(*ret)++] = item_of(c, names[i]);
@@ -87,8 +88,8 @@ int cl_run_profile_import(struct cl *c)
 	openshell__v1__import_provider_profiles_request__init(&in);
 	in.profiles = items(c, &in.n_profiles);
 	in.workspace = scope(c);
-	const Openshell__V1__ImportProviderProfilesResponse *m = CL_ASK(c, ImportProviderProfiles, in,
-		ImportProviderProfilesResponse, import_provider_profiles_response);
+	const Openshell__V1__ImportProviderProfilesResponse *m = CL_ASK(c, ImportProviderProfiles,
+		in, ImportProviderProfilesResponse, import_provider_profiles_response);
 	diagnostics(c, m->diagnostics, m->n_diagnostics);
 	if (!m->imported)
 		cl_die(c, "provider profile import failed");
@@ -118,14 +119,15 @@ int cl_run_profile_update(struct cl *c)
 	Openshell__V1__UpdateProviderProfilesRequest in;
 
 	if (!file)
-		cl_die_usage(c, "the following required arguments were not provided: --file <FILE>");
+		cl_die_usage(
+			c, "the following required arguments were not provided: --file <FILE>");
 	openshell__v1__update_provider_profiles_request__init(&in);
 	in.id = cl_dup(c, id);
 	in.profile = item_of(c, file);
 	in.expected_resource_version = in.profile->profile->resource_version;
 	in.workspace = scope(c);
-	const Openshell__V1__UpdateProviderProfilesResponse *m = CL_ASK(c, UpdateProviderProfiles, in,
-		UpdateProviderProfilesResponse, update_provider_profiles_response);
+	const Openshell__V1__UpdateProviderProfilesResponse *m = CL_ASK(c, UpdateProviderProfiles,
+		in, UpdateProviderProfilesResponse, update_provider_profiles_response);
 	diagnostics(c, m->diagnostics, m->n_diagnostics);
 	if (!m->updated)
 		cl_die(c, "provider profile update failed");

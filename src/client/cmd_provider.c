@@ -22,8 +22,8 @@ typedef Openshell__Datamodel__V1__Provider provider;
 
 static void credential_put(struct cl *c, provider *p, const char *key, const char *value)
 {
-	p->credentials = cl_map_add(
-		c, p->credentials, &p->n_credentials, &CREDENTIALS_ENTRY, key, value);
+	p->credentials =
+		cl_map_add(c, p->credentials, &p->n_credentials, &CREDENTIALS_ENTRY, key, value);
 }
 
 static void credentials_given(struct cl *c, provider *p)
@@ -37,8 +37,10 @@ static void credentials_given(struct cl *c, provider *p)
 		if (!value) {
 			value = getenv(key);
 			if (!value || !*value)
-				cl_die(c, "--credential %s: the environment variable %s is not set, or "
-					  "empty", cl_shown(c, key), cl_shown(c, key));
+				cl_die(c,
+					"--credential %s: the environment variable %s is not set, or "
+					"empty",
+					cl_shown(c, key), cl_shown(c, key));
 		}
 		credential_put(c, p, key, value);
 	}
@@ -71,8 +73,10 @@ static void credentials_found(struct cl *c, provider *p)
 		}
 	}
 	if (!p->n_credentials)
-		cl_die(c, "no credentials resolved for provider type '%s': none of its variables is set "
-			  "here", cl_shown(c, p->type));
+		cl_die(c,
+			"no credentials resolved for provider type '%s': none of its variables is set "
+			"here",
+			cl_shown(c, p->type));
 }
 
 static void wipe(provider *p)
@@ -125,8 +129,10 @@ int cl_run_provider_create(struct cl *c)
 		cl_die_usage(c, "--credential, --from-existing, --from-gcloud-adc and "
 				"--runtime-credentials cannot be used with one another");
 	if (cl_has(&c->w, "from-gcloud-adc"))
-		cl_die(c, "--from-gcloud-adc is not supported: give the material with "
-			  "'%s provider refresh configure'", c->program);
+		cl_die(c,
+			"--from-gcloud-adc is not supported: give the material with "
+			"'%s provider refresh configure'",
+			c->program);
 	provider *p = provider_new(c, name, type);
 	p->config = cl_map_of_flag(c, "config",
 		&openshell__datamodel__v1__provider__config_entry__descriptor, &p->n_config);
@@ -147,7 +153,8 @@ static int64_t time_ms(struct cl *c, const char *text)
 	if (cv_str_to_u64(cv_str_of(text), INT64_MAX, &n))
 		return (int64_t)n;
 	if (!cv_time_parse(cv_str_of(text), &ms))
-		cl_die_usage(c, "invalid time '%s': expected RFC 3339, or milliseconds since 1970", text);
+		cl_die_usage(c, "invalid time '%s': expected RFC 3339, or milliseconds since 1970",
+			text);
 	return ms;
 }
 
@@ -191,8 +198,9 @@ int cl_run_provider_update(struct cl *c)
 	struct cv_err err;
 
 	if (!c->w.set_count)
-		cl_die_usage(c, "nothing to change: give --credential, --config, --from-existing or "
-				"--credential-expires-at");
+		cl_die_usage(c,
+			"nothing to change: give --credential, --config, --from-existing or "
+			"--credential-expires-at");
 	provider *p = provider_new(c, name, "");
 	openshell__v1__update_provider_request__init(&in);
 	in.provider = p;
@@ -232,11 +240,13 @@ bool cl_provider_want(struct cl *c, const char *name)
 		return false;
 	}
 	if (!cl_has(&c->w, "auto-providers") &&
-		!cl_confirm(c, cl_print(c, "Provider %s is missing. Create it from local credentials?",
-				       cl_shown(c, name))))
-		cl_die(c, "provider '%s' not found\nhint: create it with: %s provider create --name %s "
-			  "--type %s --from-existing", cl_shown(c, name), c->program,
-			cl_shown(c, name), cl_shown(c, name));
+		!cl_confirm(
+			c, cl_print(c, "Provider %s is missing. Create it from local credentials?",
+				   cl_shown(c, name))))
+		cl_die(c,
+			"provider '%s' not found\nhint: create it with: %s provider create --name %s "
+			"--type %s --from-existing",
+			cl_shown(c, name), c->program, cl_shown(c, name), cl_shown(c, name));
 	provider *p = provider_new(c, name, name);
 	credentials_found(c, p);
 	create_ask(c, p);
@@ -413,7 +423,9 @@ int cl_run_provider_list(struct cl *c)
 	if (cl_has(&c->w, "names")) {
 		for (size_t i = 0; i < m->n_providers; i++)
 			printf("%s%s%s\n",
-				in.all_workspaces ? cl_shown(c, m->providers[i]->metadata->workspace) : "",
+				in.all_workspaces
+					? cl_shown(c, m->providers[i]->metadata->workspace)
+					: "",
 				in.all_workspaces ? "/" : "",
 				cl_shown(c, m->providers[i]->metadata->name));
 		return 0;
@@ -555,8 +567,9 @@ int cl_run_provider_refresh_status(struct cl *c)
 	in.provider = cl_dup(c, cl_arg(&c->w, 0));
 	in.credential_key = cl_dup(c, cl_flag(&c->w, "credential-key"));
 	in.workspace = cl_dup(c, c->workspace);
-	const Openshell__V1__GetProviderRefreshStatusResponse *m = CL_ASK(c, GetProviderRefreshStatus,
-		in, GetProviderRefreshStatusResponse, get_provider_refresh_status_response);
+	const Openshell__V1__GetProviderRefreshStatusResponse *m =
+		CL_ASK(c, GetProviderRefreshStatus, in, GetProviderRefreshStatusResponse,
+			get_provider_refresh_status_response);
 	if (cl_form(c) != CL_FORM_TABLE) {
 		cl_out_init(&o, cl_form(c));
 		cl_out_array(&o, NULL);
@@ -591,8 +604,8 @@ static char *key_needed(struct cl *c)
 	const char *key = cl_flag(&c->w, "credential-key");
 
 	if (!key)
-		cl_die_usage(
-			c, "the following required arguments were not provided: --credential-key <KEY>");
+		cl_die_usage(c,
+			"the following required arguments were not provided: --credential-key <KEY>");
 	return cl_dup(c, key);
 }
 
@@ -608,8 +621,8 @@ int cl_run_provider_refresh_configure(struct cl *c)
 	in.credential_key = key_needed(c);
 	in.workspace = cl_dup(c, c->workspace);
 	if (!strategy)
-		cl_die_usage(
-			c, "the following required arguments were not provided: --strategy <STRATEGY>");
+		cl_die_usage(c,
+			"the following required arguments were not provided: --strategy <STRATEGY>");
 	for (size_t i = 0; i < CV_ARRAY_LEN(strategies); i++)
 		if (strcmp(strategies[i].name, strategy) == 0)
 			in.strategy = strategies[i].strategy;
@@ -626,8 +639,10 @@ int cl_run_provider_refresh_configure(struct cl *c)
 		const char *value = getenv(name ? name : key);
 
 		if (!value || !*value)
-			cl_die(c, "--secret-material-env %s: the environment variable %s is not set, or "
-				  "empty", cl_shown(c, key), cl_shown(c, name ? name : key));
+			cl_die(c,
+				"--secret-material-env %s: the environment variable %s is not set, or "
+				"empty",
+				cl_shown(c, key), cl_shown(c, name ? name : key));
 		in.material = cl_map_add(c, in.material, &in.n_material,
 			&openshell__v1__configure_provider_refresh_request__material_entry__descriptor,
 			key, value);
@@ -671,8 +686,8 @@ int cl_run_provider_refresh_delete(struct cl *c)
 	const Openshell__V1__DeleteProviderRefreshResponse *m = CL_ASK(c, DeleteProviderRefresh, in,
 		DeleteProviderRefreshResponse, delete_provider_refresh_response);
 	if (m->deleted)
-		cl_mark(c, 'v', "Deleted refresh of %s for provider %s", cl_shown(c, in.credential_key),
-			cl_shown(c, in.provider));
+		cl_mark(c, 'v', "Deleted refresh of %s for provider %s",
+			cl_shown(c, in.credential_key), cl_shown(c, in.provider));
 	else
 		cl_mark(c, '!', "Refresh of %s for provider %s not found",
 			cl_shown(c, in.credential_key), cl_shown(c, in.provider));

@@ -51,7 +51,8 @@ static void chunk_text(struct cl *c, const chunk *k)
 		for (size_t r = 0; r < e->n_rules; r++)
 			if (e->rules[r]->allow)
 				cl_label(c, "Allow:",
-					cl_print(c, "%s %s", cl_shown(c, e->rules[r]->allow->method),
+					cl_print(c, "%s %s",
+						cl_shown(c, e->rules[r]->allow->method),
 						cl_shown(c, e->rules[r]->allow->path)));
 	}
 	if (*k->rationale)
@@ -95,8 +96,10 @@ int cl_run_rule_get(struct cl *c)
 	for (size_t i = 0; status && i < CV_ARRAY_LEN(known); i++)
 		is_known |= strcmp(known[i], status) == 0;
 	if (!is_known)
-		cl_die_usage(c, "invalid value '%s' for '--status <STATUS>' [possible values: pending, "
-				"approved, rejected]", status);
+		cl_die_usage(c,
+			"invalid value '%s' for '--status <STATUS>' [possible values: pending, "
+			"approved, rejected]",
+			status);
 	const char *name = cl_sandbox_name(c, cl_arg(&c->w, 0));
 	const Openshell__V1__GetDraftPolicyResponse *m = drafts(c, name, status);
 	if (cl_form(c) != CL_FORM_TABLE) {
@@ -122,7 +125,8 @@ static char *chunk_needed(struct cl *c)
 	const char *id = cl_flag(&c->w, "chunk-id");
 
 	if (!id)
-		cl_die_usage(c, "the following required arguments were not provided: --chunk-id <ID>");
+		cl_die_usage(
+			c, "the following required arguments were not provided: --chunk-id <ID>");
 	return cl_dup(c, id);
 }
 

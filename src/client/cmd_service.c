@@ -21,18 +21,19 @@ int cl_run_service_expose(struct cl *c)
 	uint64_t port;
 
 	if (!cv_str_to_u64(cv_str_of(cl_arg(&c->w, 1)), 65535, &port) || !port)
-		cl_die_usage(c, "invalid value '%s' for '<PORT>': from 1 to 65535", cl_arg(&c->w, 1));
+		cl_die_usage(
+			c, "invalid value '%s' for '<PORT>': from 1 to 65535", cl_arg(&c->w, 1));
 	openshell__v1__expose_service_request__init(&in);
 	in.sandbox = cl_dup(c, sandbox);
 	in.service = cl_dup(c, name);
 	in.target_port = (uint32_t)port;
 	in.domain = true;
 	in.workspace = cl_dup(c, c->workspace);
-	const service *m = CL_ASK(
-		c, ExposeService, in, ServiceEndpointResponse, service_endpoint_response);
+	const service *m =
+		CL_ASK(c, ExposeService, in, ServiceEndpointResponse, service_endpoint_response);
 	if (name)
-		cl_mark(c, 'v', "Exposed service %s on sandbox %s -> 127.0.0.1:%u", cl_shown(c, name),
-			cl_shown(c, sandbox), in.target_port);
+		cl_mark(c, 'v', "Exposed service %s on sandbox %s -> 127.0.0.1:%u",
+			cl_shown(c, name), cl_shown(c, sandbox), in.target_port);
 	else
 		cl_mark(c, 'v', "Exposed sandbox %s -> 127.0.0.1:%u", cl_shown(c, sandbox),
 			in.target_port);
@@ -117,7 +118,8 @@ int cl_run_service_list(struct cl *c)
 		const Openshell__V1__ServiceEndpoint *e = m->services[i]->endpoint;
 
 		if (in.all_workspaces)
-			cl_table_cell(&t, cv_str_of(e && e->metadata ? e->metadata->workspace : ""));
+			cl_table_cell(
+				&t, cv_str_of(e && e->metadata ? e->metadata->workspace : ""));
 		cl_table_cell(&t, cv_str_of(e ? e->sandbox_name : ""));
 		cl_table_cell(&t, cv_str_of(name_shown(m->services[i])));
 		cl_table_cell(&t, cv_str_of(cl_print(c, "%u", e ? e->target_port : 0)));
@@ -142,7 +144,7 @@ int cl_run_service_delete(struct cl *c)
 		cl_mark(c, 'v', "Deleted service %s of sandbox %s", name ? cl_shown(c, name) : "-",
 			cl_shown(c, sandbox));
 	else
-		cl_mark(c, '!', "Service %s of sandbox %s not found", name ? cl_shown(c, name) : "-",
-			cl_shown(c, sandbox));
+		cl_mark(c, '!', "Service %s of sandbox %s not found",
+			name ? cl_shown(c, name) : "-", cl_shown(c, sandbox));
 	return 0;
 }

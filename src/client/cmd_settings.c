@@ -22,7 +22,8 @@ static bool key_is_text(const char *key)
 
 static void value_parse(struct cl *c, const char *key, const char *text, setting *ret)
 {
-	static const char *const yes[] = { "true", "yes", "1" }, *const no[] = { "false", "no", "0" };
+	static const char *const yes[] = { "true", "yes", "1" }, *const no[] = { "false", "no",
+		"0" };
 
 	openshell__sandbox__v1__setting_value__init(ret);
 	for (size_t i = 0; !key_is_text(key) && i < CV_ARRAY_LEN(yes); i++) {
@@ -67,7 +68,8 @@ static int get_global(struct cl *c)
 	const Openshell__Sandbox__V1__GetGatewayConfigResponse *m =
 		(Openshell__Sandbox__V1__GetGatewayConfigResponse *)cl_ask(c,
 			CL_METHOD(GetGatewayConfig), &in.base,
-			&openshell__sandbox__v1__get_gateway_config_response__descriptor, NULL, NULL);
+			&openshell__sandbox__v1__get_gateway_config_response__descriptor, NULL,
+			NULL);
 	if (!wants_json(c) && cl_form(c) == CL_FORM_TABLE) {
 		printf("Scope:    global\nRevision: %llu\nSettings:\n",
 			(unsigned long long)m->settings_revision);
@@ -110,7 +112,8 @@ int cl_run_settings_get(struct cl *c)
 	const Openshell__Sandbox__V1__GetSandboxConfigResponse *m =
 		(Openshell__Sandbox__V1__GetSandboxConfigResponse *)cl_ask(c,
 			CL_METHOD(GetSandboxConfig), &in.base,
-			&openshell__sandbox__v1__get_sandbox_config_response__descriptor, NULL, NULL);
+			&openshell__sandbox__v1__get_sandbox_config_response__descriptor, NULL,
+			NULL);
 	const bool is_global =
 		m->policy_source == OPENSHELL__SANDBOX__V1__POLICY_SOURCE__POLICY_SOURCE_GLOBAL;
 	if (!wants_json(c) && cl_form(c) == CL_FORM_TABLE) {
@@ -174,7 +177,8 @@ int cl_run_settings_set(struct cl *c)
 	setting v;
 
 	if (!value)
-		cl_die_usage(c, "the following required arguments were not provided: --value <VALUE>");
+		cl_die_usage(
+			c, "the following required arguments were not provided: --value <VALUE>");
 	const char *name = target(c, &in);
 	value_parse(c, in.setting_key, value, &v);
 	in.setting_value = &v;
@@ -183,10 +187,12 @@ int cl_run_settings_set(struct cl *c)
 	const char *text = cl_shown(c, value_text(c, &v));
 	if (name)
 		cl_mark(c, 'v', "Set sandbox setting %s=%s (revision %llu)",
-			cl_shown(c, in.setting_key), text, (unsigned long long)m->settings_revision);
+			cl_shown(c, in.setting_key), text,
+			(unsigned long long)m->settings_revision);
 	else
 		cl_mark(c, 'v', "Set global setting %s=%s (revision %llu)",
-			cl_shown(c, in.setting_key), text, (unsigned long long)m->settings_revision);
+			cl_shown(c, in.setting_key), text,
+			(unsigned long long)m->settings_revision);
 	return 0;
 }
 

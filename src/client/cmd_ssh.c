@@ -20,7 +20,8 @@ static const char *plain(struct cl *c, const char *what, const char *s)
 				   "._-/:[]@%+");
 
 	if (s[n] || !*s)
-		cl_die(c, "the %s '%s' cannot stand in a configuration of ssh", what, cl_shown(c, s));
+		cl_die(c, "the %s '%s' cannot stand in a configuration of ssh", what,
+			cl_shown(c, s));
 	return s;
 }
 
@@ -55,8 +56,8 @@ static const char *token_new(struct cl *c, const char *id)
 
 	openshell__v1__create_ssh_session_request__init(&in);
 	in.sandbox_id = cl_dup(c, id);
-	const Openshell__V1__CreateSshSessionResponse *m =
-		CL_ASK(c, CreateSshSession, in, CreateSshSessionResponse, create_ssh_session_response);
+	const Openshell__V1__CreateSshSessionResponse *m = CL_ASK(
+		c, CreateSshSession, in, CreateSshSessionResponse, create_ssh_session_response);
 	return m->token;
 }
 
@@ -80,7 +81,8 @@ int cl_run_ssh_proxy(struct cl *c)
 	const bool is_ours = !token;
 
 	if (!name && !id)
-		cl_die_usage(c, "the following required arguments were not provided: --name <NAME>");
+		cl_die_usage(
+			c, "the following required arguments were not provided: --name <NAME>");
 	if (gateway && !cl_gateway_load(c, gateway, &c->gateway) && !server &&
 		!strstr(gateway, "://"))
 		cl_die(c, "Unknown gateway '%s'.", cl_shown(c, gateway));

@@ -27,9 +27,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define FED_BYTES      (128u << 10)  /* of the archive, at a time */
-#define DEPTH_MAX      256           /* directories in one another */
-#define LIST_BYTES_MAX (256u << 20)  /* of git's list */
+#define FED_BYTES       (128u << 10) /* of the archive, at a time */
+#define DEPTH_MAX       256          /* directories in one another */
+#define LIST_BYTES_MAX  (256u << 20) /* of git's list */
 #define REPLY_BYTES_MAX (64u << 10)
 
 extern char **environ;
@@ -121,7 +121,7 @@ static bool git_list(struct list *l, const char *root, const char *at, int depth
 		if (n && path[n - 1] == '/')
 			path[n - 1] = '\0';
 		if (lstat(cl_print(l->c, "%s/%s", root, path), &st) < 0)
-			continue; /* deleted, and still in the index */
+			continue;        /* deleted, and still in the index */
 		if (S_ISDIR(st.st_mode)) /* a submodule: a repository of its own */
 			walk(l, root, path, depth + 1);
 		else
@@ -182,11 +182,13 @@ static void files_find(struct list *l, const char *root, const char *shown, bool
 		return;
 	}
 	if (!l->n) {
-		cl_note(l->c, "! .gitignore filtering excluded all files in %s; uploading unfiltered",
+		cl_note(l->c,
+			"! .gitignore filtering excluded all files in %s; uploading unfiltered",
 			shown);
 		walk_plain(l, root, "", 0);
 	} else if (l->skipped) {
-		cl_note(l->c, "! %zu ignored by git and left out of %s; --no-git-ignore uploads them",
+		cl_note(l->c,
+			"! %zu ignored by git and left out of %s; --no-git-ignore uploads them",
 			l->skipped, shown);
 	}
 }
@@ -308,16 +310,15 @@ static const char file_script[] =
 	"mv -f -- \"$t\" \"$d\"\n";
 
 /* $1 directory, $2 name in it */
-static const char directory_script[] =
-	"set -e\n"
-	"mkdir -p -- \"$1\"\n"
-	"if [ -e \"$1/$2\" ]; then\n"
-	"  exec tar -x -o -p -f - -C \"$1\"\n"
-	"fi\n"
-	"t=$(mktemp -d \"$1/.upload.XXXXXX\")\n"
-	"trap 'rm -rf -- \"$t\"' EXIT\n"
-	"tar -x -o -p -f - -C \"$t\"\n"
-	"mv -- \"$t/$2\" \"$1/$2\"\n";
+static const char directory_script[] = "set -e\n"
+				       "mkdir -p -- \"$1\"\n"
+				       "if [ -e \"$1/$2\" ]; then\n"
+				       "  exec tar -x -o -p -f - -C \"$1\"\n"
+				       "fi\n"
+				       "t=$(mktemp -d \"$1/.upload.XXXXXX\")\n"
+				       "trap 'rm -rf -- \"$t\"' EXIT\n"
+				       "tar -x -o -p -f - -C \"$t\"\n"
+				       "mv -- \"$t/$2\" \"$1/$2\"\n";
 
 static void discard(void *arg, struct cv_str bytes)
 {
@@ -376,7 +377,8 @@ void cl_upload(struct cl *c, const char *id, const char *local, const char *dest
 	s.name = name_of(c, local);
 	cl_note(c, "Uploading %s -> sandbox:%s", shown, cl_shown(c, dest));
 	if (S_ISDIR(st.st_mode)) {
-		const char *const argv[] = { "/bin/sh", "-c", directory_script, "sh", dest, s.name };
+		const char *const argv[] = { "/bin/sh", "-c", directory_script, "sh", dest,
+			s.name };
 		struct cl_exec e = { .id = id,
 			.argv = argv,
 			.argc = CV_ARRAY_LEN(argv),

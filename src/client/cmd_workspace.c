@@ -11,8 +11,7 @@ typedef Openshell__Datamodel__V1__Workspace workspace;
 
 static const char *phase_of(const workspace *w)
 {
-	return w->status &&
-			       w->status->phase ==
+	return w->status && w->status->phase ==
 				       OPENSHELL__DATAMODEL__V1__WORKSPACE_PHASE__WORKSPACE_PHASE_TERMINATING
 		       ? "Terminating"
 		       : "Active";
@@ -38,7 +37,8 @@ int cl_run_workspace_create(struct cl *c)
 	Openshell__V1__CreateWorkspaceRequest in;
 
 	if (!name)
-		cl_die_usage(c, "the following required arguments were not provided: --name <NAME>");
+		cl_die_usage(
+			c, "the following required arguments were not provided: --name <NAME>");
 	openshell__v1__create_workspace_request__init(&in);
 	in.name = cl_dup(c, name);
 	in.labels = cl_map_of_flag(c, "label",
@@ -107,8 +107,7 @@ int cl_run_workspace_list(struct cl *c)
 		cl_table_cell(&t, cv_str_of(heads[i]));
 	for (size_t i = 0; i < m->n_workspaces; i++) {
 		cl_table_cell(&t, cv_str_of(m->workspaces[i]->metadata->name));
-		cl_table_cell(
-			&t, cv_str_of(cl_time(c, m->workspaces[i]->metadata->created_at_ms)));
+		cl_table_cell(&t, cv_str_of(cl_time(c, m->workspaces[i]->metadata->created_at_ms)));
 		cl_table_cell(&t, cv_str_of(phase_of(m->workspaces[i])));
 	}
 	cl_table_done(c, &t);
@@ -162,9 +161,8 @@ int cl_run_member_add(struct cl *c)
 	openshell__v1__add_workspace_member_request__init(&in);
 	in.workspace = cl_dup(c, c->workspace);
 	in.principal_subject = subject(c);
-	in.role = strcmp(role, "admin") == 0
-			  ? OPENSHELL__V1__WORKSPACE_ROLE__WORKSPACE_ROLE_ADMIN
-			  : OPENSHELL__V1__WORKSPACE_ROLE__WORKSPACE_ROLE_USER;
+	in.role = strcmp(role, "admin") == 0 ? OPENSHELL__V1__WORKSPACE_ROLE__WORKSPACE_ROLE_ADMIN
+					     : OPENSHELL__V1__WORKSPACE_ROLE__WORKSPACE_ROLE_USER;
 	(void)CL_ASK(c, AddWorkspaceMember, in, AddWorkspaceMemberResponse,
 		add_workspace_member_response);
 	cl_mark(c, 'v', "Added %s to workspace %s as %s", cl_shown(c, in.principal_subject),
@@ -213,10 +211,10 @@ int cl_run_member_list(struct cl *c)
 	cl_out_init(&o, is_table ? CL_FORM_JSON : cl_form(c));
 	cl_out_array(&o, NULL);
 	for (size_t i = 0; i < m->n_members; i++) {
-		const char *role = m->members[i]->role ==
-						   OPENSHELL__V1__WORKSPACE_ROLE__WORKSPACE_ROLE_ADMIN
-					   ? "admin"
-					   : "user";
+		const char *role =
+			m->members[i]->role == OPENSHELL__V1__WORKSPACE_ROLE__WORKSPACE_ROLE_ADMIN
+				? "admin"
+				: "user";
 
 		cl_table_cell(&t, cv_str_of(m->members[i]->principal_subject));
 		cl_table_cell(&t, cv_str_of(role));

@@ -22,9 +22,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define CHUNK_BYTES    (64u << 10) /* of stdin, at a time */
-#define FED_BYTES_MAX  (1u << 20)  /* of what feed() gives at a time */
-#define LINGER_MS      10000       /* beyond the command's own time, until we stop waiting */
+#define CHUNK_BYTES   (32u << 10) /* of stdin, at a time */
+#define FED_BYTES_MAX (1u << 20)  /* of what feed() gives at a time */
+#define LINGER_MS     10000       /* beyond the command's own time, until we stop waiting */
 
 struct run {
 	const struct cl_exec *e;
@@ -166,15 +166,13 @@ static void send_start(struct cl *c, struct cl_stream *st, const struct cl_exec 
 static void send_stdin(struct cl_stream *st, struct cv_str bytes)
 {
 	Openshell__V1__ExecSandboxInput in;
-	uint8_t chunk[CHUNK_BYTES];
 
 	while (bytes.n) {
-		const size_t n = CV_MIN(bytes.n, sizeof(chunk));
+		const size_t n = CV_MIN(bytes.n, (size_t)CHUNK_BYTES);
 
-		memcpy(chunk, bytes.p, n);
 		openshell__v1__exec_sandbox_input__init(&in);
 		in.payload_case = OPENSHELL__V1__EXEC_SANDBOX_INPUT__PAYLOAD_STDIN;
-		in.stdin = (ProtobufCBinaryData){ n, chunk };
+		in.stdin = (ProtobufCBinaryData){ n, (uint8_t *)(uintptr_t)bytes.p }; /* read */
 		cl_stream_send(st, &in.base);
 		bytes = cv_str_slice(bytes, n, bytes.n);
 	}
@@ -203,7 +201,7 @@ static void stdin_end(struct cl_stream *st, struct run *r)
 
 static void stdin_read(struct cl_stream *st, struct run *r)
 {
-	char bytes[CHUNK_BYTES / 2];
+	char bytes[CHUNK_BYTES];
 	const ssize_t n = read(STDIN_FILENO, bytes, sizeof(bytes));
 
 	if (n > 0)

@@ -22,10 +22,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX  256         /* of one forward; the gateway allows 20 per sandbox */
-#define CHUNK_BYTES      (32u << 10) /* of a frame */
-#define PENDING_MAX      (8u << 20)  /* for a local socket; the call is held far below */
-#define PENDING_HOLD     (256u << 10)
+#define CONNECTIONS_MAX 256         /* of one forward; the gateway allows 20 per sandbox */
+#define CHUNK_BYTES     (32u << 10) /* of a frame */
+#define PENDING_MAX     (8u << 20)  /* for a local socket; the call is held far below */
+#define PENDING_HOLD    (256u << 10)
 
 struct connection {
 	struct cl_stream st;
@@ -85,8 +85,8 @@ static void connection_open(
 	openshell__v1__tcp_forward_frame__init(&frame);
 	frame.payload_case = OPENSHELL__V1__TCP_FORWARD_FRAME__PAYLOAD_INIT;
 	frame.init = &init;
-	cl_stream_open(f->c, &k->st, CL_METHOD(ForwardTcp),
-		&openshell__v1__tcp_forward_frame__descriptor);
+	cl_stream_open(
+		f->c, &k->st, CL_METHOD(ForwardTcp), &openshell__v1__tcp_forward_frame__descriptor);
 	cl_stream_send(&k->st, &frame.base);
 }
 
@@ -174,7 +174,8 @@ static void accept_one(struct forward *f, const struct cl_forward_to *to)
 	connection_open(f, k, fd, fd, to);
 }
 
-static void connection_serve(struct forward *f, struct connection *k, short ready_in, short ready_out)
+static void connection_serve(
+	struct forward *f, struct connection *k, short ready_in, short ready_out)
 {
 	if (k->has_in && ready_in)
 		in_read(k);
@@ -260,8 +261,8 @@ int cl_forward_single(struct cl *c, int in, int out, const struct cl_forward_to 
 
 /* ---- local ports ---- */
 
-void cl_listen_parse(struct cl *c, const char *text, bool may_be_zero, const char **ret_addr,
-	uint32_t *ret_port)
+void cl_listen_parse(
+	struct cl *c, const char *text, bool may_be_zero, const char **ret_addr, uint32_t *ret_port)
 {
 	const struct cv_str s = cv_str_of(text);
 	const size_t colon = cv_str_rfind_byte(s, ':');

@@ -82,8 +82,8 @@ static void globals_put(struct cv_buf *out, const struct cl_grammar *g)
 	cv_buf_put(out, CV_STR("\nGlobal options:\n"));
 	for (size_t i = 0; i < g->global_count; i++)
 		flag_put(out, &g->globals[i]);
-	cv_buf_put(out, CV_STR("  -h, --help                        this help\n"
-			       "  -V, --version                     the program's version\n"));
+	cv_buf_put(out, CV_STR("  -h, --help                      this help\n"
+			       "  -V, --version                   the program's version\n"));
 }
 
 static void command_help(const struct cl_grammar *g, const char *program,

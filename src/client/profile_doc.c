@@ -53,8 +53,8 @@ static int enum_read(const struct reading *r, const ProtobufCFieldDescriptor *f,
 		cl_shown(r->c, cl_print(r->c, "%.*s", CV_STR_ARG(s))));
 }
 
-static void message_read(const struct reading *r, const struct cv_value *v, ProtobufCMessage *m,
-	int depth);
+static void message_read(
+	const struct reading *r, const struct cv_value *v, ProtobufCMessage *m, int depth);
 
 static CV_NORETURN void die_type(
 	const struct reading *r, const ProtobufCFieldDescriptor *f, const char *want)
@@ -155,8 +155,8 @@ static void repeated_read(const struct reading *r, const struct cv_value *v,
 	*(void **)(void *)(base + f->offset) = items;
 }
 
-static void message_read(const struct reading *r, const struct cv_value *v, ProtobufCMessage *m,
-	int depth)
+static void message_read(
+	const struct reading *r, const struct cv_value *v, ProtobufCMessage *m, int depth)
 {
 	if (v->type != CV_VALUE_OBJECT || depth > DEPTH_MAX)
 		cl_die(r->c, "%s: expected a mapping", r->path);
@@ -225,7 +225,8 @@ Openshell__V1__ProviderProfile *cl_profile_read(struct cl *c, const char *path)
 		cv_json_value_read(cv_arena_str(&c->arena, cv_buf_str(&json)), &c->arena, &v,
 			&at) != CV_JSON_PROBLEM_NONE ||
 		v->type != CV_VALUE_OBJECT)
-		cl_die(c, "failed to parse provider profile %s: not one YAML or JSON document", r.path);
+		cl_die(c, "failed to parse provider profile %s: not one YAML or JSON document",
+			r.path);
 	cv_buf_fini(&json);
 	openshell__v1__provider_profile__init(p);
 	/* all but what is read as a policy */
@@ -253,8 +254,8 @@ Openshell__V1__ProviderProfile *cl_profile_read(struct cl *c, const char *path)
 
 static void message_out(struct cl *c, struct cl_out *o, const ProtobufCMessage *m);
 
-static void item_out(
-	struct cl *c, struct cl_out *o, const char *key, const ProtobufCFieldDescriptor *f, const void *at)
+static void item_out(struct cl *c, struct cl_out *o, const char *key,
+	const ProtobufCFieldDescriptor *f, const void *at)
 {
 	switch ((int)f->type) {
 	case PROTOBUF_C_TYPE_STRING: cl_out_str(o, key, *(char *const *)at); return;
@@ -296,8 +297,8 @@ static void message_out(struct cl *c, struct cl_out *o, const ProtobufCMessage *
 				item_out(c, o, f->name, f, at);
 			continue;
 		}
-		const size_t n = *(const size_t *)(const void *)((const char *)m +
-								 f->quantifier_offset);
+		const size_t n =
+			*(const size_t *)(const void *)((const char *)m + f->quantifier_offset);
 		const char *items = *(char *const *)(const void *)at;
 		if (!n || strcmp(f->name, "endpoints") == 0 || strcmp(f->name, "binaries") == 0)
 			continue;

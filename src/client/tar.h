@@ -14,9 +14,9 @@
 
 #include <stdint.h>
 
-#define CL_TAR_BLOCK      512
-#define CL_TAR_NAME_MAX   4096         /* PATH_MAX: longer ones could not be made */
-#define CL_TAR_EXTRA_MAX  (64u << 10)  /* of an extended head: names, and what we don't use */
+#define CL_TAR_BLOCK     512
+#define CL_TAR_NAME_MAX  4096        /* PATH_MAX: longer ones could not be made */
+#define CL_TAR_EXTRA_MAX (64u << 10) /* of an extended head: names, and what we don't use */
 
 enum cl_tar_type { CL_TAR_FILE = '0', CL_TAR_HARD = '1', CL_TAR_LINK = '2', CL_TAR_DIR = '5' };
 
@@ -36,8 +36,9 @@ void cl_tar_end(struct cv_buf *out);
 struct cl_tar_events {
 	/* CV_OK: go on. */
 	cv_code (*entry)(void *arg, const struct cl_tar_entry *e, struct cv_err *err);
-	cv_code (*bytes)(void *arg, struct cv_str bytes, struct cv_err *err); /* of the last entry */
-	cv_code (*done)(void *arg, struct cv_err *err); /* the last entry is whole */
+	cv_code (*bytes)(
+		void *arg, struct cv_str bytes, struct cv_err *err); /* of the last entry */
+	cv_code (*done)(void *arg, struct cv_err *err);              /* the last entry is whole */
 };
 
 struct cl_tar_reader {
@@ -45,7 +46,7 @@ struct cl_tar_reader {
 	void *arg;
 	unsigned char head[CL_TAR_BLOCK];
 	size_t head_n;
-	uint64_t left;   /* bytes of the entry, or of an extended head */
+	uint64_t left; /* bytes of the entry, or of an extended head */
 	uint32_t padding;
 	char pending;    /* type of the extended head that is being read; 0: an entry */
 	bool is_ended;   /* an empty block was seen */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * remote.c - hands over to cove-client, which knows these commands
+ *
+ * `cove run` starts in milliseconds and neither looks up names nor speaks TLS, so the remote half is a
+ * program of its own.  Here are only first words, and of groups that have commands of both halves
+ * (`policy check`, `policy set`) the second ones.
+ */
+#include "cli/remote.h"
+
+#include "base/attr.h"
+#include "base/str.h"
+
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EXIT_OWN 125
+
+static const struct {
+	const char *word, *second; /* NULL: any, also none */
+	const char *summary;       /* NULL: another spelling of a row above */
+} remote[] = {
+	{ "sandbox", NULL, "sandboxes on a gateway: create, exec, upload, ..." },
+	{ "sb", NULL, NULL },
+	{ "logs", NULL, "what a sandbox and its gateway said" },
+	{ "lg", NULL, NULL },
+	{ "policy", "set", "policies of sandboxes: set, update, get, list, delete" },
+	{ "policy", "update", NULL },
+	{ "policy", "get", NULL },
+	{ "policy", "list", NULL },
+	{ "policy", "delete", NULL },
+	{ "pol", NULL, NULL },
+	{ "settings", NULL, "settings of sandboxes and of the gateway" },
+	{ "rule", NULL, "rules that were proposed" },
+	{ "rl", NULL, NULL },
+	{ "provider", "create", "credentials on a gateway: create, get, list, ..." },
+	{ "provider", "get", NULL },
+	{ "provider", "list", NULL },
+	{ "provider", "update", NULL },
+	{ "provider", "delete", NULL },
+	{ "provider", "list-profiles", NULL },
+	{ "provider", "refresh", NULL },
+	{ "provider", "profile", NULL },
+	{ "forward", NULL, "local ports that lead into a sandbox" },
+	{ "fwd", NULL, NULL },
+	{ "service", NULL, "ports of sandboxes with a URL" },
+	{ "svc", NULL, NULL },
+	{ "invoke", NULL, "one HTTP request to a port of a sandbox" },
+	{ "inference", NULL, "which model answers at inference.local" },
+	{ "workspace", NULL, "workspaces and who is in them" },
+	{ "ws", NULL, NULL },
+	{ "gateway", NULL, "gateways that are known here" },
+	{ "gw", NULL, NULL },
+	{ "status", NULL, "is the gateway there, and who are we to it" },
+	{ "whoami", NULL, "who the gateway takes us for" },
+	{ "completions", NULL, "a script for bash, zsh or fish" },
+	{ "manual", NULL, NULL },
+	{ "ssh-proxy", NULL, NULL },
+};
+
+bool cv_remote_has(int argc, char **argv)
+{
+	if (argc < 1)
+		return false;
+	if (argv[0][0] == '-') /* a flag before the command: only the client has some */
+		return strcmp(argv[0], "-h") != 0 && strcmp(argv[0], "--help") != 0 &&
+		       strcmp(argv[0], "--version") != 0;
+	for (size_t i = 0; i < CV_ARRAY_LEN(remote); i++) {
+		if (strcmp(remote[i].word, argv[0]) != 0)
+			continue;
+		if (!remote[i].second || (argc > 1 && strcmp(remote[i].second, argv[1]) == 0))
+			return true;
+	}
+	return false;
+}
+
+int cv_remote_run(char **argv)
+{
+	static const char *const beside[] = { "/../client/cove-client",
+		"/../libexec/cove/cove-client", "/cove-client" };
+	char self[PATH_MAX], path[PATH_MAX + 64];
+	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
+
+	if (n <= 0 || n == (ssize_t)sizeof(self)) {
+		perror("cove: read /proc/self/exe");
+		return EXIT_OWN;
+	}
+	const struct cv_str me = { self, (size_t)n };
+	const struct cv_str dir = cv_str_slice(me, 0, cv_str_rfind_byte(me, '/'));
+	for (size_t i = 0; i < CV_ARRAY_LEN(beside); i++) {
+		snprintf(path, sizeof(path), "%.*s%s", CV_STR_ARG(dir), beside[i]);
+		execv(path, argv);
+	}
+	fprintf(stderr, "cove: cove-client is not beside %.*s; build or install cove as a whole\n",
+		CV_STR_ARG(me));
+	return EXIT_OWN;
+}
+
+void cv_remote_help(FILE *to)
+{
+	fputs("\nCommands for a gateway:\n", to);
+	for (size_t i = 0; i < CV_ARRAY_LEN(remote); i++)
+		if (remote[i].summary)
+			fprintf(to, "  %-16s %s\n", remote[i].word, remote[i].summary);
+}

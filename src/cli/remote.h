@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * remote.h - commands that a gateway answers: cove-client's
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdio.h>
+
+/* Whether argv (behind the program's name) begins such a command. */
+bool cv_remote_has(int argc, char **argv);
+/* Becomes cove-client; returns only on failure, with the exit status. */
+int cv_remote_run(char **argv);
+void cv_remote_help(FILE *to);
