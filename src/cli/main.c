@@ -101,6 +101,6 @@ int main(int argc, char **argv)
 			return command[i]->run(command[i], argc - n, argv + n);
 	}
 	if (cv_remote_has(argc - 1, argv + 1))
-		return cv_remote_run(argv);
+		return cv_remote_run(argc, argv);
 	return fail_unknown(argc - 1, argv + 1);
 }

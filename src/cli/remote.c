@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * remote.c - hands over to cove-client, which knows these commands
+ * remote.c - hands over to cove-client and cove-gateway, which know these commands
  *
  * `cove run` starts in milliseconds and neither looks up names nor speaks TLS, so the remote half is a
  * program of its own.  Here are only first words, and of groups that have commands of both halves
@@ -20,6 +20,7 @@
 static const struct {
 	const char *word, *second; /* NULL: any, also none */
 	const char *summary;       /* NULL: another spelling of a row above */
+	bool is_gateways;          /* cove-gateway's; else cove-client's */
 } remote[] = {
 	{ "sandbox", NULL, "sandboxes on a gateway: create, exec, upload, ..." },
 	{ "sb", NULL, NULL },
@@ -50,7 +51,13 @@ static const struct {
 	{ "inference", NULL, "which model answers at inference.local" },
 	{ "workspace", NULL, "workspaces and who is in them" },
 	{ "ws", NULL, NULL },
-	{ "gateway", NULL, "gateways that are known here" },
+	{ "gateway", "run", "serve sandboxes: init, run, config check, ...", true },
+	{ "gateway", "init", NULL, true },
+	{ "gateway", "rotate-key", NULL, true },
+	{ "gateway", "config", NULL, true },
+	{ "gateway", "backup", NULL, true },
+	{ "gateway", "restore", NULL, true },
+	{ "gateway", NULL, "gateways that are known here: add, select, list, ..." },
 	{ "gw", NULL, NULL },
 	{ "status", NULL, "is the gateway there, and who are we to it" },
 	{ "whoami", NULL, "who the gateway takes us for" },
@@ -59,26 +66,35 @@ static const struct {
 	{ "ssh-proxy", NULL, NULL },
 };
 
-bool cv_remote_has(int argc, char **argv)
+/* The row of argv's first words, or the number of rows. */
+static size_t row_of(int argc, char **argv)
 {
-	if (argc < 1)
-		return false;
-	if (argv[0][0] == '-') /* a flag before the command: only the client has some */
-		return strcmp(argv[0], "-h") != 0 && strcmp(argv[0], "--help") != 0 &&
-		       strcmp(argv[0], "--version") != 0;
-	for (size_t i = 0; i < CV_ARRAY_LEN(remote); i++) {
+	for (size_t i = 0; argc > 0 && i < CV_ARRAY_LEN(remote); i++) {
 		if (strcmp(remote[i].word, argv[0]) != 0)
 			continue;
 		if (!remote[i].second || (argc > 1 && strcmp(remote[i].second, argv[1]) == 0))
-			return true;
+			return i;
 	}
-	return false;
+	return CV_ARRAY_LEN(remote);
 }
 
-int cv_remote_run(char **argv)
+bool cv_remote_has(int argc, char **argv)
 {
-	static const char *const beside[] = { "/../client/cove-client",
-		"/../libexec/cove/cove-client", "/cove-client" };
+	if (argc > 0 && argv[0][0] == '-') /* a flag before the command: only the client has some */
+		return strcmp(argv[0], "-h") != 0 && strcmp(argv[0], "--help") != 0 &&
+		       strcmp(argv[0], "--version") != 0;
+	return row_of(argc, argv) < CV_ARRAY_LEN(remote);
+}
+
+int cv_remote_run(int argc, char **argv)
+{
+	static const struct {
+		const char *folder;
+		bool has_program; /* behind the folder: a build tree */
+	} beside[] = { { "/../", true }, { "/../libexec/cove", false }, { "", false } };
+	const size_t row = row_of(argc - 1, argv + 1);
+	const bool is_gateways = row < CV_ARRAY_LEN(remote) && remote[row].is_gateways;
+	const char *program = is_gateways ? "gateway" : "client";
 	char self[PATH_MAX], path[PATH_MAX + 64];
 	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
 
@@ -89,11 +105,12 @@ int cv_remote_run(char **argv)
 	const struct cv_str me = { self, (size_t)n };
 	const struct cv_str dir = cv_str_slice(me, 0, cv_str_rfind_byte(me, '/'));
 	for (size_t i = 0; i < CV_ARRAY_LEN(beside); i++) {
-		snprintf(path, sizeof(path), "%.*s%s", CV_STR_ARG(dir), beside[i]);
-		execv(path, argv);
+		snprintf(path, sizeof(path), "%.*s%s%s/cove-%s", CV_STR_ARG(dir), beside[i].folder,
+			beside[i].has_program ? program : "", program);
+		execv(path, is_gateways ? argv + 1 : argv); /* its name there is "gateway" */
 	}
-	fprintf(stderr, "cove: cove-client is not beside %.*s; build or install cove as a whole\n",
-		CV_STR_ARG(me));
+	fprintf(stderr, "cove: cove-%s is not beside %.*s; build or install cove as a whole\n",
+		program, CV_STR_ARG(me));
 	return EXIT_OWN;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * remote.h - commands that a gateway answers: cove-client's
+ * remote.h - commands of a gateway: cove-client's, and cove-gateway's own
  */
 #pragma once
 #include <stdbool.h>
@@ -8,6 +8,6 @@
 
 /* Whether argv (behind the program's name) begins such a command. */
 bool cv_remote_has(int argc, char **argv);
-/* Becomes cove-client; returns only on failure, with the exit status. */
-int cv_remote_run(char **argv);
+/* Becomes cove-client or cove-gateway; returns only on failure, with the exit status. */
+int cv_remote_run(int argc, char **argv);
 void cv_remote_help(FILE *to);

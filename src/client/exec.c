@@ -166,15 +166,13 @@ static void send_start(struct cl *c, struct cl_stream *st, const struct cl_exec 
 static void send_stdin(struct cl_stream *st, struct cv_str bytes)
 {
 	Openshell__V1__ExecSandboxInput in;
-	uint8_t chunk[CHUNK_BYTES];
 
 	while (bytes.n) {
-		const size_t n = CV_MIN(bytes.n, sizeof(chunk));
+		const size_t n = CV_MIN(bytes.n, (size_t)CHUNK_BYTES);
 
-		memcpy(chunk, bytes.p, n);
 		openshell__v1__exec_sandbox_input__init(&in);
 		in.payload_case = OPENSHELL__V1__EXEC_SANDBOX_INPUT__PAYLOAD_STDIN;
-		in.stdin = (ProtobufCBinaryData){ n, chunk };
+		in.stdin = (ProtobufCBinaryData){ n, (uint8_t *)(uintptr_t)bytes.p }; /* read */
 		cl_stream_send(st, &in.base);
 		bytes = cv_str_slice(bytes, n, bytes.n);
 	}

@@ -417,6 +417,8 @@ void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REPLY_EVENT: watch_event_line(b, m->body); break;
 	case CV_GATEWAY_REPLY_POLICY_LOADED:
 	case CV_GATEWAY_REPLY_POLICY_REFUSED:
+	case CV_GATEWAY_REPLY_CREDENTIALS_LOADED:
+	case CV_GATEWAY_REPLY_CREDENTIALS_REFUSED:
 	case CV_GATEWAY_REPLY_DENIAL:
 		HOOKS(b, i, message)
 		b->g->sandboxes->hooks[i]->message(b, m->type, m->body);

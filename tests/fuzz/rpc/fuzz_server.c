@@ -153,7 +153,7 @@ static void turn(struct run *run)
 
 static void drain(int fd)
 {
-	char bytes[65536];
+	char bytes[16384];
 
 	while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
 		;
