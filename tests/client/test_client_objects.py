@@ -192,17 +192,28 @@ def settings_are_set_globally_only_by_yes():
     run("settings", "delete", "--key", "providers_v2_enabled", "--global", "--yes")
 
 
-def services_and_rules_and_routes():
-    said = run("service", "expose", "box", "8080", "web", status=None)
-    if said.returncode == 0:
-        assert said.stdout.startswith("✓ Exposed service web on sandbox box -> 127.0.0.1:8080\nURL: ")
-        assert run("service", "list").stdout.splitlines()[1].split()[:3] == ["box", "web", "8080"]
-        run("service", "delete", "box", "web")
+def is_served(*words):
+    """Whether this gateway has the method yet."""
+    done = run(*words, status=None)
+    return not any(word in done.stderr for word in ("not served here", "in this gateway yet"))
+
+
+def services():
+    said = run("service", "expose", "box", "8080", "web").stdout
+    assert said.startswith("✓ Exposed service web on sandbox box -> 127.0.0.1:8080\nURL: "), said
+    assert run("service", "list").stdout.splitlines()[1].split()[:3] == ["box", "web", "8080"]
+    assert "8080" in run("service", "get", "box", "web").stdout
+    run("service", "delete", "box", "web")
+    assert "not found" in run("service", "delete", "box", "web", status=None).stdout
     assert run("service", "list").stdout == "No services found.\n"
+
+
+def proposed_rules():
     assert run("rule", "get", "box").stdout == "No network rules found.\n"
     assert run("rule", "approve-all", "box").stdout == "No pending network rules.\n"
-    said = run("inference", "get", status=None)
-    assert said.returncode in (0, 1)
+    assert run("rule", "history", "box", "-o", "json").stdout.strip().startswith("[")
+    assert run("rule", "clear", "box").stdout == "✓ Cleared 0 chunks\n"
+    run("rule", "reject", "box", "--chunk-id", "none", status=1)
 
 
 def workspaces_are_apart():
@@ -210,12 +221,17 @@ def workspaces_are_apart():
     assert "workspace already exists" in run("workspace", "create", "--name", "w1", status=1).stderr
     assert run("-w", "w1", "sandbox", "list").stdout == "No sandboxes found.\n"
     assert "w1" in run("ws", "list").stdout
-    assert run("workspace", "member", "add", "-w", "w1", "--subject", "ann", "--role", "admin").stdout == (
-        "✓ Added ann to workspace w1 as admin\n")
-    assert run("workspace", "member", "list", "-w", "w1").stdout.splitlines()[1].split() == ["ann", "admin"]
-    run("workspace", "member", "remove", "-w", "w1", "--subject", "ann")
+    assert json.loads(run("workspace", "get", "w1", "-o", "json").stdout)["labels"] == {"a": "b"}
     assert run("workspace", "delete", "w1", "none").stdout == (
         "✓ Deleted workspace w1\n! Workspace none not found\n")
+
+
+def members():
+    assert run("workspace", "member", "add", "--subject", "ann", "--role", "admin").stdout == (
+        "✓ Added ann to workspace default as admin\n")
+    assert run("workspace", "member", "list").stdout.splitlines()[1].split() == ["ann", "admin"]
+    assert run("workspace", "member", "remove", "--subject", "ann").stdout == (
+        "✓ Removed ann from workspace default\n")
 
 
 def c_no_value_was_printed():
@@ -226,8 +242,15 @@ try:
     for f in (the_state_of_things, a_stranger_s_certificate_is_refused, profiles_are_imported,
               providers_are_made_from_the_environment, providers_are_attached,
               policies_are_set_and_shown, settings_are_set_globally_only_by_yes,
-              services_and_rules_and_routes, workspaces_are_apart, c_no_value_was_printed):
+              workspaces_are_apart):
         check(f)
+    for f, words in ((services, ("service", "list")), (proposed_rules, ("rule", "get", "box")),
+                     (members, ("workspace", "member", "list"))):
+        if is_served(*words):
+            check(f)
+        else:
+            tap.skip(f.__name__, "the gateway does not serve it")
+    check(c_no_value_was_printed)
 finally:
     c("sandbox", "delete", "--all", status=None)
     g.close()
