@@ -165,5 +165,6 @@ static const struct cv_gw_box_hooks hooks = {
 void cv_gw_policy_link(struct cv_gateway *g)
 {
 	cv_gw_policy_send_set(g, send_text);
+	cv_gw_policy_layer_set(g, cv_gw_policy_providers_layer);
 	cv_gw_box_hook(g, &hooks);
 }
