@@ -42,7 +42,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 ASAN = ROOT / "build-asan"
 COVE = BUILD / "src/cli/cove"
-SCRIPT_FOLDERS = ("wire", "rpc", "gateway", "broker", "cli", "sandbox", "supervisor", "e2e")
+SCRIPT_FOLDERS = ("wire", "rpc", "gateway", "client", "broker", "cli", "sandbox", "supervisor", "e2e")
 
 FILE_SECONDS_MAX = 180  # one file; a test that needs more should be two
 SLOW_SECONDS_MAX = 400  # one in slow/: three minutes are what is tested there

@@ -219,16 +219,6 @@ static int attach(struct cl *c, const char *id, bool is_terminal)
 	return c->w.tail_count ? cl_exec(c, &e) : cl_shell(c, id);
 }
 
-static void delete_again(struct cl *c, const char *name)
-{
-	Openshell__V1__DeleteSandboxRequest in;
-
-	openshell__v1__delete_sandbox_request__init(&in);
-	in.name = cl_dup(c, name);
-	in.workspace = cl_dup(c, c->workspace);
-	(void)CL_ASK(c, DeleteSandbox, in, DeleteSandboxResponse, delete_sandbox_response);
-}
-
 static void print_created(struct cl *c, const char *name)
 {
 	struct cl_out o;
@@ -275,8 +265,7 @@ int cl_run_sandbox_create(struct cl *c)
 	print_created(c, name);
 	if (cl_has(&c->w, "no-keep")) {
 		const int status = attach(c, id, is_terminal);
-		delete_again(c, name);
-		return status;
+		return cl_sandbox_delete(c, name, true) || status ? status : CL_EXIT_FAILED;
 	}
 	if (cl_has(&c->w, "detach") || command_is_main(c, is_terminal))
 		return 0;

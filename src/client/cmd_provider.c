@@ -136,7 +136,7 @@ int cl_run_provider_create(struct cl *c)
 	provider *p = provider_new(c, name, type);
 	p->config = cl_map_of_flag(c, "config",
 		&openshell__datamodel__v1__provider__config_entry__descriptor, &p->n_config);
-	p->profile_workspace = cl_dup(c, "");
+	p->profile_workspace = cl_dup(c, cl_has(&c->w, "global-profile") ? "" : c->workspace);
 	credentials_given(c, p);
 	if (cl_has(&c->w, "from-existing"))
 		credentials_found(c, p);
@@ -248,6 +248,7 @@ bool cl_provider_want(struct cl *c, const char *name)
 			"--type %s --from-existing",
 			cl_shown(c, name), c->program, cl_shown(c, name), cl_shown(c, name));
 	provider *p = provider_new(c, name, name);
+	p->profile_workspace = cl_dup(c, c->workspace);
 	credentials_found(c, p);
 	create_ask(c, p);
 	cl_note(c, "✓ Created provider %s", cl_shown(c, name));

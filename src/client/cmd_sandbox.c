@@ -7,6 +7,7 @@
 #include "client/sandbox.h"
 
 #include <string.h>
+#include <time.h>
 
 /* ---- get ---- */
 
@@ -188,23 +189,58 @@ int cl_run_sandbox_list(struct cl *c)
 
 /* ---- delete ---- */
 
-#define DELETE_PAGE 1000u /* the largest page there is */
+#define DELETE_PAGE     1000u /* the largest page there is */
+#define DELETE_WAIT_MS  30000 /* until it is gone, and its name free again */
+#define DELETE_PAUSE_MS 20
 
-/* False: it was not there, or could not be deleted. */
-static bool delete_one(struct cl *c, const char *name)
+static Openshell__V1__Sandbox *sandbox_or_null(struct cl *c, const char *name)
+{
+	Openshell__V1__GetSandboxRequest in;
+	enum cv_rpc_status status;
+	struct cv_err err;
+
+	openshell__v1__get_sandbox_request__init(&in);
+	in.name = cl_dup(c, name);
+	in.workspace = cl_dup(c, c->workspace);
+	const Openshell__V1__SandboxResponse *m =
+		CL_TRY(c, GetSandbox, in, SandboxResponse, sandbox_response, &status, &err);
+	return m && m->sandbox && m->sandbox->metadata ? m->sandbox : NULL;
+}
+
+/* Deletion goes on behind the answer; a script makes the next one of that name at once. */
+static void wait_gone(struct cl *c, const char *name, const char *id)
+{
+	const struct timespec pause = { 0, DELETE_PAUSE_MS * 1000000L };
+	const int64_t end = cl_clock_ms() + DELETE_WAIT_MS;
+
+	while (cl_clock_ms() < end) {
+		const Openshell__V1__Sandbox *s = sandbox_or_null(c, name);
+
+		if (!s || strcmp(s->metadata->id, id) != 0)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
+/* False: it could not be deleted. */
+bool cl_sandbox_delete(struct cl *c, const char *name, bool is_quiet)
 {
 	Openshell__V1__DeleteSandboxRequest in;
 	enum cv_rpc_status status;
 	struct cv_err err;
 
 	cl_forwards_stop(c, name);
+	const Openshell__V1__Sandbox *s = sandbox_or_null(c, name);
 	openshell__v1__delete_sandbox_request__init(&in);
 	in.name = cl_dup(c, name);
 	in.workspace = cl_dup(c, c->workspace);
 	const Openshell__V1__DeleteSandboxResponse *m = CL_TRY(c, DeleteSandbox, in,
 		DeleteSandboxResponse, delete_sandbox_response, &status, &err);
 	if (m && m->deleted) {
-		cl_mark(c, 'v', "Deleted sandbox %s", cl_shown(c, name));
+		if (s)
+			wait_gone(c, name, s->metadata->id);
+		if (!is_quiet)
+			cl_mark(c, 'v', "Deleted sandbox %s", cl_shown(c, name));
 		return true;
 	}
 	if (m || status == CV_RPC_NOT_FOUND) {
@@ -222,7 +258,7 @@ int cl_run_sandbox_delete(struct cl *c)
 	if (cl_has(&c->w, "all") == (c->w.arg_count > 0))
 		cl_die_usage(c, "give the names of sandboxes, or --all");
 	for (size_t i = 0; i < c->w.arg_count; i++)
-		is_all_well &= delete_one(c, cl_arg(&c->w, i));
+		is_all_well &= cl_sandbox_delete(c, cl_arg(&c->w, i), false);
 	if (!cl_has(&c->w, "all"))
 		return is_all_well ? 0 : CL_EXIT_FAILED;
 	const Openshell__V1__ListSandboxesResponse *m = list_ask(c, DELETE_PAGE, 0, NULL, false);
@@ -230,7 +266,7 @@ int cl_run_sandbox_delete(struct cl *c)
 		puts("No sandboxes to delete.");
 	while (is_all_well && m->n_sandboxes) {
 		for (size_t i = 0; i < m->n_sandboxes; i++)
-			is_all_well &= delete_one(c, m->sandboxes[i]->metadata->name);
+			is_all_well &= cl_sandbox_delete(c, m->sandboxes[i]->metadata->name, false);
 		if (m->n_sandboxes < DELETE_PAGE)
 			break;
 		m = list_ask(c, DELETE_PAGE, 0, NULL, false);

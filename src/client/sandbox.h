@@ -15,6 +15,9 @@ void cl_sandbox_out(struct cl *c, struct cl_out *o, const Openshell__V1__Sandbox
 /* The condition "Ready", or NULL. */
 const Openshell__V1__SandboxCondition *cl_sandbox_condition(const Openshell__V1__Sandbox *s);
 
+/* Deletes it and waits until it is gone; says so, unless quiet.  False: it could not be. */
+bool cl_sandbox_delete(struct cl *c, const char *name, bool is_quiet);
+
 /* ---- streams (stream.c) ---- */
 
 struct cl_stream { /* of one call; how it ended */

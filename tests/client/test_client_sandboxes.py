@@ -1,0 +1,395 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Goal: sandboxes by the command line: made, shown, used, filled, emptied, stopped, deleted, with the words
+and statuses that tools match on.
+Method: the client against a real cove-gateway over TLS, and real sandboxes."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import http.client
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import clientlab  # noqa: E402
+import gatewaylab  # noqa: E402
+import world  # noqa: E402
+
+tap = world.Tap()
+g = gatewaylab.Gateway()
+c = clientlab.Client(g)
+work = os.path.join(g.directory, "work")
+os.makedirs(work)
+MIB = 1 << 20
+
+
+def check(f):
+    tap.check(f.__name__.replace("_", " "), f)
+
+
+def sh(script, status=0, stdin=b"", flags=(), **kw):
+    return c("sandbox", "exec", "--name", "box", "--no-tty", *flags, "--", "sh", "-c", script,
+             status=status, stdin=stdin, **kw)
+
+
+def path(*parts):
+    return os.path.join(work, *parts)
+
+
+def write(name, data, mode=0o644):
+    os.makedirs(os.path.dirname(path(name)), exist_ok=True)
+    with open(path(name), "wb") as f:
+        f.write(data)
+    os.chmod(path(name), mode)
+
+
+def read(name):
+    with open(path(name), "rb") as f:
+        return f.read()
+
+
+# ---- life ----
+
+def create_as_older_scripts_do_it():
+    said = c("sandbox", "create", "--name", "box", "--keep", "--no-auto-providers", "--no-tty",
+             "--label", "team=a", "--", "true")
+    assert said.stdout == "Created sandbox: box\n", said.stdout
+    assert re.search(r"^\[\d+\.\ds\] Requesting compute\.\.\.$", said.stderr, re.M), said.stderr
+    assert re.search(r"^\[\d+\.\ds\] Sandbox ready$", said.stderr, re.M)
+    assert "\033" not in said.stdout + said.stderr
+    again = c("sandbox", "create", "--name", "box", "--", "true", status=1, program="openshell").stderr
+    assert "sandbox 'box' already exists" in again
+    assert "hint: delete it first with: openshell sandbox delete box" in again
+
+
+def get_and_list_in_all_forms():
+    text = c("sandbox", "get", "box").stdout
+    assert text.startswith("Sandbox:\n")
+    for want in ("  Id: ", "  Name: box\n", "  Phase: Ready\n", "  Resource version: ",
+                 "  Labels: team=a\n", "  Annotations: ", "  Policy source: sandbox\n", "  Revision: "):
+        assert want in text, (want, text)
+    v = json.loads(c("sandbox", "get", "box", "-o", "json").stdout)
+    assert list(v) == ["id", "name", "workspace", "labels", "annotations", "resource_version",
+                       "created_at", "phase", "current_policy_version", "policy_source", "revision",
+                       "policy"], list(v)
+    rows = json.loads(c("sandbox", "list", "-o", "json").stdout)
+    assert [r["name"] for r in rows] == ["box"] and rows[0]["id"] == v["id"]
+    table = c("sandbox", "list").stdout.splitlines()
+    assert table[0].split() == ["NAME", "CREATED", "PHASE"]
+    assert re.fullmatch(r"box +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +Ready", table[1]), table
+    assert c("sb", "list", "--names", "--all-workspaces").stdout == "default/box\n"
+    assert c("sb", "list", "--ids").stdout.strip() == v["id"]
+    assert c("sandbox", "list", "--selector", "team=b").stdout == "No sandboxes found.\n"
+    assert "name: box" in c("sandbox", "list", "-o", "yaml").stdout
+    assert c("sandbox", "get", "none", status=1).stderr == "Error: sandbox not found\n"
+
+
+def the_last_one_is_used():
+    said = c("sandbox", "get")
+    assert "→ Using sandbox 'box' (last used)" in said.stderr and "Ready" in said.stdout
+
+
+# ---- commands ----
+
+def exec_keeps_streams_apart_and_the_status():
+    done = sh("echo out; echo err >&2; exit 7", status=7)
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+    assert sh("cat", stdin=b"a\0b\xff" * 1000, text=False).stdout == b"a\0b\xff" * 1000
+    assert sh("pwd; echo $X", flags=["--workdir", "/tmp", "--env", "X=a b"]).stdout == "/tmp\na b\n"
+    begun = time.monotonic()
+    sh("sleep 100", status=124, flags=["--timeout", "1"])
+    assert time.monotonic() - begun < 15
+
+
+def exec_streams_stdin():
+    """An open pipe holds nothing back: what is written is there before its end."""
+    p = c.start("sandbox", "exec", "-n", "box", "--no-tty", "--", "cat")
+    p.stdin.write(b"first\n")
+    p.stdin.flush()
+    assert p.stdout.readline() == b"first\n"
+    p.stdin.write(b"second\n")
+    out, _ = p.communicate(timeout=20)
+    assert out == b"second\n" and p.returncode == 0
+
+
+def exec_takes_much_both_ways():
+    data = os.urandom(24 * MIB)
+    done = sh("cat", stdin=data, text=False, timeout=120)
+    assert done.stdout == data
+
+
+def a_shut_reader_ends_it():
+    p = c.start("sandbox", "exec", "-n", "box", "--no-tty", "--", "yes", stdin=subprocess.DEVNULL)
+    p.stdout.read(10)
+    p.stdout.close()
+    assert p.wait(30) != 0 and not p.stderr.read()
+
+
+def sigint_ends_it():
+    p = c.start("sandbox", "exec", "-n", "box", "--no-tty", "--", "sh", "-c", "echo on; sleep 1000",
+                stdin=subprocess.DEVNULL)
+    assert p.stdout.readline() == b"on\n"
+    p.send_signal(signal.SIGINT)
+    assert p.wait(20) == -signal.SIGINT
+
+
+def a_terminal_is_raw_and_comes_back():
+    import pty
+    import termios
+    ours, theirs = pty.openpty()
+    before = termios.tcgetattr(theirs)
+    p = c.start("sandbox", "exec", "-n", "box", "--", "sh", "-c",
+                "test -t 0 && stty size && read x && echo got=$x",
+                stdin=theirs, stdout=theirs, stderr=theirs)
+    seen = b""
+    while b"24 80" not in seen:
+        seen += os.read(ours, 4096)
+    os.write(ours, b"hello\r")
+    while b"got=hello" not in seen:
+        seen += os.read(ours, 4096)
+    assert p.wait(20) == 0
+    assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
+
+
+# ---- files ----
+
+def a_file_lands_exactly_where_it_is_told():
+    write("one.sh", b"#!/bin/sh\necho hi\n", 0o755)
+    said = c("sandbox", "upload", "box", path("one.sh"), "/sandbox/x/y.sh")
+    assert said.stderr == f"Uploading {path('one.sh')} -> sandbox:/sandbox/x/y.sh\n✓ Upload complete\n"
+    assert sh("/sandbox/x/y.sh; ls -A /sandbox/x").stdout == "hi\ny.sh\n"
+    c("sandbox", "upload", "box", path("one.sh"), "/sandbox/x/")
+    c("sandbox", "upload", "box", path("one.sh"), "/sandbox/x")
+    assert sh("ls -A /sandbox/x").stdout == "one.sh\ny.sh\n"
+    assert "No such file" in c("sandbox", "upload", "box", path("none"), "/x", status=1).stderr
+    assert "failed" in c("sandbox", "upload", "box", path("one.sh"), "/usr/x", status=1).stderr
+
+
+def a_large_file_goes_and_comes():
+    data = os.urandom(40 * MIB)
+    write("large", data)
+    c("sandbox", "upload", "box", path("large"), "/sandbox/large", timeout=120)
+    assert int(sh("wc -c </sandbox/large").stdout) == len(data)
+    c("sandbox", "download", "box", "/sandbox/large", path("back/large"), timeout=120)
+    assert read("back/large") == data
+
+
+def a_directory_keeps_links_modes_and_empty_directories():
+    write("tree/run", b"x", 0o755)
+    write("tree/deep/er/file", b"y" * 5000, 0o600)
+    write("tree/" + "n" * 120 + "/" + "m" * 120, b"long")
+    os.makedirs(path("tree/empty"))
+    os.symlink("deep/er/file", path("tree/link"))
+    os.symlink("/nowhere", path("tree/dangling"))
+    c("sandbox", "upload", "box", path("tree"), "/sandbox/in")
+    assert sh("cd /sandbox/in/tree && stat -c %a run deep/er/file && readlink link dangling && ls -d empty"
+              ).stdout == "755\n600\ndeep/er/file\n/nowhere\nempty\n"
+    said = c("sandbox", "download", "box", "/sandbox/in/tree", path("got"))
+    assert "✓ Download complete" in said.stderr
+    assert os.readlink(path("got/link")) == "deep/er/file" and os.path.isdir(path("got/empty"))
+    assert os.readlink(path("got/dangling")) == "/nowhere"
+    assert os.stat(path("got/run")).st_mode & 0o777 == 0o755
+    assert read("got/deep/er/file") == b"y" * 5000
+    assert read("got/" + "n" * 120 + "/" + "m" * 120) == b"long"
+
+
+def git_chooses_what_goes_and_says_what_does_not():
+    write("repo/.gitignore", b"*.o\nbuild/\n")
+    write("repo/a.c", b"a")
+    write("repo/a.o", b"o")
+    write("repo/build/out", b"b")
+    env = dict(os.environ, GIT_CONFIG_GLOBAL="/dev/null")
+    subprocess.run(["git", "init", "-q", path("repo")], check=True, env=env)
+    # a stranger's repository runs nothing here
+    subprocess.run(["git", "-C", path("repo"), "config", "core.fsmonitor", f"touch {path('ran')}; false"],
+                   check=True, env=env)
+    said = c("sandbox", "upload", "box", path("repo"), "/sandbox")
+    assert sh("cd /sandbox/repo && find . -type f | sort").stdout == "./.gitignore\n./a.c\n"
+    assert "2 ignored by git and left out" in said.stderr, said.stderr
+    assert not os.path.exists(path("ran"))
+    c("sandbox", "upload", "box", path("repo"), "/sandbox/all", "--no-git-ignore")
+    assert "./a.o" in sh("cd /sandbox/all/repo && find . -type f").stdout
+
+
+def download_refuses_what_is_outside():
+    sh("ln -s /etc /sandbox/out")
+    for p in ("/etc/passwd", "/sandbox/out/passwd", "/sandbox/../etc"):
+        assert "outside the workspace" in c("sandbox", "download", "box", p, path("no"), status=1).stderr
+    assert not os.path.exists(path("no"))
+    c("sandbox", "download", "box", "/sandbox/none", path("no"), status=1)
+    sh("echo one >/sandbox/f")
+    os.makedirs(path("into"))
+    c("sandbox", "download", "box", "/sandbox/f", path("into"))
+    assert read("into/f") == b"one\n"
+
+
+def s_a_link_that_is_here_already_is_not_followed():
+    """The archive's directory `d` meets a link `d` of ours: nothing is written where it leads."""
+    sh("mkdir -p /sandbox/trap/d && echo bad >/sandbox/trap/d/file")
+    os.makedirs(path("target"))
+    os.makedirs(path("place"))
+    os.symlink(path("target"), path("place/d"))
+    assert "failed" in c("sandbox", "download", "box", "/sandbox/trap", path("place"), status=1).stderr
+    assert os.listdir(path("target")) == []
+
+
+# ---- ports ----
+
+SERVER = r'''
+import http.server
+class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        body = self.path.encode(); self.send_response(200 if self.path != "/no" else 404)
+        self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])); self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked"); self.end_headers()
+        self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
+    def log_message(self, *a): pass
+http.server.ThreadingHTTPServer(("127.0.0.1", 8123), H).serve_forever()
+'''
+
+
+def with_a_server(f):
+    p = c.start("sandbox", "exec", "-n", "box", "--no-tty", "--", "python3", "-c",
+                SERVER, stdin=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            if c("invoke", "box", "--port", "8123", status=None).returncode == 0:
+                break
+            time.sleep(0.1)
+        f()
+    finally:
+        p.kill()
+        p.communicate()
+
+
+def invoke_asks_a_port_inside():
+    assert c("invoke", "box", "--port", "8123", "--path", "/a?b=c").stdout == "/a?b=c"
+    assert c("invoke", "box", "-p", "8123", "--data", "-", stdin=b"body" * 1000).stdout == "body" * 1000
+    assert c("invoke", "box", "-p", "8123", "--path", "/no", status=1).stdout == "/no"
+    assert c("invoke", "box", "-p", "8123", "-i").stdout.startswith("HTTP/1.1 200")
+    c("invoke", "box", "-p", "8124", status=1)
+
+
+def forward_service_serves_many():
+    p = c.start("forward", "service", "box", "--target-port", "8123", "--local", "0")
+    try:
+        line = p.stdout.readline().decode()
+        port = int(re.fullmatch(r"Forwarding 127\.0\.0\.1:(\d+) -> 127\.0\.0\.1:8123 in sandbox box\n",
+                                line).group(1))
+        connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=20) for _ in range(2)]
+        for n in range(3):
+            for k in connections:
+                k.request("GET", f"/{n}")
+                assert k.getresponse().read() == b"/%d" % n
+        for k in connections:
+            k.close()
+    finally:
+        p.send_signal(signal.SIGINT)
+        p.communicate(timeout=20)
+
+
+def a_forward_in_the_background_is_listed_and_stopped():
+    said = c("forward", "start", "8123", "box", "-d").stdout
+    assert "✓ Forwarding port 8123 to sandbox box in the background\n" in said
+    assert "Stop with: cove forward stop 8123 box\n" in said
+    k = http.client.HTTPConnection("127.0.0.1", 8123, timeout=20)
+    k.request("GET", "/bg")
+    assert k.getresponse().read() == b"/bg"
+    k.close()
+    rows = c("forward", "list").stdout.splitlines()
+    assert rows[0].split() == ["SANDBOX", "BIND", "PORT", "PID", "STATUS"]
+    assert rows[1].split()[0] == "box" and rows[1].split()[-1] == "running"
+    c("forward", "stop", "8123", "box")
+    assert c("forward", "list").stdout == "No active forwards.\n"
+
+
+# ---- the rest of a life ----
+
+def logs_have_their_form():
+    sh("curl -sS --max-time 5 http://nowhere.example/ || true")
+    lines = []
+    for _ in range(100):
+        lines = c("logs", "box", "-n", "0").stdout.splitlines()
+        if any("DENIED" in line for line in lines):
+            break
+        time.sleep(0.1)
+    assert lines and all(re.match(r"\[\d+\.\d{3}\] \[(gateway|sandbox)\] \[.{5}\] \[[^]]+\] .", line)
+                         for line in lines), lines[:3]
+    assert len(c("logs", "box", "-n", "1").stdout.splitlines()) == 1
+    c("logs", "box", "--source", "supervisor", "-n", "0")
+    p = c.start("logs", "box", "--tail", stdin=subprocess.DEVNULL)
+    assert p.stdout.readline()
+    p.send_signal(signal.SIGINT)
+    assert p.wait(20) == -signal.SIGINT
+    p.communicate()
+
+
+def stop_and_start_wait():
+    assert c("sandbox", "stop", "box").stdout == "✓ Stopped sandbox box\n"
+    assert "Phase: Stopped" in c("sandbox", "get", "box").stdout
+    said = sh("true", status=1).stderr
+    assert said == ("Error: sandbox 'box' is not ready (phase: Stopped); wait for it to reach Ready "
+                    "state\n"), said
+    assert c("sandbox", "start", "box").stdout == "✓ Started sandbox box\n"
+    assert sh("cat /sandbox/f").stdout == "one\n"
+
+
+def delete_takes_several_and_says_what_was_not_there():
+    c("sandbox", "create", "--name", "two")
+    said = c("sandbox", "delete", "two", "none").stdout
+    assert said == "✓ Deleted sandbox two\n! Sandbox none not found\n", said
+    c("sandbox", "create", "--name", "two")      # the name is free at once
+    said = c("sandbox", "create", "--no-keep", "--name", "three", "--", "sh", "-c", "exit 3", status=3)
+    assert "three" not in c("sandbox", "list").stdout
+    c("sandbox", "delete", "--all")
+    assert c("sandbox", "delete", "--all").stdout == "No sandboxes to delete.\n"
+
+
+def json_of_create():
+    said = c("sandbox", "create", "--name", "j", "-o", "json")
+    assert said.stderr.startswith("Provisioning sandbox (structured output on stdout)...\n")
+    assert json.loads(said.stdout)["phase"] == "Ready"
+    c("sandbox", "delete", "j")
+
+
+def a_lost_gateway_is_an_error():
+    c("sandbox", "create", "--name", "last")
+    p = c.start("sandbox", "exec", "-n", "last", "--no-tty", "--", "sh", "-c", "echo on; sleep 1000",
+                stdin=subprocess.DEVNULL)
+    assert p.stdout.readline() == b"on\n"
+    g.kill()
+    assert p.wait(30) == 1
+    assert b"Error: " in p.stderr.read()
+    assert "failed to connect" in c("sandbox", "list", status=1).stderr
+    g.start()
+    c("sandbox", "delete", "last")
+
+
+try:
+    for f in (create_as_older_scripts_do_it, get_and_list_in_all_forms, the_last_one_is_used,
+              exec_keeps_streams_apart_and_the_status, exec_streams_stdin, exec_takes_much_both_ways,
+              a_shut_reader_ends_it, sigint_ends_it, a_terminal_is_raw_and_comes_back,
+              a_file_lands_exactly_where_it_is_told, a_large_file_goes_and_comes,
+              a_directory_keeps_links_modes_and_empty_directories,
+              git_chooses_what_goes_and_says_what_does_not, download_refuses_what_is_outside,
+              s_a_link_that_is_here_already_is_not_followed):
+        check(f)
+    for f in (invoke_asks_a_port_inside, forward_service_serves_many,
+              a_forward_in_the_background_is_listed_and_stopped):
+        tap.check(f.__name__.replace("_", " "), lambda f=f: with_a_server(f))
+    for f in (logs_have_their_form, stop_and_start_wait,
+              delete_takes_several_and_says_what_was_not_there, json_of_create,
+              a_lost_gateway_is_an_error):
+        check(f)
+finally:
+    c("sandbox", "delete", "--all", status=None)
+    g.close()
+tap.done()
