@@ -29,14 +29,13 @@
 #define COMMAND_ARGS_MAX     256
 #define COMMAND_ARG_MAX      (32u << 10)
 #define COMMAND_BYTES_MAX    (256u << 10)
-#define CPU_MILLI_MAX        (1000u * 4096)    /* as many CPUs as Linux knows */
+#define CPU_MILLI_MAX        (1000u * 4096)      /* as many CPUs as Linux knows */
 #define MEMORY_BYTES_MAX     (UINT64_C(1) << 52) /* what x86 can address */
 #define PIDS_MAX             4194304             /* PID_MAX_LIMIT, proc(5) */
 
 typedef enum cv_rpc_status status;
 
-static status too_much(
-	const char *field, const char *of, size_t n, size_t max, struct cv_err *err)
+static status too_much(const char *field, const char *of, size_t n, size_t max, struct cv_err *err)
 {
 	cv_fail(err, CV_INVALID, "%s exceeds maximum %s (%zu > %zu)", field, of, n, max);
 	return CV_RPC_INVALID_ARGUMENT;
@@ -72,9 +71,8 @@ static status env_entry_check(const char *field, const struct cv_pb_entry *e, si
 	if (value.n > value_max)
 		return too_much(field, "value length", value.n, value_max, err);
 	if (!is_name(key))
-		return cv_fail(err, CV_INVALID,
-			       "%s key '%.*s' must match ^[A-Za-z_][A-Za-z0-9_]*$", field,
-			       (int)CV_MIN(key.n, (size_t)64), key.n ? key.p : ""),
+		return cv_fail(err, CV_INVALID, "%s key '%.*s' must match ^[A-Za-z_][A-Za-z0-9_]*$",
+			       field, (int)CV_MIN(key.n, (size_t)64), key.n ? key.p : ""),
 		       CV_RPC_INVALID_ARGUMENT;
 	if (cv_str_has_prefix(key, CV_STR("OPENSHELL_")) && !cv_str_eq(key, cv_str_of(allowed)))
 		return cv_fail(err, CV_INVALID, "%s key '%s' uses the reserved prefix OPENSHELL_",
@@ -147,8 +145,8 @@ static cv_code quantity(const Google__Protobuf__Struct *s, const char *name, uin
 	return cv_quantity_parse(cv_str_of(text), per_unit, max, ret, err);
 }
 
-static cv_code resources_read(const Openshell__V1__SandboxTemplate *t, struct cv_driver_sandbox *s,
-	struct cv_err *err)
+static cv_code resources_read(
+	const Openshell__V1__SandboxTemplate *t, struct cv_driver_sandbox *s, struct cv_err *err)
 {
 	const Google__Protobuf__Struct *limits = t ? struct_in(t->resources, "limits") : NULL;
 	const Google__Protobuf__Struct *own = t ? struct_in(t->driver_config, "cove") : NULL;
@@ -183,8 +181,7 @@ static status map_check(const char *field, const void *entries, size_t n, struct
 	return s;
 }
 
-static status struct_check(
-	const char *field, const Google__Protobuf__Struct *m, struct cv_err *err)
+static status struct_check(const char *field, const Google__Protobuf__Struct *m, struct cv_err *err)
 {
 	const size_t n = m ? protobuf_c_message_get_packed_size(&m->base) : 0;
 
@@ -207,8 +204,7 @@ static status template_check(const Openshell__V1__SandboxTemplate *t, struct cv_
 	if (s == CV_RPC_OK)
 		s = map_check("template.annotations", t->annotations, t->n_annotations, err);
 	if (s == CV_RPC_OK)
-		s = environment_check(
-			"template.environment", t->environment, t->n_environment,
+		s = environment_check("template.environment", t->environment, t->n_environment,
 			ENV_VALUE_BYTES_MAX, "", err);
 	if (s == CV_RPC_OK)
 		s = struct_check("template.resources", t->resources, err);
@@ -224,7 +220,8 @@ static status command_check(const Openshell__V1__SandboxSpec *spec, struct cv_er
 	size_t bytes = 0;
 
 	if (spec->n_command > COMMAND_ARGS_MAX)
-		return too_much("spec.command", "arguments", spec->n_command, COMMAND_ARGS_MAX, err);
+		return too_much(
+			"spec.command", "arguments", spec->n_command, COMMAND_ARGS_MAX, err);
 	for (size_t i = 0; i < spec->n_command; i++) {
 		const size_t n = strlen(spec->command[i]);
 
@@ -260,14 +257,13 @@ static status spec_check(const Openshell__V1__SandboxSpec *spec, struct cv_err *
 	status s = text_check("spec.log_level", spec->log_level, LOG_LEVEL_BYTES_MAX, err);
 
 	if (s == CV_RPC_OK)
-		s = environment_check(
-			"spec.environment", spec->environment, spec->n_environment,
+		s = environment_check("spec.environment", spec->environment, spec->n_environment,
 			ENV_VALUE_BYTES_MAX, "", err);
 	if (s == CV_RPC_OK && spec->n_providers > PROVIDERS_MAX)
 		s = too_much("spec.providers", "entries", spec->n_providers, PROVIDERS_MAX, err);
 	if (s == CV_RPC_OK && policy_bytes > CV_POLICY_PB_BYTES_MAX)
-		s = too_much("spec.policy", "serialized size", policy_bytes,
-			CV_POLICY_PB_BYTES_MAX, err);
+		s = too_much("spec.policy", "serialized size", policy_bytes, CV_POLICY_PB_BYTES_MAX,
+			err);
 	if (s == CV_RPC_OK)
 		s = command_check(spec, err);
 	if (s == CV_RPC_OK && spec->template_)
@@ -275,8 +271,7 @@ static status spec_check(const Openshell__V1__SandboxSpec *spec, struct cv_err *
 	return s == CV_RPC_OK ? gpu_check(spec->resource_requirements, err) : s;
 }
 
-enum cv_rpc_status create_check(
-	const Openshell__V1__CreateSandboxRequest *r, struct cv_err *err)
+enum cv_rpc_status create_check(const Openshell__V1__CreateSandboxRequest *r, struct cv_err *err)
 {
 	struct cv_pb_entry *const *annotations = (void *)r->annotations;
 	status s = cv_labels_check("labels", r->labels, r->n_labels, err);
@@ -336,8 +331,7 @@ static cv_code image_describe(const struct cv_gateway *g, const Openshell__V1__S
 	struct cv_driver_sandbox *s, struct cv_err *err)
 {
 	const struct cv_gw_config_map *images = &g->config->images;
-	const struct cv_str image =
-		t && *t->image ? cv_str_of(t->image) : g->config->default_image;
+	const struct cv_str image = t && *t->image ? cv_str_of(t->image) : g->config->default_image;
 
 	if (!image.n || cv_str_eq(image, CV_STR("host")))
 		return CV_OK;
@@ -354,7 +348,8 @@ static cv_code image_describe(const struct cv_gateway *g, const Openshell__V1__S
 		CV_STR_ARG(image));
 }
 
-static bool env_put(struct cv_arena *arena, struct cv_str *v, size_t *n, const void *entries, size_t count)
+static bool env_put(
+	struct cv_arena *arena, struct cv_str *v, size_t *n, const void *entries, size_t count)
 {
 	struct cv_pb_entry *const *e = entries;
 
@@ -373,8 +368,8 @@ static cv_code env_describe(const struct cv_gw_box *b, struct cv_driver_sandbox 
 {
 	const Openshell__V1__SandboxSpec *spec = cv_gw_box_stored(b)->spec;
 	const Openshell__V1__SandboxTemplate *t = spec->template_;
-	struct cv_str *v = cv_arena_array(arena,
-		ENV_OWN + spec->n_environment + (t ? t->n_environment : 0), sizeof(*v));
+	struct cv_str *v = cv_arena_array(
+		arena, ENV_OWN + spec->n_environment + (t ? t->n_environment : 0), sizeof(*v));
 	size_t n = 0;
 
 	if (!v)
@@ -390,25 +385,6 @@ static cv_code env_describe(const struct cv_gw_box *b, struct cv_driver_sandbox 
 	s->env = v;
 	s->env_count = n;
 	return CV_OK;
-}
-
-static cv_code policy_describe(const Openshell__V1__SandboxSpec *spec, struct cv_driver_sandbox *s,
-	struct cv_arena *arena, struct cv_err *err)
-{
-	struct cv_buf text;
-	cv_code code;
-
-	if (!spec->policy)
-		return CV_OK;
-	cv_buf_init(&text, CV_POLICY_PB_TEXT_BYTES_MAX);
-	code = cv_policy_pb_text(spec->policy, &text, err);
-	if (code == CV_OK) {
-		s->policy = cv_arena_str(arena, cv_buf_str(&text));
-		if (!s->policy.p)
-			code = cv_fail(err, CV_LIMIT, "no memory for the policy");
-	}
-	cv_buf_fini(&text);
-	return code;
 }
 
 cv_code create_describe(const struct cv_gw_box *b, struct cv_driver_sandbox *s,
@@ -427,7 +403,5 @@ cv_code create_describe(const struct cv_gw_box *b, struct cv_driver_sandbox *s,
 		code = image_describe(b->g, spec->template_, s, err);
 	if (code == CV_OK)
 		code = env_describe(b, s, arena, err);
-	if (code == CV_OK)
-		code = resources_read(spec->template_, s, err);
-	return code == CV_OK ? policy_describe(spec, s, arena, err) : code;
+	return code == CV_OK ? resources_read(spec->template_, s, err) : code;
 }

@@ -5,7 +5,7 @@
 #include "gateway/draft_notes.h"
 
 #include "base/ip.h"
-#include "policy/check_int.h" /* whether host patterns overlap */
+#include "policy/policy.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -16,11 +16,10 @@
  * A command without a client (who went, or whose gateway was another process) is told to end.  The
  * main command has no client: its output is kept, as much as a terminal would show, and it goes on.
  */
-#include "gateway/sandbox_int.h"
+#include "gateway/exec_int.h"
 
 #include "gateway/log.h"
 #include "gateway/pb.h"
-#include "plan/exec.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -28,59 +27,21 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/wait.h>
-#include <termios.h>
 
-#define MAIN_ID            1          /* ipc/gateway_link.h */
-#define EXEC_ARGS_MAX      1024       /* openshell-api 7 */
-#define EXEC_ARG_MAX       (32u << 10)
-#define EXEC_WORKDIR_MAX   4096
-#define EXECS_BOX_MAX      256        /* of one sandbox at a time */
-#define EXEC_WAIT_MS       15000      /* for a session (openshell-api 6) */
-#define EXEC_TERM_MS       2000       /* from SIGTERM to SIGKILL */
-#define EXEC_DEAD_MS       10000      /* from SIGKILL until nobody waits any more */
-#define EXEC_TAIL_MS       500        /* of silence after the exit, while a pipe is open */
-#define CHUNK_BYTES        (32u << 10) /* of one message; half a pipe */
-#define PUMPS_MAX          16         /* chunks of one pipe, before others get their turn */
-#define STDIN_BYTES_MAX    (2u << 20) /* two messages: the client is held behind the first */
-#define STDIN_HOLD_BYTES   (64u << 10)
-#define REPLAY_BYTES       (256u << 10) /* of the main command's output */
-#define TIMEOUT_STATUS     124
-
-enum { IN, OUT, ERR, ENDS }; /* also the subkinds of watches */
-enum exec_state { EXEC_WAITING, EXEC_SENT, EXEC_RUNNING, EXEC_OVER };
-
-struct cv_gw_execs {
-	struct cv_slots all;
-	uint32_t next_id;
-	int64_t deadline_ms;
-	bool has_more; /* a pipe was left before it was empty */
-};
-
-struct cv_gw_exec {
-	struct cv_gw_exec *next; /* of its box */
-	struct cv_gateway *g;
-	struct cv_ref ref, box;
-	struct cv_rpc_call *call; /* NULL: nobody */
-	enum exec_state state;
-	uint32_t id;
-	int fd[ENDS]; /* of a terminal only OUT */
-	bool is_tty, is_blocked, is_more, has_stdin_ended, is_held;
-	bool is_stdin_none; /* CV_GATEWAY_EXEC_NO_STDIN was said */
-	bool is_timed_out, has_exited, is_killed, is_finished;
-	int status;
-	int64_t deadline_ms; /* its timeout, then of what follows; 0: none */
-	int64_t tail_ms;     /* 0: none */
-	struct cv_buf in;
-	struct cv_buf replay; /* MAIN_ID */
-	const Openshell__V1__ExecSandboxRequest *request; /* a copy until it is sent */
-};
+#define EXEC_TERM_MS     2000        /* from SIGTERM to SIGKILL */
+#define EXEC_DEAD_MS     10000       /* from SIGKILL until nobody waits any more */
+#define EXEC_TAIL_MS     500         /* of silence after the exit, while a pipe is open */
+#define CHUNK_BYTES      (32u << 10) /* of one message; half a pipe */
+#define PUMPS_MAX        16          /* chunks of one pipe, before others get their turn */
+#define STDIN_HOLD_BYTES (64u << 10)
+#define REPLAY_BYTES     (256u << 10) /* of the main command's output */
+#define TIMEOUT_STATUS   124
 
 /* ---- the table ---- */
 
-static struct cv_gw_exec *exec_find(const struct cv_gw_box *b, uint32_t id)
+struct cv_gw_exec *exec_find(const struct cv_gw_box *b, uint32_t id)
 {
 	for (struct cv_gw_exec *x = b->execs; x; x = x->next)
 		if (x->id == id)
@@ -88,7 +49,7 @@ static struct cv_gw_exec *exec_find(const struct cv_gw_box *b, uint32_t id)
 	return NULL;
 }
 
-static struct cv_gw_exec *exec_new(struct cv_gw_box *b, uint32_t id)
+struct cv_gw_exec *exec_new(struct cv_gw_box *b, uint32_t id)
 {
 	struct cv_gw_exec *x = calloc(1, sizeof(*x));
 
@@ -144,7 +105,7 @@ static void release(struct cv_gateway *g, struct cv_ref ref)
 		exec_free(x);
 }
 
-static void deadline_set(struct cv_gw_exec *x, int64_t *which, int64_t ms)
+void exec_deadline(struct cv_gw_exec *x, int64_t *which, int64_t ms)
 {
 	*which = ms ? x->g->loop.now_ms + ms : 0;
 	if (ms)
@@ -232,7 +193,7 @@ static void finish_exit(struct cv_gw_exec *x, int code)
 	release(g, ref);
 }
 
-static void finish_fail(struct cv_gw_exec *x, enum cv_rpc_status s, const char *why)
+void exec_finish_fail(struct cv_gw_exec *x, enum cv_rpc_status s, const char *why)
 {
 	struct cv_gateway *g = x->g;
 	const struct cv_ref ref = x->ref;
@@ -278,12 +239,12 @@ static void pump(struct cv_gw_exec *x, int which)
 		else
 			keep(x, data);
 		if (x->tail_ms)
-			deadline_set(x, &x->tail_ms, EXEC_TAIL_MS);
+			exec_deadline(x, &x->tail_ms, EXEC_TAIL_MS);
 	}
 }
 
 /* After anything that may have been the last. */
-static void advance(struct cv_gw_exec *x)
+void exec_advance(struct cv_gw_exec *x)
 {
 	x->is_more = false;
 	pump(x, OUT);
@@ -298,7 +259,7 @@ static void advance(struct cv_gw_exec *x)
 		end_close(x, ERR);
 		x->state = EXEC_OVER;
 	} else if (!x->tail_ms) {
-		deadline_set(x, &x->tail_ms, EXEC_TAIL_MS);
+		exec_deadline(x, &x->tail_ms, EXEC_TAIL_MS);
 		return;
 	} else {
 		return;
@@ -330,10 +291,8 @@ static void in_end(struct cv_gw_exec *x)
 	link_u32s(x, CV_GATEWAY_REQ_STDIN_END, x->id, 0, 1);
 }
 
-static void in_write(struct cv_gw_exec *x)
+static void in_flush(struct cv_gw_exec *x)
 {
-	if (x->state != EXEC_RUNNING)
-		return;
 	while (cv_buf_len(&x->in) && in_fd(x) >= 0) {
 		const struct cv_str rest = cv_buf_str(&x->in);
 		const ssize_t n = write(in_fd(x), rest.p, rest.n);
@@ -341,7 +300,7 @@ static void in_write(struct cv_gw_exec *x)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
-			break;
+			return;
 		/* Nobody reads any more: as in a pipe, what comes is lost. */
 		cv_buf_skip(&x->in, n < 0 ? cv_buf_len(&x->in) : (size_t)n);
 		if (n < 0 && !x->is_tty)
@@ -349,10 +308,17 @@ static void in_write(struct cv_gw_exec *x)
 	}
 	if (in_fd(x) < 0)
 		cv_buf_reset(&x->in);
-	if (!cv_buf_len(&x->in) && x->has_stdin_ended) {
+	if (x->has_stdin_ended) {
 		x->has_stdin_ended = false; /* once */
 		in_end(x);
 	}
+}
+
+void exec_in_write(struct cv_gw_exec *x)
+{
+	if (x->state == EXEC_RUNNING)
+		in_flush(x);
+	/* Before it runs, too: it may take its time. */
 	const bool is_held = cv_buf_len(&x->in) > STDIN_HOLD_BYTES;
 	if (x->call && !x->is_finished && is_held != x->is_held) {
 		x->is_held = is_held;
@@ -360,223 +326,8 @@ static void in_write(struct cv_gw_exec *x)
 	}
 }
 
-/* ---- requests ---- */
-
-static enum cv_rpc_status refuse(struct cv_err *err, const char *what)
-{
-	cv_fail(err, CV_INVALID, "%s", what);
-	return CV_RPC_INVALID_ARGUMENT;
-}
-
-static enum cv_rpc_status request_check(
-	const Openshell__V1__ExecSandboxRequest *r, struct cv_err *err)
-{
-	if (!*r->sandbox_id)
-		return refuse(err, "sandbox_id is required");
-	if (!r->n_command || !*r->command[0])
-		return refuse(err, "command is required");
-	if (r->n_command > EXEC_ARGS_MAX)
-		return cv_fail(err, CV_INVALID, "command exceeds maximum arguments (%zu > %d)",
-			       r->n_command, EXEC_ARGS_MAX),
-		       CV_RPC_INVALID_ARGUMENT;
-	for (size_t i = 0; i < r->n_command; i++)
-		if (strlen(r->command[i]) > EXEC_ARG_MAX)
-			return cv_fail(err, CV_INVALID,
-				       "command argument %zu exceeds maximum length (%zu > %u)", i,
-				       strlen(r->command[i]), EXEC_ARG_MAX),
-			       CV_RPC_INVALID_ARGUMENT;
-	if (strlen(r->workdir) > EXEC_WORKDIR_MAX)
-		return cv_fail(err, CV_INVALID, "workdir exceeds maximum length (%zu > %d)",
-			       strlen(r->workdir), EXEC_WORKDIR_MAX),
-		       CV_RPC_INVALID_ARGUMENT;
-	if (strpbrk(r->workdir, "\r\n"))
-		return refuse(err, "workdir must not contain newlines or carriage returns");
-	if (r->cols > UINT16_MAX || r->rows > UINT16_MAX)
-		return refuse(err, "cols and rows must be at most 65535");
-	return environment_check("environment", r->environment, r->n_environment, EXEC_ARG_MAX,
-		"OPENSHELL_PYFUNC_B64", err);
-}
-
-/* The bytes of a command, for the supervisor; false: they do not fit. */
-static bool request_put(const Openshell__V1__ExecSandboxRequest *r, struct cv_buf *out)
-{
-	struct cv_arena arena;
-	struct cv_plan_exec e = { .cwd = cv_str_of(r->workdir) };
-	bool has_term = false;
-
-	cv_arena_init(&arena, CV_PLAN_EXEC_BYTES_MAX + (1u << 20));
-	e.argv = cv_arena_array(&arena, r->n_command, sizeof(*e.argv));
-	e.env = cv_arena_array(&arena, r->n_environment + 1, sizeof(*e.env));
-	for (size_t i = 0; e.argv && i < r->n_command; i++)
-		e.argv[e.argc++] = cv_str_of(r->command[i]);
-	for (size_t i = 0; e.env && i < r->n_environment; i++) {
-		has_term |= strcmp(r->environment[i]->key, "TERM") == 0;
-		e.env[e.envc++] = cv_arena_printf(&arena, "%s=%s", r->environment[i]->key,
-			r->environment[i]->value);
-	}
-	if (e.env && r->tty && !has_term)
-		e.env[e.envc++] = CV_STR("TERM=xterm-256color");
-	const bool is_put = !arena.is_overflown && cv_plan_exec_put(out, &e);
-	cv_arena_wipe(&arena);
-	return is_put;
-}
-
-static bool parts_send(struct cv_gw_box *b, struct cv_str bytes)
-{
-	while (bytes.n) {
-		const size_t n = CV_MIN(bytes.n, (size_t)CV_IPC_BODY_BYTES_MAX);
-
-		if (!cv_gw_box_send(b, CV_GATEWAY_REQ_PART, cv_str_slice(bytes, 0, n), NULL, 0))
-			return false;
-		bytes = cv_str_slice(bytes, n, bytes.n);
-	}
-	return true;
-}
-
-static void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b)
-{
-	const Openshell__V1__ExecSandboxRequest *r = x->request;
-	const uint32_t rows = r->rows ? r->rows : 24, cols = r->cols ? r->cols : 80;
-	const uint32_t stdin_none = CV_GATEWAY_EXEC_NO_STDIN;
-	struct cv_buf bytes;
-
-	x->is_stdin_none = !r->tty && !cv_buf_len(&x->in) && x->has_stdin_ended;
-	const uint32_t v[] = { x->id,
-		(r->tty ? (uint32_t)CV_GATEWAY_EXEC_TTY : 0) | (x->is_stdin_none ? stdin_none : 0),
-		rows << 16 | cols };
-
-	cv_buf_init(&bytes, CV_PLAN_EXEC_BYTES_MAX);
-	const bool is_put = request_put(r, &bytes);
-	x->is_tty = r->tty;
-	deadline_set(x, &x->deadline_ms, (int64_t)r->timeout_seconds * 1000);
-	x->state = EXEC_SENT;
-	const bool is_sent = is_put && parts_send(b, cv_buf_str(&bytes)) &&
-			     cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_EXEC, v, CV_ARRAY_LEN(v));
-	cv_buf_wipe(&bytes);
-	cv_pb_free((void *)(uintptr_t)x->request);
-	x->request = NULL;
-	if (!is_put)
-		finish_fail(x, CV_RPC_INVALID_ARGUMENT, "command and environment are too large");
-	else if (!is_sent)
-		finish_fail(x, CV_RPC_UNAVAILABLE, "supervisor relay failed: the link is broken");
-}
-
-static uint32_t id_next(struct cv_gw_execs *all, const struct cv_gw_box *b)
-{
-	do
-		all->next_id++;
-	while (all->next_id <= MAIN_ID || exec_find(b, all->next_id));
-	return all->next_id;
-}
-
-/* Judges the request and sends it, or lets it wait for a supervisor that is about to dial. */
-static enum cv_rpc_status exec_start(struct cv_rpc_call *c,
-	const Openshell__V1__ExecSandboxRequest *r, bool has_more, struct cv_err *err)
-{
-	struct cv_gw_box *b;
-	struct cv_gw_exec *x;
-	size_t count = 0;
-	enum cv_rpc_status s = request_check(r, err);
-
-	if (s == CV_RPC_OK)
-		s = cv_gw_box_open(c, cv_str_of(r->sandbox_id), CV_STR_NONE, true, &b, err);
-	if (s != CV_RPC_OK)
-		return s;
-	const bool is_waiting = b->state == CV_GW_LOST && cv_gw_box_want(b) == CV_GW_RUN;
-	if (b->state != CV_GW_UP && !is_waiting)
-		return cv_fail(err, CV_UNAVAILABLE, "sandbox is not ready"),
-		       CV_RPC_FAILED_PRECONDITION;
-	if (cv_gw_box_want(b) != CV_GW_RUN)
-		return cv_fail(err, CV_UNAVAILABLE, "sandbox is not ready"),
-		       CV_RPC_FAILED_PRECONDITION;
-	for (x = b->execs; x; x = x->next)
-		count++;
-	x = count < EXECS_BOX_MAX ? exec_new(b, id_next(cv_gw_of(c)->execs, b)) : NULL;
-	if (!x)
-		return cv_fail(err, CV_LIMIT, "too many commands run in this sandbox"),
-		       CV_RPC_RESOURCE_EXHAUSTED;
-	x->call = c;
-	x->request = cv_pb_copy(r);
-	cv_buf_put(&x->in, (struct cv_str){ (const char *)r->stdin.data, r->stdin.len });
-	x->has_stdin_ended = !has_more;
-	cv_rpc_call_set_state(c, x);
-	if (is_waiting)
-		deadline_set(x, &x->deadline_ms, EXEC_WAIT_MS);
-	else
-		exec_send(x, b);
-	return CV_RPC_OK;
-}
-
-static void on_exec(struct cv_rpc_call *c, const ProtobufCMessage *m)
-{
-	struct cv_err err;
-	const enum cv_rpc_status s =
-		exec_start(c, (const Openshell__V1__ExecSandboxRequest *)m, false, &err);
-
-	if (s != CV_RPC_OK)
-		cv_gw_fail(c, s, &err);
-}
-
-static void resize(struct cv_gw_exec *x, const Openshell__V1__ExecSandboxWindowResize *r)
-{
-	const struct winsize w = { .ws_row = (unsigned short)CV_MIN(r->rows, (uint32_t)UINT16_MAX),
-		.ws_col = (unsigned short)CV_MIN(r->cols, (uint32_t)UINT16_MAX) };
-
-	if (x->is_tty && x->fd[OUT] >= 0)
-		(void)ioctl(x->fd[OUT], TIOCSWINSZ, &w);
-}
-
-static void on_interactive(struct cv_rpc_call *c, const ProtobufCMessage *m)
-{
-	const Openshell__V1__ExecSandboxInput *in = (const Openshell__V1__ExecSandboxInput *)m;
-	struct cv_gw_exec *x = cv_rpc_call_state(c);
-	struct cv_err err;
-	enum cv_rpc_status s = CV_RPC_OK;
-
-	if (x && x->is_finished)
-		return;
-	if (!x && in->payload_case == OPENSHELL__V1__EXEC_SANDBOX_INPUT__PAYLOAD_START)
-		s = exec_start(c, in->start, true, &err);
-	else if (!x)
-		s = refuse(&err, "first message must be start");
-	else if (in->payload_case == OPENSHELL__V1__EXEC_SANDBOX_INPUT__PAYLOAD_STDIN) {
-		cv_buf_put(&x->in, (struct cv_str){ (const char *)in->stdin.data, in->stdin.len });
-		in_write(x);
-	} else if (in->payload_case == OPENSHELL__V1__EXEC_SANDBOX_INPUT__PAYLOAD_RESIZE)
-		resize(x, in->resize);
-	else if (in->payload_case == OPENSHELL__V1__EXEC_SANDBOX_INPUT__PAYLOAD_START)
-		s = refuse(&err, "start was sent twice");
-	if (s == CV_RPC_OK)
-		return;
-	if (x)
-		x->is_finished = true;
-	cv_gw_fail(c, s, &err);
-}
-
-static void on_half_closed(struct cv_rpc_call *c)
-{
-	struct cv_gw_exec *x = cv_rpc_call_state(c);
-
-	if (!x) {
-		cv_rpc_finish(c, CV_RPC_INVALID_ARGUMENT, "first message must be start");
-		return;
-	}
-	x->has_stdin_ended = true;
-	in_write(x);
-}
-
-static void on_writable(struct cv_rpc_call *c)
-{
-	struct cv_gw_exec *x = cv_rpc_call_state(c);
-
-	if (!x || !x->is_blocked)
-		return;
-	x->is_blocked = false;
-	advance(x);
-}
-
 /* Nobody wants it any more. */
-static void abandon(struct cv_gw_exec *x)
+void exec_abandon(struct cv_gw_exec *x)
 {
 	x->is_blocked = false;
 	if (x->state == EXEC_WAITING)
@@ -587,18 +338,8 @@ static void abandon(struct cv_gw_exec *x)
 	}
 	signal_send(x, SIGTERM);
 	x->is_killed = false;
-	deadline_set(x, &x->deadline_ms, EXEC_TERM_MS);
-	advance(x);
-}
-
-static void on_closed(struct cv_rpc_call *c)
-{
-	struct cv_gw_exec *x = cv_rpc_call_state(c);
-
-	if (!x)
-		return;
-	x->call = NULL;
-	abandon(x);
+	exec_deadline(x, &x->deadline_ms, EXEC_TERM_MS);
+	exec_advance(x);
 }
 
 /* ---- what supervisors say ---- */
@@ -610,7 +351,8 @@ static void end_take(struct cv_gw_exec *x, int which, int *fd, uint32_t events)
 	x->fd[which] = cv_take_fd(*fd);
 	(void)fcntl(x->fd[which], F_SETFL, fcntl(x->fd[which], F_GETFL) | O_NONBLOCK);
 	if (cv_loop_add(&x->g->loop, x->fd[which], events | EPOLLET,
-		    (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_EXEC, which), x->ref }, &err) != CV_OK) {
+		    (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_EXEC, which), x->ref },
+		    &err) != CV_OK) {
 		cv_log(CV_LOG_ERROR, "exec", CV_LOG_NONE, "%s", err.msg);
 		close(x->fd[which]);
 		x->fd[which] = -1;
@@ -632,11 +374,11 @@ static void on_started(struct cv_gw_box *b, struct cv_gw_exec *x, struct cv_ipc_
 		end_take(x, ERR, &m->fds[2], EPOLLIN);
 	}
 	(void)b;
-	in_write(x);
+	exec_in_write(x);
 	if (!x->call && x->id != MAIN_ID)
-		abandon(x); /* it went meanwhile, or was another gateway's */
+		exec_abandon(x); /* it went meanwhile, or was another gateway's */
 	else
-		advance(x);
+		exec_advance(x);
 }
 
 static void on_failed(struct cv_gw_exec *x, struct cv_ipc_reader *r)
@@ -667,7 +409,7 @@ static void on_exited(struct cv_gw_box *b, struct cv_gw_exec *x, uint32_t id, ui
 		return;
 	x->has_exited = true;
 	x->status = (int)status;
-	advance(x);
+	exec_advance(x);
 }
 
 void exec_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
@@ -703,7 +445,7 @@ void exec_link_lost(struct cv_gw_box *b)
 	for (struct cv_gw_exec *x = b->execs, *next; x; x = next) {
 		next = x->next;
 		if (x->state == EXEC_SENT)
-			finish_fail(x, CV_RPC_UNAVAILABLE,
+			exec_finish_fail(x, CV_RPC_UNAVAILABLE,
 				"supervisor relay failed: the link is broken");
 	}
 }
@@ -724,7 +466,7 @@ void exec_ended(struct cv_gw_box *b)
 		if (x->has_exited)
 			finish_exit(x, exit_code(x));
 		else
-			finish_fail(x, CV_RPC_UNAVAILABLE,
+			exec_finish_fail(x, CV_RPC_UNAVAILABLE,
 				"exec relay closed before the command reported an exit status");
 	}
 }
@@ -735,7 +477,7 @@ static void exec_late(struct cv_gw_exec *x)
 {
 	x->deadline_ms = 0;
 	if (x->state == EXEC_WAITING) {
-		finish_fail(x, CV_RPC_UNAVAILABLE,
+		exec_finish_fail(x, CV_RPC_UNAVAILABLE,
 			"supervisor relay failed: no live session of the sandbox");
 		return;
 	}
@@ -744,13 +486,14 @@ static void exec_late(struct cv_gw_exec *x)
 	if (x->call && !x->is_timed_out) {
 		x->is_timed_out = true;
 		signal_send(x, SIGTERM);
-		deadline_set(x, &x->deadline_ms, EXEC_TERM_MS);
+		exec_deadline(x, &x->deadline_ms, EXEC_TERM_MS);
 	} else if (!x->is_killed) {
 		x->is_killed = true;
 		signal_send(x, SIGKILL);
-		deadline_set(x, &x->deadline_ms, EXEC_DEAD_MS);
+		exec_deadline(x, &x->deadline_ms, EXEC_DEAD_MS);
 	} else {
-		exit_send(x, TIMEOUT_STATUS); /* it can't be killed now; its client waits no longer */
+		exit_send(
+			x, TIMEOUT_STATUS); /* it can't be killed now; its client waits no longer */
 	}
 }
 
@@ -761,11 +504,11 @@ static void part_event(struct cv_gateway *g, const struct cv_loop_event *e)
 	if (!x)
 		return;
 	if (e->events & EPOLLOUT)
-		in_write(x);
+		exec_in_write(x);
 	if (CV_GW_WATCH_SUB(e->watch.kind) == IN && (e->events & EPOLLERR))
 		end_close(x, IN); /* nobody reads it any more */
 	if (CV_GW_WATCH_SUB(e->watch.kind) != IN)
-		advance(x);
+		exec_advance(x);
 }
 
 static int64_t part_turn(struct cv_gateway *g)
@@ -785,7 +528,7 @@ static int64_t part_turn(struct cv_gateway *g)
 			exec_late(x);
 		x = s->all.v[i].thing;
 		if (x && (x->is_more || (x->tail_ms && g->loop.now_ms >= x->tail_ms)))
-			advance(x);
+			exec_advance(x);
 		x = s->all.v[i].thing;
 		if (x && x->deadline_ms)
 			next = CV_MIN(next, x->deadline_ms);
@@ -822,20 +565,10 @@ static void part_stop(struct cv_gateway *g)
 	g->execs = NULL;
 }
 
-static const struct cv_gw_method methods[] = {
-	{ "ExecSandbox",
-		{ .message = on_exec, .writable = on_writable, .closed = on_closed } },
-	{ "ExecSandboxInteractive",
-		{ .message = on_interactive,
-			.half_closed = on_half_closed,
-			.writable = on_writable,
-			.closed = on_closed } },
-};
-
 const struct cv_gw_part cv_gw_part_exec = {
 	.name = "exec",
-	.methods = methods,
-	.method_count = CV_ARRAY_LEN(methods),
+	.methods = exec_methods,
+	.method_count = EXEC_METHODS,
 	.start = part_start,
 	.stop = part_stop,
 	.event = part_event,

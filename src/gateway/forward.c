@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define FORWARDS_BOX_MAX  20           /* openshell-api 6 */
+#define FORWARDS_BOX_MAX  20 /* openshell-api 6 */
 #define DIAL_MS           10000
 #define FORWARD_CHUNK     (64u << 10)
 #define FORWARD_PUMPS_MAX 16
@@ -39,8 +39,8 @@ struct cv_gw_forward {
 	struct cv_ref ref, box;
 	struct cv_rpc_call *call;
 	uint32_t channel;
-	int fd; /* -1: not yet */
-	struct cv_buf in; /* towards the sandbox */
+	int fd;                                       /* -1: not yet */
+	struct cv_buf in;                             /* towards the sandbox */
 	bool is_blocked, is_held, is_more, has_ended; /* has_ended: the client sends no more */
 	bool is_finished;
 	int64_t deadline_ms;
@@ -132,8 +132,7 @@ static void read_out(struct cv_gw_forward *f)
 
 /* ---- requests ---- */
 
-static enum cv_rpc_status refuse(
-	struct cv_err *err, enum cv_rpc_status s, const char *what)
+static enum cv_rpc_status refuse(struct cv_err *err, enum cv_rpc_status s, const char *what)
 {
 	cv_fail(err, CV_INVALID, "%s", what);
 	return s;
@@ -145,7 +144,8 @@ static bool is_loopback(const char *host)
 
 	if (!*host || cv_str_eq_nocase(cv_str_of(host), CV_STR("localhost")))
 		return true;
-	return cv_ip_parse(cv_str_of(host), &ip) && strcmp(cv_ip_classify(&ip)->name, "loopback") == 0;
+	return cv_ip_parse(cv_str_of(host), &ip) &&
+	       strcmp(cv_ip_classify(&ip)->name, "loopback") == 0;
 }
 
 static enum cv_rpc_status init_check(const Openshell__V1__TcpForwardInit *r, struct cv_err *err)
@@ -265,7 +265,8 @@ static void dialled(struct cv_gw_forward *f, int *fd)
 	f->deadline_ms = 0;
 	f->fd = cv_take_fd(*fd);
 	if (cv_loop_add(&f->g->loop, f->fd, EPOLLIN | EPOLLOUT | EPOLLET,
-		    (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_FORWARD, 0), f->ref }, &err) != CV_OK) {
+		    (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_FORWARD, 0), f->ref },
+		    &err) != CV_OK) {
 		finish(f, CV_RPC_INTERNAL, err.msg);
 		return;
 	}
@@ -296,7 +297,8 @@ void forward_ended(struct cv_gw_box *b)
 	for (struct cv_gw_forward *f = b->forwards, *next; f; f = next) {
 		next = f->next;
 		if (f->fd < 0)
-			finish(f, CV_RPC_UNAVAILABLE, "supervisor relay failed: the link is broken");
+			finish(f, CV_RPC_UNAVAILABLE,
+				"supervisor relay failed: the link is broken");
 	}
 }
 
@@ -359,11 +361,10 @@ static void part_stop(struct cv_gateway *g)
 }
 
 static const struct cv_gw_method methods[] = {
-	{ "ForwardTcp",
-		{ .message = on_frame,
-			.half_closed = on_half_closed,
-			.writable = on_writable,
-			.closed = on_closed } },
+	{ "ForwardTcp", { .message = on_frame,
+				.half_closed = on_half_closed,
+				.writable = on_writable,
+				.closed = on_closed } },
 };
 
 const struct cv_gw_part cv_gw_part_forward = {

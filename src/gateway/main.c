@@ -415,6 +415,9 @@ int main(int argc, char **argv, char **env)
 {
 	if (argc < 2)
 		return run(0, argv, env);
+	for (int i = 2; i < argc; i++)
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+			return help(0, argv, env);
 	for (size_t i = 0; i < CV_ARRAY_LEN(command); i++) {
 		const bool has_second = command[i].second != NULL;
 

@@ -9,6 +9,8 @@
 
 #include "base/assert.h"
 #include "rpc/methods.h"
+#include "rpc/reflection.h"
+#include "rpc/rest.h"
 
 #include "inference.pb-c.h"
 #include "openshell.pb-c.h"
@@ -16,6 +18,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define PART(name, lower) [CV_GW_PART_##name] = &cv_gw_part_##lower,
@@ -67,25 +70,42 @@ static void methods_join(void)
 		}
 }
 
+static size_t rows_put(struct cv_rpc_method *to, const struct cv_rpc_method *from, size_t n)
+{
+	memcpy(to, from, n * sizeof(*to));
+	return n;
+}
+
 const struct cv_rpc_method *cv_gw_methods(size_t *ret_n)
 {
-	static bool is_joined;
+	static struct cv_rpc_method *all; /* and what tells about the server itself */
+	static size_t n;
 
-	if (!is_joined)
+	if (!all) {
 		methods_join();
-	is_joined = true;
-	*ret_n = CV_ARRAY_LEN(method);
-	return method;
+		all = calloc(CV_ARRAY_LEN(method) + cv_rpc_reflection_method_count +
+				     cv_rpc_health_method_count,
+			sizeof(*all));
+		cv_assert(all);
+		n = rows_put(all, method, CV_ARRAY_LEN(method));
+		n += rows_put(all + n, cv_rpc_reflection_methods, cv_rpc_reflection_method_count);
+		n += rows_put(all + n, cv_rpc_health_methods, cv_rpc_health_method_count);
+	}
+	*ret_n = n;
+	return all;
 }
 
 const struct cv_rpc_page *cv_gw_pages(size_t *ret_n)
 {
 	if (!page) {
+		size_t n = cv_rpc_rest_page_count;
+
 		for (size_t p = 0; p < CV_GW_PART_COUNT; p++)
-			page_n += cv_gw_part[p]->page_count;
-		page = calloc(page_n ? page_n : 1, sizeof(*page));
+			n += cv_gw_part[p]->page_count;
+		page = calloc(n, sizeof(*page));
 		cv_assert(page);
-		page_n = 0;
+		for (size_t i = 0; i < cv_rpc_rest_page_count; i++)
+			page[page_n++] = cv_rpc_rest_pages[i];
 		for (size_t p = 0; p < CV_GW_PART_COUNT; p++)
 			for (size_t i = 0; i < cv_gw_part[p]->page_count; i++)
 				page[page_n++] = cv_gw_part[p]->pages[i];

@@ -54,9 +54,14 @@ Openshell__V1__SandboxPhase cv_gw_box_phase(const struct cv_gw_box *b)
 const char *cv_gw_phase_name(Openshell__V1__SandboxPhase p)
 {
 	static const char *const names[] = { [P(UNSPECIFIED)] = "Unspecified",
-		[P(PROVISIONING)] = "Provisioning", [P(READY)] = "Ready", [P(ERROR)] = "Error",
-		[P(DELETING)] = "Deleting", [P(UNKNOWN)] = "Unknown", [P(STOPPING)] = "Stopping",
-		[P(STOPPED)] = "Stopped", [P(STARTING)] = "Starting" };
+		[P(PROVISIONING)] = "Provisioning",
+		[P(READY)] = "Ready",
+		[P(ERROR)] = "Error",
+		[P(DELETING)] = "Deleting",
+		[P(UNKNOWN)] = "Unknown",
+		[P(STOPPING)] = "Stopping",
+		[P(STOPPED)] = "Stopped",
+		[P(STARTING)] = "Starting" };
 
 	return (size_t)p < CV_ARRAY_LEN(names) && names[p] ? names[p] : "Unknown";
 }

@@ -134,6 +134,8 @@ static void on_message(struct cv_gw_box *b, uint32_t type, struct cv_str body)
 		on_denial(b, &r);
 		return;
 	}
+	if (type != CV_GATEWAY_REPLY_POLICY_LOADED && type != CV_GATEWAY_REPLY_POLICY_REFUSED)
+		return; /* of credentials */
 	const uint64_t revision = cv_ipc_get_u64(&r);
 	const bool is_loaded = type == CV_GATEWAY_REPLY_POLICY_LOADED;
 	const struct cv_str why = is_loaded ? CV_STR_NONE : cv_ipc_get_str(&r);
@@ -163,5 +165,6 @@ static const struct cv_gw_box_hooks hooks = {
 void cv_gw_policy_link(struct cv_gateway *g)
 {
 	cv_gw_policy_send_set(g, send_text);
+	cv_gw_policy_layer_set(g, cv_gw_policy_providers_layer);
 	cv_gw_box_hook(g, &hooks);
 }

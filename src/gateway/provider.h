@@ -26,22 +26,23 @@ cv_gw_provider_pb *cv_gw_provider_view(const struct cv_object *o, struct cv_aren
 /* Whether sandbox o has the provider attached. */
 bool cv_gw_is_attached(const struct cv_object *sandbox, const struct cv_object *provider);
 
-/* What a sandbox with these providers gets: to be called when it is started, or when one of them
- * changed.  policy: the sandbox's own, as text; the layer that the providers lay over it is in
- * layer.  keys: variables of the sandbox, "KEY=PLACEHOLDER".  *ret_fd: a set for its keeper, -1
- * without providers.  All strings are in the arena.
- * CV_NOT_FOUND "provider 'x' not found"; CV_INVALID: they can't be attached together, or the policy
- * with their layer is not good; CV_UNAVAILABLE: the vault. */
 struct cv_plan_provider;
+
+/* What a sandbox is told of its providers.  Strings are in the arena that was given. */
 struct cv_gw_attached {
-	struct cv_str layer;
-	struct cv_str *env;
+	struct cv_str layer; /* what they lay over its policy */
+	struct cv_str *env;  /* KEY=PLACEHOLDER, and their configuration, KEY=VALUE */
 	size_t env_count;
 	struct cv_plan_provider *providers;
 	size_t provider_count;
-	bool has_renewal;
-	int fd;
+	int fd; /* a set for its keeper, sealed: the caller's; -1: no credentials */
 };
-CV_MUST cv_code cv_gw_providers_compose(struct cv_gateway *g, struct cv_str workspace,
-	char *const *names, size_t n, struct cv_str policy, struct cv_arena *arena,
-	struct cv_gw_attached *ret, struct cv_err *err);
+
+/* For a start, and when one of them changed: placeholders depend on the sandbox and the variable only,
+ * so those in use stay good when a value is replaced.  policy: the sandbox's own, as text; empty:
+ * none.  CV_NOT_FOUND "provider 'x' not found"; CV_INVALID: they can't be attached together, or the
+ * policy with their layer is not good; CV_DENIED: what is stored was changed; CV_UNAVAILABLE: the
+ * vault. */
+CV_MUST cv_code cv_gw_providers_compose(struct cv_gateway *g, const struct cv_object *sandbox,
+	struct cv_str policy, struct cv_arena *arena, struct cv_gw_attached *ret,
+	struct cv_err *err);

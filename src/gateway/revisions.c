@@ -358,13 +358,15 @@ static enum cv_rpc_status doc_check(
 
 	if (cv_policy_validate(doc, findings) != CV_OK)
 		return findings_say(doc, findings, err);
+	if (cv_policy_preflight(doc, err) != CV_OK)
+		return CV_RPC_FAILED_PRECONDITION;
 	if (cv_policy_enforceable(doc, findings) != CV_OK) {
 		cv_findings_first(findings, &first);
 		(void)cv_fail(err, CV_INVALID, "this gateway can't enforce the policy: %.400s",
 			first.msg);
 		return CV_RPC_FAILED_PRECONDITION;
 	}
-	return cv_policy_preflight(doc, err) == CV_OK ? CV_RPC_OK : CV_RPC_FAILED_PRECONDITION;
+	return CV_RPC_OK;
 }
 
 static enum cv_rpc_status whole_check(struct cv_gateway *g, const struct cv_object *sandbox,

@@ -28,8 +28,8 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 
-#define PHASE(name)       OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_##name
-#define DRIVER_TURN_MS    1000
+#define PHASE(name)    OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_##name
+#define DRIVER_TURN_MS 1000
 
 struct cv_gw_box *cv_gw_box_get(const struct cv_gateway *g, struct cv_ref ref)
 {
@@ -42,8 +42,8 @@ void cv_gw_box_hook(struct cv_gateway *g, const struct cv_gw_box_hooks *h)
 	g->sandboxes->hooks[g->sandboxes->hook_count++] = h;
 }
 
-#define HOOKS(b, i, field)                                                           \
-	for (size_t i = 0; i < (b)->g->sandboxes->hook_count; i++)                   \
+#define HOOKS(b, i, field)                                         \
+	for (size_t i = 0; i < (b)->g->sandboxes->hook_count; i++) \
 		if ((b)->g->sandboxes->hooks[i]->field)
 
 /* ---- what should be ---- */
@@ -84,8 +84,8 @@ enum cv_rpc_status box_want_write(struct cv_gw_box *b, Openshell__V1__SandboxPha
 	condition_put(m->status, f);
 	if (phase == PHASE(DELETING))
 		m->metadata->deletion_timestamp_ms = cv_gw_unix_ms();
-	const enum cv_rpc_status s = cv_object_write(
-		b->g->objects, b->object, CV_OBJECT_ANY_VERSION, &m->base, err);
+	const enum cv_rpc_status s =
+		cv_object_write(b->g->objects, b->object, CV_OBJECT_ANY_VERSION, &m->base, err);
 	if (s == CV_RPC_OK)
 		cv_gw_box_changed(b);
 	return s;
@@ -108,8 +108,7 @@ void box_deadline(struct cv_gw_box *b, int64_t ms)
 {
 	b->deadline_ms = ms ? b->g->loop.now_ms + ms : 0;
 	if (ms)
-		b->g->sandboxes->deadline_ms =
-			CV_MIN(b->g->sandboxes->deadline_ms, b->deadline_ms);
+		b->g->sandboxes->deadline_ms = CV_MIN(b->g->sandboxes->deadline_ms, b->deadline_ms);
 }
 
 void box_start(struct cv_gw_box *b)

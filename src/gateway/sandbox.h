@@ -54,16 +54,17 @@ struct cv_gw_box {
 	struct cv_object *object;
 	struct cv_ref ref;
 	enum cv_gw_state state;
-	bool is_first;             /* it has never been up since it was created or started */
-	bool is_restart;           /* started by StartSandbox, not by its creation */
-	uint64_t policy_revision;  /* policy_link.c: what its supervisor was started with; 0: unknown */
-	int64_t since_ms;          /* Unix; when the phase became what it is */
+	bool is_first;   /* it has never been up since it was created or started */
+	bool is_restart; /* started by StartSandbox, not by its creation */
+	uint64_t
+		policy_revision; /* policy_link.c: what its supervisor was started with; 0: unknown */
+	int64_t since_ms;        /* Unix; when the phase became what it is */
 	Openshell__V1__SandboxPhase told; /* the phase that followers know */
-	int64_t deadline_ms;       /* loop time, of the present state; 0: none */
+	int64_t deadline_ms;              /* loop time, of the present state; 0: none */
 	struct cv_driver_process process; /* pid 0: none, or not known */
-	struct cv_gw_link *link;   /* NULL: none */
-	struct cv_gw_exec *execs;  /* exec.c */
-	struct cv_gw_forward *forwards; /* forward.c */
+	struct cv_gw_link *link;          /* NULL: none */
+	struct cv_gw_exec *execs;         /* exec.c */
+	struct cv_gw_forward *forwards;   /* forward.c */
 	size_t forward_count;
 	struct cv_gw_watcher *watchers; /* watch.c */
 	struct cv_gw_lines *lines;      /* watch.c: log lines and events */
@@ -122,7 +123,8 @@ struct cv_gw_box_hooks {
 		struct cv_err *err);
 	/* Its supervisor has dialled, and says that it has this revision of the policy. */
 	void (*dialled)(struct cv_gw_box *b, uint64_t policy_revision);
-	/* POLICY_LOADED, POLICY_REFUSED, DENIAL: the body as it came. */
+	/* POLICY_LOADED, POLICY_REFUSED, CREDENTIALS_LOADED, CREDENTIALS_REFUSED, DENIAL: the body as
+	 * it came. */
 	void (*message)(struct cv_gw_box *b, uint32_t type, struct cv_str body);
 	/* The object is about to be deleted. */
 	void (*deleted)(struct cv_gw_box *b);
@@ -134,4 +136,5 @@ void cv_gw_box_hook(struct cv_gateway *g, const struct cv_gw_box_hooks *h);
 
 /* A line of the log of a sandbox, from the gateway itself. */
 CV_PRINTF(4, 5)
-void cv_gw_box_log(struct cv_gw_box *b, const char *level, const char *target, const char *fmt, ...);
+void cv_gw_box_log(
+	struct cv_gw_box *b, const char *level, const char *target, const char *fmt, ...);

@@ -9,16 +9,16 @@
 
 /* ---- limits and times ---- */
 
-#define BOX_ARENA_MAX         (8u << 20) /* one start: policy text, command, environment */
-#define BOX_STARTS_TURN_MAX   8          /* supervisors started in one turn: others want theirs, too */
-#define BOX_DIAL_MS           20000      /* from a process to its HELLO, on a loaded machine */
-#define BOX_BUILD_MS          30000      /* from HELLO to READY */
-#define BOX_LOST_MS           20000      /* for a broken link to come back: supervisors dial each second */
-#define BOX_STOP_GRACE_MS     5000       /* from SIGTERM to the end */
-#define BOX_ENDING_MS         15000      /* from STOP to the process' end; then it is killed */
-#define BOX_DELETE_GRACE_MS   0          /* nobody will look at what is left */
-#define LINKS_PENDING_MAX     1024       /* that have not said HELLO */
-#define LINK_HELLO_MS         5000
+#define BOX_ARENA_MAX       (8u << 20) /* one start: policy text, command, environment */
+#define BOX_STARTS_TURN_MAX 8     /* supervisors started in one turn: others want theirs, too */
+#define BOX_DIAL_MS         20000 /* from a process to its HELLO, on a loaded machine */
+#define BOX_BUILD_MS        30000 /* from HELLO to READY */
+#define BOX_LOST_MS         20000 /* for a broken link to come back: supervisors dial each second */
+#define BOX_STOP_GRACE_MS   5000  /* from SIGTERM to the end */
+#define BOX_ENDING_MS       15000 /* from STOP to the process' end; then it is killed */
+#define BOX_DELETE_GRACE_MS 0     /* nobody will look at what is left */
+#define LINKS_PENDING_MAX   1024  /* that have not said HELLO */
+#define LINK_HELLO_MS       5000
 
 /* Subkinds of watches of the part. */
 enum { WATCH_LISTENER, WATCH_LINK, WATCH_PROCESS };
@@ -36,7 +36,7 @@ struct cv_gw_sandboxes {
 	size_t hook_count;
 	char *recv_buf;
 	int64_t driver_ms; /* when it wants its turn */
-	bool has_broken; /* a link waits to be closed */
+	bool has_broken;   /* a link waits to be closed */
 };
 
 struct cv_gw_link {
@@ -86,7 +86,8 @@ int64_t session_turn(struct cv_gateway *g);
 void session_drain(struct cv_gateway *g, struct cv_ref link); /* reads all that is there */
 
 /* create.c */
-CV_MUST enum cv_rpc_status create_check(const Openshell__V1__CreateSandboxRequest *r, struct cv_err *err);
+CV_MUST enum cv_rpc_status create_check(
+	const Openshell__V1__CreateSandboxRequest *r, struct cv_err *err);
 /* The sandbox as it will be stored, all but its metadata's id and version. */
 Openshell__V1__Sandbox *create_message(
 	const Openshell__V1__CreateSandboxRequest *r, struct cv_str name, struct cv_str workspace);

@@ -66,7 +66,8 @@ static enum cv_rpc_status name_choose(struct cv_gateway *g, const char *given, s
 			cv_name_check("name", cv_str_of(given), CV_NAME_SANDBOX_BYTES_MAX, err);
 		if (s == CV_RPC_OK &&
 			!cv_str_to_cstr(cv_str_of(given), ret, CV_NAME_SANDBOX_BYTES_MAX + 1))
-			return cv_fail(err, CV_INVALID, "name is too long"), CV_RPC_INVALID_ARGUMENT;
+			return cv_fail(err, CV_INVALID, "name is too long"),
+			       CV_RPC_INVALID_ARGUMENT;
 		return s;
 	}
 	for (int i = 0; i < NAME_TRIES; i++) {
@@ -121,8 +122,7 @@ static enum cv_rpc_status create(struct cv_rpc_call *c,
 	if (s != CV_RPC_OK)
 		return s;
 	*ret = box_new(g, o);
-	return *ret ? CV_RPC_OK
-		    : (cv_fail(err, CV_LIMIT, "no memory"), CV_RPC_RESOURCE_EXHAUSTED);
+	return *ret ? CV_RPC_OK : (cv_fail(err, CV_LIMIT, "no memory"), CV_RPC_RESOURCE_EXHAUSTED);
 }
 
 static void on_create(struct cv_rpc_call *c, const ProtobufCMessage *m)
@@ -153,8 +153,8 @@ static void on_get(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	const Openshell__V1__GetSandboxRequest *r = (const Openshell__V1__GetSandboxRequest *)m;
 	struct cv_gw_box *b;
 	struct cv_err err;
-	const enum cv_rpc_status s = cv_gw_box_open(
-		c, cv_str_of(r->name), cv_str_of(r->workspace), false, &b, &err);
+	const enum cv_rpc_status s =
+		cv_gw_box_open(c, cv_str_of(r->name), cv_str_of(r->workspace), false, &b, &err);
 
 	if (s == CV_RPC_OK)
 		box_reply(c, b);
@@ -172,14 +172,14 @@ static bool is_visible(void *arg, const struct cv_object *o)
 	return cv_gw_workspace_open(c, o->scope, false, &w, &err) == CV_RPC_OK;
 }
 
-static enum cv_rpc_status list(struct cv_rpc_call *c,
-	const Openshell__V1__ListSandboxesRequest *r, Openshell__V1__ListSandboxesResponse *ret,
-	struct cv_err *err)
+static enum cv_rpc_status list(struct cv_rpc_call *c, const Openshell__V1__ListSandboxesRequest *r,
+	Openshell__V1__ListSandboxesResponse *ret, struct cv_err *err)
 {
 	struct cv_gateway *g = cv_gw_of(c);
 	struct cv_arena *arena = cv_rpc_call_arena(c);
-	struct cv_object_query q = { .limit = r->limit, .offset = r->offset,
-		.selector = cv_str_of(r->label_selector) };
+	struct cv_object_query q = {
+		.limit = r->limit, .offset = r->offset, .selector = cv_str_of(r->label_selector)
+	};
 	struct cv_object_page page;
 	struct cv_object *w;
 	enum cv_rpc_status s = CV_RPC_OK;
@@ -240,8 +240,8 @@ static void want_change(struct cv_rpc_call *c, struct cv_gw_box *b, Openshell__V
 	struct cv_err err;
 
 	if (!((from | same) & (1u << now))) {
-		cv_rpc_finish(c, CV_RPC_FAILED_PRECONDITION, "sandbox must be %s (current phase: %s)",
-			refusal, cv_gw_phase_name(now));
+		cv_rpc_finish(c, CV_RPC_FAILED_PRECONDITION,
+			"sandbox must be %s (current phase: %s)", refusal, cv_gw_phase_name(now));
 		return;
 	}
 	if (from & (1u << now)) {

@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define MESSAGES_TURN_MAX 64  /* of one link, before others get their turn */
+#define MESSAGES_TURN_MAX 64 /* of one link, before others get their turn */
 #define ACCEPTS_TURN_MAX  64
 #define DRAIN_MAX         4096 /* of a supervisor that has ended: a socket holds fewer */
 #define BACKLOG           4096 /* all supervisors dial at once when a gateway comes back */
@@ -68,8 +68,8 @@ static void link_watch(struct cv_gw_link *l)
 		link_break(l);
 }
 
-static bool link_send(struct cv_gw_link *l, uint32_t type, struct cv_str body, const int *fds,
-	size_t fd_count)
+static bool link_send(
+	struct cv_gw_link *l, uint32_t type, struct cv_str body, const int *fds, size_t fd_count)
 {
 	const bool was_empty = cv_ipc_outbox_is_empty(&l->out);
 	struct cv_err err;
@@ -121,7 +121,8 @@ static cv_code hello(struct cv_gw_link *l, const struct cv_ipc_msg *m, struct cv
 	if (!cv_ipc_reader_is_done(&r))
 		return cv_fail(err, CV_PROTO, "a HELLO that is none");
 	if (version != CV_GATEWAY_LINK_VERSION)
-		return cv_fail(err, CV_UNAVAILABLE, "a supervisor of another version (%u)", version);
+		return cv_fail(
+			err, CV_UNAVAILABLE, "a supervisor of another version (%u)", version);
 	struct cv_object *o = cv_object_find_id(l->g->objects, CV_OBJECT_SANDBOX, id);
 	struct cv_gw_box *b = o ? cv_gw_box_of(o) : NULL;
 	if (!b || !box_is_its(b, instance, token))
@@ -199,16 +200,16 @@ static void peer_take(struct cv_gateway *g, int fd)
 	l->deadline_ms = g->loop.now_ms + LINK_HELLO_MS;
 	s->deadline_ms = CV_MIN(s->deadline_ms, l->deadline_ms);
 	s->links_pending++;
-	if (cv_loop_add(&g->loop, fd, EPOLLIN,
-		    (struct cv_watch){ watch_kind(WATCH_LINK), l->ref }, &err) != CV_OK)
+	if (cv_loop_add(&g->loop, fd, EPOLLIN, (struct cv_watch){ watch_kind(WATCH_LINK), l->ref },
+		    &err) != CV_OK)
 		session_close(l);
 }
 
 static void on_listener(struct cv_gateway *g)
 {
 	for (int i = 0; i < ACCEPTS_TURN_MAX; i++) {
-		const int fd = accept4(
-			g->sandboxes->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		const int fd =
+			accept4(g->sandboxes->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd < 0)
 			return;

@@ -14,7 +14,7 @@ struct cv_slots {
 	struct cv_slot {
 		void *thing; /* NULL: free */
 		uint32_t gen, next_free;
-	} *v;
+	} * v;
 	size_t n, cap, count;
 	uint32_t first_free; /* n: none */
 };

@@ -69,9 +69,8 @@ static bool conditions_add(
 	openshell__v1__sandbox_condition__init(c);
 	cv_time_format(b->since_ms, text);
 	c->type = shown(arena, "Ready");
-	c->status = shown(arena, b->told == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY
-					 ? "True"
-					 : "False");
+	c->status = shown(arena,
+		b->told == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY ? "True" : "False");
 	c->reason = shown(arena, w.reason);
 	c->message = shown(arena, w.message);
 	c->last_transition_time = shown(arena, text);

@@ -49,7 +49,7 @@ struct cv_gw_watcher {
 	struct cv_ref ref, box;
 	struct cv_rpc_call *call;
 	const Openshell__V1__WatchSandboxRequest *r; /* the call's */
-	uint64_t log, event; /* the next to be sent */
+	uint64_t log, event;                         /* the next to be sent */
 	bool is_status_due, is_blocked, is_finished;
 };
 
@@ -145,8 +145,7 @@ static void line_put(struct cv_gw_box *b, int64_t ms, struct cv_str level, struc
 	due(b);
 }
 
-void cv_gw_box_log(
-	struct cv_gw_box *b, const char *level, const char *target, const char *fmt, ...)
+void cv_gw_box_log(struct cv_gw_box *b, const char *level, const char *target, const char *fmt, ...)
 {
 	char text[TEXT_BYTES_MAX];
 	va_list ap;
@@ -154,7 +153,8 @@ void cv_gw_box_log(
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	line_put(b, cv_gw_unix_ms(), cv_str_of(level), cv_str_of(target), cv_str_of(text), "gateway");
+	line_put(b, cv_gw_unix_ms(), cv_str_of(level), cv_str_of(target), cv_str_of(text),
+		"gateway");
 }
 
 void watch_event_line(struct cv_gw_box *b, struct cv_str body)
@@ -324,8 +324,7 @@ static void follower_send(struct cv_gw_watcher *w, struct cv_gw_box *b)
 		w->is_blocked = !event_send(w, l->events.v[w->event++ % l->events.cap]);
 	while (!w->is_blocked && w->r->follow_logs && w->log < l->logs.next)
 		w->is_blocked = !line_send(w, b, l->logs.v[w->log++ % l->logs.cap]);
-	const bool is_once =
-		!w->r->follow_status && !w->r->follow_logs && !w->r->follow_events;
+	const bool is_once = !w->r->follow_status && !w->r->follow_logs && !w->r->follow_events;
 	if (!w->is_blocked && !w->is_status_due &&
 		(is_once || (w->r->stop_on_terminal && is_terminal(b)))) {
 		w->is_finished = true;

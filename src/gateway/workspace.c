@@ -122,7 +122,7 @@ static void list(struct cv_rpc_call *c, const ProtobufCMessage *m)
 		.limit = q->limit,
 		.offset = q->offset,
 		.selector = cv_str_of(q->label_selector),
-		.wants = is_visible,
+		.wants = cv_rpc_call_principal(c)->is_admin ? NULL : is_visible,
 		.arg = c,
 	};
 	Openshell__V1__ListWorkspacesResponse r;

@@ -224,7 +224,7 @@ void keeper_seal_serve(struct keeper *k)
 		cv_code code = cv_ipc_recv(LINK_FD, &link, k->buf, &m, &err);
 
 		if (code == CV_NOT_FOUND)
-			exit(0); /* the gateway ended, or wants another */
+			_exit(0); /* nothing to flush: the gateway ended, or wants another */
 		if (code == CV_OK) {
 			code = answer(k, &m, &err);
 			cv_ipc_msg_fini(&m);
@@ -232,7 +232,7 @@ void keeper_seal_serve(struct keeper *k)
 		if (code != CV_OK) {
 			(void)!cv_ipc_send(
 				LINK_FD, CV_VAULT_REPLY_FATAL, cv_str_of(err.msg), NULL, 0, NULL);
-			exit(1);
+			_exit(1);
 		}
 	}
 }

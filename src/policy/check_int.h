@@ -40,9 +40,6 @@ const char *cv_policy_protocol_name(enum cv_policy_protocol protocol); /* "rest"
 /* Is there a rule, or deny rule, about GraphQL operations? */
 bool cv_policy_has_graphql(const struct cv_policy_endpoint *e);
 
-/* Whether some name matches both patterns ("" is any host; case does not matter). */
-bool cv_policy_hosts_overlap(struct cv_str a, struct cv_str b);
-
 /* The same for path selectors, whose * crosses /. */
 bool cv_policy_paths_overlap(struct cv_str a, struct cv_str b);
 

@@ -122,3 +122,6 @@ size_t cv_policy_host_ports(
 
 /* Does the policy name this executable, exactly or by pattern, in any entry or rule about tools? */
 bool cv_policy_is_binary_named(const struct cv_policy *policy, struct cv_str path);
+
+/* Whether some name matches both patterns ("" is any host; case does not matter). */
+bool cv_policy_hosts_overlap(struct cv_str a, struct cv_str b);

@@ -12,8 +12,10 @@
  *     closed       the call is gone: finished, reset, past its deadline, or its connection is lost
  *
  * A handler may answer at once or later, from anywhere in the loop; it may answer inside message().
- * The call stays valid until closed() has returned, which always comes, once; a handler frees what
- * cv_rpc_call_state() points to there.  Nothing may be sent after cv_rpc_finish().
+ * The call stays valid until closed() has returned, which always comes, once, if the handler was called
+ * at all; a handler frees what cv_rpc_call_state() points to there.  It never comes from inside a
+ * function of this header.  What is sent after cv_rpc_finish(), or when the call has ended meanwhile
+ * (its deadline; its client is gone), goes nowhere.
  *
  * The same handler serves gRPC (frames and trailers, over HTTP/2) and REST (JSON over HTTP/1.1 or
  * HTTP/2, streams as server-sent events): only the transport differs.

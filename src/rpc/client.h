@@ -9,7 +9,7 @@
  *
  * Callbacks come from cv_rpc_client_turn() and cv_rpc_client_unary() alone, and may do anything but
  * close the client.  Texts of the server are bounded but otherwise as it sent them: show them with
- * base/shown.h.  The program ignores SIGPIPE.
+ * base/shown.h.  A server that goes away raises no SIGPIPE.
  */
 #pragma once
 #include "base/str.h"

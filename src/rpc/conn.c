@@ -420,7 +420,10 @@ static bool is_waiting(const struct cv_rpc_conn *c)
 
 bool cv_rpc_conn_is_over(const struct cv_rpc_conn *c)
 {
-	return c->is_broken || (c->is_eof && !is_waiting(c));
+	/* a hangup behind bytes that are not read now is as good as the end */
+	const bool is_gone = c->is_eof || (c->has_hangup && !is_reading(c));
+
+	return c->is_broken || (is_gone && !is_waiting(c));
 }
 
 /* ---- clocks ---- */
@@ -433,7 +436,8 @@ static bool is_silent(const struct cv_rpc_conn *c, int64_t now)
 	case CV_RPC_CONN_LINGER: return now - c->since_ms >= CV_RPC_LINGER_MS;
 	case CV_RPC_CONN_H1:
 		if (c->is_h1_busy)
-			return !c->xchgs->is_in_ended && now - c->read_ms >= CV_RPC_BODY_MS;
+			return now - CV_MAX(c->read_ms, c->since_ms) >= CV_RPC_BODY_MS &&
+			       (!c->xchgs->is_in_ended || !is_reading(c)); /* too far ahead */
 		return now - c->since_ms >= (c->in.data ? CV_RPC_HEAD_MS : CV_RPC_KEEP_MS);
 	case CV_RPC_CONN_H2:
 		return c->is_pinged && now - c->read_ms >= CV_RPC_PING_MS + CV_RPC_PONG_MS;

@@ -211,11 +211,67 @@ static int asked(SSL *ssl, void *arg)
 	return 1;
 }
 
+/* The library's own way to a socket is write(), which raises SIGPIPE when the server has gone; a
+ * client in a pipeline wants that signal for its own output, and not for this. */
+static int socket_of(BIO *bio)
+{
+	return (int)(intptr_t)BIO_get_data(bio);
+}
+
+static int socket_write(BIO *bio, const char *p, int n)
+{
+	const ssize_t sent = send(socket_of(bio), p, (size_t)n, MSG_NOSIGNAL);
+
+	BIO_clear_retry_flags(bio);
+	if (sent < 0 && (errno == EAGAIN || errno == EINTR))
+		BIO_set_retry_write(bio);
+	return (int)sent;
+}
+
+static int socket_read(BIO *bio, char *p, int n)
+{
+	const ssize_t got = recv(socket_of(bio), p, (size_t)n, 0);
+
+	BIO_clear_retry_flags(bio);
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		BIO_set_retry_read(bio);
+	return (int)got;
+}
+
+static long socket_ctrl(BIO *bio, int what, long n, void *arg)
+{
+	(void)bio, (void)n, (void)arg;
+	return what == BIO_CTRL_FLUSH || what == BIO_CTRL_PUSH || what == BIO_CTRL_POP;
+}
+
+/* A BIO on the dialled socket; NULL: no memory.  Made for the life of the process, once. */
+static BIO *bio_make(struct cv_rpc_dialled *d)
+{
+	static BIO_METHOD *method;
+	BIO *bio;
+
+	if (!method) {
+		method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "cove socket");
+		if (!method || !BIO_meth_set_write(method, socket_write) ||
+			!BIO_meth_set_read(method, socket_read) ||
+			!BIO_meth_set_ctrl(method, socket_ctrl))
+			return NULL;
+	}
+	bio = BIO_new(method);
+	if (bio) {
+		BIO_set_data(bio, (void *)(intptr_t)d->fd);
+		BIO_set_init(bio, 1);
+	}
+	return bio;
+}
+
 static cv_code ssl_make(struct cv_rpc_dialled *d, const struct cv_host *name, struct cv_err *err)
 {
 	d->ssl = SSL_new(d->ctx);
-	if (!d->ssl || SSL_set_fd(d->ssl, d->fd) != 1)
+	BIO *bio = d->ssl ? bio_make(d) : NULL;
+	if (!bio)
 		return cv_tls_fail(err, "set up TLS");
+	SSL_set_bio(d->ssl, bio, bio);
 	SSL_set_app_data(d->ssl, d);
 	SSL_set_cert_cb(d->ssl, asked, NULL);
 	SSL_set_hostflags(d->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
@@ -342,7 +398,6 @@ static void where_write(struct cv_rpc_dialled *d, const struct cv_authority *a)
 cv_code cv_rpc_dial(const struct cv_rpc_endpoint *e, int timeout_ms, struct cv_rpc_dialled *ret,
 	struct cv_err *err)
 {
-	const int64_t until_ms = cv_rpc_now_ms() + timeout_ms;
 	struct cv_rpc_dialled d = { .fd = -1 };
 	struct cv_host name;
 	struct cv_url url;
@@ -353,6 +408,8 @@ cv_code cv_rpc_dial(const struct cv_rpc_endpoint *e, int timeout_ms, struct cv_r
 	where_write(&d, &url.authority);
 	if (url.is_https)
 		code = ctx_make(e, &d, err);
+	const int64_t until_ms =
+		cv_rpc_now_ms() + timeout_ms; /* the files above cost the server nothing */
 	if (code == CV_OK)
 		code = connect_to(&url.authority, d.where, timeout_ms, until_ms, &d.fd, err);
 	if (code == CV_OK && url.is_https)

@@ -267,6 +267,20 @@ static void end_run(struct cv_rpc_xchg *x)
 		cv_rpc_call_half_close(c);
 }
 
+static void messages_run(struct cv_rpc_xchg *x)
+{
+	struct cv_rpc_call *c = &x->call;
+
+	if (x->server->held > CV_RPC_HELD_BYTES_MAX) {
+		cv_rpc_finish(c, CV_RPC_RESOURCE_EXHAUSTED, "too much is being received");
+		return;
+	}
+	while (frame_run(x))
+		;
+	if (x->is_in_ended && !c->is_finished && !c->is_held)
+		end_run(x);
+}
+
 void cv_rpc_grpc_run(struct cv_rpc_xchg *x)
 {
 	struct cv_rpc_call *c = &x->call;
@@ -275,18 +289,8 @@ void cv_rpc_grpc_run(struct cv_rpc_xchg *x)
 		x->wants_writable = false;
 		cv_rpc_call_writable(c);
 	}
-	if (c->is_finished || c->is_held)
-		return;
-	if (x->server->held > CV_RPC_HELD_BYTES_MAX) {
-		cv_rpc_finish(c, CV_RPC_RESOURCE_EXHAUSTED, "too much is being received");
-		return;
-	}
-	while (frame_run(x))
-		;
-	if (c->is_finished || c->is_held)
-		return;
-	if (x->is_in_ended)
-		end_run(x);
+	if (!c->is_finished && !c->is_held)
+		messages_run(x);
 	if (c->method->kind != CV_RPC_UNARY && !c->is_finished &&
 		(c->is_seen || c->method->kind != CV_RPC_SERVER_STREAM))
 		head_send(x);

@@ -169,7 +169,7 @@ static bool list_put(struct cv_buf *b, const Google__Protobuf__ListValue *l, uns
 
 static bool any_put(struct cv_buf *b, const Google__Protobuf__Value *v, unsigned depth)
 {
-	switch (v ? v->kind_case : GOOGLE__PROTOBUF__VALUE__KIND__NOT_SET) {
+	switch (v ? (int)v->kind_case : GOOGLE__PROTOBUF__VALUE__KIND__NOT_SET) {
 	case GOOGLE__PROTOBUF__VALUE__KIND_NUMBER_VALUE:
 		return number_put(b, v->number_value, DOUBLE_DIGITS);
 	case GOOGLE__PROTOBUF__VALUE__KIND_STRING_VALUE:

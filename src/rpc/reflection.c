@@ -303,7 +303,7 @@ static bool services_send(struct cv_rpc_call *c, const request_type *q)
 
 static bool answer(struct cv_rpc_call *c, const request_type *q)
 {
-	switch (q->message_request_case) {
+	switch ((int)q->message_request_case) { /* not of its size marker, too */
 	case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME:
 		return file_send(c, q, cv_rpc_reflection_file(cv_str_of(q->file_by_filename)));
 	case GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL:

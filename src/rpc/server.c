@@ -309,6 +309,7 @@ void cv_rpc_server_event(struct cv_rpc_server *s, const struct cv_loop_event *e)
 	c->can_read |= (e->events & in) != 0;
 	c->can_write |= (e->events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
 	c->has_hangup |= (e->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+	c->is_broken |= (e->events & (EPOLLHUP | EPOLLERR)) != 0; /* in both directions */
 	if ((e->events & in) || c->out.data || cv_rpc_h2_wants_write(c) || c->ssl)
 		cv_rpc_dirty(c);
 }

@@ -11,6 +11,8 @@
  *
  * Process:  cove-gateway, and others of our programs that serve; one thread, the caller's loop:
  *           the caller owns one watch kind of its loop for the server and passes its events on.
+ *           All work is done in cv_rpc_server_turn(): call it once in each turn of the loop, after
+ *           the events and whatever of your own may have sent.
  * Limits:   of connections, streams, heads, silence and unsent bytes: limits.h.
  */
 #pragma once

@@ -256,6 +256,68 @@ with Gateway(config=oidc) as g:
     tap.ok(user_of(g, token=issuer.token())[0] == "UNAVAILABLE", "without keys nobody is judged")
 issuer.close()
 
+# ---- tokens of sandboxes ----
+
+with Gateway(tls=False, config={"tokens": {"ttl_secs": 3600}}) as g:
+    sandbox = g.stub.CreateSandbox(g.pb.CreateSandboxRequest(name="tok", spec={"command": ["sleep", "60"]})).sandbox
+    issuer_name = json.loads(g.get("/.well-known/openid-configuration")[1])["issuer"]
+
+    def signer():
+        """Our own key, in openssl's hands."""
+        key = object.__new__(oidclab.Key)
+        key.alg, key.path = "EdDSA", os.path.join(g.state, "tls/jwt/signing.pem")
+        with open(os.path.join(g.state, "tls/jwt/kid"), encoding="ascii") as f:
+            key.kid = f.read()
+        return key
+
+    def sandbox_token(key=None, box=sandbox.metadata.id, **claims):
+        key = key or signer()
+        body = {"sub": "spiffe://openshell/sandbox/" + box, "iss": issuer_name, "aud": issuer_name,
+                "iat": int(time.time()), "exp": 0, "sandbox_id": box}
+        body.update(claims)
+        signed = ".".join(oidclab.b64(json.dumps(x).encode()) for x in
+                          ({"alg": "EdDSA", "kid": key.kid}, body))
+        return signed + "." + oidclab.b64(key.sign(signed.encode()))
+
+    def refresh(token):
+        return code_of(lambda: g.connect(token=token).RefreshSandboxToken(g.pb.RefreshSandboxTokenRequest()))
+
+    code, fresh = refresh(sandbox_token())
+    tap.ok(code == "OK" and abs(fresh.expires_at_ms / 1000 - time.time() - 3600) < 60, "a sandbox renews its token", fresh)
+    head, body, _ = fresh.token.split(".")
+    claims = json.loads(oidclab.unb64(body))
+    tap.ok(json.loads(oidclab.unb64(head))["alg"] == "EdDSA" and
+           {k: claims[k] for k in ("sub", "iss", "aud", "sandbox_id")} ==
+           {"sub": "spiffe://openshell/sandbox/" + sandbox.metadata.id, "iss": issuer_name, "aud": issuer_name,
+            "sandbox_id": sandbox.metadata.id} and claims["exp"] - claims["iat"] == 3600, "with the claims that clients know",
+           claims)
+    tap.ok(refresh(fresh.token)[0] == "OK", "and the new one is good")
+    code, said = user_of(g, token=fresh.token)
+    tap.ok((code, said) == ("PERMISSION_DENIED", "sandbox principals may not call this method"),
+           "t_a sandbox is no user", (code, said))
+    tap.ok(code_of(lambda: g.stub.RefreshSandboxToken(g.pb.RefreshSandboxTokenRequest())) ==
+           ("PERMISSION_DENIED", "this method requires a sandbox principal"), "nor a user a sandbox")
+    other = "00000000-0000-4000-8000-000000000000"
+    for what, token in [
+            ("of no sandbox", sandbox_token(box=other)),
+            ("whose subject is another", sandbox_token(sub="spiffe://openshell/sandbox/" + other)),
+            ("for another audience", sandbox_token(aud="openshell-cli")),
+            ("that ended", sandbox_token(exp=int(time.time()) - 120)),
+            ("of the future", sandbox_token(iat=int(time.time()) + 600)),
+            ("without a sandbox", sandbox_token(sandbox_id=None))]:
+        code, said = refresh(token)
+        tap.ok(code == "UNAUTHENTICATED", "t_a token %s is refused" % what, (code, said))
+    first = sandbox_token()
+    g.run("rotate-key", "--state-dir", g.state)
+    g.hup()
+    tap.ok(refresh(first)[0] == "OK" and refresh(sandbox_token())[0] == "OK", "two keys are good at a time")
+    g.run("rotate-key", "--state-dir", g.state)
+    g.hup()
+    tap.ok(refresh(first)[0] == "UNAUTHENTICATED", "not three")
+    g.stub.DeleteSandbox(g.pb.DeleteSandboxRequest(name="tok"))
+    token = sandbox_token()
+    tap.ok(wait_for(lambda: refresh(token)[0] == "UNAUTHENTICATED"), "a sandbox that is gone has no token", refresh(token))
+
 # ---- init and config check ----
 
 with Gateway(start=False, tls=False) as g:

@@ -442,26 +442,28 @@ def ports_of_the_sandbox_are_reached():
               "  def handle(self):\n"
               "    for l in self.rfile: self.wfile.write(b'echo '+l)\n"
               "s.ThreadingTCPServer(('127.0.0.1', 8123), H).serve_forever()"])
-    go = threading.Semaphore(0)
-
-    def frames(port, host="127.0.0.1"):
+    def frames(port, go, host="127.0.0.1"):
         yield pb.TcpForwardFrame(init=pb.TcpForwardInit(
             sandbox_id=s.metadata.id, tcp=pb.TcpRelayTarget(host=host, port=port)))
         yield pb.TcpForwardFrame(data=b"one\n")
-        go.acquire()
+        go.wait()
         yield pb.TcpForwardFrame(data=b"two\n")
 
     def whole():
-        stream = g.stub.ForwardTcp(frames(8123), timeout=20)
-        got = next(stream).data
-        go.release()
+        go = threading.Event()
+        stream = g.stub.ForwardTcp(frames(8123, go), timeout=20)
+        try:
+            got = next(stream).data
+        finally:
+            go.set()
         return (got + b"".join(f.data for f in stream)) == b"echo one\necho two\n"
 
     until(lambda: code_of(whole) == ("OK", True), 10)
     for host, port, code in (("127.0.0.1", 8124, "UNAVAILABLE"), ("192.0.2.1", 80, "INVALID_ARGUMENT"),
                              ("127.0.0.1", 0, "INVALID_ARGUMENT")):
-        go.release()
-        got, said = code_of(lambda: list(g.stub.ForwardTcp(frames(port, host), timeout=20)))
+        go = threading.Event()
+        go.set()
+        got, said = code_of(lambda: list(g.stub.ForwardTcp(frames(port, go, host), timeout=20)))
         assert got == code, (host, port, got, said)
     delete("port")
 

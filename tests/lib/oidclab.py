@@ -22,6 +22,10 @@ def b64(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def unb64(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
 def _openssl(*words, data=None):
     return subprocess.run(["openssl", *words], input=data, check=True, capture_output=True).stdout
 

@@ -19,7 +19,6 @@
 
 #include "openshell.pb-c.h"
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -156,6 +155,7 @@ static void exec(struct cv_rpc_client *c, const char *word, int held_ms, bool wa
 		printf("held at %llu messages\n", (unsigned long long)l.messages);
 		if (l.is_over)
 			return;
+		l.wants_hold = false;
 		cv_rpc_stream_hold(l.s, false);
 	}
 	(void)turns(c, &l.is_over, now_ms() + timeout_ms);
@@ -274,7 +274,6 @@ int main(int argc, char **argv)
 	struct cv_err err;
 	int option;
 
-	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	while ((option = getopt(argc, argv, "c:C:k:b:n:it:")) != -1) {
 		switch (option) {

@@ -177,6 +177,17 @@ def early_end():
     assert s["head"][":status"] == "401"
 
 
+def strangers():
+    """Where nobody is asked who calls, little is read."""
+    body = struct.pack(">BI", 0, 70000) + b"x" * 1000
+    s = call("Health", body, end=False)
+    assert status(s) == 11 and "65536" in s["head"]["grpc-message"], s
+    c = client()
+    sid = c.send([(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/v1/echo")],
+                 body=b"x" * 20000)
+    assert c.finish(sid)["head"][":status"] == "401"
+
+
 # ---- HTTP/2 ----
 
 def flood(what, *, count=5000, wanted=CALM):
@@ -351,6 +362,25 @@ def h1_refused():
     healthy()
 
 
+def cpu():
+    with open(f"/proc/{server.process.pid}/stat") as f:
+        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def sent_ahead():
+    """Requests behind one whose answer has no end: they are not read, and cost no turns."""
+    s = server.connect()
+    s.sendall(b"GET /v1/stream?0 HTTP/1.1\r\nhost: a\r\n\r\n")
+    assert b"200 OK" in s.recv(4096)
+    s.sendall(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n" * 3000)
+    time.sleep(0.2)
+    before = cpu()
+    time.sleep(1)
+    assert cpu() - before < 0.2, cpu() - before
+    s.close()
+    waits(lambda: server.open() == (0, 0))
+
+
 def half_closed():
     """Some clients of HTTP/1 shut their side when they have asked."""
     s = server.connect()
@@ -411,7 +441,8 @@ def crowd():
 for name, check in (
         ("frames that are none", framing), ("a message in pieces of a byte", pieces), ("content types", types),
         ("unknown paths", unknown), ("grpc-timeout", timeouts), ("messages in messages", nested),
-        ("an answer before the request's end", early_end),
+        ("an answer before the request's end", early_end), ("t20 what strangers send", strangers),
+        ("t20 requests sent ahead", sent_ahead),
         ("t19 a flood of PING", lambda: flood(lambda i: frame(PING, 0, 0, b"x" * 8))),
         ("t19 a flood of SETTINGS", lambda: flood(lambda i: frame(SETTINGS))),
         ("t19 a flood of empty DATA", lambda: flood(

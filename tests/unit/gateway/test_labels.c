@@ -68,7 +68,8 @@ static void test_bad_selectors(void **state)
 	assert_int_equal(cv_label_selector_parse(cv_buf_str(&b), &s, &err), CV_RPC_OK);
 	assert_int_equal(s.n, CV_LABEL_PAIRS_MAX);
 	cv_buf_put(&b, CV_STR(",more=v"));
-	assert_int_equal(cv_label_selector_parse(cv_buf_str(&b), &s, &err), CV_RPC_INVALID_ARGUMENT);
+	assert_int_equal(
+		cv_label_selector_parse(cv_buf_str(&b), &s, &err), CV_RPC_INVALID_ARGUMENT);
 	cv_buf_fini(&b);
 }
 

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * exec_int.h - what exec.c (commands that run) and exec_rpc.c (what clients ask) share
+ */
+#pragma once
+#include "gateway/sandbox_int.h"
+
+#define MAIN_ID         1          /* ipc/gateway_link.h */
+#define STDIN_BYTES_MAX (2u << 20) /* two messages: the client is held behind the first */
+
+enum { IN, OUT, ERR, ENDS }; /* also the subkinds of watches */
+enum exec_state { EXEC_WAITING, EXEC_SENT, EXEC_RUNNING, EXEC_OVER };
+
+struct cv_gw_execs {
+	struct cv_slots all;
+	uint32_t next_id;
+	int64_t deadline_ms;
+	bool has_more; /* a pipe was left before it was empty */
+};
+
+struct cv_gw_exec {
+	struct cv_gw_exec *next; /* of its box */
+	struct cv_gateway *g;
+	struct cv_ref ref, box;
+	struct cv_rpc_call *call; /* NULL: nobody */
+	enum exec_state state;
+	uint32_t id;
+	int fd[ENDS]; /* of a terminal only OUT */
+	bool is_tty, is_blocked, is_more, has_stdin_ended, is_held;
+	bool is_stdin_none; /* CV_GATEWAY_EXEC_NO_STDIN was said */
+	bool is_timed_out, has_exited, is_killed, is_finished;
+	int status;
+	int64_t deadline_ms; /* its timeout, then of what follows; 0: none */
+	int64_t tail_ms;     /* 0: none */
+	struct cv_buf in;
+	struct cv_buf replay;                             /* MAIN_ID */
+	const Openshell__V1__ExecSandboxRequest *request; /* a copy until it is sent */
+};
+
+struct cv_gw_exec *exec_find(const struct cv_gw_box *b, uint32_t id);
+struct cv_gw_exec *exec_new(struct cv_gw_box *b, uint32_t id); /* NULL: no memory */
+/* Sets a time of x, which is *which, from now; 0: none. */
+void exec_deadline(struct cv_gw_exec *x, int64_t *which, int64_t ms);
+/* Each may be the end of x. */
+void exec_finish_fail(struct cv_gw_exec *x, enum cv_rpc_status s, const char *why);
+void exec_advance(struct cv_gw_exec *x);  /* output, and the end if this was it */
+void exec_abandon(struct cv_gw_exec *x);  /* nobody wants it any more */
+void exec_in_write(struct cv_gw_exec *x); /* as much as stdin takes */
+
+/* exec_rpc.c */
+#define EXEC_METHODS 2
+extern const struct cv_gw_method exec_methods[EXEC_METHODS];
+void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b); /* x->request; may be the end of x */

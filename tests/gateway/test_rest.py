@@ -1,0 +1,56 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""REST, reflection and health of a real gateway: the same handlers and the same rules as gRPC's."""
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import gatewaylab  # noqa: E402
+import rpclab  # noqa: E402
+import world  # noqa: E402
+
+tap = world.Tap()
+rp, rs = rpclab.module("reflection_pb2"), rpclab.module("reflection_pb2_grpc")
+hp, hs = rpclab.module("health_pb2"), rpclab.module("health_pb2_grpc")
+
+
+def ask(g, method, path, body=None, **headers):
+    data = json.dumps(body).encode() if body is not None else None
+    r = urllib.request.Request(f"http://127.0.0.1:{g.port}{path}", data, method=method,
+                               headers={"content-type": "application/json", **headers})
+    try:
+        with urllib.request.urlopen(r, timeout=10) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as e:
+        return e.code, json.loads(e.read())
+
+
+with gatewaylab.Gateway(tls=False) as g:
+    def workspaces():
+        status, made = ask(g, "POST", "/v1/workspaces", {"name": "team", "labels": {"a": "b"}})
+        assert status == 200, made
+        assert ask(g, "GET", "/v1/workspaces/team")[1]["workspace"]["metadata"]["labels"] == {"a": "b"}
+        names = [w.metadata.name for w in g.stub.ListWorkspaces(g.pb.ListWorkspacesRequest()).workspaces]
+        assert "team" in names, names
+        assert ask(g, "POST", "/v1/workspaces", {"name": "team"})[0] == 409
+        assert ask(g, "DELETE", "/v1/workspaces/team")[0] == 200
+        assert ask(g, "GET", "/v1/workspaces/team")[0] == 404
+
+    def health():
+        assert ask(g, "GET", "/v1/health")[1]["version"], "no version"
+        with gatewaylab.grpc.insecure_channel(f"127.0.0.1:{g.port}") as c:
+            assert hs.HealthStub(c).Check(hp.HealthCheckRequest(), timeout=5).status == 1
+            answer = next(rs.ServerReflectionStub(c).ServerReflectionInfo(
+                iter([rp.ServerReflectionRequest(list_services="")]), timeout=5))
+            assert "openshell.v1.OpenShell" in [s.name for s in answer.list_services_response.service]
+
+    tap.check("a workspace is made by REST, seen by gRPC, and deleted", workspaces)
+    tap.check("health and reflection", health)
+    tap.check("a sandbox that is not there", lambda: ask(g, "GET", "/v1/sandboxes/none")[0] == 404 or 1 / 0)
+    tap.check("t_csrf: another site's page makes nothing", lambda: ask(
+        g, "POST", "/v1/workspaces", {"name": "evil"}, origin="https://evil.example")[0] == 403 or 1 / 0)
+    tap.check("the description", lambda: ask(g, "GET", "/openapi.json")[1]["openapi"] == "3.1.0" or 1 / 0)
+tap.done()
