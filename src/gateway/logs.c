@@ -25,6 +25,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PENDING_BYTES_MAX (256u << 10)
 #define LINE_ARENA_MAX    (256u << 10) /* one line while it is made or looked at */
