@@ -23,6 +23,11 @@ static void send_text(struct cv_gateway *g, const struct cv_object *sandbox, uin
 	int fd;
 
 	(void)g;
+	if (b)
+		cv_gw_box_log(b, "OCSF", "ocsf",
+			"CONFIG:UPDATED [INFO] Policy revision %u is to be loaded [version:%u%s]",
+			(uint32_t)revision, (uint32_t)revision,
+			revision & CV_GW_POLICY_GLOBAL_BIT ? " source:global" : "");
 	if (!b || !b->link)
 		return; /* it is told when it dials */
 	if (cv_ipc_memfd("policy", text, &fd, &err) != CV_OK) {

@@ -252,6 +252,7 @@ static void box_delete(struct cv_gw_box *b)
 	}
 	HOOKS(b, i, deleted)
 	s->hooks[i]->deleted(b);
+	cv_gw_box_log(b, "INFO", "sandbox", "deleted");
 	watch_deleted(b);
 	cv_log(CV_LOG_INFO, "sandbox",
 		CV_LOG_FIELDS({ "name", o->name }, { "workspace", o->scope }), "deleted");
