@@ -76,7 +76,9 @@ struct cv_gw_part {
 	X(DRAFT, draft)        \
 	X(PROFILE, profile)    \
 	X(PROVIDER, provider)  \
-	X(ATTACH, attach)
+	X(ATTACH, attach)      \
+	X(DELIVER, deliver)    \
+	X(UPSTREAM, upstream)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
