@@ -78,7 +78,10 @@ struct cv_gw_part {
 	X(PROFILE, profile)    \
 	X(PROVIDER, provider)  \
 	X(ATTACH, attach)      \
-	X(LOGS, logs)
+	X(LOGS, logs)          \
+	X(DELIVER, deliver)    \
+	X(UPSTREAM, upstream)  \
+	/* each row ends so */
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
