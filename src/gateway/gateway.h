@@ -14,6 +14,7 @@
  *     access.[ch]  who may do what in a workspace: every handler with a workspace asks it
  *     auth.c       what was presented -> principal; jwt.[ch], oidc.c, pki.[ch]
  *     info.c       Health, GetGatewayInfo, GetCurrentUser, workspaces, pages
+ *     console.[ch] the web console's files
  *     metrics.[ch] numbers for /metrics; log.[ch] a line per decision
  *
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
@@ -68,6 +69,7 @@ struct cv_gw_part {
 	X(AUTH, auth)          \
 	X(OIDC, oidc)          \
 	X(INFO, info)          \
+	X(CONSOLE, console)    \
 	X(WORKSPACE, workspace) \
 	X(SANDBOX, sandbox)    \
 	X(EXEC, exec)          \
