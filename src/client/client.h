@@ -40,6 +40,11 @@ struct cl_gateway {
 	const char *oidc_issuer, *oidc_client_id, *oidc_audience, *oidc_scopes;
 };
 
+struct cl_answer {
+	ProtobufCMessage *message;
+	struct cl_answer *next;
+};
+
 struct cl {
 	const char *program; /* "cove", "openshell" */
 	const struct cl_grammar *grammar;
@@ -50,6 +55,7 @@ struct cl {
 	bool is_verbose;
 	struct cl_gateway gateway; /* valid when rpc is open or cl_gateway_need() was called */
 	struct cv_rpc_client *rpc;
+	struct cl_answer *answers; /* of cl_ask(): they live until the end */
 };
 
 /* ---- says (session.c) ---- */
@@ -93,6 +99,7 @@ CV_MUST cv_code cl_gateway_open(struct cl *c, struct cv_err *err);
  * when it is no OK. */
 ProtobufCMessage *cl_ask(struct cl *c, const char *method, const ProtobufCMessage *in,
 	const ProtobufCMessageDescriptor *out, enum cv_rpc_status *ret_status, struct cv_err *err);
+void cl_answers_free(struct cl *c);
 CV_NORETURN void cl_die_status(struct cl *c, enum cv_rpc_status s, const char *message);
 
 #define CL_METHOD(rpc) "/openshell.v1.OpenShell/" #rpc

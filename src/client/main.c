@@ -123,5 +123,6 @@ int main(int argc, char **argv)
 	cl.is_verbose = cl_has(&cl.w, "verbose");
 	const int status = cl.w.command->run(&cl);
 	cv_rpc_client_close(cl.rpc);
+	cl_answers_free(&cl);
 	return finish(status);
 }

@@ -11,3 +11,5 @@ bool cl_provider_want(struct cl *c, const char *name);
 /* Names of its credentials. */
 char **cl_provider_keys(
 	struct cl *c, const Openshell__Datamodel__V1__Provider *p, size_t *ret_count);
+/* RFC 3339, or milliseconds since 1970; dies. */
+int64_t cl_time_ms(struct cl *c, const char *text);

@@ -394,11 +394,23 @@ ProtobufCMessage *cl_ask(struct cl *c, const char *method, const ProtobufCMessag
 		cv_rpc_client_unary(c->rpc, method, in, out, &answer, CL_CALL_TIMEOUT_MS, e);
 	if (ret_status)
 		*ret_status = s;
-	if (s == CV_RPC_OK)
+	if (s == CV_RPC_OK) {
+		struct cl_answer *kept = cl_alloc(c, sizeof(*kept));
+
+		*kept = (struct cl_answer){ answer, c->answers };
+		c->answers = kept;
 		return answer;
+	}
 	if (!ret_status)
 		cl_die_status(c, s, e->msg);
 	return NULL;
+}
+
+void cl_answers_free(struct cl *c)
+{
+	for (struct cl_answer *a = c->answers; a; a = a->next)
+		protobuf_c_message_free_unpacked(a->message, NULL);
+	c->answers = NULL;
 }
 
 /* ---- maps ---- */

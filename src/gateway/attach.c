@@ -10,6 +10,7 @@
 #include "gateway/log.h"
 #include "gateway/pb.h"
 #include "gateway/provider.h"
+#include "gateway/sandbox.h"
 
 #include "openshell.pb-c.h"
 
@@ -134,7 +135,7 @@ static void attach(struct cv_rpc_call *c, const ProtobufCMessage *request)
 	}
 	if (r.attached)
 		say(c, box, q->provider_name, "attached");
-	r.sandbox = sandbox_of(box);
+	r.sandbox = cv_gw_box_view(cv_gw_box_of(box), cv_rpc_call_arena(c));
 	cv_rpc_reply(c, &r.base);
 }
 
@@ -164,7 +165,7 @@ static void detach(struct cv_rpc_call *c, const ProtobufCMessage *request)
 	}
 	if (r.detached)
 		say(c, box, q->provider_name, "detached");
-	r.sandbox = sandbox_of(box);
+	r.sandbox = cv_gw_box_view(cv_gw_box_of(box), cv_rpc_call_arena(c));
 	cv_rpc_reply(c, &r.base);
 }
 
@@ -207,8 +208,55 @@ static const struct cv_gw_method methods[] = {
 	{ "DetachSandboxProvider", { .message = detach } },
 };
 
+/* ---- the start of a sandbox ---- */
+
+static cv_code env_append(struct cv_driver_sandbox *s, const struct cv_gw_attached *a,
+	struct cv_arena *arena, struct cv_err *err)
+{
+	/* Before the sandbox's own: what its user says of a variable wins. */
+	struct cv_str *env = cv_arena_array(arena, s->env_count + a->env_count + 1, sizeof(*env));
+
+	if (!env)
+		return cv_fail(err, CV_LIMIT, "no memory for the providers");
+	for (size_t i = 0; i < a->env_count; i++)
+		env[i] = a->env[i];
+	for (size_t i = 0; i < s->env_count; i++)
+		env[a->env_count + i] = s->env[i];
+	s->env = env;
+	s->env_count += a->env_count;
+	return CV_OK;
+}
+
+/* After the policy's part, whose text is judged with the layer. */
+static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, struct cv_arena *arena,
+	struct cv_err *err)
+{
+	struct cv_gw_attached a;
+	cv_code code = cv_gw_providers_compose(b->g, b->object, s->policy, arena, &a, err);
+
+	if (code == CV_OK)
+		code = env_append(s, &a, arena, err);
+	else
+		return code;
+	s->policy_layer = a.layer;
+	s->providers = a.providers;
+	s->provider_count = a.provider_count;
+	s->credentials = a.fd;
+	return code;
+}
+
+static const struct cv_gw_box_hooks hooks = { .prepare = on_prepare };
+
+static cv_code start(struct cv_gateway *g, struct cv_err *err)
+{
+	(void)err;
+	cv_gw_box_hook(g, &hooks);
+	return CV_OK;
+}
+
 const struct cv_gw_part cv_gw_part_attach = {
 	.name = "attach",
+	.start = start,
 	.methods = methods,
 	.method_count = CV_ARRAY_LEN(methods),
 };

@@ -37,6 +37,8 @@ struct cv_gw_auth {
 	struct cv_jwks keys;
 	struct cv_buf pem; /* of the first */
 	char issuer[128];
+	int64_t window_ms; /* loop time at which the present window of the rate limit began */
+	uint32_t window_calls;
 };
 
 /* ---- keys ---- */
@@ -186,12 +188,34 @@ static bool is_local_user(const struct cv_gw_config *c, const struct cv_rpc_pres
 	       (!c->oidc_issuer.n || c->allow_unauthenticated);
 }
 
+/* Of the whole gateway; what needs no authentication does not count and is not refused. */
+static bool is_over_rate(struct cv_gateway *g)
+{
+	const struct cv_gw_config *c = g->config;
+	struct cv_gw_auth *a = g->auth;
+
+	if (!c->rate_requests)
+		return false;
+	if (!a->window_calls || g->loop.now_ms - a->window_ms >= (int64_t)c->rate_window * 1000) {
+		a->window_ms = g->loop.now_ms;
+		a->window_calls = 0;
+	}
+	if (a->window_calls >= c->rate_requests)
+		return true;
+	a->window_calls++;
+	return false;
+}
+
 enum cv_rpc_status cv_gw_authenticate(void *arg, const struct cv_rpc_presented *given,
 	struct cv_principal *ret, struct cv_err *err)
 {
 	struct cv_gateway *g = arg;
 
 	*ret = (struct cv_principal){ .kind = CV_PRINCIPAL_NONE };
+	if (is_over_rate(g)) {
+		cv_fail(err, CV_LIMIT, "gRPC rate limit exceeded");
+		return CV_RPC_RESOURCE_EXHAUSTED;
+	}
 	if (given->bearer.n)
 		return bearer_verify(g, given->bearer, ret, err);
 	if (given->certificate && certificates_are_users(g->config)) {

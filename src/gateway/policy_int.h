@@ -30,4 +30,4 @@ CV_MUST enum cv_rpc_status cv_gw_policy_sandbox(const struct cv_rpc_call *c, con
 	const char *workspace, bool is_change, struct cv_object **ret, struct cv_err *err);
 
 void cv_gw_policy_link(struct cv_gateway *g); /* policy_link.c: from now on supervisors are told */
-cv_gw_layer_fn cv_gw_policy_providers_layer; /* policy_layer.c */
+cv_gw_layer_fn cv_gw_policy_providers_layer;  /* policy_layer.c */

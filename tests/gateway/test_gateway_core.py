@@ -166,6 +166,14 @@ with Gateway(flags=["--allow-unauthenticated-users"]) as g:
     code, who = user_of(g, certificate=False)
     tap.ok(code == "OK" and who.identity_provider == "local_dev", "TLS that lets everybody in, by flag", who)
 
+with Gateway(tls=False, config={"rate_limit": {"requests": 5, "window_secs": 2}}) as g:
+    ended = [user_of(g) for _ in range(7)]
+    tap.ok([code for code, _ in ended] == ["OK"] * 5 + ["RESOURCE_EXHAUSTED"] * 2 and
+           ended[6][1] == "gRPC rate limit exceeded", "the rate of calls is limited", ended)
+    tap.ok(code_of(lambda: g.stub.Health(g.pb.HealthRequest()))[0] == "OK" and g.get("/metrics")[0] == 200,
+           "but not of what needs no name")
+    tap.ok(wait_for(lambda: user_of(g)[0] == "OK"), "until the next window")
+
 # ---- an issuer ----
 
 issuer = oidclab.Issuer()

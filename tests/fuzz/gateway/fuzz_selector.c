@@ -24,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	for (size_t i = 0; i < s.n; i++)
 		cv_buf_printf(&b, "%s%.*s=%.*s", i ? "," : "", CV_STR_ARG(s.pair[i].key),
 			CV_STR_ARG(s.pair[i].value));
-	cv_assert(cv_label_selector_parse(cv_buf_str(&b), &again, &err) == CV_RPC_OK && again.n == s.n);
+	cv_assert(cv_label_selector_parse(cv_buf_str(&b), &again, &err) == CV_RPC_OK &&
+		  again.n == s.n);
 	for (size_t i = 0; i < s.n; i++)
 		cv_assert(cv_str_eq(again.pair[i].value, s.pair[i].value));
 	cv_buf_fini(&b);

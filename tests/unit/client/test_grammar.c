@@ -6,7 +6,7 @@
 
 #include "client/commands.h"
 
-#define RUN(name)                      \
+#define RUN(name)                       \
 	int cl_run_##name(struct cl *c) \
 	{                               \
 		(void)c;                \

@@ -58,12 +58,12 @@ static void make(struct cv_buf *b)
 	memset(link, 'l', sizeof(link));
 	cv_buf_init(b, 1 << 20);
 	cl_tar_head(b, &(struct cl_tar_entry){ CL_TAR_DIR, CV_STR("d"), CV_STR_NONE, 0755, 0, 1 });
-	cl_tar_head(b, &(struct cl_tar_entry){ CL_TAR_FILE, CV_STR("d/f"), CV_STR_NONE, 0640, 5, 1 });
+	cl_tar_head(
+		b, &(struct cl_tar_entry){ CL_TAR_FILE, CV_STR("d/f"), CV_STR_NONE, 0640, 5, 1 });
 	cv_buf_put(b, CV_STR("hello"));
 	cl_tar_pad(b, 5);
-	cl_tar_head(b,
-		&(struct cl_tar_entry){ CL_TAR_LINK, { name, sizeof(name) }, { link, sizeof(link) },
-			0777, 0, 1 });
+	cl_tar_head(b, &(struct cl_tar_entry){ CL_TAR_LINK, { name, sizeof(name) },
+			       { link, sizeof(link) }, 0777, 0, 1 });
 	cl_tar_head(b, &(struct cl_tar_entry){ CL_TAR_FILE, CV_STR("e"), CV_STR_NONE, 0600, 0, 1 });
 	cl_tar_end(b);
 }
@@ -111,8 +111,8 @@ static void test_a_wrong_sum_is_an_error(void **state)
 
 static void test_size_beyond_octal(void **state)
 {
-	struct cl_tar_entry e = { CL_TAR_FILE, CV_STR("big"), CV_STR_NONE, 0600,
-		SIZE_OCTAL_MAX + 1, 1 };
+	struct cl_tar_entry e = { CL_TAR_FILE, CV_STR("big"), CV_STR_NONE, 0600, SIZE_OCTAL_MAX + 1,
+		1 };
 	struct cv_buf b;
 
 	(void)state;
