@@ -45,7 +45,7 @@ struct supervisor {
 
 	struct sandbox sandbox; /* sandbox.c, inside.c */
 	struct cv_ipc_link inside;
-	struct outbox inside_out;
+	struct cv_ipc_outbox inside_out;
 	int built[CV_BUILT_COUNT]; /* -1 until BUILT */
 	bool is_built, is_commanded;
 	int notify; /* epoll of the commands' connects, -1: none yet; identity.c */
