@@ -92,8 +92,8 @@ def supervisors(state):
         try:
             with open(f"/proc/{pid}/comm") as f:
                 is_ours = f.read().startswith("cove-supervisor")
-            if is_ours and any(os.readlink(f"/proc/self/fd/{fd}").startswith(state)
-                               for n, fd in look.descriptors(int(pid)) if n in (1, 2)):
+            files = look.paths(int(pid)) if is_ours else {}
+            if any(files.get(n, "").startswith(state) for n in (1, 2)):
                 mine.append(int(pid))
         except (OSError, look.Unavailable):  # gone, or from outside of our user namespace
             continue
