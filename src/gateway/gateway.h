@@ -19,6 +19,7 @@
  *
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
+ *     ssh.[ch], ssh_key.c, ssh_server.c                     SSH into sandboxes
  *     provider.c, profile.c                                 credentials
  *     policy.c, settings.c, draft.c                         what sandboxes may do
  *
@@ -75,6 +76,7 @@ struct cv_gw_part {
 	X(EXEC, exec)          \
 	X(WATCH, watch)        \
 	X(FORWARD, forward)    \
+	X(SSH, ssh)            \
 	X(POLICY, policy)      \
 	X(DRAFT, draft)        \
 	X(PROFILE, profile)    \
@@ -124,6 +126,7 @@ struct cv_gateway {
 	struct cv_gw_execs *execs;
 	struct cv_gw_watches *watches;
 	struct cv_gw_forwards *forwards;
+	struct cv_gw_ssh *ssh;
 	struct cv_gw_policies *policies;
 	struct cv_gw_drafts *drafts;
 	struct cv_gw_profiles *profiles;

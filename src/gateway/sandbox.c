@@ -20,6 +20,7 @@
 #include "base/time.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
+#include "gateway/ssh.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -308,6 +309,7 @@ static void process_gone(struct cv_gw_box *b)
 		session_drain(b->g, b->link->ref);
 	if (b->link)
 		session_close(b->link);
+	cv_gw_ssh_ended(b);
 	exec_ended(b);
 	forward_ended(b);
 	box_deadline(b, 0);
@@ -321,6 +323,7 @@ static void process_gone(struct cv_gw_box *b)
 void box_link_lost(struct cv_gw_box *b)
 {
 	exec_link_lost(b);
+	cv_gw_ssh_link_lost(b);
 	forward_ended(b);
 	if (b->state != CV_GW_DIALLED && b->state != CV_GW_UP)
 		return;
