@@ -78,7 +78,8 @@ struct cv_gw_part {
 	X(PROVIDER, provider)  \
 	X(ATTACH, attach)      \
 	X(DELIVER, deliver)    \
-	X(UPSTREAM, upstream)
+	X(UPSTREAM, upstream)  \
+	X(REFRESH, refresh)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -123,6 +124,7 @@ struct cv_gateway {
 	struct cv_gw_drafts *drafts;
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
+	struct cv_gw_refreshes *refreshes;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)
