@@ -13,6 +13,7 @@
 #include "gateway/policy.h"
 #include "gateway/provider.h"
 #include "gateway/sandbox.h"
+#include "gateway/sandbox.h"
 
 #include "openshell.pb-c.h"
 
@@ -98,6 +99,7 @@ static void say(const struct cv_rpc_call *c, const struct cv_object *box, const 
 		CV_LOG_FIELDS({ "sandbox", box->name }, { "provider", cv_str_of(provider) },
 			{ "by", cv_str_of(cv_rpc_call_principal(c)->subject) }),
 		"%s", what);
+	cv_gw_box_log(cv_gw_box_of(box), "INFO", "provider", "%s %s", provider, what);
 }
 
 /* What its policy and all layers come to is judged before anybody has it. */

@@ -35,6 +35,11 @@ static void send_text(struct cv_gateway *g, const struct cv_object *sandbox, uin
 	struct cv_buf body;
 
 	(void)g;
+	if (b)
+		cv_gw_box_log(b, "OCSF", "ocsf",
+			"CONFIG:UPDATED [INFO] Policy revision %u is to be loaded [version:%u%s]",
+			(uint32_t)revision, (uint32_t)revision,
+			revision & CV_GW_POLICY_GLOBAL_BIT ? " source:global" : "");
 	if (!b || !b->link)
 		return; /* it is told when it dials */
 	cv_buf_init(&body, 16);

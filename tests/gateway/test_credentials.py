@@ -12,6 +12,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import box as boxlib  # noqa: E402
 import gatewaylab  # noqa: E402
+import look  # noqa: E402
 import rpclab  # noqa: E402
 import world  # noqa: E402
 from credlab import memory_has  # noqa: E402
@@ -239,9 +240,8 @@ def everything():
 
 def _environment(pid):
     try:
-        links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-        return " ".join([os.readlink(f"/proc/{pid}/cwd"), *links])
-    except OSError:
+        return " ".join([os.readlink(f"/proc/{pid}/cwd"), *look.paths(int(pid)).values()])
+    except (OSError, look.Unavailable):  # gone, or none of ours
         return ""
 
 
