@@ -114,7 +114,7 @@ cv_code cv_driver_programs_find(struct cv_plan_files *files, struct cv_arena *ar
 
 /* ---- the host ---- */
 
-static struct cv_str roots_find(void)
+struct cv_str cv_driver_roots(void)
 {
 	static const char *const places[] = { "/etc/ssl/certs/ca-certificates.crt",
 		"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem" };
@@ -166,7 +166,7 @@ cv_code cv_driver_host_fill(struct cv_run_spec *s, struct cv_plan_files *files,
 	s->has_merged_usr = cv_driver_path_kind("/bin") == CV_PATH_OTHER;
 	s->date = cv_arena_str(
 		arena, cv_str_slice(cv_time_format((int64_t)time(NULL) * 1000, text), 0, 10));
-	files->roots = roots_find();
+	files->roots = cv_driver_roots();
 	return s->include_workdir && s->has_workdir_protection ? protected_find(s, arena, err)
 							       : CV_OK;
 }

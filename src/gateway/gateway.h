@@ -85,6 +85,7 @@ struct cv_gw_part {
 	X(LOGS, logs)          \
 	X(DELIVER, deliver)    \
 	X(UPSTREAM, upstream)  \
+	X(REFRESH, refresh)
 	/* each row ends so */
 /* clang-format on */
 
@@ -131,6 +132,7 @@ struct cv_gateway {
 	struct cv_gw_drafts *drafts;
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
+	struct cv_gw_refreshes *refreshes;
 	struct cv_gw_logs *logs;
 };
 
