@@ -19,6 +19,7 @@
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
  *     provider.c, profile.c                                 credentials
  *     policy.c, settings.c, draft.c                         what sandboxes may do
+ *     tools*.c, approval.c                                  host tools; what waits for a person
  *
  * A handler gets the gateway with cv_gw_of(c).
  */
@@ -76,7 +77,9 @@ struct cv_gw_part {
 	X(DRAFT, draft)        \
 	X(PROFILE, profile)    \
 	X(PROVIDER, provider)  \
-	X(ATTACH, attach)
+	X(TOOLS, tools)        \
+	X(ATTACH, attach)      \
+	X(APPROVAL, approval)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -121,6 +124,8 @@ struct cv_gateway {
 	struct cv_gw_drafts *drafts;
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
+	struct cv_gw_tools *tools;
+	struct cv_gw_approvals *approvals;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

@@ -309,6 +309,8 @@ static void process_gone(struct cv_gw_box *b)
 		session_close(b->link);
 	exec_ended(b);
 	forward_ended(b);
+	HOOKS(b, i, ended)
+	s->hooks[i]->ended(b);
 	box_deadline(b, 0);
 	cv_gw_box_set(b, CV_GW_ABSENT);
 	if (!is_expected && cv_gw_box_want(b) == CV_GW_RUN)
@@ -419,6 +421,9 @@ void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REPLY_CREDENTIALS_LOADED:
 	case CV_GATEWAY_REPLY_CREDENTIALS_REFUSED:
 	case CV_GATEWAY_REPLY_DENIAL:
+	case CV_GATEWAY_REPLY_ASK:
+	case CV_GATEWAY_REPLY_ASK_END:
+	case CV_GATEWAY_REPLY_ANSWERED:
 		HOOKS(b, i, message)
 		b->g->sandboxes->hooks[i]->message(b, m->type, m->body);
 		break;
