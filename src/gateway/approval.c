@@ -107,6 +107,7 @@ static approval_pb *view(
 	m->ancestors = cv_arena_array(arena, ask->ancestor_count + 1, sizeof(char *));
 	for (size_t i = 0; m->ancestors && i < ask->ancestor_count; i++)
 		m->ancestors[m->n_ancestors++] = text_of(arena, ask->ancestors[i]);
+	m->ancestors_more = ask->ancestors_more;
 	m->pid = ask->pid;
 	m->rule = text_of(arena, ask->rule);
 	m->asked_at_ms = a->asked_ms;
