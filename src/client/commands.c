@@ -146,6 +146,16 @@ static const struct cl_flag rule_one_flags[] = {
 static const struct cl_flag rule_all_flags[] = {
 	SWITCH("include-security-flagged", "Also those with security notes"),
 };
+static const struct cl_flag approve_flags[] = {
+	{ "list", 'l', CL_FLAG_SWITCH, NULL, "Print what is held, and ask nothing", NULL, NULL, false },
+	SWITCH_NOT("watch", "list", "Wait for questions"),
+	{ "yes", 'y', CL_FLAG_SWITCH, NULL, "Allow it", NULL, NULL, false },
+	{ "no", 'n', CL_FLAG_SWITCH, NULL, "Deny it", NULL, "yes", false },
+	{ "always", 'a', CL_FLAG_SWITCH, NULL, "... and all alike, as long as the sandbox runs", NULL, NULL, false },
+	TEXT("reason", 'r', "TEXT", "Why; it is in the audit"),
+	{ "full", 'f', CL_FLAG_SWITCH, NULL, "Show long texts whole", NULL, NULL, false },
+	TEXT("sandbox", 's', "NAME", "Only of this sandbox"), ALL_WORKSPACES, OUTPUT,
+};
 static const struct cl_flag provider_create_flags[] = {
 	TEXT("name", 0, "NAME", "Its name"), TEXT("type", 0, "TYPE", "Its profile"),
 	SWITCH("from-existing", "Take credentials from this environment"),
@@ -300,6 +310,8 @@ static const struct cl_command commands[] = {
 	ROW("rule approve-all", "Approve all proposed rules", FLAGS(rule_all_flags), MAY("NAME"), rule_approve_all),
 	ROW("rule clear", "Drop all proposed rules", NO_FLAGS, MAY("NAME"), rule_clear),
 	ROW("rule history", "What became of proposals", FLAGS(output_only), MAY("NAME"), rule_history),
+
+	ROW("approve", "Answer what sandboxes hold for a person", FLAGS(approve_flags), MAY("ID"), approve),
 
 	ROW("provider create", "Create a provider", FLAGS(provider_create_flags), NONE, provider_create),
 	ROW("provider get", "Show a provider", FLAGS(output_only), NEEDS("NAME"), provider_get),

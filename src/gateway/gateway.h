@@ -22,6 +22,7 @@
  *     ssh.[ch], ssh_key.c, ssh_server.c                     SSH into sandboxes
  *     provider.c, profile.c                                 credentials
  *     policy.c, settings.c, draft.c                         what sandboxes may do
+ *     tools*.c, approval.c                                  host tools; what waits for a person
  *
  * A handler gets the gateway with cv_gw_of(c).
  */
@@ -87,6 +88,9 @@ struct cv_gw_part {
 	X(UPSTREAM, upstream)  \
 	X(REFRESH, refresh)
 	/* each row ends so */
+	X(TOOLS, tools)        \
+	X(ATTACH, attach)      \
+	X(APPROVAL, approval)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -134,6 +138,8 @@ struct cv_gateway {
 	struct cv_gw_vault *vault;
 	struct cv_gw_refreshes *refreshes;
 	struct cv_gw_logs *logs;
+	struct cv_gw_tools *tools;
+	struct cv_gw_approvals *approvals;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

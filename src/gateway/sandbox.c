@@ -312,6 +312,8 @@ static void process_gone(struct cv_gw_box *b)
 	cv_gw_ssh_ended(b);
 	exec_ended(b);
 	forward_ended(b);
+	HOOKS(b, i, ended)
+	s->hooks[i]->ended(b);
 	box_deadline(b, 0);
 	cv_gw_box_set(b, CV_GW_ABSENT);
 	if (!is_expected && cv_gw_box_want(b) == CV_GW_RUN)

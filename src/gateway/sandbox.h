@@ -130,9 +130,11 @@ struct cv_gw_box_hooks {
 		struct cv_err *err);
 	/* Its supervisor has dialled, and says that it has this revision of the policy. */
 	void (*dialled)(struct cv_gw_box *b, uint64_t policy_revision);
-	/* POLICY_LOADED, POLICY_REFUSED, CREDENTIALS_LOADED, CREDENTIALS_REFUSED, DENIAL: the body as
-	 * it came. */
+	/* POLICY_LOADED, POLICY_REFUSED, CREDENTIALS_LOADED, CREDENTIALS_REFUSED, DENIAL, ASK, ASK_END,
+	 * ANSWERED: the body as it came. */
 	void (*message)(struct cv_gw_box *b, uint32_t type, struct cv_str body);
+	/* Its supervisor is gone. */
+	void (*ended)(struct cv_gw_box *b);
 	/* The object is about to be deleted. */
 	void (*deleted)(struct cv_gw_box *b);
 };
