@@ -28,15 +28,16 @@
 #define CL_TOP_HEIGHT_MIN 8
 
 struct cl_top_box {
-	char *id, *name; /* as the gateway has them */
+	char *id, *name, *workspace; /* as the gateway has them */
 	char *shown;     /* name */
 	const char *phase;
 	int64_t created_ms, seen_ms; /* the last line's */
 	uint32_t policy_version;
 	bool is_there; /* in the list that is being taken */
 	bool has_usage;
-	double cpu; /* processors */
-	uint64_t memory_bytes;
+	double cpu; /* processors; below 0: not known yet */
+	uint64_t memory_bytes, ticks; /* of its processes, when usage_ms was */
+	int64_t usage_ms;
 };
 
 struct cl_top_chunk {

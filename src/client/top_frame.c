@@ -148,7 +148,8 @@ static void box_row(const struct cl_top *t, const struct cl_top_box *b, int64_t 
 	const size_t waiting = pending_of(t, b->id);
 
 	if (b->has_usage) {
-		snprintf(cpu, sizeof(cpu), "%.0f%%", b->cpu * 100);
+		if (b->cpu >= 0)
+			snprintf(cpu, sizeof(cpu), "%.0f%%", b->cpu * 100);
 		snprintf(memory, sizeof(memory), "%lluM",
 			(unsigned long long)(b->memory_bytes >> 20));
 	}

@@ -70,6 +70,7 @@ static void box_free(struct cl_top_box *b)
 {
 	free(b->id);
 	free(b->name);
+	free(b->workspace);
 	free(b->shown);
 }
 
@@ -183,10 +184,11 @@ static void box_add(struct cl_top *t, const Openshell__V1__Sandbox *s)
 {
 	struct cl_top_box b = { .id = dup_z(s->metadata->id),
 		.name = dup_z(s->metadata->name),
+		.workspace = dup_z(s->metadata->workspace),
 		.shown = shown(s->metadata->name, CL_TOP_TEXT_MAX),
 		.is_there = true };
 
-	if (!b.id || !b.name || !b.shown || t->box_count == CL_TOP_BOXES_MAX) {
+	if (!b.id || !b.name || !b.workspace || !b.shown || t->box_count == CL_TOP_BOXES_MAX) {
 		t->has_more |= t->box_count == CL_TOP_BOXES_MAX;
 		box_free(&b);
 		return;
