@@ -18,6 +18,8 @@
  */
 #include "gateway/exec_int.h"
 
+#include "gateway/deliver.h"
+
 #include "gateway/log.h"
 #include "gateway/pb.h"
 #include "sys/fd.h"
@@ -432,11 +434,19 @@ void exec_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 
 void exec_ready(struct cv_gw_box *b)
 {
+	if (cv_gw_env_is_pending(b))
+		return; /* it is called again */
 	for (struct cv_gw_exec *x = b->execs, *next; x; x = next) {
 		next = x->next;
 		if (x->state == EXEC_WAITING)
 			exec_send(x, b);
 	}
+}
+
+void cv_gw_exec_resume(struct cv_gw_box *b)
+{
+	if (b->state == CV_GW_UP)
+		exec_ready(b);
 }
 
 /* What was asked for and never confirmed may not have arrived. */

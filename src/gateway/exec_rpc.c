@@ -4,6 +4,7 @@
  */
 #include "gateway/exec_int.h"
 
+#include "gateway/deliver.h"
 #include "gateway/pb.h"
 #include "plan/exec.h"
 
@@ -53,17 +54,22 @@ static enum cv_rpc_status request_check(
 }
 
 /* The bytes of a command, for the supervisor; false: they do not fit. */
-static bool request_put(const Openshell__V1__ExecSandboxRequest *r, struct cv_buf *out)
+static bool request_put(
+	const Openshell__V1__ExecSandboxRequest *r, const struct cv_gw_box *b, struct cv_buf *out)
 {
+	size_t given;
+	const struct cv_str *env = cv_gw_env_of(b, &given);
 	struct cv_arena arena;
 	struct cv_plan_exec e = { .cwd = cv_str_of(r->workdir) };
 	bool has_term = false;
 
 	cv_arena_init(&arena, CV_PLAN_EXEC_BYTES_MAX + (1u << 20));
 	e.argv = cv_arena_array(&arena, r->n_command, sizeof(*e.argv));
-	e.env = cv_arena_array(&arena, r->n_environment + 1, sizeof(*e.env));
+	e.env = cv_arena_array(&arena, given + r->n_environment + 1, sizeof(*e.env));
 	for (size_t i = 0; e.argv && i < r->n_command; i++)
 		e.argv[e.argc++] = cv_str_of(r->command[i]);
+	for (size_t i = 0; e.env && i < given; i++)
+		e.env[e.envc++] = env[i];
 	for (size_t i = 0; e.env && i < r->n_environment; i++) {
 		has_term |= strcmp(r->environment[i]->key, "TERM") == 0;
 		e.env[e.envc++] = cv_arena_printf(
@@ -101,7 +107,7 @@ void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b)
 		rows << 16 | cols };
 
 	cv_buf_init(&bytes, CV_PLAN_EXEC_BYTES_MAX);
-	const bool is_put = request_put(r, &bytes);
+	const bool is_put = request_put(r, b, &bytes);
 	x->is_tty = r->tty;
 	exec_deadline(x, &x->deadline_ms, (int64_t)r->timeout_seconds * 1000);
 	x->state = EXEC_SENT;
@@ -139,7 +145,10 @@ static enum cv_rpc_status exec_start(struct cv_rpc_call *c,
 		s = cv_gw_box_open(c, cv_str_of(r->sandbox_id), CV_STR_NONE, true, &b, err);
 	if (s != CV_RPC_OK)
 		return s;
-	const bool is_waiting = b->state == CV_GW_LOST && cv_gw_box_want(b) == CV_GW_RUN;
+	/* A supervisor that will dial again, or credentials that are on their way. */
+	const bool is_waiting =
+		(b->state == CV_GW_LOST || (b->state == CV_GW_UP && cv_gw_env_is_pending(b))) &&
+		cv_gw_box_want(b) == CV_GW_RUN;
 	if (b->state != CV_GW_UP && !is_waiting)
 		return cv_fail(err, CV_UNAVAILABLE, "sandbox is not ready"),
 		       CV_RPC_FAILED_PRECONDITION;

@@ -18,6 +18,7 @@
  *     metrics.[ch] numbers for /metrics; log.[ch] a line per decision
  *
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
+ *     logs.c, logfile.[ch], ring.[ch]                       their lines
  *     provider.c, profile.c                                 credentials
  *     policy.c, settings.c, draft.c                         what sandboxes may do
  *
@@ -78,7 +79,11 @@ struct cv_gw_part {
 	X(DRAFT, draft)        \
 	X(PROFILE, profile)    \
 	X(PROVIDER, provider)  \
-	X(ATTACH, attach)
+	X(ATTACH, attach)      \
+	X(LOGS, logs)          \
+	X(DELIVER, deliver)    \
+	X(UPSTREAM, upstream)  \
+	/* each row ends so */
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -123,6 +128,7 @@ struct cv_gateway {
 	struct cv_gw_drafts *drafts;
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
+	struct cv_gw_logs *logs;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

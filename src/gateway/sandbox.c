@@ -252,6 +252,7 @@ static void box_delete(struct cv_gw_box *b)
 	}
 	HOOKS(b, i, deleted)
 	s->hooks[i]->deleted(b);
+	cv_gw_box_log(b, "INFO", "sandbox", "deleted");
 	watch_deleted(b);
 	cv_log(CV_LOG_INFO, "sandbox",
 		CV_LOG_FIELDS({ "name", o->name }, { "workspace", o->scope }), "deleted");
@@ -404,7 +405,7 @@ static void on_ended(struct cv_gw_box *b, struct cv_str body)
 
 void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 {
-	switch ((enum cv_gateway_reply)m->type) {
+	switch ((int)m->type) {
 	case CV_GATEWAY_REPLY_READY: on_ready(b); break;
 	case CV_GATEWAY_REPLY_ENDED: on_ended(b, m->body); break;
 	case CV_GATEWAY_REPLY_STARTED:
@@ -414,19 +415,14 @@ void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REPLY_DIALLED:
 	case CV_GATEWAY_REPLY_NOT_DIALLED: forward_message(b, m); break;
 	case CV_GATEWAY_REPLY_EVENT: watch_event_line(b, m->body); break;
-	case CV_GATEWAY_REPLY_POLICY_LOADED:
-	case CV_GATEWAY_REPLY_POLICY_REFUSED:
-	case CV_GATEWAY_REPLY_CREDENTIALS_LOADED:
-	case CV_GATEWAY_REPLY_CREDENTIALS_REFUSED:
-	case CV_GATEWAY_REPLY_DENIAL:
-		HOOKS(b, i, message)
-		b->g->sandboxes->hooks[i]->message(b, m->type, m->body);
-		break;
 	case CV_GATEWAY_REPLY_LOST:
 		cv_gw_box_log(b, "WARN", "sandbox", "lines of the log were lost");
 		break;
-	case CV_GATEWAY_REPLY_HELLO:
-	case CV_GATEWAY_REPLY_COUNT: break;
+	case CV_GATEWAY_REPLY_HELLO: break;
+	default: /* of one part or another */
+		HOOKS(b, i, message)
+		b->g->sandboxes->hooks[i]->message(b, m->type, m->body);
+		break;
 	}
 }
 

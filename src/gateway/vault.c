@@ -286,7 +286,8 @@ static cv_code asked_once(struct cv_gw_vault *v, enum cv_vault_req req, struct c
 	return CV_OK;
 }
 
-/* Once more with a new vault, when the old one had died. */
+/* Once more with a new vault, when the old one had died or dies over it: nothing that is asked
+ * changes the vault.  What it had written to the second descriptor is gone then. */
 static cv_code asked(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf *body,
 	const int *fds, size_t fd_count, struct cv_str *ret_rest, struct cv_err *err)
 {
@@ -294,6 +295,12 @@ static cv_code asked(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf
 
 	if (v->link >= 0 && poll(&p, 1, 0) == 1)
 		vault_end(v);
+	const bool was_there = v->pid > 0;
+	const cv_code code = asked_once(v, req, body, fds, fd_count, ret_rest, err);
+	if (code != CV_UNAVAILABLE || !was_there || v->pid > 0)
+		return code;
+	if (fd_count > 1 && (ftruncate(fds[1], 0) < 0 || lseek(fds[1], 0, SEEK_SET) < 0))
+		return cv_fail_errno(err, "memory for credentials");
 	return asked_once(v, req, body, fds, fd_count, ret_rest, err);
 }
 

@@ -187,6 +187,7 @@ static void accepted(struct supervisor *s)
 	exec_retell(s);
 	if (v->is_ready)
 		service_tell(s, CV_GATEWAY_REPLY_READY, CV_STR_NONE, NULL, 0);
+	approve_retell(s);
 	if (v->is_ended)
 		ended_tell(s);
 	events_send(s);
@@ -262,6 +263,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_STOP: service_stop(s, cv_ipc_get_u32(&r)); break;
 	case CV_GATEWAY_REQ_SETTLED: settled(s, &r); break;
 	case CV_GATEWAY_REQ_STDIN_END: exec_stdin_end(s, cv_ipc_get_u32(&r)); break;
+	case CV_GATEWAY_REQ_ANSWER: approve_gateway_answer(s, m->body); break;
 	case CV_GATEWAY_REQ_LOG_LEVEL: break; /* every decision is told */
 	case CV_GATEWAY_REQ_COUNT: break;
 	}
