@@ -137,10 +137,12 @@ static void built(struct supervisor *s, struct cv_ipc_msg *m)
 	s->inside.state = CV_INIT_READY;
 	if (!(s->plan.flags & CV_PLAN_NETWORK))
 		return;
-	if (broker_built(s, &err) != CV_OK || proxy_start(s, &err) != CV_OK ||
+	if (broker_built(s, &err) != CV_OK ||
+		(!proxy_is_late(s) && proxy_start(s, &err) != CV_OK) ||
 		ca_files_write(s, &err) != CV_OK)
 		run_fail(s, &err);
 	inside_command(s);
+	push_look(s);
 }
 
 /* As a shell says it. */
