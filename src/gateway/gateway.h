@@ -18,6 +18,7 @@
  *
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
+ *     service.c, service_http.c                             ports of sandboxes with host names
  *     provider.c, profile.c                                 credentials
  *     policy.c, settings.c, draft.c                         what sandboxes may do
  *
@@ -78,7 +79,9 @@ struct cv_gw_part {
 	X(PROFILE, profile)    \
 	X(PROVIDER, provider)  \
 	X(ATTACH, attach)      \
-	X(LOGS, logs)
+	X(LOGS, logs)          \
+	X(SERVICE, service)    \
+	X(SERVICE_HTTP, service_http)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -124,6 +127,7 @@ struct cv_gateway {
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
 	struct cv_gw_logs *logs;
+	struct cv_gw_relays *relays;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)
