@@ -21,6 +21,7 @@
 #include "gateway/log.h"
 #include "gateway/pb.h"
 #include "gateway/ssh.h"
+#include "gateway/service.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -314,6 +315,7 @@ static void process_gone(struct cv_gw_box *b)
 	forward_ended(b);
 	HOOKS(b, i, ended)
 	s->hooks[i]->ended(b);
+	service_ended(b);
 	box_deadline(b, 0);
 	cv_gw_box_set(b, CV_GW_ABSENT);
 	if (!is_expected && cv_gw_box_want(b) == CV_GW_RUN)
@@ -327,6 +329,7 @@ void box_link_lost(struct cv_gw_box *b)
 	exec_link_lost(b);
 	cv_gw_ssh_link_lost(b);
 	forward_ended(b);
+	service_ended(b);
 	if (b->state != CV_GW_DIALLED && b->state != CV_GW_UP)
 		return;
 	cv_gw_box_set(b, CV_GW_LOST);
@@ -418,7 +421,10 @@ void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REPLY_FAILED:
 	case CV_GATEWAY_REPLY_EXITED: exec_message(b, m); break;
 	case CV_GATEWAY_REPLY_DIALLED:
-	case CV_GATEWAY_REPLY_NOT_DIALLED: forward_message(b, m); break;
+	case CV_GATEWAY_REPLY_NOT_DIALLED:
+		if (!service_message(b, m))
+			forward_message(b, m);
+		break;
 	case CV_GATEWAY_REPLY_EVENT: watch_event_line(b, m->body); break;
 	case CV_GATEWAY_REPLY_LOST:
 		cv_gw_box_log(b, "WARN", "sandbox", "lines of the log were lost");
