@@ -99,6 +99,9 @@ static const struct cl_flag logs_flags[] = {
 	LIST("source", "SOURCE", "all, gateway or sandbox"),
 	TEXT("level", 0, "LEVEL", "This level and above: INFO, WARN, ERROR"),
 };
+static const struct cl_flag top_flags[] = {
+	SWITCH("once", "Print what there is, and end"), ALL_WORKSPACES, OUTPUT,
+};
 static const struct cl_flag policy_set_flags[] = {
 	TEXT("policy", 'p', "FILE", "The policy (OPENSHELL_SANDBOX_POLICY)"),
 	GLOBAL("For all sandboxes"), YES,
@@ -292,6 +295,7 @@ static const struct cl_command commands[] = {
 	{ "service delete", "End an exposed service", NO_FLAGS,
 		{ { "SANDBOX", true, false, false }, { "SERVICE", false, false, false } }, cl_run_service_delete, NULL, false },
 
+	ROW("top", "Watch sandboxes and decisions, and approve what is proposed", FLAGS(top_flags), NONE, top),
 	ROW("logs", "What a sandbox and its gateway said", FLAGS(logs_flags), MAY("NAME"), logs),
 
 	ROW("policy set", "Replace the policy of a running sandbox", FLAGS(policy_set_flags), MAY("NAME"), policy_set),

@@ -229,6 +229,10 @@ static cv_code spec_fill(struct cv_driver *d, struct making *m, struct cv_err *e
 	m->files.budgets = s->budgets;
 	m->files.budget_count = s->budget_count;
 	m->files.routes_file = s->routes_file;
+	m->files.ca_files = s->ca_files;
+	m->files.ca_count = s->ca_count;
+	m->spec.pins = s->pins;
+	m->spec.pin_count = s->pin_count;
 	m->spec.mounts = &m->mount;
 	m->spec.mount_count = 1;
 	m->spec.env = s->env;

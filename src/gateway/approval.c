@@ -250,8 +250,7 @@ static struct approval *approval_find(
 	const struct cv_gateway *g, struct cv_ref box, uint64_t question)
 {
 	for (struct approval *a = table_of(g)->first; a; a = a->next)
-		if (a->box.index == box.index && a->box.gen == box.gen &&
-			a->question == question)
+		if (a->box.index == box.index && a->box.gen == box.gen && a->question == question)
 			return a;
 	return NULL;
 }

@@ -12,6 +12,7 @@
 #include "cred/compose.h"
 #include "cred/limits_profile.h"
 #include "gateway/profile.h"
+#include "gateway/refresh.h"
 #include "gateway/tools.h"
 #include "gateway/vault.h"
 #include "ipc/vault_link.h"
@@ -101,10 +102,14 @@ static cv_code provider_take(struct composing *x, const struct cv_object *o)
 	for (size_t i = 0; a->keys && i < p->n_credential_handles && code == CV_OK; i++) {
 		const struct cv_str key = cv_str_of(p->credential_handles[i]->key);
 		const DM(CredentialHandle) *h = p->credential_handles[i]->value;
-		struct cv_attached_key *k = &a->keys[a->key_count++];
+		const int64_t until_s = expires_s(p, key.p);
 
+		/* Over, and another one will come: it is handed over then. */
+		if (until_s && until_s <= time(NULL) && cv_gw_refresh_owns(x->g, o, key.p))
+			continue;
+		struct cv_attached_key *k = &a->keys[a->key_count++];
 		k->key = key;
-		k->expires_s = expires_s(p, key.p);
+		k->expires_s = until_s;
 		k->refresh = CV_CRED_NONE;
 		if (!h)
 			code = cv_fail(x->err, CV_DENIED, "provider '%.*s': %.*s has no value",

@@ -70,8 +70,10 @@ void cv_gw_box_changed(struct cv_gw_box *b)
 {
 	const Openshell__V1__SandboxPhase now = cv_gw_box_phase(b);
 
-	if (now != b->told)
+	if (now != b->told) {
 		b->since_ms = cv_gw_unix_ms();
+		cv_gw_box_log(b, "INFO", "sandbox", "phase %s", cv_gw_phase_name(now));
+	}
 	b->told = now;
 	watch_phase(b);
 }

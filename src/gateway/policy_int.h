@@ -23,11 +23,10 @@ CV_MUST enum cv_rpc_status cv_gw_revision_add(struct cv_gateway *g, struct cv_st
 	const cv_policy_pb *policy, const void *annotations, size_t n,
 	Openshell__V1__PolicyStatus status, struct cv_object **ret, struct cv_err *err);
 /* Tells the supervisor what holds now. */
-void cv_gw_policy_push(struct cv_gateway *g, const struct cv_object *sandbox);
 
 /* The sandbox that a request names, for a caller who may do what the method asks. */
 CV_MUST enum cv_rpc_status cv_gw_policy_sandbox(const struct cv_rpc_call *c, const char *name,
 	const char *workspace, bool is_change, struct cv_object **ret, struct cv_err *err);
 
 void cv_gw_policy_link(struct cv_gateway *g); /* policy_link.c: from now on supervisors are told */
-cv_gw_layer_fn cv_gw_policy_providers_layer; /* policy_layer.c */
+cv_gw_layer_fn cv_gw_policy_providers_layer;  /* policy_layer.c */

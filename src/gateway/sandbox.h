@@ -48,6 +48,7 @@ struct cv_gw_exec;
 struct cv_gw_forward;
 struct cv_gw_watcher;
 struct cv_gw_lines;
+struct cv_gw_env;
 
 struct cv_gw_box {
 	struct cv_gateway *g;
@@ -68,6 +69,7 @@ struct cv_gw_box {
 	size_t forward_count;
 	struct cv_gw_watcher *watchers; /* watch.c */
 	struct cv_gw_lines *lines;      /* watch.c: log lines and events */
+	struct cv_gw_env *env;          /* deliver.c: what its keeper has */
 	struct cv_gw_box *next_queued;
 };
 
@@ -110,6 +112,11 @@ bool cv_gw_box_send(
 	struct cv_gw_box *b, uint32_t type, struct cv_str body, const int *fds, size_t fd_count);
 bool cv_gw_box_send_u32s(struct cv_gw_box *b, uint32_t type, const uint32_t *v, size_t n);
 
+/* ---- exec.c ---- */
+
+/* Commands that waited for something may start, if the sandbox is up. */
+void cv_gw_exec_resume(struct cv_gw_box *b);
+
 /* ---- what other parts do for sandboxes; each function may be NULL ---- */
 
 struct cv_gw_box_hooks {
@@ -132,7 +139,7 @@ struct cv_gw_box_hooks {
 	void (*deleted)(struct cv_gw_box *b);
 };
 
-#define CV_GW_BOX_HOOKS_MAX 8
+#define CV_GW_BOX_HOOKS_MAX 16
 /* In a part's start(); borrowed. */
 void cv_gw_box_hook(struct cv_gateway *g, const struct cv_gw_box_hooks *h);
 

@@ -141,6 +141,7 @@ static void on_create(struct cv_rpc_call *c, const ProtobufCMessage *m)
 		CV_LOG_FIELDS({ "name", b->object->name }, { "workspace", b->object->scope },
 			{ "id", cv_str_of(b->object->id) }),
 		"created");
+	cv_gw_box_log(b, "INFO", "sandbox", "created by %s", cv_rpc_call_principal(c)->subject);
 	box_settle(b); /* queued: its supervisor starts in this turn */
 	watch_platform(b, "Scheduled", step, "Requesting compute");
 	box_reply(c, b);

@@ -5,6 +5,7 @@
 #include "gateway/sandbox_int.h"
 
 #include "base/time.h"
+#include "gateway/policy.h"
 
 struct words {
 	const char *reason, *message;
@@ -95,6 +96,7 @@ Openshell__V1__Sandbox *cv_gw_box_view(const struct cv_gw_box *b, struct cv_aren
 	m->status = s;
 	s->phase = cv_gw_box_phase(b);
 	s->sandbox_name = stored->metadata->name;
+	s->current_policy_version = cv_gw_policy_active(b->g, cv_str_of(b->object->id));
 	if (b->process.instance[0])
 		s->main_process_instance_id = shown(arena, b->process.instance);
 	if (cv_gw_box_want(b) != CV_GW_FAIL)

@@ -1,47 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * watch.c - followers of a sandbox, and what they follow: WatchSandbox, GetSandboxLogs
+ * watch.c - followers of a sandbox: WatchSandbox
  *
- * Each sandbox has a ring of log lines and one of events, bounded in number and bytes.  A follower
- * holds a place in each, not a copy: who reads slowly costs nothing, and who is overtaken by the ring
- * is told so and let go.  The sandbox itself is sent as it is when its follower is ready, so phases
- * that passed within one turn, or while a follower did not read, are not told one by one.
+ * Each sandbox has a ring of events, and while somebody follows its lines one of those (logs.c).  A
+ * follower holds a place in each, not a copy: who reads slowly costs nothing, and who is overtaken by
+ * the ring is told so and let go.  The sandbox itself is sent as it is when its follower is ready, so
+ * phases that passed within one turn, or while a follower did not read, are not told one by one.
  *
  * Everything is sent in the part's turn, never from where it happened.
  */
-#include "gateway/sandbox_int.h"
+#include "gateway/watch_int.h"
 
-#include "gateway/access.h"
+#include "rpc/call_int.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LINES_MAX        2000         /* openshell-api 7 */
-#define LINES_BYTES_MAX  (512u << 10) /* of one sandbox: two thousand of them fit a gigabyte */
-#define EVENTS_MAX       200
-#define EVENTS_BYTES_MAX (64u << 10)
-#define TAIL_DEFAULT     200
-#define TEXT_BYTES_MAX   8192 /* of a line */
-#define SEND_ARENA_MAX   (2u << 20)
-
-struct entry {
-	int64_t ms;
-	size_t bytes;
-	char level[16];
-	const char *target, *message, *source, *reason, *active, *complete; /* in text, or static */
-	char text[];
-};
-
-struct ring {
-	struct entry **v; /* of next - first entries, at number % cap */
-	size_t cap, bytes, count_max, bytes_max;
-	uint64_t first, next;
-};
-
-struct cv_gw_lines {
-	struct ring logs, events;
-};
+#define SEND_ARENA_MAX (2u << 20)
 
 struct cv_gw_watcher {
 	struct cv_gw_watcher *next; /* of its box */
@@ -49,8 +24,10 @@ struct cv_gw_watcher {
 	struct cv_ref ref, box;
 	struct cv_rpc_call *call;
 	const Openshell__V1__WatchSandboxRequest *r; /* the call's */
-	uint64_t log, event;                         /* the next to be sent */
-	bool is_status_due, is_blocked, is_finished;
+	struct lines_filter filter;
+	uint64_t log, event; /* the next to be sent */
+	uint64_t drafts;     /* the version that it knows */
+	bool is_status_due, is_draft_due, is_blocked, is_finished;
 };
 
 struct cv_gw_watches {
@@ -58,169 +35,43 @@ struct cv_gw_watches {
 	bool is_due; /* something may be sent */
 };
 
-/* ---- rings ---- */
-
-static void ring_drop(struct ring *r)
-{
-	struct entry *e = r->v[r->first++ % r->cap];
-
-	r->bytes -= e->bytes;
-	free(e);
-}
-
-static void ring_fini(struct ring *r)
-{
-	while (r->first < r->next)
-		ring_drop(r);
-	free(r->v);
-}
-
-static bool ring_grow(struct ring *r)
-{
-	const size_t cap = r->cap ? 2 * r->cap : 16;
-	struct entry **v = calloc(cap, sizeof(struct entry *));
-
-	if (!v)
-		return false;
-	for (uint64_t i = r->first; i < r->next; i++)
-		v[i % cap] = r->v[i % r->cap];
-	free(r->v);
-	r->v = v;
-	r->cap = cap;
-	return true;
-}
-
-/* Takes e.  Without memory it is lost, as if it had been overtaken. */
-static void ring_put(struct ring *r, struct entry *e)
-{
-	while (r->first < r->next &&
-		(r->next - r->first == r->count_max || r->bytes + e->bytes > r->bytes_max))
-		ring_drop(r);
-	if (r->next - r->first == r->cap && !ring_grow(r)) {
-		free(e);
-		return;
-	}
-	r->v[r->next++ % r->cap] = e;
-	r->bytes += e->bytes;
-}
-
-static struct cv_gw_lines *lines_of(struct cv_gw_box *b)
-{
-	if (b->lines)
-		return b->lines;
-	b->lines = calloc(1, sizeof(*b->lines));
-	if (b->lines) {
-		b->lines->logs.count_max = LINES_MAX;
-		b->lines->logs.bytes_max = LINES_BYTES_MAX;
-		b->lines->events.count_max = EVENTS_MAX;
-		b->lines->events.bytes_max = EVENTS_BYTES_MAX;
-	}
-	return b->lines;
-}
-
-static void due(struct cv_gw_box *b)
+void watch_due(struct cv_gw_box *b)
 {
 	if (b->watchers && b->g->watches)
 		b->g->watches->is_due = true;
 }
 
-static void line_put(struct cv_gw_box *b, int64_t ms, struct cv_str level, struct cv_str target,
-	struct cv_str message, const char *source)
-{
-	struct cv_gw_lines *lines = lines_of(b);
-	const size_t text_bytes = target.n + message.n + 2;
-	struct entry *e = lines ? calloc(1, sizeof(*e) + text_bytes) : NULL;
-
-	if (!e)
-		return;
-	e->ms = ms;
-	e->bytes = sizeof(*e) + text_bytes;
-	e->source = source;
-	e->target = e->text;
-	e->message = e->text + target.n + 1;
-	snprintf(e->level, sizeof(e->level), "%.*s", CV_STR_ARG(level));
-	snprintf(e->text, target.n + 1, "%.*s", CV_STR_ARG(target));
-	snprintf(e->text + target.n + 1, message.n + 1, "%.*s", CV_STR_ARG(message));
-	ring_put(&lines->logs, e);
-	due(b);
-}
-
-void cv_gw_box_log(struct cv_gw_box *b, const char *level, const char *target, const char *fmt, ...)
-{
-	char text[TEXT_BYTES_MAX];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	line_put(b, cv_gw_unix_ms(), cv_str_of(level), cv_str_of(target), cv_str_of(text),
-		"gateway");
-}
-
-void watch_event_line(struct cv_gw_box *b, struct cv_str body)
-{
-	struct cv_ipc_reader r = { .rest = body };
-	const int64_t ms = (int64_t)cv_ipc_get_u64(&r);
-	const struct cv_str level = cv_ipc_get_str(&r), target = cv_ipc_get_str(&r),
-			    message = cv_ipc_get_str(&r);
-
-	if (!r.is_bad)
-		line_put(b, ms, level, target, cv_str_slice(message, 0, TEXT_BYTES_MAX), "sandbox");
-}
-
 void watch_platform(
 	struct cv_gw_box *b, const char *reason, const char *const step[2], const char *message)
 {
+	static const char *const keys[] = { "openshell.progress.active_step",
+		"openshell.progress.active_detail", "openshell.progress.complete_step",
+		"openshell.progress.complete_label" };
+	const char *const values[] = { step[0], message, step[1], message };
+	Openshell__V1__PlatformEvent__MetadataEntry entry[CV_ARRAY_LEN(keys)],
+		*v[CV_ARRAY_LEN(keys)];
 	struct cv_gw_lines *lines = lines_of(b);
-	struct entry *e = lines ? calloc(1, sizeof(*e)) : NULL;
+	Openshell__V1__PlatformEvent p;
 
-	if (!e)
+	if (!lines)
 		return;
-	e->ms = cv_gw_unix_ms();
-	e->bytes = sizeof(*e);
-	e->reason = reason;
-	e->message = message;
-	e->active = step[0];
-	e->complete = step[1];
-	ring_put(&lines->events, e);
-	due(b);
-}
-
-/* ---- which lines ---- */
-
-static int level_rank(const char *s)
-{
-	static const char *const order[] = { "TRACE", "DEBUG", "INFO", "WARN", "ERROR" };
-
-	for (size_t i = 0; i < CV_ARRAY_LEN(order); i++)
-		if (cv_str_eq_nocase(cv_str_of(s), cv_str_of(order[i])))
-			return (int)i;
-	return 2; /* OCSF, and what nobody knows, is information */
-}
-
-static bool is_wanted(const struct entry *e, int64_t since_ms, char *const *sources,
-	size_t source_count, const char *min_level)
-{
-	bool is_source = !source_count;
-
-	for (size_t i = 0; i < source_count; i++)
-		is_source |= strcmp(sources[i], e->source) == 0;
-	return is_source && e->ms >= since_ms &&
-	       (!*min_level || level_rank(e->level) >= level_rank(min_level));
-}
-
-static Openshell__V1__SandboxLogLine line_message(const struct cv_gw_box *b, struct entry *e)
-{
-	Openshell__V1__SandboxLogLine m;
-
-	openshell__v1__sandbox_log_line__init(&m);
-	m.sandbox_id = b->object->id;
-	m.timestamp_ms = e->ms;
-	m.level = e->level;
-	m.target = (char *)(uintptr_t)e->target;
-	m.message = (char *)(uintptr_t)e->message;
-	m.source = (char *)(uintptr_t)e->source;
-	return m;
+	openshell__v1__platform_event__init(&p);
+	p.timestamp_ms = cv_gw_unix_ms();
+	p.source = (char *)(uintptr_t) "cove";
+	p.type = (char *)(uintptr_t) "Normal";
+	p.reason = (char *)(uintptr_t)reason;
+	p.message = (char *)(uintptr_t)message;
+	p.metadata = v;
+	for (size_t i = 0; i < CV_ARRAY_LEN(keys); i++) {
+		if (!*values[i & ~(size_t)1]) /* the step of the pair is none */
+			continue;
+		v[p.n_metadata] = &entry[p.n_metadata];
+		openshell__v1__platform_event__metadata_entry__init(v[p.n_metadata]);
+		v[p.n_metadata]->key = (char *)(uintptr_t)keys[i];
+		v[p.n_metadata++]->value = (char *)(uintptr_t)values[i];
+	}
+	cv_gw_ring_put(&lines->events, cv_gw_entry_of(&p.base));
+	watch_due(b);
 }
 
 /* ---- to a follower ---- */
@@ -239,50 +90,105 @@ static bool status_send(struct cv_gw_watcher *w, struct cv_gw_box *b)
 	return has_room;
 }
 
-static bool line_send(struct cv_gw_watcher *w, struct cv_gw_box *b, struct entry *e)
+/* What is kept encoded, as the payload that it is. */
+static bool entry_send(struct cv_gw_watcher *w, const struct cv_gw_entry *e,
+	const ProtobufCMessageDescriptor *type,
+	Openshell__V1__SandboxStreamEvent__PayloadCase payload)
 {
 	Openshell__V1__SandboxStreamEvent m;
-	Openshell__V1__SandboxLogLine line = line_message(b, e);
+	ProtobufCMessage *inner;
+	struct cv_arena arena;
+	struct cv_err err;
+	bool has_room = true;
 
-	if (!is_wanted(e, w->r->log_since_ms, w->r->log_sources, w->r->n_log_sources,
-		    w->r->log_min_level))
-		return true;
+	cv_arena_init(&arena, SEND_ARENA_MAX);
 	openshell__v1__sandbox_stream_event__init(&m);
-	m.payload_case = OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_LOG;
-	m.log = &line;
+	m.payload_case = payload;
+	if (cv_rpc_unpack(type, cv_gw_entry_str(e), &arena, &inner, &err) == CV_OK) {
+		if (payload == OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_LOG)
+			m.log = (Openshell__V1__SandboxLogLine *)inner;
+		else
+			m.event = (Openshell__V1__PlatformEvent *)inner;
+		has_room = cv_rpc_send(w->call, &m.base);
+	}
+	cv_arena_fini(&arena);
+	return has_room;
+}
+
+static bool line_send(struct cv_gw_watcher *w, const struct cv_gw_entry *e)
+{
+	return !lines_wants(&w->filter, e) ||
+	       entry_send(w, e, &openshell__v1__sandbox_log_line__descriptor,
+		       OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_LOG);
+}
+
+static bool event_send(struct cv_gw_watcher *w, const struct cv_gw_entry *e)
+{
+	return entry_send(w, e, &openshell__v1__platform_event__descriptor,
+		OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_EVENT);
+}
+
+static uint64_t draft_newest(const struct cv_gw_box *b)
+{
+	const struct cv_objects *objects = b->g->objects;
+	const struct cv_object_range all =
+		cv_object_scope(objects, CV_OBJECT_DRAFT_CHUNK, cv_str_of(b->object->id));
+	uint64_t newest = 0;
+
+	for (size_t i = all.first; i < all.end; i++) {
+		const Openshell__V1__StoredDraftChunk *k =
+			(const void *)cv_object_at(objects, CV_OBJECT_DRAFT_CHUNK, i)->message;
+
+		newest = CV_MAX(newest, (uint64_t)k->draft_version);
+	}
+	return newest;
+}
+
+/* What waits for a decision about the sandbox's policy. */
+static bool draft_send(struct cv_gw_watcher *w, const struct cv_gw_box *b)
+{
+	const struct cv_objects *objects = w->g->objects;
+	const struct cv_object_range all =
+		cv_object_scope(objects, CV_OBJECT_DRAFT_CHUNK, cv_str_of(b->object->id));
+	Openshell__V1__DraftPolicyUpdate u;
+	Openshell__V1__SandboxStreamEvent m;
+	char summary[96];
+
+	openshell__v1__draft_policy_update__init(&u);
+	openshell__v1__sandbox_stream_event__init(&m);
+	for (size_t i = all.first; i < all.end; i++) {
+		const Openshell__V1__StoredDraftChunk *k =
+			(const void *)cv_object_at(objects, CV_OBJECT_DRAFT_CHUNK, i)->message;
+		const bool is_pending = strcmp(k->status, "pending") == 0;
+
+		u.total_pending += is_pending;
+		u.new_chunks += is_pending && (uint64_t)k->draft_version > w->drafts;
+		u.draft_version = CV_MAX(u.draft_version, (uint64_t)k->draft_version);
+	}
+	w->drafts = CV_MAX(w->drafts, u.draft_version);
+	snprintf(summary, sizeof(summary), "%u new, %u pending", u.new_chunks, u.total_pending);
+	u.summary = summary;
+	m.payload_case = OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_DRAFT_POLICY_UPDATE;
+	m.draft_policy_update = &u;
 	return cv_rpc_send(w->call, &m.base);
 }
 
-static bool event_send(struct cv_gw_watcher *w, struct entry *e)
+/* A proposal came, or was decided. */
+static void on_object(
+	void *arg, enum cv_object_change change, struct cv_object *o, const ProtobufCMessage *was)
 {
-	static const char *const keys[] = { "openshell.progress.active_step",
-		"openshell.progress.active_detail", "openshell.progress.complete_step",
-		"openshell.progress.complete_label" };
-	const char *const values[] = { e->active, e->message, e->complete, e->message };
-	Openshell__V1__PlatformEvent__MetadataEntry entry[CV_ARRAY_LEN(keys)],
-		*v[CV_ARRAY_LEN(keys)];
-	Openshell__V1__SandboxStreamEvent m;
-	Openshell__V1__PlatformEvent p;
+	struct cv_gateway *g = arg;
+	struct cv_object *sandbox;
 
-	openshell__v1__platform_event__init(&p);
-	p.timestamp_ms = e->ms;
-	p.source = (char *)(uintptr_t) "cove";
-	p.type = (char *)(uintptr_t) "Normal";
-	p.reason = (char *)(uintptr_t)e->reason;
-	p.message = (char *)(uintptr_t)e->message;
-	p.metadata = v;
-	for (size_t i = 0; i < CV_ARRAY_LEN(keys); i++) {
-		if (!*values[i & ~(size_t)1]) /* the step of the pair is none */
-			continue;
-		v[p.n_metadata] = &entry[p.n_metadata];
-		openshell__v1__platform_event__metadata_entry__init(v[p.n_metadata]);
-		v[p.n_metadata]->key = (char *)(uintptr_t)keys[i];
-		v[p.n_metadata++]->value = (char *)(uintptr_t)values[i];
-	}
-	openshell__v1__sandbox_stream_event__init(&m);
-	m.payload_case = OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_EVENT;
-	m.event = &p;
-	return cv_rpc_send(w->call, &m.base);
+	(void)was;
+	if (o->kind != CV_OBJECT_DRAFT_CHUNK || change == CV_OBJECT_DELETED)
+		return;
+	sandbox = cv_object_find_id(g->objects, CV_OBJECT_SANDBOX, o->scope);
+	struct cv_gw_box *b = sandbox ? cv_gw_box_of(sandbox) : NULL;
+	for (struct cv_gw_watcher *w = b ? b->watchers : NULL; w; w = w->next)
+		w->is_draft_due |= w->r->follow_events || w->r->follow_status;
+	if (b)
+		watch_due(b);
 }
 
 static bool is_lagging(struct cv_gw_watcher *w, const struct cv_gw_lines *l)
@@ -320,10 +226,14 @@ static void follower_send(struct cv_gw_watcher *w, struct cv_gw_box *b)
 		w->is_status_due = false;
 		w->is_blocked = !status_send(w, b);
 	}
+	if (!w->is_blocked && w->is_draft_due) {
+		w->is_draft_due = false;
+		w->is_blocked = !draft_send(w, b);
+	}
 	while (!w->is_blocked && w->r->follow_events && w->event < l->events.next)
-		w->is_blocked = !event_send(w, l->events.v[w->event++ % l->events.cap]);
+		w->is_blocked = !event_send(w, cv_gw_ring_at(&l->events, w->event++));
 	while (!w->is_blocked && w->r->follow_logs && w->log < l->logs.next)
-		w->is_blocked = !line_send(w, b, l->logs.v[w->log++ % l->logs.cap]);
+		w->is_blocked = !line_send(w, cv_gw_ring_at(&l->logs, w->log++));
 	const bool is_once = !w->r->follow_status && !w->r->follow_logs && !w->r->follow_events;
 	if (!w->is_blocked && !w->is_status_due &&
 		(is_once || (w->r->stop_on_terminal && is_terminal(b)))) {
@@ -334,6 +244,14 @@ static void follower_send(struct cv_gw_watcher *w, struct cv_gw_box *b)
 
 /* ---- followers ---- */
 
+static bool has_log_follower(const struct cv_gw_box *b)
+{
+	for (const struct cv_gw_watcher *w = b->watchers; w; w = w->next)
+		if (w->r->follow_logs)
+			return true;
+	return false;
+}
+
 static void watcher_free(struct cv_gw_watcher *w)
 {
 	struct cv_gw_box *b = cv_gw_box_get(w->g, w->box);
@@ -343,13 +261,21 @@ static void watcher_free(struct cv_gw_watcher *w)
 			*i = w->next;
 			break;
 		}
+	if (b && w->r->follow_logs && !has_log_follower(b))
+		lines_unfollow(b);
 	cv_slots_remove(&w->g->watches->all, w->ref);
 	free(w);
 }
 
-static uint64_t tail(const struct ring *r, uint32_t n)
+/* Where the last n of the wanted ones begin; filter NULL: all are. */
+static uint64_t tail(const struct cv_gw_ring *r, uint32_t n, const struct lines_filter *f)
 {
-	return r->next - CV_MIN(r->next - r->first, (uint64_t)(n ? n : TAIL_DEFAULT));
+	uint64_t at = r->next;
+
+	while (n && at > r->first)
+		if (--at, !f || lines_wants(f, cv_gw_ring_at(r, at)))
+			n--;
+	return at;
 }
 
 static void on_watch(struct cv_rpc_call *c, const ProtobufCMessage *m)
@@ -367,6 +293,8 @@ static void on_watch(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	}
 	struct cv_gw_watcher *w = calloc(1, sizeof(*w));
 	struct cv_gw_lines *l = lines_of(b);
+	if (r->follow_logs)
+		lines_follow(b);
 	if (!l || !w || !cv_slots_add(&g->watches->all, w, &w->ref)) {
 		free(w);
 		cv_rpc_finish(c, CV_RPC_RESOURCE_EXHAUSTED, "no memory");
@@ -377,8 +305,11 @@ static void on_watch(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	w->call = c;
 	w->r = r;
 	w->is_status_due = true; /* the snapshot */
-	w->log = tail(&l->logs, r->log_tail_lines);
-	w->event = r->event_tail ? tail(&l->events, r->event_tail) : l->events.next;
+	w->drafts = draft_newest(b);
+	w->filter = (struct lines_filter){ r->log_since_ms, r->log_sources, r->n_log_sources,
+		r->log_min_level };
+	w->log = tail(&l->logs, r->log_tail_lines ? r->log_tail_lines : LINES_TAIL, &w->filter);
+	w->event = tail(&l->events, r->event_tail, NULL);
 	w->next = b->watchers;
 	b->watchers = w;
 	cv_rpc_call_set_state(c, w);
@@ -405,7 +336,7 @@ void watch_phase(struct cv_gw_box *b)
 {
 	for (struct cv_gw_watcher *w = b->watchers; w; w = w->next)
 		w->is_status_due |= w->r->follow_status || w->r->stop_on_terminal;
-	due(b);
+	watch_due(b);
 }
 
 void watch_deleted(struct cv_gw_box *b)
@@ -419,56 +350,7 @@ void watch_deleted(struct cv_gw_box *b)
 		}
 	}
 	b->watchers = NULL;
-	if (b->lines) {
-		ring_fini(&b->lines->logs);
-		ring_fini(&b->lines->events);
-	}
-	free(b->lines);
-	b->lines = NULL;
-}
-
-/* ---- GetSandboxLogs ---- */
-
-static void on_logs(struct cv_rpc_call *c, const ProtobufCMessage *m)
-{
-	const Openshell__V1__GetSandboxLogsRequest *r =
-		(const Openshell__V1__GetSandboxLogsRequest *)m;
-	const uint64_t max = r->lines ? r->lines : LINES_MAX;
-	Openshell__V1__GetSandboxLogsResponse answer;
-	struct cv_arena *arena = cv_rpc_call_arena(c);
-	struct cv_gw_box *b;
-	struct cv_err err;
-	const enum cv_rpc_status s = cv_gw_box_open(c, cv_str_of(r->sandbox_id),
-		*r->workspace ? cv_str_of(r->workspace) : CV_STR_NONE, false, &b, &err);
-
-	if (s != CV_RPC_OK) {
-		cv_gw_fail(c, s, &err);
-		return;
-	}
-	openshell__v1__get_sandbox_logs_response__init(&answer);
-	const struct ring none = { 0 }, *ring = b->lines ? &b->lines->logs : &none;
-	const size_t count = ring->next - ring->first, keep = CV_MIN(count, max);
-	answer.buffer_total = (uint32_t)count;
-	answer.logs = cv_arena_array(arena, keep + 1, sizeof(answer.logs[0]));
-	/* From the newest backwards, then in their order. */
-	for (uint64_t i = ring->next; answer.logs && i > ring->first && answer.n_logs < keep; i--) {
-		struct entry *e = ring->v[(i - 1) % ring->cap];
-		Openshell__V1__SandboxLogLine *line;
-
-		if (!is_wanted(e, r->since_ms, r->sources, r->n_sources, r->min_level))
-			continue;
-		line = cv_arena_new(arena, Openshell__V1__SandboxLogLine);
-		if (!line)
-			break;
-		*line = line_message(b, e);
-		answer.logs[keep - ++answer.n_logs] = line;
-	}
-	if (arena->is_overflown) {
-		cv_rpc_finish(c, CV_RPC_RESOURCE_EXHAUSTED, "too many lines; ask for fewer");
-		return;
-	}
-	answer.logs += keep - answer.n_logs;
-	cv_rpc_reply(c, &answer.base);
+	lines_free(b);
 }
 
 /* ---- the part ---- */
@@ -493,7 +375,10 @@ static int64_t part_turn(struct cv_gateway *g)
 static cv_code part_start(struct cv_gateway *g, struct cv_err *err)
 {
 	g->watches = calloc(1, sizeof(*g->watches));
-	return g->watches ? CV_OK : cv_fail(err, CV_LIMIT, "no memory");
+	if (!g->watches)
+		return cv_fail(err, CV_LIMIT, "no memory");
+	cv_objects_listen(g->objects, on_object, g);
+	return CV_OK;
 }
 
 static void part_stop(struct cv_gateway *g)
@@ -509,7 +394,6 @@ static void part_stop(struct cv_gateway *g)
 
 static const struct cv_gw_method methods[] = {
 	{ "WatchSandbox", { .message = on_watch, .writable = on_writable, .closed = on_closed } },
-	{ "GetSandboxLogs", { .message = on_logs } },
 };
 
 const struct cv_gw_part cv_gw_part_watch = {
