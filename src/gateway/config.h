@@ -64,7 +64,8 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	X(service_http, BOOL, "loopback_service_http", "enable-loopback-service-http", "ENABLE_LOOPBACK_SERVICE_HTTP", "true", LIVE, "services over plaintext on loopback") \
 	X(ssh_session_ttl, U32, "ssh_session_ttl_secs", "", "", "3600", LIVE, "life of an SSH session's token")         \
 	X(default_image, TEXT, "default_image", "", "", "", LIVE, "image of sandboxes that name none")                  \
-	X(images, MAP, "images", "", "", "", LIVE, "image: host, or a directory that is its root")
+	X(images, MAP, "images", "", "", "", LIVE, "image: host, or a directory that is its root") \
+	X(warm_pool, U32, "warm_pool", "warm-pool", "WARM_POOL", "0", LIVE, "sandboxes of the host's image that are built ahead")
 /* clang-format on */
 
 #define CV_GW_TYPE_TEXT                                                  struct cv_str
