@@ -40,7 +40,7 @@
 #include <sys/wait.h>
 
 #define POLICY_FILE "policy.yaml"
-#define ARENA_MAX (16u << 20) /* as of a run: argv and env of the largest plan */
+#define ARENA_MAX   (16u << 20) /* as of a run: argv and env of the largest plan */
 
 /* What is of one start, and all of whose strings are in the arena. */
 struct making {
@@ -124,8 +124,8 @@ static struct cv_str path_in(struct making *m, const char *name)
 	return cv_arena_printf(&m->arena, "%.*s/%s", CV_STR_ARG(m->dir), name);
 }
 
-static cv_code file_write(struct making *m, const char *name, struct cv_str text, int *ret_fd,
-	struct cv_err *err)
+static cv_code file_write(
+	struct making *m, const char *name, struct cv_str text, int *ret_fd, struct cv_err *err)
 {
 	const struct cv_str path = path_in(m, name);
 
@@ -256,24 +256,38 @@ static cv_code spec_fill(struct cv_driver *d, struct making *m, struct cv_err *e
 	return CV_OK;
 }
 
-/* The catalogs as they were judged, so that the broker reads nothing else. */
-static cv_code catalog_write(struct making *m, size_t i, struct cv_err *err)
+static bool is_builtin(struct cv_str catalog)
 {
-	const struct cv_driver_tools *t = m->s->tools;
+	return cv_str_has_prefix(catalog, CV_STR(CV_BUILTIN_CATALOG_PREFIX));
+}
+
+static struct cv_str catalog_path(struct making *m, size_t i)
+{
 	char name[32];
 
-	if (cv_str_has_prefix(t->names[i], CV_STR(CV_BUILTIN_CATALOG_PREFIX))) {
-		m->files.tools_files[i] = t->names[i];
-		return CV_OK;
-	}
 	snprintf(name, sizeof(name), "tools-%zu.yaml", i);
-	return file_write(m, name, t->texts[i], &m->files.tools_files[i], NULL, err);
+	return is_builtin(m->s->tools->names[i]) ? m->s->tools->names[i] : path_in(m, name);
+}
+
+/* The catalogs as they were judged, so that the broker reads nothing else. */
+static cv_code catalogs_write(struct making *m, struct cv_err *err)
+{
+	const struct cv_driver_tools *t = m->s->tools;
+	cv_code code = CV_OK;
+
+	for (size_t i = 0; t && i < t->count && code == CV_OK; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "tools-%zu.yaml", i);
+		if (!is_builtin(t->names[i]))
+			code = file_write(m, name, t->texts[i], NULL, err);
+	}
+	return code;
 }
 
 static cv_code tools_fill(struct making *m, struct cv_err *err)
 {
 	const struct cv_driver_tools *t = m->s->tools;
-	cv_code code = CV_OK;
 
 	if (!t)
 		return CV_OK;
@@ -283,8 +297,8 @@ static cv_code tools_fill(struct making *m, struct cv_err *err)
 		cv_arena_array(&m->arena, t->env_count + 1, sizeof(m->files.tools_env[0]));
 	if (!m->files.tools_files || !m->files.tools_env)
 		return cv_fail(err, CV_LIMIT, "no memory");
-	for (size_t i = 0; i < t->count && code == CV_OK; i++)
-		code = catalog_write(m, i, err);
+	for (size_t i = 0; i < t->count; i++)
+		m->files.tools_files[i] = catalog_path(m, i);
 	for (size_t i = 0; i < t->env_count; i++)
 		m->files.tools_env[i] = t->env[i];
 	m->files.tools_count = t->count;
@@ -296,7 +310,7 @@ static cv_code tools_fill(struct making *m, struct cv_err *err)
 	m->files.tools_digest = t->digest;
 	m->files.tools_state = t->state;
 	m->spec.has_network = true; /* the route is one, and its token is the keeper's */
-	return code;
+	return CV_OK;
 }
 
 static void gateway_fill(struct making *m)
@@ -435,6 +449,8 @@ static cv_code make(
 	if (code == CV_OK && !m->s->is_spare)
 		code = file_write(m, POLICY_FILE, m->policy, NULL, err);
 	if (code == CV_OK)
+		code = catalogs_write(m, err);
+	if (code == CV_OK)
 		code = run_write(m, &run, err);
 	if (code == CV_OK)
 		code = process_start(d, m, &plan, ret, err);
@@ -471,8 +487,8 @@ static cv_code claim(struct cv_driver *d, struct cv_str spare, struct cv_driver_
 	const struct cv_str from =
 		cv_arena_printf(&m->arena, "%.*s/%.*s", CV_STR_ARG(d->path), CV_STR_ARG(spare));
 	/* A sandbox that was there before has files: they are not the spare's. */
-	if (!from.p || syscall(SYS_renameat2, AT_FDCWD, from.p, AT_FDCWD, m->dir.p,
-			       RENAME_NOREPLACE) < 0)
+	if (!from.p ||
+		syscall(SYS_renameat2, AT_FDCWD, from.p, AT_FDCWD, m->dir.p, RENAME_NOREPLACE) < 0)
 		return cv_fail(err, CV_UNAVAILABLE, "the sandbox has a directory of its own");
 	code = file_write(m, POLICY_FILE, m->policy, NULL, err);
 	if (code == CV_OK)

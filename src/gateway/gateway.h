@@ -90,10 +90,9 @@ struct cv_gw_part {
 	X(DELIVER, deliver)    \
 	X(UPSTREAM, upstream)  \
 	X(REFRESH, refresh)    \
-	/* each row ends so */
-	X(LOGS, logs)          \
 	X(SERVICE, service)    \
-	X(SERVICE_HTTP, service_http)
+	X(SERVICE_HTTP, service_http) \
+	/* each row ends so */
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
