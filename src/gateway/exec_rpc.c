@@ -94,6 +94,15 @@ static bool parts_send(struct cv_gw_box *b, struct cv_str bytes)
 	return true;
 }
 
+bool exec_bytes_send(
+	struct cv_gw_box *b, uint32_t id, uint32_t flags, uint32_t size, struct cv_str bytes)
+{
+	const uint32_t v[] = { id, flags, size };
+
+	return parts_send(b, bytes) &&
+	       cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_EXEC, v, CV_ARRAY_LEN(v));
+}
+
 void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b)
 {
 	const Openshell__V1__ExecSandboxRequest *r = x->request;
@@ -102,17 +111,16 @@ void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b)
 	struct cv_buf bytes;
 
 	x->is_stdin_none = !r->tty && !cv_buf_len(&x->in) && x->has_stdin_ended;
-	const uint32_t v[] = { x->id,
-		(r->tty ? (uint32_t)CV_GATEWAY_EXEC_TTY : 0) | (x->is_stdin_none ? stdin_none : 0),
-		rows << 16 | cols };
+	const uint32_t flags =
+		(r->tty ? (uint32_t)CV_GATEWAY_EXEC_TTY : 0) | (x->is_stdin_none ? stdin_none : 0);
 
 	cv_buf_init(&bytes, CV_PLAN_EXEC_BYTES_MAX);
 	const bool is_put = request_put(r, b, &bytes);
 	x->is_tty = r->tty;
 	exec_deadline(x, &x->deadline_ms, (int64_t)r->timeout_seconds * 1000);
 	x->state = EXEC_SENT;
-	const bool is_sent = is_put && parts_send(b, cv_buf_str(&bytes)) &&
-			     cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_EXEC, v, CV_ARRAY_LEN(v));
+	const bool is_sent =
+		is_put && exec_bytes_send(b, x->id, flags, rows << 16 | cols, cv_buf_str(&bytes));
 	cv_buf_wipe(&bytes);
 	cv_pb_free((void *)(uintptr_t)x->request);
 	x->request = NULL;
@@ -124,8 +132,10 @@ void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b)
 			x, CV_RPC_UNAVAILABLE, "supervisor relay failed: the link is broken");
 }
 
-static uint32_t id_next(struct cv_gw_execs *all, const struct cv_gw_box *b)
+uint32_t exec_id_next(const struct cv_gw_box *b)
 {
+	struct cv_gw_execs *all = b->g->execs;
+
 	do
 		all->next_id++;
 	while (all->next_id <= MAIN_ID || exec_find(b, all->next_id));
@@ -157,7 +167,7 @@ static enum cv_rpc_status exec_start(struct cv_rpc_call *c,
 		       CV_RPC_FAILED_PRECONDITION;
 	for (x = b->execs; x; x = x->next)
 		count++;
-	x = count < EXECS_BOX_MAX ? exec_new(b, id_next(cv_gw_of(c)->execs, b)) : NULL;
+	x = count < EXECS_BOX_MAX ? exec_new(b, exec_id_next(b)) : NULL;
 	if (!x)
 		return cv_fail(err, CV_LIMIT, "too many commands run in this sandbox"),
 		       CV_RPC_RESOURCE_EXHAUSTED;

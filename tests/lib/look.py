@@ -130,6 +130,11 @@ def descriptors(pid):
         os.close(pidfd)
 
 
+def paths(pid):
+    """What the process's descriptors are, as /proc/PID/fd says it: {number: path}."""
+    return {number: os.readlink(f"/proc/self/fd/{fd}") for number, fd in descriptors(pid)}
+
+
 def descriptor_count(pid):
     try:
         return len(os.listdir(f"/proc/{pid}/fd"))
