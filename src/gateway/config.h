@@ -66,7 +66,8 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	X(default_image, TEXT, "default_image", "", "", "", LIVE, "image of sandboxes that name none")                  \
 	X(images, MAP, "images", "", "", "", LIVE, "image: host, or a directory that is its root") \
 	X(resolve, LIST, "resolve", "resolve", "RESOLVE", "", LIVE, "HOST:PORT:ADDRESS, an address that sandboxes' proxies and renewals take for a name") \
-	X(upstream_ca, LIST, "upstream_ca", "upstream-ca", "UPSTREAM_CA", "", LIVE, "authorities (PEM files) that they trust besides the host's")
+	X(upstream_ca, LIST, "upstream_ca", "upstream-ca", "UPSTREAM_CA", "", LIVE, "authorities (PEM files) that they trust besides the host's") \
+	X(key_command, TEXT, "key_command", "key-command", "KEY_COMMAND", "", FIXED, "prints the keys of stored credentials (base64, one a line, the present one first); a file of the state directory")
 /* clang-format on */
 
 #define CV_GW_TYPE_TEXT                                                  struct cv_str

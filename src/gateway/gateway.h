@@ -85,7 +85,8 @@ struct cv_gw_part {
 	X(LOGS, logs)          \
 	X(DELIVER, deliver)    \
 	X(UPSTREAM, upstream)  \
-	X(REFRESH, refresh)
+	X(REFRESH, refresh) \
+	X(ADMIN, admin)
 	/* each row ends so */
 /* clang-format on */
 
@@ -133,6 +134,7 @@ struct cv_gateway {
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
 	struct cv_gw_refreshes *refreshes;
+	struct cv_gw_admin *admin;
 	struct cv_gw_logs *logs;
 };
 

@@ -425,6 +425,11 @@ static void on_object(
 		object_drop(arg, o);
 }
 
+size_t cv_gw_refreshes_running(const struct cv_gateway *g)
+{
+	return g->refreshes->running.count;
+}
+
 cv_code cv_gw_refreshes_start(struct cv_gateway *g, struct cv_err *err)
 {
 	const struct cv_object_range all = cv_object_all(g->objects, CV_OBJECT_REFRESH);
