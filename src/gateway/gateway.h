@@ -82,15 +82,14 @@ struct cv_gw_part {
 	X(DRAFT, draft)        \
 	X(PROFILE, profile)    \
 	X(PROVIDER, provider)  \
+	X(TOOLS, tools)        \
 	X(ATTACH, attach)      \
+	X(APPROVAL, approval)  \
 	X(LOGS, logs)          \
 	X(DELIVER, deliver)    \
 	X(UPSTREAM, upstream)  \
-	X(REFRESH, refresh)
+	X(REFRESH, refresh)    \
 	/* each row ends so */
-	X(TOOLS, tools)        \
-	X(ATTACH, attach)      \
-	X(APPROVAL, approval)
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
