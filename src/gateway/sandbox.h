@@ -46,6 +46,7 @@ enum cv_gw_state { CV_GW_STATES(CV_GW_STATE_ENUM) CV_GW_STATE_COUNT };
 struct cv_gw_link;
 struct cv_gw_exec;
 struct cv_gw_forward;
+struct cv_gw_relay;
 struct cv_gw_watcher;
 struct cv_gw_lines;
 struct cv_gw_env;
@@ -67,6 +68,8 @@ struct cv_gw_box {
 	struct cv_gw_exec *execs;         /* exec.c */
 	struct cv_gw_forward *forwards;   /* forward.c */
 	size_t forward_count;
+	struct cv_gw_relay *relays; /* service_http.c */
+	size_t relay_count;
 	struct cv_gw_watcher *watchers; /* watch.c */
 	struct cv_gw_lines *lines;      /* watch.c: log lines and events */
 	struct cv_gw_env *env;          /* deliver.c: what its keeper has */

@@ -295,9 +295,17 @@ static bool is_reading(const struct cv_rpc_conn *c)
 	return c->state != CV_RPC_CONN_H1 || cv_buf_len(&c->in) < CV_RPC_HEAD_BYTES_MAX;
 }
 
+/* Reading stopped because so much is there, and by now there is room for some of it. */
+static bool is_body_movable(const struct cv_rpc_conn *c)
+{
+	return c->state == CV_RPC_CONN_H1 && c->is_h1_busy && c->xchgs->is_relay &&
+	       !c->xchgs->is_in_ended && cv_buf_len(&c->in) >= CV_RPC_HEAD_BYTES_MAX &&
+	       cv_buf_len(&c->xchgs->in) < CV_RPC_RELAY_IN_BYTES && !c->is_broken;
+}
+
 bool cv_rpc_conn_wants_read(const struct cv_rpc_conn *c)
 {
-	return is_reading(c) && (c->can_read || c->has_more);
+	return is_body_movable(c) || (is_reading(c) && (c->can_read || c->has_more));
 }
 
 /* Which protocol the first bytes are. */
@@ -357,8 +365,11 @@ void cv_rpc_conn_receive(struct cv_rpc_conn *c)
 		return;
 	n = text_read(c, c->server->io, sizeof(c->server->io));
 	c->has_more = c->ssl && n == sizeof(c->server->io); /* perhaps, and no edge would say so */
-	if (n > 0)
+	if (n > 0) {
 		bytes_take(c, (struct cv_str){ c->server->io, (size_t)n });
+		/* A credential, perhaps; the next bytes may be fewer. */
+		explicit_bzero(c->server->io, (size_t)n);
+	}
 }
 
 /* ---- out ---- */
