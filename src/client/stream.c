@@ -115,7 +115,7 @@ static void saw_event(struct cl *c, struct waiting *w, const Openshell__V1__Plat
 
 	if (label && *label)
 		progress(c, w, cl_shown(c, label));
-	else if (detail && *detail)
+	else if (detail && *detail && c->is_verbose)
 		progress(c, w, cl_shown(c, detail));
 	else if (c->is_verbose && *e->message)
 		progress(c, w, cl_shown(c, e->message));

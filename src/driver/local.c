@@ -9,6 +9,8 @@
  *     STATE/sandboxes/ID/workspace/    kept over stop and start
  *                        log           what supervisor, proxy and init say of it
  *                        policy.yaml   as it was when it started
+ *                        tools-N.yaml  catalogs of host tools, likewise
+ *                        tools/        the token (the gateway's), the broker's directory
  *                        run           "INSTANCE TOKEN\n", then "PID START\n" once there is one
  *     STATE/sandboxes/.removed-ID      what a process of ours is removing
  *
@@ -19,11 +21,13 @@
 #include "base/hex.h"
 #include "driver/host.h"
 #include "driver/spawn.h"
+#include "driver/tools.h"
 #include "ipc/frame.h"
 #include "plan/limits.h"
 #include "policy/findings.h"
 #include "policy/policy.h"
 #include "sys/fd.h"
+#include "tools/builtin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -225,10 +229,15 @@ static cv_code spec_fill(struct cv_driver *d, struct making *m, struct cv_err *e
 	m->files.budgets = s->budgets;
 	m->files.budget_count = s->budget_count;
 	m->files.routes_file = s->routes_file;
+	m->files.ca_files = s->ca_files;
+	m->files.ca_count = s->ca_count;
+	m->spec.pins = s->pins;
+	m->spec.pin_count = s->pin_count;
 	m->spec.mounts = &m->mount;
 	m->spec.mount_count = 1;
 	m->spec.env = s->env;
 	m->spec.env_count = s->env_count;
+	m->spec.approve_ms = (uint64_t)s->approve_seconds * 1000;
 	m->spec.argv = s->argv;
 	m->spec.argv_count = s->argv_count;
 	m->spec.cpu_milli = s->cpu_milli;
@@ -237,6 +246,49 @@ static cv_code spec_fill(struct cv_driver *d, struct making *m, struct cv_err *e
 	m->spec.tty = s->has_tty ? CV_TTY_YES : CV_TTY_NO;
 	m->spec.is_quiet = true;
 	return CV_OK;
+}
+
+/* The catalogs as they were judged, so that the broker reads nothing else. */
+static cv_code catalog_write(struct making *m, size_t i, struct cv_err *err)
+{
+	const struct cv_driver_tools *t = m->s->tools;
+	char name[32];
+
+	if (cv_str_has_prefix(t->names[i], CV_STR(CV_BUILTIN_CATALOG_PREFIX))) {
+		m->files.tools_files[i] = t->names[i];
+		return CV_OK;
+	}
+	snprintf(name, sizeof(name), "tools-%zu.yaml", i);
+	return file_write(m, name, t->texts[i], &m->files.tools_files[i], NULL, err);
+}
+
+static cv_code tools_fill(struct making *m, struct cv_err *err)
+{
+	const struct cv_driver_tools *t = m->s->tools;
+	cv_code code = CV_OK;
+
+	if (!t)
+		return CV_OK;
+	m->files.tools_files =
+		cv_arena_array(&m->arena, t->count + 1, sizeof(m->files.tools_files[0]));
+	m->files.tools_env =
+		cv_arena_array(&m->arena, t->env_count + 1, sizeof(m->files.tools_env[0]));
+	if (!m->files.tools_files || !m->files.tools_env)
+		return cv_fail(err, CV_LIMIT, "no memory");
+	for (size_t i = 0; i < t->count && code == CV_OK; i++)
+		code = catalog_write(m, i, err);
+	for (size_t i = 0; i < t->env_count; i++)
+		m->files.tools_env[i] = t->env[i];
+	m->files.tools_count = t->count;
+	m->files.tools_env_count = t->env_count;
+	m->files.tools = t->tools;
+	m->files.tool_count = t->tool_count;
+	m->files.tools_map = t->map;
+	m->files.tools_skill = t->skill;
+	m->files.tools_digest = t->digest;
+	m->files.tools_state = t->state;
+	m->spec.has_network = true; /* the route is one, and its token is the keeper's */
+	return code;
 }
 
 static void gateway_fill(struct making *m)
@@ -261,6 +313,8 @@ static cv_code plan_make(
 		code = policy_take(m, err);
 	if (code == CV_OK)
 		code = root_take(m, err);
+	if (code == CV_OK)
+		code = tools_fill(m, err);
 	/* There is no directory of a user's that could be worked in; /sandbox is. */
 	m->spec.include_workdir = false;
 	if (code == CV_OK)

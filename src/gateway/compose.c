@@ -12,6 +12,8 @@
 #include "cred/compose.h"
 #include "cred/limits_profile.h"
 #include "gateway/profile.h"
+#include "gateway/refresh.h"
+#include "gateway/tools.h"
 #include "gateway/vault.h"
 #include "ipc/vault_link.h"
 #include "plan/plan.h"
@@ -100,10 +102,14 @@ static cv_code provider_take(struct composing *x, const struct cv_object *o)
 	for (size_t i = 0; a->keys && i < p->n_credential_handles && code == CV_OK; i++) {
 		const struct cv_str key = cv_str_of(p->credential_handles[i]->key);
 		const DM(CredentialHandle) *h = p->credential_handles[i]->value;
-		struct cv_attached_key *k = &a->keys[a->key_count++];
+		const int64_t until_s = expires_s(p, key.p);
 
+		/* Over, and another one will come: it is handed over then. */
+		if (until_s && until_s <= time(NULL) && cv_gw_refresh_owns(x->g, o, key.p))
+			continue;
+		struct cv_attached_key *k = &a->keys[a->key_count++];
 		k->key = key;
-		k->expires_s = expires_s(p, key.p);
+		k->expires_s = until_s;
 		k->refresh = CV_CRED_NONE;
 		if (!h)
 			code = cv_fail(x->err, CV_DENIED, "provider '%.*s': %.*s has no value",
@@ -189,6 +195,7 @@ static void told(struct composing *x, struct cv_gw_attached *a)
 {
 	struct cv_arena *arena = x->arena;
 
+	/* and one for the token of host tools */
 	a->env = cv_arena_array(arena, x->config_count + x->set.cred_count + 1, sizeof(a->env[0]));
 	a->providers = cv_arena_array(arena, x->n + 1, sizeof(a->providers[0]));
 	for (size_t i = 0; a->env && i < x->config_count; i++)
@@ -222,7 +229,12 @@ static cv_code composed(struct composing *x, const struct cv_object *sandbox, st
 	if (code != CV_OK)
 		return code;
 	told(x, a);
-	if (x->arena->is_overflown)
+	if (a->env && cv_gw_tools_are_there(x->g, sandbox))
+		code = cv_gw_tools_compose(
+			x->g, sandbox, &x->set, x->arena, &a->env[a->env_count++], x->err);
+	if (code != CV_OK)
+		;
+	else if (x->arena->is_overflown)
 		code = cv_fail(x->err, CV_LIMIT, "no memory for the providers");
 	else if (x->set.cred_count)
 		code = cv_gw_vault_compose(x->g->vault, &x->set, &a->fd, x->err);
@@ -239,7 +251,7 @@ cv_code cv_gw_providers_compose(struct cv_gateway *g, const struct cv_object *sa
 	struct cv_gw_attached a = { .fd = -1 };
 	struct cv_err own;
 
-	if (n == 0) {
+	if (n == 0 && !cv_gw_tools_are_there(g, sandbox)) {
 		*ret = a;
 		return CV_OK;
 	}

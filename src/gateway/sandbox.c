@@ -21,6 +21,7 @@
 #include "gateway/log.h"
 #include "gateway/pb.h"
 #include "gateway/service.h"
+#include "gateway/ssh.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -309,9 +310,12 @@ static void process_gone(struct cv_gw_box *b)
 		session_drain(b->g, b->link->ref);
 	if (b->link)
 		session_close(b->link);
+	cv_gw_ssh_ended(b);
 	exec_ended(b);
 	forward_ended(b);
 	service_ended(b);
+	HOOKS(b, i, ended)
+	s->hooks[i]->ended(b);
 	box_deadline(b, 0);
 	cv_gw_box_set(b, CV_GW_ABSENT);
 	if (!is_expected && cv_gw_box_want(b) == CV_GW_RUN)
@@ -323,6 +327,7 @@ static void process_gone(struct cv_gw_box *b)
 void box_link_lost(struct cv_gw_box *b)
 {
 	exec_link_lost(b);
+	cv_gw_ssh_link_lost(b);
 	forward_ended(b);
 	service_ended(b);
 	if (b->state != CV_GW_DIALLED && b->state != CV_GW_UP)
@@ -408,7 +413,7 @@ static void on_ended(struct cv_gw_box *b, struct cv_str body)
 
 void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 {
-	switch ((enum cv_gateway_reply)m->type) {
+	switch ((int)m->type) {
 	case CV_GATEWAY_REPLY_READY: on_ready(b); break;
 	case CV_GATEWAY_REPLY_ENDED: on_ended(b, m->body); break;
 	case CV_GATEWAY_REPLY_STARTED:
@@ -421,19 +426,14 @@ void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 			forward_message(b, m);
 		break;
 	case CV_GATEWAY_REPLY_EVENT: watch_event_line(b, m->body); break;
-	case CV_GATEWAY_REPLY_POLICY_LOADED:
-	case CV_GATEWAY_REPLY_POLICY_REFUSED:
-	case CV_GATEWAY_REPLY_CREDENTIALS_LOADED:
-	case CV_GATEWAY_REPLY_CREDENTIALS_REFUSED:
-	case CV_GATEWAY_REPLY_DENIAL:
-		HOOKS(b, i, message)
-		b->g->sandboxes->hooks[i]->message(b, m->type, m->body);
-		break;
 	case CV_GATEWAY_REPLY_LOST:
 		cv_gw_box_log(b, "WARN", "sandbox", "lines of the log were lost");
 		break;
-	case CV_GATEWAY_REPLY_HELLO:
-	case CV_GATEWAY_REPLY_COUNT: break;
+	case CV_GATEWAY_REPLY_HELLO: break;
+	default: /* of one part or another */
+		HOOKS(b, i, message)
+		b->g->sandboxes->hooks[i]->message(b, m->type, m->body);
+		break;
 	}
 }
 

@@ -224,6 +224,7 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 		.arg = g,
 		.authenticate = cv_gw_authenticate,
 		.ended = call_ended,
+		.is_local_only = g->config->disable_tls,
 	};
 	sigset_t set;
 

@@ -251,22 +251,13 @@ static cv_code started(struct cv_gw_vault *v, struct cv_err *err)
 	return code;
 }
 
-/* Asks and waits.  ret_rest is what follows the tag in the answer, in the vault's buffer. */
-static cv_code asked_once(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf *body,
-	const int *fds, size_t fd_count, struct cv_str *ret_rest, struct cv_err *err)
+/* ret_rest is what follows the tag in the answer, in the vault's buffer. */
+static cv_code answer_read(struct cv_gw_vault *v, struct cv_str *ret_rest, struct cv_err *err)
 {
 	struct cv_ipc_reader r;
 	struct cv_ipc_msg m;
-	cv_code code = started(v, err);
+	cv_code code = message_wait(v, &m, err);
 
-	if (code != CV_OK)
-		return code;
-	code = cv_ipc_send(v->link, req, cv_buf_str(body), fds, fd_count, err);
-	if (code != CV_OK) {
-		vault_end(v);
-		return cv_fail(err, CV_UNAVAILABLE, "the vault ended");
-	}
-	code = message_wait(v, &m, err);
 	if (code != CV_OK)
 		return code;
 	r = (struct cv_ipc_reader){ .rest = m.body };
@@ -286,7 +277,24 @@ static cv_code asked_once(struct cv_gw_vault *v, enum cv_vault_req req, struct c
 	return CV_OK;
 }
 
-/* Once more with a new vault, when the old one had died. */
+/* Asks and waits. */
+static cv_code asked_once(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf *body,
+	const int *fds, size_t fd_count, struct cv_str *ret_rest, struct cv_err *err)
+{
+	cv_code code = started(v, err);
+
+	if (code != CV_OK)
+		return code;
+	code = cv_ipc_send(v->link, req, cv_buf_str(body), fds, fd_count, err);
+	if (code != CV_OK) {
+		vault_end(v);
+		return cv_fail(err, CV_UNAVAILABLE, "the vault ended");
+	}
+	return answer_read(v, ret_rest, err);
+}
+
+/* Once more with a new vault, when the old one had died or dies over it: nothing that is asked
+ * changes the vault.  What it had written to the second descriptor is gone then. */
 static cv_code asked(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf *body,
 	const int *fds, size_t fd_count, struct cv_str *ret_rest, struct cv_err *err)
 {
@@ -294,6 +302,12 @@ static cv_code asked(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf
 
 	if (v->link >= 0 && poll(&p, 1, 0) == 1)
 		vault_end(v);
+	const bool was_there = v->pid > 0;
+	const cv_code code = asked_once(v, req, body, fds, fd_count, ret_rest, err);
+	if (code != CV_UNAVAILABLE || !was_there || v->pid > 0)
+		return code;
+	if (fd_count > 1 && (ftruncate(fds[1], 0) < 0 || lseek(fds[1], 0, SEEK_SET) < 0))
+		return cv_fail_errno(err, "memory for credentials");
 	return asked_once(v, req, body, fds, fd_count, ret_rest, err);
 }
 
@@ -363,4 +377,67 @@ cv_code cv_gw_vault_compose(
 	if (code == CV_OK)
 		*ret_fd = cv_take_fd(out);
 	return code;
+}
+
+/* ---- renewals ---- */
+
+cv_code cv_gw_vault_renew(struct cv_gw_vault *v, const struct cv_cred_set *set, int courier,
+	int *ret_fd, struct cv_err *err)
+{
+	CV_AUTO_FD int in = -1;
+	CV_AUTO_FD int out = memfd_create("renewed", MFD_CLOEXEC);
+	struct cv_buf bytes, body;
+
+	if (out < 0)
+		return cv_fail_errno(err, "memory for a renewal");
+	cv_buf_init(&bytes, CV_CRED_SET_BYTES_MAX);
+	cv_buf_init(&body, 16);
+	cv_ipc_put_u32(&body, ++v->tag);
+	cv_code code = cv_cred_set_write(set, &bytes, err);
+	if (code == CV_OK)
+		code = cv_ipc_memfd("references", cv_buf_str(&bytes), &in, err);
+	if (code == CV_OK)
+		code = started(v, err);
+	if (code == CV_OK)
+		code = cv_ipc_send(v->link, CV_VAULT_REQ_COURIER, CV_STR_NONE, &courier, 1, err);
+	if (code == CV_OK)
+		code = cv_ipc_send(v->link, CV_VAULT_REQ_RENEW, cv_buf_str(&body),
+			(const int[]){ in, out }, 2, err);
+	cv_buf_fini(&bytes);
+	cv_buf_fini(&body);
+	if (code == CV_OK)
+		*ret_fd = cv_take_fd(out);
+	return code;
+}
+
+int cv_gw_vault_fd(const struct cv_gw_vault *v)
+{
+	return v->link;
+}
+
+static void text_take(struct cv_ipc_reader *r, char *ret, size_t bytes)
+{
+	const struct cv_str s = cv_ipc_get_str(r);
+
+	if (!cv_str_to_cstr(cv_str_slice(s, 0, CV_MIN(s.n, bytes - 1)), ret, bytes))
+		ret[0] = '\0';
+}
+
+cv_code cv_gw_vault_renewed(struct cv_gw_vault *v, struct cv_gw_renewed *ret, struct cv_err *err)
+{
+	struct cv_str rest = CV_STR_NONE;
+	cv_code code = answer_read(v, &rest, err);
+	struct cv_ipc_reader r = { .rest = rest };
+
+	if (code != CV_OK)
+		return code;
+	const uint32_t verdict = cv_ipc_get_u32(&r);
+	ret->verdict = (enum cv_refresh_verdict)CV_MIN(verdict, (uint32_t)CV_REFRESH_LATER);
+	ret->expires_s = (int64_t)cv_ipc_get_u64(&r);
+	ret->retry_s = (int64_t)cv_ipc_get_u64(&r);
+	text_take(&r, ret->slug, sizeof(ret->slug));
+	text_take(&r, ret->text, sizeof(ret->text));
+	return cv_ipc_reader_is_done(&r)
+		       ? CV_OK
+		       : cv_fail(err, CV_UNAVAILABLE, "the vault speaks out of turn");
 }

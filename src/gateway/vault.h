@@ -12,6 +12,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
+#include "cred/refresh.h"
 
 struct cv_gw_vault;
 struct cv_cred_set;
@@ -31,6 +32,24 @@ CV_MUST cv_code cv_gw_vault_rewrap(struct cv_gw_vault *v, struct cv_str context,
  * the keeper of a sandbox. */
 CV_MUST cv_code cv_gw_vault_compose(
 	struct cv_gw_vault *v, const struct cv_cred_set *set, int *ret_fd, struct cv_err *err);
+
+/* ---- renewals: a vault of their own, which waits for an issuer ---- */
+
+/* set: one renewal, with references to its materials, and where its outputs go (keeper/seal_renew.c).
+ * courier: the link of one that was started for this.  Returns at once; cv_gw_vault_fd() becomes
+ * readable, and *ret_fd is what will be written. */
+CV_MUST cv_code cv_gw_vault_renew(struct cv_gw_vault *v, const struct cv_cred_set *set, int courier,
+	int *ret_fd, struct cv_err *err);
+int cv_gw_vault_fd(const struct cv_gw_vault *v);
+
+struct cv_gw_renewed {
+	enum cv_refresh_verdict verdict;
+	int64_t expires_s, retry_s;
+	char slug[64], text[256];
+};
+/* What it said; the caller frees the vault. */
+CV_MUST cv_code cv_gw_vault_renewed(
+	struct cv_gw_vault *v, struct cv_gw_renewed *ret, struct cv_err *err);
 
 /* "WORKSPACE/ID/KEY": the place of a credential. */
 bool cv_gw_vault_context(

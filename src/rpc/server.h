@@ -32,7 +32,11 @@ struct cv_rpc_server_config {
 	const struct cv_rpc_page *pages; /* pages.h; may be none */
 	size_t page_count;
 	const struct cv_rpc_relay_handler *relay; /* relay.h; NULL: all hosts are ours */
-	void *arg;                                /* cv_rpc_call_arg() */
+	void *arg; /* cv_rpc_call_arg() */
+	/* Pages in plaintext are for who calls this machine by its own name (localhost, 127.0.0.1,
+	 * [::1]) and the port: a name of another's that was made to point here (DNS rebinding) would
+	 * give his scripts what the local user may do. */
+	bool is_local_only;
 	/* Fills ret, or says why not.  CV_RPC_OK with kind NONE: nobody, who may call what needs no
 	 * authentication.  UNAVAILABLE is allowed: a key is being fetched, try again. */
 	enum cv_rpc_status (*authenticate)(void *arg, const struct cv_rpc_presented *given,

@@ -51,7 +51,7 @@ static void drop(struct supervisor *s)
 
 	cv_fd_cleanup(&v->link);
 	v->link = -1;
-	outbox_clear(&v->out);
+	cv_ipc_outbox_clear(&v->out);
 	dial_drop(s);
 	cv_buf_reset(&v->parts);
 	redial_later(v);
@@ -91,8 +91,9 @@ static void hello(struct supervisor *s)
 	cv_ipc_put_str(&b, (struct cv_str){ (const char *)g->token, sizeof(g->token) });
 	cv_ipc_put_u32(&b, (uint32_t)getpid());
 	cv_ipc_put_u64(&b, s->service.policy.revision);
-	if (b.is_overflown || outbox_put(&s->service.out, s->service.link, CV_GATEWAY_REPLY_HELLO,
-				      cv_buf_str(&b), NULL, 0, &err) != CV_OK)
+	if (b.is_overflown ||
+		cv_ipc_outbox_put(&s->service.out, s->service.link, CV_GATEWAY_REPLY_HELLO,
+			cv_buf_str(&b), NULL, 0, &err) != CV_OK)
 		drop(s);
 	cv_buf_wipe(&b);
 }
@@ -146,8 +147,8 @@ void service_tell(
 {
 	struct cv_err err;
 
-	if (is_open(&s->service) && outbox_put(&s->service.out, s->service.link, type, body, fds,
-					    fd_count, &err) != CV_OK)
+	if (is_open(&s->service) && cv_ipc_outbox_put(&s->service.out, s->service.link, type, body,
+					    fds, fd_count, &err) != CV_OK)
 		drop(s);
 }
 
@@ -187,6 +188,7 @@ static void accepted(struct supervisor *s)
 	exec_retell(s);
 	if (v->is_ready)
 		service_tell(s, CV_GATEWAY_REPLY_READY, CV_STR_NONE, NULL, 0);
+	approve_retell(s);
 	if (v->is_ended)
 		ended_tell(s);
 	events_send(s);
@@ -262,6 +264,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_STOP: service_stop(s, cv_ipc_get_u32(&r)); break;
 	case CV_GATEWAY_REQ_SETTLED: settled(s, &r); break;
 	case CV_GATEWAY_REQ_STDIN_END: exec_stdin_end(s, cv_ipc_get_u32(&r)); break;
+	case CV_GATEWAY_REQ_ANSWER: approve_gateway_answer(s, m->body); break;
 	case CV_GATEWAY_REQ_LOG_LEVEL: break; /* every decision is told */
 	case CV_GATEWAY_REQ_COUNT: break;
 	}
@@ -296,8 +299,8 @@ static void read_all(struct supervisor *s)
 short service_interest(const struct supervisor *s)
 {
 	const struct service *v = &s->service;
-	const bool has_more =
-		!outbox_is_empty(&v->out) || (is_open(v) && !outbox_is_empty(&v->events));
+	const bool has_more = !cv_ipc_outbox_is_empty(&v->out) ||
+			      (is_open(v) && !cv_ipc_outbox_is_empty(&v->events));
 
 	return (short)(POLLIN | (has_more ? POLLOUT : 0));
 }
@@ -306,7 +309,8 @@ void service_serve(struct supervisor *s, short events)
 {
 	struct cv_err err;
 
-	if ((events & POLLOUT) && outbox_flush(&s->service.out, s->service.link, &err) != CV_OK)
+	if ((events & POLLOUT) &&
+		cv_ipc_outbox_flush(&s->service.out, s->service.link, &err) != CV_OK)
 		drop(s);
 	if (events & POLLOUT)
 		events_send(s);
