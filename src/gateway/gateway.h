@@ -93,6 +93,7 @@ struct cv_gw_part {
 	X(REFRESH, refresh)    \
 	X(SERVICE, service)    \
 	X(SERVICE_HTTP, service_http) \
+	X(INFERENCE, inference) \
 	/* each row ends so */
 /* clang-format on */
 
