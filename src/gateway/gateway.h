@@ -19,8 +19,9 @@
  *
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
- *     ssh.[ch], ssh_key.c, ssh_server.c                     SSH into sandboxes
  *     service.c, service_http.c                             ports of sandboxes with host names
+ *     inference.c                                           where model calls go
+ *     ssh.[ch], ssh_key.c, ssh_server.c                     SSH into sandboxes
  *     provider.c, profile.c                                 credentials
  *     policy.c, settings.c, draft.c                         what sandboxes may do
  *     tools*.c, approval.c                                  host tools; what waits for a person
@@ -94,6 +95,7 @@ struct cv_gw_part {
 	X(SERVICE_HTTP, service_http) \
 	X(REFRESH, refresh) \
 	X(ADMIN, admin)
+	X(INFERENCE, inference) \
 	/* each row ends so */
 /* clang-format on */
 
@@ -143,9 +145,9 @@ struct cv_gateway {
 	struct cv_gw_refreshes *refreshes;
 	struct cv_gw_admin *admin;
 	struct cv_gw_logs *logs;
+	struct cv_gw_relays *relays;
 	struct cv_gw_tools *tools;
 	struct cv_gw_approvals *approvals;
-	struct cv_gw_relays *relays;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

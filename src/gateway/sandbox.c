@@ -20,8 +20,8 @@
 #include "base/time.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
-#include "gateway/ssh.h"
 #include "gateway/service.h"
+#include "gateway/ssh.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -319,9 +319,9 @@ static void process_gone(struct cv_gw_box *b)
 	cv_gw_ssh_ended(b);
 	exec_ended(b);
 	forward_ended(b);
+	service_ended(b);
 	HOOKS(b, i, ended)
 	s->hooks[i]->ended(b);
-	service_ended(b);
 	box_deadline(b, 0);
 	cv_gw_box_set(b, CV_GW_ABSENT);
 	if (!is_expected && cv_gw_box_want(b) == CV_GW_RUN)
