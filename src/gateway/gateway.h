@@ -93,9 +93,8 @@ struct cv_gw_part {
 	X(REFRESH, refresh)    \
 	X(SERVICE, service)    \
 	X(SERVICE_HTTP, service_http) \
-	X(REFRESH, refresh) \
-	X(ADMIN, admin)
 	X(INFERENCE, inference) \
+	X(ADMIN, admin)        \
 	/* each row ends so */
 /* clang-format on */
 
