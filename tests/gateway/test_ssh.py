@@ -549,6 +549,27 @@ def another_host_key_is_refused():
 
 # ---- what breaks ----
 
+def an_editor_opens_it():
+    """The editor is a script that does what editors do first."""
+    programs = os.path.join(HERE, "programs")
+    os.makedirs(programs)
+    with open(os.path.join(programs, "code"), "w", encoding="ascii") as f:
+        f.write('#!/bin/sh\nexec ssh -F "$HOME/.ssh/config" "${2#ssh-remote+}" "cd $3 && pwd"\n')
+    os.chmod(os.path.join(programs, "code"), 0o755)
+    os.makedirs(os.path.join(g.directory, ".ssh"), exist_ok=True)
+    own = os.path.join(g.directory, ".ssh/config")
+    with open(own, "w", encoding="ascii") as f:
+        f.write("Host mine\n    Port 1\n")
+    env = {"PATH": programs + ":" + os.environ["PATH"]}
+    for _ in range(2):
+        assert client("sandbox", "connect", "one", "--editor", "vscode", env=env).stdout == "/sandbox\n"
+    with open(own, encoding="ascii") as f:
+        text = f.read()
+    assert text.count("Include ") == 1 and text.endswith("Host mine\n    Port 1\n"), text
+    with open(os.path.join(client.config, "ssh_config"), encoding="ascii") as f:
+        assert f.read().count("Host openshell-one.default") == 1
+
+
 def a_killed_server_ends_its_connection_only():
     p = subprocess.Popen(words("exec sleep 65432"), env=client.env, stdin=subprocess.PIPE,
                          stderr=subprocess.PIPE)
@@ -654,7 +675,7 @@ CHECKS = [output_errors_and_exit_statuses, the_command_line_of_other_clients, a_
           n7_nothing_but_its_own_loopback_is_reached, ports_of_the_client_are_not_opened,
           tokens_that_open_nothing, a_token_that_is_too_old, tokens_are_not_kept,
           limits_of_connections, names_and_passwords, a_key_is_as_good_as_none,
-          another_host_key_is_refused, a_killed_server_ends_its_connection_only,
+          another_host_key_is_refused, an_editor_opens_it, a_killed_server_ends_its_connection_only,
           the_server_confines_itself, rubbish_instead_of_ssh, the_main_command_is_attached_to,
           a_gateway_that_comes_back, a_sandbox_that_ends_takes_its_connections_along,
           nothing_is_left_behind]
