@@ -174,6 +174,12 @@ def much_output_is_whole():
     assert code == 4 and out == b"a" * 50000000, (code, len(out))
 
 
+def keys_are_changed_under_way():
+    data = os.urandom(5 << 20)
+    for more in (["-o", "RekeyLimit=1M"], ["-C"]):
+        assert run(words(*more, "cat"), data) == (0, data, b""), more
+
+
 def what_is_left_in_the_background_does_not_hold_it():
     begun = time.monotonic()
     assert ssh("sleep 30 & echo left")[:2] == (0, b"left\n")
@@ -668,7 +674,7 @@ def nothing_is_left_behind():
 
 
 CHECKS = [output_errors_and_exit_statuses, the_command_line_of_other_clients, a_signal_is_told,
-          input_comes_in_and_ends, much_output_is_whole, what_is_left_in_the_background_does_not_hold_it,
+          input_comes_in_and_ends, much_output_is_whole, keys_are_changed_under_way, what_is_left_in_the_background_does_not_hold_it,
           a_slow_reader_holds_the_command, two_at_once_and_many_channels, channels_share_a_connection,
           a_client_that_goes_ends_its_command, a_terminal_with_its_size, a_login_shell, keys_that_signal,
           scp_both_ways, sftp_both_ways, rsync_both_ways, a_port_inside_by_L,
