@@ -102,7 +102,7 @@ def what_is_wrong_is_said():
 
 def without_a_route_there_is_none():
     s = sandbox("none")
-    assert "hi" not in ask(s)
+    assert "cluster inference is not configured" in ask(s)
 
 
 def a_route_is_set_and_shown():
