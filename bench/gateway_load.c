@@ -2,8 +2,8 @@
 /*
  * gateway_load.c - a closed-loop gRPC client of the gateway, for bench/gateway.py
  *
- *     gateway_load URL create COUNT ACROSS KEEP NAME   CreateSandbox, WatchSandbox to READY, then
- *                                                      DeleteSandbox unless KEEP is 1
+ *     gateway_load URL create COUNT ACROSS KEEP NAME PAUSE   CreateSandbox, WatchSandbox to READY,
+ *                                                      DeleteSandbox unless KEEP is 1, PAUSE ms
  *     gateway_load URL exec COUNT ACROSS ID COMMAND..  ExecSandbox: first byte of output, and the end
  *     gateway_load URL list COUNT LIMIT OFFSET         ListSandboxes
  *     gateway_load URL get COUNT NAME                  GetSandbox
@@ -39,7 +39,7 @@ struct flow {
 static struct {
 	struct cv_rpc_client *client;
 	enum step first;
-	long count, across, begun, done;
+	long count, across, begun, done, pause_ms;
 	bool is_kept;
 	const char *name;
 	uint32_t limit, offset;
@@ -170,7 +170,11 @@ static void begin(struct flow *f)
 
 static void finished(struct flow *f)
 {
+	const struct timespec pause = { 0, g.pause_ms * 1000000 };
+
 	g.done++;
+	if (g.pause_ms)
+		nanosleep(&pause, NULL);
 	begin(f);
 }
 
@@ -276,11 +280,12 @@ static bool arguments(int argc, char **argv)
 	g.across = 1;
 	g.argv = argv + 4;
 	g.argc = (size_t)argc - 4;
-	if (!strcmp(argv[2], "create") && argc == 7) {
+	if (!strcmp(argv[2], "create") && argc == 8) {
 		g.first = CREATE;
 		g.across = strtol(argv[4], NULL, 10);
 		g.is_kept = *argv[5] == '1';
 		g.name = argv[6];
+		g.pause_ms = strtol(argv[7], NULL, 10) % 1000;
 	} else if (!strcmp(argv[2], "exec") && argc >= 7) {
 		g.first = EXEC;
 		g.across = strtol(argv[4], NULL, 10);

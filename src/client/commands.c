@@ -231,6 +231,11 @@ static const struct cl_flag ssh_proxy_flags[] = {
 	TEXT_HIDDEN("server", "URL", "endpoint"), TEXT_HIDDEN("gateway-name", "NAME", "gateway"),
 	TEXT_HIDDEN("name", "NAME", "sandbox"),
 };
+static const struct cl_flag ssh_known_host_flags[] = {
+	TEXT_HIDDEN("gateway-name", "NAME", "gateway"), TEXT_HIDDEN("name", "NAME", "sandbox"),
+	TEXT_HIDDEN("host", "HOST", "as ssh calls it (%H)"), TEXT_HIDDEN("type", "TYPE", "of the key (%t)"),
+	TEXT_HIDDEN("key", "KEY", "in base64 (%K)"),
+};
 static const struct cl_flag invoke_flags[] = {
 	NUMBER("port", 'p', "PORT", "The port inside"),
 	TEXT("path", 0, "PATH", "The path (/)"), TEXT("method", 'X', "METHOD", "GET, or POST with --data"),
@@ -362,6 +367,7 @@ static const struct cl_command commands[] = {
 	ROW("completions", "A script for bash, zsh or fish", NO_FLAGS, NEEDS("SHELL"), completions),
 	{ "manual", "The manual page", NO_FLAGS, NONE, cl_run_manual, NULL, true },
 	{ "ssh-proxy", "ssh's ProxyCommand", FLAGS(ssh_proxy_flags), NONE, cl_run_ssh_proxy, NULL, true },
+	{ "ssh-known-host", "ssh's KnownHostsCommand", FLAGS(ssh_known_host_flags), NONE, cl_run_ssh_known_host, NULL, true },
 };
 
 static const struct cl_group groups[] = {

@@ -365,8 +365,11 @@ void cv_rpc_conn_receive(struct cv_rpc_conn *c)
 		return;
 	n = text_read(c, c->server->io, sizeof(c->server->io));
 	c->has_more = c->ssl && n == sizeof(c->server->io); /* perhaps, and no edge would say so */
-	if (n > 0)
+	if (n > 0) {
 		bytes_take(c, (struct cv_str){ c->server->io, (size_t)n });
+		/* A credential, perhaps; the next bytes may be fewer. */
+		explicit_bzero(c->server->io, (size_t)n);
+	}
 }
 
 /* ---- out ---- */

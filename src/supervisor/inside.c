@@ -82,6 +82,10 @@ void inside_command(struct supervisor *s)
 	if (s->is_commanded || broker_is_awaited(s) ||
 		((s->plan.flags & CV_PLAN_NETWORK) && !s->has_ca_files))
 		return;
+	if (s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE) {
+		service_ready(s); /* the rest when it is claimed */
+		return;
+	}
 	s->is_commanded = true;
 	if (s->plan.timeout_ms)
 		s->deadline_ms = now_ms() + (int64_t)s->plan.timeout_ms;

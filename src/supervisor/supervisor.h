@@ -220,6 +220,10 @@ void exec_retell(struct supervisor *s); /* to a gateway that has just come */
 unsigned exec_running(const struct supervisor *s);
 void exec_end_all(struct supervisor *s); /* the sandbox is gone */
 
+/* claim.c: a sandbox built ahead */
+void claim(struct supervisor *s, int fd); /* takes it */
+void claim_never(struct supervisor *s);   /* its gateway is gone */
+
 /* dial.c */
 CV_MUST cv_code dial_init(struct supervisor *s, struct cv_err *err);
 void dial_open(struct supervisor *s, uint32_t channel, uint32_t port);
