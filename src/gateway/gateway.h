@@ -94,7 +94,26 @@ struct cv_gw_part {
 	X(SERVICE, service) \
 	X(SERVICE_HTTP, service_http) \
 	X(ADMIN, admin) \
+	X(SANDBOX, sandbox)    \
+	X(EXEC, exec)          \
+	X(WATCH, watch)        \
+	X(FORWARD, forward)    \
+	X(SSH, ssh)            \
+	X(POLICY, policy)      \
+	X(DRAFT, draft)        \
+	X(PROFILE, profile)    \
+	X(PROVIDER, provider)  \
+	X(TOOLS, tools)        \
+	X(ATTACH, attach)      \
+	X(APPROVAL, approval)  \
+	X(LOGS, logs)          \
+	X(DELIVER, deliver)    \
+	X(UPSTREAM, upstream)  \
+	X(REFRESH, refresh)    \
+	X(SERVICE, service)    \
+	X(SERVICE_HTTP, service_http) \
 	X(INFERENCE, inference) \
+	X(ADMIN, admin)        \
 	/* each row ends so */
 /* clang-format on */
 
