@@ -14,6 +14,7 @@
 
 Statuses: `gatewaylab.code_of(lambda: g.stub.X(...))` gives ("NOT_FOUND", "sandbox not found").
 """
+import base64
 import json
 import os
 import shutil
@@ -185,6 +186,28 @@ class Gateway:
         """The OpenShell service as somebody: by default the certificate's user, or who has the token."""
         return self.stubs.OpenShellStub(
             self.channel(token is None if certificate is None else certificate, token))
+
+    def sandbox_token(self, sandbox_id):
+        """A token as the gateway would mint it for the sandbox, by its own key."""
+        def part(b):
+            return base64.urlsafe_b64encode(b).rstrip(b"=")
+
+        def read(name):
+            with open(os.path.join(self.state, name), encoding="ascii") as f:
+                return f.read().strip()
+        issuer = "openshell-gateway:" + read("id")
+        head = {"alg": "EdDSA", "kid": read("tls/jwt/kid")}
+        claims = {"sub": "spiffe://openshell/sandbox/" + sandbox_id, "iss": issuer, "aud": issuer,
+                  "iat": int(time.time()), "exp": 0, "sandbox_id": sandbox_id}
+        text = part(json.dumps(head).encode()) + b"." + part(json.dumps(claims).encode())
+        with tempfile.NamedTemporaryFile() as f:
+            f.write(text)
+            f.flush()
+            signature = subprocess.run(
+                ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey",
+                 os.path.join(self.state, "tls/jwt/signing.pem"), "-in", f.name],
+                check=True, capture_output=True).stdout
+        return (text + b"." + part(signature)).decode()
 
     def inference(self, certificate=True, token=None):
         return rpclab.module("inference_pb2_grpc").InferenceStub(self.channel(certificate, token))
