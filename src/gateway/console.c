@@ -42,8 +42,7 @@ static void file_send(struct cv_rpc_request *r, const char *stem, const char *ty
 		const struct cv_gw_console_file *f = &cv_gw_console_file[i];
 
 		if (strcmp(f->stem, stem) == 0)
-			cv_rpc_respond(
-				r, 200, type, heads, (struct cv_str){ f->text, f->bytes });
+			cv_rpc_respond(r, 200, type, heads, (struct cv_str){ f->text, f->bytes });
 	}
 }
 

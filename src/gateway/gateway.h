@@ -19,9 +19,12 @@
  *
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
+ *     service.c, service_http.c                             ports of sandboxes with host names
+ *     inference.c                                           where model calls go
  *     ssh.[ch], ssh_key.c, ssh_server.c                     SSH into sandboxes
  *     provider.c, profile.c                                 credentials
  *     policy.c, settings.c, draft.c                         what sandboxes may do
+ *     tools*.c, approval.c                                  host tools; what waits for a person
  *
  * A handler gets the gateway with cv_gw_of(c).
  */
@@ -81,12 +84,18 @@ struct cv_gw_part {
 	X(DRAFT, draft)        \
 	X(PROFILE, profile)    \
 	X(PROVIDER, provider)  \
+	X(TOOLS, tools)        \
 	X(ATTACH, attach)      \
+	X(APPROVAL, approval)  \
 	X(LOGS, logs)          \
 	X(DELIVER, deliver)    \
 	X(UPSTREAM, upstream)  \
+	X(REFRESH, refresh)    \
+	X(SERVICE, service)    \
+	X(SERVICE_HTTP, service_http) \
 	X(REFRESH, refresh) \
 	X(ADMIN, admin)
+	X(INFERENCE, inference) \
 	/* each row ends so */
 /* clang-format on */
 
@@ -136,6 +145,9 @@ struct cv_gateway {
 	struct cv_gw_refreshes *refreshes;
 	struct cv_gw_admin *admin;
 	struct cv_gw_logs *logs;
+	struct cv_gw_relays *relays;
+	struct cv_gw_tools *tools;
+	struct cv_gw_approvals *approvals;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

@@ -24,6 +24,7 @@
 #include "gateway/pki.h"
 #include "gateway/serve.h"
 #include "gateway/state.h"
+#include "gateway/tools.h"
 #include "policy/findings.h"
 #include "sys/fd.h"
 
@@ -100,6 +101,11 @@ static cv_code config_parse(const char *path, const struct cv_gw_config_source *
 	}
 	if (code == CV_OK)
 		code = cv_gw_config_new(&s, ret, &findings, err);
+	if (code == CV_OK) {
+		code = cv_gw_tools_check(*ret, err);
+		if (code != CV_OK)
+			cv_gw_config_free(*ret);
+	}
 	cv_findings_text(&findings, s.file_name, &report);
 	fprintf(stderr, "%.*s", CV_STR_ARG(cv_buf_str(&report)));
 	cv_findings_fini(&findings);

@@ -26,10 +26,9 @@
 const struct cv_gw_part *const cv_gw_part[CV_GW_PART_COUNT] = { CV_GW_PARTS(PART) };
 #undef PART
 
-#define METHOD_OF(package, service, rpc, request, response, kind, auth, scope, role) \
-	{ service, #rpc, &package##request##__descriptor,                            \
-		&package##response##__descriptor, CV_RPC_##kind,                     \
-		{ CV_RPC_AUTH_##auth, scope, CV_RPC_ROLE_##role }, { 0 }, NULL },
+#define METHOD_OF(package, service, rpc, request, response, kind, auth, scope, role)        \
+	{ service, #rpc, &package##request##__descriptor, &package##response##__descriptor, \
+		CV_RPC_##kind, { CV_RPC_AUTH_##auth, scope, CV_RPC_ROLE_##role }, { 0 }, NULL },
 #define OPENSHELL(...) METHOD_OF(openshell__, "openshell.v1.OpenShell", __VA_ARGS__)
 #define INFERENCE(...) METHOD_OF(openshell__, "openshell.inference.v1.Inference", __VA_ARGS__)
 #define COVE(...)      METHOD_OF(cove__, "cove.v1.Cove", __VA_ARGS__)

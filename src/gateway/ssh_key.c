@@ -2,7 +2,8 @@
 /*
  * ssh_key.c - a host key for each sandbox: Ed25519, made when it is first needed
  *
- * Kept in the state directory, ssh/ID (0600, PKCS#8 PEM), beside what the sandbox can see and never
+ * Kept in the state directory, ssh/ID (0600, as ssh-keygen
+ * writes one: libssh 0.10 reads the private half of PKCS#8 and forgets the public one), beside what the sandbox can see and never
  * in it; removed with the sandbox.  Every process that serves the sandbox gets a copy in a memfd.
  */
 #include "gateway/ssh_int.h"
@@ -14,61 +15,122 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
+#include <sys/random.h>
 
 #define KEY_DIR   "ssh"
-#define KEY_BYTES 32
+#define RAW_BYTES 32
 #define PEM_MAX   4096
+#define LINE      70 /* characters of base64, as ssh-keygen breaks them */
 
-static cv_code pem_write(EVP_PKEY *key, struct cv_buf *ret, struct cv_err *err)
+#define PEM_BEGIN CV_STR("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+#define PEM_END   CV_STR("-----END OPENSSH PRIVATE KEY-----\n")
+
+/* The public key as RFC 8709, 4 has it on the wire: this, then 32 bytes. */
+#define BLOB_HEAD "\0\0\0\x0bssh-ed25519\0\0\0\x20"
+/* A file of OpenSSH (its PROTOCOL.key) that holds one key in the clear: this, then the blob. */
+#define FILE_HEAD  "openssh-key-v1\0\0\0\0\4none\0\0\0\4none\0\0\0\0\0\0\0\1\0\0\0\x33"
+
+#define LITERAL(s) ((struct cv_str){ (s), sizeof(s) - 1 })
+
+/* ---- the file ---- */
+
+static void private_put(struct cv_buf *b, const char *seed, const char *public)
 {
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *text = NULL;
-	cv_code code = CV_OK;
+	char check[4];
 
-	if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
-		code = cv_fail(err, CV_SYSTEM, "write a host key");
-	const long n = code == CV_OK ? BIO_get_mem_data(bio, &text) : 0;
-	if (n > 0) {
-		cv_buf_put(ret, (struct cv_str){ text, (size_t)n });
-		explicit_bzero(text, (size_t)n);
-	}
-	BIO_free(bio);
-	return code;
+	(void)!getrandom(check, sizeof(check), 0); /* of no use but to readers of encrypted ones */
+	cv_buf_put(b, LITERAL("\0\0\0\x88"));      /* 136 bytes, padding and all */
+	cv_buf_put(b, (struct cv_str){ check, sizeof(check) });
+	cv_buf_put(b, (struct cv_str){ check, sizeof(check) });
+	cv_buf_put(b, LITERAL(BLOB_HEAD));
+	cv_buf_put(b, (struct cv_str){ public, RAW_BYTES });
+	cv_buf_put(b, LITERAL("\0\0\0\x40"));
+	cv_buf_put(b, (struct cv_str){ seed, RAW_BYTES });
+	cv_buf_put(b, (struct cv_str){ public, RAW_BYTES });
+	cv_buf_put(b, LITERAL("\0\0\0\0\1\2\3\4\5")); /* no comment; padding to 8 */
 }
 
-static cv_code key_make(int dir, const char *id, struct cv_buf *pem, struct cv_err *err)
+static void text_put(struct cv_buf *b, struct cv_str bytes)
 {
-	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-	cv_code code = key ? pem_write(key, pem, err) : cv_fail(err, CV_SYSTEM, "make a host key");
-
-	EVP_PKEY_free(key);
-	return code == CV_OK ? cv_gw_file_write(dir, id, cv_buf_str(pem), 0600, err) : code;
-}
-
-/* As ssh-keygen -l says it: of the public key as RFC 8709, 4 has it on the wire. */
-static cv_code fingerprint_of(
-	struct cv_str pem, char ret[SSH_FINGERPRINT_BYTES], struct cv_err *err)
-{
-	static const uint8_t head[] = { 0, 0, 0, 11, 's', 's', 'h', '-', 'e', 'd', '2', '5', '5',
-		'1', '9', 0, 0, 0, KEY_BYTES };
-	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
-	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
-	uint8_t raw[KEY_BYTES], digest[CV_SHA256_BYTES];
-	size_t n = sizeof(raw);
-	struct cv_sha256 sha;
 	struct cv_buf text;
 
-	const bool is_read =
-		key && EVP_PKEY_get_raw_public_key(key, raw, &n) == 1 && n == sizeof(raw);
+	cv_buf_init(&text, PEM_MAX);
+	cv_buf_put_base64(&text, bytes, CV_BASE64_STD);
+	cv_buf_put(b, PEM_BEGIN);
+	for (struct cv_str rest = cv_buf_str(&text); rest.n;) {
+		const size_t n = CV_MIN(rest.n, (size_t)LINE);
+
+		cv_buf_put(b, cv_str_slice(rest, 0, n));
+		cv_buf_put_byte(b, '\n');
+		rest = cv_str_slice(rest, n, rest.n);
+	}
+	cv_buf_put(b, PEM_END);
+	cv_buf_wipe(&text);
+}
+
+static cv_code key_make(int dir, const char *id, struct cv_buf *ret, struct cv_err *err)
+{
+	unsigned char seed[RAW_BYTES], public[RAW_BYTES];
+	size_t seed_n = sizeof(seed), public_n = sizeof(public);
+	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	struct cv_buf bytes;
+
+	const bool is_made = key && EVP_PKEY_get_raw_private_key(key, seed, &seed_n) == 1 &&
+			     EVP_PKEY_get_raw_public_key(key, public, &public_n) == 1;
 	EVP_PKEY_free(key);
-	BIO_free(bio);
-	if (!is_read)
-		return cv_fail(err, CV_INVALID, "the host key can't be read");
+	if (!is_made)
+		return cv_fail(err, CV_SYSTEM, "make a host key");
+	cv_buf_init(&bytes, PEM_MAX);
+	cv_buf_put(&bytes, LITERAL(FILE_HEAD));
+	cv_buf_put(&bytes, LITERAL(BLOB_HEAD));
+	cv_buf_put(&bytes, (struct cv_str){ (const char *)public, RAW_BYTES });
+	private_put(&bytes, (const char *)seed, (const char *)public);
+	explicit_bzero(seed, sizeof(seed));
+	text_put(ret, cv_buf_str(&bytes));
+	cv_buf_wipe(&bytes);
+	return cv_gw_file_write(dir, id, cv_buf_str(ret), 0600, err);
+}
+
+/* The blob of the public key in a file of ours; appended. */
+static bool blob_get(struct cv_str text, struct cv_buf *ret)
+{
+	struct cv_buf joined, bytes;
+
+	cv_buf_init(&joined, PEM_MAX);
+	cv_buf_init(&bytes, PEM_MAX);
+	while (text.n) {
+		const struct cv_str line = cv_str_cut(&text, '\n');
+
+		if (line.n && line.p[0] != '-')
+			cv_buf_put(&joined, line);
+	}
+	const size_t head = sizeof(FILE_HEAD) - 1, blob = sizeof(BLOB_HEAD) - 1 + RAW_BYTES;
+	const bool is_one = cv_base64_decode(cv_buf_str(&joined), CV_BASE64_STD, &bytes) &&
+			    cv_buf_len(&bytes) > head + blob &&
+			    cv_str_has_prefix(cv_buf_str(&bytes), LITERAL(FILE_HEAD BLOB_HEAD));
+	if (is_one)
+		cv_buf_put(ret, cv_str_slice(cv_buf_str(&bytes), head, head + blob));
+	cv_buf_wipe(&joined);
+	cv_buf_wipe(&bytes);
+	return is_one;
+}
+
+/* As ssh-keygen -l says it. */
+static cv_code fingerprint_of(
+	struct cv_str file, char ret[SSH_FINGERPRINT_BYTES], struct cv_err *err)
+{
+	uint8_t digest[CV_SHA256_BYTES];
+	struct cv_buf blob, text;
+	struct cv_sha256 sha;
+
+	cv_buf_init(&blob, PEM_MAX);
+	const bool is_one = blob_get(file, &blob);
 	cv_sha256_init(&sha);
-	cv_sha256_update(&sha, head, sizeof(head));
-	cv_sha256_update(&sha, raw, sizeof(raw));
+	cv_sha256_update(&sha, blob.data, cv_buf_len(&blob));
 	cv_sha256_final(&sha, digest);
+	cv_buf_fini(&blob);
+	if (!is_one)
+		return cv_fail(err, CV_INVALID, "the host key's file holds no key of ours");
 	cv_buf_init(&text, SSH_FINGERPRINT_BYTES);
 	cv_buf_put(&text, CV_STR("SHA256:"));
 	cv_buf_put_base64(
@@ -81,6 +143,8 @@ static cv_code fingerprint_of(
 	cv_buf_fini(&text);
 	return CV_OK;
 }
+
+/* ---- the key of a sandbox ---- */
 
 cv_code ssh_key(struct cv_gateway *g, const char *id, struct cv_buf *pem,
 	char fingerprint[SSH_FINGERPRINT_BYTES], struct cv_err *err)

@@ -15,7 +15,7 @@
 /* Descriptors that the process is started with. */
 #define CV_SSH_LINK_FD   3
 #define CV_SSH_CLIENT_FD 4 /* a stream socket: what the client sends and gets */
-#define CV_SSH_KEY_FD    5 /* memfd: the host key, PKCS#8 PEM */
+#define CV_SSH_KEY_FD    5 /* memfd: the host key, a file of OpenSSH */
 #define CV_SSH_FDS       6
 
 enum cv_ssh_link_state { CV_SSH_LINK_OPEN };

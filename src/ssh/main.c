@@ -191,21 +191,17 @@ static void turn(struct sshd *s)
 		s->is_over = true;
 }
 
-/* A client that speaks no SSH, or shares no cipher with us, is gone without a word. */
+/* The one time that it waits.  A client that speaks no SSH, or shares no cipher with us, is gone
+ * without a word. */
 static void keys_exchange(struct sshd *s)
 {
-	int rc;
+	const long seconds = SSH_LOGIN_MS / 1000;
 
-	while ((rc = ssh_handle_key_exchange(s->session)) == SSH_AGAIN) {
-		const bool has_more = ssh_get_poll_flags(s->session) & SSH_WRITE_PENDING;
-		struct pollfd p = { .fd = CV_SSH_CLIENT_FD,
-			.events = (short)(POLLIN | (has_more ? POLLOUT : 0)) };
-
-		if (clock_ms() >= s->login_until_ms || (poll(&p, 1, 1000) < 0 && errno != EINTR))
-			die(NULL);
-	}
-	if (rc != SSH_OK || !ssh_is_connected(s->session))
+	if (ssh_options_set(s->session, SSH_OPTIONS_TIMEOUT, &seconds) != SSH_OK)
+		die("libssh refuses an option");
+	if (ssh_handle_key_exchange(s->session) != SSH_OK)
 		die(NULL);
+	ssh_set_blocking(s->session, 0);
 }
 
 int main(void)
@@ -225,7 +221,6 @@ int main(void)
 	requests_serve(&s);
 	s.now_ms = clock_ms();
 	s.login_until_ms = s.now_ms + SSH_LOGIN_MS;
-	ssh_set_blocking(s.session, 0);
 	keys_exchange(&s);
 	if (ssh_event_add_session(s.event, s.session) != SSH_OK)
 		die("no memory");

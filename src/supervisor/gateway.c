@@ -54,7 +54,10 @@ static void drop(struct supervisor *s)
 	cv_ipc_outbox_clear(&v->out);
 	dial_drop(s);
 	cv_buf_reset(&v->parts);
-	redial_later(v);
+	if (s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE)
+		claim_never(s);
+	else
+		redial_later(v);
 }
 
 /* A stranger's process at that path must not get the token. */
@@ -107,7 +110,7 @@ static void dial(struct supervisor *s)
 	v->rules = (struct cv_ipc_link){ cv_gateway_req_rule, CV_GATEWAY_REQ_COUNT,
 		CV_GATEWAY_LINK_NEW, 0 };
 	if (v->link < 0)
-		redial_later(v);
+		drop(s);
 	else
 		hello(s);
 }
@@ -257,6 +260,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_POLICY:
 		push_policy(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));
 		break;
+	case CV_GATEWAY_REQ_CLAIM: claim(s, cv_take_fd(m->fds[0])); break;
 	case CV_GATEWAY_REQ_LAYER: push_layer(s, cv_take_fd(m->fds[0])); break;
 	case CV_GATEWAY_REQ_CREDENTIALS:
 		push_credentials(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));
@@ -340,7 +344,7 @@ void service_end(struct supervisor *s)
 	struct service *v = &s->service;
 	const int64_t until = now_ms() + SUP_ENDED_MS;
 
-	if (!v->is_on)
+	if (!v->is_on || (s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE))
 		return;
 	exec_end_all(s);
 	v->is_ended = true;

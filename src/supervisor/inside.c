@@ -82,6 +82,10 @@ void inside_command(struct supervisor *s)
 	if (s->is_commanded || broker_is_awaited(s) ||
 		((s->plan.flags & CV_PLAN_NETWORK) && !s->has_ca_files))
 		return;
+	if (s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE) {
+		service_ready(s); /* the rest when it is claimed */
+		return;
+	}
 	s->is_commanded = true;
 	if (s->plan.timeout_ms)
 		s->deadline_ms = now_ms() + (int64_t)s->plan.timeout_ms;
@@ -137,10 +141,12 @@ static void built(struct supervisor *s, struct cv_ipc_msg *m)
 	s->inside.state = CV_INIT_READY;
 	if (!(s->plan.flags & CV_PLAN_NETWORK))
 		return;
-	if (broker_built(s, &err) != CV_OK || proxy_start(s, &err) != CV_OK ||
+	if (broker_built(s, &err) != CV_OK ||
+		(!proxy_is_late(s) && proxy_start(s, &err) != CV_OK) ||
 		ca_files_write(s, &err) != CV_OK)
 		run_fail(s, &err);
 	inside_command(s);
+	push_look(s);
 }
 
 /* As a shell says it. */

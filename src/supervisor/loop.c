@@ -6,8 +6,9 @@
  * and there are never more than two dozen.
  *
  * The listeners are watched only while no proxy runs: the first connection, or DNS query, of a run
- * without network starts one, so that what is denied is also recorded and explained.  The
- * connection waits in the listener's backlog meanwhile.
+ * without network starts one, so that what is denied is also recorded and explained; and of a
+ * gateway's sandbox, most of which never have one.  The connection waits in the listener's backlog
+ * meanwhile.
  */
 #include "supervisor/supervisor.h"
 

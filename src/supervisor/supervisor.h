@@ -129,6 +129,7 @@ void proxy_report(struct supervisor *s);
 CV_MUST cv_code keeper_catalog_renew(struct supervisor *s, struct cv_err *err);
 /* A keeper runs whose CA is not there yet. */
 bool keeper_is_away(const struct supervisor *s);
+bool proxy_is_late(const struct supervisor *s); /* started when something needs it */
 
 /* ca.c: the authorities that the sandbox trusts. */
 CV_MUST cv_code ca_add(struct supervisor *s, struct cv_str pem, struct cv_err *err);
@@ -218,6 +219,10 @@ void exec_settled(struct supervisor *s, uint32_t id);
 void exec_retell(struct supervisor *s); /* to a gateway that has just come */
 unsigned exec_running(const struct supervisor *s);
 void exec_end_all(struct supervisor *s); /* the sandbox is gone */
+
+/* claim.c: a sandbox built ahead */
+void claim(struct supervisor *s, int fd); /* takes it */
+void claim_never(struct supervisor *s);   /* its gateway is gone */
 
 /* dial.c */
 CV_MUST cv_code dial_init(struct supervisor *s, struct cv_err *err);
