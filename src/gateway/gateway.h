@@ -93,9 +93,8 @@ struct cv_gw_part {
 	X(REFRESH, refresh)    \
 	X(SERVICE, service)    \
 	X(SERVICE_HTTP, service_http) \
-	X(REFRESH, refresh) \
-	X(ADMIN, admin)
 	X(INFERENCE, inference) \
+	X(ADMIN, admin)        \
 	/* each row ends so */
 /* clang-format on */
 
@@ -144,6 +143,7 @@ struct cv_gateway {
 	struct cv_gw_vault *vault;
 	struct cv_gw_refreshes *refreshes;
 	struct cv_gw_admin *admin;
+	struct cv_gw_deliveries *deliveries;
 	struct cv_gw_logs *logs;
 	struct cv_gw_relays *relays;
 	struct cv_gw_tools *tools;
