@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "base/hex.h"
 #include "gateway/labels.h"
+#include "gateway/log.h"
 #include "gateway/pb.h"
 #include "openshell.pb-c.h"
 #include "inference.pb-c.h"
@@ -42,6 +43,8 @@ struct kind_row {
 static const struct kind_row row_of[CV_OBJECT_KIND_COUNT] = { CV_OBJECT_KINDS(ROW) };
 #undef ROW
 
+#define SOON_MAX 1024 /* changes that wait for another: a quarter of a batch */
+
 struct shelf { /* the objects of a kind */
 	struct cv_object **v;
 	size_t n, cap;
@@ -57,6 +60,8 @@ struct cv_objects {
 		void *arg;
 	} listener[CV_OBJECT_LISTENERS_MAX];
 	size_t listener_n;
+	struct cv_store_batch *soon; /* what may wait for the next commit; NULL: nothing */
+	bool is_lazy;
 };
 
 const char *cv_object_noun(enum cv_object_kind kind)
@@ -351,6 +356,9 @@ void cv_objects_close(struct cv_objects *s)
 {
 	if (!s)
 		return;
+	if (s->store)
+		cv_objects_flush(s);
+	cv_store_batch_free(s->soon);
 	for (size_t k = 0; k < CV_OBJECT_KIND_COUNT; k++) {
 		for (size_t i = 0; i < s->shelf[k].n; i++)
 			object_free(s->shelf[k].v[i]);
@@ -529,6 +537,59 @@ static cv_code record_pack(enum cv_object_kind kind, struct cv_str scope, struct
 	return CV_OK;
 }
 
+/* ---- what may wait ---- */
+
+static cv_code soon_commit(struct cv_objects *s, struct cv_store_batch *with, struct cv_err *err)
+{
+	struct cv_store_batch *const v[] = { s->soon, with };
+	const size_t first = s->soon ? 0 : 1, n = with ? 2 : 1;
+	struct cv_err why;
+
+	if (n == first)
+		return CV_OK;
+	const cv_code code = cv_store_commit(s->store, v + first, n - first, err);
+	if (code != CV_OK)
+		return code; /* it waits on */
+	if (s->soon && cv_store_batch_result(s->soon, &why) != CV_OK)
+		cv_log(CV_LOG_ERROR, "store", CV_LOG_NONE, "not stored: %s", why.msg);
+	cv_store_batch_free(s->soon);
+	s->soon = NULL;
+	return with ? cv_store_batch_result(with, err) : CV_OK;
+}
+
+void cv_objects_lazy(struct cv_objects *s, bool is_lazy)
+{
+	s->is_lazy = is_lazy;
+}
+
+void cv_objects_flush(struct cv_objects *s)
+{
+	struct cv_err err;
+
+	if (soon_commit(s, NULL, &err) != CV_OK)
+		cv_log(CV_LOG_ERROR, "store", CV_LOG_NONE, "not stored yet: %s", err.msg);
+}
+
+/* Where a change is to be noted, and whether it waits there. */
+static struct cv_store_batch *batch_for(struct cv_objects *s)
+{
+	if (!s->is_lazy || (s->soon && cv_store_batch_count(s->soon) >= SOON_MAX))
+		return cv_store_batch_begin();
+	if (!s->soon)
+		s->soon = cv_store_batch_begin();
+	return s->soon;
+}
+
+/* Of a change noted in b. */
+static cv_code changed(struct cv_objects *s, struct cv_store_batch *b, struct cv_err *err)
+{
+	if (b == s->soon)
+		return CV_OK;
+	const cv_code code = soon_commit(s, b, err);
+	cv_store_batch_free(b);
+	return code;
+}
+
 /* Packs m and puts it. */
 static enum cv_rpc_status put(struct cv_objects *s, enum cv_object_kind kind, struct cv_str scope,
 	struct cv_str name, const ProtobufCMessage *m, uint64_t expected, uint64_t *ret_version,
@@ -536,10 +597,16 @@ static enum cv_rpc_status put(struct cv_objects *s, enum cv_object_kind kind, st
 {
 	struct cv_buf key, value;
 	cv_code code = record_pack(kind, scope, name, m, &key, &value, err);
+	struct cv_store_batch *b = code == CV_OK ? batch_for(s) : NULL;
 
-	if (code == CV_OK)
-		code = cv_store_put(s->store, kind_key(kind), cv_buf_str(&key), cv_buf_str(&value),
-			expected, ret_version, err);
+	if (b) {
+		cv_store_batch_put(
+			b, kind_key(kind), cv_buf_str(&key), cv_buf_str(&value), expected);
+		code = changed(s, b, err);
+		*ret_version = expected + 1;
+	} else if (code == CV_OK) {
+		code = cv_fail(err, CV_LIMIT, "no memory");
+	}
 	cv_buf_wipe(&value); /* a session's token, say */
 	cv_buf_fini(&key);
 	return store_status(code, err);
@@ -661,10 +728,14 @@ enum cv_rpc_status cv_object_delete(
 		return conflict(o->kind, "delete", o->version, err);
 	cv_assert(key_make(o->scope, o->name, &key));
 
-	const enum cv_rpc_status status = store_status(
-		cv_store_delete(s->store, kind_key(o->kind), cv_buf_str(&key), o->version, err),
-		err);
+	struct cv_store_batch *b = batch_for(s);
+	cv_code code = b ? CV_OK : cv_fail(err, CV_LIMIT, "no memory");
 
+	if (b) {
+		cv_store_batch_delete(b, kind_key(o->kind), cv_buf_str(&key), o->version);
+		code = changed(s, b, err);
+	}
+	const enum cv_rpc_status status = store_status(code, err);
 	cv_buf_fini(&key);
 	if (status != CV_RPC_OK)
 		return status;
@@ -785,7 +856,7 @@ enum cv_rpc_status cv_object_group_commit(
 
 	*err = g->err;
 	if (s == CV_RPC_OK && g->n)
-		s = store_status(cv_store_batch_commit(g->objects->store, g->batch, err), err);
+		s = store_status(soon_commit(g->objects, g->batch, err), err);
 	for (size_t i = 0; i < g->n && s == CV_RPC_OK; i++) {
 		struct cv_object *o = group_part_apply(
 			g->objects, &g->part[i], cv_store_batch_version(g->batch, i));

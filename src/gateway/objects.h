@@ -170,5 +170,11 @@ CV_MUST enum cv_rpc_status cv_object_group_commit(
 	struct cv_object_group *g, struct cv_object **ret, struct cv_err *err);
 void cv_object_group_free(struct cv_object_group *g); /* instead of the commit; NULL is fine */
 
+/* What is written or deleted from here on until lazy(false) may be lost with the machine or the
+ * process: it is stored with the next change that may not, in one wait for the disk, or by flush().
+ * For what can be made again, or goes with something that is about to go. */
+void cv_objects_lazy(struct cv_objects *s, bool is_lazy);
+void cv_objects_flush(struct cv_objects *s); /* what fails is tried again with the next */
+
 /* A new UUIDv4. */
 void cv_object_id_make(char ret[CV_OBJECT_ID_BYTES + 1]);
