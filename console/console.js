@@ -216,9 +216,9 @@ function took(b, l) {
 function lineShow(l, b) {
   const when = new Date(Number(l.timestampMs || 0)).toISOString().slice(11, 23);
   const message = line(l.message), li = make("li");
-  const isDenied = / DENIED |BLOCKED/.test(message);
+  const isDenied = / DENIED /.test(message);
   li.append(make("span", "when", when), " ", ...(b ? [make("strong", "", line(b.name)), " "] : [make("span", "when", line(l.level)), " "]),
-    make("span", l.level !== "OCSF" ? "" : isDenied ? "denied" : "allowed", message));
+    make("span", l.level !== "OCSF" ? "" : isDenied ? "denied" : / ALLOWED /.test(message) ? "allowed" : "", message));
   if (b) li.hidden = $("deniedonly").checked && !isDenied;
   return li;
 }

@@ -19,7 +19,7 @@
 #define FRAME_MS      100
 #define USAGE_MS      2000
 #define ONCE_WIDTH    160
-#define ONCE_LINES    20 /* of decisions */
+#define ONCE_LINES    20  /* of decisions */
 #define KEYS_PER_TURN 256 /* a paste; then others have their turn */
 
 static struct cl_top top;
@@ -37,8 +37,8 @@ static void rows_print(struct cl *c, size_t from)
 		n--;
 	cv_buf_init(&b, CL_OUT_BYTES_MAX);
 	for (size_t i = from; i < n; i++) {
-		struct cv_str s = cv_str_slice(cv_buf_str(&frame.text), frame.row[i].at,
-			frame.row[i].at + frame.row[i].n);
+		struct cv_str s = cv_str_slice(
+			cv_buf_str(&frame.text), frame.row[i].at, frame.row[i].at + frame.row[i].n);
 
 		while (s.n && s.p[s.n - 1] == ' ')
 			s.n--;

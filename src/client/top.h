@@ -29,13 +29,13 @@
 
 struct cl_top_box {
 	char *id, *name, *workspace; /* as the gateway has them */
-	char *shown;     /* name */
+	char *shown;                 /* name */
 	const char *phase;
 	int64_t created_ms, seen_ms; /* the last line's */
 	uint32_t policy_version;
 	bool is_there; /* in the list that is being taken */
 	bool has_usage;
-	double cpu; /* processors; below 0: not known yet */
+	double cpu;                   /* processors; below 0: not known yet */
 	uint64_t memory_bytes, ticks; /* of its processes, when usage_ms was */
 	int64_t usage_ms;
 };
@@ -49,7 +49,7 @@ struct cl_top_chunk {
 struct cl_top_line {
 	char *box_id, *box, *text; /* shown */
 	int64_t ms;
-	bool is_decision, is_denied;
+	bool is_decision, is_denied, is_allowed;
 };
 
 enum cl_top_view {
@@ -98,6 +98,10 @@ void cl_top_log(struct cl_top *t, const char *box_id, const Openshell__V1__Sandb
 void cl_top_drafts(
 	struct cl_top *t, const char *box_id, const Openshell__V1__GetDraftPolicyResponse *m);
 struct cl_top_box *cl_top_box(struct cl_top *t, const char *id); /* NULL */
+
+/* The filter lets them be seen. */
+bool cl_top_box_fits(const struct cl_top *t, size_t i);
+bool cl_top_chunk_fits(const struct cl_top *t, size_t i);
 
 /* ---- keys ---- */
 
@@ -149,7 +153,7 @@ struct cl_top_frame {
 void cl_top_frame_init(struct cl_top_frame *f);
 void cl_top_frame_fini(struct cl_top_frame *f);
 /* Exactly `height` rows.  Too small a screen gets one that says so. */
-void cl_top_frame(struct cl_top *t, size_t width, size_t height, int64_t now_ms,
-	struct cl_top_frame *f);
+void cl_top_frame(
+	struct cl_top *t, size_t width, size_t height, int64_t now_ms, struct cl_top_frame *f);
 /* Columns of a text in the form of base/shown.h. */
 size_t cl_top_columns(struct cv_str s);

@@ -5,8 +5,8 @@
  * Rows come cut to the width and free of everything that a terminal could take for a command.  Where
  * the locale has no UTF-8, what is not ASCII becomes "?".
  */
-#define NCURSES_WIDECHAR  1
-#define NCURSES_NOMACROS  1 /* they shadow words like erase and move */
+#define NCURSES_WIDECHAR 1
+#define NCURSES_NOMACROS 1 /* they shadow words like erase and move */
 #include "client/top_draw.h"
 
 #include <curses.h>

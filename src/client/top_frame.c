@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define FRAME_BYTES_MAX (1u << 20)
-#define NAME_MAX_COLS   28 /* of a sandbox's name in a list */
+#define NAME_MAX_COLS   28     /* of a sandbox's name in a list */
 #define WIDE_MIN        0x3041 /* the first character of shown.h that takes two columns */
 
 size_t cl_top_columns(struct cv_str s)
@@ -59,15 +59,14 @@ void cl_top_frame_fini(struct cl_top_frame *f)
 	cv_buf_fini(&f->text);
 }
 
-static void row_put(struct cl_top_frame *f, enum cl_top_style style, bool is_selected,
-	struct cv_str text)
+static void row_put(
+	struct cl_top_frame *f, enum cl_top_style style, bool is_selected, struct cv_str text)
 {
 	const struct cv_str s = fitting(text, f->width);
 
 	if (f->count == CL_TOP_ROWS_MAX)
 		return;
-	f->row[f->count++] =
-		(struct cl_top_row){ cv_buf_len(&f->text), s.n, style, is_selected };
+	f->row[f->count++] = (struct cl_top_row){ cv_buf_len(&f->text), s.n, style, is_selected };
 	(void)cv_buf_put(&f->text, s);
 }
 
@@ -136,13 +135,8 @@ static enum cl_top_style phase_style(const char *phase)
 
 /* ---- lists with a selection ---- */
 
-static bool box_fits(const struct cl_top *t, const struct cl_top_box *b)
-{
-	return !*t->filter || strstr(b->shown, t->filter);
-}
-
-static void box_row(const struct cl_top *t, const struct cl_top_box *b, int64_t now_ms,
-	struct cl_top_frame *f)
+static void box_row(
+	const struct cl_top *t, const struct cl_top_box *b, int64_t now_ms, struct cl_top_frame *f)
 {
 	char name[512], old[32], cpu[32] = "-", memory[32] = "-", pending[32] = "";
 	const size_t waiting = pending_of(t, b->id);
@@ -179,18 +173,18 @@ static void boxes_put(struct cl_top *t, size_t room, int64_t now_ms, struct cl_t
 	room--;
 	t->page = room;
 	for (size_t i = 0; i < t->box_count; i++)
-		if (box_fits(t, &t->boxes[i])) {
+		if (cl_top_box_fits(t, i)) {
 			if (t->at && strcmp(t->at, t->boxes[i].id) == 0)
 				at = n;
 			n++;
 		}
 	const size_t first = window(n, at, room);
 	for (size_t i = 0; i < t->box_count; i++)
-		if (box_fits(t, &t->boxes[i]) && k++ >= first && k <= first + room)
+		if (cl_top_box_fits(t, i) && k++ >= first && k <= first + room)
 			box_row(t, &t->boxes[i], now_ms, f);
 	if (!n)
-		row(f, CL_TOP_FAINT, false, "%s", *t->filter ? "no sandbox has that in its name"
-						    : "no sandboxes");
+		row(f, CL_TOP_FAINT, false, "%s",
+			*t->filter ? "no sandbox has that in its name" : "no sandboxes");
 }
 
 static void chunks_put(struct cl_top *t, size_t room, struct cl_top_frame *f)
@@ -209,7 +203,7 @@ static void chunks_put(struct cl_top *t, size_t room, struct cl_top_frame *f)
 	for (size_t i = 0; i < t->chunk_count && n < room; i++) {
 		const struct cl_top_chunk *c = &t->chunks[i];
 
-		if (*t->filter && !strstr(c->box, t->filter) && !strstr(c->endpoints, t->filter))
+		if (!cl_top_chunk_fits(t, i))
 			continue;
 		if (k++ < first)
 			continue;
@@ -233,8 +227,8 @@ static bool line_fits(const struct cl_top *t, const struct cl_top_line *l, const
 }
 
 /* The last ones, `back` rows before the end. */
-static void lines_put(struct cl_top *t, const char *box_id, size_t back, size_t room,
-	struct cl_top_frame *f)
+static void log_put(
+	struct cl_top *t, const char *box_id, size_t back, size_t room, struct cl_top_frame *f)
 {
 	size_t n = 0, k = 0;
 
@@ -249,9 +243,9 @@ static void lines_put(struct cl_top *t, const char *box_id, size_t back, size_t 
 		if (!line_fits(t, l, box_id) || k++ < first || k > end)
 			continue;
 		row(f,
-			l->is_denied	? CL_TOP_BAD
-			: l->is_decision ? CL_TOP_GOOD
-					 : CL_TOP_PLAIN,
+			l->is_denied    ? CL_TOP_BAD
+			: l->is_allowed ? CL_TOP_GOOD
+					: CL_TOP_PLAIN,
 			false, "%s %s%s%s", clock_of(when, l->ms), box_id ? "" : l->box,
 			box_id ? "" : " ", l->text);
 	}
@@ -297,9 +291,9 @@ static void review_put(struct cl_top *t, size_t room, struct cl_top_frame *f)
 
 		if (k >= t->scroll && k < t->scroll + left)
 			row_put(f,
-				cv_str_has_prefix(line, CV_STR("-"))  ? CL_TOP_BAD
+				cv_str_has_prefix(line, CV_STR("-"))   ? CL_TOP_BAD
 				: cv_str_has_prefix(line, CV_STR(" ")) ? CL_TOP_PLAIN
-									: CL_TOP_GOOD,
+								       : CL_TOP_GOOD,
 				false, line);
 	}
 }
@@ -349,7 +343,8 @@ static void foot_put(const struct cl_top *t, struct cl_top_frame *f)
 		return;
 	case CL_TOP_ASK_NOTHING: break;
 	}
-	row(f, t->note ? CL_TOP_TITLE : CL_TOP_FAINT, false, "%s", t->note ? t->note : keys[t->view]);
+	row(f, t->note ? CL_TOP_TITLE : CL_TOP_FAINT, false, "%s",
+		t->note ? t->note : keys[t->view]);
 }
 
 static void body_put(struct cl_top *t, size_t room, int64_t now_ms, struct cl_top_frame *f)
@@ -362,13 +357,13 @@ static void body_put(struct cl_top *t, size_t room, int64_t now_ms, struct cl_to
 		upper = CV_MIN(t->box_count + 2, room - room / 3);
 		boxes_put(t, upper, now_ms, f);
 		row(f, CL_TOP_TITLE, false, "DECISIONS");
-		lines_put(t, NULL, 0, room - CV_MIN(room - 1, f->count - 1), f);
+		log_put(t, NULL, 0, room - CV_MIN(room - 1, f->count - 1), f);
 		break;
 	case CL_TOP_LOGS:
 		b = t->logs_of ? cl_top_box(t, t->logs_of) : NULL;
 		row(f, CL_TOP_TITLE, false, "LOG of %s", b ? b->shown : "a sandbox that is gone");
 		t->page = room - 1;
-		lines_put(t, t->logs_of ? t->logs_of : "", t->scroll, room - 1, f);
+		log_put(t, t->logs_of ? t->logs_of : "", t->scroll, room - 1, f);
 		break;
 	case CL_TOP_APPROVALS: chunks_put(t, room, f); break;
 	case CL_TOP_REVIEW: review_put(t, room, f); break;
@@ -376,8 +371,8 @@ static void body_put(struct cl_top *t, size_t room, int64_t now_ms, struct cl_to
 	}
 }
 
-void cl_top_frame(struct cl_top *t, size_t width, size_t height, int64_t now_ms,
-	struct cl_top_frame *f)
+void cl_top_frame(
+	struct cl_top *t, size_t width, size_t height, int64_t now_ms, struct cl_top_frame *f)
 {
 	cv_buf_reset(&f->text);
 	f->count = 0;

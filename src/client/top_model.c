@@ -229,8 +229,7 @@ void cl_top_list(struct cl_top *t, const Openshell__V1__ListSandboxesResponse *m
 	}
 	boxes_sweep(t);
 	for (size_t i = 0; i < m->n_sandboxes; i++)
-		if (m->sandboxes[i]->metadata &&
-			!cl_top_box(t, m->sandboxes[i]->metadata->id))
+		if (m->sandboxes[i]->metadata && !cl_top_box(t, m->sandboxes[i]->metadata->id))
 			box_add(t, m->sandboxes[i]);
 	if (!cl_top_box(t, t->at))
 		replace(&t->at, t->box_count ? dup_z(t->boxes[0].id) : NULL);
@@ -256,6 +255,7 @@ void cl_top_log(struct cl_top *t, const char *box_id, const Openshell__V1__Sandb
 		return;
 	}
 	line.is_denied = line.is_decision && strstr(line.text, " DENIED ") != NULL;
+	line.is_allowed = line.is_decision && strstr(line.text, " ALLOWED ") != NULL;
 	if (t->line_count == CL_TOP_LINES_MAX) {
 		line_free(&t->lines[t->line_first]);
 		t->line_first = (t->line_first + 1) % CL_TOP_LINES_MAX;
@@ -320,8 +320,7 @@ static char *changes_of(const Openshell__V1__PolicyChunk *k)
 	cv_buf_init(&b, CHANGES_BYTES_MAX);
 	cv_buf_init(&text, CHANGES_BYTES_MAX);
 	if (k->current_effective_policy && k->candidate_effective_policy) {
-		cv_policy_diff(
-			k->current_effective_policy, k->candidate_effective_policy, &text);
+		cv_policy_diff(k->current_effective_policy, k->candidate_effective_policy, &text);
 		lines_put(&b, "", cv_buf_str(&text));
 	}
 	const bool is_whole = rule_put(&b, k) && !b.is_overflown && !text.is_overflown;
@@ -347,8 +346,8 @@ static char *endpoints_of(const Openshell__Sandbox__V1__NetworkPolicyRule *r)
 	return p;
 }
 
-static void chunk_add(struct cl_top *t, const struct cl_top_box *b,
-	const Openshell__V1__PolicyChunk *k)
+static void chunk_add(
+	struct cl_top *t, const struct cl_top_box *b, const Openshell__V1__PolicyChunk *k)
 {
 	const Openshell__Sandbox__V1__NetworkPolicyRule *r = k->proposed_rule;
 	const char *program = r && r->n_binaries ? r->binaries[0]->path : k->binary;
@@ -393,12 +392,12 @@ void cl_top_drafts(
 
 /* ---- keys ---- */
 
-static bool box_fits(const struct cl_top *t, size_t i)
+bool cl_top_box_fits(const struct cl_top *t, size_t i)
 {
 	return !*t->filter || strstr(t->boxes[i].shown, t->filter);
 }
 
-static bool chunk_fits(const struct cl_top *t, size_t i)
+bool cl_top_chunk_fits(const struct cl_top *t, size_t i)
 {
 	const struct cl_top_chunk *k = &t->chunks[i];
 
@@ -415,7 +414,7 @@ static void walk(struct cl_top *t, long by)
 	long from = -1, seen = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (!(is_boxes ? box_fits(t, i) : chunk_fits(t, i)))
+		if (!(is_boxes ? cl_top_box_fits(t, i) : cl_top_chunk_fits(t, i)))
 			continue;
 		if (is_same(is_boxes ? t->boxes[i].id : t->chunks[i].id, *at))
 			from = seen;
@@ -423,7 +422,7 @@ static void walk(struct cl_top *t, long by)
 	}
 	const long goal = CV_MAX(0L, CV_MIN(seen - 1, from < 0 ? 0 : from + by));
 	for (size_t i = 0, k = 0; i < n; i++) {
-		if (!(is_boxes ? box_fits(t, i) : chunk_fits(t, i)))
+		if (!(is_boxes ? cl_top_box_fits(t, i) : cl_top_chunk_fits(t, i)))
 			continue;
 		if ((long)k++ == goal)
 			to = is_boxes ? t->boxes[i].id : t->chunks[i].id;
@@ -446,7 +445,7 @@ static void move(struct cl_top *t, long by)
 static struct cl_top_chunk *chunk_at(struct cl_top *t)
 {
 	for (size_t i = 0; i < t->chunk_count; i++)
-		if (is_same(t->chunks[i].id, t->at_chunk) && chunk_fits(t, i))
+		if (is_same(t->chunks[i].id, t->at_chunk) && cl_top_chunk_fits(t, i))
 			return &t->chunks[i];
 	return NULL;
 }
@@ -490,8 +489,7 @@ static enum cl_top_does answer(struct cl_top *t, int key)
 	if (ask != CL_TOP_ASK_FILTER) {
 		t->ask = CL_TOP_ASK_NOTHING;
 		if (key == 'y')
-			return ask == CL_TOP_ASK_APPROVE ? CL_TOP_DOES_APPROVE
-							 : CL_TOP_DOES_REJECT;
+			return ask == CL_TOP_ASK_APPROVE ? CL_TOP_DOES_APPROVE : CL_TOP_DOES_REJECT;
 		return CL_TOP_DOES_NOTHING;
 	}
 	if (key == CL_TOP_KEY_ESCAPE)

@@ -113,9 +113,8 @@ static void start(struct cl_top_stream *s, struct cl_top_call *call, enum kind k
 		cv_rpc_stream_half_close(call->s);
 }
 
-#define START(s, call, kind, id, rpc, in, type)              \
-	start(s, call, kind, id, CL_METHOD(rpc), &(in).base, \
-		&openshell__v1__##type##__descriptor)
+#define START(s, call, kind, id, rpc, in, type) \
+	start(s, call, kind, id, CL_METHOD(rpc), &(in).base, &openshell__v1__##type##__descriptor)
 
 static struct cl_top_call *call_free(struct cl_top_stream *s)
 {
@@ -223,7 +222,8 @@ void cl_top_stream_decide(struct cl_top_stream *s, const struct cl_top_chunk *k,
 	Openshell__V1__RejectDraftChunkRequest no;
 
 	if (!b || !s->c->rpc || !call_free(s)) {
-		cl_top_set_note(s->t, b ? "not connected: nothing was done" : "the sandbox is gone");
+		cl_top_set_note(
+			s->t, b ? "not connected: nothing was done" : "the sandbox is gone");
 		return;
 	}
 	openshell__v1__approve_draft_chunk_request__init(&yes);
@@ -283,9 +283,10 @@ static void connect_again(struct cl_top_stream *s)
 void cl_top_stream_init(
 	struct cl_top_stream *s, struct cl *c, struct cl_top *t, bool is_all_workspaces)
 {
-	*s = (struct cl_top_stream){
-		.c = c, .t = t, .is_all_workspaces = is_all_workspaces, .retry_wait_ms = RETRY_MIN_MS
-	};
+	*s = (struct cl_top_stream){ .c = c,
+		.t = t,
+		.is_all_workspaces = is_all_workspaces,
+		.retry_wait_ms = RETRY_MIN_MS };
 	cv_arena_init(&s->arena, REQUEST_BYTES);
 	state_set(s, "connected");
 }
@@ -363,8 +364,8 @@ void cl_top_stream_once(struct cl *c, struct cl_top *t, bool is_all_workspaces)
 	cl_connect(c);
 	cl_top_stream_init(&s, c, t, is_all_workspaces);
 	const Openshell__V1__ListSandboxesRequest in = list_request(&s, is_all_workspaces);
-	cl_top_list(t,
-		CL_ASK(c, ListSandboxes, in, ListSandboxesResponse, list_sandboxes_response));
+	cl_top_list(
+		t, CL_ASK(c, ListSandboxes, in, ListSandboxesResponse, list_sandboxes_response));
 	for (size_t i = 0; i < CV_MIN(t->box_count, (size_t)ONCE_BOXES_MAX); i++) {
 		cv_arena_reset(&s.arena);
 		once_box(&s, &t->boxes[i]);

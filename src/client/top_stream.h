@@ -28,7 +28,7 @@ struct cl_top_stream {
 	struct cl_top_call call[CL_TOP_CALLS_MAX];
 	int64_t list_ms, drafts_ms, retry_ms; /* when next */
 	int64_t retry_wait_ms;
-	size_t drafts_at; /* whose turn it is */
+	size_t drafts_at;      /* whose turn it is */
 	struct cv_arena arena; /* of requests */
 };
 

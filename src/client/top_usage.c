@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define PROCESSES_MAX   65536 /* a walk of more would take too long to be repeated */
-#define DEPTH_MAX       64    /* of a tree; a cycle cannot be, but /proc is not read at one moment */
+#define DEPTH_MAX       64 /* of a tree; a cycle cannot be, but /proc is not read at one moment */
 #define SUPERVISOR      "(cove-supervisor"
 #define FIELDS_TO_PPID  1 /* behind the name: state, ppid, ... (proc_pid_stat(5)) */
 #define FIELDS_TO_UTIME 11

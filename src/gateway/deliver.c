@@ -11,6 +11,7 @@
 
 #include "cred/limits_profile.h"
 #include "cred/set.h"
+#include "gateway/inference.h"
 #include "gateway/log.h"
 #include "gateway/policy.h"
 #include "gateway/profile.h"
@@ -67,9 +68,13 @@ uint64_t cv_gw_env_revision(const struct cv_gateway *g, const struct cv_object *
 	const Openshell__V1__Sandbox *m = (const void *)sandbox->message;
 	uint64_t h = 0xcbf29ce484222325u;
 
-	if (!m->spec || !m->spec->n_providers)
+	const struct cv_object *hidden = cv_gw_inference_provider(g, sandbox);
+
+	if ((!m->spec || !m->spec->n_providers) && !hidden)
 		return 0;
-	for (size_t i = 0; i < m->spec->n_providers; i++) {
+	if (hidden)
+		provider_mix(&h, g, hidden);
+	for (size_t i = 0; m->spec && i < m->spec->n_providers; i++) {
 		const struct cv_object *o = cv_object_find(g->objects, CV_OBJECT_PROVIDER,
 			sandbox->scope, cv_str_of(m->spec->providers[i]));
 
@@ -293,7 +298,9 @@ static void dirty_of(
 		struct cv_object *o = cv_object_at(g->objects, CV_OBJECT_SANDBOX, i);
 		const Openshell__V1__Sandbox *m = (const void *)o->message;
 
-		if (provider ? cv_gw_is_attached(o, provider) : m->spec && m->spec->n_providers)
+		if (provider ? cv_gw_is_attached(o, provider) ||
+					cv_gw_inference_provider(g, o) == provider
+			     : m->spec && m->spec->n_providers)
 			dirty(cv_gw_box_of(o));
 	}
 }
@@ -320,6 +327,12 @@ static void on_object(
 			dirty(cv_gw_box_of(o));
 	} else if (o->kind == CV_OBJECT_PROVIDER && change == CV_OBJECT_WRITTEN) {
 		dirty_of(g, cv_object_scope(g->objects, CV_OBJECT_SANDBOX, o->scope), o);
+	} else if (o->kind == CV_OBJECT_INFERENCE_ROUTE) {
+		const struct cv_object_range r =
+			cv_object_scope(g->objects, CV_OBJECT_SANDBOX, o->scope);
+
+		for (size_t i = r.first; i < r.end; i++)
+			dirty(cv_gw_box_of(cv_object_at(g->objects, CV_OBJECT_SANDBOX, i)));
 	} else if (o->kind == CV_OBJECT_PROFILE) {
 		dirty_of(g,
 			o->scope.n ? cv_object_scope(g->objects, CV_OBJECT_SANDBOX, o->scope)
