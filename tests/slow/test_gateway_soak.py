@@ -193,7 +193,9 @@ def supervisor_dies():
 
 
 def compare():
-    """All of it."""
+    """All of it.  Pages are by offset: what goes meanwhile shifts them."""
+    until(lambda: not [s for s in g.stub.ListSandboxes(pb.ListSandboxesRequest(limit=1000)).sandboxes
+                       if s.status.phase == 4], "deleted ones go")
     listed = {}
     offset = 0
     while True:
