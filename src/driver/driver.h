@@ -23,12 +23,16 @@
 #include <sys/types.h>
 
 #define CV_DRIVER_INSTANCE_BYTES 36 /* a UUID as text */
+/* Of spares' ids.  Directories of theirs that an earlier owner left are removed by open(). */
+#define CV_DRIVER_SPARE_PREFIX "spare-"
 
 struct cv_driver_capabilities {
 	const char *name, *version; /* static */
 	bool has_directories;       /* a root from a directory of the host */
 	bool has_resources;         /* cpu, memory and number of processes can be limited */
 };
+
+struct cv_driver_tools;
 
 /* A sandbox, as it is to be started. */
 struct cv_driver_sandbox {
@@ -57,7 +61,14 @@ struct cv_driver_sandbox {
 	struct cv_str approve_dir; /* for the sockets of questions; empty: none */
 	const struct cv_str *budgets;
 	size_t budget_count;
-	struct cv_str routes_file; /* absolute; empty: no inference.local */
+	struct cv_str routes_file;      /* absolute; empty: no inference.local */
+	const struct cv_spec_pin *pins; /* addresses that are taken for names */
+	size_t pin_count;
+	const struct cv_str *ca_files; /* trusted besides the host's roots; absolute */
+	size_t ca_count;
+	const struct cv_driver_tools *tools; /* tools.h; NULL: no host tools */
+	uint32_t approve_seconds;            /* that a question is held; 0: the default */
+	bool is_spare;             /* built ahead, for claim(): of no policy, command, environment */
 };
 
 /* A supervisor that runs. */
@@ -66,6 +77,7 @@ struct cv_driver_process {
 	int pidfd; /* readable when it has ended */
 	char instance[CV_DRIVER_INSTANCE_BYTES + 1];
 	unsigned char token[CV_PLAN_GATEWAY_TOKEN_BYTES];
+	uint64_t shape; /* of a spare: the driver's */
 };
 
 struct cv_driver;
@@ -78,6 +90,12 @@ struct cv_driver_type {
 	/* CV_INVALID, CV_UNAVAILABLE, CV_NOT_FOUND: what was asked for can't be had, and nothing runs. */
 	cv_code (*start)(struct cv_driver *d, const struct cv_driver_sandbox *s,
 		struct cv_driver_process *ret, struct cv_err *err);
+	/* A spare that stands becomes s: its directory is s' then, *p is changed to s' instance and token,
+	 * and *ret_plan is for its supervisor (CLAIM; the caller closes it).  CV_UNAVAILABLE: it does not
+	 * fit, or s has been started before; nothing has happened.  Other failures: the spare is of no
+	 * use any more, and must be ended. */
+	cv_code (*claim)(struct cv_driver *d, struct cv_str spare, struct cv_driver_process *p,
+		const struct cv_driver_sandbox *s, int *ret_plan, struct cv_err *err);
 	/* Ends it at once, with all that runs inside.  For a quieter end tell its supervisor. */
 	cv_code (*kill)(struct cv_driver *d, int pidfd, struct cv_err *err);
 	/* The process of a sandbox that an earlier owner of the driver started; pid 0 and pidfd -1: one

@@ -7,6 +7,7 @@
 #include "driver/driver.h"
 
 #include "base/arena.h"
+#include "base/buf.h"
 
 #define CV_DRIVER_ID_BYTES_MAX  64  /* UUIDs have 36 */
 #define CV_DRIVER_RUN_BYTES_MAX 256 /* two ids, a token and two numbers */
@@ -17,6 +18,8 @@ struct cv_driver {
 	int sandboxes;      /* the same, open */
 	struct cv_plan_files programs;
 	struct cv_str supervisor;
+	struct cv_buf shape; /* of the spares that were started last (plan/claim.h) */
+	uint64_t shape_number;
 	pid_t remover;    /* 0: none runs */
 	bool has_removed; /* there may be directories that wait for one */
 };
@@ -30,4 +33,6 @@ cv_code cv_driver_local_adopt(
 	struct cv_driver *d, struct cv_str id, struct cv_driver_process *ret, struct cv_err *err);
 
 cv_code cv_driver_local_remove(struct cv_driver *d, struct cv_str id, struct cv_err *err);
+/* Spares of an earlier owner, which end with its links: their directories go. */
+void cv_driver_spares_remove(struct cv_driver *d);
 void cv_driver_remover_turn(struct cv_driver *d);

@@ -9,6 +9,8 @@
  *     STATE/sandboxes/ID/workspace/    kept over stop and start
  *                        log           what supervisor, proxy and init say of it
  *                        policy.yaml   as it was when it started
+ *                        tools-N.yaml  catalogs of host tools, likewise
+ *                        tools/        the token (the gateway's), the broker's directory
  *                        run           "INSTANCE TOKEN\n", then "PID START\n" once there is one
  *     STATE/sandboxes/.removed-ID      what a process of ours is removing
  *
@@ -19,11 +21,14 @@
 #include "base/hex.h"
 #include "driver/host.h"
 #include "driver/spawn.h"
+#include "driver/tools.h"
 #include "ipc/frame.h"
+#include "plan/claim.h"
 #include "plan/limits.h"
 #include "policy/findings.h"
 #include "policy/policy.h"
 #include "sys/fd.h"
+#include "tools/builtin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +39,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define ARENA_MAX (16u << 20) /* as of a run: argv and env of the largest plan */
+#define POLICY_FILE "policy.yaml"
+#define ARENA_MAX   (16u << 20) /* as of a run: argv and env of the largest plan */
 
 /* What is of one start, and all of whose strings are in the arena. */
 struct making {
@@ -43,7 +49,7 @@ struct making {
 	struct cv_run_spec spec;
 	struct cv_plan_files files;
 	struct cv_spec_mount mount;
-	struct cv_str dir;
+	struct cv_str dir, policy;
 };
 
 /* ---- the driver ---- */
@@ -57,6 +63,7 @@ static cv_code local_open(struct cv_str state, struct cv_driver **ret, struct cv
 		return cv_fail(err, CV_LIMIT, "no memory");
 	cv_arena_init(&d->arena, ARENA_MAX);
 	d->sandboxes = -1;
+	cv_buf_init(&d->shape, CV_PLAN_BYTES_MAX);
 	d->path = cv_arena_printf(&d->arena, "%.*s/sandboxes", CV_STR_ARG(state));
 	if (!d->path.p)
 		code = cv_fail(err, CV_LIMIT, "no memory");
@@ -72,6 +79,7 @@ static cv_code local_open(struct cv_str state, struct cv_driver **ret, struct cv
 		cv_driver_local.close(d);
 		return code;
 	}
+	cv_driver_spares_remove(d);
 	d->has_removed = true; /* an earlier owner may have left some */
 	cv_driver_remover_turn(d);
 	*ret = d;
@@ -84,13 +92,14 @@ static void local_close(struct cv_driver *d)
 		return;
 	if (d->sandboxes >= 0)
 		close(d->sandboxes);
+	cv_buf_fini(&d->shape);
 	cv_arena_fini(&d->arena);
 	free(d);
 }
 
 /* ---- files of a sandbox ---- */
 
-static cv_code dir_make(struct cv_driver *d, struct making *m, struct cv_err *err)
+static cv_code dir_name(struct cv_driver *d, struct making *m, struct cv_err *err)
 {
 	const struct cv_str id = m->s->id;
 
@@ -99,8 +108,11 @@ static cv_code dir_make(struct cv_driver *d, struct making *m, struct cv_err *er
 	m->dir = cv_arena_printf(&m->arena, "%.*s/%.*s", CV_STR_ARG(d->path), CV_STR_ARG(id));
 	m->mount.src = cv_arena_printf(&m->arena, "%.*s/workspace", CV_STR_ARG(m->dir));
 	m->mount.dst = CV_STR("/sandbox");
-	if (!m->mount.src.p)
-		return cv_fail(err, CV_LIMIT, "no memory");
+	return m->mount.src.p ? CV_OK : cv_fail(err, CV_LIMIT, "no memory");
+}
+
+static cv_code dir_make(struct making *m, struct cv_err *err)
+{
 	if ((mkdir(m->dir.p, 0700) < 0 && errno != EEXIST) ||
 		(mkdir(m->mount.src.p, 0755) < 0 && errno != EEXIST))
 		return cv_fail_errno(err, "make %s", m->mount.src.p);
@@ -112,8 +124,8 @@ static struct cv_str path_in(struct making *m, const char *name)
 	return cv_arena_printf(&m->arena, "%.*s/%s", CV_STR_ARG(m->dir), name);
 }
 
-static cv_code file_write(struct making *m, const char *name, struct cv_str text,
-	struct cv_str *ret_path, int *ret_fd, struct cv_err *err)
+static cv_code file_write(
+	struct making *m, const char *name, struct cv_str text, int *ret_fd, struct cv_err *err)
 {
 	const struct cv_str path = path_in(m, name);
 
@@ -125,8 +137,6 @@ static cv_code file_write(struct making *m, const char *name, struct cv_str text
 		return cv_fail_errno(err, "make %s", path.p);
 	if (text.n && write(fd, text.p, text.n) != (ssize_t)text.n)
 		return cv_fail_errno(err, "write %s", path.p);
-	if (ret_path)
-		*ret_path = path;
 	if (ret_fd)
 		*ret_fd = cv_take_fd(fd);
 	return CV_OK;
@@ -172,7 +182,9 @@ static cv_code policy_take(struct making *m, struct cv_err *err)
 		return code;
 	m->spec.has_network = cv_policy_has_network(policy);
 	cv_policy_unref(policy);
-	return file_write(m, "policy.yaml", text, &m->files.policy_file, NULL, err);
+	m->policy = text;
+	m->files.policy_file = path_in(m, POLICY_FILE);
+	return m->files.policy_file.p ? CV_OK : cv_fail(err, CV_LIMIT, "no memory");
 }
 
 /* One id exists in a sandbox: files of any other owner could not be changed, and the root not be
@@ -225,10 +237,15 @@ static cv_code spec_fill(struct cv_driver *d, struct making *m, struct cv_err *e
 	m->files.budgets = s->budgets;
 	m->files.budget_count = s->budget_count;
 	m->files.routes_file = s->routes_file;
+	m->files.ca_files = s->ca_files;
+	m->files.ca_count = s->ca_count;
+	m->spec.pins = s->pins;
+	m->spec.pin_count = s->pin_count;
 	m->spec.mounts = &m->mount;
 	m->spec.mount_count = 1;
 	m->spec.env = s->env;
 	m->spec.env_count = s->env_count;
+	m->spec.approve_ms = (uint64_t)s->approve_seconds * 1000;
 	m->spec.argv = s->argv;
 	m->spec.argv_count = s->argv_count;
 	m->spec.cpu_milli = s->cpu_milli;
@@ -236,6 +253,63 @@ static cv_code spec_fill(struct cv_driver *d, struct making *m, struct cv_err *e
 	m->spec.pids = s->pids;
 	m->spec.tty = s->has_tty ? CV_TTY_YES : CV_TTY_NO;
 	m->spec.is_quiet = true;
+	return CV_OK;
+}
+
+static bool is_builtin(struct cv_str catalog)
+{
+	return cv_str_has_prefix(catalog, CV_STR(CV_BUILTIN_CATALOG_PREFIX));
+}
+
+static struct cv_str catalog_path(struct making *m, size_t i)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "tools-%zu.yaml", i);
+	return is_builtin(m->s->tools->names[i]) ? m->s->tools->names[i] : path_in(m, name);
+}
+
+/* The catalogs as they were judged, so that the broker reads nothing else. */
+static cv_code catalogs_write(struct making *m, struct cv_err *err)
+{
+	const struct cv_driver_tools *t = m->s->tools;
+	cv_code code = CV_OK;
+
+	for (size_t i = 0; t && i < t->count && code == CV_OK; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "tools-%zu.yaml", i);
+		if (!is_builtin(t->names[i]))
+			code = file_write(m, name, t->texts[i], NULL, err);
+	}
+	return code;
+}
+
+static cv_code tools_fill(struct making *m, struct cv_err *err)
+{
+	const struct cv_driver_tools *t = m->s->tools;
+
+	if (!t)
+		return CV_OK;
+	m->files.tools_files =
+		cv_arena_array(&m->arena, t->count + 1, sizeof(m->files.tools_files[0]));
+	m->files.tools_env =
+		cv_arena_array(&m->arena, t->env_count + 1, sizeof(m->files.tools_env[0]));
+	if (!m->files.tools_files || !m->files.tools_env)
+		return cv_fail(err, CV_LIMIT, "no memory");
+	for (size_t i = 0; i < t->count; i++)
+		m->files.tools_files[i] = catalog_path(m, i);
+	for (size_t i = 0; i < t->env_count; i++)
+		m->files.tools_env[i] = t->env[i];
+	m->files.tools_count = t->count;
+	m->files.tools_env_count = t->env_count;
+	m->files.tools = t->tools;
+	m->files.tool_count = t->tool_count;
+	m->files.tools_map = t->map;
+	m->files.tools_skill = t->skill;
+	m->files.tools_digest = t->digest;
+	m->files.tools_state = t->state;
+	m->spec.has_network = true; /* the route is one, and its token is the keeper's */
 	return CV_OK;
 }
 
@@ -248,12 +322,14 @@ static void gateway_fill(struct making *m)
 	g->instance = m->s->instance;
 	memcpy(g->token, m->s->token, sizeof(g->token));
 	g->flags = m->s->argv_count ? CV_PLAN_GATEWAY_MAIN_ENDS : CV_PLAN_GATEWAY_NO_MAIN;
+	if (m->s->is_spare)
+		g->flags |= CV_PLAN_GATEWAY_SPARE;
 }
 
 static cv_code plan_make(
 	struct cv_driver *d, struct making *m, struct cv_plan *ret, struct cv_err *err)
 {
-	cv_code code = dir_make(d, m, err);
+	cv_code code = dir_name(d, m, err);
 
 	if (code == CV_OK)
 		code = spec_fill(d, m, err);
@@ -261,6 +337,8 @@ static cv_code plan_make(
 		code = policy_take(m, err);
 	if (code == CV_OK)
 		code = root_take(m, err);
+	if (code == CV_OK)
+		code = tools_fill(m, err);
 	/* There is no directory of a user's that could be worked in; /sandbox is. */
 	m->spec.include_workdir = false;
 	if (code == CV_OK)
@@ -311,35 +389,130 @@ static cv_code process_start(struct cv_driver *d, struct making *m, const struct
 		d->supervisor.p, fds, CV_ARRAY_LEN(fds), &ret->pid, &ret->pidfd, err);
 }
 
-static cv_code make(
-	struct cv_driver *d, struct making *m, struct cv_driver_process *ret, struct cv_err *err)
+/* The line of the run's identity; that of its process follows. */
+static cv_code run_write(struct making *m, int *ret_fd, struct cv_err *err)
 {
-	CV_AUTO_FD int run = -1;
-	struct cv_plan plan;
 	struct cv_buf b;
-	cv_code code = plan_make(d, m, &plan, err);
 
-	if (code != CV_OK)
-		return code;
 	cv_buf_init(&b, CV_DRIVER_RUN_BYTES_MAX);
 	cv_buf_put(&b, m->s->instance);
 	cv_buf_put_byte(&b, ' ');
 	cv_buf_put_hex(
 		&b, (struct cv_str){ (const char *)m->s->token, CV_PLAN_GATEWAY_TOKEN_BYTES });
 	cv_buf_put_byte(&b, '\n');
-	code = file_write(m, "run", cv_buf_str(&b), NULL, &run, err);
+	const cv_code code = file_write(m, "run", cv_buf_str(&b), ret_fd, err);
 	cv_buf_wipe(&b);
-	if (code == CV_OK)
-		code = process_start(d, m, &plan, ret, err);
-	if (code != CV_OK)
-		return code;
-	/* Best effort: without it a later owner waits for the process to dial. */
+	return code;
+}
+
+/* Best effort: without it a later owner waits for the process to dial. */
+static cv_code identity_set(
+	struct making *m, int run, struct cv_driver_process *ret, struct cv_err *err)
+{
 	(void)dprintf(
 		run, "%d %llu\n", ret->pid, (unsigned long long)cv_driver_pid_started(ret->pid));
 	memcpy(ret->token, m->s->token, sizeof(ret->token));
 	return cv_str_to_cstr(m->s->instance, ret->instance, sizeof(ret->instance))
 		       ? CV_OK
 		       : cv_fail(err, CV_INVALID, "the instance is no id");
+}
+
+/* Another shape than that of the last spare has another number. */
+static cv_code shape_keep(struct cv_driver *d, struct making *m, const struct cv_plan *plan,
+	uint64_t *ret, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, CV_PLAN_BYTES_MAX);
+	const cv_code code = cv_plan_shape(plan, &m->arena, &b, err);
+	if (code == CV_OK && !cv_str_eq(cv_buf_str(&b), cv_buf_str(&d->shape))) {
+		cv_buf_reset(&d->shape);
+		cv_buf_put(&d->shape, cv_buf_str(&b));
+		d->shape_number++;
+	}
+	cv_buf_fini(&b);
+	*ret = d->shape_number;
+	return code;
+}
+
+static cv_code make(
+	struct cv_driver *d, struct making *m, struct cv_driver_process *ret, struct cv_err *err)
+{
+	CV_AUTO_FD int run = -1;
+	struct cv_plan plan;
+	cv_code code = plan_make(d, m, &plan, err);
+
+	if (code == CV_OK && m->s->is_spare)
+		code = shape_keep(d, m, &plan, &ret->shape, err);
+	if (code == CV_OK)
+		code = dir_make(m, err);
+	if (code == CV_OK && !m->s->is_spare)
+		code = file_write(m, POLICY_FILE, m->policy, NULL, err);
+	if (code == CV_OK)
+		code = catalogs_write(m, err);
+	if (code == CV_OK)
+		code = run_write(m, &run, err);
+	if (code == CV_OK)
+		code = process_start(d, m, &plan, ret, err);
+	return code == CV_OK ? identity_set(m, run, ret, err) : code;
+}
+
+/* ---- a spare ---- */
+
+static bool is_fit(const struct cv_driver *d, const struct cv_driver_process *p, struct making *m,
+	const struct cv_plan *plan)
+{
+	struct cv_buf b;
+	struct cv_err err;
+	bool is_same = false;
+
+	cv_buf_init(&b, CV_PLAN_BYTES_MAX);
+	if (p->shape == d->shape_number && !(plan->flags & CV_PLAN_CREDENTIALS) &&
+		cv_plan_shape(plan, &m->arena, &b, &err) == CV_OK)
+		is_same = cv_str_eq(cv_buf_str(&b), cv_buf_str(&d->shape));
+	cv_buf_fini(&b);
+	return is_same;
+}
+
+/* The new directory is the spare's under another name; its mount follows. */
+static cv_code claim(struct cv_driver *d, struct cv_str spare, struct cv_driver_process *p,
+	struct making *m, int *ret_plan, struct cv_err *err)
+{
+	CV_AUTO_FD int run = -1, plan_fd = -1;
+	struct cv_plan plan;
+	cv_code code = plan_make(d, m, &plan, err);
+
+	if (code != CV_OK || !is_fit(d, p, m, &plan))
+		return cv_fail(err, CV_UNAVAILABLE, "the spare sandbox does not fit");
+	const struct cv_str from =
+		cv_arena_printf(&m->arena, "%.*s/%.*s", CV_STR_ARG(d->path), CV_STR_ARG(spare));
+	/* A sandbox that was there before has files: they are not the spare's. */
+	if (!from.p ||
+		syscall(SYS_renameat2, AT_FDCWD, from.p, AT_FDCWD, m->dir.p, RENAME_NOREPLACE) < 0)
+		return cv_fail(err, CV_UNAVAILABLE, "the sandbox has a directory of its own");
+	code = file_write(m, POLICY_FILE, m->policy, NULL, err);
+	if (code == CV_OK)
+		code = run_write(m, &run, err);
+	if (code == CV_OK)
+		code = plan_memfd(&plan, &plan_fd, err);
+	if (code == CV_OK)
+		code = identity_set(m, run, p, err);
+	if (code == CV_OK)
+		*ret_plan = cv_take_fd(plan_fd);
+	return code == CV_UNAVAILABLE ? CV_SYSTEM : code;
+}
+
+static cv_code local_claim(struct cv_driver *d, struct cv_str spare, struct cv_driver_process *p,
+	const struct cv_driver_sandbox *s, int *ret_plan, struct cv_err *err)
+{
+	struct making m = { .s = s };
+
+	if (s->instance.n != CV_DRIVER_INSTANCE_BYTES || !cv_driver_id_is_plain(spare))
+		return cv_fail(err, CV_INVALID, "the instance is no id");
+	cv_arena_init(&m.arena, ARENA_MAX);
+	const cv_code code = claim(d, spare, p, &m, ret_plan, err);
+	cv_arena_fini(&m.arena);
+	return code;
 }
 
 static cv_code local_start(struct cv_driver *d, const struct cv_driver_sandbox *s,
@@ -388,6 +561,7 @@ const struct cv_driver_type cv_driver_local = {
 	.open = local_open,
 	.close = local_close,
 	.start = local_start,
+	.claim = local_claim,
 	.kill = local_kill,
 	.adopt = cv_driver_local_adopt,
 	.reap = local_reap,

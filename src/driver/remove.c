@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
@@ -97,4 +98,22 @@ cv_code cv_driver_local_remove(struct cv_driver *d, struct cv_str id, struct cv_
 	d->has_removed = true;
 	cv_driver_remover_turn(d);
 	return CV_OK;
+}
+
+void cv_driver_spares_remove(struct cv_driver *d)
+{
+	DIR *list = opendir(d->path.p);
+
+	for (struct dirent *e; list && (e = readdir(list));) {
+		char to[sizeof(REMOVED) + NAME_MAX];
+
+		if (strncmp(e->d_name, CV_DRIVER_SPARE_PREFIX,
+			    sizeof(CV_DRIVER_SPARE_PREFIX) - 1) != 0)
+			continue;
+		snprintf(to, sizeof(to), REMOVED "%s", e->d_name);
+		/* One that can't be renamed is tried by the next owner. */
+		(void)renameat(d->sandboxes, e->d_name, d->sandboxes, to);
+	}
+	if (list)
+		closedir(list);
 }

@@ -20,6 +20,8 @@
 #include "base/time.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
+#include "gateway/service.h"
+#include "gateway/ssh.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -155,7 +157,9 @@ static cv_code supervisor_describe(struct cv_gw_box *b, struct cv_driver_sandbox
 	return code;
 }
 
-static cv_code supervisor_start(struct cv_gw_box *b, struct cv_arena *arena, struct cv_err *err)
+/* ret_claim: -1, or the plan for a supervisor that was there already. */
+static cv_code supervisor_start(
+	struct cv_gw_box *b, struct cv_arena *arena, int *ret_claim, struct cv_err *err)
 {
 	struct cv_gw_sandboxes *s = b->g->sandboxes;
 	unsigned char token[CV_PLAN_GATEWAY_TOKEN_BYTES];
@@ -170,7 +174,7 @@ static cv_code supervisor_start(struct cv_gw_box *b, struct cv_arena *arena, str
 	d.instance = cv_str_of(instance);
 	d.socket = cv_str_of(s->socket);
 	cv_code code = supervisor_describe(b, &d, arena, err);
-	if (code == CV_OK)
+	if (code == CV_OK && !spare_claim(b, &d, ret_claim))
 		code = s->driver->start(s->d, &d, &b->process, err);
 	if (d.credentials >= 0)
 		close(d.credentials);
@@ -192,11 +196,12 @@ static void process_watch(struct cv_gw_box *b)
 static void start_now(struct cv_gw_box *b)
 {
 	static const char *const step[] = { "starting_sandbox", "requesting_sandbox" };
+	CV_AUTO_FD int plan = -1;
 	struct cv_arena arena;
 	struct cv_err err;
 
 	cv_arena_init(&arena, BOX_ARENA_MAX);
-	const cv_code code = supervisor_start(b, &arena, &err);
+	const cv_code code = supervisor_start(b, &arena, &plan, &err);
 	cv_arena_wipe(&arena);
 	if (code != CV_OK) {
 		cv_gw_box_set(b, CV_GW_ABSENT);
@@ -207,6 +212,9 @@ static void start_now(struct cv_gw_box *b)
 	box_deadline(b, BOX_DIAL_MS);
 	cv_gw_box_set(b, CV_GW_STARTED);
 	watch_platform(b, "Started", step, "Sandbox allocated");
+	/* Before anything else is told to it: it does not know yet who it is. */
+	if (plan >= 0 && cv_gw_box_send(b, CV_GATEWAY_REQ_CLAIM, CV_STR_NONE, &plan, 1))
+		box_dialled(b, b->link, 0);
 }
 
 /* ---- to what should be ---- */
@@ -250,8 +258,11 @@ static void box_delete(struct cv_gw_box *b)
 		box_deadline(b, BOX_LOST_MS);
 		return;
 	}
+	/* What is of it goes with it. */
+	cv_objects_lazy(b->g->objects, true);
 	HOOKS(b, i, deleted)
 	s->hooks[i]->deleted(b);
+	cv_objects_lazy(b->g->objects, false);
 	cv_gw_box_log(b, "INFO", "sandbox", "deleted");
 	watch_deleted(b);
 	cv_log(CV_LOG_INFO, "sandbox",
@@ -308,8 +319,12 @@ static void process_gone(struct cv_gw_box *b)
 		session_drain(b->g, b->link->ref);
 	if (b->link)
 		session_close(b->link);
+	cv_gw_ssh_ended(b);
 	exec_ended(b);
 	forward_ended(b);
+	service_ended(b);
+	HOOKS(b, i, ended)
+	s->hooks[i]->ended(b);
 	box_deadline(b, 0);
 	cv_gw_box_set(b, CV_GW_ABSENT);
 	if (!is_expected && cv_gw_box_want(b) == CV_GW_RUN)
@@ -321,7 +336,9 @@ static void process_gone(struct cv_gw_box *b)
 void box_link_lost(struct cv_gw_box *b)
 {
 	exec_link_lost(b);
+	cv_gw_ssh_link_lost(b);
 	forward_ended(b);
+	service_ended(b);
 	if (b->state != CV_GW_DIALLED && b->state != CV_GW_UP)
 		return;
 	cv_gw_box_set(b, CV_GW_LOST);
@@ -330,18 +347,23 @@ void box_link_lost(struct cv_gw_box *b)
 
 /* ---- what supervisors say ---- */
 
-bool box_is_its(struct cv_gw_box *b, struct cv_str instance, struct cv_str token)
+bool process_is_its(
+	const struct cv_driver_process *p, struct cv_str instance, struct cv_str token)
 {
 	unsigned char differs = 0;
 
-	if (b->state == CV_GW_ABSENT || b->state == CV_GW_QUEUED ||
-		token.n != sizeof(b->process.token) ||
-		!cv_str_eq(instance, cv_str_of(b->process.instance)))
+	if (token.n != sizeof(p->token) || !cv_str_eq(instance, cv_str_of(p->instance)))
 		return false;
 	/* In the same time wherever they differ. */
 	for (size_t i = 0; i < token.n; i++)
-		differs |= (unsigned char)token.p[i] ^ b->process.token[i];
+		differs |= (unsigned char)token.p[i] ^ p->token[i];
 	return !differs;
+}
+
+bool box_is_its(struct cv_gw_box *b, struct cv_str instance, struct cv_str token)
+{
+	return b->state != CV_GW_ABSENT && b->state != CV_GW_QUEUED &&
+	       process_is_its(&b->process, instance, token);
 }
 
 void box_dialled(struct cv_gw_box *b, struct cv_gw_link *l, uint64_t policy_revision)
@@ -405,7 +427,7 @@ static void on_ended(struct cv_gw_box *b, struct cv_str body)
 
 void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 {
-	switch ((enum cv_gateway_reply)m->type) {
+	switch ((int)m->type) {
 	case CV_GATEWAY_REPLY_READY: on_ready(b); break;
 	case CV_GATEWAY_REPLY_ENDED: on_ended(b, m->body); break;
 	case CV_GATEWAY_REPLY_STARTED:
@@ -413,21 +435,19 @@ void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REPLY_FAILED:
 	case CV_GATEWAY_REPLY_EXITED: exec_message(b, m); break;
 	case CV_GATEWAY_REPLY_DIALLED:
-	case CV_GATEWAY_REPLY_NOT_DIALLED: forward_message(b, m); break;
-	case CV_GATEWAY_REPLY_EVENT: watch_event_line(b, m->body); break;
-	case CV_GATEWAY_REPLY_POLICY_LOADED:
-	case CV_GATEWAY_REPLY_POLICY_REFUSED:
-	case CV_GATEWAY_REPLY_CREDENTIALS_LOADED:
-	case CV_GATEWAY_REPLY_CREDENTIALS_REFUSED:
-	case CV_GATEWAY_REPLY_DENIAL:
-		HOOKS(b, i, message)
-		b->g->sandboxes->hooks[i]->message(b, m->type, m->body);
+	case CV_GATEWAY_REPLY_NOT_DIALLED:
+		if (!service_message(b, m))
+			forward_message(b, m);
 		break;
+	case CV_GATEWAY_REPLY_EVENT: watch_event_line(b, m->body); break;
 	case CV_GATEWAY_REPLY_LOST:
 		cv_gw_box_log(b, "WARN", "sandbox", "lines of the log were lost");
 		break;
-	case CV_GATEWAY_REPLY_HELLO:
-	case CV_GATEWAY_REPLY_COUNT: break;
+	case CV_GATEWAY_REPLY_HELLO: break;
+	default: /* of one part or another */
+		HOOKS(b, i, message)
+		b->g->sandboxes->hooks[i]->message(b, m->type, m->body);
+		break;
 	}
 }
 
@@ -507,8 +527,10 @@ static int64_t part_turn(struct cv_gateway *g)
 {
 	struct cv_gw_sandboxes *s = g->sandboxes;
 
-	if (!g->is_draining)
+	if (!g->is_draining) {
 		queue_turn(s);
+		spare_turn(g);
+	}
 	if (s->has_broken || g->loop.now_ms >= s->deadline_ms) {
 		s->deadline_ms = INT64_MAX; /* what is set meanwhile counts */
 		const int64_t links = session_turn(g), boxes = boxes_turn(g);
@@ -516,15 +538,20 @@ static int64_t part_turn(struct cv_gateway *g)
 	}
 	if (g->loop.now_ms >= s->driver_ms) {
 		s->driver->turn(s->d);
+		cv_objects_flush(g->objects);
 		s->driver_ms = g->loop.now_ms + DRIVER_TURN_MS;
 	}
 	if (s->queue_first && !g->is_draining)
 		return g->loop.now_ms;
-	return CV_MIN(s->deadline_ms, s->driver_ms);
+	return CV_MIN(CV_MIN(s->deadline_ms, s->driver_ms), spare_due_ms(g));
 }
 
 static void part_event(struct cv_gateway *g, const struct cv_loop_event *e)
 {
+	if (CV_GW_WATCH_SUB(e->watch.kind) == WATCH_SPARE) {
+		spare_gone(g, e->watch.ref);
+		return;
+	}
 	if (CV_GW_WATCH_SUB(e->watch.kind) != WATCH_PROCESS) {
 		session_event(g, e);
 		return;
@@ -627,6 +654,7 @@ static void part_stop(struct cv_gateway *g)
 		free(b);
 	}
 	cv_slots_fini(&s->boxes);
+	spare_stop(g);
 	s->driver->close(s->d);
 	free(s);
 	g->sandboxes = NULL;

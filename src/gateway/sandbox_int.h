@@ -21,12 +21,13 @@
 #define LINK_HELLO_MS       5000
 
 /* Subkinds of watches of the part. */
-enum { WATCH_LISTENER, WATCH_LINK, WATCH_PROCESS };
+enum { WATCH_LISTENER, WATCH_LINK, WATCH_PROCESS, WATCH_SPARE };
 
 struct cv_gw_sandboxes {
 	const struct cv_driver_type *driver;
 	struct cv_driver *d;
-	struct cv_slots boxes, links;
+	struct cv_slots boxes, links, spares;
+	int64_t spare_after_ms; /* none is made before */
 	size_t links_pending;
 	int listener;
 	char *socket; /* absolute path */
@@ -45,7 +46,9 @@ struct cv_gw_link {
 	int fd;
 	struct cv_ipc_link rules;
 	struct cv_ipc_outbox out;
-	struct cv_gw_box *box; /* NULL before HELLO */
+	struct cv_gw_box *box; /* NULL before HELLO, and of a spare */
+	struct cv_ref spare;
+	bool is_spare;
 	pid_t pid;             /* of the peer, by the kernel */
 	int64_t deadline_ms;
 	bool is_broken;
@@ -72,10 +75,24 @@ void box_stop(struct cv_gw_box *b, uint32_t grace_ms);
 /* The stored status becomes: should fail with this reason.  exit_code < 0: none. */
 void box_fail(struct cv_gw_box *b, const char *reason, int exit_code, const char *message);
 /* HELLO came from a supervisor that showed this token: is it the one?  pid is the kernel's word. */
+bool process_is_its(
+	const struct cv_driver_process *p, struct cv_str instance, struct cv_str token);
 bool box_is_its(struct cv_gw_box *b, struct cv_str instance, struct cv_str token);
 void box_dialled(struct cv_gw_box *b, struct cv_gw_link *l, uint64_t policy_revision);
 void box_link_lost(struct cv_gw_box *b);
 void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m);
+
+/* spare.c */
+void spare_turn(struct cv_gateway *g); /* makes one, ends one */
+int64_t spare_due_ms(const struct cv_gateway *g);
+bool spare_hello(
+	struct cv_gw_link *l, struct cv_str id, struct cv_str instance, struct cv_str token);
+void spare_message(struct cv_gw_link *l, uint32_t type);
+void spare_link_lost(struct cv_gw_link *l);
+void spare_gone(struct cv_gateway *g, struct cv_ref ref); /* its process */
+/* One that fits becomes the box': its process and link.  False: there is none. */
+bool spare_claim(struct cv_gw_box *b, const struct cv_driver_sandbox *d, int *ret_plan);
+void spare_stop(struct cv_gateway *g);
 
 /* session.c */
 cv_code session_start(struct cv_gateway *g, struct cv_err *err);
@@ -105,6 +122,7 @@ void exec_link_lost(struct cv_gw_box *b);
 void exec_ended(struct cv_gw_box *b); /* the supervisor is gone */
 
 /* forward.c */
+uint32_t forward_channel(struct cv_gateway *g); /* a number for DIAL */
 void forward_message(struct cv_gw_box *b, struct cv_ipc_msg *m);
 void forward_ended(struct cv_gw_box *b);
 

@@ -43,7 +43,9 @@ void session_close(struct cv_gw_link *l)
 	close(l->fd);
 	cv_ipc_outbox_clear(&l->out);
 	cv_slots_remove(&s->links, l->ref);
-	if (!b)
+	if (l->is_spare)
+		spare_link_lost(l);
+	else if (!b)
 		s->links_pending--;
 	free(l);
 	if (b && b->link == l) {
@@ -123,6 +125,14 @@ static cv_code hello(struct cv_gw_link *l, const struct cv_ipc_msg *m, struct cv
 	if (version != CV_GATEWAY_LINK_VERSION)
 		return cv_fail(
 			err, CV_UNAVAILABLE, "a supervisor of another version (%u)", version);
+	if (spare_hello(l, id, instance, token)) {
+		l->rules.state = CV_GATEWAY_LINK_OPEN;
+		l->deadline_ms = 0;
+		l->g->sandboxes->links_pending--;
+		return link_send(l, CV_GATEWAY_REQ_ACCEPTED, CV_STR_NONE, NULL, 0)
+			       ? CV_OK
+			       : cv_fail(err, CV_UNAVAILABLE, "a supervisor that went at once");
+	}
 	struct cv_object *o = cv_object_find_id(l->g->objects, CV_OBJECT_SANDBOX, id);
 	struct cv_gw_box *b = o ? cv_gw_box_of(o) : NULL;
 	if (!b || !box_is_its(b, instance, token))
@@ -160,6 +170,8 @@ static bool message_read(struct cv_gateway *g, struct cv_ref ref)
 		return false;
 	if (code == CV_OK && m.type == CV_GATEWAY_REPLY_HELLO)
 		code = hello(l, &m, &err);
+	else if (code == CV_OK && l->is_spare)
+		spare_message(l, m.type);
 	else if (code == CV_OK)
 		box_message(l->box, &m);
 	cv_ipc_msg_fini(&m);

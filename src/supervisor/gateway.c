@@ -81,10 +81,13 @@ static void drop(struct supervisor *s)
 		nobodys(v, true);
 	cv_fd_cleanup(&v->link);
 	v->link = -1;
-	outbox_clear(&v->out);
+	cv_ipc_outbox_clear(&v->out);
 	dial_drop(s);
 	cv_buf_reset(&v->parts);
-	redial_later(v);
+	if (s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE)
+		claim_never(s);
+	else
+		redial_later(v);
 }
 
 /* A stranger's process at that path must not get the token. */
@@ -121,8 +124,9 @@ static void hello(struct supervisor *s)
 	cv_ipc_put_str(&b, (struct cv_str){ (const char *)g->token, sizeof(g->token) });
 	cv_ipc_put_u32(&b, (uint32_t)getpid());
 	cv_ipc_put_u64(&b, s->service.policy.revision);
-	if (b.is_overflown || outbox_put(&s->service.out, s->service.link, CV_GATEWAY_REPLY_HELLO,
-				      cv_buf_str(&b), NULL, 0, &err) != CV_OK)
+	if (b.is_overflown ||
+		cv_ipc_outbox_put(&s->service.out, s->service.link, CV_GATEWAY_REPLY_HELLO,
+			cv_buf_str(&b), NULL, 0, &err) != CV_OK)
 		drop(s);
 	cv_buf_wipe(&b);
 }
@@ -137,7 +141,7 @@ static void dial(struct supervisor *s)
 		CV_GATEWAY_LINK_NEW, 0 };
 	if (v->link < 0) {
 		nobodys(v, is_homeless(&s->plan.gateway));
-		redial_later(v);
+		drop(s);
 	} else {
 		hello(s);
 	}
@@ -178,8 +182,8 @@ void service_tell(
 {
 	struct cv_err err;
 
-	if (is_open(&s->service) && outbox_put(&s->service.out, s->service.link, type, body, fds,
-					    fd_count, &err) != CV_OK)
+	if (is_open(&s->service) && cv_ipc_outbox_put(&s->service.out, s->service.link, type, body,
+					    fds, fd_count, &err) != CV_OK)
 		drop(s);
 }
 
@@ -220,6 +224,7 @@ static void accepted(struct supervisor *s)
 	exec_retell(s);
 	if (v->is_ready)
 		service_tell(s, CV_GATEWAY_REPLY_READY, CV_STR_NONE, NULL, 0);
+	approve_retell(s);
 	if (v->is_ended)
 		ended_tell(s);
 	events_send(s);
@@ -288,6 +293,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_POLICY:
 		push_policy(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));
 		break;
+	case CV_GATEWAY_REQ_CLAIM: claim(s, cv_take_fd(m->fds[0])); break;
 	case CV_GATEWAY_REQ_LAYER: push_layer(s, cv_take_fd(m->fds[0])); break;
 	case CV_GATEWAY_REQ_CREDENTIALS:
 		push_credentials(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));
@@ -295,6 +301,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_STOP: service_stop(s, cv_ipc_get_u32(&r)); break;
 	case CV_GATEWAY_REQ_SETTLED: settled(s, &r); break;
 	case CV_GATEWAY_REQ_STDIN_END: exec_stdin_end(s, cv_ipc_get_u32(&r)); break;
+	case CV_GATEWAY_REQ_ANSWER: approve_gateway_answer(s, m->body); break;
 	case CV_GATEWAY_REQ_LOG_LEVEL: break; /* every decision is told */
 	case CV_GATEWAY_REQ_COUNT: break;
 	}
@@ -329,8 +336,8 @@ static void read_all(struct supervisor *s)
 short service_interest(const struct supervisor *s)
 {
 	const struct service *v = &s->service;
-	const bool has_more =
-		!outbox_is_empty(&v->out) || (is_open(v) && !outbox_is_empty(&v->events));
+	const bool has_more = !cv_ipc_outbox_is_empty(&v->out) ||
+			      (is_open(v) && !cv_ipc_outbox_is_empty(&v->events));
 
 	return (short)(POLLIN | (has_more ? POLLOUT : 0));
 }
@@ -339,7 +346,8 @@ void service_serve(struct supervisor *s, short events)
 {
 	struct cv_err err;
 
-	if ((events & POLLOUT) && outbox_flush(&s->service.out, s->service.link, &err) != CV_OK)
+	if ((events & POLLOUT) &&
+		cv_ipc_outbox_flush(&s->service.out, s->service.link, &err) != CV_OK)
 		drop(s);
 	if (events & POLLOUT)
 		events_send(s);
@@ -373,7 +381,7 @@ void service_end(struct supervisor *s)
 	struct service *v = &s->service;
 	const int64_t until = now_ms() + SUP_ENDED_MS;
 
-	if (!v->is_on)
+	if (!v->is_on || (s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE))
 		return;
 	exec_end_all(s);
 	v->is_ended = true;

@@ -6,8 +6,9 @@
  * and there are never more than two dozen.
  *
  * The listeners are watched only while no proxy runs: the first connection, or DNS query, of a run
- * without network starts one, so that what is denied is also recorded and explained.  The
- * connection waits in the listener's backlog meanwhile.
+ * without network starts one, so that what is denied is also recorded and explained; and of a
+ * gateway's sandbox, most of which never have one.  The connection waits in the listener's backlog
+ * meanwhile.
  */
 #include "supervisor/supervisor.h"
 
@@ -35,7 +36,7 @@ static void interest(const struct supervisor *s, struct pollfd w[WATCH_COUNT])
 	const bool wants_proxy = s->is_built && s->proxy.pid == 0 && !keeper_is_away(s);
 
 	w[WATCH_INSIDE] = (struct pollfd){ s->sandbox.link,
-		(short)(POLLIN | (outbox_is_empty(&s->inside_out) ? 0 : POLLOUT)), 0 };
+		(short)(POLLIN | (cv_ipc_outbox_is_empty(&s->inside_out) ? 0 : POLLOUT)), 0 };
 	w[WATCH_SIGNALS] = (struct pollfd){ s->signals, POLLIN, 0 };
 	w[WATCH_KEEPER] = (struct pollfd){ s->keeper.link, POLLIN, 0 };
 	w[WATCH_COURIER] = (struct pollfd){ s->courier.link, POLLIN, 0 };

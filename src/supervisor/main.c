@@ -142,7 +142,8 @@ static cv_code start(struct supervisor *s, struct cv_err *err)
 	inside_command(s);
 	if (s->plan.flags & CV_PLAN_NETWORK)
 		code = keeper_start(s, err);
-	reload_start(s);
+	if (!(s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE))
+		reload_start(s);
 	return code;
 }
 

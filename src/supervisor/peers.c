@@ -7,8 +7,9 @@
  *         +-------- proxy -------+
  *
  * With a network both are started while the sandbox is being built, and nobody waits for the
- * proxy: connections wait in the listeners, which the supervisor keeps.  Without one the proxy is
- * started by the first connection.
+ * proxy: connections wait in the listeners, which the supervisor keeps.  Without one, and in the
+ * service of a gateway, whose sandboxes are many and mostly idle, the proxy is started by the first
+ * connection, or by a policy that has to be judged.
  *
  * A proxy that dies is started again with the same listeners, once there is a keeper with its CA.
  * A keeper that dies takes its CA key with it: the new one has another CA, which first goes into
@@ -486,6 +487,11 @@ void proxy_report(struct supervisor *s)
 
 /* ---- the keeper ---- */
 
+bool proxy_is_late(const struct supervisor *s)
+{
+	return s->service.is_on;
+}
+
 bool keeper_is_away(const struct supervisor *s)
 {
 	return s->keeper.pid && s->keeper.rules.state != CV_KEEPER_READY;
@@ -564,7 +570,7 @@ static void ca_take(struct supervisor *s, struct cv_str pem)
 		return;
 	}
 	code = ca_files_write(s, &err);
-	if (code == CV_OK)
+	if (code == CV_OK && !proxy_is_late(s))
 		code = proxy_start(s, &err);
 	if (code == CV_OK && s->proxy.pid)
 		code = link_send(s, &err);
@@ -572,6 +578,7 @@ static void ca_take(struct supervisor *s, struct cv_str pem)
 	if (code != CV_OK && !(s->proxy.pid && helper_is_gone(&s->proxy)))
 		run_fail(s, &err);
 	inside_command(s);
+	push_look(s);
 }
 
 static void keeper_died(struct supervisor *s)

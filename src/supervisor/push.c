@@ -87,8 +87,14 @@ void push_look(struct supervisor *s)
 	cv_code code = CV_OK;
 	struct cv_err err;
 
-	if (next->text < 0 || v->is_policy_judged || !s->proxy.pid ||
-		s->proxy.rules.state != CV_PROXY_READY)
+	if (next->text < 0 || v->is_policy_judged)
+		return;
+	/* Its READY leads here again. */
+	if (!s->proxy.pid && s->is_built && !keeper_is_away(s) && proxy_start(s, &err) != CV_OK) {
+		run_fail(s, &err);
+		return;
+	}
+	if (!s->proxy.pid || s->proxy.rules.state != CV_PROXY_READY)
 		return;
 	if (next->layer >= 0)
 		code = cv_ipc_send(

@@ -45,7 +45,7 @@ struct supervisor {
 
 	struct sandbox sandbox; /* sandbox.c, inside.c */
 	struct cv_ipc_link inside;
-	struct outbox inside_out;
+	struct cv_ipc_outbox inside_out;
 	int built[CV_BUILT_COUNT]; /* -1 until BUILT */
 	bool is_built, is_commanded;
 	int notify; /* epoll of the commands' connects, -1: none yet; identity.c */
@@ -59,6 +59,7 @@ struct supervisor {
 	int broker_for_proxy; /* the proxy's end of its link to the broker, until handed over */
 	int broker_catalog[CV_PLAN_TOOLS_FILES_MAX]; /* --tools as they were read: memfds; -1 */
 	char *broker_state;                          /* its directory; NULL: none was made */
+	bool is_broker_state_kept;                   /* it is there before and after the run */
 	uint32_t broker_end_ms;                      /* that its servers may take to end */
 	bool is_broker_told;                         /* of the sandbox, and to go */
 	int keeper_for_proxy; /* the proxy's end of its link to the keeper, until handed over */
@@ -128,6 +129,7 @@ void proxy_report(struct supervisor *s);
 CV_MUST cv_code keeper_catalog_renew(struct supervisor *s, struct cv_err *err);
 /* A keeper runs whose CA is not there yet. */
 bool keeper_is_away(const struct supervisor *s);
+bool proxy_is_late(const struct supervisor *s); /* started when something needs it */
 
 /* ca.c: the authorities that the sandbox trusts. */
 CV_MUST cv_code ca_add(struct supervisor *s, struct cv_str pem, struct cv_err *err);
@@ -217,6 +219,10 @@ void exec_settled(struct supervisor *s, uint32_t id);
 void exec_retell(struct supervisor *s); /* to a gateway that has just come */
 unsigned exec_running(const struct supervisor *s);
 void exec_end_all(struct supervisor *s); /* the sandbox is gone */
+
+/* claim.c: a sandbox built ahead */
+void claim(struct supervisor *s, int fd); /* takes it */
+void claim_never(struct supervisor *s);   /* its gateway is gone */
 
 /* dial.c */
 CV_MUST cv_code dial_init(struct supervisor *s, struct cv_err *err);

@@ -94,6 +94,11 @@ class Gateway:
         if not self.logged("ready", begun, START_S):
             self.process.kill()
             raise RuntimeError("the gateway does not start:\n" + "\n".join(self.lines[begun:]))
+        return self.reconnect()
+
+    def reconnect(self):
+        """To a process that has started itself again, perhaps at another port."""
+        self._disconnect()
         with open(os.path.join(self.state, "port"), encoding="ascii") as f:
             self.port = int(f.read())
         self.stub = self.connect()

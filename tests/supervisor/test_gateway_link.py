@@ -20,6 +20,7 @@ import traceback
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import box  # noqa: E402
+import look  # noqa: E402
 import supervisorlab  # noqa: E402
 import world  # noqa: E402
 from supervisorlab import MAIN_ENDS, NO_STDIN, TTY, Lab, Reader, read_all  # noqa: E402
@@ -205,8 +206,8 @@ with sandbox() as (lab, link):
         assert link.run(5001, ["echo", "again"])[1] == b"again\n"
 
     def nothing_is_left_of_them():
-        box.until(lambda: len(os.listdir(f"/proc/{lab.proc.pid}/fd")) < 64, 5)
-        count = len(os.listdir(f"/proc/{lab.proc.pid}/fd"))
+        box.until(lambda: look.descriptor_count(lab.proc.pid) < 64, 5)
+        count = look.descriptor_count(lab.proc.pid)
         assert count < 64, count
 
     def a_round_trip_is_short():
@@ -596,14 +597,17 @@ def a_main_command_that_is_not_there():
         lab.close()
 
 
-def a_policy_file_that_is_bad_is_the_end():
+def a_policy_file_that_is_bad_is_the_end_of_who_connects():
     lab = Lab(options=OPTIONS)
     try:
         path = place.policy("version: 1\nnonsense: 1\n", "bad.yaml")
         assert len(path) <= len(start)
         os.replace(path, start)
         lab.start()
-        status, is_failure, why = ended(lab.accept())
+        link = lab.accept()
+        link.expect("READY")
+        link.exec(2, ["/bin/bash", "-c", "exec 3<>/dev/tcp/192.0.2.1/80"], flags=NO_STDIN)
+        status, is_failure, why = ended(link)
         assert status == 125 and is_failure and "nonsense" in why, why
     finally:
         lab.close()
@@ -655,7 +659,7 @@ def a_killed_supervisor_leaves_nothing():
 
 
 for f in (a_main_command_has_ends_and_its_end_is_told, a_main_command_may_write_to_the_log,
-          a_main_command_that_is_not_there, a_policy_file_that_is_bad_is_the_end,
+          a_main_command_that_is_not_there, a_policy_file_that_is_bad_is_the_end_of_who_connects,
           stop_lets_commands_end, stop_does_not_wait_for_ever, a_terminated_supervisor_stops,
           a_killed_supervisor_leaves_nothing):
     check(f)

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * claim.c - the shape of a sandbox: all of its plan that has happened once the sandbox stands
+ *
+ * A spare sandbox is built before anybody asked for it.  Which sandbox it becomes is decided later,
+ * and only what nobody has acted on yet may differ then.  That is a short list, below; everything
+ * else must be equal to the byte, so what is added to a plan some day is not claimable by itself.
+ */
+#include "plan/claim.h"
+
+#include "plan/limits.h"
+
+#define WORKSPACE "/sandbox"
+
+/* The workspace is bound by what the directory is, not by its name: it is moved to its place. */
+static bool ops_copy(struct cv_plan *v, struct cv_arena *arena)
+{
+	struct cv_plan_op *ops = cv_arena_array(arena, v->op_count + 1, sizeof(*ops));
+
+	for (uint32_t i = 0; ops && i < v->op_count; i++) {
+		ops[i] = v->ops[i];
+		if (ops[i].type == CV_PLAN_BIND && cv_str_eq(ops[i].dst, CV_STR(WORKSPACE)))
+			ops[i].src = CV_STR_NONE;
+	}
+	v->ops = ops;
+	return ops != NULL;
+}
+
+cv_code cv_plan_shape(
+	const struct cv_plan *plan, struct cv_arena *arena, struct cv_buf *out, struct cv_err *err)
+{
+	struct cv_plan v = *plan;
+
+	/* who it is, and how the main command's output is got */
+	v.gateway = (struct cv_plan_gateway){ .socket = plan->gateway.socket };
+	v.flags &= ~(uint32_t)CV_PLAN_TTY;
+	/* the command: it is sent to the sandbox; its confinement stays in the comparison */
+	v.command.argc = v.command.envc = 0;
+	/* what a proxy reads when it is started, and none has been */
+	v.policy_file = v.policy_name = v.policy_layer = CV_STR_NONE;
+	return ops_copy(&v, arena) && cv_plan_put(out, &v)
+		       ? CV_OK
+		       : cv_fail(err, CV_LIMIT, "the plan's shape needs too much memory");
+}
+
+cv_code cv_plan_claim_check(const struct cv_plan *spare, const struct cv_plan *plan,
+	struct cv_arena *arena, struct cv_err *err)
+{
+	struct cv_buf a, b;
+	cv_code code;
+
+	cv_buf_init(&a, CV_PLAN_BYTES_MAX);
+	cv_buf_init(&b, CV_PLAN_BYTES_MAX);
+	code = cv_plan_shape(spare, arena, &a, err);
+	if (code == CV_OK)
+		code = cv_plan_shape(plan, arena, &b, err);
+	if (code == CV_OK && (!(spare->gateway.flags & CV_PLAN_GATEWAY_SPARE) ||
+				     (plan->gateway.flags & CV_PLAN_GATEWAY_SPARE) ||
+				     (plan->flags & CV_PLAN_CREDENTIALS) ||
+				     !cv_str_eq(cv_buf_str(&a), cv_buf_str(&b))))
+		code = cv_fail(err, CV_INVALID, "a spare sandbox can't become this one");
+	cv_buf_fini(&a);
+	cv_buf_fini(&b);
+	return code;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * claim.h - may a sandbox that stands become the one that a plan describes?
+ */
+#pragma once
+#include "plan/plan.h"
+
+/* Appends what two plans must have in common. */
+CV_MUST cv_code cv_plan_shape(
+	const struct cv_plan *plan, struct cv_arena *arena, struct cv_buf *out, struct cv_err *err);
+
+/* CV_INVALID: spare is none, has another shape, or plan wants credentials: those are a keeper's from
+ * its start, and the spare's has started without. */
+CV_MUST cv_code cv_plan_claim_check(const struct cv_plan *spare, const struct cv_plan *plan,
+	struct cv_arena *arena, struct cv_err *err);
