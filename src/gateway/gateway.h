@@ -162,6 +162,7 @@ struct cv_gateway {
 	struct cv_gw_vault *vault;
 	struct cv_gw_refreshes *refreshes;
 	struct cv_gw_admin *admin;
+	struct cv_gw_deliveries *deliveries;
 	struct cv_gw_logs *logs;
 	struct cv_gw_relays *relays;
 	struct cv_gw_tools *tools;
