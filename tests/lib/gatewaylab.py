@@ -12,6 +12,9 @@
     Gateway(config={"oidc": {...}}, flags=["--log-level", "debug"], env={...})
     g.write_config({...}); g.hup()                 another configuration
 
+With CV_DB_URL every gateway keeps its objects in a database of its own there: the URL of a PostgreSQL
+with {db} where the database's name belongs (tests/gateway/postgres.py runs a test so).
+
 Statuses: `gatewaylab.code_of(lambda: g.stub.X(...))` gives ("NOT_FOUND", "sandbox not found").
 """
 import base64
@@ -55,6 +58,7 @@ class Gateway:
         for name in [n for n in self.env if n.startswith(("COVE_", "OPENSHELL_"))]:
             del self.env[name]
         self.env.update(env or {})
+        self._database()
         self.pb, self.stubs = rpclab.openshell()
         self.process, self.port, self.lines, self._channels = None, 0, [], []
         self._said = threading.Condition()
@@ -70,6 +74,15 @@ class Gateway:
 
     def __exit__(self, *_):
         self.close()
+
+    def _database(self):
+        url = os.environ.get("CV_DB_URL")
+        if not url or any(w.startswith("--db-url") for w in self.flags):
+            return
+        name = os.path.basename(self.directory).replace("-", "_").lower()
+        subprocess.run(["psql", "-X", "-q", "-d", url.format(db="postgres"), "-c",
+                        f"CREATE DATABASE {name}"], check=self.is_own, capture_output=True)
+        self.env["COVE_DB_URL"] = url.format(db=name)
 
     def write_config(self, config):
         """JSON is YAML."""
