@@ -69,12 +69,31 @@ struct cv_gw_part {
 /* clang-format off */
 /* enum, the name behind cv_gw_part_.  One line each, in the order of start. */
 #define CV_GW_PARTS(X)         \
-	X(SERVER, server)      \
-	X(AUTH, auth)          \
-	X(OIDC, oidc)          \
-	X(INFO, info)          \
-	X(CONSOLE, console)    \
+	X(SERVER, server) \
+	X(AUTH, auth)   \
+	X(OIDC, oidc)   \
+	X(INFO, info)   \
+	X(CONSOLE, console) \
 	X(WORKSPACE, workspace) \
+	X(SANDBOX, sandbox) \
+	X(EXEC, exec)   \
+	X(WATCH, watch) \
+	X(FORWARD, forward) \
+	X(SSH, ssh)     \
+	X(POLICY, policy) \
+	X(DRAFT, draft) \
+	X(PROFILE, profile) \
+	X(PROVIDER, provider) \
+	X(TOOLS, tools) \
+	X(ATTACH, attach) \
+	X(APPROVAL, approval) \
+	X(LOGS, logs)   \
+	X(DELIVER, deliver) \
+	X(UPSTREAM, upstream) \
+	X(REFRESH, refresh) \
+	X(SERVICE, service) \
+	X(SERVICE_HTTP, service_http) \
+	X(ADMIN, admin) \
 	X(SANDBOX, sandbox)    \
 	X(EXEC, exec)          \
 	X(WATCH, watch)        \
@@ -143,6 +162,7 @@ struct cv_gateway {
 	struct cv_gw_vault *vault;
 	struct cv_gw_refreshes *refreshes;
 	struct cv_gw_admin *admin;
+	struct cv_gw_deliveries *deliveries;
 	struct cv_gw_logs *logs;
 	struct cv_gw_relays *relays;
 	struct cv_gw_tools *tools;

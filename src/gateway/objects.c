@@ -542,12 +542,12 @@ static cv_code record_pack(enum cv_object_kind kind, struct cv_str scope, struct
 static cv_code soon_commit(struct cv_objects *s, struct cv_store_batch *with, struct cv_err *err)
 {
 	struct cv_store_batch *const v[] = { s->soon, with };
-	const size_t first = s->soon ? 0 : 1, n = with ? 2 : 1;
+	const size_t from = s->soon ? 0 : 1, n = with ? 2 : 1;
 	struct cv_err why;
 
-	if (n == first)
+	if (n == from)
 		return CV_OK;
-	const cv_code code = cv_store_commit(s->store, v + first, n - first, err);
+	const cv_code code = cv_store_commit(s->store, v + from, n - from, err);
 	if (code != CV_OK)
 		return code; /* it waits on */
 	if (s->soon && cv_store_batch_result(s->soon, &why) != CV_OK)

@@ -9,6 +9,7 @@
 #include "gateway/pb.h"
 #include "gateway/provider.h"
 #include "gateway/refresh.h"
+#include "gateway/tools.h"
 #include "gateway/vault_keys.h"
 #include "ipc/vault_link.h"
 
@@ -113,6 +114,16 @@ static cv_code refresh_rewrap(struct rewrapping *x, struct cv_object *o)
 	return cv_wrap(x->err, "refresh of provider '%s'", cv_gw_refresh_of(o)->provider_name);
 }
 
+static cv_code sandbox_rewrap(struct rewrapping *x, struct cv_object *o)
+{
+	if (!cv_gw_tools_are_there(x->g, o))
+		return CV_OK;
+	x->n++;
+	return cv_gw_tools_rewrap(x->g, o, x->err) == CV_OK
+		       ? CV_OK
+		       : cv_wrap(x->err, "sandbox '%.*s'", CV_STR_ARG(o->name));
+}
+
 static cv_code kind_rewrap(struct rewrapping *x, enum cv_object_kind kind,
 	cv_code (*each)(struct rewrapping *x, struct cv_object *o))
 {
@@ -137,6 +148,8 @@ cv_code cv_gw_rewrap(struct cv_gateway *g, size_t *ret_n, struct cv_err *err)
 		code = kind_rewrap(&x, CV_OBJECT_PROVIDER, provider_rewrap);
 	if (code == CV_OK)
 		code = kind_rewrap(&x, CV_OBJECT_REFRESH, refresh_rewrap);
+	if (code == CV_OK)
+		code = kind_rewrap(&x, CV_OBJECT_SANDBOX, sandbox_rewrap);
 	if (code == CV_OK)
 		code = group_flush(&x);
 	cv_object_group_free(x.group);

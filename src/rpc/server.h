@@ -32,7 +32,7 @@ struct cv_rpc_server_config {
 	const struct cv_rpc_page *pages; /* pages.h; may be none */
 	size_t page_count;
 	const struct cv_rpc_relay_handler *relay; /* relay.h; NULL: all hosts are ours */
-	void *arg; /* cv_rpc_call_arg() */
+	void *arg;                                /* cv_rpc_call_arg() */
 	/* Pages in plaintext are for who calls this machine by its own name (localhost, 127.0.0.1,
 	 * [::1]) and the port: a name of another's that was made to point here (DNS rebinding) would
 	 * give his scripts what the local user may do. */

@@ -109,7 +109,7 @@ struct cv_rpc_conn {
 	uint8_t state;
 	bool can_read, can_write, has_hangup, is_eof, is_broken;
 	bool has_more; /* text of TLS that was taken from the socket already */
-	uint16_t port;                         /* ours, where it must be named; 0 */
+	uint16_t port; /* ours, where it must be named; 0 */
 	bool is_dirty, is_loopback, is_ending; /* closed as soon as all is sent */
 	struct cv_buf in;                      /* HTTP/1, and the preface */
 	struct cv_buf out;                     /* what the socket did not take */

@@ -279,8 +279,11 @@ while True:
 """, canary]))
         next(swap)
         time.sleep(0.02 * n)
+        begun = time.monotonic()
         remove(victim)
+        print("#   removed in %.1f s" % (time.monotonic() - begun))
         swap.cancel()
+        print("#   %.1f s" % (time.monotonic() - begun), os.listdir(g.state + "/sandboxes"))
     left = sum(1 for i in range(50) if os.path.exists(f"{canary}/d{i}/file"))
     assert left == 50, f"{50 - left} files of the host are gone"
     stay = lambda: [n for n in os.listdir(g.state + "/sandboxes") if n != box.metadata.id]
@@ -539,7 +542,10 @@ try:
     box = make("one")
     for f in CHECKS:
         if len(sys.argv) < 2 or any(w in f.__name__ for w in sys.argv[1:]):
+            begun = time.monotonic()
             tap.check(f.__name__.replace("_", " "), f)
+            if time.monotonic() - begun > 5:
+                print("#   that took %.1f s" % (time.monotonic() - begun))
             if g.process.poll() is not None:
                 tap.ok(False, "the gateway lives", "\n".join(g.lines[-30:]))
                 g.start()

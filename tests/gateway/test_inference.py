@@ -102,7 +102,7 @@ def what_is_wrong_is_said():
 
 def without_a_route_there_is_none():
     s = sandbox("none")
-    assert "hi" not in ask(s)
+    assert "cluster inference is not configured" in ask(s)
 
 
 def a_route_is_set_and_shown():
@@ -146,11 +146,15 @@ def one_that_is_attached_serves_too():
 
 
 def supervisors_of_others_get_names_not_keys():
-    def bundle(token):
-        return g.inference(False, token).GetInferenceBundle(ib.GetInferenceBundleRequest())
-    assert code_of(lambda: inference.GetInferenceBundle(ib.GetInferenceBundleRequest()))[0] == (
-        "PERMISSION_DENIED")
-    del bundle
+    ask_for = ib.GetInferenceBundleRequest()
+    assert code_of(lambda: inference.GetInferenceBundle(ask_for))[0] == "PERMISSION_DENIED"
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    m = g.inference(False, g.sandbox_token(s.metadata.id)).GetInferenceBundle(ask_for)
+    assert [r.name for r in m.routes] == ["inference.local", "sandbox-system"]
+    r = m.routes[0]
+    assert (r.base_url, r.model_id, r.timeout_secs, r.api_key) == (
+        f"https://{HOST}:443/v1", "the-model", 60, "openshell:resolve:env:MODEL_KEY"), r
+    assert "openai_chat_completions" in r.protocols and m.revision and m.generated_at_ms
 
 
 def the_command_line_does_it():

@@ -150,11 +150,11 @@ static void test_commits_are_synchronous(void **state)
 
 /* ---- a full disk ---- */
 
-static bool is_written(const char *path, const char *text)
+static bool is_written(const char *path, const char *words)
 {
 	CV_AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	return fd >= 0 && write(fd, words, strlen(words)) == (ssize_t)strlen(words);
 }
 
 /* A mount namespace; for who is not root in a user namespace, with the ids as they are. */
