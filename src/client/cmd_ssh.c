@@ -22,10 +22,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ALNUM              "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-#define FINGERPRINT_MAX    256 /* openshell-api 11.6 */
-#define TOKEN_MAX          4096
-#define KEY_BYTES_MAX      (16u << 10) /* what ssh takes as a key, in base64 */
+#define ALNUM           "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+#define FINGERPRINT_MAX 256 /* openshell-api 11.6 */
+#define TOKEN_MAX       4096
+#define KEY_BYTES_MAX   (16u << 10) /* what ssh takes as a key, in base64 */
 
 /* A word for a configuration that a shell reads: what is more than a plain word is refused. */
 static const char *plain(struct cl *c, const char *what, const char *s)
@@ -40,17 +40,16 @@ static const char *plain(struct cl *c, const char *what, const char *s)
 /* Where the fingerprint of a sandbox is written down; NULL: of one that has no name here. */
 static const char *fingerprint_path(struct cl *c, const char *gateway, const char *name)
 {
-	if (!gateway || !name || !*gateway || !*name || strchr(gateway, '/') ||
-		strchr(name, '/') || strchr(c->workspace, '/') || gateway[0] == '.')
+	if (!gateway || !name || !*gateway || !*name || strchr(gateway, '/') || strchr(name, '/') ||
+		strchr(c->workspace, '/') || gateway[0] == '.')
 		return NULL;
-	return cl_print(c, "%s/gateways/%s/ssh/%s.%s", cl_config_dir(c), gateway, c->workspace,
-		name);
+	return cl_print(
+		c, "%s/gateways/%s/ssh/%s.%s", cl_config_dir(c), gateway, c->workspace, name);
 }
 
-int cl_run_sandbox_ssh_config(struct cl *c)
+const char *cl_ssh_block(struct cl *c, const char *sandbox)
 {
-	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), false);
-	const char *name = plain(c, "name", s->metadata->name);
+	const char *name = plain(c, "name", sandbox);
 	const char *workspace = plain(c, "workspace", c->workspace);
 	const char *gateway = plain(c, "gateway", c->gateway.name);
 	char self[PATH_MAX];
@@ -60,20 +59,28 @@ int cl_run_sandbox_ssh_config(struct cl *c)
 		cl_die(c, "cannot find this program's own path");
 	self[n] = '\0';
 	const char *us = plain(c, "path", self);
-	printf("Host openshell-%s.%s\n"
-	       "    User sandbox\n"
-	       "    HostKeyAlias openshell-%s.%s\n"
-	       "    StrictHostKeyChecking yes\n"
-	       "    KnownHostsCommand %s ssh-known-host --gateway-name %s --name %s --workspace %s "
-	       "--host %%H --type %%t --key %%K\n"
-	       "    UserKnownHostsFile /dev/null\n"
-	       "    GlobalKnownHostsFile /dev/null\n"
-	       "    LogLevel ERROR\n"
-	       "    ServerAliveInterval 15\n"
-	       "    ServerAliveCountMax 3\n"
-	       "    ProxyCommand %s ssh-proxy --gateway-name %s --name %s --workspace %s\n",
+	return cl_print(c,
+		"Host openshell-%s.%s\n"
+		"    User sandbox\n"
+		"    HostKeyAlias openshell-%s.%s\n"
+		"    StrictHostKeyChecking yes\n"
+		"    KnownHostsCommand %s ssh-known-host --gateway-name %s --name %s --workspace %s "
+		"--host %%H --type %%t --key %%K\n"
+		"    UserKnownHostsFile /dev/null\n"
+		"    GlobalKnownHostsFile /dev/null\n"
+		"    LogLevel ERROR\n"
+		"    ServerAliveInterval 15\n"
+		"    ServerAliveCountMax 3\n"
+		"    ProxyCommand %s ssh-proxy --gateway-name %s --name %s --workspace %s\n",
 		name, workspace, name, workspace, us, gateway, name, workspace, us, gateway, name,
 		workspace);
+}
+
+int cl_run_sandbox_ssh_config(struct cl *c)
+{
+	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), false);
+
+	fputs(cl_ssh_block(c, s->metadata->name), stdout);
 	return 0;
 }
 
@@ -95,8 +102,8 @@ static const char *fingerprint_of(struct cl *c, const char *key)
 	cv_sha256_init(&sha);
 	cv_sha256_update(&sha, raw.data, cv_buf_len(&raw));
 	cv_sha256_final(&sha, digest);
-	cv_buf_put_base64(&text, (struct cv_str){ (const char *)digest, sizeof(digest) },
-		CV_BASE64_STD);
+	cv_buf_put_base64(
+		&text, (struct cv_str){ (const char *)digest, sizeof(digest) }, CV_BASE64_STD);
 	struct cv_str s = cv_buf_str(&text);
 	while (s.n && s.p[s.n - 1] == '=')
 		s.n--;
@@ -132,7 +139,8 @@ int cl_run_ssh_known_host(struct cl *c)
 /* What the gateway says ends up in files and before a shell. */
 static void answer_check(struct cl *c, const Openshell__V1__CreateSshSessionResponse *m)
 {
-	if (!*m->token || strlen(m->token) > TOKEN_MAX || m->token[strspn(m->token, ALNUM "._~+/=-")])
+	if (!*m->token || strlen(m->token) > TOKEN_MAX ||
+		m->token[strspn(m->token, ALNUM "._~+/=-")])
 		cl_die(c, "the gateway's answer holds no token of ssh");
 	if (strlen(m->host_key_fingerprint) > FINGERPRINT_MAX ||
 		m->host_key_fingerprint[strspn(m->host_key_fingerprint, ALNUM ":+/=-")])

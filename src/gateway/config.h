@@ -71,6 +71,7 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	X(tools_workspaces, MAP, "tools.workspaces", "", "", "", LIVE, "workspace: catalogs for its sandboxes")          \
 	X(tools_approve_seconds, U32, "tools.approve_timeout_secs", "", "", "300", LIVE, "how long a question for a person is held") \
 	X(warm_pool, U32, "warm_pool", "warm-pool", "WARM_POOL", "0", LIVE, "sandboxes of the host's image that are built ahead") \
+	X(key_command, TEXT, "key_command", "key-command", "KEY_COMMAND", "", FIXED, "prints the keys of stored credentials (base64, one a line, the present one first); a file of the state directory") \
 	/* each row ends so */
 /* clang-format on */
 

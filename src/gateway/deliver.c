@@ -11,6 +11,7 @@
 
 #include "cred/limits_profile.h"
 #include "cred/set.h"
+#include "gateway/inference.h"
 #include "gateway/log.h"
 #include "gateway/policy.h"
 #include "gateway/profile.h"
@@ -34,6 +35,11 @@ struct cv_gw_env {
 	struct cv_arena *arena, *next_arena; /* of env, and of what is on its way */
 	struct cv_str *env, *next_env;
 	size_t env_count, next_count;
+};
+
+struct cv_gw_deliveries {
+	bool has_work;   /* some sandbox has to be looked at; else not before next_ms */
+	int64_t next_ms; /* loop time */
 };
 
 /* ---- what is attached, as a number ---- */
@@ -67,9 +73,13 @@ uint64_t cv_gw_env_revision(const struct cv_gateway *g, const struct cv_object *
 	const Openshell__V1__Sandbox *m = (const void *)sandbox->message;
 	uint64_t h = 0xcbf29ce484222325u;
 
-	if (!m->spec || !m->spec->n_providers)
+	const struct cv_object *hidden = cv_gw_inference_provider(g, sandbox);
+
+	if ((!m->spec || !m->spec->n_providers) && !hidden)
 		return 0;
-	for (size_t i = 0; i < m->spec->n_providers; i++) {
+	if (hidden)
+		provider_mix(&h, g, hidden);
+	for (size_t i = 0; m->spec && i < m->spec->n_providers; i++) {
 		const struct cv_object *o = cv_object_find(g->objects, CV_OBJECT_PROVIDER,
 			sandbox->scope, cv_str_of(m->spec->providers[i]));
 
@@ -197,6 +207,7 @@ static void later(struct cv_gw_box *b, const char *why)
 	struct cv_gw_env *e = b->env;
 
 	next_drop(e);
+	b->g->deliveries->has_work = true;
 	e->is_pending = false;
 	e->is_dirty = ++e->tries <= TRIES_MAX;
 	e->due_ms = e->is_dirty ? b->g->loop.now_ms + ((int64_t)RETRY_MS << e->tries) : 0;
@@ -281,6 +292,7 @@ static void dirty(struct cv_gw_box *b)
 	if (!e)
 		return;
 	e->is_dirty = true;
+	b->g->deliveries->has_work = true;
 	e->tries = 0;
 	if (!e->is_pending)
 		e->due_ms = 0;
@@ -293,7 +305,9 @@ static void dirty_of(
 		struct cv_object *o = cv_object_at(g->objects, CV_OBJECT_SANDBOX, i);
 		const Openshell__V1__Sandbox *m = (const void *)o->message;
 
-		if (provider ? cv_gw_is_attached(o, provider) : m->spec && m->spec->n_providers)
+		if (provider ? cv_gw_is_attached(o, provider) ||
+					cv_gw_inference_provider(g, o) == provider
+			     : m->spec && m->spec->n_providers)
 			dirty(cv_gw_box_of(o));
 	}
 }
@@ -320,6 +334,12 @@ static void on_object(
 			dirty(cv_gw_box_of(o));
 	} else if (o->kind == CV_OBJECT_PROVIDER && change == CV_OBJECT_WRITTEN) {
 		dirty_of(g, cv_object_scope(g->objects, CV_OBJECT_SANDBOX, o->scope), o);
+	} else if (o->kind == CV_OBJECT_INFERENCE_ROUTE) {
+		const struct cv_object_range r =
+			cv_object_scope(g->objects, CV_OBJECT_SANDBOX, o->scope);
+
+		for (size_t i = r.first; i < r.end; i++)
+			dirty(cv_gw_box_of(cv_object_at(g->objects, CV_OBJECT_SANDBOX, i)));
 	} else if (o->kind == CV_OBJECT_PROFILE) {
 		dirty_of(g,
 			o->scope.n ? cv_object_scope(g->objects, CV_OBJECT_SANDBOX, o->scope)
@@ -349,6 +369,7 @@ static void on_message(struct cv_gw_box *b, uint32_t type, struct cv_str body)
 
 	if (!b->env || !b->env->is_pending || revision != b->env->sent)
 		return;
+	b->g->deliveries->has_work = true; /* what changed meanwhile */
 	if (type == CV_GATEWAY_REPLY_CREDENTIALS_LOADED) {
 		loaded(b);
 	} else if (type == CV_GATEWAY_REPLY_CREDENTIALS_REFUSED) {
@@ -372,7 +393,10 @@ static const struct cv_gw_box_hooks hooks = {
 
 static cv_code start(struct cv_gateway *g, struct cv_err *err)
 {
-	(void)err;
+	g->deliveries = calloc(1, sizeof(*g->deliveries));
+	if (!g->deliveries)
+		return cv_fail(err, CV_LIMIT, "no memory");
+	g->deliveries->next_ms = INT64_MAX;
 	cv_gw_box_hook(g, &hooks);
 	cv_objects_listen(g->objects, on_object, g);
 	return CV_OK;
@@ -381,8 +405,12 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 static int64_t turn(struct cv_gateway *g)
 {
 	const struct cv_object_range all = cv_object_all(g->objects, CV_OBJECT_SANDBOX);
+	struct cv_gw_deliveries *d = g->deliveries;
 	int64_t next = INT64_MAX;
 
+	if (!d->has_work && g->loop.now_ms < d->next_ms)
+		return d->next_ms;
+	d->has_work = false;
 	for (size_t i = all.first; i < all.end; i++) {
 		struct cv_gw_box *b = cv_gw_box_of(cv_object_at(g->objects, CV_OBJECT_SANDBOX, i));
 
@@ -392,7 +420,8 @@ static int64_t turn(struct cv_gateway *g)
 		if (b->link && b->env->due_ms)
 			next = CV_MIN(next, b->env->due_ms);
 	}
-	return next;
+	d->next_ms = next;
+	return d->has_work ? g->loop.now_ms : next;
 }
 
 static void stop(struct cv_gateway *g)
@@ -405,6 +434,8 @@ static void stop(struct cv_gateway *g)
 		if (b)
 			env_drop(b);
 	}
+	free(g->deliveries);
+	g->deliveries = NULL;
 }
 
 const struct cv_gw_part cv_gw_part_deliver = {

@@ -19,8 +19,9 @@
  *
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
- *     ssh.[ch], ssh_key.c, ssh_server.c                     SSH into sandboxes
  *     service.c, service_http.c                             ports of sandboxes with host names
+ *     inference.c                                           where model calls go
+ *     ssh.[ch], ssh_key.c, ssh_server.c                     SSH into sandboxes
  *     provider.c, profile.c                                 credentials
  *     policy.c, settings.c, draft.c                         what sandboxes may do
  *     tools*.c, approval.c                                  host tools; what waits for a person
@@ -68,12 +69,31 @@ struct cv_gw_part {
 /* clang-format off */
 /* enum, the name behind cv_gw_part_.  One line each, in the order of start. */
 #define CV_GW_PARTS(X)         \
-	X(SERVER, server)      \
-	X(AUTH, auth)          \
-	X(OIDC, oidc)          \
-	X(INFO, info)          \
-	X(CONSOLE, console)    \
+	X(SERVER, server) \
+	X(AUTH, auth)   \
+	X(OIDC, oidc)   \
+	X(INFO, info)   \
+	X(CONSOLE, console) \
 	X(WORKSPACE, workspace) \
+	X(SANDBOX, sandbox) \
+	X(EXEC, exec)   \
+	X(WATCH, watch) \
+	X(FORWARD, forward) \
+	X(SSH, ssh)     \
+	X(POLICY, policy) \
+	X(DRAFT, draft) \
+	X(PROFILE, profile) \
+	X(PROVIDER, provider) \
+	X(TOOLS, tools) \
+	X(ATTACH, attach) \
+	X(APPROVAL, approval) \
+	X(LOGS, logs)   \
+	X(DELIVER, deliver) \
+	X(UPSTREAM, upstream) \
+	X(REFRESH, refresh) \
+	X(SERVICE, service) \
+	X(SERVICE_HTTP, service_http) \
+	X(ADMIN, admin) \
 	X(SANDBOX, sandbox)    \
 	X(EXEC, exec)          \
 	X(WATCH, watch)        \
@@ -92,6 +112,8 @@ struct cv_gw_part {
 	X(REFRESH, refresh)    \
 	X(SERVICE, service)    \
 	X(SERVICE_HTTP, service_http) \
+	X(INFERENCE, inference) \
+	X(ADMIN, admin)        \
 	/* each row ends so */
 /* clang-format on */
 
@@ -139,10 +161,12 @@ struct cv_gateway {
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
 	struct cv_gw_refreshes *refreshes;
+	struct cv_gw_admin *admin;
+	struct cv_gw_deliveries *deliveries;
 	struct cv_gw_logs *logs;
+	struct cv_gw_relays *relays;
 	struct cv_gw_tools *tools;
 	struct cv_gw_approvals *approvals;
-	struct cv_gw_relays *relays;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

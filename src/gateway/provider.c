@@ -679,7 +679,7 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 	cv_arena_init(&arena, 64 << 10);
 	cv_code code = cv_driver_programs_find(&files, &arena, &supervisor, err);
 	if (code == CV_OK)
-		code = cv_gw_vault_new(files.exe_keeper.p, g->state_fd, &g->vault, err);
+		code = cv_gw_vault_new(files.exe_keeper.p, g, &g->vault, err);
 	cv_arena_fini(&arena);
 	return code;
 }

@@ -58,6 +58,8 @@ bool cv_gw_refresh_now(struct cv_gateway *g, struct cv_object *o, struct cv_rpc_
 /* c is gone. */
 void cv_gw_refresh_forget(struct cv_gateway *g, const struct cv_rpc_call *c);
 
+size_t cv_gw_refreshes_running(const struct cv_gateway *g);
+
 cv_code cv_gw_refreshes_start(struct cv_gateway *g, struct cv_err *err);
 void cv_gw_refreshes_stop(struct cv_gateway *g);
 void cv_gw_refreshes_event(struct cv_gateway *g, const struct cv_loop_event *e);

@@ -2,7 +2,8 @@
 /*
  * refresh_run.c - renewals: when they are due, what is asked, and what becomes of the answer
  *
- * A new refresh token is written before the values are: it is the only one that holds from then on.
+ * A new refresh token is written together with the values: it is the only one that holds from then
+ * on.
  */
 #include "gateway/refresh.h"
 
@@ -161,12 +162,11 @@ static int64_t next_ms(const struct cv_gw_refresh *r)
 	return at == CV_SCHEDULE_NEVER || r->schedule.state == CV_SCHEDULE_DEAD ? 0 : at * 1000;
 }
 
-static void write_down(struct cv_gateway *g, struct cv_object *o, const char *status,
-	struct cv_str why, struct cv_str rotated)
+static cv_gw_refresh_pb *state_make(
+	const struct cv_object *o, const char *status, struct cv_str why, struct cv_str rotated)
 {
 	cv_gw_refresh_pb *m = (cv_gw_refresh_pb *)(void *)cv_object_copy(o);
 	const struct cv_gw_refresh *r = o->runtime;
-	struct cv_err err;
 
 	cv_pb_str_set(&m->status, cv_str_of(status));
 	cv_pb_str_set(&m->last_error, why);
@@ -178,23 +178,39 @@ static void write_down(struct cv_gateway *g, struct cv_object *o, const char *st
 	for (size_t i = 0; rotated.n && i < m->n_secret_material_handles; i++)
 		if (strcmp(m->secret_material_handles[i]->key, "refresh_token") == 0)
 			cv_pb_str_set(&m->secret_material_handles[i]->value->handle, rotated);
-	if (cv_object_write(g->objects, o, CV_OBJECT_ANY_VERSION, &m->base, &err) != CV_RPC_OK)
+	return m;
+}
+
+static void write_down(struct cv_gateway *g, struct cv_object *o, const char *status,
+	struct cv_str why, struct cv_str rotated)
+{
+	struct cv_err err;
+
+	if (cv_object_write(g->objects, o, CV_OBJECT_ANY_VERSION,
+		    &state_make(o, status, why, rotated)->base, &err) != CV_RPC_OK)
 		cv_log(CV_LOG_ERROR, "refresh", CV_LOG_FIELDS({ "id", cv_str_of(o->id) }),
 			"what came of a renewal can't be written: %s", err.msg);
 }
 
-static enum cv_rpc_status values_write(struct cv_gateway *g, const struct cv_object *o,
+/* The values, and a new refresh token: none without the other. */
+static enum cv_rpc_status values_write(struct cv_gateway *g, struct cv_object *o,
 	const struct cv_gw_renewal_result *result, struct cv_err *err)
 {
 	struct cv_object *provider = provider_of(g, o);
 
-	if (!provider)
+	if (!provider) {
+		cv_fail(err, CV_NOT_FOUND, "the provider is gone");
 		return CV_RPC_NOT_FOUND;
+	}
+	struct cv_object_group *group = cv_object_group_begin(g->objects);
 	cv_gw_provider_pb *m = (cv_gw_provider_pb *)(void *)cv_object_copy(provider);
 	for (size_t i = 0; i < result->n; i++)
 		cv_gw_provider_envelope_put(
 			m, result->v[i].key, result->v[i].envelope, result->said.expires_s * 1000);
-	return cv_object_write(g->objects, provider, CV_OBJECT_ANY_VERSION, &m->base, err);
+	cv_object_group_write(group, provider, &m->base);
+	cv_object_group_write(
+		group, o, &state_make(o, "refreshed", CV_STR_NONE, result->rotated)->base);
+	return cv_object_group_commit(group, NULL, err);
 }
 
 /* ---- the end of a renewal ---- */
@@ -265,9 +281,8 @@ static void renewed(
 	struct cv_err err;
 
 	cv_schedule_renewed(&r->schedule, now_s(), result->said.expires_s, jitter());
-	write_down(g, o, "refreshed", CV_STR_NONE, result->rotated);
 	if (values_write(g, o, result, &err) != CV_RPC_OK) {
-		failed(g, o, false, 0, CV_STR_NONE, err.msg);
+		failed(g, o, false, 0, result->rotated, err.msg);
 		return;
 	}
 	say(o, CV_LOG_INFO, "renewed", "");
@@ -408,6 +423,11 @@ static void on_object(
 	(void)was;
 	if (o->kind == CV_OBJECT_REFRESH && change == CV_OBJECT_DELETED)
 		object_drop(arg, o);
+}
+
+size_t cv_gw_refreshes_running(const struct cv_gateway *g)
+{
+	return g->refreshes->running.count;
 }
 
 cv_code cv_gw_refreshes_start(struct cv_gateway *g, struct cv_err *err)

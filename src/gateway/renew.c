@@ -137,7 +137,7 @@ static cv_code both_start(
 	if (code == CV_OK) {
 		code = courier_start(r, files.exe_courier.p, link[0], err);
 		if (code == CV_OK)
-			code = cv_gw_vault_new(files.exe_keeper.p, r->g->state_fd, &r->vault, err);
+			code = cv_gw_vault_new(files.exe_keeper.p, r->g, &r->vault, err);
 		if (code == CV_OK)
 			code = cv_gw_vault_renew(r->vault, set, link[1], &r->out, err);
 		close(link[0]);

@@ -190,8 +190,12 @@ static enum cv_rpc_status first_make(struct cv_gateway *g, const struct cv_objec
 	if (cv_policy_pb_canonical(s->spec && s->spec->policy ? s->spec->policy : &none, arena,
 		    &policy, err) != CV_OK)
 		return CV_RPC_INVALID_ARGUMENT;
-	return cv_gw_revision_add(g, scope_of(sandbox), policy, NULL, 0,
+	/* It is made of what is stored: one that is lost is made again. */
+	cv_objects_lazy(g->objects, true);
+	const enum cv_rpc_status status = cv_gw_revision_add(g, scope_of(sandbox), policy, NULL, 0,
 		OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_PENDING, NULL, err);
+	cv_objects_lazy(g->objects, false);
+	return status;
 }
 
 static enum cv_rpc_status revision_read(const struct cv_object *o, struct cv_arena *arena,
@@ -471,6 +475,15 @@ enum cv_rpc_status cv_gw_policy_put(struct cv_gateway *g, const struct cv_object
 	return CV_RPC_OK;
 }
 
+/* A supervisor that dials says it again. */
+static void status_report(
+	struct cv_gateway *g, struct cv_object *o, Openshell__V1__PolicyStatus s, struct cv_str why)
+{
+	cv_objects_lazy(g->objects, true);
+	status_set(g, o, s, why);
+	cv_objects_lazy(g->objects, false);
+}
+
 void cv_gw_policy_reported(struct cv_gateway *g, struct cv_str sandbox_id, uint64_t revision,
 	bool is_loaded, struct cv_str why)
 {
@@ -483,7 +496,7 @@ void cv_gw_policy_reported(struct cv_gateway *g, struct cv_str sandbox_id, uint6
 	const Openshell__V1__PolicyStatus now = cv_gw_revision_status(cv_gw_revision_of(o));
 	if (now == OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_PENDING ||
 		(is_loaded && now == OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_FAILED))
-		status_set(g, o,
+		status_report(g, o,
 			is_loaded ? OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_LOADED
 				  : OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_FAILED,
 			why);

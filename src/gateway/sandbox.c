@@ -20,8 +20,8 @@
 #include "base/time.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
-#include "gateway/ssh.h"
 #include "gateway/service.h"
+#include "gateway/ssh.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -258,8 +258,11 @@ static void box_delete(struct cv_gw_box *b)
 		box_deadline(b, BOX_LOST_MS);
 		return;
 	}
+	/* What is of it goes with it. */
+	cv_objects_lazy(b->g->objects, true);
 	HOOKS(b, i, deleted)
 	s->hooks[i]->deleted(b);
+	cv_objects_lazy(b->g->objects, false);
 	cv_gw_box_log(b, "INFO", "sandbox", "deleted");
 	watch_deleted(b);
 	cv_log(CV_LOG_INFO, "sandbox",
@@ -319,9 +322,9 @@ static void process_gone(struct cv_gw_box *b)
 	cv_gw_ssh_ended(b);
 	exec_ended(b);
 	forward_ended(b);
+	service_ended(b);
 	HOOKS(b, i, ended)
 	s->hooks[i]->ended(b);
-	service_ended(b);
 	box_deadline(b, 0);
 	cv_gw_box_set(b, CV_GW_ABSENT);
 	if (!is_expected && cv_gw_box_want(b) == CV_GW_RUN)
@@ -535,6 +538,7 @@ static int64_t part_turn(struct cv_gateway *g)
 	}
 	if (g->loop.now_ms >= s->driver_ms) {
 		s->driver->turn(s->d);
+		cv_objects_flush(g->objects);
 		s->driver_ms = g->loop.now_ms + DRIVER_TURN_MS;
 	}
 	if (s->queue_first && !g->is_draining)

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define SPARES_MAX      64      /* what one machine builds in a third of a second */
-#define SPARE_PAUSE_MS  5       /* after a claim: whoever claimed goes first */
+#define SPARE_PAUSE_MS  20      /* after a claim: whoever claimed goes first */
 #define SPARE_RETRY_MS  10000   /* after one that could not be made */
 #define SPARE_AGE_MS    3600000 /* then it is replaced */
 #define SPARE_ID_BYTES  (sizeof(CV_DRIVER_SPARE_PREFIX) + CV_OBJECT_ID_BYTES)

@@ -251,8 +251,10 @@ enum cv_rpc_status cv_gw_ssh_open(struct cv_gw_box *b, struct cv_str token, int 
 	token_hash(token, hash);
 	const struct cv_object *o = cv_object_find(
 		g->objects, CV_OBJECT_SSH_SESSION, b->object->scope, cv_str_of(hash));
-	if (!o || is_expired(o) || strcmp(session_of(o)->sandbox_id, b->object->id) != 0)
+	if (!o || is_expired(o) || strcmp(session_of(o)->sandbox_id, b->object->id) != 0) {
+		cv_gw_box_log(b, "WARN", "ssh", "SSH:OPEN [MED] DENIED client [auth:token]");
 		return refuse(err, CV_RPC_UNAUTHENTICATED, "ssh session token is not valid");
+	}
 	if (connections_of(g, hash) >= SSH_TOKEN_CONNECTIONS_MAX)
 		return refuse(err, CV_RPC_RESOURCE_EXHAUSTED,
 			"too many connections use this ssh session token");
@@ -263,6 +265,9 @@ enum cv_rpc_status cv_gw_ssh_open(struct cv_gw_box *b, struct cv_str token, int 
 		cv_log(CV_LOG_ERROR, "ssh", CV_LOG_NONE, "%s", err->msg);
 		return CV_RPC_UNAVAILABLE;
 	}
+	/* Which token, for who compares it with the store; of no use to anybody else. */
+	cv_gw_box_log(b, "INFO", "ssh",
+		"SSH:OPEN [INFO] ALLOWED client [auth:token] [session:%.12s]", hash);
 	return CV_RPC_OK;
 }
 

@@ -181,6 +181,10 @@ static void attach(struct cv_gw_ssh_server *s, struct cv_gw_box *b, uint32_t cha
 	struct cv_gw_exec *x = exec_find(b, MAIN_ID);
 	CV_AUTO_FD int null = -1;
 
+	if (x && !x->is_lent) {
+		exec_advance(x); /* what waits in its pipes belongs to the replay */
+		x = exec_find(b, MAIN_ID);
+	}
 	if (!x || x->state != EXEC_RUNNING || x->fd[OUT] < 0) {
 		failed_send(
 			s, channel, EAGAIN, CV_STR("the main command has no terminal or pipes"));
@@ -195,7 +199,6 @@ static void attach(struct cv_gw_ssh_server *s, struct cv_gw_box *b, uint32_t cha
 		failed_send(s, channel, EAGAIN, CV_STR("too many commands in this connection"));
 		return;
 	}
-	exec_advance(x); /* what waits in its pipes belongs to the replay */
 	x->is_lent = true;
 	replay_send(s, channel, cv_buf_str(&x->replay));
 	if (x->is_tty) {

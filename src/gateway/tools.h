@@ -27,6 +27,9 @@ CV_MUST cv_code cv_gw_tools_check(const struct cv_gw_config *c, struct cv_err *e
 
 /* The sandbox was started with host tools. */
 bool cv_gw_tools_are_there(const struct cv_gateway *g, const struct cv_object *sandbox);
+/* The envelope of its token, under the vault's present key. */
+CV_MUST cv_code cv_gw_tools_rewrap(
+	struct cv_gateway *g, const struct cv_object *sandbox, struct cv_err *err);
 /* Its token, and what its tools may have of secrets, as references into set, which may be empty;
  * *ret_env is "COVE_TOOLS_TOKEN=PLACEHOLDER", in the arena. */
 CV_MUST cv_code cv_gw_tools_compose(struct cv_gateway *g, const struct cv_object *sandbox,

@@ -164,24 +164,60 @@ cv_code tools_token_make(struct cv_gateway *g, const struct cv_object *sandbox,
 	return code == CV_OK ? CV_OK : cv_wrap(err, "the token of host tools");
 }
 
+/* The file's two parts; ret_digest borrows from file. */
+static cv_code token_read(const struct cv_gateway *g, const struct cv_object *sandbox,
+	struct cv_buf *file, struct cv_str *ret_digest, struct cv_buf *ret_envelope,
+	struct cv_err *err)
+{
+	char path[96];
+
+	token_path(sandbox, path);
+	const cv_code code = cv_gw_file_read(g->state_fd, path, file, err);
+	const struct cv_str text = cv_buf_str(file);
+	if (code == CV_OK && (text.n <= DIGEST_HEX + 1 ||
+				     !cv_base64_decode(cv_str_slice(text, DIGEST_HEX + 1, text.n),
+					     CV_BASE64_STD, ret_envelope)))
+		return cv_fail(err, CV_DENIED, "the token of host tools was changed");
+	*ret_digest = cv_str_slice(text, 0, DIGEST_HEX);
+	return code;
+}
+
+cv_code cv_gw_tools_rewrap(
+	struct cv_gateway *g, const struct cv_object *sandbox, struct cv_err *err)
+{
+	struct cv_buf file, envelope, now, context;
+	struct cv_str digest;
+
+	cv_buf_init(&file, TOKEN_FILE_MAX);
+	cv_buf_init(&envelope, CV_VAULT_ENVELOPE_BYTES_MAX);
+	cv_buf_init(&now, CV_VAULT_ENVELOPE_BYTES_MAX);
+	cv_buf_init(&context, CV_VAULT_CONTEXT_BYTES_MAX);
+	cv_code code = token_read(g, sandbox, &file, &digest, &envelope, err);
+	if (code == CV_OK && !context_put(&context, sandbox, CV_STR(CV_CRED_TOOLS_KEY)))
+		code = cv_fail(err, CV_LIMIT, "a name that is too long");
+	if (code == CV_OK)
+		code = cv_gw_vault_rewrap(
+			g->vault, cv_buf_str(&context), cv_buf_str(&envelope), &now, err);
+	if (code == CV_OK)
+		code = token_write(g, sandbox, digest, cv_buf_str(&now), err);
+	cv_buf_fini(&file);
+	cv_buf_fini(&envelope);
+	cv_buf_fini(&now);
+	cv_buf_fini(&context);
+	return code;
+}
+
 static cv_code token_compose(struct cv_gateway *g, const struct cv_object *sandbox,
 	struct cv_cred_set *set, struct cv_arena *arena, struct cv_err *err)
 {
 	const struct cv_str key = CV_STR(CV_CRED_TOOLS_KEY);
 	unsigned char seed[CV_SHA256_BYTES];
 	struct cv_buf file, envelope;
-	struct cv_str ref = CV_STR_NONE;
-	char path[96];
+	struct cv_str ref = CV_STR_NONE, digest;
 
-	token_path(sandbox, path);
 	cv_buf_init(&file, TOKEN_FILE_MAX);
 	cv_buf_init(&envelope, CV_VAULT_ENVELOPE_BYTES_MAX);
-	cv_code code = cv_gw_file_read(g->state_fd, path, &file, err);
-	const struct cv_str text = cv_buf_str(&file);
-	if (code == CV_OK && (text.n <= DIGEST_HEX + 1 ||
-				     !cv_base64_decode(cv_str_slice(text, DIGEST_HEX + 1, text.n),
-					     CV_BASE64_STD, &envelope)))
-		code = cv_fail(err, CV_DENIED, "the token of host tools was changed");
+	cv_code code = token_read(g, sandbox, &file, &digest, &envelope, err);
 	if (code == CV_OK)
 		code = reference(sandbox, key, cv_buf_str(&envelope), arena, &ref, err);
 	seed_make(sandbox, key, seed);

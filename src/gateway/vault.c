@@ -4,10 +4,12 @@
  */
 #include "gateway/vault.h"
 
-#include "base/base64.h"
 #include "cred/limits_profile.h"
 #include "cred/set.h"
 #include "driver/spawn.h"
+#include "gateway/config.h"
+#include "gateway/gateway.h"
+#include "gateway/vault_keys.h"
 #include "ipc/keeper_link.h"
 #include "ipc/vault_link.h"
 #include "sys/fd.h"
@@ -19,19 +21,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define ANSWER_MS          2000 /* a set of the largest size takes 50 */
-#define KEY_FILE           "key"
-#define KEY_FILE_BYTES_MAX (CV_VAULT_KEYS_MAX * 64)
+#define ANSWER_MS 2000 /* a set of the largest size takes 50 */
 
 struct cv_gw_vault {
 	char *exe;
-	int state_fd;
+	struct cv_gateway *g;
 	pid_t pid; /* 0: none */
 	int link, pidfd;
 	struct cv_ipc_link rules;
@@ -39,7 +37,8 @@ struct cv_gw_vault {
 	char buf[CV_IPC_BODY_BYTES_MAX + 8];
 };
 
-cv_code cv_gw_vault_new(const char *exe, int state_fd, struct cv_gw_vault **ret, struct cv_err *err)
+cv_code cv_gw_vault_new(
+	const char *exe, struct cv_gateway *g, struct cv_gw_vault **ret, struct cv_err *err)
 {
 	struct cv_gw_vault *v = calloc(1, sizeof(*v));
 
@@ -49,7 +48,7 @@ cv_code cv_gw_vault_new(const char *exe, int state_fd, struct cv_gw_vault **ret,
 		free(v);
 		return cv_fail(err, CV_LIMIT, "no memory for the vault");
 	}
-	v->state_fd = state_fd;
+	v->g = g;
 	v->link = v->pidfd = -1;
 	*ret = v;
 	return CV_OK;
@@ -70,6 +69,11 @@ static void vault_end(struct cv_gw_vault *v)
 	v->link = v->pidfd = -1;
 }
 
+void cv_gw_vault_restart(struct cv_gw_vault *v)
+{
+	vault_end(v);
+}
+
 void cv_gw_vault_free(struct cv_gw_vault *v)
 {
 	if (!v)
@@ -87,81 +91,6 @@ bool cv_gw_vault_context(
 	cv_buf_put(b, provider_id);
 	cv_buf_put_byte(b, '/');
 	return cv_buf_put(b, key);
-}
-
-/* ---- keys ---- */
-
-/* A key of its own for a new gateway; whole or not there. */
-static cv_code key_file_make(int dir, struct cv_err *err)
-{
-	unsigned char key[CV_VAULT_KEY_BYTES];
-	struct cv_buf text;
-	cv_code code = CV_OK;
-
-	(void)unlinkat(dir, KEY_FILE ".new", 0); /* of a start that was stopped */
-	CV_AUTO_FD int fd =
-		openat(dir, KEY_FILE ".new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	cv_buf_init(&text, 64);
-	if (fd < 0 || getrandom(key, sizeof(key), 0) != sizeof(key))
-		code = cv_fail_errno(err, "make a key");
-	cv_buf_put_base64(&text, (struct cv_str){ (const char *)key, sizeof(key) }, CV_BASE64_STD);
-	cv_buf_put_byte(&text, '\n');
-	if (code == CV_OK &&
-		(write(fd, text.data, text.end) != (ssize_t)text.end || fsync(fd) < 0 ||
-			renameat2(dir, KEY_FILE ".new", dir, KEY_FILE, RENAME_NOREPLACE) < 0 ||
-			fsync(dir) < 0))
-		code = cv_fail_errno(err, "make a key");
-	explicit_bzero(key, sizeof(key));
-	cv_buf_wipe(&text);
-	return code;
-}
-
-static cv_code key_lines_read(struct cv_str text, struct cv_buf *ret, struct cv_err *err)
-{
-	size_t line_number = 0;
-
-	while (text.p) {
-		const struct cv_str line = cv_str_trim(cv_str_cut(&text, '\n'));
-		const size_t before = cv_buf_len(ret);
-
-		line_number++;
-		if (!line.n)
-			continue;
-		if (!cv_base64_decode(line, CV_BASE64_STD, ret) ||
-			cv_buf_len(ret) - before != CV_VAULT_KEY_BYTES)
-			return cv_fail(err, CV_INVALID,
-				"the key file, line %zu: not base64 of 32 bytes, or too many keys",
-				line_number);
-	}
-	return cv_buf_len(ret) ? CV_OK : cv_fail(err, CV_INVALID, "the key file is empty");
-}
-
-static cv_code keys_read(int dir, struct cv_buf *ret, struct cv_err *err)
-{
-	CV_AUTO_FD int fd = openat(dir, KEY_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	struct stat st;
-	char *text;
-	size_t n;
-
-	if (fd < 0 && errno == ENOENT) {
-		if (key_file_make(dir, err) != CV_OK)
-			return err->code;
-		fd = openat(dir, KEY_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	}
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return cv_fail_errno(err, "open the key file");
-	if (st.st_mode & 077)
-		return cv_fail(err, CV_DENIED,
-			"the key file may be read by others (mode %04o); run chmod 600, and make a "
-			"new key if somebody did",
-			(unsigned)st.st_mode & 07777);
-	cv_code code = cv_ipc_fd_read_all(fd, KEY_FILE_BYTES_MAX, &text, &n, err);
-	if (code != CV_OK)
-		return cv_wrap(err, "read the key file");
-	code = key_lines_read((struct cv_str){ text, n }, ret, err);
-	explicit_bzero(text, n);
-	free(text);
-	return code;
 }
 
 /* ---- the process ---- */
@@ -236,7 +165,8 @@ static cv_code started(struct cv_gw_vault *v, struct cv_err *err)
 	if (v->pid > 0)
 		return CV_OK;
 	cv_buf_init(&keys, CV_VAULT_KEYS_MAX * CV_VAULT_KEY_BYTES);
-	cv_code code = keys_read(v->state_fd, &keys, err);
+	cv_code code =
+		cv_gw_keys_read(v->g->state_fd, v->g->config->key_command, v->g->env, &keys, err);
 	if (code == CV_OK)
 		code = process_start(v, err);
 	if (code == CV_OK)

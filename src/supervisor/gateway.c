@@ -11,6 +11,10 @@
  * here); only the log has a queue of its own (events.c).  A gateway that does not read loses its
  * link and is told anew.
  *
+ * A gateway that is there and closes without ACCEPTED says that the sandbox is none of its own: its
+ * record was removed or replaced meanwhile, or another supervisor has its workspace.  Then, and when
+ * the directory of the socket is gone, nobody could ever end it; after a while it ends itself.
+ *
  * The other end is another process of our user, found by a path in a directory of his; it is asked
  * who it is before it is shown the token.
  */
@@ -19,6 +23,7 @@
 #include "supervisor/limits.h"
 #include "sys/fd.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -45,10 +50,35 @@ static void redial_later(struct service *v)
 	v->redial_ms = now_ms() + v->backoff_ms;
 }
 
+static void nobodys(struct service *v, bool is_it)
+{
+	if (!is_it)
+		v->nobodys_ms = 0;
+	else if (!v->nobodys_ms)
+		v->nobodys_ms = now_ms();
+}
+
+static bool is_nobodys(const struct service *v)
+{
+	return v->nobodys_ms && now_ms() - v->nobodys_ms >= SUP_NOBODYS_MS;
+}
+
+/* A gateway that is down takes its socket away, but not its directory. */
+static bool is_homeless(const struct cv_plan_gateway *g)
+{
+	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	const struct cv_str path = cv_str_slice(g->socket, 0, cv_str_rfind_byte(g->socket, '/'));
+
+	return path.n && cv_str_to_cstr(path, dir, sizeof(dir)) && access(dir, F_OK) < 0 &&
+	       errno == ENOENT;
+}
+
 static void drop(struct supervisor *s)
 {
 	struct service *v = &s->service;
 
+	if (v->link >= 0 && v->rules.state == CV_GATEWAY_LINK_NEW)
+		nobodys(v, true);
 	cv_fd_cleanup(&v->link);
 	v->link = -1;
 	cv_ipc_outbox_clear(&v->out);
@@ -109,10 +139,12 @@ static void dial(struct supervisor *s)
 	v->link = connected(&s->plan.gateway);
 	v->rules = (struct cv_ipc_link){ cv_gateway_req_rule, CV_GATEWAY_REQ_COUNT,
 		CV_GATEWAY_LINK_NEW, 0 };
-	if (v->link < 0)
+	if (v->link < 0) {
+		nobodys(v, is_homeless(&s->plan.gateway));
 		drop(s);
-	else
+	} else {
 		hello(s);
+	}
 }
 
 /* Many commands are many descriptors; what the sandbox may have is its own rlimit. */
@@ -188,6 +220,7 @@ static void accepted(struct supervisor *s)
 
 	v->rules.state = CV_GATEWAY_LINK_OPEN;
 	v->backoff_ms = 0;
+	nobodys(v, false);
 	exec_retell(s);
 	if (v->is_ready)
 		service_tell(s, CV_GATEWAY_REPLY_READY, CV_STR_NONE, NULL, 0);
@@ -334,6 +367,10 @@ void service_due(struct supervisor *s)
 {
 	if (s->service.redial_ms && now_ms() >= s->service.redial_ms)
 		dial(s);
+	if (is_nobodys(&s->service) && s->outcome == OUTCOME_NONE && !s->service.is_stopping) {
+		say("the sandbox belongs to no gateway any more: it ends");
+		service_stop(s, SUP_STOP_MS);
+	}
 	dial_due(s);
 }
 
@@ -350,7 +387,7 @@ void service_end(struct supervisor *s)
 	v->is_ended = true;
 	v->is_ready = false;
 	ended_tell(s);
-	while (!v->is_ended_settled && now_ms() < until) {
+	while (!v->is_ended_settled && !is_nobodys(v) && now_ms() < until) {
 		struct pollfd w = { v->link, service_interest(s), 0 };
 		const int64_t due = v->redial_ms ? CV_MIN(v->redial_ms, until) : until;
 

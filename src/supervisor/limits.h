@@ -44,5 +44,7 @@
 #define SUP_DIAL_MS          10000       /* a server that listens takes microseconds */
 #define SUP_REDIAL_MS        100         /* to the gateway's socket; doubled each time */
 #define SUP_REDIAL_MS_MAX    2000
-#define SUP_ENDED_MS         600000 /* to tell of the end: a gateway is upgraded in less */
-#define SUP_STOP_MS          5000   /* of grace, where a signal tells us to stop */
+#define SUP_NOBODYS_MS \
+	30000 /* refused by the gateway, or its directory is gone: longer than a start */
+#define SUP_ENDED_MS 600000 /* to tell of the end: a gateway is upgraded in less */
+#define SUP_STOP_MS  5000   /* of grace, where a signal tells us to stop */

@@ -6,7 +6,6 @@ Method: a table of (process, moment).  A moment is made by waiting for a state, 
 process (SIGSTOP) before the call that it would take part in, so that it dies in the middle; and
 some are hit at random delays.  Then disks that are full or read-only, two gateways, and files that
 are damaged."""
-import json
 import os
 import random
 import shutil
@@ -17,8 +16,10 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
-import gatewaylab  # noqa: E402
+import look  # noqa: E402
 import world  # noqa: E402
+world.enter_user_namespace()  # so that processes can be looked into; before grpc is there with its threads
+import gatewaylab  # noqa: E402
 from gatewaylab import code_of  # noqa: E402
 
 WAIT_S = 45
@@ -89,6 +90,10 @@ class Lab:
         self.g = gatewaylab.Gateway(tls=False, **kw)
         self.pb = self.g.pb
         self.count = 0
+        self.provide()
+
+    def provide(self):
+        """So that the vault and the keepers have something to hold."""
         self.g.stub.CreateProvider(self.pb.CreateProviderRequest(provider={
             "metadata": {"name": "prov"}, "type": "generic", "credentials": {"KEY": "secret"}}))
 
@@ -488,7 +493,7 @@ def the_table(chosen):
                     tap.ok(False, "the gateway lives after " + title, lab.g.lines[-10:])
                     lab.g.start()
         tap.check("and a new sandbox works", lab.a_new_one_works)
-        fds = len(os.listdir(f"/proc/{lab.g.process.pid}/fd"))
+        fds = look.descriptor_count(lab.g.process.pid)
         tap.ok(fds < 40, "no descriptor stays open", fds)
         zombies = [p for p, s in table().items() if s[1] == lab.g.process.pid and s[3] == "Z"]
         tap.ok(not zombies, "no zombie stays", zombies)
@@ -496,6 +501,297 @@ def the_table(chosen):
         lab.close()
 
 
+# ---- disks, files, neighbours ----
+
+def full_disk():
+    """Nothing that the store refused has happened, what it took is there, and it goes on when there is
+    room.  The state is a disk of its own, in a mount namespace of its own."""
+    if os.geteuid() != 0:
+        raise AssertionError("unavailable: mounts need root")
+    state = os.path.join(lab.g.directory, "state")
+    os.makedirs(state, exist_ok=True)
+    os.chmod(state, 0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", state], check=True)
+    try:
+        lab.g.start()
+        lab.provide()
+        fill = os.path.join(state, "fill")
+        with open(fill, "wb", buffering=0) as f:
+            while True:
+                try:
+                    if not f.write(b"x" * 4096):
+                        break
+                except OSError:
+                    break
+        acknowledged, refused = [], []
+        for i in range(60):
+            code, said = code_of(lambda: lab.g.stub.CreateSandbox(lab.pb.CreateSandboxRequest(
+                name="full%d" % i, spec={"command": ["sleep", "1000"]}, annotations={"a": "x" * 2000}), timeout=20))
+            (acknowledged if code == "OK" else refused).append((i, code, said if code != "OK" else ""))
+        assert refused, "a full disk took all"
+        for i, code, said in refused:
+            assert code in ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "INTERNAL", "FAILED_PRECONDITION") and said, (code, said)
+        assert lab.g.process.poll() is None, lab.g.lines[-10:]
+        names = {s.metadata.name for s in lab.g.stub.ListSandboxes(
+            lab.pb.ListSandboxesRequest(limit=1000)).sandboxes}
+        assert names == {"full%d" % i for i, _, _ in acknowledged}, (names, acknowledged)
+        kinds = {(code, said) for _, code, said in refused}
+        print("#   refused with", sorted(kinds)[:3])
+        # A deletion needs room, too: refused, or done; not half.
+        for i, _, _ in acknowledged[:3]:
+            code, said = code_of(lambda: lab.g.stub.DeleteSandbox(
+                lab.pb.DeleteSandboxRequest(name="full%d" % i), timeout=20))
+            assert code in ("OK", "UNAVAILABLE", "RESOURCE_EXHAUSTED", "INTERNAL"), (code, said)
+        lab.g.kill()
+        os.unlink(fill)
+        lab.g.start()
+        until(lambda: code_of(lab.create)[0] == "OK", 30, "there is room again")
+        names = {s.metadata.name for s in lab.g.stub.ListSandboxes(
+            lab.pb.ListSandboxesRequest(limit=1000)).sandboxes}
+        assert names >= {"full%d" % i for i, _, _ in acknowledged[3:]}, (names, acknowledged)
+        for name in names:
+            lab.g.stub.DeleteSandbox(lab.pb.DeleteSandboxRequest(name=name), timeout=20)
+        until(lambda: not lab.g.stub.ListSandboxes(lab.pb.ListSandboxesRequest()).sandboxes, 30, "all are gone")
+        assert not any("Sanitizer" in line or "assert" in line for line in lab.g.lines), lab.g.lines[-20:]
+    finally:
+        lab.g.stop()
+        subprocess.run(["umount", "-l", state], check=False)
+
+
+def two_on_one_state():
+    lab.g.start()
+    box = lab.create()
+    second = subprocess.run([gatewaylab.EXE, "run", "--config", lab.g.config_path, "--state-dir", lab.g.state,
+                             "--port", "0", "--disable-tls"], env=lab.g.env, capture_output=True, text=True,
+                            timeout=20, check=False)
+    assert second.returncode not in (0, -6, -11) and second.stderr.strip(), second
+    print("#  ", second.stderr.strip().splitlines()[-1][:200])
+    assert lab.run(box, "echo", "x") == (0, b"x\n")
+    lab.delete(box)
+    lab.wait(box, 0)
+    lab.g.stop()
+
+
+def refuses_to_start(words):
+    """It says why, in one line, and does not crash."""
+    try:
+        lab.g.start()
+    except RuntimeError as e:
+        assert lab.g.process.wait(10) not in (-6, -11, 139, 134), lab.g.process.returncode
+        text = str(e)
+        assert "Sanitizer" not in text, text
+        print("#  ", lab.g.lines[-1][:200] if lab.g.lines else "")
+        assert any(w in text for w in words), text
+        return
+    raise AssertionError("it starts")
+
+
+def a_damaged_database():
+    path = os.path.join(lab.g.state, "cove.db")
+    lab.g.start()
+    box = lab.create()
+    lab.stop(box)
+    lab.wait(box, STOPPED)
+    lab.g.stop()
+    for name in os.listdir(lab.g.state):
+        if name.startswith("cove.db-"):
+            os.unlink(os.path.join(lab.g.state, name))
+    with open(path, "rb") as f:
+        whole = f.read()
+    try:
+        for what, data in (("noise", os.urandom(len(whole))), ("half", whole[:len(whole) // 2]),
+                           ("a page of zeros", whole[:4096] + b"\0" * 4096 + whole[8192:]),
+                           ("another text", b"hello\n")):
+            with open(path, "wb") as f:
+                f.write(data)
+            print("#  ", what)
+            try:
+                refuses_to_start(["database", "malformed", "not a", "store", "cove.db"])
+            finally:
+                if lab.g.process.poll() is None:
+                    lab.g.stop()
+    finally:
+        with open(path, "wb") as f:
+            f.write(whole)
+    lab.g.start()
+    lab.start(box)
+    lab.wait(box, READY)
+    lab.delete(box)
+    lab.wait(box, 0)
+    lab.g.stop()
+
+
+def a_newer_schema_is_refused():
+    path = os.path.join(lab.g.state, "cove.db")
+    with sqlite3.connect(path) as db:
+        old = db.execute("pragma user_version").fetchone()[0]
+        names = [r[0] for r in db.execute("select name from sqlite_master where type='table'")]
+        print("#   version", old, names)
+        db.execute("pragma user_version = 9999")
+    try:
+        if old:
+            refuses_to_start(["newer", "version"])
+    finally:
+        with sqlite3.connect(path) as db:
+            db.execute("pragma user_version = %d" % old)
+
+
+def a_damaged_record():
+    """One record that is noise: the others are served, or the start is refused with its name."""
+    lab.g.start()
+    box, other = lab.create(), lab.create()
+    lab.stop(box)
+    lab.wait(box, STOPPED)
+    lab.g.stop()
+    path = os.path.join(lab.g.state, "cove.db")
+    db = sqlite3.connect(path)
+    tables = {r[0]: [c[1] for c in db.execute(f"pragma table_info({r[0]})")] for r in
+              db.execute("select name from sqlite_master where type='table'")}
+    found = [(t, c) for t, columns in tables.items() for c in columns if c in ("body", "payload", "value", "data", "bytes")]
+    assert found, tables
+    table_name, column = found[0]
+    rows = db.execute(f"select key, key, {column} from {table_name} where cast(key as text) like ?",
+                      ("%/" + box.metadata.name,)).fetchall()
+    assert rows, tables
+    kept = [(r[0], r[2]) for r in rows]
+    for junk in (b"\xff" * 50, b"", bytes(kept[0][1])[:-3]):
+        for row, _ in kept:
+            db.execute(f"update {table_name} set {column} = ? where key = ?", (junk, row))
+        db.commit()
+        try:
+            lab.g.start()
+        except RuntimeError as e:
+            assert box.metadata.name in str(e) or "record" in str(e) or "sandbox" in str(e), e
+            assert lab.g.process.wait(10) > 0, lab.g.process.returncode
+            print("#   refused:", lab.g.lines[-1][:200])
+        else:
+            assert code_of(lambda: lab.get(other))[0] == "OK"
+            said = [line for line in lab.g.lines[-20:] if "ERROR" in line or "WARN" in line]
+            print("#   served:", (said or ["without a word"])[-1][:200], code_of(lambda: lab.get(box))[0])
+            lab.g.stop()
+    for row, whole in kept:
+        db.execute(f"update {table_name} set {column} = ? where key = ?", (whole, row))
+    db.commit()
+    db.close()
+    lab.g.start()
+    for b in (box, other):
+        lab.delete(b)
+        lab.wait(b, 0)
+    lab.g.stop()
+
+
+def damaged_files_beside_it():
+    """`run`, port: noise in them neither kills nor loses.  And a whole state that was removed."""
+    homeless = Lab()
+    third = homeless.supervisor(homeless.create())
+    homeless.g.kill()
+    shutil.rmtree(homeless.g.directory)
+    lab.g.start()
+    box = lab.create()
+    lab.g.kill()
+    run = os.path.join(lab.g.state, "sandboxes", box.metadata.id, "run")
+    pid = lab.supervisor(box)
+    with open(run, "wb") as f:
+        f.write(os.urandom(200))
+    lab.g.start()
+    until(lambda: lab.phase(box) in (READY, ERROR), 60, "a run that says nothing")
+    print("#   run is noise: phase", lab.phase(box), "the old supervisor lives:", bool(stat_of(pid)))
+    until(lambda: lab.phase(box) == ERROR or lab.supervisor(box) == pid or not stat_of(pid) or
+          stat_of(pid)[3] == "Z", 90, "two supervisors of one sandbox")
+    lab.delete(box)
+    lab.wait(box, 0)
+    for orphan in (pid, third):
+        until(lambda: not stat_of(orphan) or stat_of(orphan)[3] == "Z", 90, "a supervisor stays for ever")
+    lab.g.kill()
+    with open(os.path.join(lab.g.state, "port"), "wb") as f:
+        f.write(b"\xff" * 100)
+    lab.g.start()
+    lab.g.stop()
+
+
+def a_state_that_is_read_only():
+    state = lab.g.state
+    subprocess.run(["mount", "--bind", state, state], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", state], check=True)
+    try:
+        refuses_to_start(["Read-only", "read-only", "readonly"])
+    finally:
+        if lab.g.process.poll() is None:
+            lab.g.stop()
+        subprocess.run(["umount", "-l", state], check=False)
+
+
+def others_directories_are_refused():
+    """A state that others may write, or that is a symlink, is not used."""
+    with gatewaylab.Gateway(tls=False, start=False) as g:
+        os.makedirs(g.directory + "/real", mode=0o700)
+        os.symlink("real", g.state)
+        code, _ = code_start(g)
+        os.unlink(g.state)
+        assert code == "refused", "a symlink as state"
+        os.mkdir(g.state)
+        os.chmod(g.state, 0o777)
+        code, _ = code_start(g)
+        if code != "refused":
+            assert os.stat(g.state).st_mode & 0o777 == 0o700, "others may write into the state"
+
+
+def code_start(g):
+    try:
+        g.start()
+    except RuntimeError as e:
+        return "refused", str(e)
+    g.stop()
+    return "started", ""
+
+
+def wall_clocks_are_not_waited_by():
+    """Deadlines are of the monotonic clock: nobody waits by CLOCK_REALTIME."""
+    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../src")
+    faults = []
+    for folder in ("gateway", "rpc", "driver", "supervisor"):
+        for root, _, files in os.walk(os.path.join(source, folder)):
+            for name in files:
+                if not name.endswith(".c"):
+                    continue
+                with open(os.path.join(root, name), encoding="utf-8") as f:
+                    for number, line in enumerate(f, 1):
+                        if "CLOCK_REALTIME" in line or "gettimeofday" in line or "time(NULL)" in line:
+                            faults.append((name, number, line.strip()))
+    bad = [x for x in faults if "timerfd" in x[2] or "deadline" in x[2]]
+    print("#   of the wall clock:", len(faults), "places")
+    assert not bad, bad
+
+
+OTHERS = [full_disk, two_on_one_state, a_damaged_database, a_newer_schema_is_refused, a_damaged_record,
+          damaged_files_beside_it, a_state_that_is_read_only, others_directories_are_refused,
+          wall_clocks_are_not_waited_by]
+
+
+def the_others(chosen):
+    global lab
+    for f in OTHERS:
+        title = f.__name__.replace("_", " ")
+        if chosen and not any(w in title for w in chosen):
+            continue
+        lab = Lab()
+        lab.g.stop()
+        try:
+            tap.check(title, f)
+        finally:
+            lab.close()
+
+
+def in_own_mounts():
+    """Mounts of this test are nobody else's, and end with it."""
+    if os.geteuid() == 0 and os.environ.get("CV_FAULT_MOUNTS") != "own":
+        os.environ["CV_FAULT_MOUNTS"] = "own"
+        os.execvp("unshare", ["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv])
+
+
 if __name__ == "__main__":
-    the_table(sys.argv[1:])
+    in_own_mounts()
+    if "others" not in sys.argv[1:]:
+        the_table(sys.argv[1:])
+    the_others([w for w in sys.argv[1:] if w != "others"])
     tap.done()

@@ -21,9 +21,11 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import look  # noqa: E402
+import world  # noqa: E402
+world.enter_user_namespace()  # so that the gateway can be looked into; before grpc is there with its threads
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
-import world  # noqa: E402
 from gatewaylab import code_of  # noqa: E402
 
 tap = world.Tap()
@@ -172,6 +174,12 @@ def input_comes_in_and_ends():
 def much_output_is_whole():
     code, out, _ = ssh("head -c 50000000 /dev/zero | tr '\\0' a; echo end >&2; exit 4")
     assert code == 4 and out == b"a" * 50000000, (code, len(out))
+
+
+def keys_are_changed_under_way():
+    data = os.urandom(5 << 20)
+    for more in (["-o", "RekeyLimit=1M"], ["-C"]):
+        assert run(words(*more, "cat"), data) == (0, data, b""), more
 
 
 def what_is_left_in_the_background_does_not_hold_it():
@@ -549,6 +557,27 @@ def another_host_key_is_refused():
 
 # ---- what breaks ----
 
+def an_editor_opens_it():
+    """The editor is a script that does what editors do first."""
+    programs = os.path.join(HERE, "programs")
+    os.makedirs(programs)
+    with open(os.path.join(programs, "code"), "w", encoding="ascii") as f:
+        f.write('#!/bin/sh\nexec ssh -F "$HOME/.ssh/config" "${2#ssh-remote+}" "cd $3 && pwd"\n')
+    os.chmod(os.path.join(programs, "code"), 0o755)
+    os.makedirs(os.path.join(g.directory, ".ssh"), exist_ok=True)
+    own = os.path.join(g.directory, ".ssh/config")
+    with open(own, "w", encoding="ascii") as f:
+        f.write("Host mine\n    Port 1\n")
+    env = {"PATH": programs + ":" + os.environ["PATH"]}
+    for _ in range(2):
+        assert client("sandbox", "connect", "one", "--editor", "vscode", env=env).stdout == "/sandbox\n"
+    with open(own, encoding="ascii") as f:
+        text = f.read()
+    assert text.count("Include ") == 1 and text.endswith("Host mine\n    Port 1\n"), text
+    with open(os.path.join(client.config, "ssh_config"), encoding="ascii") as f:
+        assert f.read().count("Host openshell-one.default") == 1
+
+
 def a_killed_server_ends_its_connection_only():
     p = subprocess.Popen(words("exec sleep 65432"), env=client.env, stdin=subprocess.PIPE,
                          stderr=subprocess.PIPE)
@@ -639,7 +668,7 @@ def a_sandbox_that_ends_takes_its_connections_along():
 
 def nothing_is_left_behind():
     until(lambda: not servers())
-    until(lambda: len(os.listdir(f"/proc/{g.process.pid}/fd")) < 60)
+    until(lambda: look.descriptor_count(g.process.pid) < 60)
     until(lambda: g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name="one")).deleted)
     until(lambda: code_of(lambda: get("one"))[0] == "NOT_FOUND")
     assert not os.listdir(os.path.join(g.state, "ssh"))
@@ -647,14 +676,14 @@ def nothing_is_left_behind():
 
 
 CHECKS = [output_errors_and_exit_statuses, the_command_line_of_other_clients, a_signal_is_told,
-          input_comes_in_and_ends, much_output_is_whole, what_is_left_in_the_background_does_not_hold_it,
+          input_comes_in_and_ends, much_output_is_whole, keys_are_changed_under_way, what_is_left_in_the_background_does_not_hold_it,
           a_slow_reader_holds_the_command, two_at_once_and_many_channels, channels_share_a_connection,
           a_client_that_goes_ends_its_command, a_terminal_with_its_size, a_login_shell, keys_that_signal,
           scp_both_ways, sftp_both_ways, rsync_both_ways, a_port_inside_by_L,
           n7_nothing_but_its_own_loopback_is_reached, ports_of_the_client_are_not_opened,
           tokens_that_open_nothing, a_token_that_is_too_old, tokens_are_not_kept,
           limits_of_connections, names_and_passwords, a_key_is_as_good_as_none,
-          another_host_key_is_refused, a_killed_server_ends_its_connection_only,
+          another_host_key_is_refused, an_editor_opens_it, a_killed_server_ends_its_connection_only,
           the_server_confines_itself, rubbish_instead_of_ssh, the_main_command_is_attached_to,
           a_gateway_that_comes_back, a_sandbox_that_ends_takes_its_connections_along,
           nothing_is_left_behind]

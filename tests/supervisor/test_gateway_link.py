@@ -597,14 +597,17 @@ def a_main_command_that_is_not_there():
         lab.close()
 
 
-def a_policy_file_that_is_bad_is_the_end():
+def a_policy_file_that_is_bad_is_the_end_of_who_connects():
     lab = Lab(options=OPTIONS)
     try:
         path = place.policy("version: 1\nnonsense: 1\n", "bad.yaml")
         assert len(path) <= len(start)
         os.replace(path, start)
         lab.start()
-        status, is_failure, why = ended(lab.accept())
+        link = lab.accept()
+        link.expect("READY")
+        link.exec(2, ["/bin/bash", "-c", "exec 3<>/dev/tcp/192.0.2.1/80"], flags=NO_STDIN)
+        status, is_failure, why = ended(link)
         assert status == 125 and is_failure and "nonsense" in why, why
     finally:
         lab.close()
@@ -656,7 +659,7 @@ def a_killed_supervisor_leaves_nothing():
 
 
 for f in (a_main_command_has_ends_and_its_end_is_told, a_main_command_may_write_to_the_log,
-          a_main_command_that_is_not_there, a_policy_file_that_is_bad_is_the_end,
+          a_main_command_that_is_not_there, a_policy_file_that_is_bad_is_the_end_of_who_connects,
           stop_lets_commands_end, stop_does_not_wait_for_ever, a_terminated_supervisor_stops,
           a_killed_supervisor_leaves_nothing):
     check(f)

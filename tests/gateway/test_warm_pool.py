@@ -1,0 +1,199 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Goal: with `warm_pool` a sandbox that fits is one that stood before it was asked for, and nothing of it
+tells so: its name, variables, command, policy and files are its own; what does not fit is built as ever;
+spares end with their gateway, and those that were claimed do not.
+Method: grpcio's stubs against a real cove-gateway; who is who by the pid that the driver writes down."""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import gatewaylab  # noqa: E402
+import world  # noqa: E402
+from gatewaylab import code_of  # noqa: E402
+
+tap = world.Tap()
+g = gatewaylab.Gateway(tls=False, config={"warm_pool": 2})
+pb = g.pb
+PLACE = os.path.join(g.state, "sandboxes")
+READY, ERROR, STOPPED = 2, 3, 7
+
+
+def until(what, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        v = what()
+        if v:
+            return v
+        time.sleep(0.01)
+    raise AssertionError("it did not come to that")
+
+
+def pid_of(name):
+    try:
+        with open(os.path.join(PLACE, name, "run"), encoding="ascii") as f:
+            return int(f.read().split("\n")[1].split()[0])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def spares():
+    return {pid_of(n) for n in os.listdir(PLACE) if n.startswith("spare-")} - {0}
+
+
+def stand(pid):
+    """Keeper and PID 1 of the sandbox are there, and it waits."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            children = f.read().split()
+        with open(f"/proc/{pid}/wchan", encoding="ascii") as f:
+            f.read()
+    except OSError:
+        return False
+    names = set()
+    for c in children:
+        try:
+            with open(f"/proc/{c}/comm", encoding="ascii") as f:
+                names.add(f.read().strip())
+        except OSError:
+            pass
+    return names >= {"cove-keeper", "cove-init"}
+
+
+def full():
+    until(lambda: len(spares()) == 2 and all(stand(p) for p in spares()))
+    time.sleep(0.3)  # READY has been read
+    return spares()
+
+
+def get(name):
+    return g.stub.GetSandbox(pb.GetSandboxRequest(name=name)).sandbox
+
+
+def ready(name, command=("sleep", "100000"), **kw):
+    g.stub.CreateSandbox(pb.CreateSandboxRequest(name=name, spec=pb.SandboxSpec(command=list(command), **kw)))
+    until(lambda: get(name).status.phase in (READY, ERROR))
+    assert get(name).status.phase == READY, get(name)
+    return get(name)
+
+
+def run(sandbox, *command, **kw):
+    out, code = b"", None
+    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(sandbox_id=sandbox.metadata.id, command=command, **kw),
+                                timeout=60):
+        kind = e.WhichOneof("payload")
+        if kind in ("stdout", "stderr"):
+            out += getattr(e, kind).data
+        else:
+            code = e.exit.exit_code
+    return code, out.decode()
+
+
+def delete(name):
+    g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name=name))
+    until(lambda: code_of(lambda: get(name))[0] == "NOT_FOUND")
+
+
+def a_sandbox_that_fits_is_a_spare():
+    before = full()
+    s = ready("first", environment={"COLOUR": "blue"}, command=["sh", "-c", "echo $COLOUR >main; sleep 1000"])
+    assert pid_of(s.metadata.id) in before
+    code, out = run(s, "sh", "-c", "echo $COLOUR $OPENSHELL_SANDBOX $OPENSHELL_SANDBOX_ID; pwd; echo x >mine; ls")
+    assert (code, out) == (0, f"blue first {s.metadata.id}\n/sandbox\nmain\nmine\n"), out
+    with open(os.path.join(PLACE, s.metadata.id, "workspace", "main"), encoding="ascii") as f:
+        assert f.read() == "blue\n"
+
+
+def each_is_claimed_once_and_replaced():
+    before = full()
+    a, b = ready("second"), ready("third")
+    pids = {pid_of(a.metadata.id), pid_of(b.metadata.id)}
+    assert pids == before
+    assert not full() & pids
+    assert run(a, "ls") == (0, "")  # nothing of the first one's
+
+
+def its_certificate_authority_is_its_own():
+    """Before any command runs, and not that of another."""
+    texts = [run(get(n), "cat", "/etc/openshell-tls/openshell-ca.pem")[1] for n in ("first", "second")]
+    assert all("BEGIN CERTIFICATE" in t for t in texts) and texts[0] != texts[1]
+
+
+def its_policy_is_its_own():
+    before = full()
+    p = type(pb.SandboxSpec().policy)()
+    p.version = 1
+    rule = p.network_policies["api"]
+    rule.name = "api"
+    e = rule.endpoints.add()
+    e.host, e.port = "api.example.com", 443
+    rule.binaries.add().path = "/usr/bin/curl"
+    s = ready("ruled", policy=p)
+    assert pid_of(s.metadata.id) in before
+    with open(os.path.join(PLACE, s.metadata.id, "policy.yaml"), encoding="utf-8") as f:
+        assert "api.example.com" in f.read()
+    code, out = run(s, "curl", "-sS", "--max-time", "10", "https://other.example.com/")
+    assert code != 0 and "403" in out, (code, out)
+    delete("ruled")
+
+
+def what_does_not_fit_is_built():
+    before = full()
+    p = type(pb.SandboxSpec().policy)()
+    p.version = 1
+    p.filesystem.read_only.extend(["/usr", "/etc"])
+    p.filesystem.read_write.append("/sandbox")
+    p.filesystem.read_write.append("/var/tmp")
+    s = ready("other", policy=p)
+    assert pid_of(s.metadata.id) not in before and spares() == before
+    delete("other")
+
+
+def stopping_and_starting_keeps_its_files():
+    g.stub.StopSandbox(pb.StopSandboxRequest(name="first"))
+    until(lambda: get("first").status.phase == STOPPED)
+    before = full()
+    g.stub.StartSandbox(pb.StartSandboxRequest(name="first"))
+    until(lambda: get("first").status.phase == READY)
+    assert spares() == before  # its directory is there: no spare has it
+    assert run(get("first"), "cat", "mine") == (0, "x\n")
+
+
+def spares_end_with_their_gateway_and_sandboxes_do_not():
+    old, claimed = full(), pid_of(get("second").metadata.id)
+    g.kill()
+    until(lambda: not any(os.path.exists(f"/proc/{p}") for p in old))
+    assert os.path.exists(f"/proc/{claimed}")
+    g.start()
+    until(lambda: get("second").status.phase == READY)
+    assert run(get("second"), "echo", "on") == (0, "on\n")
+    assert pid_of(get("second").metadata.id) == claimed
+    until(lambda: not old & spares())
+    assert not full() & old
+
+
+def fewer_are_wanted():
+    full()
+    g.write_config({"warm_pool": 0})
+    g.hup()
+    until(lambda: not [n for n in os.listdir(PLACE) if n.startswith("spare-")])
+
+
+def nothing_is_left():
+    for n in ("first", "second", "third"):
+        delete(n)
+    until(lambda: not [n for n in os.listdir(PLACE) if not n.startswith(".")])
+
+
+try:
+    for f in (a_sandbox_that_fits_is_a_spare, each_is_claimed_once_and_replaced,
+              its_certificate_authority_is_its_own, its_policy_is_its_own, what_does_not_fit_is_built,
+              stopping_and_starting_keeps_its_files, spares_end_with_their_gateway_and_sandboxes_do_not,
+              fewer_are_wanted, nothing_is_left):
+        tap.check(f.__name__.replace("_", " "), f)
+finally:
+    if tap.failed:
+        print("\n".join("# " + line for line in g.lines[-40:]))
+    g.close()
+tap.done()
