@@ -15,9 +15,9 @@ What is run, in this order (a name is what ./test PATTERN is matched with):
                                   builds, beside all others
 
 Each is a program that speaks TAP: a plan "1..N" at its start or end, for each test "ok 1 - name"
-or "not ok 1 - name", and "# SKIP reason" behind either the plan or an ok.  It is a failure besides:
-to print no plan, to print fewer or more tests than planned, to die, and to take longer than
-FILE_SECONDS_MAX.  Its environment: CV_BUILD, the build directory; CV_COVE, the program; both
+or "not ok 1 - name", and "# SKIP reason" behind either the plan or an ok; what can't say a reason
+there says it in the line before, "# unavailable: reason".  It is a failure besides: to print no
+plan, to print fewer or more tests than planned, to die, and to take longer than FILE_SECONDS_MAX.  Its environment: CV_BUILD, the build directory; CV_COVE, the program; both
 absolute.  What it leaves running in its own process group is killed.
 
 A skip is always said aloud.  With CV_MUST_WORK=1 only a reason that starts with "unavailable:" (the
@@ -82,7 +82,7 @@ class Result:
 
 def read_tap(result, output, status):
     """Adds the tests of one program's output; anything out of order is one failure more."""
-    planned, seen = None, 0
+    planned, seen, said = None, 0, None
     for line in output.splitlines():
         if plan := PLAN.match(line.rstrip()):
             planned = (planned or 0) + int(plan["count"])  # cmocka prints one for each group
@@ -90,16 +90,21 @@ def read_tap(result, output, status):
                 result.add_skip(result.name, plan["skip"])
         elif line.startswith("Bail out!"):
             result.failed.append(line)
+        elif line.startswith("# unavailable:"):
+            said = line[2:]
         elif point := POINT.match(line):
             seen += 1
             skip = SKIP.search(point["name"])
             name = SKIP.sub("", point["name"]).strip() or f"test {seen}"
-            if skip:  # also behind "not ok": so cmocka writes it, and TAP allows it
+            if skip and said:  # cmocka has the name where a reason should be
+                result.add_skip(skip["reason"] or name, said)
+            elif skip:  # also behind "not ok": so cmocka writes it, and TAP allows it
                 result.add_skip(name, skip["reason"])
             elif point["not"]:
                 result.failed.append(name)
             else:
                 result.passed.append(name)
+            said = None
     if planned is None:
         result.failed.append("printed no plan")
     elif seen != planned:

@@ -73,6 +73,8 @@ static const struct profile profiles[] = {
 		cv_seccomp_proxy_permits, cv_seccomp_own_refusals, NULL, 0 },
 	{ "keeper", SCMP_ACT_KILL_PROCESS, false, 0, ROWS(cv_seccomp_keeper_calls),
 		cv_seccomp_keeper_permits, cv_seccomp_own_refusals, NULL, 0 },
+	{ "ssh", SCMP_ACT_KILL_PROCESS, false, 0, ROWS(cv_seccomp_ssh_calls),
+		cv_seccomp_ssh_permits, cv_seccomp_own_refusals, NULL, 0 },
 };
 
 struct program {

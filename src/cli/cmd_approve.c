@@ -8,6 +8,10 @@
  *     cove approve RUN ID           shows one, and asks
  *     cove approve RUN ID --yes     answers it
  *
+ * What sandboxes of a gateway hold is cove-client's: it takes over when the words are for it
+ * (--gateway, an id of a gateway's question), and when none of the user's runs is there and a
+ * gateway is configured.
+ *
  * Exit status: 1 when the question is not held (any more), or may not be answered so.
  *
  * An answer is a word that is typed after the question was shown; what was typed before is thrown
@@ -16,8 +20,10 @@
 #include "cli/commands.h"
 
 #include "cli/approve.h"
+#include "cli/remote.h"
 #include "ipc/approve_show.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <termios.h>
@@ -28,6 +34,7 @@
 #define LOOK_MS          500  /* for new runs, while watching */
 #define OUTPUT_BYTES_MAX (64u << 20)
 #define LINE_BYTES       64
+#define UUID_BYTES       36
 
 struct held {
 	struct approve_run *run;
@@ -76,6 +83,15 @@ static cv_code set_output(void *into, const char *value, struct cv_err *err)
 	return cv_option_output(value, &((struct approve_options *)into)->output, err);
 }
 
+/* Never reached: cove-client has taken over. */
+static cv_code set_gateway(void *into, const char *value, struct cv_err *err)
+{
+	(void)into;
+	(void)value;
+	(void)err;
+	return CV_OK;
+}
+
 static const struct cv_option option[] = {
 	{ "list", 'l', NULL, "print what is held, and ask nothing", set_list },
 	{ "watch", 'w', NULL, "wait for questions", set_watch },
@@ -84,6 +100,9 @@ static const struct cv_option option[] = {
 	{ "always", 'a', NULL, "... and all alike, as long as the run lasts", set_always },
 	{ "full", 'f', NULL, "show long texts whole", set_full },
 	{ "output", 'o', "text|json", "how to print", set_output },
+	{ "gateway", 'g', "NAME",
+		"what sandboxes of a gateway hold: more words, see 'cove approve -g NAME --help'",
+		set_gateway },
 };
 
 static cv_code operand_take(struct approve_options *o, const char *word, struct cv_err *err)
@@ -484,13 +503,69 @@ static cv_code one(struct approve *a, bool is_asking, struct cv_err *err)
 	return CV_OK;
 }
 
+/* ---- a gateway's ---- */
+
+/* The id of a question of a gateway's: a UUID, and a number. */
+static bool is_gateways_id(struct cv_str word)
+{
+	if (word.n < UUID_BYTES + 2 || word.p[UUID_BYTES] != '-')
+		return false;
+	for (size_t i = 0; i < word.n; i++)
+		if (!cv_str_has_byte(CV_STR("0123456789abcdef-"), word.p[i]))
+			return false;
+	return true;
+}
+
+static bool is_for_gateway(int argc, char **argv)
+{
+	static const char *const words[] = { "--gateway", "--workspace", "--sandbox",
+		"--all-workspaces", "--reason", "-g" };
+
+	for (int i = 1; i < argc; i++) {
+		if (is_gateways_id(cv_str_of(argv[i])))
+			return true;
+		for (size_t k = 0; k < CV_ARRAY_LEN(words); k++)
+			if (!strncmp(argv[i], words[k], strlen(words[k])))
+				return true;
+	}
+	return false;
+}
+
+/* One was chosen, by the environment or by `cove gateway select`. */
+static bool has_gateway(void)
+{
+	static const char *const variables[] = { "COVE_GATEWAY", "COVE_GATEWAY_ENDPOINT",
+		"OPENSHELL_GATEWAY", "OPENSHELL_GATEWAY_ENDPOINT" };
+	const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	char path[PATH_MAX] = "";
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(variables); i++)
+		if (getenv(variables[i]))
+			return true;
+	if (base && *base)
+		snprintf(path, sizeof(path), "%s/cove/active_gateway", base);
+	else if (home)
+		snprintf(path, sizeof(path), "%s/.config/cove/active_gateway", home);
+	return *path && access(path, R_OK) == 0;
+}
+
+/* The words before ours are the program's name and the command's. */
+static int gateway_ask(int argc, char **argv)
+{
+	return cv_remote_run(argc + 1, argv - 1);
+}
+
 static int approve_run_command(const struct cv_command *self, int argc, char **argv)
 {
 	struct approve *a = &approve;
 	struct cv_err err = { 0 };
+	const int all_argc = argc;
+	char **const all = argv;
 	bool wants_help;
 	int first;
 
+	if (is_for_gateway(argc, argv))
+		return gateway_ask(argc, argv);
 	do { /* options may stand behind what they are about */
 		if (cv_options_parse(self, argc, argv, &a->o, &first, &wants_help, &err) != CV_OK)
 			return cv_command_fail(self, &err);
@@ -508,6 +583,8 @@ static int approve_run_command(const struct cv_command *self, int argc, char **a
 	const bool is_asking =
 		isatty(0) && isatty(1) && !a->o.is_list && a->o.output == CV_OUTPUT_TEXT;
 	gather(a);
+	if (!a->run_count && !a->o.run && !a->o.id && !a->o.is_watch && has_gateway())
+		return gateway_ask(all_argc, all);
 	if (a->o.id && !a->o.is_list)
 		return one(a, is_asking, &err) == CV_OK ? 0 : fail(self, &err);
 	if (a->o.is_watch)
@@ -522,7 +599,7 @@ static int approve_run_command(const struct cv_command *self, int argc, char **a
 const struct cv_command cv_cmd_approve = {
 	.name = "approve",
 	.operands = "[RUN] [ID]",
-	.summary = "answer what runs hold for a person's approval",
+	.summary = "answer what runs, or a gateway's sandboxes, hold for a person",
 	.options = option,
 	.option_count = CV_ARRAY_LEN(option),
 	.run = approve_run_command,

@@ -7,7 +7,7 @@
  */
 #include "cli/run_provider.h"
 
-#include "base/ip.h"
+#include "driver/pin.h"
 #include "plan/budget.h"
 #include "plan/limits.h"
 
@@ -163,25 +163,15 @@ static cv_code set_provider(void *into, const char *value, struct cv_err *err)
 	return run_provider_add(into, value, err);
 }
 
-/* HOST:PORT:ADDR as in curl; an IPv6 ADDR may stand in brackets. */
 static cv_code set_resolve(void *into, const char *value, struct cv_err *err)
 {
 	struct cv_run_request *r = into;
-	struct cv_str rest = cv_str_of(value);
-	struct cv_spec_pin pin = { .host = cv_str_cut(&rest, ':') };
-	const struct cv_str port_text = rest.p ? cv_str_cut(&rest, ':') : CV_STR_NONE;
-	struct cv_ip ip;
-	uint64_t port;
+	struct cv_spec_pin pin;
 
-	if (cv_str_has_prefix(rest, CV_STR("[")) && cv_str_has_suffix(rest, CV_STR("]")))
-		rest = cv_str_slice(rest, 1, rest.n - 1);
-	if (!pin.host.n || !cv_str_to_u64(port_text, 65535, &port) || !port ||
-		!cv_ip_parse(rest, &ip))
-		return cv_fail(err, CV_INVALID, "'%s' is not HOST:PORT:ADDRESS", value);
+	if (cv_driver_pin_parse(cv_str_of(value), &pin, err) != CV_OK)
+		return err->code;
 	if (r->spec.pin_count == CV_RUN_PINS_MAX)
 		return cv_fail(err, CV_INVALID, "more than %d names", CV_RUN_PINS_MAX);
-	pin.port = (uint16_t)port;
-	pin.addr = rest;
 	r->pins[r->spec.pin_count++] = pin;
 	return CV_OK;
 }

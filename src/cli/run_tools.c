@@ -1,25 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * run_tools.c - see run_tools.h
- *
- * Who will call is not known yet, so what is said of a tool here (the dry run, the skill file) is
- * what the policy's rules ask of anybody; a rule for some binaries counts as one that may apply.
  */
 #include "cli/run_tools.h"
 
-#include "base/hex.h"
-#include "base/sha256.h"
 #include "cli/run_int.h"
 #include "cli/tools.h"
 #include "cred/carry.h"
+#include "driver/tools.h"
 #include "ipc/frame.h"
 #include "plan/limits.h"
-#include "plan/toolmap.h"
 #include "policy/findings.h"
 #include "policy/tools.h"
 #include "sys/fd.h"
 #include "tools/builtin.h"
-#include "tools/discover.h"
 #include "tools/limits.h"
 
 #include <fcntl.h>
@@ -28,7 +22,6 @@
 #include <unistd.h>
 
 #define FINDINGS_BYTES_MAX (1u << 20)
-#define CONDITIONS_MAX     16
 
 static cv_code fail_memory(struct cv_err *err)
 {
@@ -115,29 +108,6 @@ void run_tools_fini(struct run_tools *t)
 
 /* ---- what the policy says ---- */
 
-static struct cv_tool_facts facts_of(const struct cv_tool *tool)
-{
-	return (struct cv_tool_facts){ .tool = tool->name };
-}
-
-static struct cv_str asks_of(
-	const struct cv_policy *policy, const struct cv_tool *tool, struct cv_arena *arena)
-{
-	const struct cv_tool_facts facts = facts_of(tool);
-	const struct cv_tool_verdict v = cv_policy_decide_tool(policy, &facts);
-	struct cv_str row[CONDITIONS_MAX], s = CV_STR("allowed");
-
-	if (v.reason == CV_REASON_NO_TOOL)
-		return CV_STR("denied");
-	if (v.action != CV_ACTION_ALLOW)
-		return CV_STR("allowed to some programs");
-	const size_t n = cv_policy_tool_conditions(policy, &facts, row, CONDITIONS_MAX, arena);
-	for (size_t i = 0; i < n; i++)
-		s = cv_arena_printf(arena, "%.*s %s %.*s", CV_STR_ARG(s), i ? "or" : "where",
-			CV_STR_ARG(row[i]));
-	return s;
-}
-
 /* Where nothing may be called the tools are useless, and hardly meant so. */
 static void uselessness_tell(
 	const struct run_tools *t, const struct cv_run_request *r, const struct cv_policy *policy)
@@ -152,165 +122,18 @@ static void uselessness_tell(
 	fprintf(stderr, "]\n\n");
 }
 
-/* ---- for an agent ---- */
-
-struct asking {
-	const struct cv_policy *policy;
-	struct cv_arena *arena;
-	struct cv_str row[CONDITIONS_MAX];
-};
-
-/* Some rule names the tool; for whom is not known yet. */
-static bool may_call(void *arg, const struct cv_tool *tool, struct cv_discover_conditions *ret)
-{
-	struct asking *a = arg;
-	const struct cv_tool_facts facts = facts_of(tool);
-
-	if (cv_policy_decide_tool(a->policy, &facts).reason == CV_REASON_NO_TOOL)
-		return false;
-	ret->v = a->row;
-	ret->n = cv_policy_tool_conditions(a->policy, &facts, a->row, CONDITIONS_MAX, a->arena);
-	return true;
-}
-
-static cv_code skill_make(struct run_tools *t, const struct cv_policy *policy,
-	struct cv_arena *arena, struct cv_err *err)
-{
-	struct asking asking = { .policy = policy, .arena = arena };
-	const struct cv_discover d = {
-		.catalog = t->catalog,
-		.version = CV_STR(CV_VERSION),
-		.may_call = may_call,
-		.arg = &asking,
-	};
-	struct cv_buf b;
-	cv_code code = CV_OK;
-
-	cv_buf_init(&b, CV_PLAN_STRING_MAX);
-	if (!cv_discover_write(&d, CV_DISCOVER_SKILL, &b)) /* GET / has the same, and room */
-		code = cv_fail(err, CV_LIMIT,
-			"--tools: what the skill file says of the tools takes more than %d bytes",
-			CV_PLAN_STRING_MAX);
-	else
-		t->skill = cv_arena_str(arena, cv_buf_str(&b));
-	cv_buf_fini(&b);
-	return code;
-}
-
-/* ---- for the proxy ---- */
-
-static bool type_has(const struct cv_value *property, const char *word)
-{
-	const struct cv_value *type = cv_value_get(property, CV_STR("type"));
-
-	if (type && type->type == CV_VALUE_STRING)
-		return cv_str_eq(type->s, cv_str_of(word));
-	for (uint32_t i = 0; type && type->type == CV_VALUE_ARRAY && i < type->n; i++)
-		if (type->v[i].type == CV_VALUE_STRING && cv_str_eq(type->v[i].s, cv_str_of(word)))
-			return true;
-	return false;
-}
-
-/* A place of a route, with what its text may be beside a string. */
-static void place_put(struct cv_buf *b, const struct cv_tool *tool, struct cv_str place)
-{
-	const struct cv_value *properties = cv_value_get(tool->input, CV_STR("properties"));
-	const struct cv_value *property = cv_value_get(properties, place);
-
-	cv_buf_put_byte(b, '{');
-	cv_buf_put(b, place);
-	if (type_has(property, "string"))
-		cv_buf_put(b, CV_STR_NONE);
-	else if (type_has(property, "integer") || type_has(property, "number"))
-		cv_buf_put(b, CV_STR(":number"));
-	else if (type_has(property, "boolean"))
-		cv_buf_put(b, CV_STR(":boolean"));
-	cv_buf_put_byte(b, '}');
-}
-
-static void route_put(struct cv_buf *b, const struct cv_tool *tool)
-{
-	struct cv_str rest = tool->route;
-
-	while (rest.n) {
-		const size_t open = cv_str_find_byte(rest, '{');
-		const struct cv_str tail = cv_str_slice(rest, open + 1, rest.n);
-		const size_t close = cv_str_find_byte(tail, '}');
-
-		cv_buf_put(b, cv_str_slice(rest, 0, open));
-		if (open == rest.n)
-			return;
-		place_put(b, tool, cv_str_slice(tail, 0, close));
-		rest = cv_str_slice(tail, close + 1, tail.n);
-	}
-}
-
-static bool map_put(const struct cv_catalog *c, struct cv_buf *b)
-{
-	struct cv_buf route;
-
-	cv_buf_init(&route, CV_TOOLMAP_ROUTE_BYTES_MAX);
-	for (size_t i = 0; i < c->tool_count; i++) {
-		cv_buf_reset(&route);
-		route_put(&route, &c->tools[i]);
-		cv_toolmap_put(b, c->tools[i].name, c->tools[i].method, cv_buf_str(&route));
-	}
-	for (size_t i = 0; i < c->mcp_count; i++) { /* its tools are known when it has been asked */
-		cv_buf_put(b, c->mcps[i].prefix);
-		cv_buf_put(b, CV_STR("*\n"));
-	}
-	for (size_t i = 0; i < c->server_count; i++)
-		if (c->servers[i].is_exposed)
-			cv_toolmap_put_port(b, c->servers[i].port);
-	const bool is_good = !b->is_overflown && !route.is_overflown;
-	cv_buf_fini(&route);
-	return is_good;
-}
-
-static cv_code map_make(struct run_tools *t, struct cv_arena *arena, struct cv_err *err)
-{
-	struct cv_toolmap map;
-	struct cv_buf b;
-	cv_code code;
-
-	cv_buf_init(&b, CV_PLAN_STRING_MAX);
-	code = map_put(t->catalog, &b) ? CV_OK
-				       : cv_fail(err, CV_LIMIT,
-						 "--tools: too many tools, or routes "
-						 "that are too long");
-	if (code == CV_OK)
-		code = cv_toolmap_load(cv_buf_str(&b), &map, err); /* as the proxy will */
-	if (code == CV_OK) {
-		cv_toolmap_fini(&map);
-		t->map = cv_arena_str(arena, cv_buf_str(&b));
-	}
-	cv_buf_fini(&b);
-	return code;
-}
-
 /* ---- the token ---- */
 
 static cv_code token_make(struct run_tools *t, struct run_providers *providers,
 	struct cv_arena *arena, struct cv_err *err)
 {
-	unsigned char random[CV_COMPOSE_TOKEN_RANDOM + CV_SHAPE_SEED_BYTES],
-		digest[CV_SHA256_BYTES];
-	struct cv_sha256 sha;
-	struct cv_buf token, hex;
-	cv_code code = CV_OK;
+	unsigned char random[CV_COMPOSE_TOKEN_RANDOM + CV_SHAPE_SEED_BYTES];
+	struct cv_buf token;
 
 	if (getrandom(random, sizeof(random), 0) != sizeof(random))
 		return cv_fail_errno(err, "getrandom");
 	cv_buf_init(&token, 256);
-	cv_buf_init(&hex, 256);
-	if (!cv_compose_tools_token(random, &token))
-		code = fail_memory(err);
-	cv_sha256_init(&sha);
-	cv_sha256_update(&sha, cv_buf_str(&token).p, cv_buf_len(&token));
-	cv_sha256_final(&sha, digest);
-	if (!cv_buf_put_hex(&hex, (struct cv_str){ (const char *)digest, sizeof(digest) }))
-		code = fail_memory(err);
-	t->digest = cv_arena_str(arena, cv_buf_str(&hex));
+	cv_code code = cv_driver_tools_token(random, &token, arena, &t->digest, err);
 	if (!providers->has_set) /* a run without other providers */
 		cv_cred_set_init(&providers->set);
 	providers->has_set = true;
@@ -319,7 +142,6 @@ static cv_code token_make(struct run_tools *t, struct run_providers *providers,
 			&providers->set, cv_buf_str(&token), random + CV_COMPOSE_TOKEN_RANDOM, err);
 	explicit_bzero(random, sizeof(random));
 	cv_buf_wipe(&token);
-	cv_buf_fini(&hex);
 	return code;
 }
 
@@ -328,10 +150,12 @@ cv_code run_tools_compose(struct run_tools *t, struct cv_run_request *r,
 	struct cv_err *err)
 {
 	const struct cv_cred_set *set = &providers->set;
-	cv_code code = map_make(t, arena, err);
+	cv_code code = cv_driver_tools_map(t->catalog, arena, &t->map, err);
 
 	if (code == CV_OK)
-		code = skill_make(t, policy, arena, err);
+		code = cv_driver_tools_skill(t->catalog, policy, arena, &t->skill, err);
+	if (code != CV_OK)
+		return cv_wrap(err, "--tools");
 	if (code == CV_OK)
 		code = token_make(t, providers, arena, err);
 	if (code == CV_OK)
@@ -339,14 +163,8 @@ cv_code run_tools_compose(struct run_tools *t, struct cv_run_request *r,
 			set->creds[set->cred_count - 1].placeholder, arena, err);
 	if (code == CV_OK)
 		code = run_tools_grant(t->catalog, r, providers, err);
-	t->tools = cv_arena_array(arena, t->catalog->tool_count + 1, sizeof(t->tools[0]));
-	if (code == CV_OK && !t->tools)
-		code = fail_memory(err);
-	for (size_t i = 0; code == CV_OK && i < t->catalog->tool_count; i++)
-		t->tools[i] = (struct cv_plan_tool){
-			.name = cv_arena_str(arena, t->catalog->tools[i].name),
-			.asks = asks_of(policy, &t->catalog->tools[i], arena),
-		};
+	if (code == CV_OK)
+		code = cv_driver_tools_rows(t->catalog, policy, arena, &t->tools, err);
 	if (code == CV_OK)
 		uselessness_tell(t, r, policy);
 	r->spec.has_network = true; /* the route is one, and its token is the keeper's */
@@ -373,20 +191,12 @@ static cv_code env_list(struct cv_plan_files *files, struct cv_arena *arena, str
 	return CV_OK;
 }
 
-static bool has_builds(const struct cv_catalog *c)
-{
-	for (size_t i = 0; i < c->tool_count; i++)
-		if (c->tools[i].backend == CV_TOOL_BUILD)
-			return true;
-	return false;
-}
-
 /* Where users have a directory of their own that is in memory, else where everybody has one; images
  * need a disk. */
 static struct cv_str state_find(const struct cv_catalog *c)
 {
 	const char *own = getenv("XDG_RUNTIME_DIR"), *temporary = getenv("TMPDIR");
-	const bool is_large = has_builds(c);
+	const bool is_large = cv_driver_tools_has_builds(c);
 
 	if (!is_large && own && *own == '/' && access(own, W_OK | X_OK) == 0)
 		return cv_str_of(own);

@@ -267,6 +267,8 @@ int cl_run_sandbox_create(struct cl *c)
 		const int status = attach(c, id, is_terminal);
 		return cl_sandbox_delete(c, name, true) || status ? status : CL_EXIT_FAILED;
 	}
+	if (cl_has(&c->w, "editor"))
+		return cl_editor(c, name);
 	if (cl_has(&c->w, "detach") || command_is_main(c, is_terminal))
 		return 0;
 	if (c->w.tail_count || (is_terminal && !is_structured && !cl_has(&c->w, "no-tty")))

@@ -99,6 +99,9 @@ static const struct cl_flag logs_flags[] = {
 	LIST("source", "SOURCE", "all, gateway or sandbox"),
 	TEXT("level", 0, "LEVEL", "This level and above: INFO, WARN, ERROR"),
 };
+static const struct cl_flag top_flags[] = {
+	SWITCH("once", "Print what there is, and end"), ALL_WORKSPACES, OUTPUT,
+};
 static const struct cl_flag policy_set_flags[] = {
 	TEXT("policy", 'p', "FILE", "The policy (OPENSHELL_SANDBOX_POLICY)"),
 	GLOBAL("For all sandboxes"), YES,
@@ -145,6 +148,16 @@ static const struct cl_flag rule_one_flags[] = {
 };
 static const struct cl_flag rule_all_flags[] = {
 	SWITCH("include-security-flagged", "Also those with security notes"),
+};
+static const struct cl_flag approve_flags[] = {
+	{ "list", 'l', CL_FLAG_SWITCH, NULL, "Print what is held, and ask nothing", NULL, NULL, false },
+	SWITCH_NOT("watch", "list", "Wait for questions"),
+	{ "yes", 'y', CL_FLAG_SWITCH, NULL, "Allow it", NULL, NULL, false },
+	{ "no", 'n', CL_FLAG_SWITCH, NULL, "Deny it", NULL, "yes", false },
+	{ "always", 'a', CL_FLAG_SWITCH, NULL, "... and all alike, as long as the sandbox runs", NULL, NULL, false },
+	TEXT("reason", 'r', "TEXT", "Why; it is in the audit"),
+	{ "full", 'f', CL_FLAG_SWITCH, NULL, "Show long texts whole", NULL, NULL, false },
+	TEXT("sandbox", 's', "NAME", "Only of this sandbox"), ALL_WORKSPACES, OUTPUT,
 };
 static const struct cl_flag provider_create_flags[] = {
 	TEXT("name", 0, "NAME", "Its name"), TEXT("type", 0, "TYPE", "Its profile"),
@@ -218,6 +231,11 @@ static const struct cl_flag ssh_proxy_flags[] = {
 	TEXT_HIDDEN("server", "URL", "endpoint"), TEXT_HIDDEN("gateway-name", "NAME", "gateway"),
 	TEXT_HIDDEN("name", "NAME", "sandbox"),
 };
+static const struct cl_flag ssh_known_host_flags[] = {
+	TEXT_HIDDEN("gateway-name", "NAME", "gateway"), TEXT_HIDDEN("name", "NAME", "sandbox"),
+	TEXT_HIDDEN("host", "HOST", "as ssh calls it (%H)"), TEXT_HIDDEN("type", "TYPE", "of the key (%t)"),
+	TEXT_HIDDEN("key", "KEY", "in base64 (%K)"),
+};
 static const struct cl_flag invoke_flags[] = {
 	NUMBER("port", 'p', "PORT", "The port inside"),
 	TEXT("path", 0, "PATH", "The path (/)"), TEXT("method", 'X', "METHOD", "GET, or POST with --data"),
@@ -282,6 +300,7 @@ static const struct cl_command commands[] = {
 	{ "service delete", "End an exposed service", NO_FLAGS,
 		{ { "SANDBOX", true, false, false }, { "SERVICE", false, false, false } }, cl_run_service_delete, NULL, false },
 
+	ROW("top", "Watch sandboxes and decisions, and approve what is proposed", FLAGS(top_flags), NONE, top),
 	ROW("logs", "What a sandbox and its gateway said", FLAGS(logs_flags), MAY("NAME"), logs),
 
 	ROW("policy set", "Replace the policy of a running sandbox", FLAGS(policy_set_flags), MAY("NAME"), policy_set),
@@ -300,6 +319,8 @@ static const struct cl_command commands[] = {
 	ROW("rule approve-all", "Approve all proposed rules", FLAGS(rule_all_flags), MAY("NAME"), rule_approve_all),
 	ROW("rule clear", "Drop all proposed rules", NO_FLAGS, MAY("NAME"), rule_clear),
 	ROW("rule history", "What became of proposals", FLAGS(output_only), MAY("NAME"), rule_history),
+
+	ROW("approve", "Answer what sandboxes hold for a person", FLAGS(approve_flags), MAY("ID"), approve),
 
 	ROW("provider create", "Create a provider", FLAGS(provider_create_flags), NONE, provider_create),
 	ROW("provider get", "Show a provider", FLAGS(output_only), NEEDS("NAME"), provider_get),
@@ -346,6 +367,7 @@ static const struct cl_command commands[] = {
 	ROW("completions", "A script for bash, zsh or fish", NO_FLAGS, NEEDS("SHELL"), completions),
 	{ "manual", "The manual page", NO_FLAGS, NONE, cl_run_manual, NULL, true },
 	{ "ssh-proxy", "ssh's ProxyCommand", FLAGS(ssh_proxy_flags), NONE, cl_run_ssh_proxy, NULL, true },
+	{ "ssh-known-host", "ssh's KnownHostsCommand", FLAGS(ssh_known_host_flags), NONE, cl_run_ssh_known_host, NULL, true },
 };
 
 static const struct cl_group groups[] = {

@@ -345,6 +345,6 @@ int cl_run_sandbox_connect(struct cl *c)
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), true);
 
 	if (cl_has(&c->w, "editor"))
-		cl_die(c, "editors connect over ssh, which this gateway does not speak");
+		return cl_editor(c, s->metadata->name);
 	return cl_shell(c, s->metadata->id);
 }

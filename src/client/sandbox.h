@@ -73,6 +73,10 @@ int cl_exec(struct cl *c, const struct cl_exec *e);
 
 void cl_upload(struct cl *c, const char *id, const char *local, const char *dest, bool has_ignore);
 int cl_shell(struct cl *c, const char *id); /* a login shell, with a terminal */
+/* A Host block of ssh's configuration, in the arena. */
+const char *cl_ssh_block(struct cl *c, const char *sandbox);
+/* Starts the editor of --editor on the sandbox, as a remote host of ssh. */
+int cl_editor(struct cl *c, const char *sandbox);
 /* "[ADDR:]PORT"; dies. */
 void cl_listen_parse(struct cl *c, const char *text, bool may_be_zero, const char **ret_addr,
 	uint32_t *ret_port);

@@ -32,6 +32,8 @@ struct cv_driver_capabilities {
 	bool has_resources;         /* cpu, memory and number of processes can be limited */
 };
 
+struct cv_driver_tools;
+
 /* A sandbox, as it is to be started. */
 struct cv_driver_sandbox {
 	struct cv_str id, name;
@@ -59,7 +61,13 @@ struct cv_driver_sandbox {
 	struct cv_str approve_dir; /* for the sockets of questions; empty: none */
 	const struct cv_str *budgets;
 	size_t budget_count;
-	struct cv_str routes_file; /* absolute; empty: no inference.local */
+	struct cv_str routes_file;      /* absolute; empty: no inference.local */
+	const struct cv_spec_pin *pins; /* addresses that are taken for names */
+	size_t pin_count;
+	const struct cv_str *ca_files; /* trusted besides the host's roots; absolute */
+	size_t ca_count;
+	const struct cv_driver_tools *tools; /* tools.h; NULL: no host tools */
+	uint32_t approve_seconds;            /* that a question is held; 0: the default */
 	bool is_spare;             /* built ahead, for claim(): of no policy, command, environment */
 };
 

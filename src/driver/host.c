@@ -64,6 +64,23 @@ static struct cv_str program_find(
 	return CV_STR_NONE;
 }
 
+cv_code cv_driver_program_path(const char *folder, const char *name, struct cv_arena *arena,
+	struct cv_str *ret, struct cv_err *err)
+{
+	char self[PATH_MAX];
+	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
+
+	if (n <= 0 || n == (ssize_t)sizeof(self))
+		return cv_fail_errno(err, "read /proc/self/exe");
+	const struct cv_str me = { self, (size_t)n };
+	const struct cv_str dir = cv_str_slice(me, 0, cv_str_rfind_byte(me, '/'));
+	*ret = program_find(arena, dir, folder, name);
+	return ret->p ? CV_OK
+		      : cv_fail(err, CV_NOT_FOUND,
+				"%s is not beside %.*s; build or install cove as a whole", name,
+				CV_STR_ARG(me));
+}
+
 cv_code cv_driver_programs_find(struct cv_plan_files *files, struct cv_arena *arena,
 	struct cv_str *ret_supervisor, struct cv_err *err)
 {
@@ -97,7 +114,7 @@ cv_code cv_driver_programs_find(struct cv_plan_files *files, struct cv_arena *ar
 
 /* ---- the host ---- */
 
-static struct cv_str roots_find(void)
+struct cv_str cv_driver_roots(void)
 {
 	static const char *const places[] = { "/etc/ssl/certs/ca-certificates.crt",
 		"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem" };
@@ -149,7 +166,7 @@ cv_code cv_driver_host_fill(struct cv_run_spec *s, struct cv_plan_files *files,
 	s->has_merged_usr = cv_driver_path_kind("/bin") == CV_PATH_OTHER;
 	s->date = cv_arena_str(
 		arena, cv_str_slice(cv_time_format((int64_t)time(NULL) * 1000, text), 0, 10));
-	files->roots = roots_find();
+	files->roots = cv_driver_roots();
 	return s->include_workdir && s->has_workdir_protection ? protected_find(s, arena, err)
 							       : CV_OK;
 }

@@ -20,9 +20,15 @@ enum cv_path_kind cv_driver_path_kind(const char *path);
  * in the working directory. */
 CV_MUST cv_code cv_driver_host_fill(struct cv_run_spec *s, struct cv_plan_files *files,
 	struct cv_arena *arena, struct cv_err *err);
+/* The bundle of trusted roots (PEM) that this host has; empty: none. */
+struct cv_str cv_driver_roots(void);
 /* Our own programs, all of them there. */
 CV_MUST cv_code cv_driver_programs_find(struct cv_plan_files *files, struct cv_arena *arena,
 	struct cv_str *ret_supervisor, struct cv_err *err);
+/* One that only the gateway starts: src/FOLDER/NAME of a build, or where they are installed.  In the
+ * arena, with a NUL. */
+CV_MUST cv_code cv_driver_program_path(const char *folder, const char *name, struct cv_arena *arena,
+	struct cv_str *ret, struct cv_err *err);
 
 /* Which means enforces each limit that was asked for; said on stderr unless quiet.
  * CV_UNAVAILABLE when nothing does. */

@@ -9,6 +9,8 @@
  *     STATE/sandboxes/ID/workspace/    kept over stop and start
  *                        log           what supervisor, proxy and init say of it
  *                        policy.yaml   as it was when it started
+ *                        tools-N.yaml  catalogs of host tools, likewise
+ *                        tools/        the token (the gateway's), the broker's directory
  *                        run           "INSTANCE TOKEN\n", then "PID START\n" once there is one
  *     STATE/sandboxes/.removed-ID      what a process of ours is removing
  *
@@ -19,12 +21,14 @@
 #include "base/hex.h"
 #include "driver/host.h"
 #include "driver/spawn.h"
+#include "driver/tools.h"
 #include "ipc/frame.h"
 #include "plan/claim.h"
 #include "plan/limits.h"
 #include "policy/findings.h"
 #include "policy/policy.h"
 #include "sys/fd.h"
+#include "tools/builtin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +40,7 @@
 #include <sys/wait.h>
 
 #define POLICY_FILE "policy.yaml"
-#define ARENA_MAX (16u << 20) /* as of a run: argv and env of the largest plan */
+#define ARENA_MAX   (16u << 20) /* as of a run: argv and env of the largest plan */
 
 /* What is of one start, and all of whose strings are in the arena. */
 struct making {
@@ -120,8 +124,8 @@ static struct cv_str path_in(struct making *m, const char *name)
 	return cv_arena_printf(&m->arena, "%.*s/%s", CV_STR_ARG(m->dir), name);
 }
 
-static cv_code file_write(struct making *m, const char *name, struct cv_str text, int *ret_fd,
-	struct cv_err *err)
+static cv_code file_write(
+	struct making *m, const char *name, struct cv_str text, int *ret_fd, struct cv_err *err)
 {
 	const struct cv_str path = path_in(m, name);
 
@@ -233,10 +237,15 @@ static cv_code spec_fill(struct cv_driver *d, struct making *m, struct cv_err *e
 	m->files.budgets = s->budgets;
 	m->files.budget_count = s->budget_count;
 	m->files.routes_file = s->routes_file;
+	m->files.ca_files = s->ca_files;
+	m->files.ca_count = s->ca_count;
+	m->spec.pins = s->pins;
+	m->spec.pin_count = s->pin_count;
 	m->spec.mounts = &m->mount;
 	m->spec.mount_count = 1;
 	m->spec.env = s->env;
 	m->spec.env_count = s->env_count;
+	m->spec.approve_ms = (uint64_t)s->approve_seconds * 1000;
 	m->spec.argv = s->argv;
 	m->spec.argv_count = s->argv_count;
 	m->spec.cpu_milli = s->cpu_milli;
@@ -244,6 +253,63 @@ static cv_code spec_fill(struct cv_driver *d, struct making *m, struct cv_err *e
 	m->spec.pids = s->pids;
 	m->spec.tty = s->has_tty ? CV_TTY_YES : CV_TTY_NO;
 	m->spec.is_quiet = true;
+	return CV_OK;
+}
+
+static bool is_builtin(struct cv_str catalog)
+{
+	return cv_str_has_prefix(catalog, CV_STR(CV_BUILTIN_CATALOG_PREFIX));
+}
+
+static struct cv_str catalog_path(struct making *m, size_t i)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "tools-%zu.yaml", i);
+	return is_builtin(m->s->tools->names[i]) ? m->s->tools->names[i] : path_in(m, name);
+}
+
+/* The catalogs as they were judged, so that the broker reads nothing else. */
+static cv_code catalogs_write(struct making *m, struct cv_err *err)
+{
+	const struct cv_driver_tools *t = m->s->tools;
+	cv_code code = CV_OK;
+
+	for (size_t i = 0; t && i < t->count && code == CV_OK; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "tools-%zu.yaml", i);
+		if (!is_builtin(t->names[i]))
+			code = file_write(m, name, t->texts[i], NULL, err);
+	}
+	return code;
+}
+
+static cv_code tools_fill(struct making *m, struct cv_err *err)
+{
+	const struct cv_driver_tools *t = m->s->tools;
+
+	if (!t)
+		return CV_OK;
+	m->files.tools_files =
+		cv_arena_array(&m->arena, t->count + 1, sizeof(m->files.tools_files[0]));
+	m->files.tools_env =
+		cv_arena_array(&m->arena, t->env_count + 1, sizeof(m->files.tools_env[0]));
+	if (!m->files.tools_files || !m->files.tools_env)
+		return cv_fail(err, CV_LIMIT, "no memory");
+	for (size_t i = 0; i < t->count; i++)
+		m->files.tools_files[i] = catalog_path(m, i);
+	for (size_t i = 0; i < t->env_count; i++)
+		m->files.tools_env[i] = t->env[i];
+	m->files.tools_count = t->count;
+	m->files.tools_env_count = t->env_count;
+	m->files.tools = t->tools;
+	m->files.tool_count = t->tool_count;
+	m->files.tools_map = t->map;
+	m->files.tools_skill = t->skill;
+	m->files.tools_digest = t->digest;
+	m->files.tools_state = t->state;
+	m->spec.has_network = true; /* the route is one, and its token is the keeper's */
 	return CV_OK;
 }
 
@@ -271,6 +337,8 @@ static cv_code plan_make(
 		code = policy_take(m, err);
 	if (code == CV_OK)
 		code = root_take(m, err);
+	if (code == CV_OK)
+		code = tools_fill(m, err);
 	/* There is no directory of a user's that could be worked in; /sandbox is. */
 	m->spec.include_workdir = false;
 	if (code == CV_OK)
@@ -381,6 +449,8 @@ static cv_code make(
 	if (code == CV_OK && !m->s->is_spare)
 		code = file_write(m, POLICY_FILE, m->policy, NULL, err);
 	if (code == CV_OK)
+		code = catalogs_write(m, err);
+	if (code == CV_OK)
 		code = run_write(m, &run, err);
 	if (code == CV_OK)
 		code = process_start(d, m, &plan, ret, err);
@@ -417,8 +487,8 @@ static cv_code claim(struct cv_driver *d, struct cv_str spare, struct cv_driver_
 	const struct cv_str from =
 		cv_arena_printf(&m->arena, "%.*s/%.*s", CV_STR_ARG(d->path), CV_STR_ARG(spare));
 	/* A sandbox that was there before has files: they are not the spare's. */
-	if (!from.p || syscall(SYS_renameat2, AT_FDCWD, from.p, AT_FDCWD, m->dir.p,
-			       RENAME_NOREPLACE) < 0)
+	if (!from.p ||
+		syscall(SYS_renameat2, AT_FDCWD, from.p, AT_FDCWD, m->dir.p, RENAME_NOREPLACE) < 0)
 		return cv_fail(err, CV_UNAVAILABLE, "the sandbox has a directory of its own");
 	code = file_write(m, POLICY_FILE, m->policy, NULL, err);
 	if (code == CV_OK)

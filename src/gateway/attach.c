@@ -7,8 +7,10 @@
  * a start does not fail for it: two providers that set one variable.
  */
 #include "gateway/access.h"
+#include "gateway/deliver.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
+#include "gateway/policy.h"
 #include "gateway/provider.h"
 #include "gateway/sandbox.h"
 #include "gateway/sandbox.h"
@@ -100,6 +102,23 @@ static void say(const struct cv_rpc_call *c, const struct cv_object *box, const 
 	cv_gw_box_log(cv_gw_box_of(box), "INFO", "provider", "%s %s", provider, what);
 }
 
+/* What its policy and all layers come to is judged before anybody has it. */
+static enum cv_rpc_status whole_check(struct cv_gateway *g, const struct cv_object *box,
+	const V1(Sandbox) * with, struct cv_err *err)
+{
+	struct cv_object candidate = *box;
+	struct cv_gw_revision own;
+	struct cv_arena arena;
+
+	candidate.message = &with->base;
+	cv_arena_init(&arena, CV_GW_POLICY_ARENA_MAX);
+	enum cv_rpc_status s = cv_gw_policy_latest(g, box, &arena, &own, err);
+	if (s == CV_RPC_OK)
+		s = cv_gw_policy_check(g, &candidate, NULL, own.policy, err);
+	cv_arena_fini(&arena);
+	return s == CV_RPC_INVALID_ARGUMENT ? CV_RPC_FAILED_PRECONDITION : s;
+}
+
 static void attach(struct cv_rpc_call *c, const ProtobufCMessage *request)
 {
 	const V1(AttachSandboxProviderRequest) *q = (const void *)request;
@@ -126,8 +145,12 @@ static void attach(struct cv_rpc_call *c, const ProtobufCMessage *request)
 			if (!m->spec)
 				m->spec = cv_pb_new(&openshell__v1__sandbox_spec__descriptor);
 			cv_pb_append_str(&m->spec->providers, &m->spec->n_providers, name);
-			s = cv_object_write(
-				g->objects, box, q->expected_resource_version, &m->base, &err);
+			s = whole_check(g, box, m, &err);
+			if (s == CV_RPC_OK)
+				s = cv_object_write(g->objects, box, q->expected_resource_version,
+					&m->base, &err);
+			else
+				cv_pb_free(m);
 		}
 		r.attached = s == CV_RPC_OK;
 	}
@@ -240,7 +263,8 @@ static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, stru
 		code = env_append(s, &a, arena, err);
 	else
 		return code;
-	s->policy_layer = a.layer;
+	cv_gw_env_given(b);
+	/* Its layer is told by the policy's part, which knows whether it applies. */
 	s->providers = a.providers;
 	s->provider_count = a.provider_count;
 	s->credentials = a.fd;

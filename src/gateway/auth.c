@@ -92,6 +92,24 @@ cv_code cv_gw_token_mint(struct cv_gateway *g, struct cv_str sandbox_id, struct 
 	return code;
 }
 
+bool cv_gw_token_is_known(const struct cv_gateway *g, struct cv_str token)
+{
+	struct cv_arena arena;
+	struct cv_str issuer;
+	struct cv_err err;
+	struct cv_jwt t;
+	bool is_known = false;
+
+	cv_arena_init(&arena, TOKEN_ARENA_MAX);
+	if (cv_jwt_read(token, &arena, &t, &err) == CV_OK) {
+		issuer = cv_value_get_str(t.claims, CV_STR("iss"));
+		is_known = cv_str_eq(issuer, cv_str_of(g->auth->issuer)) ||
+			   (g->config->oidc_issuer.n && cv_str_eq(issuer, g->config->oidc_issuer));
+	}
+	cv_arena_fini(&arena);
+	return is_known;
+}
+
 void cv_gw_jwks_write(const struct cv_gateway *g, struct cv_buf *out)
 {
 	cv_buf_put(out, CV_STR("{\"keys\":["));

@@ -11,6 +11,9 @@
 CV_MUST cv_code cv_gw_token_mint(struct cv_gateway *g, struct cv_str sandbox_id, struct cv_buf *ret,
 	int64_t *ret_expires_at_ms, struct cv_err *err);
 
+/* By its issuer, unverified: would this be a token for us? */
+bool cv_gw_token_is_known(const struct cv_gateway *g, struct cv_str token);
+
 /* {"keys":[...]}: the public halves of our keys. */
 void cv_gw_jwks_write(const struct cv_gateway *g, struct cv_buf *out);
 

@@ -11,7 +11,11 @@
 #include "base/sha256.h"
 #include "cred/compose.h"
 #include "cred/limits_profile.h"
+#include "gateway/inference.h"
 #include "gateway/profile.h"
+#include "gateway/refresh.h"
+#include "gateway/sandbox.h"
+#include "gateway/tools.h"
 #include "gateway/vault.h"
 #include "ipc/vault_link.h"
 #include "plan/plan.h"
@@ -30,7 +34,7 @@ struct composing {
 	struct cv_err *err;
 	struct cv_gw_profile profile[CV_GW_PROVIDERS_PER_SANDBOX_MAX];
 	struct cv_attached v[CV_GW_PROVIDERS_PER_SANDBOX_MAX];
-	size_t n;
+	size_t n, visible; /* attached ones; behind them what is there for inference.local alone */
 	struct cv_str *config; /* KEY=VALUE of all */
 	size_t config_count;
 	struct cv_cred_set set;
@@ -83,7 +87,7 @@ static int64_t expires_s(const cv_gw_provider_pb *p, const char *key)
 	return 0;
 }
 
-static cv_code provider_take(struct composing *x, const struct cv_object *o)
+static cv_code provider_take(struct composing *x, const struct cv_object *o, bool is_hidden)
 {
 	const cv_gw_provider_pb *p = cv_gw_provider_of(o);
 	struct cv_gw_profile *profile = &x->profile[x->n];
@@ -100,10 +104,14 @@ static cv_code provider_take(struct composing *x, const struct cv_object *o)
 	for (size_t i = 0; a->keys && i < p->n_credential_handles && code == CV_OK; i++) {
 		const struct cv_str key = cv_str_of(p->credential_handles[i]->key);
 		const DM(CredentialHandle) *h = p->credential_handles[i]->value;
-		struct cv_attached_key *k = &a->keys[a->key_count++];
+		const int64_t until_s = expires_s(p, key.p);
 
+		/* Over, and another one will come: it is handed over then. */
+		if (until_s && until_s <= time(NULL) && cv_gw_refresh_owns(x->g, o, key.p))
+			continue;
+		struct cv_attached_key *k = &a->keys[a->key_count++];
 		k->key = key;
-		k->expires_s = expires_s(p, key.p);
+		k->expires_s = until_s;
 		k->refresh = CV_CRED_NONE;
 		if (!h)
 			code = cv_fail(x->err, CV_DENIED, "provider '%.*s': %.*s has no value",
@@ -113,7 +121,7 @@ static cv_code provider_take(struct composing *x, const struct cv_object *o)
 		if (code == CV_OK)
 			code = reference(x, o, key, h->handle, &k->value);
 	}
-	for (size_t i = 0; x->config && i < p->n_config; i++)
+	for (size_t i = 0; x->config && !is_hidden && i < p->n_config; i++)
 		x->config[x->config_count++] =
 			cv_arena_printf(x->arena, "%s=%s", p->config[i]->key, p->config[i]->value);
 	return code;
@@ -140,10 +148,43 @@ static cv_code providers_take(
 	}
 	x->config = cv_arena_array(x->arena, config + 1, sizeof(x->config[0]));
 	for (size_t i = 0; i < n && code == CV_OK; i++)
-		code = provider_take(x, o[i]);
+		code = provider_take(x, o[i], false);
+	x->visible = x->n;
 	if (code == CV_OK)
 		code = cv_compose_check(x->v, x->n, (int64_t)time(NULL), x->err);
 	return code;
+}
+
+/* The provider of inference.local, if it is not attached: its credentials are the keeper's business
+ * only.  Where it can't be had the sandbox does without; with a variable that another provider sets,
+ * that one's is used. */
+static void hidden_take(struct composing *x, const struct cv_object *sandbox)
+{
+	const struct cv_object *o =
+		x->n < CV_ARRAY_LEN(x->v) ? cv_gw_inference_provider(x->g, sandbox) : NULL;
+	struct cv_err err, *const theirs = x->err;
+
+	if (!o)
+		return;
+	x->err = &err;
+	if (provider_take(x, o, true) != CV_OK ||
+		cv_compose_check(x->v, x->n, (int64_t)time(NULL), &err) != CV_OK) {
+		if (cv_gw_box_of(sandbox))
+			cv_gw_box_log(cv_gw_box_of(sandbox), "WARN", "inference",
+				"inference.local has no credential of its own: %s", err.msg);
+		if (x->n > x->visible)
+			cv_gw_profile_fini(&x->profile[--x->n]);
+	}
+	x->err = theirs;
+}
+
+static bool is_hidden(const struct composing *x, struct cv_str key)
+{
+	for (size_t i = x->visible; i < x->n; i++)
+		for (size_t k = 0; k < x->v[i].key_count; k++)
+			if (cv_str_eq(x->v[i].keys[k].key, key))
+				return true;
+	return false;
 }
 
 /* ---- the policy with their layer ---- */
@@ -156,7 +197,7 @@ static cv_code layered(struct composing *x, struct cv_str policy, struct cv_str 
 
 	cv_buf_init(&layer, CV_POLICY_PB_TEXT_BYTES_MAX);
 	cv_findings_init(&f);
-	cv_code code = cv_compose_layer(x->v, x->n, &layer, x->err);
+	cv_code code = cv_compose_layer(x->v, x->visible, &layer, x->err);
 	if (code == CV_OK) {
 		*ret_layer = cv_arena_str(x->arena, cv_buf_str(&layer));
 		code = cv_policy_load_layered(CV_STR("policy"),
@@ -189,13 +230,16 @@ static void told(struct composing *x, struct cv_gw_attached *a)
 {
 	struct cv_arena *arena = x->arena;
 
+	/* and one for the token of host tools */
 	a->env = cv_arena_array(arena, x->config_count + x->set.cred_count + 1, sizeof(a->env[0]));
 	a->providers = cv_arena_array(arena, x->n + 1, sizeof(a->providers[0]));
 	for (size_t i = 0; a->env && i < x->config_count; i++)
 		a->env[a->env_count++] = x->config[i];
 	for (size_t i = 0; a->env && i < x->set.cred_count; i++)
-		a->env[a->env_count++] = cv_arena_printf(arena, "%.*s=%.*s",
-			CV_STR_ARG(x->set.creds[i].key), CV_STR_ARG(x->set.creds[i].placeholder));
+		if (!is_hidden(x, x->set.creds[i].key))
+			a->env[a->env_count++] =
+				cv_arena_printf(arena, "%.*s=%.*s", CV_STR_ARG(x->set.creds[i].key),
+					CV_STR_ARG(x->set.creds[i].placeholder));
 	for (size_t i = 0; a->providers && i < x->n; i++) {
 		struct cv_plan_provider *p = &a->providers[a->provider_count++];
 
@@ -222,7 +266,12 @@ static cv_code composed(struct composing *x, const struct cv_object *sandbox, st
 	if (code != CV_OK)
 		return code;
 	told(x, a);
-	if (x->arena->is_overflown)
+	if (a->env && cv_gw_tools_are_there(x->g, sandbox))
+		code = cv_gw_tools_compose(
+			x->g, sandbox, &x->set, x->arena, &a->env[a->env_count++], x->err);
+	if (code != CV_OK)
+		;
+	else if (x->arena->is_overflown)
 		code = cv_fail(x->err, CV_LIMIT, "no memory for the providers");
 	else if (x->set.cred_count)
 		code = cv_gw_vault_compose(x->g->vault, &x->set, &a->fd, x->err);
@@ -239,7 +288,7 @@ cv_code cv_gw_providers_compose(struct cv_gateway *g, const struct cv_object *sa
 	struct cv_gw_attached a = { .fd = -1 };
 	struct cv_err own;
 
-	if (n == 0) {
+	if (n == 0 && !cv_gw_tools_are_there(g, sandbox) && !cv_gw_inference_provider(g, sandbox)) {
 		*ret = a;
 		return CV_OK;
 	}
@@ -249,7 +298,9 @@ cv_code cv_gw_providers_compose(struct cv_gateway *g, const struct cv_object *sa
 	x->g = g;
 	x->arena = arena;
 	x->err = err ? err : &own;
-	cv_code code = providers_take(x, sandbox, m->spec->providers, n);
+	cv_code code = providers_take(x, sandbox, n ? m->spec->providers : NULL, n);
+	if (code == CV_OK)
+		hidden_take(x, sandbox);
 	if (code == CV_OK)
 		code = composed(x, sandbox, policy, &a);
 	for (size_t i = 0; i < x->n; i++)

@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/word.h"
 #include "gateway/log.h"
+#include "plan/limits.h"
 #include "policy/findings.h"
 #include "policy/yaml_events.h"
 
@@ -478,6 +479,9 @@ static cv_code whole_check(const struct cv_gw_config *c, struct cv_err *err)
 	if (c->oidc_issuer.n && !cv_str_has_prefix(c->oidc_issuer, CV_STR("https://")) &&
 		!cv_str_has_prefix(c->oidc_issuer, CV_STR("http://")))
 		return cv_fail(err, CV_INVALID, "oidc.issuer is no http or https URL");
+	if (!c->tools_approve_seconds || c->tools_approve_seconds > CV_PLAN_APPROVE_MS_MAX / 1000)
+		return cv_fail(err, CV_INVALID, "tools.approve_timeout_secs is 1 to %d",
+			CV_PLAN_APPROVE_MS_MAX / 1000);
 	return CV_OK;
 }
 

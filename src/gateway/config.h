@@ -62,10 +62,17 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	X(server_sans, LIST, "server_sans", "server-san", "SERVER_SAN", "", FIXED, "further names of the server")       \
 	X(drivers, LIST, "drivers", "drivers", "DRIVERS", "", FIXED, "kinds of sandboxes; detected")                    \
 	X(service_http, BOOL, "loopback_service_http", "enable-loopback-service-http", "ENABLE_LOOPBACK_SERVICE_HTTP", "true", LIVE, "services over plaintext on loopback") \
-	X(ssh_session_ttl, U32, "ssh_session_ttl_secs", "", "", "3600", LIVE, "life of an SSH session's token")         \
+	X(ssh_session_ttl, U32, "ssh_session_ttl_secs", "", "", "86400", LIVE, "life of an SSH session's token; 0: no end")\
 	X(default_image, TEXT, "default_image", "", "", "", LIVE, "image of sandboxes that name none")                  \
 	X(images, MAP, "images", "", "", "", LIVE, "image: host, or a directory that is its root") \
-	X(warm_pool, U32, "warm_pool", "warm-pool", "WARM_POOL", "0", LIVE, "sandboxes of the host's image that are built ahead")
+	X(resolve, LIST, "resolve", "resolve", "RESOLVE", "", LIVE, "HOST:PORT:ADDRESS, an address that sandboxes' proxies and renewals take for a name") \
+	X(upstream_ca, LIST, "upstream_ca", "upstream-ca", "UPSTREAM_CA", "", LIVE, "authorities (PEM files) that they trust besides the host's") \
+	X(tools_catalogs, LIST, "tools.catalogs", "", "", "", LIVE, "catalogs of host tools, for every sandbox")         \
+	X(tools_workspaces, MAP, "tools.workspaces", "", "", "", LIVE, "workspace: catalogs for its sandboxes")          \
+	X(tools_approve_seconds, U32, "tools.approve_timeout_secs", "", "", "300", LIVE, "how long a question for a person is held") \
+	X(warm_pool, U32, "warm_pool", "warm-pool", "WARM_POOL", "0", LIVE, "sandboxes of the host's image that are built ahead") \
+	X(key_command, TEXT, "key_command", "key-command", "KEY_COMMAND", "", FIXED, "prints the keys of stored credentials (base64, one a line, the present one first); a file of the state directory") \
+	/* each row ends so */
 /* clang-format on */
 
 #define CV_GW_TYPE_TEXT                                                  struct cv_str

@@ -18,8 +18,11 @@
  */
 #include "gateway/exec_int.h"
 
+#include "gateway/deliver.h"
+
 #include "gateway/log.h"
 #include "gateway/pb.h"
+#include "gateway/ssh.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -219,7 +222,7 @@ static void pump(struct cv_gw_exec *x, int which)
 {
 	static char buf[CHUNK_BYTES];
 
-	for (int i = 0; x->fd[which] >= 0 && !x->is_blocked; i++) {
+	for (int i = 0; x->fd[which] >= 0 && !x->is_blocked && !x->is_lent; i++) {
 		if (i == PUMPS_MAX) {
 			x->is_more = x->g->execs->has_more = true;
 			return;
@@ -342,6 +345,31 @@ void exec_abandon(struct cv_gw_exec *x)
 	exec_advance(x);
 }
 
+void exec_orphan(struct cv_gw_box *b, uint32_t id, bool is_running)
+{
+	struct cv_gw_exec *x = exec_new(b, id);
+
+	if (!x) {
+		const uint32_t v[] = { id, SIGKILL };
+
+		(void)cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_SIGNAL, v, 2);
+		return;
+	}
+	x->state = is_running ? EXEC_RUNNING : EXEC_SENT;
+	signal_send(x, SIGHUP); /* a shell tells its jobs */
+	exec_abandon(x);
+}
+
+void exec_main_return(struct cv_gw_box *b)
+{
+	struct cv_gw_exec *x = exec_find(b, MAIN_ID);
+
+	if (!x || !x->is_lent)
+		return;
+	x->is_lent = false;
+	exec_advance(x);
+}
+
 /* ---- what supervisors say ---- */
 
 static void end_take(struct cv_gw_exec *x, int which, int *fd, uint32_t events)
@@ -388,6 +416,7 @@ static void on_failed(struct cv_gw_exec *x, struct cv_ipc_reader *r)
 	const struct cv_str text = cv_ipc_get_str(r);
 
 	(void)stage;
+	link_u32s(x, CV_GATEWAY_REQ_SETTLED, CV_GATEWAY_REPLY_FAILED, x->id, 2);
 	x->state = EXEC_OVER;
 	if (x->call && !x->is_finished && text.n) {
 		struct cv_buf line;
@@ -407,6 +436,8 @@ static void on_exited(struct cv_gw_box *b, struct cv_gw_exec *x, uint32_t id, ui
 	(void)cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_SETTLED, settled, 2);
 	if (!x || x->has_exited)
 		return;
+	if (x->is_lent)
+		cv_gw_ssh_main_exited(b, status);
 	x->has_exited = true;
 	x->status = (int)status;
 	exec_advance(x);
@@ -418,6 +449,8 @@ void exec_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 	const uint32_t id = cv_ipc_get_u32(&r);
 	struct cv_gw_exec *x = exec_find(b, id);
 
+	if (!x && cv_gw_ssh_exec_message(b, id, m))
+		return;
 	if (m->type == CV_GATEWAY_REPLY_STARTED || m->type == CV_GATEWAY_REPLY_STARTED_TTY) {
 		if (!x)
 			x = exec_new(b, id);
@@ -432,11 +465,19 @@ void exec_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 
 void exec_ready(struct cv_gw_box *b)
 {
+	if (cv_gw_env_is_pending(b))
+		return; /* it is called again */
 	for (struct cv_gw_exec *x = b->execs, *next; x; x = next) {
 		next = x->next;
 		if (x->state == EXEC_WAITING)
 			exec_send(x, b);
 	}
+}
+
+void cv_gw_exec_resume(struct cv_gw_box *b)
+{
+	if (b->state == CV_GW_UP)
+		exec_ready(b);
 }
 
 /* What was asked for and never confirmed may not have arrived. */

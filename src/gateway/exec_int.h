@@ -28,6 +28,7 @@ struct cv_gw_exec {
 	int fd[ENDS]; /* of a terminal only OUT */
 	bool is_tty, is_blocked, is_more, has_stdin_ended, is_held;
 	bool is_stdin_none; /* CV_GATEWAY_EXEC_NO_STDIN was said */
+	bool is_lent;       /* MAIN_ID: a cove-ssh reads and writes its ends */
 	bool is_timed_out, has_exited, is_killed, is_finished;
 	int status;
 	int64_t deadline_ms; /* its timeout, then of what follows; 0: none */
@@ -47,7 +48,16 @@ void exec_advance(struct cv_gw_exec *x);  /* output, and the end if this was it 
 void exec_abandon(struct cv_gw_exec *x);  /* nobody wants it any more */
 void exec_in_write(struct cv_gw_exec *x); /* as much as stdin takes */
 
+/* A command whose client was another process, which is gone: it is told to end. */
+void exec_orphan(struct cv_gw_box *b, uint32_t id, bool is_running);
+/* The ends of the main command are read here again. */
+void exec_main_return(struct cv_gw_box *b);
+
 /* exec_rpc.c */
 #define EXEC_METHODS 2
 extern const struct cv_gw_method exec_methods[EXEC_METHODS];
 void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b); /* x->request; may be the end of x */
+uint32_t exec_id_next(const struct cv_gw_box *b);
+/* EXEC with these bytes (plan/exec.h); false: the link is broken. */
+bool exec_bytes_send(
+	struct cv_gw_box *b, uint32_t id, uint32_t flags, uint32_t size, struct cv_str bytes);

@@ -4,6 +4,7 @@
  */
 #include "gateway/exec_int.h"
 
+#include "gateway/deliver.h"
 #include "gateway/pb.h"
 #include "plan/exec.h"
 
@@ -53,17 +54,22 @@ static enum cv_rpc_status request_check(
 }
 
 /* The bytes of a command, for the supervisor; false: they do not fit. */
-static bool request_put(const Openshell__V1__ExecSandboxRequest *r, struct cv_buf *out)
+static bool request_put(
+	const Openshell__V1__ExecSandboxRequest *r, const struct cv_gw_box *b, struct cv_buf *out)
 {
+	size_t given;
+	const struct cv_str *env = cv_gw_env_of(b, &given);
 	struct cv_arena arena;
 	struct cv_plan_exec e = { .cwd = cv_str_of(r->workdir) };
 	bool has_term = false;
 
 	cv_arena_init(&arena, CV_PLAN_EXEC_BYTES_MAX + (1u << 20));
 	e.argv = cv_arena_array(&arena, r->n_command, sizeof(*e.argv));
-	e.env = cv_arena_array(&arena, r->n_environment + 1, sizeof(*e.env));
+	e.env = cv_arena_array(&arena, given + r->n_environment + 1, sizeof(*e.env));
 	for (size_t i = 0; e.argv && i < r->n_command; i++)
 		e.argv[e.argc++] = cv_str_of(r->command[i]);
+	for (size_t i = 0; e.env && i < given; i++)
+		e.env[e.envc++] = env[i];
 	for (size_t i = 0; e.env && i < r->n_environment; i++) {
 		has_term |= strcmp(r->environment[i]->key, "TERM") == 0;
 		e.env[e.envc++] = cv_arena_printf(
@@ -88,6 +94,15 @@ static bool parts_send(struct cv_gw_box *b, struct cv_str bytes)
 	return true;
 }
 
+bool exec_bytes_send(
+	struct cv_gw_box *b, uint32_t id, uint32_t flags, uint32_t size, struct cv_str bytes)
+{
+	const uint32_t v[] = { id, flags, size };
+
+	return parts_send(b, bytes) &&
+	       cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_EXEC, v, CV_ARRAY_LEN(v));
+}
+
 void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b)
 {
 	const Openshell__V1__ExecSandboxRequest *r = x->request;
@@ -96,17 +111,16 @@ void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b)
 	struct cv_buf bytes;
 
 	x->is_stdin_none = !r->tty && !cv_buf_len(&x->in) && x->has_stdin_ended;
-	const uint32_t v[] = { x->id,
-		(r->tty ? (uint32_t)CV_GATEWAY_EXEC_TTY : 0) | (x->is_stdin_none ? stdin_none : 0),
-		rows << 16 | cols };
+	const uint32_t flags =
+		(r->tty ? (uint32_t)CV_GATEWAY_EXEC_TTY : 0) | (x->is_stdin_none ? stdin_none : 0);
 
 	cv_buf_init(&bytes, CV_PLAN_EXEC_BYTES_MAX);
-	const bool is_put = request_put(r, &bytes);
+	const bool is_put = request_put(r, b, &bytes);
 	x->is_tty = r->tty;
 	exec_deadline(x, &x->deadline_ms, (int64_t)r->timeout_seconds * 1000);
 	x->state = EXEC_SENT;
-	const bool is_sent = is_put && parts_send(b, cv_buf_str(&bytes)) &&
-			     cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_EXEC, v, CV_ARRAY_LEN(v));
+	const bool is_sent =
+		is_put && exec_bytes_send(b, x->id, flags, rows << 16 | cols, cv_buf_str(&bytes));
 	cv_buf_wipe(&bytes);
 	cv_pb_free((void *)(uintptr_t)x->request);
 	x->request = NULL;
@@ -118,8 +132,10 @@ void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b)
 			x, CV_RPC_UNAVAILABLE, "supervisor relay failed: the link is broken");
 }
 
-static uint32_t id_next(struct cv_gw_execs *all, const struct cv_gw_box *b)
+uint32_t exec_id_next(const struct cv_gw_box *b)
 {
+	struct cv_gw_execs *all = b->g->execs;
+
 	do
 		all->next_id++;
 	while (all->next_id <= MAIN_ID || exec_find(b, all->next_id));
@@ -139,7 +155,10 @@ static enum cv_rpc_status exec_start(struct cv_rpc_call *c,
 		s = cv_gw_box_open(c, cv_str_of(r->sandbox_id), CV_STR_NONE, true, &b, err);
 	if (s != CV_RPC_OK)
 		return s;
-	const bool is_waiting = b->state == CV_GW_LOST && cv_gw_box_want(b) == CV_GW_RUN;
+	/* A supervisor that will dial again, or credentials that are on their way. */
+	const bool is_waiting =
+		(b->state == CV_GW_LOST || (b->state == CV_GW_UP && cv_gw_env_is_pending(b))) &&
+		cv_gw_box_want(b) == CV_GW_RUN;
 	if (b->state != CV_GW_UP && !is_waiting)
 		return cv_fail(err, CV_UNAVAILABLE, "sandbox is not ready"),
 		       CV_RPC_FAILED_PRECONDITION;
@@ -148,7 +167,7 @@ static enum cv_rpc_status exec_start(struct cv_rpc_call *c,
 		       CV_RPC_FAILED_PRECONDITION;
 	for (x = b->execs; x; x = x->next)
 		count++;
-	x = count < EXECS_BOX_MAX ? exec_new(b, id_next(cv_gw_of(c)->execs, b)) : NULL;
+	x = count < EXECS_BOX_MAX ? exec_new(b, exec_id_next(b)) : NULL;
 	if (!x)
 		return cv_fail(err, CV_LIMIT, "too many commands run in this sandbox"),
 		       CV_RPC_RESOURCE_EXHAUSTED;

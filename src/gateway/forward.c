@@ -6,12 +6,14 @@
  *       └────────────── bytes, both ways, each at the pace of the slower ──┘
  *
  * Only addresses of the sandbox itself may be named; the supervisor dials 127.0.0.1 and then ::1, in
- * the sandbox's network.
+ * the sandbox's network.  A target `ssh` is a process of ours instead, which speaks SSH with the client
+ * (ssh.h).
  */
 #include "gateway/sandbox_int.h"
 
 #include "base/ip.h"
 #include "gateway/log.h"
+#include "gateway/ssh.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -44,7 +46,14 @@ struct cv_gw_forward {
 	bool is_blocked, is_held, is_more, has_ended; /* has_ended: the client sends no more */
 	bool is_finished;
 	int64_t deadline_ms;
+	bool is_ssh;
+	struct cv_ref ssh;
 };
+
+uint32_t forward_channel(struct cv_gateway *g)
+{
+	return ++g->forwards->next_channel;
+}
 
 static void forward_free(struct cv_gw_forward *f)
 {
@@ -60,6 +69,8 @@ static void forward_free(struct cv_gw_forward *f)
 		cv_loop_remove(&f->g->loop, f->fd);
 		close(f->fd);
 	}
+	if (f->is_ssh)
+		cv_gw_ssh_close(f->g, f->ssh);
 	cv_slots_remove(&f->g->forwards->all, f->ref);
 	cv_buf_fini(&f->in);
 	free(f);
@@ -153,7 +164,7 @@ static enum cv_rpc_status init_check(const Openshell__V1__TcpForwardInit *r, str
 	if (!*r->sandbox_id)
 		return refuse(err, CV_RPC_INVALID_ARGUMENT, "sandbox_id is required");
 	if (r->target_case == OPENSHELL__V1__TCP_FORWARD_INIT__TARGET_SSH)
-		return refuse(err, CV_RPC_UNAUTHENTICATED, "ssh session token is not valid");
+		return CV_RPC_OK;
 	if (r->target_case != OPENSHELL__V1__TCP_FORWARD_INIT__TARGET_TCP)
 		return refuse(err, CV_RPC_INVALID_ARGUMENT, "target is required");
 	if (!is_loopback(r->tcp->host))
@@ -164,10 +175,49 @@ static enum cv_rpc_status init_check(const Openshell__V1__TcpForwardInit *r, str
 	return CV_RPC_OK;
 }
 
+static void fd_take(struct cv_gw_forward *f, int fd)
+{
+	struct cv_err err;
+
+	f->deadline_ms = 0;
+	f->fd = fd;
+	if (cv_loop_add(&f->g->loop, f->fd, EPOLLIN | EPOLLOUT | EPOLLET,
+		    (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_FORWARD, 0), f->ref },
+		    &err) != CV_OK) {
+		finish(f, CV_RPC_INTERNAL, err.msg);
+		return;
+	}
+	write_in(f);
+	read_out(f);
+}
+
+static struct cv_gw_forward *forward_new(struct cv_rpc_call *c, struct cv_gw_box *b)
+{
+	struct cv_gw_forwards *all = b->g->forwards;
+	struct cv_gw_forward *f = calloc(1, sizeof(*f));
+
+	if (!f || !cv_slots_add(&all->all, f, &f->ref)) {
+		free(f);
+		return NULL;
+	}
+	f->g = b->g;
+	f->box = b->ref;
+	f->call = c;
+	f->fd = -1;
+	f->channel = forward_channel(b->g);
+	cv_buf_init(&f->in, FORWARD_BUF_MAX);
+	f->next = b->forwards;
+	b->forwards = f;
+	b->forward_count++;
+	f->deadline_ms = f->g->loop.now_ms + DIAL_MS;
+	all->deadline_ms = CV_MIN(all->deadline_ms, f->deadline_ms);
+	cv_rpc_call_set_state(c, f);
+	return f;
+}
+
 static enum cv_rpc_status forward_start(
 	struct cv_rpc_call *c, const Openshell__V1__TcpForwardInit *r, struct cv_err *err)
 {
-	struct cv_gw_forwards *all = cv_gw_of(c)->forwards;
 	struct cv_gw_box *b;
 	enum cv_rpc_status s = init_check(r, err);
 
@@ -180,23 +230,27 @@ static enum cv_rpc_status forward_start(
 	if (b->forward_count >= FORWARDS_BOX_MAX)
 		return refuse(err, CV_RPC_RESOURCE_EXHAUSTED,
 			"too many connections are forwarded to this sandbox");
-	struct cv_gw_forward *f = calloc(1, sizeof(*f));
-	if (!f || !cv_slots_add(&all->all, f, &f->ref)) {
-		free(f);
+	int ssh_fd = -1;
+	struct cv_ref ssh;
+	const bool is_ssh = r->target_case == OPENSHELL__V1__TCP_FORWARD_INIT__TARGET_SSH;
+	if (is_ssh)
+		s = cv_gw_ssh_open(b, cv_str_of(r->authorization_token), &ssh_fd, &ssh, err);
+	if (s != CV_RPC_OK)
+		return s;
+	struct cv_gw_forward *f = forward_new(c, b);
+	if (!f) {
+		if (is_ssh) {
+			close(ssh_fd);
+			cv_gw_ssh_close(b->g, ssh);
+		}
 		return refuse(err, CV_RPC_RESOURCE_EXHAUSTED, "no memory");
 	}
-	f->g = b->g;
-	f->box = b->ref;
-	f->call = c;
-	f->fd = -1;
-	f->channel = ++all->next_channel;
-	cv_buf_init(&f->in, FORWARD_BUF_MAX);
-	f->next = b->forwards;
-	b->forwards = f;
-	b->forward_count++;
-	f->deadline_ms = f->g->loop.now_ms + DIAL_MS;
-	all->deadline_ms = CV_MIN(all->deadline_ms, f->deadline_ms);
-	cv_rpc_call_set_state(c, f);
+	if (is_ssh) {
+		f->is_ssh = true;
+		f->ssh = ssh;
+		fd_take(f, ssh_fd);
+		return CV_RPC_OK;
+	}
 	const uint32_t v[] = { f->channel, r->tcp->port };
 	if (cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_DIAL, v, 2))
 		return CV_RPC_OK;
@@ -258,22 +312,6 @@ static void on_closed(struct cv_rpc_call *c)
 
 /* ---- what supervisors say ---- */
 
-static void dialled(struct cv_gw_forward *f, int *fd)
-{
-	struct cv_err err;
-
-	f->deadline_ms = 0;
-	f->fd = cv_take_fd(*fd);
-	if (cv_loop_add(&f->g->loop, f->fd, EPOLLIN | EPOLLOUT | EPOLLET,
-		    (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_FORWARD, 0), f->ref },
-		    &err) != CV_OK) {
-		finish(f, CV_RPC_INTERNAL, err.msg);
-		return;
-	}
-	write_in(f);
-	read_out(f);
-}
-
 void forward_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 {
 	struct cv_ipc_reader r = { .rest = m->body };
@@ -282,10 +320,12 @@ void forward_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 
 	while (f && f->channel != channel)
 		f = f->next;
+	if (!f && cv_gw_ssh_dial_message(b, channel, m))
+		return;
 	if (!f || f->is_finished || f->fd >= 0)
 		return;
 	if (m->type == CV_GATEWAY_REPLY_DIALLED)
-		dialled(f, &m->fds[0]);
+		fd_take(f, cv_take_fd(m->fds[0]));
 	else
 		finish(f, CV_RPC_UNAVAILABLE,
 			"supervisor relay failed: nobody listens at this port in the sandbox");

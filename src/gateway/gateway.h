@@ -14,12 +14,17 @@
  *     access.[ch]  who may do what in a workspace: every handler with a workspace asks it
  *     auth.c       what was presented -> principal; jwt.[ch], oidc.c, pki.[ch]
  *     info.c       Health, GetGatewayInfo, GetCurrentUser, workspaces, pages
+ *     console.[ch] the web console's files
  *     metrics.[ch] numbers for /metrics; log.[ch] a line per decision
  *
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
+ *     service.c, service_http.c                             ports of sandboxes with host names
+ *     inference.c                                           where model calls go
+ *     ssh.[ch], ssh_key.c, ssh_server.c                     SSH into sandboxes
  *     provider.c, profile.c                                 credentials
  *     policy.c, settings.c, draft.c                         what sandboxes may do
+ *     tools*.c, approval.c                                  host tools; what waits for a person
  *
  * A handler gets the gateway with cv_gw_of(c).
  */
@@ -64,21 +69,52 @@ struct cv_gw_part {
 /* clang-format off */
 /* enum, the name behind cv_gw_part_.  One line each, in the order of start. */
 #define CV_GW_PARTS(X)         \
-	X(SERVER, server)      \
-	X(AUTH, auth)          \
-	X(OIDC, oidc)          \
-	X(INFO, info)          \
+	X(SERVER, server) \
+	X(AUTH, auth)   \
+	X(OIDC, oidc)   \
+	X(INFO, info)   \
+	X(CONSOLE, console) \
 	X(WORKSPACE, workspace) \
+	X(SANDBOX, sandbox) \
+	X(EXEC, exec)   \
+	X(WATCH, watch) \
+	X(FORWARD, forward) \
+	X(SSH, ssh)     \
+	X(POLICY, policy) \
+	X(DRAFT, draft) \
+	X(PROFILE, profile) \
+	X(PROVIDER, provider) \
+	X(TOOLS, tools) \
+	X(ATTACH, attach) \
+	X(APPROVAL, approval) \
+	X(LOGS, logs)   \
+	X(DELIVER, deliver) \
+	X(UPSTREAM, upstream) \
+	X(REFRESH, refresh) \
+	X(SERVICE, service) \
+	X(SERVICE_HTTP, service_http) \
+	X(ADMIN, admin) \
 	X(SANDBOX, sandbox)    \
 	X(EXEC, exec)          \
 	X(WATCH, watch)        \
 	X(FORWARD, forward)    \
+	X(SSH, ssh)            \
 	X(POLICY, policy)      \
 	X(DRAFT, draft)        \
 	X(PROFILE, profile)    \
 	X(PROVIDER, provider)  \
+	X(TOOLS, tools)        \
 	X(ATTACH, attach)      \
-	X(LOGS, logs)
+	X(APPROVAL, approval)  \
+	X(LOGS, logs)          \
+	X(DELIVER, deliver)    \
+	X(UPSTREAM, upstream)  \
+	X(REFRESH, refresh)    \
+	X(SERVICE, service)    \
+	X(SERVICE_HTTP, service_http) \
+	X(INFERENCE, inference) \
+	X(ADMIN, admin)        \
+	/* each row ends so */
 /* clang-format on */
 
 #define CV_GW_PART_ENUM(name, lower) CV_GW_PART_##name,
@@ -119,11 +155,18 @@ struct cv_gateway {
 	struct cv_gw_execs *execs;
 	struct cv_gw_watches *watches;
 	struct cv_gw_forwards *forwards;
+	struct cv_gw_ssh *ssh;
 	struct cv_gw_policies *policies;
 	struct cv_gw_drafts *drafts;
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
+	struct cv_gw_refreshes *refreshes;
+	struct cv_gw_admin *admin;
+	struct cv_gw_deliveries *deliveries;
 	struct cv_gw_logs *logs;
+	struct cv_gw_relays *relays;
+	struct cv_gw_tools *tools;
+	struct cv_gw_approvals *approvals;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

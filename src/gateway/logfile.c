@@ -233,7 +233,8 @@ bool logfile_find(int dir, struct cv_str workspace, struct cv_str id_or_name,
 		const int64_t ms = last_ms(dir, e->d_name);
 		if (ms > newest) {
 			newest = ms;
-			snprintf(file, LOGFILE_NAME_BYTES, "%.*s", LOGFILE_NAME_BYTES - 1, e->d_name);
+			snprintf(file, LOGFILE_NAME_BYTES, "%.*s", LOGFILE_NAME_BYTES - 1,
+				e->d_name);
 		}
 	}
 	if (d)
@@ -274,7 +275,8 @@ void logfile_sweep(
 			cap = cap ? 2 * cap : 64;
 		}
 		v[n].ms = last_ms(dir, e->d_name);
-		snprintf(v[n++].file, LOGFILE_NAME_BYTES, "%.*s", LOGFILE_NAME_BYTES - 1, e->d_name);
+		snprintf(
+			v[n++].file, LOGFILE_NAME_BYTES, "%.*s", LOGFILE_NAME_BYTES - 1, e->d_name);
 	}
 	if (d)
 		closedir(d);

@@ -5,6 +5,8 @@
  *     run             (also without a word) serves until SIGTERM
  *     init            makes certificates and keys, and the files that clients read
  *     rotate-key      a new key for sandboxes' tokens; the old one stays good
+ *     backup, restore, rotate-credentials-key
+ *                     asked of the one that runs (admin.c)
  *     config check    says what is wrong with a configuration file
  *
  * Start, in this order, because each needs the one before:
@@ -15,12 +17,14 @@
  *   5. ports            the first client
  * The end is the same backwards.  The environment is read here and nowhere else.
  */
+#include "gateway/admin.h"
 #include "gateway/config.h"
 #include "gateway/gateway.h"
 #include "gateway/log.h"
 #include "gateway/pki.h"
 #include "gateway/serve.h"
 #include "gateway/state.h"
+#include "gateway/tools.h"
 #include "policy/findings.h"
 #include "sys/fd.h"
 
@@ -37,6 +41,8 @@
 #define CONFIG_TEXT_MAX  CV_GW_CONFIG_BYTES_MAX
 #define REPORT_BYTES_MAX (256u << 10)
 #define DESCRIPTORS      65536 /* sandboxes have some each, clients one: as many as we are given */
+
+static char **all_words; /* of main(), to start again with */
 
 static int fail(const struct cv_err *err)
 {
@@ -95,6 +101,11 @@ static cv_code config_parse(const char *path, const struct cv_gw_config_source *
 	}
 	if (code == CV_OK)
 		code = cv_gw_config_new(&s, ret, &findings, err);
+	if (code == CV_OK) {
+		code = cv_gw_tools_check(*ret, err);
+		if (code != CV_OK)
+			cv_gw_config_free(*ret);
+	}
 	cv_findings_text(&findings, s.file_name, &report);
 	fprintf(stderr, "%.*s", CV_STR_ARG(cv_buf_str(&report)));
 	cv_findings_fini(&findings);
@@ -283,7 +294,13 @@ static int run(int argc, char **argv, char **env)
 		"ready");
 	loop(&g);
 	cv_log(CV_LOG_INFO, "gateway", CV_LOG_NONE, "ended");
+	const bool is_again = cv_gw_admin_restore(&g);
 	stop(&g);
+	if (is_again) {
+		execve("/proc/self/exe", all_words, env);
+		cv_fail_errno(&err, "start again");
+		return fail(&err);
+	}
 	return 0;
 }
 
@@ -368,6 +385,67 @@ static int rotate_key(int argc, char **argv, char **env)
 	return 0;
 }
 
+/* ---- requests to the gateway that runs ---- */
+
+/* --state-dir DIR among the words, and at most one other, which becomes absolute in ret_word. */
+static cv_code admin_words(int argc, char **argv, struct cv_str *ret_state,
+	char ret_word[CV_GW_PATH_BYTES_MAX], struct cv_err *err)
+{
+	const char *word = NULL;
+	char cwd[CV_GW_PATH_BYTES_MAX] = "";
+
+	for (int i = 0; i < argc; i++) {
+		if (!strcmp(argv[i], "--state-dir") && i + 1 < argc)
+			*ret_state = cv_str_of(argv[++i]);
+		else if (argv[i][0] == '-' || word)
+			return cv_fail(err, CV_INVALID, "'%s' is too much", argv[i]);
+		else
+			word = argv[i];
+	}
+	ret_word[0] = '\0';
+	if (word && word[0] != '/' && !getcwd(cwd, sizeof(cwd)))
+		return cv_fail_errno(err, "the working directory");
+	if (word && (size_t)snprintf(ret_word, CV_GW_PATH_BYTES_MAX, "%s%s%s", cwd,
+			    word[0] == '/' ? "" : "/", word) >= CV_GW_PATH_BYTES_MAX)
+		return cv_fail(err, CV_INVALID, "%s: too long", word);
+	return CV_OK;
+}
+
+static int admin(const char *request, bool has_word, int argc, char **argv, char **env)
+{
+	char word[CV_GW_PATH_BYTES_MAX], text[CV_GW_PATH_BYTES_MAX + 64], said[1024];
+	struct cv_pki_paths paths;
+	struct cv_str state = CV_STR_NONE;
+	struct cv_err err;
+
+	if (admin_words(argc, argv, &state, word, &err) != CV_OK || has_word != (*word != '\0')) {
+		fprintf(stderr, "usage: cove gateway %s%s [--state-dir DIR]\n", request,
+			has_word ? " FILE" : "");
+		return EXIT_USAGE;
+	}
+	snprintf(text, sizeof(text), "%s%s%s", request, has_word ? " " : "", word);
+	if (init_paths(env, state, &paths, &err) != CV_OK ||
+		cv_gw_admin_ask(paths.state, text, said, sizeof(said), &err) != CV_OK)
+		return fail(&err);
+	puts(said + 1);
+	return 0;
+}
+
+static int backup(int argc, char **argv, char **env)
+{
+	return admin("backup", true, argc, argv, env);
+}
+
+static int restore(int argc, char **argv, char **env)
+{
+	return admin("restore", true, argc, argv, env);
+}
+
+static int rotate_credentials_key(int argc, char **argv, char **env)
+{
+	return admin("rotate-credentials-key", false, argc, argv, env);
+}
+
 static int help(int argc, char **argv, char **env)
 {
 	struct cv_buf b;
@@ -381,6 +459,9 @@ static int help(int argc, char **argv, char **env)
 	       "  cove gateway init [--name NAME] [--san NAME]... [--compat] [--port N] "
 	       "[--state-dir DIR]\n"
 	       "  cove gateway rotate-key [--state-dir DIR]\n"
+	       "  cove gateway rotate-credentials-key [--state-dir DIR]\n"
+	       "  cove gateway backup FILE [--state-dir DIR]\n"
+	       "  cove gateway restore FILE [--state-dir DIR]\n"
 	       "  cove gateway config check [FILE]\n\n"
 	       "Options of run (also in the environment, and in ~/.config/cove/gateway.yaml):\n"
 	       "  --config FILE                            configuration file\n%.*s",
@@ -404,6 +485,9 @@ static const struct {
 	{ "init", NULL, init },
 	{ "generate-certs", NULL, init },
 	{ "rotate-key", NULL, rotate_key },
+	{ "rotate-credentials-key", NULL, rotate_credentials_key },
+	{ "backup", NULL, backup },
+	{ "restore", NULL, restore },
 	{ "config", "check", config_check },
 	{ "help", NULL, help },
 	{ "--help", NULL, help },
@@ -411,8 +495,37 @@ static const struct {
 	{ "--version", NULL, version },
 };
 
+#define WIPE_VARIABLE "GLIBC_TUNABLES="
+#define WIPE_TUNABLES "glibc.malloc.tcache_count=0:glibc.malloc.perturb=90"
+
+/* What clients send passes through TLS, HTTP/2 and messages, and none of those wipes its copies.  So
+ * free() overwrites: glibc reads these before main(), and no call can set them later (mallopt(3),
+ * M_PERTURB; without a cache per thread, which is not overwritten). */
+static void wipe_freed_memory(char **argv, char **env)
+{
+	size_t n = 0;
+
+	for (; env[n]; n++)
+		if (!strncmp(env[n], WIPE_VARIABLE, strlen(WIPE_VARIABLE)) &&
+			strstr(env[n], WIPE_TUNABLES)) {    /* the second time */
+			prctl(PR_SET_NAME, "cove-gateway"); /* it would be "exe" */
+			return;
+		}
+	char **more = calloc(n + 2, sizeof(*more));
+	if (!more)
+		return;
+	more[0] = (char[]){ WIPE_VARIABLE WIPE_TUNABLES };
+	for (size_t i = 0, at = 1; i < n; i++)
+		if (strncmp(env[i], WIPE_VARIABLE, strlen(WIPE_VARIABLE)) != 0)
+			more[at++] = env[i];
+	execve("/proc/self/exe", argv, more);
+	free(more); /* without /proc: it works as well, and wipes less */
+}
+
 int main(int argc, char **argv, char **env)
 {
+	all_words = argv;
+	wipe_freed_memory(argv, env);
 	if (argc < 2)
 		return run(0, argv, env);
 	for (int i = 2; i < argc; i++)

@@ -517,17 +517,37 @@ static enum cv_rpc_status store_status(cv_code code, struct cv_err *err)
 	return CV_RPC_INTERNAL;
 }
 
+/* The record of m; value holds secrets, perhaps: the caller wipes. */
+static cv_code record_pack(enum cv_object_kind kind, struct cv_str scope, struct cv_str name,
+	const ProtobufCMessage *m, struct cv_buf *ret_key, struct cv_buf *ret_value,
+	struct cv_err *err)
+{
+	const size_t n = protobuf_c_message_get_packed_size(m);
+
+	cv_buf_init(ret_value, CV_STORE_VALUE_BYTES_MAX);
+	if (!key_make(scope, name, ret_key))
+		return cv_fail(
+			err, CV_LIMIT, "the name of a %s is too long or empty", row_of[kind].noun);
+	if (n && !cv_buf_reserve(ret_value, n))
+		return cv_fail(err, CV_LIMIT, "a %s of %zu bytes", row_of[kind].noun, n);
+	if (n) {
+		protobuf_c_message_pack(m, (uint8_t *)ret_value->data + ret_value->end);
+		cv_buf_commit(ret_value, n);
+	}
+	return CV_OK;
+}
+
 /* ---- what may wait ---- */
 
 static cv_code soon_commit(struct cv_objects *s, struct cv_store_batch *with, struct cv_err *err)
 {
 	struct cv_store_batch *const v[] = { s->soon, with };
-	const size_t first = s->soon ? 0 : 1, n = with ? 2 : 1;
+	const size_t from = s->soon ? 0 : 1, n = with ? 2 : 1;
 	struct cv_err why;
 
-	if (n == first)
+	if (n == from)
 		return CV_OK;
-	const cv_code code = cv_store_commit(s->store, v + first, n - first, err);
+	const cv_code code = cv_store_commit(s->store, v + from, n - from, err);
 	if (code != CV_OK)
 		return code; /* it waits on */
 	if (s->soon && cv_store_batch_result(s->soon, &why) != CV_OK)
@@ -575,31 +595,17 @@ static enum cv_rpc_status put(struct cv_objects *s, enum cv_object_kind kind, st
 	struct cv_str name, const ProtobufCMessage *m, uint64_t expected, uint64_t *ret_version,
 	struct cv_err *err)
 {
-	const size_t n = protobuf_c_message_get_packed_size(m);
 	struct cv_buf key, value;
-	cv_code code;
+	cv_code code = record_pack(kind, scope, name, m, &key, &value, err);
+	struct cv_store_batch *b = code == CV_OK ? batch_for(s) : NULL;
 
-	cv_buf_init(&value, CV_STORE_VALUE_BYTES_MAX);
-	if (!key_make(scope, name, &key))
-		code = cv_fail(
-			err, CV_LIMIT, "the name of a %s is too long or empty", row_of[kind].noun);
-	else if (n && !cv_buf_reserve(&value, n))
-		code = cv_fail(err, CV_LIMIT, "a %s of %zu bytes", row_of[kind].noun, n);
-	else {
-		if (n) {
-			protobuf_c_message_pack(m, (uint8_t *)value.data + value.end);
-			cv_buf_commit(&value, n);
-		}
-		struct cv_store_batch *b = batch_for(s);
-
-		if (b) {
-			cv_store_batch_put(
-				b, kind_key(kind), cv_buf_str(&key), cv_buf_str(&value), expected);
-			code = changed(s, b, err);
-			*ret_version = expected + 1;
-		} else {
-			code = cv_fail(err, CV_LIMIT, "no memory");
-		}
+	if (b) {
+		cv_store_batch_put(
+			b, kind_key(kind), cv_buf_str(&key), cv_buf_str(&value), expected);
+		code = changed(s, b, err);
+		*ret_version = expected + 1;
+	} else if (code == CV_OK) {
+		code = cv_fail(err, CV_LIMIT, "no memory");
 	}
 	cv_buf_wipe(&value); /* a session's token, say */
 	cv_buf_fini(&key);
@@ -631,8 +637,8 @@ static enum cv_rpc_status create(struct cv_objects *s, enum cv_object_kind kind,
 	return CV_RPC_OK;
 }
 
-enum cv_rpc_status cv_object_create(struct cv_objects *s, enum cv_object_kind kind,
-	ProtobufCMessage *m, int64_t unix_ms, struct cv_object **ret, struct cv_err *err)
+/* What creation says, and not the client. */
+static meta *head_make(enum cv_object_kind kind, ProtobufCMessage *m, int64_t unix_ms)
 {
 	cv_assert(row_of[kind].has_meta && m->descriptor == row_of[kind].message);
 
@@ -647,6 +653,14 @@ enum cv_rpc_status cv_object_create(struct cv_objects *s, enum cv_object_kind ki
 	cv_assert(strlen(head->id) <= CV_OBJECT_ID_BYTES);
 	head->created_at_ms = unix_ms;
 	head->resource_version = 1;
+	return head;
+}
+
+enum cv_rpc_status cv_object_create(struct cv_objects *s, enum cv_object_kind kind,
+	ProtobufCMessage *m, int64_t unix_ms, struct cv_object **ret, struct cv_err *err)
+{
+	const meta *head = head_make(kind, m, unix_ms);
+
 	return create(s, kind, cv_str_of(head->workspace), cv_str_of(head->name), m, ret, err);
 }
 
@@ -672,6 +686,17 @@ static void head_keep(const struct cv_object *o, ProtobufCMessage *m)
 	(*head)->resource_version = o->version + 1;
 }
 
+static void object_replace(
+	struct cv_objects *s, struct cv_object *o, ProtobufCMessage *m, uint64_t version)
+{
+	const ProtobufCMessage *was = o->message;
+
+	o->message = m;
+	o->version = version;
+	tell(s, CV_OBJECT_WRITTEN, o, was);
+	cv_pb_free((void *)(uintptr_t)was);
+}
+
 enum cv_rpc_status cv_object_write(struct cv_objects *s, struct cv_object *o, uint64_t expected,
 	ProtobufCMessage *m, struct cv_err *err)
 {
@@ -690,12 +715,7 @@ enum cv_rpc_status cv_object_write(struct cv_objects *s, struct cv_object *o, ui
 		return status;
 	}
 
-	const ProtobufCMessage *was = o->message;
-
-	o->message = m;
-	o->version = version;
-	tell(s, CV_OBJECT_WRITTEN, o, was);
-	cv_pb_free((void *)(uintptr_t)was);
+	object_replace(s, o, m, version);
 	return CV_RPC_OK;
 }
 
@@ -725,4 +745,125 @@ enum cv_rpc_status cv_object_delete(
 	tell(s, CV_OBJECT_DELETED, o, o->message);
 	object_free(o);
 	return CV_RPC_OK;
+}
+
+/* ---- groups ---- */
+
+struct cv_object_group {
+	struct cv_objects *objects;
+	struct cv_store_batch *batch;
+	struct group_part {
+		struct cv_object *o; /* NULL: to be created */
+		ProtobufCMessage *m;
+		enum cv_object_kind kind;
+	} part[CV_OBJECT_GROUP_MAX];
+	size_t n;
+	enum cv_rpc_status status; /* of the first part that is wrong */
+	struct cv_err err;
+};
+
+struct cv_object_group *cv_object_group_begin(struct cv_objects *s)
+{
+	struct cv_object_group *g = calloc(1, sizeof(*g));
+
+	cv_assert(g);
+	g->objects = s;
+	g->batch = cv_store_batch_begin();
+	cv_assert(g->batch);
+	return g;
+}
+
+void cv_object_group_free(struct cv_object_group *g)
+{
+	if (!g)
+		return;
+	for (size_t i = 0; i < g->n; i++)
+		cv_pb_free(g->part[i].m);
+	cv_store_batch_free(g->batch);
+	free(g);
+}
+
+static void group_add(struct cv_object_group *g, struct group_part part, struct cv_str scope,
+	struct cv_str name, uint64_t expected)
+{
+	struct cv_buf key, value;
+	cv_code code;
+
+	if (g->n == CV_OBJECT_GROUP_MAX || g->status != CV_RPC_OK) {
+		if (g->status == CV_RPC_OK)
+			g->status = store_status(
+				cv_fail(&g->err, CV_LIMIT, "more than %d objects at once",
+					CV_OBJECT_GROUP_MAX),
+				&g->err);
+		cv_pb_free(part.m);
+		return;
+	}
+	g->part[g->n++] = part;
+	code = record_pack(part.kind, scope, name, part.m, &key, &value, &g->err);
+	if (code == CV_OK)
+		cv_store_batch_put(g->batch, kind_key(part.kind), cv_buf_str(&key),
+			cv_buf_str(&value), expected);
+	else
+		g->status = store_status(code, &g->err);
+	cv_buf_wipe(&value);
+	cv_buf_fini(&key);
+}
+
+void cv_object_group_create(
+	struct cv_object_group *g, enum cv_object_kind kind, ProtobufCMessage *m, int64_t unix_ms)
+{
+	const meta *head = head_make(kind, m, unix_ms);
+	const struct cv_str scope = cv_str_of(head->workspace), name = cv_str_of(head->name);
+
+	if (g->status == CV_RPC_OK &&
+		(cv_object_find(g->objects, kind, scope, name) || !is_whole(kind, m, g->objects)))
+		g->status = taken(kind, name, &g->err);
+	group_add(g, (struct group_part){ NULL, m, kind }, scope, name, CV_STORE_NEW);
+}
+
+void cv_object_group_write(struct cv_object_group *g, struct cv_object *o, ProtobufCMessage *m)
+{
+	cv_assert(m->descriptor == row_of[o->kind].message && m != o->message);
+	if (row_of[o->kind].has_meta)
+		head_keep(o, m);
+	group_add(g, (struct group_part){ o, m, o->kind }, o->scope, o->name, o->version);
+}
+
+/* It is stored: now it has happened. */
+static struct cv_object *group_part_apply(
+	struct cv_objects *s, struct group_part *p, uint64_t version)
+{
+	struct cv_object *o = p->o;
+
+	if (o) {
+		object_replace(s, o, p->m, version);
+	} else {
+		const meta *head = *meta_of(p->m);
+
+		o = object_new(
+			p->kind, cv_str_of(head->workspace), cv_str_of(head->name), p->m, version);
+		object_add(s, o);
+		tell(s, CV_OBJECT_CREATED, o, NULL);
+	}
+	p->m = NULL;
+	return o;
+}
+
+enum cv_rpc_status cv_object_group_commit(
+	struct cv_object_group *g, struct cv_object **ret, struct cv_err *err)
+{
+	enum cv_rpc_status s = g->status;
+
+	*err = g->err;
+	if (s == CV_RPC_OK && g->n)
+		s = store_status(soon_commit(g->objects, g->batch, err), err);
+	for (size_t i = 0; i < g->n && s == CV_RPC_OK; i++) {
+		struct cv_object *o = group_part_apply(
+			g->objects, &g->part[i], cv_store_batch_version(g->batch, i));
+
+		if (ret)
+			ret[i] = o;
+	}
+	cv_object_group_free(g);
+	return s;
 }

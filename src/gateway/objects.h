@@ -153,6 +153,23 @@ CV_MUST enum cv_rpc_status cv_object_write(struct cv_objects *s, struct cv_objec
 CV_MUST enum cv_rpc_status cv_object_delete(
 	struct cv_objects *s, struct cv_object *o, uint64_t expected, struct cv_err *err);
 
+/* ---- several at once: all of them are stored and told of, or none is ---- */
+
+#define CV_OBJECT_GROUP_MAX 1024 /* a sandbox with all that belongs to it has fewer */
+
+struct cv_object_group;
+
+struct cv_object_group *cv_object_group_begin(struct cv_objects *s);
+/* As cv_object_create() and cv_object_write() of any version; each takes m.  What is wrong is said
+ * by the commit.  No object twice. */
+void cv_object_group_create(
+	struct cv_object_group *g, enum cv_object_kind kind, ProtobufCMessage *m, int64_t unix_ms);
+void cv_object_group_write(struct cv_object_group *g, struct cv_object *o, ProtobufCMessage *m);
+/* ret: the objects in the order of the calls, or NULL.  The group is gone, whatever comes out. */
+CV_MUST enum cv_rpc_status cv_object_group_commit(
+	struct cv_object_group *g, struct cv_object **ret, struct cv_err *err);
+void cv_object_group_free(struct cv_object_group *g); /* instead of the commit; NULL is fine */
+
 /* What is written or deleted from here on until lazy(false) may be lost with the machine or the
  * process: it is stored with the next change that may not, in one wait for the disk, or by flush().
  * For what can be made again, or goes with something that is about to go. */

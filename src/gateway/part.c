@@ -12,6 +12,7 @@
 #include "rpc/reflection.h"
 #include "rpc/rest.h"
 
+#include "cove.pb-c.h"
 #include "inference.pb-c.h"
 #include "openshell.pb-c.h"
 #include "sandbox.pb-c.h"
@@ -25,14 +26,14 @@
 const struct cv_gw_part *const cv_gw_part[CV_GW_PART_COUNT] = { CV_GW_PARTS(PART) };
 #undef PART
 
-#define METHOD_OF(service, rpc, request, response, kind, auth, scope, role) \
-	{ service, #rpc, &openshell__##request##__descriptor,               \
-		&openshell__##response##__descriptor, CV_RPC_##kind,        \
-		{ CV_RPC_AUTH_##auth, scope, CV_RPC_ROLE_##role }, { 0 }, NULL },
-#define OPENSHELL(...) METHOD_OF("openshell.v1.OpenShell", __VA_ARGS__)
-#define INFERENCE(...) METHOD_OF("openshell.inference.v1.Inference", __VA_ARGS__)
+#define METHOD_OF(package, service, rpc, request, response, kind, auth, scope, role)        \
+	{ service, #rpc, &package##request##__descriptor, &package##response##__descriptor, \
+		CV_RPC_##kind, { CV_RPC_AUTH_##auth, scope, CV_RPC_ROLE_##role }, { 0 }, NULL },
+#define OPENSHELL(...) METHOD_OF(openshell__, "openshell.v1.OpenShell", __VA_ARGS__)
+#define INFERENCE(...) METHOD_OF(openshell__, "openshell.inference.v1.Inference", __VA_ARGS__)
+#define COVE(...)      METHOD_OF(cove__, "cove.v1.Cove", __VA_ARGS__)
 static struct cv_rpc_method method[] = { CV_RPC_OPENSHELL_METHODS(OPENSHELL)
-		CV_RPC_INFERENCE_METHODS(INFERENCE) };
+		CV_RPC_INFERENCE_METHODS(INFERENCE) CV_RPC_COVE_METHODS(COVE) };
 static struct cv_rpc_page *page;
 static size_t page_n;
 

@@ -9,6 +9,7 @@
 #include "gateway/policy_int.h"
 
 #include "gateway/access.h"
+#include "gateway/deliver.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
 #include "rpc/policy_merge.h"
@@ -315,6 +316,7 @@ static uint64_t fingerprint(const Openshell__Sandbox__V1__GetSandboxConfigRespon
 	cv_sha256_update(&s, r->policy_hash, strlen(r->policy_hash));
 	cv_sha256_update(&s, &r->version, sizeof(r->version));
 	cv_sha256_update(&s, &r->global_policy_version, sizeof(r->global_policy_version));
+	cv_sha256_update(&s, &r->provider_env_revision, sizeof(r->provider_env_revision));
 	for (size_t i = 0; i < r->n_settings; i++) {
 		const cv_setting_value *value = r->settings[i]->value->value;
 		uint8_t packed[128]; /* registered settings are words and truth values */
@@ -362,6 +364,7 @@ static void get_sandbox_config(struct cv_rpc_call *c, const ProtobufCMessage *m)
 		out.workspace = (char *)(uintptr_t)cv_arena_str(&arena, sandbox->scope).p;
 		/* what our proxies do with a policy that they refuse */
 		out.policy_validation_failure_mode = (char *)(uintptr_t) "retain_last_valid";
+		out.provider_env_revision = cv_gw_env_revision(g, sandbox);
 		out.config_revision = fingerprint(&out);
 		cv_rpc_reply(c, &out.base);
 	} else {

@@ -43,7 +43,7 @@ typedef cv_code cv_gw_layer_fn(struct cv_gateway *g, const struct cv_object *san
 void cv_gw_policy_layer_set(struct cv_gateway *g, cv_gw_layer_fn *layer);
 /* Tells a sandbox's supervisor, if there is one, its policy. */
 typedef void cv_gw_policy_send_fn(struct cv_gateway *g, const struct cv_object *sandbox,
-	uint64_t revision, struct cv_str text);
+	uint64_t revision, struct cv_str text, struct cv_str layer);
 void cv_gw_policy_send_set(struct cv_gateway *g, cv_gw_policy_send_fn *send);
 
 /* The sandbox's latest own revision; makes the first one of its spec. */
@@ -75,6 +75,9 @@ CV_MUST enum cv_rpc_status cv_gw_policy_put(struct cv_gateway *g, const struct c
 	uint32_t *ret_version, char ret_hash[CV_POLICY_HASH_BYTES], struct cv_err *err);
 /* FAILED_PRECONDITION "policy is managed globally; ...". */
 CV_MUST enum cv_rpc_status cv_gw_policy_is_own(const struct cv_gateway *g, struct cv_err *err);
+
+/* What holds, once more: after what lies over it has changed. */
+void cv_gw_policy_push(struct cv_gateway *g, const struct cv_object *sandbox);
 
 /* A supervisor has loaded a revision, or refused it. */
 void cv_gw_policy_reported(struct cv_gateway *g, struct cv_str sandbox_id, uint64_t revision,

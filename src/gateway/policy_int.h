@@ -23,7 +23,6 @@ CV_MUST enum cv_rpc_status cv_gw_revision_add(struct cv_gateway *g, struct cv_st
 	const cv_policy_pb *policy, const void *annotations, size_t n,
 	Openshell__V1__PolicyStatus status, struct cv_object **ret, struct cv_err *err);
 /* Tells the supervisor what holds now. */
-void cv_gw_policy_push(struct cv_gateway *g, const struct cv_object *sandbox);
 
 /* The sandbox that a request names, for a caller who may do what the method asks. */
 CV_MUST enum cv_rpc_status cv_gw_policy_sandbox(const struct cv_rpc_call *c, const char *name,

@@ -14,13 +14,25 @@
 
 #include <unistd.h>
 
+static cv_code memfd_send(struct cv_gw_box *b, enum cv_gateway_req type, struct cv_str body,
+	const char *name, struct cv_str text, struct cv_err *err)
+{
+	int fd;
+
+	if (cv_ipc_memfd(name, text, &fd, err) != CV_OK)
+		return err->code;
+	(void)cv_gw_box_send(b, type, body, &fd, 1); /* else it is told when it dials again */
+	close(fd);
+	return CV_OK;
+}
+
+/* Always with its layer: a global policy has none, whatever the one before had. */
 static void send_text(struct cv_gateway *g, const struct cv_object *sandbox, uint64_t revision,
-	struct cv_str text)
+	struct cv_str text, struct cv_str layer)
 {
 	struct cv_gw_box *b = cv_gw_box_of(sandbox);
 	struct cv_err err;
 	struct cv_buf body;
-	int fd;
 
 	(void)g;
 	if (b)
@@ -30,15 +42,13 @@ static void send_text(struct cv_gateway *g, const struct cv_object *sandbox, uin
 			revision & CV_GW_POLICY_GLOBAL_BIT ? " source:global" : "");
 	if (!b || !b->link)
 		return; /* it is told when it dials */
-	if (cv_ipc_memfd("policy", text, &fd, &err) != CV_OK) {
-		cv_gw_box_log(b, "ERROR", "policy", "revision not sent: %s", err.msg);
-		return;
-	}
 	cv_buf_init(&body, 16);
 	cv_ipc_put_u64(&body, revision);
-	(void)cv_gw_box_send(b, CV_GATEWAY_REQ_POLICY, cv_buf_str(&body), &fd, 1);
+	if (memfd_send(b, CV_GATEWAY_REQ_LAYER, CV_STR_NONE, "layer", layer, &err) != CV_OK ||
+		memfd_send(b, CV_GATEWAY_REQ_POLICY, cv_buf_str(&body), "policy", text, &err) !=
+			CV_OK)
+		cv_gw_box_log(b, "ERROR", "policy", "revision not sent: %s", err.msg);
 	cv_buf_fini(&body);
-	close(fd);
 }
 
 /* The policy of a new sandbox is found good before there is one. */
@@ -114,7 +124,7 @@ static void on_dialled(struct cv_gw_box *b, uint64_t revision)
 			cv_gw_policy_reported(
 				b->g, cv_str_of(b->object->id), now, true, CV_STR_NONE);
 		else
-			send_text(b->g, b->object, now, cv_buf_str(&text));
+			send_text(b->g, b->object, now, cv_buf_str(&text), cv_buf_str(&layer));
 	}
 	cv_buf_fini(&layer);
 	cv_buf_fini(&text);

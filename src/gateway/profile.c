@@ -292,23 +292,21 @@ static PB(StoredProviderProfile) * stored_new(struct cv_str scope, PB(ProviderPr
 static enum cv_rpc_status import_store(struct cv_gateway *g, struct cv_str scope,
 	const struct judged *j, PB(ImportProviderProfilesResponse) * r, struct cv_err *err)
 {
-	enum cv_rpc_status s = CV_RPC_OK;
+	struct cv_object_group *group = cv_object_group_begin(g->objects);
 	struct cv_object *made[IMPORT_ITEMS_MAX];
-	size_t n = 0;
+	const size_t n = j->profile_count;
 
-	for (; n < j->profile_count && s == CV_RPC_OK; n += s == CV_RPC_OK)
-		s = cv_object_create(g->objects, CV_OBJECT_PROFILE,
-			&stored_new(scope, j->profiles[n])->base, cv_gw_unix_ms(), &made[n], err);
+	for (size_t i = 0; i < n; i++)
+		cv_object_group_create(group, CV_OBJECT_PROFILE,
+			&stored_new(scope, j->profiles[i])->base, cv_gw_unix_ms());
+	enum cv_rpc_status s = cv_object_group_commit(group, made, err);
 	for (size_t i = 0; i < n && s == CV_RPC_OK; i++) {
 		const struct cv_gw_profile p = { .object = made[i],
 			.is_of_workspace = scope.n > 0 };
 
 		s = status_of(cv_gw_profile_view(&p, j->arena, &r->profiles[i], err));
 	}
-	struct cv_err ignored;
-	while (s != CV_RPC_OK && n)
-		(void)!cv_object_delete(g->objects, made[--n], CV_OBJECT_ANY_VERSION, &ignored);
-	r->n_profiles = n;
+	r->n_profiles = s == CV_RPC_OK ? n : 0;
 	return s;
 }
 

@@ -16,6 +16,7 @@
 #include "gateway/log.h"
 #include "gateway/pb.h"
 #include "gateway/profile.h"
+#include "gateway/refresh.h"
 #include "gateway/vault.h"
 #include "driver/host.h"
 #include "ipc/vault_link.h"
@@ -247,6 +248,23 @@ static void handle_put(provider *m, struct cv_str key, struct cv_str value, stru
 	}
 	cv_pb_free(m->credential_handles[i]->value);
 	m->credential_handles[i]->value = h;
+}
+
+bool cv_gw_provider_has(const provider *p, const char *key)
+{
+	return handle_at(p, key) < p->n_credential_handles;
+}
+
+void cv_gw_provider_envelope_put(
+	provider *m, struct cv_str key, struct cv_str envelope, int64_t expires_ms)
+{
+	const size_t i = handle_at(m, key.p);
+
+	if (i == m->n_credential_handles)
+		handle_put(m, key, CV_STR_NONE, envelope);
+	else
+		cv_pb_str_set(&m->credential_handles[i]->value->handle, envelope);
+	expiry_set(m, key.p, expires_ms);
 }
 
 static enum cv_rpc_status sealed(struct cv_gateway *g, provider *m, struct cv_str key,
@@ -490,9 +508,8 @@ static void list(struct cv_rpc_call *c, const ProtobufCMessage *m)
 		cv_gw_fail(c, s, &err);
 }
 
-/* The refresh of this credential, if there is one. */
-static struct cv_object *refresh_find(
-	const struct cv_gateway *g, const struct cv_object *o, const char *key)
+/* A refresh of this provider, if there is one. */
+static struct cv_object *refresh_find(const struct cv_gateway *g, const struct cv_object *o)
 {
 	const struct cv_object_range r = cv_object_scope(g->objects, CV_OBJECT_REFRESH, o->scope);
 
@@ -500,8 +517,7 @@ static struct cv_object *refresh_find(
 		struct cv_object *x = cv_object_at(g->objects, CV_OBJECT_REFRESH, i);
 		const V1(StoredProviderCredentialRefreshState) *state = (const void *)x->message;
 
-		if (strcmp(state->provider_id, o->id) == 0 &&
-			(!key || strcmp(state->credential_key, key) == 0))
+		if (strcmp(state->provider_id, o->id) == 0)
 			return x;
 	}
 	return NULL;
@@ -534,7 +550,7 @@ static enum cv_rpc_status update_check(const struct cv_gateway *g, const struct 
 			"another provider",
 			now->type, from->type);
 	for (size_t i = 0; i < from->n_credentials; i++)
-		if (refresh_find(g, o, from->credentials[i]->key)) {
+		if (cv_gw_refresh_owns(g, o, from->credentials[i]->key)) {
 			cv_fail(err, CV_DENIED,
 				"credential '%.64s' is owned by a refresh grant; rotate it, or delete "
 				"the refresh first",
@@ -623,7 +639,7 @@ static enum cv_rpc_status deleted(struct cv_gateway *g, struct cv_object *o, str
 		s = CV_RPC_FAILED_PRECONDITION;
 	}
 	cv_buf_fini(&names);
-	while (s == CV_RPC_OK && (refresh = refresh_find(g, o, NULL)))
+	while (s == CV_RPC_OK && (refresh = refresh_find(g, o)))
 		s = cv_object_delete(g->objects, refresh, CV_OBJECT_ANY_VERSION, err);
 	return s == CV_RPC_OK ? cv_object_delete(g->objects, o, CV_OBJECT_ANY_VERSION, err) : s;
 }
@@ -663,7 +679,7 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 	cv_arena_init(&arena, 64 << 10);
 	cv_code code = cv_driver_programs_find(&files, &arena, &supervisor, err);
 	if (code == CV_OK)
-		code = cv_gw_vault_new(files.exe_keeper.p, g->state_fd, &g->vault, err);
+		code = cv_gw_vault_new(files.exe_keeper.p, g, &g->vault, err);
 	cv_arena_fini(&arena);
 	return code;
 }

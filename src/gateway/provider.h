@@ -26,6 +26,12 @@ cv_gw_provider_pb *cv_gw_provider_view(const struct cv_object *o, struct cv_aren
 /* Whether sandbox o has the provider attached. */
 bool cv_gw_is_attached(const struct cv_object *sandbox, const struct cv_object *provider);
 
+/* An envelope (base64) becomes what is stored of a credential, of a copy that will be written; an
+ * expiry of 0: none. */
+void cv_gw_provider_envelope_put(
+	cv_gw_provider_pb *m, struct cv_str key, struct cv_str envelope, int64_t expires_ms);
+bool cv_gw_provider_has(const cv_gw_provider_pb *p, const char *key);
+
 struct cv_plan_provider;
 
 /* What a sandbox is told of its providers.  Strings are in the arena that was given. */

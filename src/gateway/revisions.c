@@ -445,7 +445,7 @@ void cv_gw_policy_push(struct cv_gateway *g, const struct cv_object *sandbox)
 	cv_buf_init(&text, CV_POLICY_PB_TEXT_BYTES_MAX);
 	cv_buf_init(&layer, CV_POLICY_PB_TEXT_BYTES_MAX);
 	if (cv_gw_policy_texts(g, sandbox, &text, &layer, &revision, &err) == CV_RPC_OK)
-		g->policies->send(g, sandbox, revision, cv_buf_str(&text));
+		g->policies->send(g, sandbox, revision, cv_buf_str(&text), cv_buf_str(&layer));
 	cv_buf_fini(&layer);
 	cv_buf_fini(&text);
 }

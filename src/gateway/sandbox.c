@@ -20,6 +20,8 @@
 #include "base/time.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
+#include "gateway/service.h"
+#include "gateway/ssh.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -317,8 +319,12 @@ static void process_gone(struct cv_gw_box *b)
 		session_drain(b->g, b->link->ref);
 	if (b->link)
 		session_close(b->link);
+	cv_gw_ssh_ended(b);
 	exec_ended(b);
 	forward_ended(b);
+	service_ended(b);
+	HOOKS(b, i, ended)
+	s->hooks[i]->ended(b);
 	box_deadline(b, 0);
 	cv_gw_box_set(b, CV_GW_ABSENT);
 	if (!is_expected && cv_gw_box_want(b) == CV_GW_RUN)
@@ -330,7 +336,9 @@ static void process_gone(struct cv_gw_box *b)
 void box_link_lost(struct cv_gw_box *b)
 {
 	exec_link_lost(b);
+	cv_gw_ssh_link_lost(b);
 	forward_ended(b);
+	service_ended(b);
 	if (b->state != CV_GW_DIALLED && b->state != CV_GW_UP)
 		return;
 	cv_gw_box_set(b, CV_GW_LOST);
@@ -419,7 +427,7 @@ static void on_ended(struct cv_gw_box *b, struct cv_str body)
 
 void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 {
-	switch ((enum cv_gateway_reply)m->type) {
+	switch ((int)m->type) {
 	case CV_GATEWAY_REPLY_READY: on_ready(b); break;
 	case CV_GATEWAY_REPLY_ENDED: on_ended(b, m->body); break;
 	case CV_GATEWAY_REPLY_STARTED:
@@ -427,21 +435,19 @@ void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REPLY_FAILED:
 	case CV_GATEWAY_REPLY_EXITED: exec_message(b, m); break;
 	case CV_GATEWAY_REPLY_DIALLED:
-	case CV_GATEWAY_REPLY_NOT_DIALLED: forward_message(b, m); break;
-	case CV_GATEWAY_REPLY_EVENT: watch_event_line(b, m->body); break;
-	case CV_GATEWAY_REPLY_POLICY_LOADED:
-	case CV_GATEWAY_REPLY_POLICY_REFUSED:
-	case CV_GATEWAY_REPLY_CREDENTIALS_LOADED:
-	case CV_GATEWAY_REPLY_CREDENTIALS_REFUSED:
-	case CV_GATEWAY_REPLY_DENIAL:
-		HOOKS(b, i, message)
-		b->g->sandboxes->hooks[i]->message(b, m->type, m->body);
+	case CV_GATEWAY_REPLY_NOT_DIALLED:
+		if (!service_message(b, m))
+			forward_message(b, m);
 		break;
+	case CV_GATEWAY_REPLY_EVENT: watch_event_line(b, m->body); break;
 	case CV_GATEWAY_REPLY_LOST:
 		cv_gw_box_log(b, "WARN", "sandbox", "lines of the log were lost");
 		break;
-	case CV_GATEWAY_REPLY_HELLO:
-	case CV_GATEWAY_REPLY_COUNT: break;
+	case CV_GATEWAY_REPLY_HELLO: break;
+	default: /* of one part or another */
+		HOOKS(b, i, message)
+		b->g->sandboxes->hooks[i]->message(b, m->type, m->body);
+		break;
 	}
 }
 

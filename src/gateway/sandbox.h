@@ -46,8 +46,10 @@ enum cv_gw_state { CV_GW_STATES(CV_GW_STATE_ENUM) CV_GW_STATE_COUNT };
 struct cv_gw_link;
 struct cv_gw_exec;
 struct cv_gw_forward;
+struct cv_gw_relay;
 struct cv_gw_watcher;
 struct cv_gw_lines;
+struct cv_gw_env;
 
 struct cv_gw_box {
 	struct cv_gateway *g;
@@ -66,8 +68,11 @@ struct cv_gw_box {
 	struct cv_gw_exec *execs;         /* exec.c */
 	struct cv_gw_forward *forwards;   /* forward.c */
 	size_t forward_count;
+	struct cv_gw_relay *relays; /* service_http.c */
+	size_t relay_count;
 	struct cv_gw_watcher *watchers; /* watch.c */
 	struct cv_gw_lines *lines;      /* watch.c: log lines and events */
+	struct cv_gw_env *env;          /* deliver.c: what its keeper has */
 	struct cv_gw_box *next_queued;
 };
 
@@ -110,6 +115,11 @@ bool cv_gw_box_send(
 	struct cv_gw_box *b, uint32_t type, struct cv_str body, const int *fds, size_t fd_count);
 bool cv_gw_box_send_u32s(struct cv_gw_box *b, uint32_t type, const uint32_t *v, size_t n);
 
+/* ---- exec.c ---- */
+
+/* Commands that waited for something may start, if the sandbox is up. */
+void cv_gw_exec_resume(struct cv_gw_box *b);
+
 /* ---- what other parts do for sandboxes; each function may be NULL ---- */
 
 struct cv_gw_box_hooks {
@@ -123,14 +133,16 @@ struct cv_gw_box_hooks {
 		struct cv_err *err);
 	/* Its supervisor has dialled, and says that it has this revision of the policy. */
 	void (*dialled)(struct cv_gw_box *b, uint64_t policy_revision);
-	/* POLICY_LOADED, POLICY_REFUSED, CREDENTIALS_LOADED, CREDENTIALS_REFUSED, DENIAL: the body as
-	 * it came. */
+	/* POLICY_LOADED, POLICY_REFUSED, CREDENTIALS_LOADED, CREDENTIALS_REFUSED, DENIAL, ASK, ASK_END,
+	 * ANSWERED: the body as it came. */
 	void (*message)(struct cv_gw_box *b, uint32_t type, struct cv_str body);
+	/* Its supervisor is gone. */
+	void (*ended)(struct cv_gw_box *b);
 	/* The object is about to be deleted. */
 	void (*deleted)(struct cv_gw_box *b);
 };
 
-#define CV_GW_BOX_HOOKS_MAX 8
+#define CV_GW_BOX_HOOKS_MAX 16
 /* In a part's start(); borrowed. */
 void cv_gw_box_hook(struct cv_gateway *g, const struct cv_gw_box_hooks *h);
 

@@ -122,6 +122,7 @@ void exec_link_lost(struct cv_gw_box *b);
 void exec_ended(struct cv_gw_box *b); /* the supervisor is gone */
 
 /* forward.c */
+uint32_t forward_channel(struct cv_gateway *g); /* a number for DIAL */
 void forward_message(struct cv_gw_box *b, struct cv_ipc_msg *m);
 void forward_ended(struct cv_gw_box *b);
 

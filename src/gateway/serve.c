@@ -15,6 +15,7 @@
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/serve.h"
+#include "gateway/service.h"
 #include "gateway/state.h"
 #include "gateway/tls.h"
 #include "sys/fd.h"
@@ -219,9 +220,11 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 	struct cv_rpc_server_config c = {
 		.loop = &g->loop,
 		.watch_kind = CV_GW_WATCH(CV_GW_PART_SERVER, SERVER),
+		.relay = &cv_gw_service_relay,
 		.arg = g,
 		.authenticate = cv_gw_authenticate,
 		.ended = call_ended,
+		.is_local_only = g->config->disable_tls,
 	};
 	sigset_t set;
 

@@ -4,10 +4,12 @@
  */
 #include "gateway/vault.h"
 
-#include "base/base64.h"
 #include "cred/limits_profile.h"
 #include "cred/set.h"
 #include "driver/spawn.h"
+#include "gateway/config.h"
+#include "gateway/gateway.h"
+#include "gateway/vault_keys.h"
 #include "ipc/keeper_link.h"
 #include "ipc/vault_link.h"
 #include "sys/fd.h"
@@ -19,19 +21,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/random.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define ANSWER_MS          2000 /* a set of the largest size takes 50 */
-#define KEY_FILE           "key"
-#define KEY_FILE_BYTES_MAX (CV_VAULT_KEYS_MAX * 64)
+#define ANSWER_MS 2000 /* a set of the largest size takes 50 */
 
 struct cv_gw_vault {
 	char *exe;
-	int state_fd;
+	struct cv_gateway *g;
 	pid_t pid; /* 0: none */
 	int link, pidfd;
 	struct cv_ipc_link rules;
@@ -39,7 +37,8 @@ struct cv_gw_vault {
 	char buf[CV_IPC_BODY_BYTES_MAX + 8];
 };
 
-cv_code cv_gw_vault_new(const char *exe, int state_fd, struct cv_gw_vault **ret, struct cv_err *err)
+cv_code cv_gw_vault_new(
+	const char *exe, struct cv_gateway *g, struct cv_gw_vault **ret, struct cv_err *err)
 {
 	struct cv_gw_vault *v = calloc(1, sizeof(*v));
 
@@ -49,7 +48,7 @@ cv_code cv_gw_vault_new(const char *exe, int state_fd, struct cv_gw_vault **ret,
 		free(v);
 		return cv_fail(err, CV_LIMIT, "no memory for the vault");
 	}
-	v->state_fd = state_fd;
+	v->g = g;
 	v->link = v->pidfd = -1;
 	*ret = v;
 	return CV_OK;
@@ -70,6 +69,11 @@ static void vault_end(struct cv_gw_vault *v)
 	v->link = v->pidfd = -1;
 }
 
+void cv_gw_vault_restart(struct cv_gw_vault *v)
+{
+	vault_end(v);
+}
+
 void cv_gw_vault_free(struct cv_gw_vault *v)
 {
 	if (!v)
@@ -87,81 +91,6 @@ bool cv_gw_vault_context(
 	cv_buf_put(b, provider_id);
 	cv_buf_put_byte(b, '/');
 	return cv_buf_put(b, key);
-}
-
-/* ---- keys ---- */
-
-/* A key of its own for a new gateway; whole or not there. */
-static cv_code key_file_make(int dir, struct cv_err *err)
-{
-	unsigned char key[CV_VAULT_KEY_BYTES];
-	struct cv_buf text;
-	cv_code code = CV_OK;
-
-	(void)unlinkat(dir, KEY_FILE ".new", 0); /* of a start that was stopped */
-	CV_AUTO_FD int fd =
-		openat(dir, KEY_FILE ".new", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	cv_buf_init(&text, 64);
-	if (fd < 0 || getrandom(key, sizeof(key), 0) != sizeof(key))
-		code = cv_fail_errno(err, "make a key");
-	cv_buf_put_base64(&text, (struct cv_str){ (const char *)key, sizeof(key) }, CV_BASE64_STD);
-	cv_buf_put_byte(&text, '\n');
-	if (code == CV_OK &&
-		(write(fd, text.data, text.end) != (ssize_t)text.end || fsync(fd) < 0 ||
-			renameat2(dir, KEY_FILE ".new", dir, KEY_FILE, RENAME_NOREPLACE) < 0 ||
-			fsync(dir) < 0))
-		code = cv_fail_errno(err, "make a key");
-	explicit_bzero(key, sizeof(key));
-	cv_buf_wipe(&text);
-	return code;
-}
-
-static cv_code key_lines_read(struct cv_str text, struct cv_buf *ret, struct cv_err *err)
-{
-	size_t line_number = 0;
-
-	while (text.p) {
-		const struct cv_str line = cv_str_trim(cv_str_cut(&text, '\n'));
-		const size_t before = cv_buf_len(ret);
-
-		line_number++;
-		if (!line.n)
-			continue;
-		if (!cv_base64_decode(line, CV_BASE64_STD, ret) ||
-			cv_buf_len(ret) - before != CV_VAULT_KEY_BYTES)
-			return cv_fail(err, CV_INVALID,
-				"the key file, line %zu: not base64 of 32 bytes, or too many keys",
-				line_number);
-	}
-	return cv_buf_len(ret) ? CV_OK : cv_fail(err, CV_INVALID, "the key file is empty");
-}
-
-static cv_code keys_read(int dir, struct cv_buf *ret, struct cv_err *err)
-{
-	CV_AUTO_FD int fd = openat(dir, KEY_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	struct stat st;
-	char *text;
-	size_t n;
-
-	if (fd < 0 && errno == ENOENT) {
-		if (key_file_make(dir, err) != CV_OK)
-			return err->code;
-		fd = openat(dir, KEY_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	}
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return cv_fail_errno(err, "open the key file");
-	if (st.st_mode & 077)
-		return cv_fail(err, CV_DENIED,
-			"the key file may be read by others (mode %04o); run chmod 600, and make a "
-			"new key if somebody did",
-			(unsigned)st.st_mode & 07777);
-	cv_code code = cv_ipc_fd_read_all(fd, KEY_FILE_BYTES_MAX, &text, &n, err);
-	if (code != CV_OK)
-		return cv_wrap(err, "read the key file");
-	code = key_lines_read((struct cv_str){ text, n }, ret, err);
-	explicit_bzero(text, n);
-	free(text);
-	return code;
 }
 
 /* ---- the process ---- */
@@ -236,7 +165,8 @@ static cv_code started(struct cv_gw_vault *v, struct cv_err *err)
 	if (v->pid > 0)
 		return CV_OK;
 	cv_buf_init(&keys, CV_VAULT_KEYS_MAX * CV_VAULT_KEY_BYTES);
-	cv_code code = keys_read(v->state_fd, &keys, err);
+	cv_code code =
+		cv_gw_keys_read(v->g->state_fd, v->g->config->key_command, v->g->env, &keys, err);
 	if (code == CV_OK)
 		code = process_start(v, err);
 	if (code == CV_OK)
@@ -251,22 +181,13 @@ static cv_code started(struct cv_gw_vault *v, struct cv_err *err)
 	return code;
 }
 
-/* Asks and waits.  ret_rest is what follows the tag in the answer, in the vault's buffer. */
-static cv_code asked_once(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf *body,
-	const int *fds, size_t fd_count, struct cv_str *ret_rest, struct cv_err *err)
+/* ret_rest is what follows the tag in the answer, in the vault's buffer. */
+static cv_code answer_read(struct cv_gw_vault *v, struct cv_str *ret_rest, struct cv_err *err)
 {
 	struct cv_ipc_reader r;
 	struct cv_ipc_msg m;
-	cv_code code = started(v, err);
+	cv_code code = message_wait(v, &m, err);
 
-	if (code != CV_OK)
-		return code;
-	code = cv_ipc_send(v->link, req, cv_buf_str(body), fds, fd_count, err);
-	if (code != CV_OK) {
-		vault_end(v);
-		return cv_fail(err, CV_UNAVAILABLE, "the vault ended");
-	}
-	code = message_wait(v, &m, err);
 	if (code != CV_OK)
 		return code;
 	r = (struct cv_ipc_reader){ .rest = m.body };
@@ -286,7 +207,24 @@ static cv_code asked_once(struct cv_gw_vault *v, enum cv_vault_req req, struct c
 	return CV_OK;
 }
 
-/* Once more with a new vault, when the old one had died. */
+/* Asks and waits. */
+static cv_code asked_once(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf *body,
+	const int *fds, size_t fd_count, struct cv_str *ret_rest, struct cv_err *err)
+{
+	cv_code code = started(v, err);
+
+	if (code != CV_OK)
+		return code;
+	code = cv_ipc_send(v->link, req, cv_buf_str(body), fds, fd_count, err);
+	if (code != CV_OK) {
+		vault_end(v);
+		return cv_fail(err, CV_UNAVAILABLE, "the vault ended");
+	}
+	return answer_read(v, ret_rest, err);
+}
+
+/* Once more with a new vault, when the old one had died or dies over it: nothing that is asked
+ * changes the vault.  What it had written to the second descriptor is gone then. */
 static cv_code asked(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf *body,
 	const int *fds, size_t fd_count, struct cv_str *ret_rest, struct cv_err *err)
 {
@@ -294,6 +232,12 @@ static cv_code asked(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf
 
 	if (v->link >= 0 && poll(&p, 1, 0) == 1)
 		vault_end(v);
+	const bool was_there = v->pid > 0;
+	const cv_code code = asked_once(v, req, body, fds, fd_count, ret_rest, err);
+	if (code != CV_UNAVAILABLE || !was_there || v->pid > 0)
+		return code;
+	if (fd_count > 1 && (ftruncate(fds[1], 0) < 0 || lseek(fds[1], 0, SEEK_SET) < 0))
+		return cv_fail_errno(err, "memory for credentials");
 	return asked_once(v, req, body, fds, fd_count, ret_rest, err);
 }
 
@@ -363,4 +307,67 @@ cv_code cv_gw_vault_compose(
 	if (code == CV_OK)
 		*ret_fd = cv_take_fd(out);
 	return code;
+}
+
+/* ---- renewals ---- */
+
+cv_code cv_gw_vault_renew(struct cv_gw_vault *v, const struct cv_cred_set *set, int courier,
+	int *ret_fd, struct cv_err *err)
+{
+	CV_AUTO_FD int in = -1;
+	CV_AUTO_FD int out = memfd_create("renewed", MFD_CLOEXEC);
+	struct cv_buf bytes, body;
+
+	if (out < 0)
+		return cv_fail_errno(err, "memory for a renewal");
+	cv_buf_init(&bytes, CV_CRED_SET_BYTES_MAX);
+	cv_buf_init(&body, 16);
+	cv_ipc_put_u32(&body, ++v->tag);
+	cv_code code = cv_cred_set_write(set, &bytes, err);
+	if (code == CV_OK)
+		code = cv_ipc_memfd("references", cv_buf_str(&bytes), &in, err);
+	if (code == CV_OK)
+		code = started(v, err);
+	if (code == CV_OK)
+		code = cv_ipc_send(v->link, CV_VAULT_REQ_COURIER, CV_STR_NONE, &courier, 1, err);
+	if (code == CV_OK)
+		code = cv_ipc_send(v->link, CV_VAULT_REQ_RENEW, cv_buf_str(&body),
+			(const int[]){ in, out }, 2, err);
+	cv_buf_fini(&bytes);
+	cv_buf_fini(&body);
+	if (code == CV_OK)
+		*ret_fd = cv_take_fd(out);
+	return code;
+}
+
+int cv_gw_vault_fd(const struct cv_gw_vault *v)
+{
+	return v->link;
+}
+
+static void text_take(struct cv_ipc_reader *r, char *ret, size_t bytes)
+{
+	const struct cv_str s = cv_ipc_get_str(r);
+
+	if (!cv_str_to_cstr(cv_str_slice(s, 0, CV_MIN(s.n, bytes - 1)), ret, bytes))
+		ret[0] = '\0';
+}
+
+cv_code cv_gw_vault_renewed(struct cv_gw_vault *v, struct cv_gw_renewed *ret, struct cv_err *err)
+{
+	struct cv_str rest = CV_STR_NONE;
+	cv_code code = answer_read(v, &rest, err);
+	struct cv_ipc_reader r = { .rest = rest };
+
+	if (code != CV_OK)
+		return code;
+	const uint32_t verdict = cv_ipc_get_u32(&r);
+	ret->verdict = (enum cv_refresh_verdict)CV_MIN(verdict, (uint32_t)CV_REFRESH_LATER);
+	ret->expires_s = (int64_t)cv_ipc_get_u64(&r);
+	ret->retry_s = (int64_t)cv_ipc_get_u64(&r);
+	text_take(&r, ret->slug, sizeof(ret->slug));
+	text_take(&r, ret->text, sizeof(ret->text));
+	return cv_ipc_reader_is_done(&r)
+		       ? CV_OK
+		       : cv_fail(err, CV_UNAVAILABLE, "the vault speaks out of turn");
 }

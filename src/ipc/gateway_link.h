@@ -51,6 +51,8 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(STDIN_END, 4, 0, IN(OPEN), 0) /* u32 id: nothing more comes; not for a terminal */   \
 	X(LAYER, 0, 1, IN(OPEN), 0)     /* memfd: what attached providers lay over the next POLICY and those \
 					 * behind it (cred/compose.h), judged with it; empty: nothing */ \
+	X(ANSWER, 2048, 0, IN(OPEN), 0) /* u64 question, u32 cv_approval_answer (DENY, ALLOW), u32 1: \
+					 * for all alike in this run, str who */ \
 	X(CLAIM, 0, 1, IN(OPEN), 0)     /* to a spare sandbox that is ready: memfd of the plan that it becomes (plan/claim.h); \
 					 * READY is the answer */
 
@@ -73,7 +75,11 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(LOST, 8, 0, IN(OPEN), 0)      /* u32 lines of the log that were dropped, u32 denials */ \
 	X(ENDED, 4096, 0, IN(OPEN), 0)  /* u32 exit status of the main command, u32 is_failure, str why; until SETTLED */ \
 	X(CREDENTIALS_LOADED, 8, 0, IN(OPEN), 0)     /* u64 revision: their placeholders are of use */ \
-	X(CREDENTIALS_REFUSED, 4096, 0, IN(OPEN), 0) /* u64 revision, str why; those before stay */
+	X(CREDENTIALS_REFUSED, 4096, 0, IN(OPEN), 0) /* u64 revision, str why; those before stay */ \
+	X(ASK, CV_IPC_BODY_BYTES_MAX, 0, IN(OPEN), 0) /* cv_ask (approve_link.h): a call or a request is \
+				* held; its id is the run's, seconds what is left. Again after ACCEPTED */ \
+	X(ASK_END, 8, 0, IN(OPEN), 0)   /* u64 question: it needs no answer any more */        \
+	X(ANSWERED, 12, 0, IN(OPEN), 0) /* u64 question, u32 cv_approve_result */
 /* clang-format on */
 
 enum { /* of EXEC */

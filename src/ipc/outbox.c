@@ -37,8 +37,8 @@ static void first_drop(struct cv_ipc_outbox *o)
 	message_free(m);
 }
 
-static cv_code keep(struct cv_ipc_outbox *o, uint32_t type, struct cv_str body, const int *fds,
-	size_t fd_count, struct cv_err *err)
+cv_code cv_ipc_outbox_keep(struct cv_ipc_outbox *o, uint32_t type, struct cv_str body,
+	const int *fds, size_t fd_count, struct cv_err *err)
 {
 	if (o->count >= CV_IPC_OUTBOX_MAX || o->bytes + body.n > CV_IPC_OUTBOX_BYTES_MAX)
 		return cv_fail(err, CV_LIMIT, "the other side of a link does not read");
@@ -75,7 +75,7 @@ cv_code cv_ipc_outbox_put(struct cv_ipc_outbox *o, int sock, uint32_t type, stru
 		if (code != CV_UNAVAILABLE)
 			return code;
 	}
-	return keep(o, type, body, fds, fd_count, err);
+	return cv_ipc_outbox_keep(o, type, body, fds, fd_count, err);
 }
 
 cv_code cv_ipc_outbox_flush(struct cv_ipc_outbox *o, int sock, struct cv_err *err)

@@ -9,8 +9,8 @@
 #pragma once
 #include "ipc/frame.h"
 
-#define CV_IPC_OUTBOX_MAX       512
-#define CV_IPC_OUTBOX_BYTES_MAX (4u << 20) /* the largest exec, and then some */
+#define CV_IPC_OUTBOX_MAX       8192 /* some per command */
+#define CV_IPC_OUTBOX_BYTES_MAX (16u << 20) /* four of the largest commands */
 
 struct cv_ipc_outbox_message;
 
@@ -28,6 +28,9 @@ static inline bool cv_ipc_outbox_is_empty(const struct cv_ipc_outbox *o)
  * much waits, the other side does not read; other codes: the link is broken. */
 CV_MUST cv_code cv_ipc_outbox_put(struct cv_ipc_outbox *o, int sock, uint32_t type,
 	struct cv_str body, const int *fds, size_t fd_count, struct cv_err *err);
+/* Keeps it in any case: for a link that is not there yet. */
+CV_MUST cv_code cv_ipc_outbox_keep(struct cv_ipc_outbox *o, uint32_t type, struct cv_str body,
+	const int *fds, size_t fd_count, struct cv_err *err);
 /* What waits, as far as the socket takes it: CV_OK also when it did not take all. */
 CV_MUST cv_code cv_ipc_outbox_flush(struct cv_ipc_outbox *o, int sock, struct cv_err *err);
 void cv_ipc_outbox_clear(struct cv_ipc_outbox *o);

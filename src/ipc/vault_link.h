@@ -15,6 +15,9 @@
  * The set of COMPOSE is a cv_cred_set (cred/set.h) with references in the place of values (and of
  * a refresh's materials); cv_vault_ref_put() makes one.  What is no reference is refused, so that
  * nothing gets past the vault by mistake.
+ *
+ * RENEW asks an issuer, which may take a minute in which this vault answers nobody: the gateway has
+ * one of its own for each.
  */
 #pragma once
 #include "ipc/frame.h"
@@ -34,7 +37,10 @@ enum cv_vault_state { CV_VAULT_OPEN };
 #define CV_VAULT_REQS(X) /* message, body bytes, descriptors, states, flags */          \
 	X(SEAL, 36864, 0, IN(OPEN), 0)   /* u32 tag, str context, str value */           \
 	X(COMPOSE, 4, 2, IN(OPEN), 0)    /* u32 tag; memfd of a set with references; where to write one with values */ \
-	X(REWRAP, 36864, 0, IN(OPEN), 0) /* u32 tag, str context, str envelope */
+	X(REWRAP, 36864, 0, IN(OPEN), 0) /* u32 tag, str context, str envelope */       \
+	X(COURIER, 0, 1, IN(OPEN), 0)    /* who carries this vault's renewals: a link (courier_link.h) */ \
+	X(RENEW, 4, 2, IN(OPEN), 0)      /* u32 tag; memfd of a set with one renewal; where to write what \
+					  * came of it (below) */
 
 /* vault to gateway */
 #define CV_VAULT_REPLIES(X)                                                             \
@@ -43,7 +49,9 @@ enum cv_vault_state { CV_VAULT_OPEN };
 	X(SEALED, 36864, 0, IN(OPEN), 0)         /* u32 tag, str envelope */             \
 	X(COMPOSED, 4, 0, IN(OPEN), 0)           /* u32 tag: the set was written, whole */ \
 	X(REWRAPPED, 36864, 0, IN(OPEN), 0)      /* u32 tag, str envelope, under the present key */ \
-	X(REFUSED, 1024, 0, IN(OPEN), 0)         /* u32 tag, u32 cv_code, str why */
+	X(REFUSED, 1024, 0, IN(OPEN), 0)         /* u32 tag, u32 cv_code, str why */     \
+	X(RENEWAL, 1024, 0, IN(OPEN), 0)         /* u32 tag, u32 cv_refresh_verdict, u64 expires_s, u64 retry_s, \
+						  * str slug, str text */
 /* clang-format on */
 
 #define CV_VAULT_REQ_ENUM(name, bytes, fds, states, flags)   CV_VAULT_REQ_##name,
@@ -55,6 +63,9 @@ enum cv_vault_reply { CV_VAULT_REPLIES(CV_VAULT_REPLY_ENUM) CV_VAULT_REPLY_COUNT
 
 extern const struct cv_ipc_rule cv_vault_req_rule[CV_VAULT_REQ_COUNT];
 extern const struct cv_ipc_rule cv_vault_reply_rule[CV_VAULT_REPLY_COUNT];
+
+/* What RENEW wrote: u32 n; n x (str key, str envelope); str envelope of a new refresh token, or
+ * empty. */
 
 /* An envelope and its context as the text of a value. */
 bool cv_vault_ref_put(struct cv_buf *b, struct cv_str context, struct cv_str envelope);

@@ -12,11 +12,9 @@
  * the sandbox's keeper.  If any reference fails, nothing is written: a sandbox does not start with a
  * part of its credentials.  Everything that held a value is wiped before the reply is sent.
  */
-#include "keeper/keeper.h"
+#include "keeper/seal_int.h"
 
 #include "cred/limits_profile.h"
-#include "cred/set.h"
-#include "keeper/envelope.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -25,11 +23,6 @@
 #include <unistd.h>
 
 #define LINK_FD CV_KEEPER_CONTROL_FD
-
-struct keeper_seal {
-	struct cv_seal_key key[CV_VAULT_KEYS_MAX]; /* the present one, then former ones */
-	size_t n;
-};
 
 cv_code keeper_seal_start(struct keeper *k, int fd, struct cv_err *err)
 {
@@ -52,6 +45,7 @@ cv_code keeper_seal_start(struct keeper *k, int fd, struct cv_err *err)
 		(void)mlock(page, sizeof(*k->seal)); /* without the right to, swap may see it */
 		k->seal = page;
 		k->seal->n = n / CV_VAULT_KEY_BYTES;
+		k->seal->courier = -1;
 		for (size_t i = 0; i < k->seal->n; i++)
 			cv_seal_key_set(&k->seal->key[i],
 				(const unsigned char *)text + i * CV_VAULT_KEY_BYTES);
@@ -70,8 +64,7 @@ cv_code keeper_seal_start(struct keeper *k, int fd, struct cv_err *err)
 
 /* ---- COMPOSE ---- */
 
-/* The reference in *v becomes what it stands for, in the set's memory. */
-static cv_code value_open(
+cv_code keeper_seal_open(
 	const struct keeper_seal *s, struct cv_arena *arena, struct cv_str *v, struct cv_err *err)
 {
 	struct cv_buf context, envelope, value;
@@ -103,7 +96,7 @@ static cv_code values_open(const struct keeper_seal *s, struct cv_cred_set *set,
 	cv_code code = CV_OK;
 
 	for (size_t i = 0; i < set->cred_count; i++) {
-		code = value_open(s, &set->arena, &set->creds[i].value, err);
+		code = keeper_seal_open(s, &set->arena, &set->creds[i].value, err);
 		if (code != CV_OK)
 			return cv_wrap(err, "%.*s", CV_STR_ARG(set->creds[i].key));
 	}
@@ -111,14 +104,14 @@ static cv_code values_open(const struct keeper_seal *s, struct cv_cred_set *set,
 		for (size_t m = 0; m < set->refreshes[i].material_count; m++) {
 			struct cv_cred_material *x = &set->refreshes[i].materials[m];
 
-			code = value_open(s, &set->arena, &x->value, err);
+			code = keeper_seal_open(s, &set->arena, &x->value, err);
 			if (code != CV_OK)
 				return cv_wrap(err, "material %.*s", CV_STR_ARG(x->name));
 		}
 	return CV_OK;
 }
 
-static cv_code all_write(int fd, struct cv_str bytes, struct cv_err *err)
+cv_code keeper_seal_write(int fd, struct cv_str bytes, struct cv_err *err)
 {
 	while (bytes.n) {
 		const ssize_t n = write(fd, bytes.p, bytes.n);
@@ -152,7 +145,7 @@ static cv_code composed(const struct keeper_seal *s, int in, int out, struct cv_
 		code = cv_cred_set_write(&set, &bytes, err);
 	cv_cred_set_fini(&set);
 	if (code == CV_OK)
-		code = all_write(out, cv_buf_str(&bytes), err);
+		code = keeper_seal_write(out, cv_buf_str(&bytes), err);
 	cv_buf_wipe(&bytes);
 	return code;
 }
@@ -180,36 +173,51 @@ static cv_code sealed(const struct keeper_seal *s, enum cv_vault_req type, struc
 	return code;
 }
 
+static void courier_take(struct keeper *k, struct cv_ipc_msg *m)
+{
+	if (k->seal->courier >= 0)
+		close(k->seal->courier);
+	k->seal->courier = cv_take_fd(m->fds[0]);
+}
+
 static cv_code answer(struct keeper *k, struct cv_ipc_msg *m, struct cv_err *err)
 {
 	static const enum cv_vault_reply reply[] = {
 		[CV_VAULT_REQ_SEAL] = CV_VAULT_REPLY_SEALED,
 		[CV_VAULT_REQ_COMPOSE] = CV_VAULT_REPLY_COMPOSED,
 		[CV_VAULT_REQ_REWRAP] = CV_VAULT_REPLY_REWRAPPED,
+		[CV_VAULT_REQ_RENEW] = CV_VAULT_REPLY_RENEWAL,
 	};
 	struct cv_ipc_reader r = { .rest = m->body };
 	const uint32_t tag = cv_ipc_get_u32(&r);
-	struct cv_buf envelope, out;
+	const enum cv_vault_req type = (enum cv_vault_req)m->type;
+	struct cv_buf envelope, rest, out;
 	struct cv_err why;
 	cv_code code;
 
+	cv_buf_init(&rest, 1024);
 	cv_buf_init(&envelope, CV_VAULT_ENVELOPE_BYTES_MAX);
 	cv_buf_init(&out, CV_IPC_BODY_BYTES_MAX);
-	if (m->type == CV_VAULT_REQ_COMPOSE)
+	if (type == CV_VAULT_REQ_COMPOSE)
 		code = composed(k->seal, m->fds[0], m->fds[1], &why);
+	else if (type == CV_VAULT_REQ_RENEW) /* the message was read: its buffer is free */
+		code = keeper_seal_renew(k->seal, m->fds[0], m->fds[1], k->buf, &rest, &why);
 	else
-		code = sealed(k->seal, (enum cv_vault_req)m->type, &r, &envelope, &why);
+		code = sealed(k->seal, type, &r, &envelope, &why);
 	wiped(m->body);
 	cv_ipc_put_u32(&out, tag);
 	if (code != CV_OK) {
 		cv_ipc_put_u32(&out, code);
 		cv_ipc_put_str(&out, cv_str_of(why.msg));
-	} else if (m->type != CV_VAULT_REQ_COMPOSE) {
+	} else if (type == CV_VAULT_REQ_RENEW) {
+		cv_buf_put(&out, cv_buf_str(&rest));
+	} else if (type != CV_VAULT_REQ_COMPOSE) {
 		cv_ipc_put_str(&out, cv_buf_str(&envelope));
 	}
-	code = cv_ipc_send(LINK_FD, code == CV_OK ? reply[m->type] : CV_VAULT_REPLY_REFUSED,
+	code = cv_ipc_send(LINK_FD, code == CV_OK ? reply[type] : CV_VAULT_REPLY_REFUSED,
 		cv_buf_str(&out), NULL, 0, err);
 	cv_buf_fini(&envelope);
+	cv_buf_fini(&rest);
 	cv_buf_fini(&out);
 	return code;
 }
@@ -226,7 +234,10 @@ void keeper_seal_serve(struct keeper *k)
 		if (code == CV_NOT_FOUND)
 			_exit(0); /* nothing to flush: the gateway ended, or wants another */
 		if (code == CV_OK) {
-			code = answer(k, &m, &err);
+			if (m.type == CV_VAULT_REQ_COURIER)
+				courier_take(k, &m);
+			else
+				code = answer(k, &m, &err);
 			cv_ipc_msg_fini(&m);
 		}
 		if (code != CV_OK) {

@@ -119,6 +119,17 @@ static bool has_layer(const struct cv_policy_doc *doc, struct cv_str provider)
 	return false;
 }
 
+/* The credential of a route, on its way there.  Routes are no agent's word, and name both; the keeper
+ * still judges the destination. */
+static bool is_of_route(const struct cv_proxy *p, const struct cv_flow *f, uint32_t entry)
+{
+	for (size_t i = 0; f->is_routed && i < p->routes.n; i++)
+		if (cv_host_eq(&p->routes.v[i].host, &f->host) && p->routes.v[i].port == f->port &&
+			cv_str_eq(p->routes.v[i].credential, p->creds.entries[entry].key))
+			return true;
+	return false;
+}
+
 /*
  * What a policy bound when the run began it may take away by a reload.  The keeper knows only the
  * first: so a credential of a provider without endpoints of its own needs an endpoint that binds it
@@ -132,6 +143,8 @@ static bool is_entry_bound(const struct cv_proxy *p, const struct cv_flow *f,
 
 	if (f->is_tools) /* the route has one credential of its own, and takes no other */
 		return cv_str_eq(provider, CV_STR(CV_CRED_TOOLS_PROVIDER));
+	if (is_of_route(p, f, entry))
+		return true;
 	return doc && (has_layer(doc, provider) ||
 			      (e && e->has_credential_binding &&
 				      cv_str_eq(e->credential_binding_provider.s, provider)));

@@ -6,6 +6,7 @@
 #include "rpc/server_int.h"
 
 #include "base/assert.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,31 @@ static void untime(struct cv_rpc_call *c)
 	c->deadline_ms = 0;
 }
 
+/* What a sentence repeats of a stranger's reaches terminals and logs, often another's: nothing in it
+ * steers them, hides or reorders text (C11, P9).  Line ends stay, for some sentences are lists. */
+static struct cv_str message_clean(struct cv_arena *a, struct cv_str s)
+{
+	struct cv_buf out;
+	struct cv_str clean;
+
+	cv_buf_init(&out, CV_RPC_STATUS_BYTES_MAX);
+	while (s.n) {
+		uint32_t cp = 0;
+		const size_t step = cv_utf8_decode(s, &cp);
+
+		if (!step) /* the last character may have been cut */
+			(void)cv_buf_printf(&out, "\\x{%02x}", (unsigned)(unsigned char)s.p[0]);
+		else if (cp != '\n' && cv_utf8_is_hidden(cp))
+			(void)cv_buf_printf(&out, "\\u{%x}", (unsigned)cp);
+		else
+			(void)cv_buf_put(&out, (struct cv_str){ s.p, step });
+		s = cv_str_slice(s, step ? step : 1, s.n);
+	}
+	clean = cv_arena_str(a, cv_buf_str(&out));
+	cv_buf_fini(&out);
+	return clean;
+}
+
 CV_PRINTF(2, 0)
 static struct cv_str message_make(struct cv_rpc_call *c, const char *fmt, va_list ap)
 {
@@ -82,7 +108,8 @@ static struct cv_str message_make(struct cv_rpc_call *c, const char *fmt, va_lis
 
 	if (n < 0)
 		return CV_STR("");
-	return cv_arena_str(c->arena, (struct cv_str){ text, CV_MIN((size_t)n, sizeof(text) - 1) });
+	return message_clean(
+		c->arena, (struct cv_str){ text, CV_MIN((size_t)n, sizeof(text) - 1) });
 }
 
 void cv_rpc_finish(struct cv_rpc_call *c, enum cv_rpc_status s, const char *fmt, ...)

@@ -16,12 +16,9 @@
 #pragma once
 #include "rpc/call.h"
 #include "rpc/limits.h"
+#include "rpc/relay.h"
 
 struct cv_rpc_server;
-
-struct cv_rpc_field {
-	struct cv_str name, value;
-};
 
 struct cv_rpc_carrier {
 	/* Queues it; false: it is queued, and there is no room for more. */

@@ -24,6 +24,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define TLS_RECORD_HANDSHAKE 22 /* RFC 8446 5.1 */
+
 static const struct cv_str preface = { "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", CV_H2_PREFACE_BYTES };
 
 static int64_t now_of(const struct cv_rpc_conn *c)
@@ -201,11 +203,36 @@ static ssize_t text_write(struct cv_rpc_conn *c, const char *from, size_t n)
 	return tls_result(c, SSL_write(c->ssl, from, (int)n));
 }
 
+/* Before anything is read: a first byte that no handshake begins with, from this machine, is
+ * plaintext for another host.  False: there is no byte yet. */
+static bool first_byte_look(struct cv_rpc_conn *c)
+{
+	const struct cv_rpc_relay_handler *h = c->server->config.relay;
+	unsigned char first = TLS_RECORD_HANDSHAKE;
+
+	if (!h || !h->may_be_clear || !c->is_loopback || c->is_looked_at)
+		return true;
+	if (recv(c->fd, &first, 1, MSG_PEEK) < 0 && errno == EAGAIN) {
+		c->can_read = false;
+		return false;
+	}
+	c->is_looked_at = true;
+	if (first == TLS_RECORD_HANDSHAKE || !h->may_be_clear(c->server->config.arg))
+		return true;
+	SSL_free(c->ssl);
+	c->ssl = NULL;
+	c->is_clear = true;
+	state_set(c, CV_RPC_CONN_H1);
+	return true;
+}
+
 static void handshake_step(struct cv_rpc_conn *c)
 {
 	const unsigned char *name;
 	unsigned int n;
 
+	if (!first_byte_look(c) || c->is_clear)
+		return;
 	ERR_clear_error();
 	if (tls_result(c, SSL_do_handshake(c->ssl)) <= 0)
 		return;
@@ -268,9 +295,17 @@ static bool is_reading(const struct cv_rpc_conn *c)
 	return c->state != CV_RPC_CONN_H1 || cv_buf_len(&c->in) < CV_RPC_HEAD_BYTES_MAX;
 }
 
+/* Reading stopped because so much is there, and by now there is room for some of it. */
+static bool is_body_movable(const struct cv_rpc_conn *c)
+{
+	return c->state == CV_RPC_CONN_H1 && c->is_h1_busy && c->xchgs->is_relay &&
+	       !c->xchgs->is_in_ended && cv_buf_len(&c->in) >= CV_RPC_HEAD_BYTES_MAX &&
+	       cv_buf_len(&c->xchgs->in) < CV_RPC_RELAY_IN_BYTES && !c->is_broken;
+}
+
 bool cv_rpc_conn_wants_read(const struct cv_rpc_conn *c)
 {
-	return is_reading(c) && (c->can_read || c->has_more);
+	return is_body_movable(c) || (is_reading(c) && (c->can_read || c->has_more));
 }
 
 /* Which protocol the first bytes are. */
@@ -330,8 +365,11 @@ void cv_rpc_conn_receive(struct cv_rpc_conn *c)
 		return;
 	n = text_read(c, c->server->io, sizeof(c->server->io));
 	c->has_more = c->ssl && n == sizeof(c->server->io); /* perhaps, and no edge would say so */
-	if (n > 0)
+	if (n > 0) {
 		bytes_take(c, (struct cv_str){ c->server->io, (size_t)n });
+		/* A credential, perhaps; the next bytes may be fewer. */
+		explicit_bzero(c->server->io, (size_t)n);
+	}
 }
 
 /* ---- out ---- */
@@ -436,7 +474,8 @@ static bool is_silent(const struct cv_rpc_conn *c, int64_t now)
 	case CV_RPC_CONN_LINGER: return now - c->since_ms >= CV_RPC_LINGER_MS;
 	case CV_RPC_CONN_H1:
 		if (c->is_h1_busy)
-			return now - CV_MAX(c->read_ms, c->since_ms) >= CV_RPC_BODY_MS &&
+			return !c->xchgs->is_relay && /* its handler has clocks of its own */
+			       now - CV_MAX(c->read_ms, c->since_ms) >= CV_RPC_BODY_MS &&
 			       (!c->xchgs->is_in_ended || !is_reading(c)); /* too far ahead */
 		return now - c->since_ms >= (c->in.data ? CV_RPC_HEAD_MS : CV_RPC_KEEP_MS);
 	case CV_RPC_CONN_H2:

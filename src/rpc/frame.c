@@ -54,6 +54,7 @@ enum cv_rpc_frame_event cv_rpc_frame_next(
 {
 	if (r->is_given) {
 		r->is_given = false;
+		explicit_bzero(r->body.data, r->body.end); /* a credential, perhaps */
 		cv_buf_reset(&r->body);
 	}
 	head_read(r, in);

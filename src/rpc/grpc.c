@@ -16,6 +16,7 @@
 
 #include "base/assert.h"
 #include "rpc/grpc_text.h"
+#include "rpc/nest.h"
 
 static struct cv_rpc_xchg *xchg_of(const struct cv_rpc_call *c)
 {
@@ -199,8 +200,8 @@ static bool is_single(const struct cv_rpc_call *c)
 
 static void unpack_failed(struct cv_rpc_call *c, cv_code code, const struct cv_err *err)
 {
-	cv_rpc_finish(
-		c, code == CV_LIMIT ? CV_RPC_RESOURCE_EXHAUSTED : CV_RPC_INTERNAL, "%s", err->msg);
+	cv_rpc_finish(c, code == CV_LIMIT ? CV_RPC_RESOURCE_EXHAUSTED : CV_RPC_INVALID_ARGUMENT,
+		"%s", err->msg);
 }
 
 /* The one message of a unary call stays, and waits for the end of the request; one of many goes
@@ -210,6 +211,7 @@ static void message_take(struct cv_rpc_xchg *x, struct cv_str bytes)
 	struct cv_rpc_call *c = &x->call;
 	struct cv_arena *a = is_single(c) ? &x->message : &x->server->message;
 	ProtobufCMessage *m = NULL;
+	const char *bad;
 	struct cv_err err;
 	cv_code code;
 
@@ -218,8 +220,15 @@ static void message_take(struct cv_rpc_xchg *x, struct cv_str bytes)
 		return;
 	}
 	code = cv_rpc_unpack(c->method->in, bytes, a, &m, &err);
+	/* A line of a log may hold anything: one NUL is no reason to lose all lines to come. */
+	bad = code == CV_OK && c->method->kind != CV_RPC_CLIENT_STREAM
+		      ? cv_rpc_nest_bad_text(c->method->in, bytes)
+		      : NULL;
 	if (code != CV_OK)
 		unpack_failed(c, code, &err);
+	else if (bad)
+		cv_rpc_finish(c, CV_RPC_INVALID_ARGUMENT,
+			"%s contains a NUL, or bytes that are no UTF-8", bad);
 	else if (is_single(c))
 		x->request = m;
 	else

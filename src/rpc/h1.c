@@ -44,7 +44,10 @@ static void fields_take(struct cv_rpc_xchg *x, const struct cv_h1_request *r)
 	x->method = cv_arena_str(&x->arena, r->method);
 	x->path = cv_arena_str(&x->arena, r->path);
 	x->query = cv_arena_str(&x->arena, r->query);
+	x->has_query = r->query.p != NULL;
 	x->host = cv_rpc_xchg_get(x, "host");
+	x->is_relay = cv_rpc_relay_claims(x->server, x->host);
+	x->is_upgrade = x->is_relay && r->is_upgrade;
 }
 
 static void body_begin(struct cv_rpc_conn *c, struct cv_rpc_xchg *x, const struct cv_h1_request *r)
@@ -78,10 +81,12 @@ static void request_begin(struct cv_rpc_conn *c, const struct cv_h1_request *r)
 	c->is_keep_alive = r->is_keep_alive && !c->server->is_draining;
 	c->is_chunked_out = r->minor >= 1;
 	fields_take(x, r);
-	if (r->form == CV_H1_FORM_AUTHORITY || r->form == CV_H1_FORM_ASTERISK || r->is_overriding) {
+	if (r->form == CV_H1_FORM_AUTHORITY || r->form == CV_H1_FORM_ASTERISK ||
+		(r->is_overriding && !x->is_relay)) {
 		c->is_keep_alive = false;
 		cv_rpc_xchg_refuse(x, 400, "this form of request is not served here");
-	} else if (r->body == CV_H1_BODY_LENGTH && r->length > CV_RPC_MESSAGE_BYTES_MAX) {
+	} else if (r->body == CV_H1_BODY_LENGTH && r->length > CV_RPC_MESSAGE_BYTES_MAX &&
+		   !x->is_relay) {
 		c->is_keep_alive = false;
 		cv_rpc_xchg_refuse(x, 413, "the body is too large");
 	} else {
@@ -131,6 +136,14 @@ static void length_body_take(struct cv_rpc_conn *c)
 	c->xchgs->is_in_ended = c->body_left == 0;
 }
 
+static void raw_take(struct cv_rpc_conn *c)
+{
+	const struct cv_str have = cv_buf_str(&c->in);
+
+	piece_take(c, have);
+	cv_buf_skip(&c->in, have.n);
+}
+
 static void chunk_body_take(struct cv_rpc_conn *c)
 {
 	const struct cv_str all = cv_buf_str(&c->in);
@@ -144,7 +157,8 @@ static void chunk_body_take(struct cv_rpc_conn *c)
 		c->xchgs->is_in_ended = true;
 	} else if (e == CV_CHUNK_BAD) {
 		c->is_keep_alive = false;
-		if (c->xchgs->is_head_sent || c->xchgs->kind == CV_RPC_XCHG_PAGE)
+		if (c->xchgs->is_head_sent || c->xchgs->kind == CV_RPC_XCHG_PAGE ||
+			c->xchgs->is_relay)
 			c->is_broken = true;
 		else
 			cv_rpc_xchg_refuse(c->xchgs, 400, cv_chunk_rc_row(c->chunk->rc)->text);
@@ -160,7 +174,11 @@ void cv_rpc_h1_receive(struct cv_rpc_conn *c)
 			cv_buf_fini(&c->in);
 		return;
 	}
-	if (c->chunk)
+	if (c->xchgs->is_relay && cv_buf_len(&c->xchgs->in) >= CV_RPC_RELAY_IN_BYTES)
+		return; /* its handler takes some first */
+	if (c->is_raw)
+		raw_take(c);
+	else if (c->chunk)
 		chunk_body_take(c);
 	else if (c->body_left)
 		length_body_take(c);
@@ -203,6 +221,22 @@ void cv_rpc_h1_head(struct cv_rpc_xchg *x, int status, const struct cv_rpc_field
 	if (!c->is_keep_alive)
 		line_put(&c->out, CV_STR("connection"), CV_STR("close"));
 	cv_buf_put(&c->out, CV_STR("\r\n"));
+	if (c->out.is_overflown)
+		c->is_broken = true;
+}
+
+void cv_rpc_h1_switch(struct cv_rpc_xchg *x, const struct cv_rpc_field *fields, size_t count)
+{
+	struct cv_rpc_conn *c = x->conn;
+
+	cv_buf_put(&c->out, CV_STR("HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\n"));
+	for (size_t i = 0; i < count; i++)
+		line_put(&c->out, fields[i].name, fields[i].value);
+	cv_buf_put(&c->out, CV_STR("\r\n"));
+	x->is_head_sent = true;
+	x->is_in_ended = false;
+	c->is_chunked_out = c->is_keep_alive = false;
+	c->is_raw = true;
 	if (c->out.is_overflown)
 		c->is_broken = true;
 }

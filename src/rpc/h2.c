@@ -373,7 +373,7 @@ static ssize_t body_read(nghttp2_session *s, int32_t id, uint8_t *to, size_t roo
 	return (ssize_t)n;
 }
 
-#define HEAD_FIELDS_MAX 32 /* of an answer: ours, and what a page adds */
+#define HEAD_FIELDS_MAX (CV_RPC_FIELDS_MAX + 2) /* of an answer: another server's, and ours */
 
 void cv_rpc_h2_head(struct cv_rpc_xchg *x, int status, const struct cv_rpc_field *fields,
 	size_t count, bool has_body)

@@ -161,4 +161,12 @@
 	X(DeleteInferenceRoute, inference__v1__delete_inference_route_request, inference__v1__delete_inference_route_response, \
 		UNARY, BEARER, "inference:write", MANAGER)
 
+/* Of cove.v1.Cove; message names behind cove__. */
+#define CV_RPC_COVE_METHODS(X) \
+	X(ListApprovals, v1__list_approvals_request, v1__list_approvals_response, \
+		UNARY, BEARER, "config:read", MANAGER) \
+	X(WatchApprovals, v1__watch_approvals_request, v1__approval_event, \
+		SERVER_STREAM, BEARER, "config:read", MANAGER) \
+	X(DecideApproval, v1__decide_approval_request, v1__decide_approval_response, \
+		UNARY, BEARER, "config:write", MANAGER)
 /* clang-format on */

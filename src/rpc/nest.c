@@ -8,17 +8,24 @@
  */
 #include "rpc/nest.h"
 
+#include "base/utf8.h"
+
+#include <string.h>
+
 #define VARINT_BYTES_MAX 10
 #define ALLOC_BYTES      16 /* what malloc adds, about */
 
 struct walk {
 	const uint8_t *at, *end;
 	uint64_t memory;
+	bool is_reading;      /* looks into texts, and not at the memory */
+	const char *bad_text; /* the first field with one that is none */
 };
 
 struct level {
 	const ProtobufCMessageDescriptor *type;
 	const uint8_t *end;
+	const char *name; /* of the field that it is */
 };
 
 static bool varint(struct walk *w, const uint8_t *end, uint64_t *ret)
@@ -73,42 +80,81 @@ static uint64_t memory_of(const ProtobufCFieldDescriptor *f, uint64_t length)
 	return length ? length * sizeof(uint64_t) : sizeof(uint64_t); /* packed: a byte for each */
 }
 
-bool cv_rpc_nest_is_safe(const ProtobufCMessageDescriptor *type, struct cv_str bytes)
+static bool is_text(struct cv_str s)
+{
+	return !memchr(s.p, 0, s.n) && cv_utf8_is_valid(s);
+}
+
+static bool is_entry(const ProtobufCMessageDescriptor *type) /* of a map */
+{
+	const struct cv_str name = cv_str_of(type->short_name), end = CV_STR("Entry");
+
+	return name.n > end.n && cv_str_eq(cv_str_slice(name, name.n - end.n, name.n), end);
+}
+
+/* Through all fields.  False: malformed, too deep, too large, or at a text that is none. */
+static bool walk_through(
+	struct walk *w, const ProtobufCMessageDescriptor *type, uint64_t memory_max)
 {
 	struct level open[CV_RPC_NEST_DEPTH_MAX];
-	struct walk w = { .at = (const uint8_t *)bytes.p,
-		.end = (const uint8_t *)bytes.p + bytes.n };
-	const uint64_t memory_max =
-		CV_RPC_NEST_MEMORY_BASE + (uint64_t)bytes.n * CV_RPC_NEST_MEMORY_FACTOR;
 	size_t depth = 1;
 
-	open[0] = (struct level){ type, w.end };
+	open[0] = (struct level){ type, w->end, "" };
 	while (depth) {
 		const struct level *l = &open[depth - 1];
 		uint64_t tag, length = 0;
 
-		if (w.at == l->end) {
+		if (w->at == l->end) {
 			depth--;
 			continue;
 		}
-		if (!varint(&w, l->end, &tag))
+		if (!varint(w, l->end, &tag))
 			return false;
 		const ProtobufCFieldDescriptor *f =
 			tag >> 3 <= UINT32_MAX ? protobuf_c_message_descriptor_get_field(
 							 l->type, (unsigned)(tag >> 3))
 					       : NULL;
-		if (!value_skip(&w, l->end, tag & 7, &length))
+		if (!value_skip(w, l->end, tag & 7, &length))
 			return false;
-		w.memory += memory_of(f, length);
-		if (w.memory > memory_max)
+		w->memory += memory_of(f, length);
+		if (w->memory > memory_max)
 			return false;
-		if (!f || f->type != PROTOBUF_C_TYPE_MESSAGE ||
-			(tag & 7) != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
+		if (!f || (tag & 7) != PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED)
+			continue;
+		if (w->is_reading && f->type == PROTOBUF_C_TYPE_STRING && length &&
+			!is_text((struct cv_str){ (const char *)w->at - length, length })) {
+			w->bad_text = is_entry(l->type) ? l->name : f->name;
+			return false;
+		}
+		if (f->type != PROTOBUF_C_TYPE_MESSAGE)
 			continue;
 		if (depth == CV_RPC_NEST_DEPTH_MAX)
 			return false;
-		open[depth++] = (struct level){ f->descriptor, w.at };
-		w.at -= length;
+		open[depth++] = (struct level){ f->descriptor, w->at, f->name };
+		w->at -= length;
 	}
 	return true;
+}
+
+static struct walk over(struct cv_str bytes)
+{
+	return (struct walk){ .at = (const uint8_t *)bytes.p,
+		.end = (const uint8_t *)bytes.p + bytes.n };
+}
+
+bool cv_rpc_nest_is_safe(const ProtobufCMessageDescriptor *type, struct cv_str bytes)
+{
+	struct walk w = over(bytes);
+
+	return walk_through(
+		&w, type, CV_RPC_NEST_MEMORY_BASE + (uint64_t)bytes.n * CV_RPC_NEST_MEMORY_FACTOR);
+}
+
+const char *cv_rpc_nest_bad_text(const ProtobufCMessageDescriptor *type, struct cv_str bytes)
+{
+	struct walk w = over(bytes);
+
+	w.is_reading = true;
+	(void)walk_through(&w, type, UINT64_MAX);
+	return w.bad_text;
 }

@@ -20,3 +20,8 @@
 
 /* False: messages nest too deep, or take too much memory, or the bytes are no message at all. */
 CV_MUST bool cv_rpc_nest_is_safe(const ProtobufCMessageDescriptor *type, struct cv_str bytes);
+
+/* The first field whose text holds a NUL or is no UTF-8, or NULL; of bytes that are safe.  protobuf-c
+ * would take the one for its end, so that "a\0b" became "a", and what is not UTF-8 no client could
+ * read again, nor the list it is in. */
+const char *cv_rpc_nest_bad_text(const ProtobufCMessageDescriptor *type, struct cv_str bytes);

@@ -271,6 +271,21 @@ static const struct cv_rpc_page *page_find(const struct cv_rpc_xchg *x, bool *re
 	return best;
 }
 
+/* "localhost:8080"; a browser leaves out port 80. */
+static bool is_own_name(struct cv_str host, uint16_t port)
+{
+	static const char *const names[] = { "localhost", "127.0.0.1", "[::1]" };
+	char own[32];
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(names); i++) {
+		snprintf(own, sizeof(own), "%s:%u", names[i], (unsigned)port);
+		if (cv_str_eq_nocase(host, cv_str_of(own)) ||
+			(port == 80 && cv_str_eq_nocase(host, cv_str_of(names[i]))))
+			return true;
+	}
+	return false;
+}
+
 void cv_rpc_page_begin(struct cv_rpc_xchg *x)
 {
 	const struct cv_str coding = cv_rpc_xchg_get(x, "content-encoding");
@@ -278,6 +293,11 @@ void cv_rpc_page_begin(struct cv_rpc_xchg *x)
 	enum cv_rpc_status s;
 	bool has_path;
 
+	if (x->server->config.is_local_only && !x->conn->ssl && x->conn->is_loopback &&
+		!is_own_name(x->host, x->conn->port)) {
+		cv_rpc_xchg_refuse(x, 421, "this host is not served here: call it localhost");
+		return;
+	}
 	x->page.page = page_find(x, &has_path);
 	if (!x->page.page) {
 		cv_rpc_xchg_refuse(x, has_path ? 405 : 404,

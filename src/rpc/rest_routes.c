@@ -7,14 +7,17 @@
  */
 #include "rpc/rest.h"
 
+#include "cove.pb-c.h"
 #include "inference.pb-c.h"
 #include "openshell.pb-c.h"
 
 #define SHELL      "openshell.v1.OpenShell"
 #define INFER      "openshell.inference.v1.Inference"
+#define COVE       "cove.v1.Cove"
 #define U          false /* one answer */
 #define S          true  /* server-sent events */
 #define D(in, out) &openshell__##in##__descriptor, &openshell__##out##__descriptor
+#define C(in, out) &cove__##in##__descriptor, &cove__##out##__descriptor
 
 /* clang-format off */
 const struct cv_rpc_route cv_rpc_routes[] = {
@@ -183,6 +186,13 @@ const struct cv_rpc_route cv_rpc_routes[] = {
 	{ "DELETE", "/v1/inference/{route_name}", INFER, "DeleteInferenceRoute",
 		D(inference__v1__delete_inference_route_request, inference__v1__delete_inference_route_response),
 		U, "Delete a route to a model" },
+
+	{ "GET", "/v1/approvals", COVE, "ListApprovals",
+		C(v1__list_approvals_request, v1__list_approvals_response), U, "What waits for a person's answer" },
+	{ "GET", "/v1/approvals:watch", COVE, "WatchApprovals",
+		C(v1__watch_approvals_request, v1__approval_event), S, "The same, and what comes" },
+	{ "POST", "/v1/approvals/{id}:decide", COVE, "DecideApproval",
+		C(v1__decide_approval_request, v1__decide_approval_response), U, "Answer a question" },
 };
 /* clang-format on */
 const size_t cv_rpc_route_count = CV_ARRAY_LEN(cv_rpc_routes);

@@ -161,6 +161,18 @@ static bool is_near(const struct sockaddr_storage *a)
 	}
 }
 
+static uint16_t port_of(int fd) /* of our end */
+{
+	struct sockaddr_storage own = { 0 };
+	socklen_t n = sizeof(own);
+
+	if (getsockname(fd, (struct sockaddr *)&own, &n) < 0)
+		return 0;
+	return own.ss_family == AF_INET6
+		       ? ntohs(((const struct sockaddr_in6 *)(const void *)&own)->sin6_port)
+		       : ntohs(((const struct sockaddr_in *)(const void *)&own)->sin_port);
+}
+
 static void conn_take(struct cv_rpc_server *s, int fd, SSL_CTX *tls, bool is_loopback)
 {
 	const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
@@ -172,6 +184,8 @@ static void conn_take(struct cv_rpc_server *s, int fd, SSL_CTX *tls, bool is_loo
 		return;
 	}
 	c->is_loopback = is_loopback;
+	if (s->config.is_local_only && !tls)
+		c->port = port_of(fd);
 	if (!slot_take(s, c)) {
 		cv_rpc_conn_free(c);
 		return;

@@ -7,7 +7,7 @@
  *
  * Which of the two a client without TLS speaks shows in its first bytes (RFC 9113 section 3.4).
  * A request whose content type begins with application/grpc is a call; any other goes to the table
- * of pages (pages.h).
+ * of pages (pages.h).  Hosts that are not ours are somebody else's before that (relay.h).
  *
  * Process:  cove-gateway, and others of our programs that serve; one thread, the caller's loop:
  *           the caller owns one watch kind of its loop for the server and passes its events on.
@@ -22,6 +22,7 @@
 #include <openssl/ssl.h>
 
 struct cv_rpc_server;
+struct cv_rpc_relay_handler;
 
 struct cv_rpc_server_config {
 	struct cv_loop *loop;
@@ -30,7 +31,12 @@ struct cv_rpc_server_config {
 	size_t method_count;
 	const struct cv_rpc_page *pages; /* pages.h; may be none */
 	size_t page_count;
-	void *arg; /* cv_rpc_call_arg() */
+	const struct cv_rpc_relay_handler *relay; /* relay.h; NULL: all hosts are ours */
+	void *arg;                                /* cv_rpc_call_arg() */
+	/* Pages in plaintext are for who calls this machine by its own name (localhost, 127.0.0.1,
+	 * [::1]) and the port: a name of another's that was made to point here (DNS rebinding) would
+	 * give his scripts what the local user may do. */
+	bool is_local_only;
 	/* Fills ret, or says why not.  CV_RPC_OK with kind NONE: nobody, who may call what needs no
 	 * authentication.  UNAVAILABLE is allowed: a key is being fetched, try again. */
 	enum cv_rpc_status (*authenticate)(void *arg, const struct cv_rpc_presented *given,

@@ -8,6 +8,7 @@
  *     xchg.c     one exchange: routing, who calls, memory, the end
  *     grpc.c     an exchange as a call          call.c   what handlers of calls use
  *     pages.c    an exchange as a request, and what pages use
+ *     relay.c    an exchange for another host
  *
  * Everything happens in the turn, in rounds of three steps: connections receive (and so exchanges
  * become due), due exchanges run (handlers are called, and queue), connections send.  So no handler
@@ -32,10 +33,11 @@ struct cv_rpc_conn;
 /* ---- exchanges ---- */
 
 enum cv_rpc_xchg_kind {
-	CV_RPC_XCHG_NEW,  /* its head is not judged yet */
-	CV_RPC_XCHG_CALL, /* of a method */
-	CV_RPC_XCHG_PAGE, /* of a page */
-	CV_RPC_XCHG_OVER, /* answered without either */
+	CV_RPC_XCHG_NEW,   /* its head is not judged yet */
+	CV_RPC_XCHG_CALL,  /* of a method */
+	CV_RPC_XCHG_PAGE,  /* of a page */
+	CV_RPC_XCHG_RELAY, /* of another host */
+	CV_RPC_XCHG_OVER,  /* answered without either */
 };
 
 struct cv_rpc_request { /* the part of an exchange that pages see */
@@ -59,7 +61,8 @@ struct cv_rpc_xchg {
 	struct cv_str method, path, query, host; /* path without query */
 	struct cv_rpc_field fields[CV_RPC_FIELDS_MAX];
 	size_t field_count, head_bytes;
-	bool is_head_done, is_head_long;
+	bool is_head_done, is_head_long, has_query;
+	bool is_relay, is_upgrade; /* its host is not ours; it asks for another protocol */
 	struct cv_buf in;
 	size_t unconsumed; /* bytes in `in` for which the peer has no new window yet */
 	bool is_in_ended;
@@ -106,6 +109,7 @@ struct cv_rpc_conn {
 	uint8_t state;
 	bool can_read, can_write, has_hangup, is_eof, is_broken;
 	bool has_more; /* text of TLS that was taken from the socket already */
+	uint16_t port; /* ours, where it must be named; 0 */
 	bool is_dirty, is_loopback, is_ending; /* closed as soon as all is sent */
 	struct cv_buf in;                      /* HTTP/1, and the preface */
 	struct cv_buf out;                     /* what the socket did not take */
@@ -127,6 +131,9 @@ struct cv_rpc_conn {
 	struct cv_chunk *chunk; /* of a chunked body */
 	uint64_t body_left;
 	bool is_keep_alive, is_h1_busy, is_chunked_out, has_body_length;
+	bool is_raw; /* switched to another protocol */
+	bool is_looked_at,
+		is_clear; /* plaintext where TLS is spoken: for hosts that are not ours */
 };
 
 /* ---- the server ---- */
@@ -197,6 +204,7 @@ bool cv_rpc_h2_wants_write(const struct cv_rpc_conn *c);
 void cv_rpc_h1_receive(struct cv_rpc_conn *c);
 void cv_rpc_h1_head(struct cv_rpc_xchg *x, int status, const struct cv_rpc_field *fields,
 	size_t count, bool has_body);
+void cv_rpc_h1_switch(struct cv_rpc_xchg *x, const struct cv_rpc_field *fields, size_t count);
 void cv_rpc_h1_fill(struct cv_rpc_conn *c); /* moves what is queued into c->out */
 
 /* xchg.c */
@@ -228,6 +236,12 @@ bool cv_rpc_is_grpc(struct cv_str content_type);
 /* Fills ret; returns how many. */
 size_t cv_rpc_grpc_trailers(
 	struct cv_rpc_xchg *x, struct cv_rpc_field ret[static CV_RPC_TRAILERS_MAX + 2]);
+
+/* relay.c */
+bool cv_rpc_relay_claims(const struct cv_rpc_server *s, struct cv_str host);
+void cv_rpc_relay_begin(struct cv_rpc_xchg *x);
+void cv_rpc_relay_run(struct cv_rpc_xchg *x);
+void cv_rpc_relay_over(struct cv_rpc_xchg *x);
 
 /* pages.c */
 void cv_rpc_page_begin(struct cv_rpc_xchg *x);

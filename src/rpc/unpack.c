@@ -29,7 +29,8 @@ cv_code cv_rpc_unpack(const ProtobufCMessageDescriptor *d, struct cv_str bytes, 
 
 	if (!cv_rpc_nest_is_safe(d, bytes))
 		return cv_fail(err, CV_INVALID,
-			"the bytes of a message are no %s, or nested too deeply in it", d->name);
+			"the bytes of a message are no %s, or nested too deeply or too often in it",
+			d->name);
 	m = protobuf_c_message_unpack(d, &memory, bytes.n, (const uint8_t *)bytes.p);
 	if (!m && a->is_overflown)
 		return cv_fail(err, CV_LIMIT, "a message becomes too large when it is unpacked");

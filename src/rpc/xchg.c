@@ -108,6 +108,7 @@ void cv_rpc_xchg_target(struct cv_rpc_xchg *x, struct cv_str target)
 	const size_t at = cv_str_find_byte(target, '?');
 
 	x->path = cv_str_slice(target, 0, at);
+	x->has_query = at < target.n;
 	x->query = at < target.n ? cv_str_slice(target, at + 1, target.n) : CV_STR("");
 }
 
@@ -217,6 +218,10 @@ static void route(struct cv_rpc_xchg *x)
 	cv_rpc_xchg_identify(x);
 	if (x->is_head_long) {
 		cv_rpc_xchg_refuse(x, 431, "the head of the request is too large");
+	} else if (x->is_relay || cv_rpc_relay_claims(x->server, x->host)) {
+		cv_rpc_relay_begin(x);
+	} else if (x->conn->is_clear) {
+		cv_rpc_xchg_refuse(x, 400, "TLS is spoken here");
 	} else if (m && !cv_str_eq(x->method, CV_STR("POST"))) {
 		cv_rpc_xchg_refuse(x, 405, "a call is a POST");
 	} else if (m && !cv_rpc_is_grpc(type)) {
@@ -265,7 +270,7 @@ void cv_rpc_xchg_late(struct cv_rpc_xchg *x)
 {
 	const bool is_call = x->kind == CV_RPC_XCHG_CALL;
 
-	if (x->is_in_ended || x->is_out_ended ||
+	if (x->is_in_ended || x->is_out_ended || x->kind == CV_RPC_XCHG_RELAY ||
 		(is_call && x->call.method->kind != CV_RPC_UNARY &&
 			x->call.method->kind != CV_RPC_SERVER_STREAM))
 		return;
@@ -307,9 +312,12 @@ static void input_run(struct cv_rpc_xchg *x)
 		cv_rpc_grpc_run(x);
 	else if (x->kind == CV_RPC_XCHG_PAGE)
 		cv_rpc_page_run(x);
+	else if (x->kind == CV_RPC_XCHG_RELAY)
+		cv_rpc_relay_run(x);
 	if (x->kind == CV_RPC_XCHG_OVER || x->is_out_ended)
 		cv_buf_reset(&x->in); /* nobody reads it */
-	if (x->unconsumed && !(x->kind == CV_RPC_XCHG_CALL && x->call.is_held)) {
+	if (x->unconsumed && !(x->kind == CV_RPC_XCHG_CALL && x->call.is_held) &&
+		!(x->kind == CV_RPC_XCHG_RELAY && !x->is_out_ended)) {
 		cv_rpc_h2_consume(x, x->unconsumed);
 		x->unconsumed = 0;
 		if (x->conn)
@@ -327,6 +335,8 @@ void cv_rpc_xchg_run(struct cv_rpc_xchg *x)
 		cv_rpc_call_over(&x->call);
 	if (x->kind == CV_RPC_XCHG_PAGE && (!x->conn || x->page.is_ended))
 		cv_rpc_page_over(x);
+	if (x->kind == CV_RPC_XCHG_RELAY && (!x->conn || x->page.is_ended))
+		cv_rpc_relay_over(x);
 	if (x->conn)
 		cv_rpc_xchg_account(x);
 	else

@@ -70,6 +70,7 @@ static void forget(struct supervisor *s, struct question *q)
 	*q = (struct question){ 0 };
 	approve_tell_ended(s, id);
 	approve_tty_ended(s, id);
+	approve_gateway_ended(s, id);
 }
 
 /* One that is gone has taken what it held with it. */
@@ -206,13 +207,14 @@ void approve_ask(struct supervisor *s, enum asker asker, struct cv_str body)
 			CV_STR("an earlier answer that was given for all alike"));
 		return;
 	}
-	approve_listen(s);
+	if (!s->service.is_on)
+		approve_listen(s);
 	struct question *q = question_new(s, asker, body, &ask);
 	if (!q) {
 		flood_deny(s, asker, &ask);
 		return;
 	}
-	if (!approve_tty_show(s))
+	if (!approve_gateway_ask(s, q) && !approve_tty_show(s))
 		tell(s, q);
 }
 

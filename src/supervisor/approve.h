@@ -4,6 +4,7 @@
  *
  *     broker, proxy --ASK--> approve.c: the table --> approve_tty.c: the terminal of `cove run`
  *                  <-ANSWER-       ^                  approve_socket.c: `cove approve`
+ *                                  |                  approve_gateway.c: the gateway of the sandbox
  *                                  +-- deadline: denied
  *
  * One mechanism for calls of host tools and for requests.  Who asks keeps what is held; here is only
@@ -94,6 +95,13 @@ short approve_interest(const struct supervisor *s, size_t i);
 void approve_serve(struct supervisor *s, size_t i, short events);
 void approve_tell_ended(struct supervisor *s, uint64_t id);
 void approve_close(struct supervisor *s);
+
+/* ---- approve_gateway.c: a sandbox of a gateway is asked about there and nowhere else ---- */
+
+bool approve_gateway_ask(struct supervisor *s, struct question *q); /* false: there is no gateway */
+void approve_gateway_ended(struct supervisor *s, uint64_t id);
+void approve_gateway_answer(struct supervisor *s, struct cv_str body); /* ANSWER */
+void approve_retell(struct supervisor *s); /* to a gateway that has just come */
 
 /* ---- approve_tty.c ---- */
 

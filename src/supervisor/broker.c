@@ -23,11 +23,13 @@
 #include "sys/tree.h"
 #include "tools/builtin.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #define BODY_BYTES_MAX 65536
@@ -37,9 +39,12 @@ static bool has_tools(const struct supervisor *s)
 	return s->plan.tools_count > 0;
 }
 
-/* What the broker calls this sandbox. */
-static struct cv_str name_of(char text[32])
+/* What the broker calls this sandbox.  One of a gateway has a name that outlives its supervisor, and
+ * finds the jobs of an earlier start by it. */
+static struct cv_str name_of(const struct supervisor *s, char text[32])
 {
+	if (s->plan.gateway.sandbox.n)
+		return s->plan.gateway.sandbox;
 	return (struct cv_str){ text, (size_t)snprintf(text, 32, "cove-%d", (int)getpid()) };
 }
 
@@ -63,6 +68,15 @@ cv_code broker_state_make(struct supervisor *s, struct cv_err *err)
 {
 	if (!has_tools(s))
 		return CV_OK;
+	if (s->service.is_on) { /* the sandbox's own, which the gateway removes with it */
+		s->is_broker_state_kept = true;
+		s->broker_state = strndup(s->plan.tools_state.p, s->plan.tools_state.n);
+		if (!s->broker_state)
+			return cv_fail(err, CV_LIMIT, "no memory");
+		return mkdir(s->broker_state, 0700) == 0 || errno == EEXIST
+			       ? CV_OK
+			       : cv_fail_errno(err, "make %s", s->broker_state);
+	}
 	if (asprintf(&s->broker_state, "%.*s/cove-tools-XXXXXX", CV_STR_ARG(s->plan.tools_state)) <
 		0) {
 		s->broker_state = NULL;
@@ -163,7 +177,7 @@ static cv_code sandbox_send(struct supervisor *s, struct cv_err *err)
 	if (code != CV_OK)
 		return code;
 	cv_buf_init(&b, 4096);
-	cv_ipc_put_str(&b, name_of(name));
+	cv_ipc_put_str(&b, name_of(s, name));
 	cv_ipc_put_str(&b, (struct cv_str){ (const char *)digest, sizeof(digest) });
 	code = put(s, CV_BROKER_CONTROL_SANDBOX, &b, &pair[1], err);
 	close(pair[1]);
@@ -178,7 +192,7 @@ static cv_code root_send(struct supervisor *s, struct cv_err *err)
 	struct cv_buf b;
 
 	cv_buf_init(&b, 256);
-	cv_ipc_put_str(&b, name_of(name));
+	cv_ipc_put_str(&b, name_of(s, name));
 	return put(s, CV_BROKER_CONTROL_ROOT, &b, &s->built[CV_BUILT_ROOT], err);
 }
 
@@ -189,7 +203,7 @@ static cv_code about_put(
 	struct cv_buf b;
 
 	cv_buf_init(&b, 8192);
-	cv_ipc_put_str(&b, name_of(name));
+	cv_ipc_put_str(&b, name_of(s, name));
 	cv_ipc_put_u32(&b, key);
 	cv_ipc_put_str(&b, value);
 	return put(s, CV_BROKER_CONTROL_ABOUT, &b, NULL, err);
@@ -237,7 +251,7 @@ cv_code broker_policy_send(struct supervisor *s, struct cv_err *err)
 	if (code != CV_OK)
 		return code;
 	cv_buf_init(&b, 8192);
-	cv_ipc_put_str(&b, name_of(name));
+	cv_ipc_put_str(&b, name_of(s, name));
 	cv_ipc_put_str(&b, cv_str_slice(s->plan.policy_name, 0, 4000));
 	code = put(s, CV_BROKER_CONTROL_POLICY, &b, &fd, err);
 	close(fd);
@@ -386,7 +400,7 @@ static cv_code link_renew(struct supervisor *s, struct cv_err *err)
 	if (code != CV_OK)
 		return code;
 	cv_buf_init(&b, 256);
-	cv_ipc_put_str(&b, name_of(name));
+	cv_ipc_put_str(&b, name_of(s, name));
 	code = put(s, CV_BROKER_CONTROL_LINK, &b, &pair[1], err);
 	close(pair[1]);
 	if (code == CV_OK)
@@ -511,6 +525,7 @@ void broker_stop(struct supervisor *s)
 					CV_MIN(s->broker_end_ms, (uint32_t)SUP_SERVERS_END_MS)));
 		helper_stop(&s->broker);
 	}
-	if (s->broker_state && cv_tree_remove(s->broker_state, &err) != CV_OK)
+	if (s->broker_state && !s->is_broker_state_kept &&
+		cv_tree_remove(s->broker_state, &err) != CV_OK)
 		say("%s", err.msg);
 }

@@ -47,11 +47,11 @@ cv_code events_pipe(struct supervisor *s, size_t who, int *ret, struct cv_err *e
 
 static void queue(struct supervisor *s, uint32_t type, struct cv_str body, uint32_t *lost)
 {
-	struct outbox *q = &s->service.events;
+	struct cv_ipc_outbox *q = &s->service.events;
 	struct cv_err err;
 
 	if (q->count >= SUP_EVENTS_MAX || q->bytes + body.n > SUP_EVENTS_BYTES_MAX ||
-		outbox_keep(q, type, body, NULL, 0, &err) != CV_OK)
+		cv_ipc_outbox_keep(q, type, body, NULL, 0, &err) != CV_OK)
 		++*lost;
 }
 
@@ -61,10 +61,11 @@ void events_send(struct supervisor *s)
 	struct cv_buf b;
 	struct cv_err err;
 
-	if (v->link < 0 || v->rules.state != CV_GATEWAY_LINK_OPEN || !outbox_is_empty(&v->out) ||
-		outbox_flush(&v->events, v->link, &err) != CV_OK) /* a broken link is read */
+	if (v->link < 0 || v->rules.state != CV_GATEWAY_LINK_OPEN ||
+		!cv_ipc_outbox_is_empty(&v->out) ||
+		cv_ipc_outbox_flush(&v->events, v->link, &err) != CV_OK) /* a broken link is read */
 		return;
-	if (!outbox_is_empty(&v->events) || !(v->lost_lines | v->lost_denials))
+	if (!cv_ipc_outbox_is_empty(&v->events) || !(v->lost_lines | v->lost_denials))
 		return;
 	cv_buf_init(&b, 8);
 	cv_ipc_put_u32(&b, v->lost_lines);

@@ -11,6 +11,10 @@
  * here); only the log has a queue of its own (events.c).  A gateway that does not read loses its
  * link and is told anew.
  *
+ * A gateway that is there and closes without ACCEPTED says that the sandbox is none of its own: its
+ * record was removed or replaced meanwhile, or another supervisor has its workspace.  Then, and when
+ * the directory of the socket is gone, nobody could ever end it; after a while it ends itself.
+ *
  * The other end is another process of our user, found by a path in a directory of his; it is asked
  * who it is before it is shown the token.
  */
@@ -19,6 +23,7 @@
 #include "supervisor/limits.h"
 #include "sys/fd.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -45,13 +50,38 @@ static void redial_later(struct service *v)
 	v->redial_ms = now_ms() + v->backoff_ms;
 }
 
+static void nobodys(struct service *v, bool is_it)
+{
+	if (!is_it)
+		v->nobodys_ms = 0;
+	else if (!v->nobodys_ms)
+		v->nobodys_ms = now_ms();
+}
+
+static bool is_nobodys(const struct service *v)
+{
+	return v->nobodys_ms && now_ms() - v->nobodys_ms >= SUP_NOBODYS_MS;
+}
+
+/* A gateway that is down takes its socket away, but not its directory. */
+static bool is_homeless(const struct cv_plan_gateway *g)
+{
+	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	const struct cv_str path = cv_str_slice(g->socket, 0, cv_str_rfind_byte(g->socket, '/'));
+
+	return path.n && cv_str_to_cstr(path, dir, sizeof(dir)) && access(dir, F_OK) < 0 &&
+	       errno == ENOENT;
+}
+
 static void drop(struct supervisor *s)
 {
 	struct service *v = &s->service;
 
+	if (v->link >= 0 && v->rules.state == CV_GATEWAY_LINK_NEW)
+		nobodys(v, true);
 	cv_fd_cleanup(&v->link);
 	v->link = -1;
-	outbox_clear(&v->out);
+	cv_ipc_outbox_clear(&v->out);
 	dial_drop(s);
 	cv_buf_reset(&v->parts);
 	if (s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE)
@@ -94,8 +124,9 @@ static void hello(struct supervisor *s)
 	cv_ipc_put_str(&b, (struct cv_str){ (const char *)g->token, sizeof(g->token) });
 	cv_ipc_put_u32(&b, (uint32_t)getpid());
 	cv_ipc_put_u64(&b, s->service.policy.revision);
-	if (b.is_overflown || outbox_put(&s->service.out, s->service.link, CV_GATEWAY_REPLY_HELLO,
-				      cv_buf_str(&b), NULL, 0, &err) != CV_OK)
+	if (b.is_overflown ||
+		cv_ipc_outbox_put(&s->service.out, s->service.link, CV_GATEWAY_REPLY_HELLO,
+			cv_buf_str(&b), NULL, 0, &err) != CV_OK)
 		drop(s);
 	cv_buf_wipe(&b);
 }
@@ -108,10 +139,12 @@ static void dial(struct supervisor *s)
 	v->link = connected(&s->plan.gateway);
 	v->rules = (struct cv_ipc_link){ cv_gateway_req_rule, CV_GATEWAY_REQ_COUNT,
 		CV_GATEWAY_LINK_NEW, 0 };
-	if (v->link < 0)
+	if (v->link < 0) {
+		nobodys(v, is_homeless(&s->plan.gateway));
 		drop(s);
-	else
+	} else {
 		hello(s);
+	}
 }
 
 /* Many commands are many descriptors; what the sandbox may have is its own rlimit. */
@@ -149,8 +182,8 @@ void service_tell(
 {
 	struct cv_err err;
 
-	if (is_open(&s->service) && outbox_put(&s->service.out, s->service.link, type, body, fds,
-					    fd_count, &err) != CV_OK)
+	if (is_open(&s->service) && cv_ipc_outbox_put(&s->service.out, s->service.link, type, body,
+					    fds, fd_count, &err) != CV_OK)
 		drop(s);
 }
 
@@ -187,9 +220,11 @@ static void accepted(struct supervisor *s)
 
 	v->rules.state = CV_GATEWAY_LINK_OPEN;
 	v->backoff_ms = 0;
+	nobodys(v, false);
 	exec_retell(s);
 	if (v->is_ready)
 		service_tell(s, CV_GATEWAY_REPLY_READY, CV_STR_NONE, NULL, 0);
+	approve_retell(s);
 	if (v->is_ended)
 		ended_tell(s);
 	events_send(s);
@@ -266,6 +301,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_STOP: service_stop(s, cv_ipc_get_u32(&r)); break;
 	case CV_GATEWAY_REQ_SETTLED: settled(s, &r); break;
 	case CV_GATEWAY_REQ_STDIN_END: exec_stdin_end(s, cv_ipc_get_u32(&r)); break;
+	case CV_GATEWAY_REQ_ANSWER: approve_gateway_answer(s, m->body); break;
 	case CV_GATEWAY_REQ_LOG_LEVEL: break; /* every decision is told */
 	case CV_GATEWAY_REQ_COUNT: break;
 	}
@@ -300,8 +336,8 @@ static void read_all(struct supervisor *s)
 short service_interest(const struct supervisor *s)
 {
 	const struct service *v = &s->service;
-	const bool has_more =
-		!outbox_is_empty(&v->out) || (is_open(v) && !outbox_is_empty(&v->events));
+	const bool has_more = !cv_ipc_outbox_is_empty(&v->out) ||
+			      (is_open(v) && !cv_ipc_outbox_is_empty(&v->events));
 
 	return (short)(POLLIN | (has_more ? POLLOUT : 0));
 }
@@ -310,7 +346,8 @@ void service_serve(struct supervisor *s, short events)
 {
 	struct cv_err err;
 
-	if ((events & POLLOUT) && outbox_flush(&s->service.out, s->service.link, &err) != CV_OK)
+	if ((events & POLLOUT) &&
+		cv_ipc_outbox_flush(&s->service.out, s->service.link, &err) != CV_OK)
 		drop(s);
 	if (events & POLLOUT)
 		events_send(s);
@@ -330,6 +367,10 @@ void service_due(struct supervisor *s)
 {
 	if (s->service.redial_ms && now_ms() >= s->service.redial_ms)
 		dial(s);
+	if (is_nobodys(&s->service) && s->outcome == OUTCOME_NONE && !s->service.is_stopping) {
+		say("the sandbox belongs to no gateway any more: it ends");
+		service_stop(s, SUP_STOP_MS);
+	}
 	dial_due(s);
 }
 
@@ -346,7 +387,7 @@ void service_end(struct supervisor *s)
 	v->is_ended = true;
 	v->is_ready = false;
 	ended_tell(s);
-	while (!v->is_ended_settled && now_ms() < until) {
+	while (!v->is_ended_settled && !is_nobodys(v) && now_ms() < until) {
 		struct pollfd w = { v->link, service_interest(s), 0 };
 		const int64_t due = v->redial_ms ? CV_MIN(v->redial_ms, until) : until;
 

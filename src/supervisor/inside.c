@@ -28,7 +28,7 @@ static cv_code number_send(struct supervisor *s, enum cv_init_req type, const ui
 	cv_buf_init(&b, 64);
 	for (size_t i = 0; i < n; i++)
 		cv_ipc_put_u32(&b, v[i]);
-	const cv_code code = outbox_put(
+	const cv_code code = cv_ipc_outbox_put(
 		&s->inside_out, s->sandbox.link, type, cv_buf_str(&b), stdio, stdio ? 3 : 0, err);
 	cv_buf_fini(&b);
 	return code;
@@ -39,7 +39,7 @@ cv_code inside_parts(struct supervisor *s, struct cv_str command, struct cv_err 
 	cv_code code = CV_OK;
 
 	for (size_t at = 0; code == CV_OK && at < command.n; at += CV_IPC_BODY_BYTES_MAX)
-		code = outbox_put(&s->inside_out, s->sandbox.link, CV_INIT_REQ_PART,
+		code = cv_ipc_outbox_put(&s->inside_out, s->sandbox.link, CV_INIT_REQ_PART,
 			cv_str_slice(command, at, CV_MIN(at + CV_IPC_BODY_BYTES_MAX, command.n)),
 			NULL, 0, err);
 	return code;
@@ -100,8 +100,8 @@ void inside_flush(struct supervisor *s)
 	struct cv_err err;
 
 	/* A sandbox that is gone is found by who reads its link. */
-	if (outbox_flush(&s->inside_out, s->sandbox.link, &err) != CV_OK)
-		outbox_clear(&s->inside_out);
+	if (cv_ipc_outbox_flush(&s->inside_out, s->sandbox.link, &err) != CV_OK)
+		cv_ipc_outbox_clear(&s->inside_out);
 }
 
 void inside_signal(struct supervisor *s, int number)

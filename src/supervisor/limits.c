@@ -59,7 +59,7 @@ static CV_NORETURN void janitor_main(const struct supervisor *s, int link)
 	if (s->cgroup && (cv_cgroup_kill(s->cgroup, &err) != CV_OK ||
 				 cv_cgroup_remove(s->cgroup, &err) != CV_OK))
 		status = 1;
-	if (s->broker_state)
+	if (s->broker_state && !s->is_broker_state_kept)
 		status |= state_remove(s->broker_state);
 	_exit(status);
 }
@@ -89,7 +89,7 @@ cv_code limits_enter(struct supervisor *s, struct cv_err *err)
 	char name[32];
 
 	if (!limits.memory_bytes && !limits.cpu_milli && !limits.pids)
-		return s->broker_state ? janitor_start(s, err) : CV_OK;
+		return s->broker_state && !s->is_broker_state_kept ? janitor_start(s, err) : CV_OK;
 	snprintf(name, sizeof(name), "%d", (int)getpid());
 	cv_code code = cv_cgroup_host_look(&host, err);
 	if (code == CV_OK)

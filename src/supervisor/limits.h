@@ -36,8 +36,6 @@
 #define SUP_EXECS_MAX        1024       /* commands that run, or whose end is not settled yet */
 #define SUP_PARTS_BYTES_MAX  (2u << 20) /* of a command's arguments: as plan/exec.h */
 #define SUP_EXEC_ARENA_MAX   (8u << 20) /* the arrays of one command and of the plan's */
-#define SUP_OUTBOX_MAX       8192 /* messages that a link did not take yet: some per command */
-#define SUP_OUTBOX_BYTES_MAX (16u << 20) /* ... four of the largest commands */
 #define SUP_EVENTS_MAX       4096 /* lines that wait for a gateway: minutes of a busy agent */
 #define SUP_EVENTS_BYTES_MAX (2u << 20)
 #define SUP_LINE_BYTES_MAX   16384       /* of one of them; a longer one is cut */
@@ -46,5 +44,7 @@
 #define SUP_DIAL_MS          10000       /* a server that listens takes microseconds */
 #define SUP_REDIAL_MS        100         /* to the gateway's socket; doubled each time */
 #define SUP_REDIAL_MS_MAX    2000
-#define SUP_ENDED_MS         600000 /* to tell of the end: a gateway is upgraded in less */
-#define SUP_STOP_MS          5000   /* of grace, where a signal tells us to stop */
+#define SUP_NOBODYS_MS \
+	30000 /* refused by the gateway, or its directory is gone: longer than a start */
+#define SUP_ENDED_MS 600000 /* to tell of the end: a gateway is upgraded in less */
+#define SUP_STOP_MS  5000   /* of grace, where a signal tells us to stop */

@@ -36,7 +36,7 @@ static void interest(const struct supervisor *s, struct pollfd w[WATCH_COUNT])
 	const bool wants_proxy = s->is_built && s->proxy.pid == 0 && !keeper_is_away(s);
 
 	w[WATCH_INSIDE] = (struct pollfd){ s->sandbox.link,
-		(short)(POLLIN | (outbox_is_empty(&s->inside_out) ? 0 : POLLOUT)), 0 };
+		(short)(POLLIN | (cv_ipc_outbox_is_empty(&s->inside_out) ? 0 : POLLOUT)), 0 };
 	w[WATCH_SIGNALS] = (struct pollfd){ s->signals, POLLIN, 0 };
 	w[WATCH_KEEPER] = (struct pollfd){ s->keeper.link, POLLIN, 0 };
 	w[WATCH_COURIER] = (struct pollfd){ s->courier.link, POLLIN, 0 };

@@ -13,7 +13,7 @@
 #pragma once
 #include "base/buf.h"
 #include "ipc/gateway_link.h"
-#include "supervisor/outbox.h"
+#include "ipc/outbox.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,9 +43,10 @@ struct service {
 	/* gateway.c */
 	int link; /* -1: not connected */
 	struct cv_ipc_link rules;
-	struct outbox out;
+	struct cv_ipc_outbox out;
 	int64_t redial_ms; /* when; 0: connected, or never */
 	int64_t backoff_ms;
+	int64_t nobodys_ms;              /* since when it seems to be nobody's; 0: it doesn't */
 	bool is_ready;                   /* the sandbox stands */
 	bool is_ended, is_ended_settled; /* all is over but to tell it */
 	bool is_stopping;
@@ -64,7 +65,7 @@ struct service {
 
 	/* events.c */
 	struct service_log log[SERVICE_LOGS];
-	struct outbox events;
+	struct cv_ipc_outbox events;
 	uint32_t lost_lines, lost_denials;
 
 	/* push.c */

@@ -45,7 +45,7 @@ struct supervisor {
 
 	struct sandbox sandbox; /* sandbox.c, inside.c */
 	struct cv_ipc_link inside;
-	struct outbox inside_out;
+	struct cv_ipc_outbox inside_out;
 	int built[CV_BUILT_COUNT]; /* -1 until BUILT */
 	bool is_built, is_commanded;
 	int notify; /* epoll of the commands' connects, -1: none yet; identity.c */
@@ -59,6 +59,7 @@ struct supervisor {
 	int broker_for_proxy; /* the proxy's end of its link to the broker, until handed over */
 	int broker_catalog[CV_PLAN_TOOLS_FILES_MAX]; /* --tools as they were read: memfds; -1 */
 	char *broker_state;                          /* its directory; NULL: none was made */
+	bool is_broker_state_kept;                   /* it is there before and after the run */
 	uint32_t broker_end_ms;                      /* that its servers may take to end */
 	bool is_broker_told;                         /* of the sandbox, and to go */
 	int keeper_for_proxy; /* the proxy's end of its link to the keeper, until handed over */

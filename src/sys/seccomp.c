@@ -37,6 +37,7 @@ static const struct cv_seccomp_filter filters[CV_SECCOMP_PROFILE_COUNT] = {
 	[CV_SECCOMP_KEEPER]       = FILTER(keeper),
 	[CV_SECCOMP_NESTED]        = FILTER(nested),
 	[CV_SECCOMP_NESTED_NOTIFY] = FILTER(nested_notify),
+	[CV_SECCOMP_SSH]          = FILTER(ssh),
 };
 /* clang-format on */
 

@@ -3,7 +3,7 @@
  * seccomp.h - the system calls that a process may make from here on
  *
  * Ownership: filters are constant data; the notification descriptor belongs to the caller.
- * Process:   cove-init for what it starts (AGENT..., NESTED...), cove-proxy and cove-keeper for themselves.
+ * Process:   cove-init for what it starts (AGENT..., NESTED...), cove-proxy, cove-keeper and cove-ssh for themselves.
  * Limits:    none.  What each profile permits, and why, stands in seccomp_table.h.
  *
  * A filter holds for the calling thread and what it creates, for ever: install it before the first
@@ -21,6 +21,7 @@ enum cv_seccomp_profile {
 	CV_SECCOMP_KEEPER,       /* cove-keeper; likewise */
 	CV_SECCOMP_NESTED,       /* as AGENT, and namespaces may be made inside */
 	CV_SECCOMP_NESTED_NOTIFY, /* as AGENT_NOTIFY */
+	CV_SECCOMP_SSH,          /* cove-ssh; as PROXY */
 	CV_SECCOMP_PROFILE_COUNT
 };
 

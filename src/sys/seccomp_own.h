@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * seccomp_own.h - the rows of the PROXY and KEEPER profiles; see seccomp_table.h
+ * seccomp_own.h - the rows of the PROXY, KEEPER and SSH profiles; see seccomp_table.h
  *
- * Lists of what these two programs, their C library and OpenSSL call after they have confined
+ * Lists of what these three programs, their C library, OpenSSL and libssh call after they have confined
  * themselves; the default kills.  Everything with a path, every new process, every new executable
  * page is absent.  The few rows with EPERM are calls that a C library makes on its own account and
  * does without.
@@ -88,6 +88,18 @@ static const struct cv_seccomp_call_row cv_seccomp_keeper_calls[] = {
 
 static const struct cv_seccomp_arg_row cv_seccomp_keeper_permits[] = {
 	COMMON_PERMITS,
+	{ 0 },
+};
+
+static const struct cv_seccomp_call_row cv_seccomp_ssh_calls[] = {
+	COMMON_CALLS,
+	{ CV_SECCOMP_PERMIT, "sendto shutdown getsockname getpeername getsockopt setsockopt",
+		"its client and connections into the sandbox; each was handed to it" },
+};
+
+static const struct cv_seccomp_arg_row cv_seccomp_ssh_permits[] = {
+	COMMON_PERMITS,
+	CV_SC_1("ioctl", "the window of a terminal that was handed to it", CV_SC_EQ(1, TIOCSWINSZ)),
 	{ 0 },
 };
 

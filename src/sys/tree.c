@@ -26,11 +26,23 @@
 #define PASSES_MAX      4096 /* each takes away CV_TREE_DEPTH_MAX levels */
 #define OPEN_FLAGS      (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
+/* fchmodat() follows links: who swaps the directory for one would have us change what it leads to. */
+static int dir_unlock(int at, const char *name)
+{
+	CV_AUTO_FD int fd = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	char path[32];
+
+	if (fd < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return chmod(path, 0700);
+}
+
 static int dir_open(int at, const char *name)
 {
 	int fd = openat(at, name, OPEN_FLAGS);
 
-	if (fd < 0 && errno == EACCES && fchmodat(at, name, 0700, 0) == 0)
+	if (fd < 0 && errno == EACCES && dir_unlock(at, name) == 0)
 		fd = openat(at, name, OPEN_FLAGS);
 	return fd;
 }
@@ -83,7 +95,7 @@ static int entry_raise(struct removal *r, int dir, const char *name)
 {
 	char fresh[32];
 
-	(void)!fchmodat(dir, name, 0700, 0); /* its ".." changes */
+	(void)dir_unlock(dir, name); /* its ".." changes */
 	for (int tries = 0; tries < RAISE_TRIES_MAX; tries++) {
 		snprintf(fresh, sizeof(fresh), "raised-%u", ++r->moved);
 		if (renameat(dir, name, r->root, fresh) == 0)

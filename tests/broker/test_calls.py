@@ -7,6 +7,7 @@ shape, and one event.
 """
 import json
 import os
+import resource
 import socket
 import sys
 import time
@@ -339,6 +340,7 @@ def p3_names_of_binaries_are_resolved_in_the_sandbox():
 def streams_are_bounded():
     crowd = Sandbox(lab, "crowd")
     most = STREAMS_EACH_MAX
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     streams = [crowd.open(timeout=5) for _ in range(most + 32)]
     time.sleep(0.5)
     refused = 0

@@ -13,6 +13,7 @@ import time
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import world  # noqa: E402
 from brokerlab import Keeper, Lab, Sandbox, Tap, memory  # noqa: E402
 
 SECRET = "s3cr3t/VALUE+of-a-tool=0123456789"
@@ -60,6 +61,7 @@ print("\n".join(out)); print("\n".join(out), file=sys.stderr)
 sys.exit(CODE)'
 """
 
+world.enter_user_namespace()  # so that the broker can be looked into
 keeper = Keeper({"TOKEN": SECRET, "OTHER": OTHER},
                 [("tool:sh", "TOKEN"), ("tool:small", "TOKEN"), ("tool:brief", "TOKEN")])
 lab = Lab(CATALOG, keeper=keeper)

@@ -35,6 +35,10 @@ CASES = [
     ("a skip where it must work", "echo 1..1; echo 'ok 1 - a # SKIP no curl'", "1", (0, 1, 0)),
     ("a skipped file where it must work", "echo '1..0 # SKIP no curl'", "1", (0, 1, 0)),
     ("what the machine has not", "echo 1..1; echo 'ok 1 - a # SKIP unavailable: no KVM'", "1", (0, 0, 1)),
+    ("the same, cmocka's way", "echo 1..1; echo '# unavailable: no KVM'; echo 'not ok 1 # SKIP a'", "1", (0, 0, 1)),
+    ("one such line is for one test", "echo 1..2; echo '# unavailable: a'; echo 'ok 1 # SKIP a'; echo 'ok 2 # SKIP b'",
+     "1", (0, 1, 1)),
+    ("and no excuse for a failure", "echo 1..1; echo '# unavailable: no KVM'; echo not ok 1 - a; exit 1", "1", (0, 1, 0)),
     ("takes too long", "echo 1..2; echo ok 1 - a; sleep 60", "", (1, 2, 0)),
     ("bytes that are no text", "printf '1..1\\nok 1 - \\377\\0\\n'", "", (1, 0, 0)),
 ]

@@ -25,13 +25,14 @@ ok() { # STATUS NAME: ok if STATUS is 0
 skip() { count=$((count + 1)) && echo "ok $count - $1 # SKIP $2"; }
 
 checkout=$work/checkout
-mkdir -p "$checkout/src/cli" "$checkout/tests" "$checkout/bench"
+mkdir -p "$checkout"
 cp -r "$root/cove" "$root/tools" "$root/meson.build" "$root/meson_options.txt" "$checkout/"
-: >"$checkout/tests/meson.build"
-: >"$checkout/bench/meson.build"
-mkdir "$checkout/profiles" "$checkout/catalogs"
-: >"$checkout/profiles/meson.build"
-: >"$checkout/catalogs/meson.build"
+folders=$(sed -n "s/^subdir('\(.*\)')$/\1/p" "$root/meson.build")
+for folder in $folders; do
+	mkdir "$checkout/$folder"
+	: >"$checkout/$folder/meson.build"
+done
+mkdir "$checkout/src/cli"
 echo "subdir('cli')" >"$checkout/src/meson.build"
 echo "executable('cove', 'main.c')" >"$checkout/src/cli/meson.build"
 program() { # WORD: a program that says WORD and its arguments, and exits with 7
@@ -54,7 +55,7 @@ cove() {
 # Times have a grain; an edit must be younger than the stamp.
 later() { sleep 0.02; }
 
-echo 1..13
+echo 1..14
 
 program one
 cove run -- 'a b' ''
@@ -87,6 +88,18 @@ later
 cove
 [ $status = 7 ] && grep -q 'building build' "$work/err"
 ok $? 'a file that came makes the build stale'
+
+unseen=
+for folder in $folders; do
+	case $folder in src | tests | bench) continue ;; esac
+	later
+	: >"$checkout/$folder/one"
+	cove
+	grep -q 'building build' "$work/err" || unseen="$unseen $folder"
+done
+echo "# not seen:$unseen"
+[ -z "$unseen" ]
+ok $? 'so it does in the other folders that programs are built from'
 
 later
 mkdir "$checkout/src/helper"

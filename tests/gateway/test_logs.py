@@ -21,6 +21,7 @@ pb = g.pb
 READY, ERROR = 2, 3
 WAIT_S = 30
 FILE_MAX = 512 << 10
+cli = clientlab.Client(g)
 
 
 def check(f):
@@ -173,15 +174,56 @@ def gone_ones_are_swept_in_time():
 
 
 def the_command_shows_them():
-    c = clientlab.Client(g)
-    said = c("logs", "one").stdout
+    said = cli("logs", "one").stdout
     assert "] [gateway] [INFO ] [sandbox] created by " in said, said
     assert "] [sandbox] [OCSF ] [ocsf] " in said, said
-    assert "] [sandbox] " not in c("logs", "one", "--source", "gateway").stdout.replace(
+    assert "] [sandbox] " not in cli("logs", "one", "--source", "gateway").stdout.replace(
         "[INFO ] [sandbox] ", "")
 
 
+def push(name, *batches, of=None):
+    """A supervisor of others brings lines."""
+    s = get(name)
+    stub = g.connect(certificate=False, token=g.sandbox_token(s.metadata.id))
+    return stub.PushSandboxLogs(iter([pb.PushSandboxLogsRequest(
+        sandbox_id=of or s.metadata.id, logs=b) for b in batches]))
+
+
+def line(message, **kw):
+    return pb.SandboxLogLine(level="INFO", target="t", message=message, **kw)
+
+
+def lines_can_be_pushed():
+    ready("push")
+    push("push", [line("a", source="gateway", fields={"k": "v"}), line("b\x1b[31m\n")])
+    got = [x for x in logs("push", sources=["sandbox"]).logs if x.target == "t"]
+    assert [x.message for x in got] == ["a", "b\x1b[31m\n"], got
+    assert got[0].source == "sandbox" and dict(got[0].fields) == {"k": "v"} and got[0].timestamp_ms
+    other = get("one").metadata.id
+    assert code_of(lambda: push("push", [line("x")], of=other)) == (
+        "PERMISSION_DENIED", "sandbox_id is not the caller's")
+    shown = cli("logs", "push").stdout
+    assert "\x1b" not in shown and "k=v" in shown, shown
+
+
+def they_are_bounded():
+    """A second takes so many; files turn over; what is newest stays."""
+    for i in range(4):
+        push("push", [line(f"{i}-{n} " + "x" * 900) for n in range(900)])
+        time.sleep(1.1)
+    mine = {n: size for n, size in files().items() if "--push--" in n}
+    assert len(mine) == 2 and all(size <= FILE_MAX for size in mine.values()), mine
+    m = logs("push", lines=100000)
+    assert m.logs[-1].message.startswith("3-899 ") and m.buffer_total == len(m.logs)
+    assert len(logs("push").logs) <= 2000 and not texts("push", lines=100000)[0].startswith("0-0 ")
+    push("push", [line(f"f{n}") for n in range(1500)])
+    assert len([t for t in texts("push") if t.startswith("f")]) <= 1000
+    assert any("lines came too fast" in t for t in texts("push"))
+
+
 check(the_gateway_and_the_sandbox_both_speak)
+check(lines_can_be_pushed)
+check(they_are_bounded)
 check(what_is_asked_for_is_what_comes)
 check(they_survive_the_gateway)
 check(half_a_record_at_the_end_is_no_harm)
@@ -190,6 +232,7 @@ check(a_failed_one_and_one_that_is_gone_can_be_read)
 check(gone_ones_are_swept_in_time)
 check(the_command_shows_them)
 try:
+    delete("push")
     delete("one")
 except Exception:
     pass

@@ -21,6 +21,7 @@ import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import box  # noqa: E402
+import look  # noqa: E402
 import world  # noqa: E402
 from proxylab import listener  # noqa: E402
 
@@ -372,27 +373,10 @@ def refused(lab, reply, status=403, error="credential_endpoint_mismatch", settle
 
 def memory_has(pid, needles):
     """Which of the needles are in a process's memory, and in which mappings."""
-    found = []
-    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as maps, \
-            open(f"/proc/{pid}/mem", "rb") as mem:
-        for text in maps:
-            span, mode, *rest = text.split(None, 5)
-            if mode[0] != "r" or "[v" in text:
-                continue
-            begin, end = (int(x, 16) for x in span.split("-"))
-            at = begin
-            tail = b""
-            while at < end:
-                try:
-                    mem.seek(at)
-                    data = mem.read(min(end - at, 4 << 20))
-                except (OSError, ValueError, OverflowError):
-                    break
-                if not data:
-                    break
-                for n in needles:
-                    if n in tail + data:
-                        found.append((n, rest[-1].strip() if rest else "", hex(at)))
-                tail = data[-256:]
-                at += len(data)
+    found, last, tail = [], None, b""
+    for text, at, data in look.memory(pid, is_wanted=lambda mode, _: mode[0] == "r"):
+        data = (tail if text == last else b"") + data
+        rest = text.split(None, 5)[5:]
+        found += [(n, rest[0].strip() if rest else "", hex(at)) for n in needles if n in data]
+        last, tail = text, data[-256:]
     return found

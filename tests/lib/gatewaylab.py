@@ -12,8 +12,12 @@
     Gateway(config={"oidc": {...}}, flags=["--log-level", "debug"], env={...})
     g.write_config({...}); g.hup()                 another configuration
 
+With CV_DB_URL every gateway keeps its objects in a database of its own there: the URL of a PostgreSQL
+with {db} where the database's name belongs (tests/gateway/postgres.py runs a test so).
+
 Statuses: `gatewaylab.code_of(lambda: g.stub.X(...))` gives ("NOT_FOUND", "sandbox not found").
 """
+import base64
 import json
 import os
 import shutil
@@ -54,6 +58,7 @@ class Gateway:
         for name in [n for n in self.env if n.startswith(("COVE_", "OPENSHELL_"))]:
             del self.env[name]
         self.env.update(env or {})
+        self._database()
         self.pb, self.stubs = rpclab.openshell()
         self.process, self.port, self.lines, self._channels = None, 0, [], []
         self._said = threading.Condition()
@@ -69,6 +74,15 @@ class Gateway:
 
     def __exit__(self, *_):
         self.close()
+
+    def _database(self):
+        url = os.environ.get("CV_DB_URL")
+        if not url or any(w.startswith("--db-url") for w in self.flags):
+            return
+        name = os.path.basename(self.directory).replace("-", "_").lower()
+        subprocess.run(["psql", "-X", "-q", "-d", url.format(db="postgres"), "-c",
+                        f"CREATE DATABASE {name}"], check=self.is_own, capture_output=True)
+        self.env["COVE_DB_URL"] = url.format(db=name)
 
     def write_config(self, config):
         """JSON is YAML."""
@@ -94,6 +108,11 @@ class Gateway:
         if not self.logged("ready", begun, START_S):
             self.process.kill()
             raise RuntimeError("the gateway does not start:\n" + "\n".join(self.lines[begun:]))
+        return self.reconnect()
+
+    def reconnect(self):
+        """To a process that has started itself again, perhaps at another port."""
+        self._disconnect()
         with open(os.path.join(self.state, "port"), encoding="ascii") as f:
             self.port = int(f.read())
         self.stub = self.connect()
@@ -180,6 +199,28 @@ class Gateway:
         """The OpenShell service as somebody: by default the certificate's user, or who has the token."""
         return self.stubs.OpenShellStub(
             self.channel(token is None if certificate is None else certificate, token))
+
+    def sandbox_token(self, sandbox_id):
+        """A token as the gateway would mint it for the sandbox, by its own key."""
+        def part(b):
+            return base64.urlsafe_b64encode(b).rstrip(b"=")
+
+        def read(name):
+            with open(os.path.join(self.state, name), encoding="ascii") as f:
+                return f.read().strip()
+        issuer = "openshell-gateway:" + read("id")
+        head = {"alg": "EdDSA", "kid": read("tls/jwt/kid")}
+        claims = {"sub": "spiffe://openshell/sandbox/" + sandbox_id, "iss": issuer, "aud": issuer,
+                  "iat": int(time.time()), "exp": 0, "sandbox_id": sandbox_id}
+        text = part(json.dumps(head).encode()) + b"." + part(json.dumps(claims).encode())
+        with tempfile.NamedTemporaryFile() as f:
+            f.write(text)
+            f.flush()
+            signature = subprocess.run(
+                ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey",
+                 os.path.join(self.state, "tls/jwt/signing.pem"), "-in", f.name],
+                check=True, capture_output=True).stdout
+        return (text + b"." + part(signature)).decode()
 
     def inference(self, certificate=True, token=None):
         return rpclab.module("inference_pb2_grpc").InferenceStub(self.channel(certificate, token))

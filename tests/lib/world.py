@@ -3,8 +3,8 @@
 
 The proxy refuses loopback whatever a policy says, so servers can't listen there.  enter_network()
 moves the test process into a network namespace of its own (in a user namespace when it is not
-root) where `lo` also carries a private address, a public-looking one and their IPv6 counterparts;
-nothing in it reaches any other machine.  Servers are threads of the test; each keeps what reached
+root, where every port is free to all as it is to root) where `lo` also carries a private address, a
+public-looking one and their IPv6 counterparts; nothing in it reaches any other machine.  Servers are threads of the test; each keeps what reached
 it, so "not one byte reached the server" can be asked.
 """
 import contextlib
@@ -23,6 +23,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import look  # noqa: E402
 
 PRIVATE = "10.77.0.1"
 PUBLIC = "93.184.216.34"
@@ -47,16 +50,29 @@ def _write(path, text):
         f.write(text)
 
 
+_has_user_namespace = False  # what is forked has it too; what is executed has lost its capabilities
+
+
+def enter_user_namespace():
+    """For who is not root.  Once in a process: one with threads can make no other, nor needs one."""
+    global _has_user_namespace  # pylint: disable=global-statement
+    if _has_user_namespace or os.geteuid() == 0:
+        return
+    uid, gid = os.geteuid(), os.getegid()
+    _unshare(_CLONE_NEWUSER)
+    _has_user_namespace = True
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{uid} {uid} 1")
+    _write("/proc/self/gid_map", f"{gid} {gid} 1")
+
+
 def enter_network():
     """Moves this process into a network namespace with servers' addresses on lo."""
-    uid, gid = os.geteuid(), os.getegid()
-    if uid == 0:
-        _unshare(_CLONE_NEWNET)
-    else:
-        _unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
-        _write("/proc/self/setgroups", "deny")
-        _write("/proc/self/uid_map", f"{uid} {uid} 1")
-        _write("/proc/self/gid_map", f"{gid} {gid} 1")
+    enter_user_namespace()
+    _unshare(_CLONE_NEWNET)
+    if os.geteuid() != 0:  # for servers that are programs: they have no capability
+        with contextlib.suppress(OSError):
+            _write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         fcntl.ioctl(s, _SIOCSIFFLAGS, struct.pack("16sh", b"lo", _IFF_UP | _IFF_RUNNING) + b"\0" * 14)
         for i, addr in enumerate((PRIVATE, PUBLIC)):
@@ -229,7 +245,7 @@ class World:
 
 
 class Tap:
-    """Counts and prints; a check that raises is a failure with its reason."""
+    """Counts and prints; a check that raises is a failure with its reason, or a skip with look's."""
 
     def __init__(self):
         self.count = self.failed = 0
@@ -250,6 +266,8 @@ class Tap:
         try:
             function()
             self.ok(True, name)
+        except look.Unavailable as e:
+            self.skip(name, e)
         except Exception as e:  # a check may fail in any way; all of them are failures
             self.ok(False, name, f"{type(e).__name__}: {e}")
 

@@ -45,7 +45,7 @@ def services():
     for version in ("v1", "v1alpha"):
         got = [s.name for s in asks(Q(list_services="*"), version=version)[0].list_services_response.service]
         assert sorted(got) == sorted([
-            "openshell.v1.OpenShell", "openshell.inference.v1.Inference", "grpc.health.v1.Health",
+            "openshell.v1.OpenShell", "openshell.inference.v1.Inference", "grpc.health.v1.Health", "cove.v1.Cove",
             "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"]), got
 
 
@@ -57,6 +57,7 @@ def symbols():
             ("openshell.v1.ExecSandboxRequest.command", "openshell.proto"),
             ("openshell.v1.SandboxPhase", "openshell.proto"),
             ("openshell.inference.v1.Inference", "inference.proto"),
+            ("cove.v1.Cove.DecideApproval", "cove.proto"),
             ("openshell.sandbox.v1.SandboxPolicy", "sandbox.proto"),
             ("openshell.options.v1.authorization", "options.proto"),
             ("google.protobuf.Struct", "google/protobuf/struct.proto"),

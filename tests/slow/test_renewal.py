@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import box  # noqa: E402
 import credlab  # noqa: E402
 import issuers  # noqa: E402
+import look  # noqa: E402
 import renewlab  # noqa: E402
 import world  # noqa: E402
 from credlab import equal, field  # noqa: E402
@@ -148,6 +149,11 @@ for key, start in (("ROTATING", "at-"), ("MACHINE", "at-"), ("GOOGLE", "at-"), (
 tap.check("each was asked for once", lambda: equal(len(issuer.seen), 5))
 
 
+def arguments(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as f:
+        return f.read()
+
+
 def not_seen():
     """C10: of all processes of the run, in argv or environ; the courier's and keeper's are not even readable."""
     found = []
@@ -156,13 +162,12 @@ def not_seen():
     needles = [s.encode() for s in SECRETS]
     for name, pids in names.items():
         for pid in pids:
-            for file in ("cmdline", "environ"):
+            for read in (arguments, look.environ):
                 try:
-                    with open(f"/proc/{pid}/{file}", "rb") as f:
-                        data = f.read()
+                    data = read(pid)
                 except OSError:
                     continue
-                found += [(name, file, n) for n in needles if n in data]
+                found += [(name, read.__name__, n) for n in needles if n in data]
     equal(found, [])
     out = lab.sh("env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null; true")["out"]
     equal([n for n in SECRETS if n in out], [])

@@ -21,4 +21,11 @@
 			fail_msg("got \"%.*s\", want \"%.*s\"", CV_STR_ARG(got_),     \
 				CV_STR_ARG(want_));                                  \
 	} while (0)
+
+/* Skips for what the kernel or the machine has not.  cmocka can't say a reason: run.py takes the line. */
+#define skip_unavailable(reason)                           \
+	do {                                               \
+		print_message("# unavailable: " reason "\n"); \
+		skip();                                    \
+	} while (0)
 /* clang-format on */

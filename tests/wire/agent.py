@@ -12,6 +12,7 @@ tells of; what can be expected are the methods `see_<subject>`.
 A connection is a stack of layers, a socket at the bottom and any number of TLS sessions on it, so
 that TLS in TLS, a ClientHello in pieces or plain bytes inside a tunnel are all the same to it.
 """
+import contextlib
 import errno
 import glob
 import json
@@ -323,9 +324,10 @@ class Agent:
         self.log.append(f"drained: {self.see_end()}")
 
     def do_shut(self):
-        """shut: half-closes, like a client that has said everything"""
+        """shut: half-closes, like a client that has said everything; a peer may have reset before"""
         if self.conn.sock:
-            self.conn.sock.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):
+                self.conn.sock.shutdown(socket.SHUT_WR)
 
     def do_close(self):
         """close"""

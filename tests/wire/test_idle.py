@@ -15,6 +15,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import look  # noqa: E402
 import proxylab  # noqa: E402
 import world  # noqa: E402
 from credlab import OK, Origin  # noqa: E402
@@ -378,7 +379,7 @@ def closed_when_old():
 
 
 def sockets():
-    return len(os.listdir(f"/proc/{lab.process.pid}/fd"))
+    return look.descriptor_count(lab.process.pid)
 
 
 def limited_in_number():

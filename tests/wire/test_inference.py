@@ -15,6 +15,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import look  # noqa: E402
 import proxylab  # noqa: E402
 import world  # noqa: E402
 from proxylab import Lab, read_all, read_head, read_response  # noqa: E402
@@ -466,7 +467,7 @@ def many():
     [t.join() for t in threads]
     assert not fails, fails
     time.sleep(0.3)
-    fds = len(os.listdir(f"/proc/{lab.process.pid}/fd"))
+    fds = look.descriptor_count(lab.process.pid)
     assert fds < 40, fds
     assert lab.close() == 0
 

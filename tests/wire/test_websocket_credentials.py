@@ -271,10 +271,7 @@ def memory():
     equal(credlab.memory_has(proxy, [VALUE.encode()]), [])
 
 
-if os.geteuid() == 0:
-    tap.check("C10 no value is left in the proxy's memory", memory)
-else:
-    tap.skip("C10 no value is left in the proxy's memory", "unavailable: root reads memory")
+tap.check("C10 no value is left in the proxy's memory", memory)
 for name, p in (("its own text", P), ("canonical", CANON), ("alias", "x-OPENSHELL-RESOLVE-ENV-MY_KEY")):
     tap.check(f"a text that is a placeholder, {name}", replaced("ws.test", p, VALUE))
 tap.check("within other text", replaced("ws.test", f"login {P} now", f"login {VALUE} now"))

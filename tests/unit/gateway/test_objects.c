@@ -373,6 +373,54 @@ static void test_many(void **state)
 	assert_int_equal(list(f, "default", 0, 0, "").n, CV_OBJECT_PAGE_DEFAULT);
 }
 
+static size_t count(const struct fixture *f)
+{
+	return cv_object_all(f->objects, CV_OBJECT_SANDBOX).end;
+}
+
+static void test_groups(void **state)
+{
+	struct fixture *f = *state;
+	struct cv_object *old, *made[3];
+	struct cv_object_group *g = cv_object_group_begin(f->objects);
+
+	make(f, "default", "old");
+	old = cv_object_find(f->objects, CV_OBJECT_SANDBOX, CV_STR("default"), CV_STR("old"));
+	cv_object_group_create(g, CV_OBJECT_SANDBOX, sandbox("default", "a", "x"), 7);
+	cv_object_group_write(g, old, sandbox("default", "other", "new"));
+	cv_object_group_create(g, CV_OBJECT_SANDBOX, sandbox("default", "b", "x"), 7);
+	assert_int_equal(count(f), 1);
+	assert_int_equal(cv_object_group_commit(g, made, &f->err), CV_RPC_OK);
+	assert_int_equal(count(f), 3);
+	assert_ptr_equal(made[1], old);
+	assert_int_equal(old->version, 2);
+	assert_true(cv_str_eq(made[2]->name, CV_STR("b")));
+	reopen(f);
+	assert_int_equal(count(f), 3);
+}
+
+/* One that can't be, and the others have not happened either. */
+static void test_groups_are_whole(void **state)
+{
+	struct fixture *f = *state;
+	struct cv_object_group *g = cv_object_group_begin(f->objects);
+
+	make(f, "default", "old");
+	cv_object_group_create(g, CV_OBJECT_SANDBOX, sandbox("default", "a", "x"), 7);
+	cv_object_group_create(g, CV_OBJECT_SANDBOX, sandbox("default", "old", "x"), 7);
+	cv_object_group_create(g, CV_OBJECT_SANDBOX, sandbox("default", "b", "x"), 7);
+	assert_int_equal(cv_object_group_commit(g, NULL, &f->err), CV_RPC_ALREADY_EXISTS);
+	assert_int_equal(count(f), 1);
+	/* Two of one name: the store sees it. */
+	g = cv_object_group_begin(f->objects);
+	cv_object_group_create(g, CV_OBJECT_SANDBOX, sandbox("default", "a", "x"), 7);
+	cv_object_group_create(g, CV_OBJECT_SANDBOX, sandbox("default", "a", "x"), 7);
+	assert_int_not_equal(cv_object_group_commit(g, NULL, &f->err), CV_RPC_OK);
+	assert_int_equal(count(f), 1);
+	reopen(f);
+	assert_int_equal(count(f), 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -390,6 +438,8 @@ int main(void)
 		TEST(test_listeners),
 		TEST(test_ids_random),
 		TEST(test_many),
+		TEST(test_groups),
+		TEST(test_groups_are_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

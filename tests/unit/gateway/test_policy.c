@@ -21,8 +21,9 @@ static uint64_t sent_revision;
 static char sent_text[4096];
 
 static void keep_sent(struct cv_gateway *gateway, const struct cv_object *sandbox,
-	uint64_t revision, struct cv_str text)
+	uint64_t revision, struct cv_str text, struct cv_str with)
 {
+	assert_true(cv_str_eq(with, cv_str_of(layer)));
 	assert_ptr_equal(gateway, &g);
 	assert_ptr_equal(sandbox, box);
 	sent_revision = revision;

@@ -7,6 +7,7 @@
 
 #include "rpc/reflection.c"
 
+#include "cove.pb-c.h"
 #include "inference.pb-c.h"
 #include "openshell.pb-c.h"
 #include "options.pb-c.h"
@@ -22,14 +23,14 @@ struct row {
 };
 
 #undef ROW
-#define ROW(service, rpc, request, response, kind, auth, scope, role) \
-	{ service, #rpc, &openshell__##request##__descriptor,         \
-		&openshell__##response##__descriptor, CV_RPC_##kind,  \
-		{ CV_RPC_AUTH_##auth, scope, CV_RPC_ROLE_##role } },
-#define SHELL_ROW(...) ROW("openshell.v1.OpenShell", __VA_ARGS__)
-#define INFER_ROW(...) ROW("openshell.inference.v1.Inference", __VA_ARGS__)
+#define ROW(package, service, rpc, request, response, kind, auth, scope, role)             \
+	{ service, #rpc, &package##request##__descriptor, &package##response##__descriptor, \
+		CV_RPC_##kind, { CV_RPC_AUTH_##auth, scope, CV_RPC_ROLE_##role } },
+#define SHELL_ROW(...) ROW(openshell__, "openshell.v1.OpenShell", __VA_ARGS__)
+#define INFER_ROW(...) ROW(openshell__, "openshell.inference.v1.Inference", __VA_ARGS__)
+#define COVE_ROW(...)  ROW(cove__, "cove.v1.Cove", __VA_ARGS__)
 static const struct row rows[] = { CV_RPC_OPENSHELL_METHODS(SHELL_ROW)
-		CV_RPC_INFERENCE_METHODS(INFER_ROW) };
+		CV_RPC_INFERENCE_METHODS(INFER_ROW) CV_RPC_COVE_METHODS(COVE_ROW) };
 
 static const struct row *row_of(const char *service, const char *name)
 {
@@ -128,7 +129,8 @@ static void rows_say_what_the_protos_say(void **state)
 {
 	(void)state;
 	const size_t n = service_compare("openshell.proto", "openshell.v1.OpenShell") +
-			 service_compare("inference.proto", "openshell.inference.v1.Inference");
+			 service_compare("inference.proto", "openshell.inference.v1.Inference") +
+			 service_compare("cove.proto", "cove.v1.Cove");
 
 	assert_int_equal(n, CV_ARRAY_LEN(rows)); /* and no row of an rpc that is not there */
 }

@@ -83,12 +83,31 @@ static void real_messages_pass(void **state)
 	free(bytes);
 }
 
+static void a_text_with_a_nul_or_without_utf8_is_named(void **state)
+{
+	const ProtobufCMessageDescriptor *type = &openshell__v1__create_sandbox_request__descriptor;
+
+	(void)state;
+	/* name = 2, labels = 3 { key = 1, value = 2 } */
+	assert_null(cv_rpc_nest_bad_text(type, CV_STR("\x12\x03"
+						      "a\xc3\xa4")));
+	assert_null(cv_rpc_nest_bad_text(type, CV_STR("\x12\x00")));
+	assert_string_equal(cv_rpc_nest_bad_text(type, CV_STR("\x12\x03"
+							      "a\0b")),
+		"name");
+	assert_string_equal(cv_rpc_nest_bad_text(type, CV_STR("\x12\x01\xc3")), "name");
+	assert_string_equal(cv_rpc_nest_bad_text(type, CV_STR("\x1a\x05\x12\x03"
+							      "a\0b")),
+		"labels");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nesting_has_an_end),
 		cmocka_unit_test(memory_has_an_end),
 		cmocka_unit_test(real_messages_pass),
+		cmocka_unit_test(a_text_with_a_nul_or_without_utf8_is_named),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,13 +53,16 @@ static void parts_are_raw(void **state)
 static void rows_are_true(void **state)
 {
 	(void)state;
-#define ROW(rpc, in, out, kind, ...) \
-	{ #rpc, &openshell__##in##__descriptor, &openshell__##out##__descriptor, #kind },
+#define ROW_OF(package, rpc, in, out, kind, ...) \
+	{ #rpc, &package##in##__descriptor, &package##out##__descriptor, #kind },
+#define ROW(...)      ROW_OF(openshell__, __VA_ARGS__)
+#define COVE_ROW(...) ROW_OF(cove__, __VA_ARGS__)
 	static const struct {
 		const char *rpc;
 		const ProtobufCMessageDescriptor *in, *out;
 		const char *kind;
-	} rpcs[] = { CV_RPC_OPENSHELL_METHODS(ROW) CV_RPC_INFERENCE_METHODS(ROW) };
+	} rpcs[] = { CV_RPC_OPENSHELL_METHODS(ROW) CV_RPC_INFERENCE_METHODS(ROW)
+			CV_RPC_COVE_METHODS(COVE_ROW) };
 #undef ROW
 	for (size_t i = 0; i < cv_rpc_route_count; i++) {
 		const struct cv_rpc_route *r = &cv_rpc_routes[i];

@@ -31,10 +31,8 @@ static int in_child(int (*body)(void))
 		_exit(body());
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == SKIPPED) {
-		print_message("# skipped: no user namespaces for this user\n");
-		skip();
-	}
+	if (WEXITSTATUS(status) == SKIPPED)
+		skip_unavailable("no user namespaces for this user");
 	return WEXITSTATUS(status);
 }
 

@@ -68,7 +68,7 @@ static int inside(int (*probe)(const struct cv_netns_fds *fds))
 	}
 	waitpid(pid, &status, 0);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
-		skip(); /* no user namespaces for us here */
+		skip_unavailable("no user namespaces for this user");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 98;
 }
 

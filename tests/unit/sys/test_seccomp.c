@@ -90,6 +90,8 @@ static const struct table tables[CV_SECCOMP_PROFILE_COUNT] = {
 		cv_seccomp_proxy_permits, cv_seccomp_own_refusals, NULL, 0 },
 	[CV_SECCOMP_KEEPER] = { SECCOMP_RET_KILL_PROCESS, false, 0, ROWS(cv_seccomp_keeper_calls),
 		cv_seccomp_keeper_permits, cv_seccomp_own_refusals, NULL, 0 },
+	[CV_SECCOMP_SSH] = { SECCOMP_RET_KILL_PROCESS, false, 0, ROWS(cv_seccomp_ssh_calls),
+		cv_seccomp_ssh_permits, cv_seccomp_own_refusals, NULL, 0 },
 	[CV_SECCOMP_NESTED] = { EPERM_RET, true, SECCOMP_RET_ALLOW, ROWS(cv_seccomp_agent_calls),
 		cv_seccomp_agent_permits, cv_seccomp_agent_refusals,
 		ROWS(cv_seccomp_nested_calls) },
@@ -613,12 +615,22 @@ static void own_processes_cannot_open_exec_or_signal(void **state)
 		{ "accept4", { 3 }, SECCOMP_RET_KILL_PROCESS },
 		{ "sendto", { 3 }, SECCOMP_RET_KILL_PROCESS },
 	};
+	static const struct demand ssh[] = {
+		{ "socket", { AF_INET, SOCK_STREAM, 0 }, SECCOMP_RET_KILL_PROCESS },
+		{ "connect", { 3 }, SECCOMP_RET_KILL_PROCESS },
+		{ "accept4", { 3 }, SECCOMP_RET_KILL_PROCESS },
+		{ "ioctl", { 3, TIOCSTI }, SECCOMP_RET_KILL_PROCESS },
+		{ "ioctl", { 3, TIOCSWINSZ }, OK },
+		{ "sendto", { 3 }, OK },
+	};
 	(void)state;
 
 	CHECK(CV_SECCOMP_PROXY, list);
 	CHECK(CV_SECCOMP_KEEPER, list);
 	CHECK(CV_SECCOMP_PROXY, proxy);
 	CHECK(CV_SECCOMP_KEEPER, keeper);
+	CHECK(CV_SECCOMP_SSH, list);
+	CHECK(CV_SECCOMP_SSH, ssh);
 }
 
 int main(void)

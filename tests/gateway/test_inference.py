@@ -1,0 +1,185 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Goal: a workspace's route makes https://inference.local work in its sandboxes: the route's model and
+credential, while the sandbox has neither variable nor rule of the provider; and what is wrong with a
+route is said when it is set.
+Method: a model server behind real TLS, grpcio and the command line, real sandboxes with curl."""
+import json
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import clientlab  # noqa: E402
+import gatewaylab  # noqa: E402
+import rpclab  # noqa: E402
+import world  # noqa: E402
+from gatewaylab import code_of  # noqa: E402
+
+tap = world.Tap()
+HOST = "model.test"
+KEY = "sk-v4lue-of-the-model-0123456789"
+w = world.World([HOST])
+server = world.Server(world.PUBLIC, 443, w.pki, answer=lambda method, path, body: json.dumps(
+    {"id": "c", "object": "chat.completion", "model": json.loads(body)["model"] if body else "",
+     "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}).encode())
+g = gatewaylab.Gateway(config={"resolve": [f"{HOST}:443:{world.PUBLIC}"], "upstream_ca": [w.pki.ca]})
+pb, sb, dm = g.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")
+ib = rpclab.module("inference_pb2")
+inference = g.inference()
+
+
+def until(what, seconds=30):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if v := what():
+            return v
+        time.sleep(0.05)
+    raise AssertionError("it did not come to that")
+
+
+def profile(name, is_capable, key):
+    g.stub.ImportProviderProfiles(pb.ImportProviderProfilesRequest(profiles=[
+        pb.ProviderProfileImportItem(source="test", profile=pb.ProviderProfile(
+            id=name, display_name=name, category=1, inference_capable=is_capable,
+            credentials=[pb.ProviderProfileCredential(name=key.lower(), env_vars=[key])],
+            endpoints=[sb.NetworkEndpoint(host=HOST, port=443, protocol="rest", enforcement="enforce",
+                                          access="full")],
+            binaries=[sb.NetworkBinary(path="/**")]))]))
+
+
+def provider(name, kind, **credentials):
+    g.stub.CreateProvider(pb.CreateProviderRequest(provider=dm.Provider(
+        metadata=dm.ObjectMeta(name=name), type=kind, credentials=credentials)))
+
+
+def sandbox(name, providers=()):
+    g.stub.CreateSandbox(pb.CreateSandboxRequest(name=name, spec=pb.SandboxSpec(
+        command=["/bin/sleep", "1000"], providers=providers)))
+    return until(lambda: (s := g.stub.GetSandbox(pb.GetSandboxRequest(name=name)).sandbox)
+                 .status.phase == 2 and s)
+
+
+def run(s, script):
+    out = b""
+    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(
+            sandbox_id=s.metadata.id, command=["/bin/sh", "-c", script]), timeout=40):
+        kind = e.WhichOneof("payload")
+        out += getattr(e, kind).data if kind in ("stdout", "stderr") else b""
+    return out.decode(errors="replace")
+
+
+def ask(s, model="whatever"):
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "x"}]})
+    return run(s, f"curl -sS -m 20 -H 'content-type: application/json' -d '{body}' "
+                  "https://inference.local/v1/chat/completions")
+
+
+def set_route(provider_name="m", model="the-model", **kw):
+    kw.setdefault("no_verify", True)
+    return inference.SetInferenceRoute(ib.SetInferenceRouteRequest(
+        provider_name=provider_name, model_id=model, **kw))
+
+
+def shown():
+    return {k.lower(): v for k, v in server.seen[-1]["headers"].items()}
+
+
+def check(f):
+    tap.check(f.__name__.replace("_", " "), f)
+
+
+def what_is_wrong_is_said():
+    get = ib.GetInferenceRouteRequest()
+    assert code_of(lambda: inference.GetInferenceRoute(get)) == ("NOT_FOUND", "inference route not found")
+    assert code_of(lambda: set_route("none")) == ("FAILED_PRECONDITION", "provider 'none' not found")
+    assert code_of(lambda: set_route(model=""))[0] == "INVALID_ARGUMENT"
+    assert code_of(lambda: set_route(route_name="other"))[0] == "INVALID_ARGUMENT"
+    code, text = code_of(lambda: set_route("plain"))
+    assert code == "FAILED_PRECONDITION" and "serves no inference" in text, text
+    assert code_of(lambda: set_route(timeout_secs=99999))[0] == "INVALID_ARGUMENT"
+
+
+def without_a_route_there_is_none():
+    s = sandbox("none")
+    assert "cluster inference is not configured" in ask(s)
+
+
+def a_route_is_set_and_shown():
+    m = set_route()
+    assert (m.provider_name, m.model_id, m.version, m.route_name, m.timeout_secs, m.workspace) == (
+        "m", "the-model", 1, "inference.local", 60, "default"), m
+    assert set_route(model="second", timeout_secs=5).version == 2
+    got = inference.GetInferenceRoute(ib.GetInferenceRouteRequest())
+    assert (got.model_id, got.version, got.timeout_secs) == ("second", 2, 5)
+    assert set_route(route_name="sandbox-system").route_name == "sandbox-system"
+    set_route()
+
+
+def a_sandbox_calls_the_model():
+    s = sandbox("one")
+    out = ask(s)
+    assert '"hi"' in out and '"the-model"' in out, out
+    assert shown()["authorization"] == f"Bearer {KEY}", shown()
+    assert server.seen[-1]["path"] == "/v1/chat/completions"
+
+
+def and_has_nothing_else_of_the_provider():
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    assert "MODEL_KEY" not in run(s, "env") and KEY not in run(s, "env")
+    before = len(server.seen)
+    out = run(s, f"curl -sS -m 10 -H 'Authorization: Bearer openshell:resolve:env:MODEL_KEY' https://{HOST}/v1/x")
+    assert len(server.seen) == before, out
+
+
+def another_value_is_used_at_once():
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    g.stub.UpdateProvider(pb.UpdateProviderRequest(provider=dm.Provider(
+        metadata=dm.ObjectMeta(name="m"), credentials={"MODEL_KEY": KEY + "-2"})))
+    until(lambda: ask(s) and shown()["authorization"] == f"Bearer {KEY}-2")
+
+
+def one_that_is_attached_serves_too():
+    s = sandbox("two", ["m"])
+    assert '"hi"' in ask(s)
+    assert "MODEL_KEY" in run(s, "env")
+
+
+def supervisors_of_others_get_names_not_keys():
+    ask_for = ib.GetInferenceBundleRequest()
+    assert code_of(lambda: inference.GetInferenceBundle(ask_for))[0] == "PERMISSION_DENIED"
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    m = g.inference(False, g.sandbox_token(s.metadata.id)).GetInferenceBundle(ask_for)
+    assert [r.name for r in m.routes] == ["inference.local", "sandbox-system"]
+    r = m.routes[0]
+    assert (r.base_url, r.model_id, r.timeout_secs, r.api_key) == (
+        f"https://{HOST}:443/v1", "the-model", 60, "openshell:resolve:env:MODEL_KEY"), r
+    assert "openai_chat_completions" in r.protocols and m.revision and m.generated_at_ms
+
+
+def the_command_line_does_it():
+    c = clientlab.Client(g)
+    assert "the-model" in c("inference", "get").stdout
+    assert "third" in c("inference", "set", "--provider", "m", "--model", "third", "--no-verify").stdout
+    c("inference", "delete")
+    assert code_of(lambda: inference.GetInferenceRoute(ib.GetInferenceRouteRequest()))[0] == "NOT_FOUND"
+    assert not inference.DeleteInferenceRoute(ib.DeleteInferenceRouteRequest()).deleted
+
+
+profile("model", True, "MODEL_KEY")
+profile("plain", False, "PLAIN_KEY")
+provider("m", "model", MODEL_KEY=KEY)
+provider("plain", "plain", PLAIN_KEY="nothing-much-0123456789")
+try:
+    for f in (what_is_wrong_is_said, without_a_route_there_is_none, a_route_is_set_and_shown,
+              a_sandbox_calls_the_model, and_has_nothing_else_of_the_provider,
+              another_value_is_used_at_once, one_that_is_attached_serves_too,
+              supervisors_of_others_get_names_not_keys, the_command_line_does_it):
+        check(f)
+finally:
+    for name in ("none", "one", "two"):
+        code_of(lambda: g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name=name)))
+    time.sleep(1)
+    g.close()
+    w.close()
+tap.done()
