@@ -33,8 +33,7 @@ struct cv_object *cv_gw_inference_provider(
 	return NULL;
 }
 
-void cv_gw_box_log(
-	struct cv_gw_box *b, const char *level, const char *target, const char *fmt, ...)
+void cv_gw_box_log(struct cv_gw_box *b, const char *level, const char *target, const char *fmt, ...)
 {
 	(void)b, (void)level, (void)target, (void)fmt;
 }
