@@ -507,7 +507,7 @@ def full_disk():
     """Nothing that the store refused has happened, what it took is there, and it goes on when there is
     room.  The state is a disk of its own, in a mount namespace of its own."""
     if os.geteuid() != 0:
-        raise AssertionError("unavailable: mounts need root")
+        raise look.Unavailable("unavailable: mounts need root")
     state = os.path.join(lab.g.directory, "state")
     os.makedirs(state, exist_ok=True)
     os.chmod(state, 0o700)
@@ -710,6 +710,8 @@ def damaged_files_beside_it():
 
 
 def a_state_that_is_read_only():
+    if os.geteuid() != 0:
+        raise look.Unavailable("unavailable: mounts need root")
     state = lab.g.state
     subprocess.run(["mount", "--bind", state, state], check=True)
     subprocess.run(["mount", "-o", "remount,ro,bind", state], check=True)
