@@ -91,7 +91,7 @@ enum {                                      /* cv_plan_gateway.flags */
 	CV_PLAN_GATEWAY_NO_MAIN = 1 << 0,   /* the sandbox stands until it is told to stop */
 	CV_PLAN_GATEWAY_MAIN_ENDS = 1 << 1, /* the gateway gets the ends of the main command; else
 					     * its output is the supervisor's */
-	CV_PLAN_GATEWAY_SPARE = 1 << 2,     /* built ahead: stands until it is told which one it is */
+	CV_PLAN_GATEWAY_SPARE = 1 << 2, /* built ahead: stands until it is told which one it is */
 };
 
 /* A sandbox that belongs to a gateway (ipc/gateway_link.h); without a socket it belongs to nobody,
