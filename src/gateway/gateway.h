@@ -69,32 +69,32 @@ struct cv_gw_part {
 /* clang-format off */
 /* enum, the name behind cv_gw_part_.  One line each, in the order of start. */
 #define CV_GW_PARTS(X)         \
-	X(SERVER, server) \
-	X(AUTH, auth) \
-	X(OIDC, oidc) \
-	X(INFO, info) \
-	X(CONSOLE, console) \
-	X(WORKSPACE, workspace) \
-	X(SANDBOX, sandbox) \
-	X(EXEC, exec) \
-	X(WATCH, watch) \
-	X(FORWARD, forward) \
-	X(SSH, ssh) \
-	X(POLICY, policy) \
-	X(DRAFT, draft) \
-	X(PROFILE, profile) \
-	X(PROVIDER, provider) \
-	X(TOOLS, tools) \
-	X(ATTACH, attach) \
-	X(APPROVAL, approval) \
-	X(LOGS, logs) \
-	X(DELIVER, deliver) \
-	X(UPSTREAM, upstream) \
-	X(REFRESH, refresh) \
-	X(SERVICE, service) \
+	X(SERVER, server)          \
+	X(AUTH, auth)              \
+	X(OIDC, oidc)              \
+	X(INFO, info)              \
+	X(CONSOLE, console)        \
+	X(WORKSPACE, workspace)    \
+	X(SANDBOX, sandbox)        \
+	X(EXEC, exec)              \
+	X(WATCH, watch)            \
+	X(FORWARD, forward)        \
+	X(SSH, ssh)                \
+	X(POLICY, policy)          \
+	X(DRAFT, draft)            \
+	X(PROFILE, profile)        \
+	X(PROVIDER, provider)      \
+	X(TOOLS, tools)            \
+	X(ATTACH, attach)          \
+	X(APPROVAL, approval)      \
+	X(LOGS, logs)              \
+	X(DELIVER, deliver)        \
+	X(UPSTREAM, upstream)      \
+	X(REFRESH, refresh)        \
+	X(SERVICE, service)        \
 	X(SERVICE_HTTP, service_http) \
-	X(INFERENCE, inference) \
-	X(ADMIN, admin) \
+	X(INFERENCE, inference)    \
+	X(ADMIN, admin)            \
 	/* each row ends so */
 /* clang-format on */
 

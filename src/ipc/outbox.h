@@ -9,7 +9,7 @@
 #pragma once
 #include "ipc/frame.h"
 
-#define CV_IPC_OUTBOX_MAX       8192 /* some per command */
+#define CV_IPC_OUTBOX_MAX       8192        /* some per command */
 #define CV_IPC_OUTBOX_BYTES_MAX (16u << 20) /* four of the largest commands */
 
 struct cv_ipc_outbox_message;

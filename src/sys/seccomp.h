@@ -21,7 +21,7 @@ enum cv_seccomp_profile {
 	CV_SECCOMP_KEEPER,       /* cove-keeper; likewise */
 	CV_SECCOMP_NESTED,       /* as AGENT, and namespaces may be made inside */
 	CV_SECCOMP_NESTED_NOTIFY, /* as AGENT_NOTIFY */
-	CV_SECCOMP_SSH,          /* cove-ssh; as PROXY */
+	CV_SECCOMP_SSH,           /* cove-ssh; as PROXY */
 	CV_SECCOMP_PROFILE_COUNT
 };
 

@@ -23,7 +23,7 @@ struct row {
 };
 
 #undef ROW
-#define ROW(package, service, rpc, request, response, kind, auth, scope, role)             \
+#define ROW(package, service, rpc, request, response, kind, auth, scope, role)              \
 	{ service, #rpc, &package##request##__descriptor, &package##response##__descriptor, \
 		CV_RPC_##kind, { CV_RPC_AUTH_##auth, scope, CV_RPC_ROLE_##role } },
 #define SHELL_ROW(...) ROW(openshell__, "openshell.v1.OpenShell", __VA_ARGS__)
