@@ -6,6 +6,7 @@ Python's gRPC costs more than what is measured.  CV_GATEWAY_BASE names another c
 in turn with ours (an older build, say).
 
 Usage: bench/gateway.py [create] [exec] [list] [idle] [ROUNDS=60] [IDLE=200] [STORED=10000]"""
+import atexit
 import ctypes
 import json
 import os
@@ -32,6 +33,7 @@ results = {}
 def gateway(exe=ours, **config):
     gatewaylab.EXE = exe
     g = gatewaylab.Gateway(tls=False, config=config)
+    atexit.register(g.close)  # also when a benchmark fails
     g.url_of = f"http://127.0.0.1:{g.port}"
     return g
 

@@ -46,7 +46,8 @@ static struct {
 	char **argv;
 	size_t argc;
 	struct flow flow[ACROSS_MAX];
-	int64_t *end_us, *first_us, *answer_us; /* whole, to the first byte, of the first call alone */
+	int64_t *end_us, *first_us,
+		*answer_us; /* whole, to the first byte, of the first call alone */
 	long ends, firsts, answers;
 } g;
 
@@ -252,8 +253,8 @@ static void tell(const char *name, int64_t *v, long n)
 	if (!n)
 		return;
 	qsort(v, (size_t)n, sizeof(*v), by_value);
-	printf(", \"%s\": {\"p10\": %lld, \"p50\": %lld, \"p99\": %lld}", name, (long long)v[n / 10],
-		(long long)v[n / 2], (long long)v[n * 99 / 100]);
+	printf(", \"%s\": {\"p10\": %lld, \"p50\": %lld, \"p99\": %lld}", name,
+		(long long)v[n / 10], (long long)v[n / 2], (long long)v[n * 99 / 100]);
 }
 
 static void run(void)

@@ -317,7 +317,61 @@ function chunksShow() {
     e.dataset.token = k.reviewToken || "";
     $("chunks").append(e);
   }
-  $("nochunks").hidden = $("chunks").childElementCount > 0;
+  emptyShow();
+}
+
+// ---- questions that hold a sandbox up until somebody answers ----
+
+async function questions() {
+  const mine = epoch;
+  let all;
+  try {
+    all = (await ask("GET", "approvals" + q())).approvals || [];
+  } catch (e) {
+    if (!e.status) throw e;
+    all = [];  // not for us to answer: the rest of the page is
+  }
+  if (mine !== epoch) return;
+  const there = new Map(all.map((a) => [a.id, a]));
+  for (const e of [...$("questions").children]) if (!there.delete(e.dataset.key)) e.remove();
+  for (const a of there.values()) {
+    const e = make("div", "chunk", questionFacts(a), button("Answer", "Answer the question of " + line(a.sandboxName), () => answer(a)));
+    e.dataset.key = a.id;
+    $("questions").append(e);
+  }
+  emptyShow();
+}
+
+function questionFacts(a) {
+  const dl = make("dl");
+  term(dl, "Sandbox", line(a.sandboxName));
+  term(dl, a.kind === "network" ? "Held request" : "Held call of a tool", line(a.subject));
+  term(dl, "Asked by", line(a.binary) + (a.ancestors?.length ? " < " + a.ancestors.map(line).join(" < ") : ""));
+  term(dl, "Rule", line(a.rule));
+  term(dl, "Denied at", new Date(Number(a.expiresAtMs || 0)).toLocaleTimeString());
+  return dl;
+}
+
+function answer(a) {
+  const pre = make("pre", "", shown(a.text)), path = "approvals/" + part(a.id) + ":decide";
+  const cut = Number(a.textBytes || 0) > new TextEncoder().encode(a.text || "").length;
+  pre.tabIndex = 0;
+  pre.setAttribute("aria-label", "What would be sent");
+  const decide = async (approve) => {
+    $("ask").close();
+    try {
+      await ask("POST", path, { approve });
+    } finally {
+      await questions();
+    }
+  };
+  dialog("Let " + line(a.sandboxName) + " do this?", [questionFacts(a), make("h3", "", "What would be sent"), pre,
+    make("p", "bad", cut ? "This is not all of it: " + a.textBytes + " bytes." : ""),
+    button("Deny", "Deny this", () => decide(false))], "Approve", () => decide(true));
+}
+
+function emptyShow() {
+  $("nochunks").hidden = $("chunks").childElementCount + $("questions").childElementCount > 0;
 }
 
 function sorted(v) {
@@ -453,6 +507,7 @@ async function tick() {
     }
     isLost = false;
     await list();
+    await questions();
   } catch (e) {
     isLost = true;
     lost(e);
@@ -480,6 +535,7 @@ function restart() {
   epoch++;
   for (const b of [...boxes.values()]) boxGone(b);
   $("decisions").replaceChildren();
+  $("questions").replaceChildren();
   chunksShow();
   isLost = true;
   clearTimeout(timer);

@@ -14,6 +14,7 @@
 #pragma once
 #include "base/buf.h"
 
+#include "cove.pb-c.h"
 #include "openshell.pb-c.h"
 
 #include <stdbool.h>
@@ -40,7 +41,8 @@ struct cl_top_box {
 	int64_t usage_ms;
 };
 
-struct cl_top_chunk {
+struct cl_top_chunk { /* a rule that is proposed, or a question that holds a sandbox up */
+	bool is_question;
 	char *box_id, *id, *token;
 	char *box, *rule, *endpoints, *program, *rationale, *notes; /* shown */
 	char *changes; /* lines of the rule that would be allowed, shown */
@@ -97,7 +99,9 @@ void cl_top_sandbox(struct cl_top *t, const Openshell__V1__Sandbox *s); /* one o
 void cl_top_log(struct cl_top *t, const char *box_id, const Openshell__V1__SandboxLogLine *l);
 void cl_top_drafts(
 	struct cl_top *t, const char *box_id, const Openshell__V1__GetDraftPolicyResponse *m);
-struct cl_top_box *cl_top_box(struct cl_top *t, const char *id); /* NULL */
+void cl_top_questions(
+	struct cl_top *t, const Cove__V1__ListApprovalsResponse *m); /* all there are */
+struct cl_top_box *cl_top_box(struct cl_top *t, const char *id);     /* NULL */
 
 /* The filter lets them be seen. */
 bool cl_top_box_fits(const struct cl_top *t, size_t i);

@@ -276,7 +276,7 @@ static void review_put(struct cl_top *t, size_t room, struct cl_top_frame *f)
 	}
 	text_put(f, "Sandbox", c->box);
 	text_put(f, "Rule", c->rule);
-	text_put(f, "Endpoints", c->endpoints);
+	text_put(f, c->is_question ? "Asks for" : "Endpoints", c->endpoints);
 	text_put(f, "Program", c->program);
 	text_put(f, "Reason", c->rationale);
 	if (*c->notes)

@@ -168,12 +168,14 @@ void cl_top_sandbox(struct cl_top *t, const Openshell__V1__Sandbox *s)
 		box_take(b, s);
 }
 
-static void chunks_drop(struct cl_top *t, const char *box_id)
+/* Of one kind; box_id NULL: of all sandboxes. */
+static void chunks_drop(struct cl_top *t, const char *box_id, bool is_question)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < t->chunk_count; i++)
-		if (is_same(t->chunks[i].box_id, box_id))
+		if (t->chunks[i].is_question == is_question &&
+			(!box_id || is_same(t->chunks[i].box_id, box_id)))
 			chunk_free(&t->chunks[i]);
 		else
 			t->chunks[n++] = t->chunks[i];
@@ -206,7 +208,8 @@ static void boxes_sweep(struct cl_top *t)
 			t->boxes[n++] = t->boxes[i];
 			continue;
 		}
-		chunks_drop(t, t->boxes[i].id);
+		chunks_drop(t, t->boxes[i].id, false);
+		chunks_drop(t, t->boxes[i].id, true);
 		box_free(&t->boxes[i]);
 	}
 	t->box_count = n;
@@ -346,6 +349,27 @@ static char *endpoints_of(const Openshell__Sandbox__V1__NetworkPolicyRule *r)
 	return p;
 }
 
+static void chunk_keep(struct cl_top *t, struct cl_top_chunk *c)
+{
+	if (!c->box_id || !c->id || !c->token || !c->box || !c->rule || !c->endpoints ||
+		!c->program || !c->rationale || !c->notes || !c->changes ||
+		t->chunk_count == CL_TOP_CHUNKS_MAX)
+		chunk_free(c);
+	else
+		t->chunks[t->chunk_count++] = *c;
+}
+
+/* Somewhere, when what was selected does not wait any more. */
+static void chunk_reselect(struct cl_top *t)
+{
+	for (size_t i = 0; i < t->chunk_count; i++)
+		if (is_same(t->chunks[i].id, t->at_chunk))
+			return;
+	replace(&t->at_chunk, t->chunk_count ? dup_z(t->chunks[0].id) : NULL);
+	if (t->view == CL_TOP_REVIEW)
+		t->view = CL_TOP_APPROVALS;
+}
+
 static void chunk_add(
 	struct cl_top *t, const struct cl_top_box *b, const Openshell__V1__PolicyChunk *k)
 {
@@ -362,32 +386,52 @@ static void chunk_add(
 		.notes = shown(k->security_notes, CL_TOP_TEXT_MAX),
 		.changes = changes_of(k) };
 
-	if (!c.box_id || !c.id || !c.token || !c.box || !c.rule || !c.endpoints || !c.program ||
-		!c.rationale || !c.notes || !c.changes || t->chunk_count == CL_TOP_CHUNKS_MAX) {
-		chunk_free(&c);
-		return;
-	}
-	t->chunks[t->chunk_count++] = c;
+	chunk_keep(t, &c);
 }
 
 void cl_top_drafts(
 	struct cl_top *t, const char *box_id, const Openshell__V1__GetDraftPolicyResponse *m)
 {
 	const struct cl_top_box *b = cl_top_box(t, box_id);
-	bool is_there = false;
 
 	if (!b)
 		return;
-	chunks_drop(t, b->id);
+	chunks_drop(t, b->id, false);
 	for (size_t i = 0; i < m->n_chunks; i++)
 		if (strcmp(m->chunks[i]->status, "pending") == 0)
 			chunk_add(t, b, m->chunks[i]);
-	for (size_t i = 0; i < t->chunk_count; i++)
-		is_there |= is_same(t->chunks[i].id, t->at_chunk);
-	if (!is_there)
-		replace(&t->at_chunk, t->chunk_count ? dup_z(t->chunks[0].id) : NULL);
-	if (!is_there && t->view == CL_TOP_REVIEW)
-		t->view = CL_TOP_APPROVALS;
+	chunk_reselect(t);
+}
+
+static void question_add(struct cl_top *t, const Cove__V1__Approval *a)
+{
+	struct cv_buf text;
+
+	cv_buf_init(&text, CHANGES_BYTES_MAX);
+	lines_put(&text, "  ", cv_str_of(a->text));
+	const bool is_whole = !text.is_overflown && a->text_bytes <= strlen(a->text);
+	struct cl_top_chunk c = { .is_question = true,
+		.box_id = dup_z(a->sandbox_id),
+		.id = dup_z(a->id),
+		.token = dup_z(""),
+		.box = shown(a->sandbox_name, CL_TOP_TEXT_MAX),
+		.rule = shown(a->rule, CL_TOP_TEXT_MAX),
+		.endpoints = shown(a->subject, CL_TOP_TEXT_MAX),
+		.program = shown(a->binary, CL_TOP_TEXT_MAX),
+		.rationale = dup_z(strcmp(a->kind, "network") == 0 ? "held request" : "held call"),
+		.notes = dup_z(is_whole ? "" : "not all of it is shown: see cove approve"),
+		.changes = text.is_overflown ? dup_z("") : dup_str(cv_buf_str(&text)) };
+
+	cv_buf_fini(&text);
+	chunk_keep(t, &c);
+}
+
+void cl_top_questions(struct cl_top *t, const Cove__V1__ListApprovalsResponse *m)
+{
+	chunks_drop(t, NULL, true);
+	for (size_t i = 0; i < m->n_approvals; i++)
+		question_add(t, m->approvals[i]);
+	chunk_reselect(t);
 }
 
 /* ---- keys ---- */
@@ -469,7 +513,8 @@ static void decide(struct cl_top *t, enum cl_top_ask ask)
 	t->asked = calloc(1, sizeof(*t->asked));
 	if (!t->asked)
 		return;
-	*t->asked = (struct cl_top_chunk){ .box_id = dup_z(k->box_id),
+	*t->asked = (struct cl_top_chunk){ .is_question = k->is_question,
+		.box_id = dup_z(k->box_id),
 		.id = dup_z(k->id),
 		.token = dup_z(k->token),
 		.box = dup_z(k->box),

@@ -15,16 +15,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIST_EVERY_MS   1000
-#define DRAFTS_EVERY_MS 500 /* a few sandboxes each time */
-#define DRAFTS_AT_ONCE  4
-#define RETRY_MIN_MS    500
-#define RETRY_MAX_MS    5000
-#define TAIL_LINES      50
-#define REQUEST_BYTES   (64u << 10)
-#define ONCE_BOXES_MAX  100 /* whose lines and proposals --once asks for, one after the other */
+#define LIST_EVERY_MS    1000
+#define DRAFTS_EVERY_MS  500 /* a few sandboxes each time */
+#define DRAFTS_AT_ONCE   4
+#define RETRY_MIN_MS     500
+#define RETRY_MAX_MS     5000
+#define TAIL_LINES       50
+#define REQUEST_BYTES    (64u << 10)
+#define COVE_METHOD(rpc) "/cove.v1.Cove/" rpc
+#define ONCE_BOXES_MAX   100 /* whose lines and proposals --once asks for, one after the other */
 
-enum kind { CALL_LIST, CALL_DRAFTS, CALL_APPROVE, CALL_REJECT, CALL_WATCH };
+enum kind {
+	CALL_LIST,
+	CALL_DRAFTS,
+	CALL_APPROVE,
+	CALL_REJECT,
+	CALL_WATCH,
+	CALL_QUESTIONS,
+	CALL_ANSWER
+};
 
 static char *text(struct cl_top_stream *s, const char *z)
 {
@@ -58,6 +67,10 @@ static void on_message(void *arg, ProtobufCMessage *m)
 	case CALL_WATCH:
 		watch_took(s->t, call->box_id, (const Openshell__V1__SandboxStreamEvent *)m);
 		break;
+	case CALL_QUESTIONS:
+		cl_top_questions(s->t, (const Cove__V1__ListApprovalsResponse *)m);
+		break;
+	case CALL_ANSWER: cl_top_set_note(s->t, "answered"); break;
 	case CALL_APPROVE: cl_top_set_note(s->t, "approved"); break;
 	case CALL_REJECT: cl_top_set_note(s->t, "rejected"); break;
 	}
@@ -74,7 +87,8 @@ static void on_ended(void *arg, enum cv_rpc_status status, const char *message)
 	call->box_id = NULL;
 	if (call->kind == CALL_APPROVE || call->kind == CALL_REJECT)
 		s->drafts_ms = 0;
-	if (status != CV_RPC_OK && call->kind != CALL_WATCH && call->kind != CALL_DRAFTS)
+	if (status != CV_RPC_OK && call->kind != CALL_WATCH && call->kind != CALL_DRAFTS &&
+		call->kind != CALL_QUESTIONS)
 		cl_top_set_note(s->t, *message ? message : cv_rpc_status_name(status));
 }
 
@@ -148,6 +162,37 @@ static void list_ask(struct cl_top_stream *s)
 
 	if (!is_asked(s, CALL_LIST))
 		START(s, call_free(s), CALL_LIST, "", ListSandboxes, in, list_sandboxes_response);
+}
+
+static Cove__V1__ListApprovalsRequest questions_request(
+	struct cl_top_stream *s, bool is_all_workspaces)
+{
+	Cove__V1__ListApprovalsRequest in;
+
+	cove__v1__list_approvals_request__init(&in);
+	in.all_workspaces = is_all_workspaces;
+	in.workspace = text(s, is_all_workspaces ? "" : s->c->workspace);
+	return in;
+}
+
+static void questions_ask(struct cl_top_stream *s)
+{
+	const Cove__V1__ListApprovalsRequest in = questions_request(s, s->is_all_workspaces);
+
+	if (!is_asked(s, CALL_QUESTIONS))
+		start(s, call_free(s), CALL_QUESTIONS, "", COVE_METHOD("ListApprovals"), &in.base,
+			&cove__v1__list_approvals_response__descriptor);
+}
+
+static void answer(struct cl_top_stream *s, const struct cl_top_chunk *k, bool is_approved)
+{
+	Cove__V1__DecideApprovalRequest in;
+
+	cove__v1__decide_approval_request__init(&in);
+	in.id = text(s, k->id);
+	in.approve = is_approved;
+	start(s, call_free(s), CALL_ANSWER, "", COVE_METHOD("DecideApproval"), &in.base,
+		&cove__v1__decide_approval_response__descriptor);
 }
 
 static Openshell__V1__GetDraftPolicyRequest drafts_request(
@@ -224,6 +269,10 @@ void cl_top_stream_decide(struct cl_top_stream *s, const struct cl_top_chunk *k,
 	if (!b || !s->c->rpc || !call_free(s)) {
 		cl_top_set_note(
 			s->t, b ? "not connected: nothing was done" : "the sandbox is gone");
+		return;
+	}
+	if (k->is_question) {
+		answer(s, k, is_approved);
 		return;
 	}
 	openshell__v1__approve_draft_chunk_request__init(&yes);
@@ -310,6 +359,7 @@ static void due(struct cl_top_stream *s)
 		s->list_ms = now + LIST_EVERY_MS;
 		watches_start(s);
 		list_ask(s);
+		questions_ask(s);
 	}
 	cv_arena_reset(&s->arena); /* what was sent is encoded */
 	if (now >= s->drafts_ms && s->t->box_count && !is_asked(s, CALL_DRAFTS)) {
@@ -366,6 +416,13 @@ void cl_top_stream_once(struct cl *c, struct cl_top *t, bool is_all_workspaces)
 	const Openshell__V1__ListSandboxesRequest in = list_request(&s, is_all_workspaces);
 	cl_top_list(
 		t, CL_ASK(c, ListSandboxes, in, ListSandboxesResponse, list_sandboxes_response));
+	const Cove__V1__ListApprovalsRequest held = questions_request(&s, is_all_workspaces);
+	enum cv_rpc_status status; /* not everybody may see them */
+	struct cv_err err;
+	const ProtobufCMessage *m = cl_ask(c, COVE_METHOD("ListApprovals"), &held.base,
+		&cove__v1__list_approvals_response__descriptor, &status, &err);
+	if (m)
+		cl_top_questions(t, (const Cove__V1__ListApprovalsResponse *)m);
 	for (size_t i = 0; i < CV_MIN(t->box_count, (size_t)ONCE_BOXES_MAX); i++) {
 		cv_arena_reset(&s.arena);
 		once_box(&s, &t->boxes[i]);

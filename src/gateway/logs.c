@@ -20,7 +20,7 @@
 #include "gateway/logfile.h"
 #include "gateway/pb.h"
 #include "gateway/state.h"
-#include "rpc/call_int.h"
+#include "rpc/unpack.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -347,8 +347,7 @@ void box_link_lost(struct cv_gw_box *b)
 
 /* ---- what supervisors say ---- */
 
-bool process_is_its(
-	const struct cv_driver_process *p, struct cv_str instance, struct cv_str token)
+bool process_is_its(const struct cv_driver_process *p, struct cv_str instance, struct cv_str token)
 {
 	unsigned char differs = 0;
 

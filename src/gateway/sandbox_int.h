@@ -49,7 +49,7 @@ struct cv_gw_link {
 	struct cv_gw_box *box; /* NULL before HELLO, and of a spare */
 	struct cv_ref spare;
 	bool is_spare;
-	pid_t pid;             /* of the peer, by the kernel */
+	pid_t pid; /* of the peer, by the kernel */
 	int64_t deadline_ms;
 	bool is_broken;
 };
@@ -75,8 +75,7 @@ void box_stop(struct cv_gw_box *b, uint32_t grace_ms);
 /* The stored status becomes: should fail with this reason.  exit_code < 0: none. */
 void box_fail(struct cv_gw_box *b, const char *reason, int exit_code, const char *message);
 /* HELLO came from a supervisor that showed this token: is it the one?  pid is the kernel's word. */
-bool process_is_its(
-	const struct cv_driver_process *p, struct cv_str instance, struct cv_str token);
+bool process_is_its(const struct cv_driver_process *p, struct cv_str instance, struct cv_str token);
 bool box_is_its(struct cv_gw_box *b, struct cv_str instance, struct cv_str token);
 void box_dialled(struct cv_gw_box *b, struct cv_gw_link *l, uint64_t policy_revision);
 void box_link_lost(struct cv_gw_box *b);

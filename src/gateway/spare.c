@@ -25,11 +25,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define SPARES_MAX      64      /* what one machine builds in a third of a second */
-#define SPARE_PAUSE_MS  20      /* after a claim: whoever claimed goes first */
-#define SPARE_RETRY_MS  10000   /* after one that could not be made */
-#define SPARE_AGE_MS    3600000 /* then it is replaced */
-#define SPARE_ID_BYTES  (sizeof(CV_DRIVER_SPARE_PREFIX) + CV_OBJECT_ID_BYTES)
+#define SPARES_MAX     64      /* what one machine builds in a third of a second */
+#define SPARE_PAUSE_MS 20      /* after a claim: whoever claimed goes first */
+#define SPARE_RETRY_MS 10000   /* after one that could not be made */
+#define SPARE_AGE_MS   3600000 /* then it is replaced */
+#define SPARE_ID_BYTES (sizeof(CV_DRIVER_SPARE_PREFIX) + CV_OBJECT_ID_BYTES)
 
 struct cv_gw_spare {
 	struct cv_ref ref;
@@ -168,7 +168,8 @@ int64_t spare_due_ms(const struct cv_gateway *g)
 
 /* ---- what its supervisor says ---- */
 
-bool spare_hello(struct cv_gw_link *l, struct cv_str id, struct cv_str instance, struct cv_str token)
+bool spare_hello(
+	struct cv_gw_link *l, struct cv_str id, struct cv_str instance, struct cv_str token)
 {
 	struct cv_gw_sandboxes *s = l->g->sandboxes;
 

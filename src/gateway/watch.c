@@ -11,7 +11,7 @@
  */
 #include "gateway/watch_int.h"
 
-#include "rpc/call_int.h"
+#include "rpc/unpack.h"
 
 #include <stdio.h>
 #include <stdlib.h>

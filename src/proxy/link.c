@@ -182,7 +182,11 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 		return true;
 	case CV_PROXY_REQ_PIN: return pin_take(p, m->body);
 	case CV_PROXY_REQ_AUDIT_SINK: return sink_take(p, m);
-	case CV_PROXY_REQ_CREDENTIALS: p->creds.is_changing = true; return true;
+	case CV_PROXY_REQ_CREDENTIALS:
+		/* Of a proxy that has just started the former catalog may still be there to read. */
+		cv_keeper_drain(p);
+		p->creds.is_changing = true;
+		return true;
 	case CV_PROXY_REQ_DENIALS: cv_sinks_denials(&p->sinks, p->link); return true;
 	case CV_PROXY_REQ_BUDGET: return budget_take(p, m->body);
 	case CV_PROXY_REQ_ROUTES: return routes_take(p, m->fds[0]);

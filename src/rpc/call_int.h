@@ -17,6 +17,7 @@
 #include "rpc/call.h"
 #include "rpc/limits.h"
 #include "rpc/relay.h"
+#include "rpc/unpack.h"
 
 struct cv_rpc_server;
 
@@ -58,8 +59,3 @@ void cv_rpc_call_over(struct cv_rpc_call *c);
 /* The method that service and name make, or NULL. */
 const struct cv_rpc_method *cv_rpc_method_find(
 	const struct cv_rpc_server *s, struct cv_str service, struct cv_str name);
-
-/* bytes as a message in memory of a.  CV_INVALID: they are none, or messages in it are too
- * deep; CV_LIMIT: the arena is full. */
-CV_MUST cv_code cv_rpc_unpack(const ProtobufCMessageDescriptor *d, struct cv_str bytes,
-	struct cv_arena *a, ProtobufCMessage **ret, struct cv_err *err);

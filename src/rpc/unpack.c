@@ -5,7 +5,8 @@
  * What would use up the stack, or grow out of proportion, is refused before (nest.h).
  * Memory is the arena's, so its cap bounds what a message becomes; freeing is the arena's end.
  */
-#include "rpc/call_int.h"
+#include "rpc/unpack.h"
+
 #include "rpc/nest.h"
 
 static void *arena_take(void *arena, size_t n)

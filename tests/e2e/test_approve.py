@@ -57,7 +57,9 @@ plain = world.Server(world.PRIVATE, 80)
 policy, tools = w.policy(POLICY), w.policy(CATALOG, "tools.yaml")
 runtime = os.path.join(w.dir, "runtime")
 os.mkdir(runtime, 0o700)
-ENV = {**os.environ, "XDG_RUNTIME_DIR": runtime}
+# A gateway that this user has chosen would be asked where no run is there.
+ENV = {**{k: v for k, v in os.environ.items() if not k.startswith(("COVE_GATEWAY", "OPENSHELL_GATEWAY"))},
+       "XDG_RUNTIME_DIR": runtime, "XDG_CONFIG_HOME": os.path.join(w.dir, "config")}
 HEAD = ("call() { curl -sS -m 60 -H \"Authorization: Bearer $COVE_TOOLS_TOKEN\" -H 'Content-Type: "
         "application/json' \"$COVE_TOOLS_URL/v1/tools/$1\" -d \"$2\" -w ' %{http_code}\\n'; }\n"
         "get() { curl -sS -m 60 -w ' %{http_code}\\n' \"$@\"; }\n")

@@ -8,16 +8,19 @@ range, far too many; then callers without certificate, role or right.  What the 
 read before and after.  Streams are reset at each message, left unread, and opened by the thousand."""
 import json
 import os
+import resource
 import socket
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import look  # noqa: E402
+import world  # noqa: E402
+world.enter_user_namespace()  # so that the gateway can be looked into; before grpc is there with its threads
 import gatewaylab  # noqa: E402
 import oidclab  # noqa: E402
 import rpclab  # noqa: E402
-import world  # noqa: E402
 import grpc  # noqa: E402
 from gatewaylab import code_of  # noqa: E402
 from google.protobuf.descriptor import FieldDescriptor as FD  # noqa: E402
@@ -334,7 +337,7 @@ def threads_of(g):
 
 
 def fds_of(g):
-    return len(os.listdir("/proc/%d/fd" % g.process.pid))
+    return look.descriptor_count(g.process.pid)
 
 
 def memory_of(g):
@@ -434,6 +437,7 @@ def junk_instead_of_messages():
 
 
 def two_thousand_connections():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     before = memory_of(g)
     mine = []
     refused = 0

@@ -208,7 +208,15 @@ def run(g, b):
                  "proposedRule": {"endpoints": [{"host": "\u0430pple.example" + EVIL, "port": 443}]},
                  "currentEffectivePolicy": {"version": 1}, "candidateEffectivePolicy": {"version": 1, EVIL: UGLY}}
 
+        held = {"id": "q-1", "sandboxName": EVIL, "kind": "tool", "subject": EVIL, "text": UGLY, "textBytes": "9999",
+                "binary": EVIL, "ancestors": [EVIL], "rule": EVIL, "expiresAtMs": "99999999999999"}
+        decided = []
+
         def answer(url):
+            if ":decide" in url:
+                decided.append(url)
+            if "/approvals" in url:
+                return "application/json", json.dumps({} if decided else {"approvals": [held]}).encode()
             if "/watch" in url:
                 return "text/event-stream", b"event: message\ndata: " + json.dumps({"log": line}).encode() + b"\n\n"
             value = ({"chunks": [chunk]} if "/draft" in url else {"policy": {EVIL: UGLY}} if "/config" in url else
@@ -225,12 +233,18 @@ def run(g, b):
                 "document.querySelector('#facts').textContent.includes('<img')")
         b.click("#chunks button")
         b.until("document.querySelector('#ask').open && document.querySelector('#ask .add') !== null")
+        b.click("#ask-no")
+        b.click("#questions button")
+        b.until("document.querySelector('#ask-body').textContent.includes('not all of it')")
         assert not b.js("window.pwned")
         assert b.js("document.images.length + document.querySelectorAll('script:not([src])').length") == 0
         text = b.js("document.body.textContent")
         assert "<img src=x onerror=" in text and "\\u{202e}" in text and "\\u{1b}[2J" in text and "\\u{430}pple" in text
         for hidden in "\u202e\u2066\u200b\x1b\u0430":
             assert hidden not in text, "%r is in the page" % hidden
+        b.click("#ask-yes")
+        b.until("document.querySelectorAll('#questions button').length === 0")
+        assert len(decided) == 1 and "/v1/approvals/q-1:decide" in decided[0], decided
         b.answer(lambda url: None)
 
 

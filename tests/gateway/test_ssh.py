@@ -420,6 +420,15 @@ def n7_nothing_but_its_own_loopback_is_reached():
             pass
     code, _, err = run(words("-W", f"127.0.0.1:{g.port}", "")[:-1])
     assert code == 255, err
+    # A port that is open inside, by another name: said no to, not led somewhere else.
+    p = subprocess.Popen(words(SERVER), stdout=subprocess.PIPE, env=client.env)
+    inside = int(p.stdout.readline())
+    for host, is_its in (("127.0.0.1", True), ("localhost", True), ("127.9.9.9", True), ("0.0.0.0", False),
+                         ("10.0.0.1", False), ("example.com", False), ("::ffff:10.0.0.1", False)):
+        code, out, _ = run(words("-W", f"[{host}]:{inside}", "")[:-1], b"z", seconds=30)
+        assert (code, out) == ((0, b"z" * 100000) if is_its else (255, b"")), (host, code, len(out))
+    p.terminate()
+    p.wait(10)
 
 
 def ports_of_the_client_are_not_opened():

@@ -13,10 +13,12 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import look  # noqa: E402
+import world  # noqa: E402
+world.enter_user_namespace()  # so that brokers can be looked into; before grpc is there with its threads
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
 import rpclab  # noqa: E402
-import world  # noqa: E402
 from gatewaylab import code_of  # noqa: E402
 
 tap = world.Tap()
@@ -208,10 +210,9 @@ def brokers(sandbox):
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             if os.readlink("/proc/%s/exe" % pid).endswith("/cove-broker") and any(
-                    sandbox.metadata.id in os.readlink("/proc/%s/fd/%s" % (pid, fd))
-                    for fd in os.listdir("/proc/%s/fd" % pid)):
+                    sandbox.metadata.id in path for path in look.paths(int(pid)).values()):
                 found.append(int(pid))
-        except OSError:
+        except (OSError, look.Unavailable):
             pass
     return found
 

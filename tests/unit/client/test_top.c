@@ -271,6 +271,41 @@ static void t_a_decision_is_about_what_was_seen(void **state)
 	assert_int_equal(cl_top_press(&t, 'q'), CL_TOP_DOES_QUIT);
 }
 
+static void questions_stand_beside_proposals(void **state)
+{
+	Cove__V1__Approval a, *v = &a;
+	Cove__V1__ListApprovalsResponse m;
+
+	(void)state;
+	LIST("a");
+	DRAFTS("id-a", "one.test");
+	cove__v1__approval__init(&a);
+	cove__v1__list_approvals_response__init(&m);
+	a.id = (char[]){ "q-1" };
+	a.sandbox_id = (char[]){ "id-a" };
+	a.sandbox_name = (char[]){ "a" };
+	a.subject = (char[]){ "deploy\x1b[2J" };
+	a.text = (char[]){ "{\"to\": \"prod\"}" };
+	a.text_bytes = 4000;
+	m.approvals = &v;
+	m.n_approvals = 1;
+	cl_top_questions(&t, &m);
+	DRAFTS("id-a", "one.test"); /* neither list takes the other's away */
+	has("2 pending");
+	cl_top_press(&t, 'p');
+	cl_top_press(&t, 'g');
+	has("deploy\\u{1b}[2J");
+	cl_top_press(&t, 'a');
+	has("{\"to\": \"prod\"}");
+	has("not all of it is shown");
+	m.n_approvals = 0;
+	cl_top_questions(&t, &m);
+	assert_int_equal(cl_top_press(&t, 'y'), CL_TOP_DOES_APPROVE);
+	assert_true(t.asked->is_question);
+	assert_string_equal(t.asked->id, "q-1");
+	has("1 pending");
+}
+
 static void chunks_go_with_their_sandbox(void **state)
 {
 	(void)state;
@@ -359,6 +394,7 @@ int main(void)
 		TEST(lines_come_and_go),
 		TEST(a_filter_hides),
 		TEST(t_a_decision_is_about_what_was_seen),
+		TEST(questions_stand_beside_proposals),
 		TEST(chunks_go_with_their_sandbox),
 		TEST(t_hostile_text_is_one_safe_line),
 		TEST(frames_of_every_size),

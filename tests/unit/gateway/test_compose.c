@@ -7,6 +7,7 @@
  * vault (argument 1: cove-keeper) with a state directory of its own.
  */
 #include "gateway/compose.c"
+#include "gateway/config.h"
 #include "gateway/pb.h"
 #include "ipc/frame.h"
 #include "unit/test.h"
@@ -17,12 +18,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Neither refreshes nor tools are there. */
+/* Neither refreshes nor routes nor tools are there. */
 bool cv_gw_refresh_owns(
 	const struct cv_gateway *g, const struct cv_object *provider, const char *key)
 {
 	(void)g, (void)provider, (void)key;
 	return false;
+}
+
+struct cv_object *cv_gw_inference_provider(
+	const struct cv_gateway *g, const struct cv_object *sandbox)
+{
+	(void)g, (void)sandbox;
+	return NULL;
+}
+
+void cv_gw_box_log(
+	struct cv_gw_box *b, const char *level, const char *target, const char *fmt, ...)
+{
+	(void)b, (void)level, (void)target, (void)fmt;
 }
 
 bool cv_gw_tools_are_there(const struct cv_gateway *g, const struct cv_object *sandbox)
@@ -47,17 +61,20 @@ struct fixture {
 	struct cv_object *box;
 };
 
+static const struct cv_gw_config config; /* no command prints its keys */
+
 static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	snprintf(f->dir, sizeof(f->dir), "/tmp/cove-compose-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
+	f->g.config = &config;
 	f->g.state_fd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(cv_store_open_memory(&f->g.store, NULL), CV_OK);
 	assert_int_equal(cv_objects_open(f->g.store, &f->g.objects, NULL), CV_OK);
 	assert_int_equal(cv_gw_profiles_start(&f->g, NULL), CV_OK);
-	assert_int_equal(cv_gw_vault_new(exe, f->g.state_fd, &f->g.vault, NULL), CV_OK);
+	assert_int_equal(cv_gw_vault_new(exe, &f->g, &f->g.vault, NULL), CV_OK);
 	cv_arena_init(&f->arena, 4 << 20);
 	*state = f;
 	return 0;
@@ -180,7 +197,7 @@ static void test_values_reach_the_keeper_only(void **state)
 
 	/* The same placeholders the next time, and with another vault. */
 	cv_gw_vault_free(f->g.vault);
-	assert_int_equal(cv_gw_vault_new(exe, f->g.state_fd, &f->g.vault, NULL), CV_OK);
+	assert_int_equal(cv_gw_vault_new(exe, &f->g, &f->g.vault, NULL), CV_OK);
 	assert_int_equal(compose(f, &again, &err), CV_OK);
 	assert_true(cv_str_eq(a.env[1], again.env[1]));
 	close(again.fd);
