@@ -36,7 +36,7 @@
 #define SUP_EXECS_MAX        1024       /* commands that run, or whose end is not settled yet */
 #define SUP_PARTS_BYTES_MAX  (2u << 20) /* of a command's arguments: as plan/exec.h */
 #define SUP_EXEC_ARENA_MAX   (8u << 20) /* the arrays of one command and of the plan's */
-#define SUP_EVENTS_MAX       4096 /* lines that wait for a gateway: minutes of a busy agent */
+#define SUP_EVENTS_MAX       4096       /* lines that wait for a gateway: minutes of a busy agent */
 #define SUP_EVENTS_BYTES_MAX (2u << 20)
 #define SUP_LINE_BYTES_MAX   16384       /* of one of them; a longer one is cut */
 #define SUP_PUSH_BYTES_MAX   (16u << 20) /* of a policy, or a set of credentials */
