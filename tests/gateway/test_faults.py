@@ -129,10 +129,18 @@ class Lab:
 
     def create(self, command=("sleep", "100000"), wait=True):
         self.count += 1
-        box = self.g.stub.CreateSandbox(self.pb.CreateSandboxRequest(
-            name="f%d" % self.count, spec=self.pb.SandboxSpec(command=command, providers=["prov"])), timeout=20).sandbox
+        request = self.pb.CreateSandboxRequest(
+            name="f%d" % self.count, spec=self.pb.SandboxSpec(command=command, providers=["prov"]))
+        request.spec.policy.version = 1  # with a way out: else there is no proxy
+        rule = request.spec.policy.network_policies["first"]
+        rule.endpoints.add(host="first.example.com", port=443)
+        rule.binaries.add(path="/**")
+        box = self.g.stub.CreateSandbox(request, timeout=20).sandbox
         if wait:
             self.wait(box, READY)
+            # A proxy is started when it is needed first.
+            code_of(lambda: self.policy(box, "second.example.com"))
+            until(lambda: self.part(box, "proxy"), 5, "no proxy")
         return box
 
     def get(self, box):
@@ -470,7 +478,7 @@ def at_random(lab, name):
 PARTS = ["gateway", "supervisor", "init", "proxy", "keeper", "vault"]
 MOMENTS = [in_create, in_build, in_exec, at_exec, in_policy, in_stop, in_start, in_delete, at_random]
 # Where a process has no part in a moment, or is what would stop the test itself.
-EXCEPT = {("in_build", "supervisor"), ("in_build", "gateway")}
+EXCEPT = {("in_build", "supervisor"), ("in_build", "gateway"), ("in_create", "proxy"), ("in_start", "proxy")}
 
 
 def the_table(chosen):

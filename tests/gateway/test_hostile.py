@@ -283,7 +283,6 @@ while True:
         remove(victim)
         print("#   removed in %.1f s" % (time.monotonic() - begun))
         swap.cancel()
-        print("#   %.1f s" % (time.monotonic() - begun), os.listdir(g.state + "/sandboxes"))
     left = sum(1 for i in range(50) if os.path.exists(f"{canary}/d{i}/file"))
     assert left == 50, f"{50 - left} files of the host are gone"
     stay = lambda: [n for n in os.listdir(g.state + "/sandboxes") if n != box.metadata.id]
