@@ -14,6 +14,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
 #include <unistd.h>
 
 #define FRAME_MS      100
@@ -165,6 +166,14 @@ static void show(void)
 	cl_top_screen_show(&frame);
 }
 
+/* Hung up, while SIGHUP is ignored: it would be readable, with nothing to read, for ever. */
+static bool terminal_is_gone(void)
+{
+	struct pollfd v = { STDIN_FILENO, POLLIN, 0 };
+
+	return poll(&v, 1, 0) > 0 && (v.revents & (POLLHUP | POLLERR | POLLNVAL));
+}
+
 static int live(struct cl *c)
 {
 	int64_t drawn_ms = 0, usage_ms = 0;
@@ -175,7 +184,7 @@ static int live(struct cl *c)
 	if (!cl_top_screen_open(c->has_colour))
 		cl_die(c, "top needs a terminal (TERM, stdin and stdout)\n"
 			  "hint: cove top --once prints what there is");
-	while (keys_take()) {
+	while (keys_take() && !(has_key && terminal_is_gone())) {
 		const int64_t now = cl_clock_ms();
 
 		if (now - usage_ms >= USAGE_MS) {

@@ -12,6 +12,7 @@
  *
  * Bearer "user" is a user, "admin" an administrator.
  */
+#include "cove.pb-c.h"
 #include "openshell.pb-c.h"
 
 #include "inference.pb-c.h"
@@ -133,15 +134,15 @@ static void exec_sandbox(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	cv_rpc_finish(c, CV_RPC_OK, NULL);
 }
 
-#define ROW(service, rpc, request, response, kind, auth, scope, role) \
-	{ service, #rpc, &openshell__##request##__descriptor,         \
-		&openshell__##response##__descriptor, CV_RPC_##kind,  \
-		{ CV_RPC_AUTH_##auth, scope, CV_RPC_ROLE_##role },    \
+#define ROW(package, service, rpc, request, response, kind, auth, scope, role)              \
+	{ service, #rpc, &package##request##__descriptor, &package##response##__descriptor, \
+		CV_RPC_##kind, { CV_RPC_AUTH_##auth, scope, CV_RPC_ROLE_##role },           \
 		{ .message = any, .closed = closed }, NULL },
-#define SHELL_ROW(...) ROW("openshell.v1.OpenShell", __VA_ARGS__)
-#define INFER_ROW(...) ROW("openshell.inference.v1.Inference", __VA_ARGS__)
+#define SHELL_ROW(...) ROW(openshell__, "openshell.v1.OpenShell", __VA_ARGS__)
+#define INFER_ROW(...) ROW(openshell__, "openshell.inference.v1.Inference", __VA_ARGS__)
+#define COVE_ROW(...)  ROW(cove__, "cove.v1.Cove", __VA_ARGS__)
 static const struct cv_rpc_method rows[] = { CV_RPC_OPENSHELL_METHODS(SHELL_ROW)
-		CV_RPC_INFERENCE_METHODS(INFER_ROW) };
+		CV_RPC_INFERENCE_METHODS(INFER_ROW) CV_RPC_COVE_METHODS(COVE_ROW) };
 
 static struct cv_rpc_method methods[CV_ARRAY_LEN(rows) + 8];
 static size_t method_count;

@@ -7,7 +7,6 @@
 #include "unit/test.h"
 
 #include "gateway/labels.c"
-#include "gateway/log.c"
 #include "gateway/objects.c"
 #include "gateway/pb.c"
 
