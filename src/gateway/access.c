@@ -11,6 +11,9 @@
 #include "datamodel.pb-c.h"
 #include "openshell.pb-c.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 struct cv_str cv_gw_workspace_name(struct cv_str requested)
 {
 	return requested.n ? requested : CV_STR(CV_GW_WORKSPACE_DEFAULT);
@@ -101,4 +104,16 @@ enum cv_rpc_status cv_gw_object_open_id(const struct cv_rpc_call *c, enum cv_obj
 	}
 	*ret = o;
 	return CV_RPC_OK;
+}
+
+enum cv_rpc_status cv_gw_invalid(struct cv_err *err, const char *fmt, ...)
+{
+	va_list ap;
+
+	err->code = CV_INVALID;
+	err->sys = 0;
+	va_start(ap, fmt);
+	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	va_end(ap);
+	return CV_RPC_INVALID_ARGUMENT;
 }

@@ -33,3 +33,7 @@ CV_MUST enum cv_rpc_status cv_gw_object_open_id(const struct cv_rpc_call *c,
 
 /* The caller is the sandbox with this id. */
 bool cv_gw_is_own(const struct cv_principal *who, struct cv_str sandbox_id);
+
+/* What a request says can't be: the sentence, which names the field, into err. */
+CV_PRINTF(2, 3)
+enum cv_rpc_status cv_gw_invalid(struct cv_err *err, const char *fmt, ...);

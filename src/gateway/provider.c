@@ -34,19 +34,6 @@
 
 typedef cv_gw_provider_pb provider;
 
-CV_PRINTF(2, 3)
-static enum cv_rpc_status invalid(struct cv_err *err, const char *fmt, ...)
-{
-	va_list ap;
-
-	err->code = CV_INVALID;
-	err->sys = 0;
-	va_start(ap, fmt);
-	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
-	va_end(ap);
-	return CV_RPC_INVALID_ARGUMENT;
-}
-
 /* ---- what clients see ---- */
 
 static DM(Provider__CredentialHandlesEntry) *
@@ -120,7 +107,7 @@ static void answer(struct cv_rpc_call *c, enum cv_rpc_status s, const struct cv_
 static enum cv_rpc_status credentials_check(const provider *p, struct cv_err *err)
 {
 	if (p->n_credentials > CREDENTIALS_MAX)
-		return invalid(err, "provider.credentials exceeds maximum entries (%zu > %d)",
+		return cv_gw_invalid(err, "provider.credentials exceeds maximum entries (%zu > %d)",
 			p->n_credentials, CREDENTIALS_MAX);
 	for (size_t i = 0; i < p->n_credentials; i++) {
 		const struct cv_str key = cv_str_of(p->credentials[i]->key);
@@ -128,16 +115,16 @@ static enum cv_rpc_status credentials_check(const provider *p, struct cv_err *er
 		const char *fault = value.n ? cv_cred_value_fault(value) : NULL;
 
 		if (!cv_cred_is_key(key))
-			return invalid(err,
+			return cv_gw_invalid(err,
 				"provider.credentials: '%.64s' cannot be the name of a variable",
 				p->credentials[i]->key);
 		if (value.n > CV_VAULT_VALUE_BYTES_MAX)
-			return invalid(err,
+			return cv_gw_invalid(err,
 				"provider.credentials: the value of %.64s exceeds maximum length "
 				"(%zu > %u)",
 				p->credentials[i]->key, value.n, CV_VAULT_VALUE_BYTES_MAX);
 		if (fault)
-			return invalid(err, "provider.credentials: the value of %.64s %s",
+			return cv_gw_invalid(err, "provider.credentials: the value of %.64s %s",
 				p->credentials[i]->key, fault);
 	}
 	return CV_RPC_OK;
@@ -146,17 +133,17 @@ static enum cv_rpc_status credentials_check(const provider *p, struct cv_err *er
 static enum cv_rpc_status config_check(const provider *p, struct cv_err *err)
 {
 	if (p->n_config > CONFIG_MAX)
-		return invalid(err, "provider.config exceeds maximum entries (%zu > %d)",
+		return cv_gw_invalid(err, "provider.config exceeds maximum entries (%zu > %d)",
 			p->n_config, CONFIG_MAX);
 	for (size_t i = 0; i < p->n_config; i++) {
 		const size_t n = strlen(p->config[i]->value);
 
 		if (!cv_cred_is_key(cv_str_of(p->config[i]->key)))
-			return invalid(err,
+			return cv_gw_invalid(err,
 				"provider.config: '%.64s' cannot be the name of a variable",
 				p->config[i]->key);
 		if (n > CONFIG_VALUE_MAX)
-			return invalid(err,
+			return cv_gw_invalid(err,
 				"provider.config: the value of %.64s exceeds maximum length (%zu > %d)",
 				p->config[i]->key, n, CONFIG_VALUE_MAX);
 	}
@@ -168,9 +155,10 @@ static enum cv_rpc_status request_check(const provider *p, struct cv_err *err)
 	enum cv_rpc_status s;
 
 	if (!p || !p->metadata)
-		return invalid(err, p ? "provider.metadata is required" : "provider is required");
+		return cv_gw_invalid(
+			err, p ? "provider.metadata is required" : "provider is required");
 	if (strlen(p->type) > TYPE_BYTES_MAX)
-		return invalid(err, "provider.type exceeds maximum length (%zu > %d)",
+		return cv_gw_invalid(err, "provider.type exceeds maximum length (%zu > %d)",
 			strlen(p->type), TYPE_BYTES_MAX);
 	s = cv_name_check_other("provider.metadata.name", cv_str_of(p->metadata->name), err);
 	if (s == CV_RPC_OK)
@@ -321,20 +309,20 @@ static enum cv_rpc_status merged(
 			cv_str_of(from->metadata->labels[i]->key),
 			cv_str_of(from->metadata->labels[i]->value));
 	if (s == CV_RPC_OK && m->n_credential_handles > CREDENTIALS_MAX)
-		s = invalid(err, "provider.credentials exceeds maximum entries (%zu > %d)",
+		s = cv_gw_invalid(err, "provider.credentials exceeds maximum entries (%zu > %d)",
 			m->n_credential_handles, CREDENTIALS_MAX);
 	if (s == CV_RPC_OK && m->n_config > CONFIG_MAX)
-		s = invalid(err, "provider.config exceeds maximum entries (%zu > %d)", m->n_config,
-			CONFIG_MAX);
+		s = cv_gw_invalid(err, "provider.config exceeds maximum entries (%zu > %d)",
+			m->n_config, CONFIG_MAX);
 	return s;
 }
 
 static enum cv_rpc_status expiry_merge(provider *m, const char *key, int64_t ms, struct cv_err *err)
 {
 	if (ms < 0)
-		return invalid(err, "credential_expires_at_ms: %.64s is before 1970", key);
+		return cv_gw_invalid(err, "credential_expires_at_ms: %.64s is before 1970", key);
 	if (ms && handle_at(m, key) == m->n_credential_handles)
-		return invalid(
+		return cv_gw_invalid(
 			err, "credential_expires_at_ms: the provider has no credential %.64s", key);
 	expiry_set(m, key, ms);
 	return CV_RPC_OK;
@@ -353,15 +341,15 @@ static enum cv_rpc_status type_open(struct cv_gateway *g, const provider *p,
 	struct cv_str workspace, struct cv_gw_profile *ret, struct cv_err *err)
 {
 	if (!p->type[0])
-		return invalid(err, "provider.type is required");
+		return cv_gw_invalid(err, "provider.type is required");
 	if (p->profile_workspace[0] && !cv_str_eq(cv_str_of(p->profile_workspace), workspace))
-		return invalid(err,
+		return cv_gw_invalid(err,
 			"provider.profile_workspace must be empty or the provider's workspace '%.*s'",
 			CV_STR_ARG(workspace));
 	const cv_code code = cv_gw_profile_find(
 		g, cv_str_of(p->profile_workspace), cv_str_of(p->type), ret, err);
 	if (code == CV_NOT_FOUND)
-		return invalid(err, "unsupported provider type or profile: %.64s", p->type);
+		return cv_gw_invalid(err, "unsupported provider type or profile: %.64s", p->type);
 	return code == CV_OK ? CV_RPC_OK : CV_RPC_FAILED_PRECONDITION;
 }
 
@@ -480,7 +468,7 @@ static void list(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	struct cv_err err;
 
 	if (q->all_workspaces && q->workspace[0])
-		s = invalid(&err, "workspace and all_workspaces exclude each other");
+		s = cv_gw_invalid(&err, "workspace and all_workspaces exclude each other");
 	else if (q->all_workspaces)
 		query.is_every_scope = true, query.wants = is_visible;
 	else
@@ -545,7 +533,7 @@ static enum cv_rpc_status update_check(const struct cv_gateway *g, const struct 
 	const provider *now = cv_gw_provider_of(o);
 
 	if (from->type[0] && !is_same_type(g, now, from->type))
-		return invalid(err,
+		return cv_gw_invalid(err,
 			"provider type cannot be changed (is '%.64s', requested '%.64s'); create "
 			"another provider",
 			now->type, from->type);

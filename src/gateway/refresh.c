@@ -23,19 +23,6 @@
 #define OUTPUT_ENTRY \
 	openshell__v1__stored_provider_credential_refresh_state__additional_output_keys_entry__descriptor
 
-CV_PRINTF(2, 3)
-static enum cv_rpc_status invalid(struct cv_err *err, const char *fmt, ...)
-{
-	va_list ap;
-
-	err->code = CV_INVALID;
-	err->sys = 0;
-	va_start(ap, fmt);
-	vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
-	va_end(ap);
-	return CV_RPC_INVALID_ARGUMENT;
-}
-
 bool cv_gw_refresh_context(
 	struct cv_buf *b, const struct cv_object *provider, const char *key, const char *material)
 {
@@ -94,7 +81,7 @@ static enum cv_rpc_status provider_open(struct cv_rpc_call *c, const char *works
 	struct cv_object *w;
 
 	if (!*name)
-		return invalid(err, "provider is required");
+		return cv_gw_invalid(err, "provider is required");
 	const enum cv_rpc_status s =
 		cv_gw_workspace_open(c, cv_str_of(workspace), is_change, &w, err);
 
@@ -152,7 +139,7 @@ static enum cv_rpc_status refresh_open(struct cv_rpc_call *c, const char *worksp
 	*ret = NULL;
 	enum cv_rpc_status s = provider_open(c, workspace, provider_name, true, &provider, err);
 	if (s == CV_RPC_OK && !*key)
-		return invalid(err, "credential_key is required");
+		return cv_gw_invalid(err, "credential_key is required");
 	if (s != CV_RPC_OK)
 		return s;
 	const cv_gw_provider_pb *p = cv_gw_provider_of(provider);
@@ -194,15 +181,16 @@ static enum cv_rpc_status strategy_take(struct configuring *x)
 
 	x->strategy = (enum cv_profile_strategy)x->q->strategy;
 	if ((unsigned)x->strategy > CV_PROFILE_STRATEGY_AWS_STS_ASSUME_ROLE)
-		return invalid(x->err, "strategy is unknown");
+		return cv_gw_invalid(x->err, "strategy is unknown");
 	if (x->strategy == CV_PROFILE_STRATEGY_NONE)
 		x->strategy = p ? p->strategy : CV_PROFILE_STRATEGY_NONE;
 	if (x->strategy == CV_PROFILE_STRATEGY_NONE)
-		return invalid(x->err,
+		return cv_gw_invalid(x->err,
 			"strategy is required: the profile '%.*s' does not say how %.*s is renewed",
 			CV_STR_ARG(x->profile->id.s), CV_STR_ARG(x->key));
 	if (x->strategy == CV_PROFILE_STRATEGY_STATIC)
-		return invalid(x->err, "strategy 'static' names no way to renew a credential");
+		return cv_gw_invalid(
+			x->err, "strategy 'static' names no way to renew a credential");
 	return CV_RPC_OK;
 }
 
@@ -220,21 +208,21 @@ static enum cv_rpc_status names_check(const struct configuring *x)
 	const V1(ConfigureProviderRefreshRequest) *q = x->q;
 
 	if (q->n_material > CV_GW_REFRESH_MATERIALS_MAX)
-		return invalid(x->err, "material exceeds maximum entries (%zu > %d)", q->n_material,
-			CV_GW_REFRESH_MATERIALS_MAX);
+		return cv_gw_invalid(x->err, "material exceeds maximum entries (%zu > %d)",
+			q->n_material, CV_GW_REFRESH_MATERIALS_MAX);
 	for (size_t i = 0; i < q->n_material; i++)
 		if (!cv_cred_is_key(cv_str_of(q->material[i]->key)) ||
 			strlen(q->material[i]->key) > 128)
-			return invalid(
+			return cv_gw_invalid(
 				x->err, "material: '%.64s' can't be a name", q->material[i]->key);
 	for (size_t i = 0; i < q->n_secret_material_keys; i++)
 		if (!material_get(q, cv_str_of(q->secret_material_keys[i])))
-			return invalid(x->err,
+			return cv_gw_invalid(x->err,
 				"secret_material_keys: '%.64s' does not occur in material",
 				q->secret_material_keys[i]);
 	for (size_t i = 0; p && p->strategy == x->strategy && i < p->material_count; i++)
 		if (p->materials[i].is_required && !material_get(q, p->materials[i].name.s))
-			return invalid(x->err, "refresh of %.*s needs the material '%.*s'",
+			return cv_gw_invalid(x->err, "refresh of %.*s needs the material '%.*s'",
 				CV_STR_ARG(x->key), CV_STR_ARG(p->materials[i].name.s));
 	return CV_RPC_OK;
 }
@@ -382,10 +370,11 @@ static enum cv_rpc_status configured(struct configuring *x, struct cv_object **r
 	x->credential = credential_of(x->profile, cv_str_of(x->q->credential_key));
 	x->key = variable_of(x->credential, cv_str_of(x->q->credential_key));
 	if (!cv_cred_is_key(x->key))
-		return invalid(x->err, "credential_key: '%.64s' can't be the name of a variable",
+		return cv_gw_invalid(x->err,
+			"credential_key: '%.64s' can't be the name of a variable",
 			x->q->credential_key);
 	if (x->q->_expires_at_ms_case && x->q->expires_at_ms < 0)
-		return invalid(x->err, "expires_at_ms is before 1970");
+		return cv_gw_invalid(x->err, "expires_at_ms is before 1970");
 	enum cv_rpc_status s = strategy_take(x);
 	if (s == CV_RPC_OK)
 		s = names_check(x);
@@ -404,7 +393,7 @@ static void configure(struct cv_rpc_call *c, const ProtobufCMessage *request)
 	enum cv_rpc_status s = provider_open(c, q->workspace, q->provider, true, &provider, &err);
 
 	if (s == CV_RPC_OK && !*q->credential_key)
-		s = invalid(&err, "credential_key is required");
+		s = cv_gw_invalid(&err, "credential_key is required");
 	if (s == CV_RPC_OK &&
 		cv_gw_profile_find(cv_gw_of(c),
 			cv_str_of(cv_gw_provider_of(provider)->profile_workspace),
