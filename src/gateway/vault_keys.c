@@ -75,8 +75,7 @@ static cv_code key_lines_read(struct cv_str text, struct cv_buf *ret, struct cv_
 		if (!cv_base64_decode(line, CV_BASE64_STD, ret) ||
 			cv_buf_len(ret) - before != CV_VAULT_KEY_BYTES)
 			return cv_fail(err, CV_INVALID,
-				"the keys, line %zu: not base64 of 32 bytes, or too many keys",
-				line_number);
+				"line %zu: not base64 of 32 bytes, or too many keys", line_number);
 	}
 	return cv_buf_len(ret) ? CV_OK : cv_fail(err, CV_INVALID, "there is no key");
 }
@@ -196,15 +195,16 @@ cv_code cv_gw_keys_read(
 	if (command.n) {
 		cv_buf_init(&said, KEY_FILE_BYTES_MAX);
 		code = command_text(command, env, &said, err);
-		if (code == CV_OK)
-			code = key_lines_read(cv_buf_str(&said), ret, err);
+		if (code == CV_OK && key_lines_read(cv_buf_str(&said), ret, err) != CV_OK)
+			code = cv_wrap(err, "key_command");
 		cv_buf_wipe(&said);
 		return code;
 	}
 	code = file_text(dir, &text, &n, err);
 	if (code != CV_OK)
 		return code;
-	code = key_lines_read((struct cv_str){ text, n }, ret, err);
+	if (key_lines_read((struct cv_str){ text, n }, ret, err) != CV_OK)
+		code = cv_wrap(err, "the key file");
 	explicit_bzero(text, n);
 	free(text);
 	return code;

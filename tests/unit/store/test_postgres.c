@@ -146,7 +146,7 @@ static void test_silence_is_bounded(void **state)
 	assert_int_equal(get(s, "a"), CV_NOT_FOUND); /* by another connection */
 	assert_in_range(now_ms() - from, STATEMENT_MS - 10, STATEMENT_MS + CONNECT_MS);
 	kill(pid, SIGKILL); /* the server starts again by itself */
-	for (int i = 0; i < 100 && put(s, "a", CV_STORE_NEW, &err) != CV_OK; i++)
+	for (int i = 0; i < 600 && put(s, "a", CV_STORE_NEW, &err) != CV_OK; i++)
 		poll(NULL, 0, 100);
 	assert_int_equal(get(s, "a"), CV_OK);
 }
