@@ -192,12 +192,6 @@ def settings_are_set_globally_only_by_yes():
     run("settings", "delete", "--key", "providers_v2_enabled", "--global", "--yes")
 
 
-def is_served(*words):
-    """Whether this gateway has the method yet."""
-    done = run(*words, status=None)
-    return not any(word in done.stderr for word in ("not served here", "in this gateway yet"))
-
-
 def services():
     said = run("service", "expose", "box", "8080", "web").stdout
     assert said.startswith("✓ Exposed service web on sandbox box -> 127.0.0.1:8080\nURL: "), said
@@ -226,12 +220,10 @@ def workspaces_are_apart():
         "✓ Deleted workspace w1\n! Workspace none not found\n")
 
 
-def members():
-    assert run("workspace", "member", "add", "--subject", "ann", "--role", "admin").stdout == (
-        "✓ Added ann to workspace default as admin\n")
-    assert run("workspace", "member", "list").stdout.splitlines()[1].split() == ["ann", "admin"]
-    assert run("workspace", "member", "remove", "--subject", "ann").stdout == (
-        "✓ Removed ann from workspace default\n")
+def members_are_not_served():
+    """Of workspaces and their members there are the first only, and that is said."""
+    r = run("workspace", "member", "list", status=1)
+    assert "member" in r.stderr.lower(), r.stderr
 
 
 def c_no_value_was_printed():
@@ -244,12 +236,8 @@ try:
               policies_are_set_and_shown, settings_are_set_globally_only_by_yes,
               workspaces_are_apart):
         check(f)
-    for f, words in ((services, ("service", "list")), (proposed_rules, ("rule", "get", "box")),
-                     (members, ("workspace", "member", "list"))):
-        if is_served(*words):
-            check(f)
-        else:
-            tap.skip(f.__name__, "the gateway does not serve it")
+    for f in (services, proposed_rules, members_are_not_served):
+        check(f)
     check(c_no_value_was_printed)
 finally:
     c("sandbox", "delete", "--all", status=None)
