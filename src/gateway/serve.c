@@ -5,7 +5,8 @@
  *     SIGTERM, SIGINT  no new connections and calls; what runs may end (CV_GW_DRAIN_MS); a second
  *                      one ends at once
  *     SIGHUP           the configuration is read again; certificates and keys too
- *     SIGCHLD          left to the parts that start processes: they wait for their own pidfds
+ *     SIGCHLD          wakes the loop: the parts that start processes wait for them in their turn, or
+ *                      for their pidfds
  *
  * The signals are blocked and read from a descriptor: whoever starts a process gives it an empty
  * mask.
@@ -208,7 +209,7 @@ static void signals_read(struct cv_gateway *g)
 	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGHUP)
 			reload(g);
-		else
+		else if (info.ssi_signo != SIGCHLD)
 			drain(g);
 	}
 }
@@ -232,6 +233,7 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
 	signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
 		(signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)) < 0)
