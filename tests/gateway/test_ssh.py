@@ -590,10 +590,10 @@ def an_editor_opens_it():
 def a_killed_server_ends_its_connection_only():
     p = subprocess.Popen(words("exec sleep 65432"), env=client.env, stdin=subprocess.PIPE,
                          stderr=subprocess.PIPE)
+    until(lambda: runs_inside("sleep.65432"))
+    first, = servers()
     q = subprocess.Popen(words("cat"), env=client.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     until(lambda: len(servers()) == 2)
-    first = min(servers())
-    until(lambda: runs_inside("sleep.65432"))
     os.kill(first, signal.SIGKILL)
     assert p.wait(20) == 255
     until(lambda: not runs_inside("sleep.65432"))
