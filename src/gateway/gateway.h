@@ -123,6 +123,7 @@ struct cv_gateway {
 	struct cv_rpc_server *server;
 	uint16_t port; /* that clients come to */
 	bool is_draining;
+	bool has_child_ended;   /* some process that a part started: sandbox.c waits for its own */
 	size_t part_count;      /* that have started */
 	int64_t drain_until_ms; /* loop time: then the process ends whatever still runs */
 	int lock_fd;            /* the state directory's */

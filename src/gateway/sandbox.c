@@ -535,7 +535,8 @@ static int64_t part_turn(struct cv_gateway *g)
 		const int64_t links = session_turn(g), boxes = boxes_turn(g);
 		s->deadline_ms = CV_MIN(s->deadline_ms, CV_MIN(links, boxes));
 	}
-	if (g->loop.now_ms >= s->driver_ms) {
+	if (g->has_child_ended || g->loop.now_ms >= s->driver_ms) {
+		g->has_child_ended = false; /* the driver's, perhaps */
 		s->driver->turn(s->d);
 		cv_objects_flush(g->objects);
 		s->driver_ms = g->loop.now_ms + DRIVER_TURN_MS;

@@ -19,6 +19,7 @@
 #include "gateway/service.h"
 #include "gateway/state.h"
 #include "gateway/tls.h"
+#include "gateway/vault.h"
 #include "sys/fd.h"
 
 #include <netdb.h>
@@ -202,6 +203,13 @@ static void drain(struct cv_gateway *g)
 	cv_rpc_server_drain(g->server);
 }
 
+static void child_ended(struct cv_gateway *g)
+{
+	g->has_child_ended = true;
+	if (g->vault)
+		cv_gw_vault_look(g->vault);
+}
+
 static void signals_read(struct cv_gateway *g)
 {
 	struct signalfd_siginfo info;
@@ -209,7 +217,9 @@ static void signals_read(struct cv_gateway *g)
 	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGHUP)
 			reload(g);
-		else if (info.ssi_signo != SIGCHLD)
+		else if (info.ssi_signo == SIGCHLD)
+			child_ended(g);
+		else
 			drain(g);
 	}
 }

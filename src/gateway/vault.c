@@ -69,6 +69,14 @@ static void vault_end(struct cv_gw_vault *v)
 	v->link = v->pidfd = -1;
 }
 
+void cv_gw_vault_look(struct cv_gw_vault *v)
+{
+	struct pollfd p = { .fd = v->pidfd, .events = POLLIN };
+
+	if (v->pidfd >= 0 && poll(&p, 1, 0) == 1)
+		vault_end(v);
+}
+
 void cv_gw_vault_restart(struct cv_gw_vault *v)
 {
 	vault_end(v);

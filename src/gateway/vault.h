@@ -20,6 +20,9 @@ struct cv_cred_set;
 /* exe: cove-keeper.  Nothing is started yet. */
 CV_MUST cv_code cv_gw_vault_new(
 	const char *exe, struct cv_gateway *g, struct cv_gw_vault **ret, struct cv_err *err);
+/* A child of the gateway has ended: if it was the vault, it is waited for.  The next request starts
+ * another. */
+void cv_gw_vault_look(struct cv_gw_vault *v);
 /* Its keys are others: the next request starts one that has them. */
 void cv_gw_vault_restart(struct cv_gw_vault *v);
 void cv_gw_vault_free(struct cv_gw_vault *v); /* NULL is fine; ends the process */

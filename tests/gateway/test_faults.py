@@ -503,7 +503,7 @@ def the_table(chosen):
         tap.check("and a new sandbox works", lab.a_new_one_works)
         fds = look.descriptor_count(lab.g.process.pid)
         tap.ok(fds < 40, "no descriptor stays open", fds)
-        zombies = [p for p, s in table().items() if s[1] == lab.g.process.pid and s[3] == "Z"]
+        zombies = [(p, s[0]) for p, s in table().items() if s[1] == lab.g.process.pid and s[3] == "Z"]
         tap.ok(not zombies, "no zombie stays", zombies)
     finally:
         lab.close()
