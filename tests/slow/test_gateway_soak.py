@@ -178,6 +178,14 @@ def gateway_dies():
     return True
 
 
+def writes_to(pid, log):
+    """A supervisor, and not what it forked to do something aside, which may be gone by now."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/1") == log and os.getsid(pid) == pid
+    except OSError:
+        return False
+
+
 def supervisor_dies():
     name = some(READY)
     if not name:
@@ -185,7 +193,7 @@ def supervisor_dies():
     settle(name)
     # Not by the file `run`: a gateway that died in between may not have written the pid.
     log = os.path.join(g.state, "sandboxes", model[name]["id"], "log")
-    pid, = [p for p, s in ours().items() if s[0] == "cove-supervisor" and os.readlink(f"/proc/{p}/fd/1") == log]
+    pid, = [p for p, s in ours().items() if s[0] == "cove-supervisor" and writes_to(int(p), log)]
     os.kill(int(pid), signal.SIGKILL)
     model[name]["phase"] = ERROR
     settle(name)
