@@ -6,18 +6,27 @@
 
 static const char digits[] = "0123456789abcdef";
 
+static void put(char *to, const unsigned char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		to[2 * i] = digits[bytes[i] >> 4];
+		to[2 * i + 1] = digits[bytes[i] & 15];
+	}
+}
+
+void cv_hex_text(const void *bytes, size_t n, char *ret)
+{
+	put(ret, bytes, n);
+	ret[2 * n] = 0;
+}
+
 bool cv_buf_put_hex(struct cv_buf *b, struct cv_str bytes)
 {
 	char *room = bytes.n <= SIZE_MAX / 2 ? cv_buf_reserve(b, bytes.n * 2) : NULL;
 
 	if (!room)
 		return false;
-	for (size_t i = 0; i < bytes.n; i++) {
-		const unsigned char c = (unsigned char)bytes.p[i];
-
-		room[2 * i] = digits[c >> 4];
-		room[2 * i + 1] = digits[c & 15];
-	}
+	put(room, (const unsigned char *)bytes.p, bytes.n);
 	cv_buf_commit(b, bytes.n * 2);
 	return true;
 }

@@ -7,6 +7,9 @@
 
 bool cv_buf_put_hex(struct cv_buf *b, struct cv_str bytes); /* lower case */
 
+/* The same with a NUL behind it; ret has room for 2n + 1. */
+void cv_hex_text(const void *bytes, size_t n, char *ret);
+
 /* Value of a digit of either case, or -1. */
 int cv_hex_digit(char c);
 

@@ -90,6 +90,9 @@ struct cv_ip_class_row {
 /* The row that decides; static storage, never NULL. */
 const struct cv_ip_class_row *cv_ip_classify(const struct cv_ip *ip);
 
+/* "localhost", or the text of a loopback address. */
+bool cv_ip_text_is_loopback(struct cv_str host);
+
 const char *cv_ip_class_name(enum cv_ip_class class); /* "always-blocked", "metadata", ... */
 
 /* Refused even when a policy names it: always blocked or metadata. */

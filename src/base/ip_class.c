@@ -16,6 +16,8 @@
 
 #include "base/assert.h"
 
+#include <string.h>
+
 /* clang-format off */
 #define NET4(o1, o2, o3, o4, len)                                                         \
 	{ .net = { .b = { [10] = 0xff, [11] = 0xff, o1, o2, o3, o4 }, .is_v4 = true },    \
@@ -202,4 +204,13 @@ const char *cv_ip_class_name(enum cv_ip_class class)
 {
 	cv_assert(class < CV_IP_CLASS_COUNT);
 	return class_name[class];
+}
+
+bool cv_ip_text_is_loopback(struct cv_str host)
+{
+	struct cv_ip ip;
+
+	if (cv_str_eq_nocase(host, CV_STR("localhost")))
+		return true;
+	return cv_ip_parse(host, &ip) && strcmp(cv_ip_classify(&ip)->name, "loopback") == 0;
 }

@@ -238,17 +238,6 @@ static void effective_out(struct cl *c, struct cl_out *o, const char *name,
 		cl_policy_out(c, o, "policy", policy);
 }
 
-static Openshell__Sandbox__V1__GetSandboxConfigResponse *config_ask(struct cl *c, const char *id)
-{
-	Openshell__Sandbox__V1__GetSandboxConfigRequest in;
-
-	openshell__sandbox__v1__get_sandbox_config_request__init(&in);
-	in.sandbox_id = cl_dup(c, id);
-	return (Openshell__Sandbox__V1__GetSandboxConfigResponse *)cl_ask(c,
-		CL_METHOD(GetSandboxConfig), &in.base,
-		&openshell__sandbox__v1__get_sandbox_config_response__descriptor, NULL, NULL);
-}
-
 int cl_run_policy_get(struct cl *c)
 {
 	const bool is_global = cl_has(&c->w, "global");
@@ -264,7 +253,7 @@ int cl_run_policy_get(struct cl *c)
 
 		name = s->metadata->name;
 		if (!version)
-			config = config_ask(c, s->metadata->id);
+			config = cl_sandbox_config(c, s->metadata->id);
 	}
 	const Openshell__V1__GetSandboxPolicyStatusResponse *m = status_ask(c, name, version);
 	if (!m->revision)

@@ -22,17 +22,6 @@ static const char *map_text(struct cl *c, void *entries, size_t n)
 	return n ? all : "-";
 }
 
-static Openshell__Sandbox__V1__GetSandboxConfigResponse *config_get(struct cl *c, const char *id)
-{
-	Openshell__Sandbox__V1__GetSandboxConfigRequest in;
-
-	openshell__sandbox__v1__get_sandbox_config_request__init(&in);
-	in.sandbox_id = cl_dup(c, id);
-	return (Openshell__Sandbox__V1__GetSandboxConfigResponse *)cl_ask(c,
-		CL_METHOD(GetSandboxConfig), &in.base,
-		&openshell__sandbox__v1__get_sandbox_config_response__descriptor, NULL, NULL);
-}
-
 static bool is_global(const Openshell__Sandbox__V1__GetSandboxConfigResponse *config)
 {
 	return config->policy_source == OPENSHELL__SANDBOX__V1__POLICY_SOURCE__POLICY_SOURCE_GLOBAL;
@@ -72,7 +61,7 @@ int cl_run_sandbox_get(struct cl *c)
 {
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), false);
 	const Openshell__Sandbox__V1__GetSandboxConfigResponse *config =
-		config_get(c, s->metadata->id);
+		cl_sandbox_config(c, s->metadata->id);
 	struct cl_out o;
 
 	if (cl_has(&c->w, "policy-only")) {

@@ -125,3 +125,14 @@ const Openshell__V1__SandboxCondition *cl_sandbox_condition(const Openshell__V1_
 			return s->status->conditions[i];
 	return NULL;
 }
+
+Openshell__Sandbox__V1__GetSandboxConfigResponse *cl_sandbox_config(struct cl *c, const char *id)
+{
+	Openshell__Sandbox__V1__GetSandboxConfigRequest in;
+
+	openshell__sandbox__v1__get_sandbox_config_request__init(&in);
+	in.sandbox_id = cl_dup(c, id);
+	return (Openshell__Sandbox__V1__GetSandboxConfigResponse *)cl_ask(c,
+		CL_METHOD(GetSandboxConfig), &in.base,
+		&openshell__sandbox__v1__get_sandbox_config_response__descriptor, NULL, NULL);
+}

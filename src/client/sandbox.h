@@ -69,6 +69,9 @@ struct cl_exec {
 /* The command's exit status; dies when it could not run. */
 int cl_exec(struct cl *c, const struct cl_exec *e);
 
+/* Its policy in force and its settings; dies. */
+Openshell__Sandbox__V1__GetSandboxConfigResponse *cl_sandbox_config(struct cl *c, const char *id);
+
 /* ---- of create, for `sandbox upload` and others ---- */
 
 void cl_upload(struct cl *c, const char *id, const char *local, const char *dest, bool has_ignore);

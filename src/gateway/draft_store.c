@@ -4,6 +4,7 @@
  */
 #include "gateway/draft_int.h"
 
+#include "base/hex.h"
 #include "gateway/draft_notes.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
@@ -99,8 +100,7 @@ static void token_make(const chunk_t *k, struct draft_effect *e)
 	cv_sha256_update(&s, e->was_hash, sizeof(e->was_hash));
 	cv_sha256_update(&s, e->is_hash, sizeof(e->is_hash));
 	cv_sha256_final(&s, digest);
-	for (size_t i = 0; i < sizeof(digest); i++)
-		snprintf(e->token + 2 * i, 3, "%02x", digest[i]);
+	cv_hex_text(digest, sizeof(digest), e->token);
 }
 
 enum cv_rpc_status draft_effect(struct cv_gateway *g, const struct cv_object *sandbox,

@@ -149,16 +149,6 @@ static enum cv_rpc_status refuse(struct cv_err *err, enum cv_rpc_status s, const
 	return s;
 }
 
-static bool is_loopback(const char *host)
-{
-	struct cv_ip ip;
-
-	if (!*host || cv_str_eq_nocase(cv_str_of(host), CV_STR("localhost")))
-		return true;
-	return cv_ip_parse(cv_str_of(host), &ip) &&
-	       strcmp(cv_ip_classify(&ip)->name, "loopback") == 0;
-}
-
 static enum cv_rpc_status init_check(const Openshell__V1__TcpForwardInit *r, struct cv_err *err)
 {
 	if (!*r->sandbox_id)
@@ -167,7 +157,7 @@ static enum cv_rpc_status init_check(const Openshell__V1__TcpForwardInit *r, str
 		return CV_RPC_OK;
 	if (r->target_case != OPENSHELL__V1__TCP_FORWARD_INIT__TARGET_TCP)
 		return refuse(err, CV_RPC_INVALID_ARGUMENT, "target is required");
-	if (!is_loopback(r->tcp->host))
+	if (*r->tcp->host && !cv_ip_text_is_loopback(cv_str_of(r->tcp->host)))
 		return refuse(err, CV_RPC_INVALID_ARGUMENT, "tcp target host must be loopback");
 	if (!r->tcp->port || r->tcp->port > UINT16_MAX)
 		return refuse(err, CV_RPC_INVALID_ARGUMENT,

@@ -9,6 +9,7 @@
 #include "gateway/provider.h"
 
 #include "base/base64.h"
+#include "base/hex.h"
 #include "base/sha256.h"
 #include "cred/compose.h"
 #include "gateway/access.h"
@@ -43,7 +44,7 @@ static DM(Provider__CredentialHandlesEntry) *
 		cv_arena_new(arena, DM(Provider__CredentialHandlesEntry));
 	DM(CredentialHandle) *h = cv_arena_new(arena, DM(CredentialHandle));
 	unsigned char hash[CV_SHA256_BYTES];
-	char hex[2 * HANDLE_NAME_BYTES + 1] = "";
+	char hex[2 * HANDLE_NAME_BYTES + 1];
 	struct cv_sha256 s;
 
 	if (!e || !h)
@@ -53,8 +54,7 @@ static DM(Provider__CredentialHandlesEntry) *
 	cv_sha256_init(&s);
 	cv_sha256_update(&s, from->value->handle, strlen(from->value->handle));
 	cv_sha256_final(&s, hash);
-	for (size_t i = 0; i < HANDLE_NAME_BYTES; i++)
-		snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+	cv_hex_text(hash, HANDLE_NAME_BYTES, hex);
 	h->driver = from->value->driver;
 	h->handle = (char *)(uintptr_t)cv_arena_printf(arena, "sealed-%s", hex).p;
 	e->key = from->key;

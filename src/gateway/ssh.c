@@ -12,6 +12,7 @@
  */
 #include "gateway/ssh_int.h"
 
+#include "base/hex.h"
 #include "base/sha256.h"
 #include "driver/host.h"
 #include "gateway/access.h"
@@ -38,8 +39,7 @@ static void token_hash(struct cv_str token, char ret[SSH_HASH_HEX + 1])
 	cv_sha256_init(&s);
 	cv_sha256_update(&s, token.p, token.n);
 	cv_sha256_final(&s, digest);
-	for (size_t i = 0; i < CV_SHA256_BYTES; i++)
-		snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+	cv_hex_text(digest, sizeof(digest), ret);
 }
 
 static const session *session_of(const struct cv_object *o)

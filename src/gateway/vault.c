@@ -12,6 +12,7 @@
 #include "gateway/vault_keys.h"
 #include "ipc/keeper_link.h"
 #include "ipc/vault_link.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -103,23 +104,15 @@ bool cv_gw_vault_context(
 
 /* ---- the process ---- */
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* The next message, or the end of this vault. */
 static cv_code message_wait(struct cv_gw_vault *v, struct cv_ipc_msg *ret, struct cv_err *err)
 {
-	const int64_t until = now_ms() + ANSWER_MS;
+	const int64_t until = cv_clock_ms() + ANSWER_MS;
 	struct pollfd p = { .fd = v->link, .events = POLLIN };
 	int n;
 
 	do {
-		const int64_t left = until - now_ms();
+		const int64_t left = until - cv_clock_ms();
 
 		n = poll(&p, 1, left > 0 ? (int)left : 0);
 	} while (n < 0 && errno == EINTR);

@@ -10,6 +10,7 @@
 #include "gateway/state.h"
 #include "ipc/frame.h"
 #include "ipc/vault_link.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -105,14 +106,6 @@ static cv_code file_text(int dir, char **ret, size_t *ret_n, struct cv_err *err)
 
 /* ---- a command ---- */
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static cv_code command_start(
 	struct cv_str command, char **env, int out, pid_t *ret, struct cv_err *err)
 {
@@ -140,12 +133,12 @@ static cv_code command_start(
 /* Until it closes its output. */
 static cv_code command_read(int fd, struct cv_buf *ret, struct cv_err *err)
 {
-	const int64_t until = now_ms() + CV_GW_KEY_COMMAND_MS;
+	const int64_t until = cv_clock_ms() + CV_GW_KEY_COMMAND_MS;
 	char part[512];
 
 	for (;;) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
-		const int64_t left = until - now_ms();
+		const int64_t left = until - cv_clock_ms();
 
 		if (left <= 0 || (poll(&p, 1, (int)left) == 0))
 			return cv_fail(err, CV_UNAVAILABLE, "key_command does not end");

@@ -262,23 +262,14 @@ static ssh_channel on_session(ssh_session session, void *arg)
 	return ch;
 }
 
-static bool is_loopback(const char *host)
-{
-	struct cv_ip ip;
-
-	if (cv_str_eq_nocase(cv_str_of(host), CV_STR("localhost")))
-		return true;
-	return cv_ip_parse(cv_str_of(host), &ip) &&
-	       strcmp(cv_ip_classify(&ip)->name, "loopback") == 0;
-}
-
 /* A connection into the sandbox.  The answer is the truth: it stands when we say so. */
 static int tcp_open(struct sshd *s, ssh_message m)
 {
 	const char *host = ssh_message_channel_request_open_destination(m);
 	const int port = ssh_message_channel_request_open_destination_port(m);
 
-	if (!s->is_authenticated || !host || !is_loopback(host) || port <= 0 || port > UINT16_MAX)
+	if (!s->is_authenticated || !host || !cv_ip_text_is_loopback(cv_str_of(host)) ||
+		port <= 0 || port > UINT16_MAX)
 		return REFUSE;
 	struct chan *c = chan_new(s, CHAN_TCP);
 	if (!c)

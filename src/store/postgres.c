@@ -17,6 +17,7 @@
  * sent and received in binary.
  */
 #include "store/store_int.h"
+#include "sys/clock.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
@@ -53,14 +54,6 @@ struct args {
 	uint64_t number[ARGS_MAX]; /* in the order of the network */
 	int n;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static void arg_bytes(struct args *a, struct cv_str s)
 {
@@ -121,7 +114,7 @@ static bool wait_for(struct pg *q, short events, int64_t until_ms)
 	struct pollfd p = { .fd = PQsocket(q->c), .events = events };
 
 	for (;;) {
-		const int64_t left = until_ms - now_ms();
+		const int64_t left = until_ms - cv_clock_ms();
 		const int n = left > 0 && p.fd >= 0 ? poll(&p, 1, (int)left) : 0;
 
 		if (n >= 0 || errno != EINTR)
@@ -131,7 +124,7 @@ static bool wait_for(struct pg *q, short events, int64_t until_ms)
 
 static cv_code dial(struct pg *q, struct cv_err *err)
 {
-	const int64_t until = now_ms() + CONNECT_MS;
+	const int64_t until = cv_clock_ms() + CONNECT_MS;
 	PostgresPollingStatusType s = PGRES_POLLING_WRITING;
 
 	q->c = PQconnectStart(q->url);
@@ -238,7 +231,7 @@ static cv_code collected(
 			for (int i = 0; i < PQntuples(r) && wants; i++)
 				wants = x->row(x->arg, r);
 		if (x->row)
-			until = now_ms() + STATEMENT_MS; /* rows come: it is alive */
+			until = cv_clock_ms() + STATEMENT_MS; /* rows come: it is alive */
 		PQclear(*ret);
 		*ret = r;
 	}
@@ -249,7 +242,7 @@ static cv_code collected(
 
 static cv_code asked(struct pg *q, const struct question *x, PGresult **ret, struct cv_err *err)
 {
-	const int64_t soon = now_ms() + STATEMENT_MS;
+	const int64_t soon = cv_clock_ms() + STATEMENT_MS;
 	const int64_t until = q->is_in_transaction ? CV_MIN(soon, q->until_ms) : soon;
 	PGresult *r = NULL;
 	cv_code code = sent(q, x, until, err);
@@ -323,7 +316,7 @@ static cv_code connected(struct pg *q, struct cv_err *err)
 {
 	if (q->c)
 		return CV_OK;
-	if (now_ms() < q->retry_ms)
+	if (cv_clock_ms() < q->retry_ms)
 		return cv_fail(err, CV_UNAVAILABLE,
 			"the database %s: could not be reached a moment ago", q->name);
 	cv_code code = dial(q, err);
@@ -337,7 +330,7 @@ static cv_code connected(struct pg *q, struct cv_err *err)
 		code = migrate(q, store_steps, store_step_count, err);
 	if (code != CV_OK) {
 		drop(q);
-		q->retry_ms = now_ms() + RETRY_MS;
+		q->retry_ms = cv_clock_ms() + RETRY_MS;
 	}
 	return code;
 }
@@ -369,7 +362,7 @@ static cv_code pg_begin(struct cv_store *s, struct cv_err *err)
 	const cv_code code = ask(q, &x, NULL, err);
 
 	q->is_in_transaction = code == CV_OK;
-	q->until_ms = now_ms() + TRANSACTION_MS;
+	q->until_ms = cv_clock_ms() + TRANSACTION_MS;
 	q->xid = 0;
 	return code;
 }
@@ -379,7 +372,7 @@ static cv_code inquire(struct pg *q, struct cv_err *err)
 {
 	struct args a = { 0 };
 	const struct question x = { .sql = "SELECT pg_xact_status($1::text::xid8)", .args = &a };
-	const int64_t until = now_ms() + STATEMENT_MS;
+	const int64_t until = cv_clock_ms() + STATEMENT_MS;
 	struct cv_err own;
 	char xid[24];
 	PGresult *r = NULL;
@@ -390,11 +383,11 @@ static cv_code inquire(struct pg *q, struct cv_err *err)
 	a.length[0] = snprintf(xid, sizeof(xid), "%llu", (unsigned long long)q->xid);
 	a.n = 1;
 	a.type[0] = 25; /* text */
-	while (now_ms() < until) {
+	while (cv_clock_ms() < until) {
 		q->retry_ms = 0;
 		if (connected(q, &own) != CV_OK) {
 			poll(NULL, 0, 100);
-			if (now_ms() >= until - STATEMENT_MS + CONNECT_MS)
+			if (cv_clock_ms() >= until - STATEMENT_MS + CONNECT_MS)
 				break; /* long enough for a server that was restarted */
 			continue;
 		}

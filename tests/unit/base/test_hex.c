@@ -24,6 +24,17 @@ static void round_trip(void **state)
 	cv_buf_fini(&b);
 }
 
+static void as_text(void **state)
+{
+	char text[7] = "______";
+
+	(void)state;
+	cv_hex_text("\x00\xaf\x5b", 3, text);
+	assert_string_equal(text, "00af5b");
+	cv_hex_text("", 0, text);
+	assert_string_equal(text, "");
+}
+
 static void refuses(void **state)
 {
 	static const struct cv_str row[] = { CV_STR("0"), CV_STR("000"), CV_STR("00000"),
@@ -43,6 +54,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),
+		cmocka_unit_test(as_text),
 		cmocka_unit_test(refuses),
 	};
 

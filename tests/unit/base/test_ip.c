@@ -281,6 +281,20 @@ static void a5_n7_classes(void **state)
 }
 
 /* The first row that holds an address must be the longest that does. */
+static void n7_texts_that_mean_loopback(void **state)
+{
+	static const char *const yes[] = { "localhost", "LocalHost", "127.0.0.1", "127.9.9.9",
+		"::1" };
+	static const char *const no[] = { "", "localhost.", "localhost.test", "127.1", "0.0.0.0",
+		"::", "10.0.0.1", "example.test", "2130706433" };
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(yes); i++)
+		assert_true(cv_ip_text_is_loopback(cv_str_of(yes[i])));
+	for (size_t i = 0; i < CV_ARRAY_LEN(no); i++)
+		assert_false(cv_ip_text_is_loopback(cv_str_of(no[i])));
+}
+
 static void table_is_in_order(void **state)
 {
 	(void)state;
@@ -312,6 +326,7 @@ int main(void)
 		cmocka_unit_test(host_bits_are_cleared_and_remembered),
 		cmocka_unit_test(overlaps),
 		cmocka_unit_test(a5_n7_classes),
+		cmocka_unit_test(n7_texts_that_mean_loopback),
 		cmocka_unit_test(table_is_in_order),
 	};
 

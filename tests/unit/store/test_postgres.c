@@ -56,7 +56,7 @@ static void test_gone_and_back(void **state)
 
 	assert_int_equal(put(s, "a", CV_STORE_NEW, &err), CV_OK);
 	pg_server_down(&server);
-	const int64_t from = now_ms();
+	const int64_t from = cv_clock_ms();
 	for (int i = 0; i < 5; i++) {
 		struct cv_store_batch *b = cv_store_batch_begin();
 
@@ -66,7 +66,7 @@ static void test_gone_and_back(void **state)
 		assert_int_equal(put(s, "c", CV_STORE_NEW, &err), CV_UNAVAILABLE);
 		cv_store_batch_free(b);
 	}
-	assert_true(now_ms() - from < 2000);
+	assert_true(cv_clock_ms() - from < 2000);
 	assert_non_null(strstr(err.msg, "the database postgres at"));
 	assert_true(pg_server_up(&server));
 	poll(NULL, 0, RETRY_MS + 50);
@@ -142,9 +142,9 @@ static void test_silence_is_bounded(void **state)
 	const int pid = PQbackendPID(((struct pg *)s)->c);
 
 	assert_int_equal(kill(pid, SIGSTOP), 0);
-	const int64_t from = now_ms();
+	const int64_t from = cv_clock_ms();
 	assert_int_equal(get(s, "a"), CV_NOT_FOUND); /* by another connection */
-	assert_in_range(now_ms() - from, STATEMENT_MS - 10, STATEMENT_MS + CONNECT_MS);
+	assert_in_range(cv_clock_ms() - from, STATEMENT_MS - 10, STATEMENT_MS + CONNECT_MS);
 	kill(pid, SIGKILL); /* the server starts again by itself */
 	for (int i = 0; i < 600 && put(s, "a", CV_STORE_NEW, &err) != CV_OK; i++)
 		poll(NULL, 0, 100);
