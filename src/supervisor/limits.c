@@ -5,12 +5,14 @@
  * PID 1 is moved in before it is told of a command, so everything the command is or forks is in.
  * A cgroup, and the directory of the broker of host tools, are what outlives all processes of a run;
  * so a janitor waits for the end of a link to us and removes them when we could not (SIGKILL).  It is
- * a fork of ours that holds nothing but that link, in a session of its own.
+ * a fork of ours that holds nothing but that link, in a session of its own.  Where both were killed,
+ * the janitor of another run sweeps up the empty group.
  */
 #include "supervisor/supervisor.h"
 
 #include "supervisor/limits.h"
 #include "sys/cgroup.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/tree.h"
 
@@ -54,8 +56,11 @@ static CV_NORETURN void janitor_main(const struct supervisor *s, int link)
 	if (dup2(link, 0) < 0)
 		_exit(1);
 	syscall(SYS_close_range, 1, ~0U, 0);
-	if (read(0, &byte, 1) == 1)
-		_exit(0); /* the supervisor did it */
+	const bool is_done = read(0, &byte, 1) == 1; /* by the supervisor */
+	if (s->cgroup)
+		cv_cgroup_sweep(s->cgroup);
+	if (is_done)
+		_exit(0);
 	if (s->cgroup && (cv_cgroup_kill(s->cgroup, &err) != CV_OK ||
 				 cv_cgroup_remove(s->cgroup, &err) != CV_OK))
 		status = 1;
@@ -86,11 +91,12 @@ cv_code limits_enter(struct supervisor *s, struct cv_err *err)
 	const struct cv_cgroup_limits limits = { .memory_bytes = s->plan.memory_bytes,
 		.cpu_milli = s->plan.cpu_milli,
 		.pids = s->plan.pids };
-	char name[32];
+	char name[40];
 
 	if (!limits.memory_bytes && !limits.cpu_milli && !limits.pids)
 		return s->broker_state && !s->is_broker_state_kept ? janitor_start(s, err) : CV_OK;
-	snprintf(name, sizeof(name), "%d", (int)getpid());
+	/* By the pid a janitor knows whether the group is still wanted; numbers come round again. */
+	snprintf(name, sizeof(name), "%d-%lld", (int)getpid(), (long long)cv_clock_ms());
 	cv_code code = cv_cgroup_host_look(&host, err);
 	if (code == CV_OK)
 		code = cv_cgroup_new(&host, cv_str_of(name), &limits, &s->cgroup, err);

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "sys/fd.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 
 #define PROC_BYTES_MAX   (1u << 20) /* mountinfo of a host with thousands of mounts */
 #define NAME_BYTES_MAX   64
+#define STALE_S_MIN      60 /* another pid namespace's process may have made its group just now */
 #define CPU_PERIOD_US    100000 /* the kernel's own default */
 #define CPU_QUOTA_US_MIN 1000   /* the kernel refuses less */
 #define REMOVE_TRIES     200
@@ -485,6 +487,37 @@ cv_code cv_cgroup_remove(const struct cv_cgroup *cg, struct cv_err *err)
 			code = cv_fail_errno(err, "rmdir %s", cg->dir[i]);
 	}
 	return code;
+}
+
+/* Whether dir/name is a group of ours, old enough, of a process that is gone. */
+static bool is_stale(int dir, const char *name, time_t now)
+{
+	struct cv_str rest = cv_str_of(name);
+	struct stat st;
+	uint64_t n;
+
+	return cv_str_eq(cv_str_cut(&rest, '-'), CV_STR("cove")) &&
+	       cv_str_to_u64(cv_str_cut(&rest, '-'), INT_MAX, &n) && n > 0 && kill((pid_t)n, 0) < 0 && errno == ESRCH &&
+	       fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
+	       now - st.st_mtime > STALE_S_MIN;
+}
+
+void cv_cgroup_sweep(const struct cv_cgroup *cg)
+{
+	const time_t now = time(NULL);
+
+	for (size_t i = 0; i < cg->dir_count; i++) {
+		const char *slash = strrchr(cg->dir[i], '/');
+		char base[PATH_MAX];
+
+		snprintf(base, sizeof(base), "%.*s", (int)(slash - cg->dir[i]), cg->dir[i]);
+		DIR *d = opendir(base);
+		for (const struct dirent *e; d && (e = readdir(d));)
+			if (is_stale(dirfd(d), e->d_name, now))
+				unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+		if (d)
+			closedir(d);
+	}
 }
 
 static cv_code rlimit_set(int what, uint64_t value, const char *name, struct cv_err *err)

@@ -87,6 +87,10 @@ CV_MUST cv_code cv_cgroup_kill(const struct cv_cgroup *cg, struct cv_err *err);
 /* Removes the group, waiting up to two seconds for processes that are still ending. */
 CV_MUST cv_code cv_cgroup_remove(const struct cv_cgroup *cg, struct cv_err *err);
 
+/* Removes empty groups "cove-PID-..." beside this one whose process is gone: what is left where a
+ * supervisor and the process that tidies up after it were killed at once.  Best effort. */
+void cv_cgroup_sweep(const struct cv_cgroup *cg);
+
 /* For limits whose means is CV_CGROUP_RLIMIT: bounds the calling process and its children.  Call
  * in the sandbox, before exec. */
 CV_MUST cv_code cv_cgroup_rlimits_set(const struct cv_cgroup_host *host,

@@ -166,6 +166,25 @@ def killed(who):
             tap.ok(p.returncode == 125, f"{n}: and the run says 125", str(p.returncode))
 
 
+def both_killed(who):
+    """A group whose supervisor and janitor are gone is swept up by the janitor of a later run."""
+    p = start(who, "-q", "--memory", "64m", "--", "sleep", "30")
+    find = ["find", "/sys/fs/cgroup", "-name", f"cove-{p.pid}-*"]
+    until(lambda: subprocess.run(find, capture_output=True, check=False).stdout)
+    groups = subprocess.run(find, capture_output=True, check=False, text=True).stdout.split()
+    janitors = [x for x in children(p.pid) if comm(x) == "cove-janitor"]
+    for victim in [*janitors, p.pid]:
+        os.kill(victim, signal.SIGKILL)
+    p.communicate(timeout=WAIT_S)
+    old = time.time() - 120
+    left = [g for g in groups if os.path.exists(g)]
+    for g in left:
+        os.utime(g, (old, old))
+    run(who, "-q", "--memory", "64m", "--", "true")
+    tap.ok(janitors and groups and left and not [g for g in left if os.path.exists(g)],
+           "p16: a group that nobody removed is swept up by a later run", f"{janitors} {left}")
+
+
 def limits():
     """Only where a cgroup is ours to make."""
     who = ROOT
@@ -178,9 +197,10 @@ def limits():
     until(lambda: any(comm(x) == "sleep" for x in processes(word)))
     os.kill(p.pid, signal.SIGKILL)
     p.communicate(timeout=WAIT_S)
-    find = ["find", "/sys/fs/cgroup", "-name", f"cove-{p.pid}"]
+    find = ["find", "/sys/fs/cgroup", "-name", f"cove-{p.pid}-*"]
     tap.ok(until(lambda: not subprocess.run(find, capture_output=True, check=False).stdout),
            "p16: the janitor removes a cgroup")
+    both_killed(who)
     r = run(who, "-q", "--memory", "64m", "--", "python3", "-c", "b'x' * 300000000")
     tap.ok(r.returncode == 137, "p10: memory above the limit is killed", str(r.returncode))
     r = run(who, "-q", "--pids", "12", "--", "sh", "-c",
