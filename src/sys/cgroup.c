@@ -497,7 +497,8 @@ static bool is_stale(int dir, const char *name, time_t now)
 	uint64_t n;
 
 	return cv_str_eq(cv_str_cut(&rest, '-'), CV_STR("cove")) &&
-	       cv_str_to_u64(cv_str_cut(&rest, '-'), INT_MAX, &n) && n > 0 && kill((pid_t)n, 0) < 0 && errno == ESRCH &&
+	       cv_str_to_u64(cv_str_cut(&rest, '-'), INT_MAX, &n) && n > 0 &&
+	       kill((pid_t)n, 0) < 0 && errno == ESRCH &&
 	       fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode) &&
 	       now - st.st_mtime > STALE_S_MIN;
 }
