@@ -8,17 +8,21 @@ What is run, in this order (a name is what ./test PATTERN is matched with):
     gate/...                      tools/check, a call for each gate
     unit/..., fuzz/...            what Meson lists in the sanitized build
                                   (these and the gates a few at a time)
-    wire/..., rpc/..., gateway/..., broker/..., cli/..., sandbox/..., e2e/...
+    wire/..., rpc/..., client/..., cli/...
                                   every file in tests/<folder>/ that may be executed and is called
-                                  test_* or *.sh or *.py; one at a time, for they share the machine
+                                  test_* or *.sh or *.py; a few at a time, for they wait for peers of
+                                  their own more than they work
+    broker/..., gateway/..., sandbox/..., supervisor/..., e2e/...
+                                  the same, one at a time: they look at what the machine has
     slow/...                      the same, but they wait more than they work: begun after the
                                   builds, beside all others
 
 Each is a program that speaks TAP: a plan "1..N" at its start or end, for each test "ok 1 - name"
 or "not ok 1 - name", and "# SKIP reason" behind either the plan or an ok; what can't say a reason
 there says it in the line before, "# unavailable: reason".  It is a failure besides: to print no
-plan, to print fewer or more tests than planned, to die, and to take longer than FILE_SECONDS_MAX.  Its environment: CV_BUILD, the build directory; CV_COVE, the program; both
-absolute.  What it leaves running in its own process group is killed.
+plan, to print fewer or more tests than planned, to die, and to take longer than FILE_SECONDS_MAX.
+Its environment: CV_BUILD, the build directory; CV_COVE, the program; both absolute.  What it
+leaves running in its own process group is killed.
 
 A skip is always said aloud.  With CV_MUST_WORK=1 only a reason that starts with "unavailable:" (the
 kernel or the machine has no such thing) is still a skip; any other counts as a failure.
@@ -42,7 +46,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 ASAN = ROOT / "build-asan"
 COVE = BUILD / "src/cli/cove"
-SCRIPT_FOLDERS = ("wire", "rpc", "gateway", "client", "broker", "cli", "sandbox", "supervisor", "e2e")
+SIDE_FOLDERS = ("wire", "rpc", "client", "cli")
+LONE_FOLDERS = ("broker", "gateway", "sandbox", "supervisor", "e2e")
 
 FILE_SECONDS_MAX = 180  # one file; a test that needs more should be two
 SLOW_SECONDS_MAX = 400  # one in slow/: three minutes are what is tested there
@@ -195,7 +200,7 @@ def meson_tests():
     return [Test(entry["name"], entry["cmd"], entry["env"] | SANITIZER_ENV) for entry in listed]
 
 
-def script_tests(folders=SCRIPT_FOLDERS, seconds=FILE_SECONDS_MAX):
+def script_tests(folders, seconds=FILE_SECONDS_MAX):
     for folder in folders:
         for path in sorted((ROOT / "tests" / folder).glob("*")):
             is_named = path.name.startswith("test_") or path.suffix in (".sh", ".py")
@@ -215,7 +220,7 @@ def main():
         prog="./test", description="builds and tests everything, or what a pattern matches")
     parser.add_argument("-l", "--list", action="store_true", help="names only (after a build)")
     parser.add_argument("-j", "--jobs", type=int, default=min(4, os.cpu_count() or 1),
-                        help="gates, unit tests and replays at a time (default %(default)s)")
+                        help="tests at a time that do not need the machine alone (default %(default)s)")
     parser.add_argument("pattern", nargs="*",
                         help="part of a name, or a glob: unit/base, gate/, '*.py', sandbox/test_fs.py")
     args = parser.parse_args()
@@ -235,10 +240,11 @@ def main():
 
     gates = [t for t in gate_tests() if is_wanted(t.name)]
     parallel = [t for t in (meson_tests() if is_built else []) if is_wanted(t.name)]
-    serial = [t for t in script_tests() if is_wanted(t.name)]
+    beside = [t for t in script_tests(SIDE_FOLDERS) if is_wanted(t.name)]
+    lone = [t for t in script_tests(LONE_FOLDERS) if is_wanted(t.name)]
     slow = [t for t in script_tests(["slow"], SLOW_SECONDS_MAX) if is_wanted(t.name)]
     if args.list:
-        for test in gates + parallel + serial + slow:
+        for test in gates + parallel + beside + lone + slow:
             print(test.name)
         return 0
 
@@ -247,11 +253,14 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for result in pool.map(run, gates + parallel):
             done(result)
-    for test in serial if is_built else []:
+    with concurrent.futures.ThreadPoolExecutor(args.jobs + 1) as pool:
+        for result in pool.map(run, beside if is_built else []):
+            done(result)
+    for test in lone if is_built else []:
         done(run(test))
     for future in waiting:
         done(future.result())
-    if not gates + parallel + serial + slow and is_built:
+    if not gates + parallel + beside + lone + slow and is_built:
         missing = Result("(the pattern)")
         missing.failed.append("no test has a name like " + " or ".join(args.pattern))
         done(missing)
