@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -195,7 +196,7 @@ with run(USE) as live:
     expect("the audit file", Report(live, "--audit", w.audit), "audit", "json", w.audit)
     host = subprocess.Popen(["sh", "-c", "sleep 60; true", "sh", VALUE], start_new_session=True)
     expect("an argument on the host", Report(live), "arguments", "plain", "other", str(host.pid))
-    host.kill()
+    os.killpg(host.pid, signal.SIGKILL)  # its sleep too, which has our stdout
     host.wait()
     host = subprocess.Popen(["sleep", "60"], start_new_session=True, env={"X": VALUE, "PATH": ENV["PATH"]})
     expect("another process's environment", Report(live), "environment", "plain", "other", str(host.pid))
