@@ -12,7 +12,10 @@
  * That saves four file systems (and their teardown) per run, and one size limit covers them all.
  *
  * Landlock rules go with the operations: what is made visible here is what the command may open.
+ *
+ * Whether the spec can be built at all is judge.c; here it is known to be sound.
  */
+#include "plan/judge.h"
 #include "plan/limits.h"
 #include "plan/plan.h"
 #include "plan/protected.h"
@@ -21,8 +24,7 @@
 #include <sys/resource.h>
 
 #define FIXED_OPS_MAX 128 /* the rows of rootfs.h and the few below; checked while appending */
-#define FIXED_ENV_MAX 48
-#define RLIMITS_MAX   8 /* command_add() adds at most five */
+#define RLIMITS_MAX   8   /* command_add() adds at most five */
 
 struct builder {
 	const struct cv_run_spec *spec;
@@ -74,14 +76,6 @@ static void file_add(struct builder *b, const char *path, struct cv_str text)
 	op->text = text;
 	op->arg = 0644;
 	op->flags = CV_PLAN_REPLACE;
-}
-
-/* dir equals path or is above it. */
-static bool is_beneath(struct cv_str path, struct cv_str dir)
-{
-	if (cv_str_eq(dir, CV_STR("/")))
-		return true;
-	return cv_str_has_prefix(path, dir) && (path.n == dir.n || path.p[dir.n] == '/');
 }
 
 /* ---- the root and the system's own parts ---- */
@@ -233,12 +227,13 @@ static void log_add(struct builder *b)
 /* Does the user put something of his own below dir? */
 static bool is_anything_beneath(const struct cv_run_spec *s, struct cv_str dir)
 {
-	bool is_found = s->include_workdir && is_beneath(s->workdir, dir);
+	bool is_found = s->include_workdir && cv_plan_path_is_beneath(s->workdir, dir);
 
 	for (size_t i = 0; i < s->mount_count; i++)
-		is_found |= is_beneath(s->mounts[i].dst, dir);
+		is_found |= cv_plan_path_is_beneath(s->mounts[i].dst, dir);
 	for (size_t i = 0; i < s->path_count; i++)
-		is_found |= s->paths[i].kind != CV_PATH_ABSENT && is_beneath(s->paths[i].path, dir);
+		is_found |= s->paths[i].kind != CV_PATH_ABSENT &&
+			    cv_plan_path_is_beneath(s->paths[i].path, dir);
 	return is_found;
 }
 
@@ -299,7 +294,7 @@ static bool is_made_here(const struct builder *b, struct cv_str path)
 	if (is_image(b))
 		return true; /* its files are the image's, never the host's */
 	for (size_t i = 0; i < CV_ARRAY_LEN(trees); i++)
-		if (is_beneath(path, cv_str_of(trees[i])))
+		if (cv_plan_path_is_beneath(path, cv_str_of(trees[i])))
 			return true;
 	for (size_t i = 0; i < CV_ARRAY_LEN(exact); i++)
 		if (cv_str_eq(path, cv_str_of(exact[i])))
@@ -436,146 +431,6 @@ static void command_add(struct builder *b)
 	environment_add(b);
 }
 
-/* ---- judgement ---- */
-
-static cv_code path_check(const char *what, struct cv_str path, struct cv_err *err)
-{
-	struct cv_str rest = path;
-
-	if (path.n == 0 || path.p[0] != '/')
-		return cv_fail(err, CV_INVALID, "%s must be an absolute path, got '%.*s'", what,
-			CV_STR_ARG(path));
-	if (path.n >= CV_PLAN_PATH_MAX)
-		return cv_fail(
-			err, CV_LIMIT, "%s is longer than %d bytes", what, CV_PLAN_PATH_MAX - 1);
-	if (cv_str_has_byte(path, '\0'))
-		return cv_fail(err, CV_INVALID, "%s holds a NUL byte", what);
-	while (rest.p)
-		if (cv_str_eq(cv_str_cut(&rest, '/'), CV_STR("..")))
-			return cv_fail(err, CV_INVALID, "%s must not hold '..': %.*s", what,
-				CV_STR_ARG(path));
-	return CV_OK;
-}
-
-/* A user's directory must not lie over what keeps the sandbox together. */
-static cv_code dst_check(const char *what, struct cv_str path, struct cv_err *err)
-{
-	static const char *const trees[] = { "/proc", "/dev", "/sys", "/var/log",
-		"/etc/openshell-tls" };
-	static const char *const exact[] = { "/", "/usr", "/etc", "/var", "/bin", "/sbin", "/lib",
-		"/lib64", "/run" };
-	const cv_code code = path_check(what, path, err);
-
-	if (code != CV_OK)
-		return code;
-	for (size_t i = 0; i < CV_ARRAY_LEN(trees); i++)
-		if (is_beneath(path, cv_str_of(trees[i])))
-			return cv_fail(err, CV_INVALID,
-				"%s can't be %.*s: %s belongs to the sandbox", what,
-				CV_STR_ARG(path), trees[i]);
-	for (size_t i = 0; i < CV_ARRAY_LEN(exact); i++)
-		if (cv_str_eq(path, cv_str_of(exact[i])))
-			return cv_fail(err, CV_INVALID,
-				"%s can't be %s: choose a directory below it or elsewhere", what,
-				exact[i]);
-	return CV_OK;
-}
-
-/* Whoever may write here on the host (root) would hand over the machine. */
-static cv_code workdir_check(struct cv_str path, struct cv_err *err)
-{
-	static const char *const trees[] = { "/usr", "/etc", "/boot", "/lib/modules", "/var/lib" };
-	const cv_code code = dst_check("the working directory", path, err);
-
-	if (code != CV_OK)
-		return code;
-	for (size_t i = 0; i < CV_ARRAY_LEN(trees); i++)
-		if (is_beneath(path, cv_str_of(trees[i])))
-			return cv_fail(err, CV_INVALID,
-				"the working directory can't be %.*s: %s is the system's own, and it "
-				"would be writable; choose another with --workdir",
-				CV_STR_ARG(path), trees[i]);
-	return CV_OK;
-}
-
-/* The same files at a second place would be there without their protection. */
-static cv_code overlap_check(
-	const struct cv_run_spec *s, const struct cv_spec_mount *m, struct cv_err *err)
-{
-	if (m->is_readonly || !s->include_workdir || !s->has_workdir_protection ||
-		(!is_beneath(m->src, s->workdir) && !is_beneath(s->workdir, m->src)))
-		return CV_OK;
-	return cv_fail(err, CV_INVALID,
-		"--mount %.*s: overlaps the working directory, whose .git/hooks and the like would "
-		"be writable there; append :ro, or lift the protection with --no-protect",
-		CV_STR_ARG(m->src));
-}
-
-/* "sandbox", or a number that is not root's. */
-static cv_code id_parse(const char *what, struct cv_str text, uint32_t *ret, struct cv_err *err)
-{
-	uint64_t id = CV_PLAN_UID_DEFAULT;
-
-	if (text.n && !cv_str_eq(text, CV_STR("sandbox")) &&
-		(!cv_str_to_u64(text, UINT32_MAX - 1, &id) || id == 0))
-		return cv_fail(err, CV_INVALID,
-			"%s must be 'sandbox' or a numeric UID/GID in range [1, 4294967294], "
-			"got '%.*s'",
-			what, CV_STR_ARG(text));
-	*ret = (uint32_t)id;
-	return CV_OK;
-}
-
-static cv_code spec_check(const struct cv_run_spec *s, bool has_main, struct cv_err *err)
-{
-	cv_code code = CV_OK;
-
-	if (!has_main)
-		code = s->argv_count ? cv_fail(err, CV_INVALID,
-					       "a sandbox without a main command has none")
-				     : CV_OK;
-	else if (s->argv_count == 0 || s->argv[0].n == 0)
-		return cv_fail(err, CV_INVALID, "no command; write it after --");
-	if (s->argv_count > CV_PLAN_ARGS_MAX || s->env_count > CV_PLAN_ARGS_MAX - FIXED_ENV_MAX)
-		return cv_fail(err, CV_LIMIT, "more than %d arguments or variables",
-			CV_PLAN_ARGS_MAX - FIXED_ENV_MAX);
-	for (size_t i = 0; code == CV_OK && i < s->argv_count; i++)
-		if (s->argv[i].n >= CV_PLAN_STRING_MAX)
-			code = cv_fail(err, CV_LIMIT, "argument %zu is longer than %d bytes", i,
-				CV_PLAN_STRING_MAX - 1);
-	for (size_t i = 0; code == CV_OK && i < s->env_count; i++) {
-		const size_t eq = cv_str_find_byte(s->env[i], '=');
-		if (eq == 0 || eq == s->env[i].n || s->env[i].n >= CV_PLAN_STRING_MAX)
-			code = cv_fail(err, CV_INVALID, "a variable must be NAME=VALUE, got '%.*s'",
-				(int)CV_MIN(s->env[i].n, (size_t)80), s->env[i].p);
-	}
-	if (code == CV_OK && s->include_workdir)
-		code = workdir_check(s->workdir, err);
-	for (size_t i = 0; code == CV_OK && i < s->mount_count; i++) {
-		code = path_check("a mount's source", s->mounts[i].src, err);
-		if (code == CV_OK)
-			code = dst_check("a mount's target", s->mounts[i].dst, err);
-		if (code == CV_OK)
-			code = overlap_check(s, &s->mounts[i], err);
-	}
-	for (size_t i = 0; code == CV_OK && i < s->path_count; i++) {
-		code = path_check("a path of filesystem_policy", s->paths[i].path, err);
-		if (code == CV_OK && s->paths[i].kind == CV_PATH_ABSENT &&
-			s->rootfs == CV_ROOTFS_HOST && s->landlock == CV_LANDLOCK_HARD_REQUIREMENT)
-			code = cv_fail(err, CV_UNAVAILABLE,
-				"filesystem_policy names %.*s, which is not here; make it, or use "
-				"landlock.compatibility: best_effort",
-				CV_STR_ARG(s->paths[i].path));
-	}
-	if (code == CV_OK && s->is_nested && s->landlock == CV_LANDLOCK_HARD_REQUIREMENT)
-		code = cv_fail(err, CV_INVALID,
-			"--nested needs a sandbox without file rules of Landlock, and the policy says "
-			"landlock.compatibility: hard_requirement; give up one of them");
-	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR)
-		code = path_check("--from", s->rootfs_dir, err);
-	return code;
-}
-
 static bool arrays_new(struct builder *b)
 {
 	const struct cv_run_spec *s = b->spec;
@@ -584,7 +439,7 @@ static bool arrays_new(struct builder *b)
 	b->op_cap =
 		(uint32_t)(FIXED_OPS_MAX + s->path_count + s->mount_count + 2 * s->protected_count);
 	b->rule_cap = (uint32_t)(FIXED_OPS_MAX + s->path_count + s->mount_count);
-	b->env_cap = (uint32_t)(FIXED_ENV_MAX + s->env_count);
+	b->env_cap = (uint32_t)(CV_PLAN_ENV_OWN_MAX + s->env_count);
 	p->ops = cv_arena_array(b->arena, b->op_cap, sizeof(p->ops[0]));
 	p->command.rules = cv_arena_array(b->arena, b->rule_cap, sizeof(p->command.rules[0]));
 	p->command.env = cv_arena_array(b->arena, b->env_cap, sizeof(p->command.env[0]));
@@ -675,12 +530,13 @@ cv_code cv_plan_build(const struct cv_run_spec *spec, const struct cv_plan_files
 {
 	struct cv_plan plan = { 0 };
 	struct builder b = { .spec = spec, .files = files, .arena = arena, .plan = &plan };
-	cv_code code = spec_check(spec, !(files->gateway.flags & CV_PLAN_GATEWAY_NO_MAIN), err);
+	cv_code code =
+		cv_plan_spec_judge(spec, !(files->gateway.flags & CV_PLAN_GATEWAY_NO_MAIN), err);
 
 	if (code == CV_OK)
-		code = id_parse("run_as_user", spec->user, &plan.inner_uid, err);
+		code = cv_plan_id_parse("run_as_user", spec->user, &plan.inner_uid, err);
 	if (code == CV_OK)
-		code = id_parse("run_as_group", spec->group, &plan.inner_gid, err);
+		code = cv_plan_id_parse("run_as_group", spec->group, &plan.inner_gid, err);
 	if (code != CV_OK)
 		return code;
 	if (!arrays_new(&b))
