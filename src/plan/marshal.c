@@ -50,6 +50,46 @@ static void gateway_walk(struct cv_codec *c, struct cv_plan_gateway *v)
 	cv_codec_u32(c, &v->flags);
 }
 
+static void providers_walk(struct cv_codec *c, struct cv_plan *v)
+{
+	v->providers = cv_codec_array(c, v->providers, &v->provider_count, CV_PLAN_PROVIDERS_MAX,
+		sizeof(v->providers[0]));
+	for (uint32_t i = 0; i < v->provider_count; i++) {
+		cv_codec_str(c, &v->providers[i].name);
+		cv_codec_str(c, &v->providers[i].type);
+		cv_codec_strs(
+			c, &v->providers[i].keys, &v->providers[i].key_count, CV_PLAN_KEYS_MAX);
+	}
+}
+
+/* Who is spoken to: what certificates hold, and which names have a given address. */
+static void trust_walk(struct cv_codec *c, struct cv_plan *v)
+{
+	cv_codec_str(c, &v->roots);
+	cv_codec_strs(c, &v->ca_files, &v->ca_count, CV_PLAN_PINS_MAX);
+	v->pins = cv_codec_array(c, v->pins, &v->pin_count, CV_PLAN_PINS_MAX, sizeof(v->pins[0]));
+	for (uint32_t i = 0; i < v->pin_count; i++) {
+		cv_codec_str(c, &v->pins[i].host);
+		cv_codec_str(c, &v->pins[i].addr);
+		cv_codec_u32(c, &v->pins[i].port);
+	}
+}
+
+static void tools_walk(struct cv_codec *c, struct cv_plan *v)
+{
+	cv_codec_strs(c, &v->tools_files, &v->tools_count, CV_PLAN_TOOLS_FILES_MAX);
+	v->tools =
+		cv_codec_array(c, v->tools, &v->tool_count, CV_PLAN_TOOLS_MAX, sizeof(v->tools[0]));
+	for (uint32_t i = 0; i < v->tool_count; i++) {
+		cv_codec_str(c, &v->tools[i].name);
+		cv_codec_str(c, &v->tools[i].asks);
+	}
+	cv_codec_str(c, &v->tools_map);
+	cv_codec_str(c, &v->tools_digest);
+	cv_codec_str(c, &v->tools_state);
+	cv_codec_strs(c, &v->tools_env, &v->tools_env_count, CV_PLAN_COURIER_ENV_MAX);
+}
+
 static void walk(struct cv_codec *c, struct cv_plan *v)
 {
 	uint32_t magic = PLAN_MAGIC;
@@ -78,40 +118,16 @@ static void walk(struct cv_codec *c, struct cv_plan *v)
 	cv_codec_str(c, &v->policy_file);
 	cv_codec_str(c, &v->policy_name);
 	cv_codec_str(c, &v->policy_layer);
-	v->providers = cv_codec_array(c, v->providers, &v->provider_count, CV_PLAN_PROVIDERS_MAX,
-		sizeof(v->providers[0]));
-	for (uint32_t i = 0; i < v->provider_count; i++) {
-		cv_codec_str(c, &v->providers[i].name);
-		cv_codec_str(c, &v->providers[i].type);
-		cv_codec_strs(
-			c, &v->providers[i].keys, &v->providers[i].key_count, CV_PLAN_KEYS_MAX);
-	}
+	providers_walk(c, v);
 	cv_codec_str(c, &v->audit_file);
-	cv_codec_str(c, &v->roots);
-	cv_codec_strs(c, &v->ca_files, &v->ca_count, CV_PLAN_PINS_MAX);
-	v->pins = cv_codec_array(c, v->pins, &v->pin_count, CV_PLAN_PINS_MAX, sizeof(v->pins[0]));
-	for (uint32_t i = 0; i < v->pin_count; i++) {
-		cv_codec_str(c, &v->pins[i].host);
-		cv_codec_str(c, &v->pins[i].addr);
-		cv_codec_u32(c, &v->pins[i].port);
-	}
+	trust_walk(c, v);
 	cv_codec_strs(c, &v->budgets, &v->budget_count, CV_PLAN_PINS_MAX);
 	cv_codec_str(c, &v->routes_file);
 	cv_codec_str(c, &v->upstream_proxy);
 	cv_codec_str(c, &v->upstream_direct);
 	cv_codec_strs(c, &v->courier_env, &v->courier_env_count, CV_PLAN_COURIER_ENV_MAX);
 	cv_codec_strs(c, &v->metadata, &v->metadata_count, CV_PLAN_METADATA_MAX);
-	cv_codec_strs(c, &v->tools_files, &v->tools_count, CV_PLAN_TOOLS_FILES_MAX);
-	v->tools =
-		cv_codec_array(c, v->tools, &v->tool_count, CV_PLAN_TOOLS_MAX, sizeof(v->tools[0]));
-	for (uint32_t i = 0; i < v->tool_count; i++) {
-		cv_codec_str(c, &v->tools[i].name);
-		cv_codec_str(c, &v->tools[i].asks);
-	}
-	cv_codec_str(c, &v->tools_map);
-	cv_codec_str(c, &v->tools_digest);
-	cv_codec_str(c, &v->tools_state);
-	cv_codec_strs(c, &v->tools_env, &v->tools_env_count, CV_PLAN_COURIER_ENV_MAX);
+	tools_walk(c, v);
 	cv_codec_strs(c, &v->watch, &v->watch_count, CV_PLAN_OPS_MAX);
 }
 
