@@ -6,8 +6,8 @@
  * 8.3); it never sees a socket.  Its callbacks only note: fields and bytes go to their exchange,
  * which becomes due.
  *
- * Windows are opened by us, when an exchange has taken its bytes: a handler that holds shuts its
- * stream's window, and the connection's is large enough for the others.
+ * Windows are opened by us, when an exchange has taken its bytes: a call that is held shuts its
+ * stream's window and not the connection's, so that however many are held, others go on.
  *
  * What frames cost.  A peer can make us work with frames that carry nothing (PING, SETTINGS,
  * PRIORITY, empty DATA, WINDOW_UPDATE, CONTINUATION) and with streams that it ends at once or makes
@@ -152,6 +152,7 @@ static int data_take(
 		return 0;
 	}
 	x->unconsumed += n;
+	x->owed += n;
 	if (!cv_rpc_xchg_data(x, (struct cv_str){ (const char *)data, n }))
 		nghttp2_submit_rst_stream(s, NGHTTP2_FLAG_NONE, id, NGHTTP2_INTERNAL_ERROR);
 	return 0;
@@ -198,8 +199,8 @@ static int stream_closed(nghttp2_session *s, int32_t id, uint32_t error, void *u
 	(void)error;
 	if (!x)
 		return 0;
-	if (x->unconsumed)
-		nghttp2_session_consume_connection(c->h2, x->unconsumed);
+	if (x->owed)
+		nghttp2_session_consume_connection(c->h2, x->owed);
 	cv_rpc_xchg_detach(x);
 	return 0;
 }
@@ -399,8 +400,22 @@ void cv_rpc_h2_resume(struct cv_rpc_xchg *x)
 
 void cv_rpc_h2_consume(struct cv_rpc_xchg *x, size_t n)
 {
-	if (x->conn)
-		nghttp2_session_consume(x->conn->h2, x->id, n);
+	const size_t owed = CV_MIN(n, x->owed);
+
+	x->owed -= owed;
+	if (!x->conn)
+		return;
+	nghttp2_session_consume_stream(x->conn->h2, x->id, n);
+	nghttp2_session_consume_connection(x->conn->h2, owed);
+}
+
+void cv_rpc_h2_lend(struct cv_rpc_xchg *x)
+{
+	if (!x->conn || !x->owed)
+		return;
+	nghttp2_session_consume_connection(x->conn->h2, x->owed);
+	x->owed = 0;
+	cv_rpc_dirty(x->conn);
 }
 
 void cv_rpc_h2_reset(struct cv_rpc_xchg *x, uint32_t error)

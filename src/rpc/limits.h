@@ -37,7 +37,7 @@
 /* HTTP/2.  What a peer can make us do is counted: cheap frames cost us more than their sender. */
 #define CV_RPC_STREAMS_MAX       256 /* at a time, of one connection: a front end's calls */
 #define CV_RPC_STREAM_WINDOW     (256 * 1024)  /* held while a handler holds */
-#define CV_RPC_CONNECTION_WINDOW (1024 * 1024) /* of all its streams together */
+#define CV_RPC_CONNECTION_WINDOW (1024 * 1024) /* of all its streams but held calls' */
 #define CV_RPC_CONTINUATIONS_MAX 8             /* of one header block: twice what we would keep */
 #define CV_RPC_ACKS_MAX          64            /* that wait for a peer which reads nothing */
 #define CV_RPC_CONTROL_MAX       1000          /* frames that carry nothing, saved up ... */

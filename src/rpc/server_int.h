@@ -65,6 +65,7 @@ struct cv_rpc_xchg {
 	bool is_relay, is_upgrade; /* its host is not ours; it asks for another protocol */
 	struct cv_buf in;
 	size_t unconsumed; /* bytes in `in` for which the peer has no new window yet */
+	size_t owed;       /* of them, those for which the connection has none either */
 	bool is_in_ended;
 	struct cv_rpc_frame_reader frames; /* of a call */
 	ProtobufCMessage *request;         /* the one of a unary call, ... */
@@ -194,6 +195,7 @@ void cv_rpc_h2_head(struct cv_rpc_xchg *x, int status, const struct cv_rpc_field
 	size_t count, bool has_body);
 void cv_rpc_h2_resume(struct cv_rpc_xchg *x);
 void cv_rpc_h2_consume(struct cv_rpc_xchg *x, size_t n);
+void cv_rpc_h2_lend(struct cv_rpc_xchg *x); /* to the connection, what the stream still owes */
 void cv_rpc_h2_reset(struct cv_rpc_xchg *x, uint32_t error);
 void cv_rpc_h2_sweep(struct cv_rpc_conn *c, int64_t now_ms);
 void cv_rpc_h2_ping(struct cv_rpc_conn *c);

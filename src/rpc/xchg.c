@@ -323,6 +323,8 @@ static void input_run(struct cv_rpc_xchg *x)
 		if (x->conn)
 			cv_rpc_dirty(x->conn);
 	}
+	if (x->kind == CV_RPC_XCHG_CALL && x->call.is_held)
+		cv_rpc_h2_lend(x);
 	if (!cv_buf_len(&x->in) && x->in.cap > CV_RPC_IN_KEPT_BYTES)
 		cv_buf_fini(&x->in);
 }
