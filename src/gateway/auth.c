@@ -19,6 +19,7 @@
 #include "gateway/auth.h"
 
 #include "gateway/config.h"
+#include "gateway/external.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/pki.h"
@@ -31,6 +32,7 @@
 
 #define ISSUER_PREFIX   "openshell-gateway:"
 #define SUBJECT_PREFIX  "spiffe://openshell/sandbox/"
+#define EXTERNAL_TTL_S  3600
 #define TOKEN_ARENA_MAX (256u << 10) /* a token's values; it has at most 16 KB of text */
 
 struct cv_gw_auth {
@@ -65,12 +67,22 @@ static cv_code keys_load(struct cv_gateway *g, struct cv_err *err)
 	return code;
 }
 
+/* One that leaves this machine ends, whoever says nothing about it. */
+static uint32_t ttl_of(const struct cv_gateway *g, struct cv_str sandbox_id)
+{
+	const struct cv_object *o = cv_object_find_id(g->objects, CV_OBJECT_SANDBOX, sandbox_id);
+	const bool is_external = o && cv_gw_box_is_external(cv_gw_box_of(o));
+
+	return !g->config->token_ttl && is_external ? EXTERNAL_TTL_S : g->config->token_ttl;
+}
+
 cv_code cv_gw_token_mint(struct cv_gateway *g, struct cv_str sandbox_id, struct cv_buf *ret,
 	int64_t *ret_expires_at_ms, struct cv_err *err)
 {
 	const struct cv_str issuer = cv_str_of(g->auth->issuer);
 	const int64_t now_s = cv_gw_unix_ms() / 1000;
-	const int64_t end_s = g->config->token_ttl ? now_s + g->config->token_ttl : 0;
+	const uint32_t ttl_s = ttl_of(g, sandbox_id);
+	const int64_t end_s = ttl_s ? now_s + ttl_s : 0;
 	char subject[128];
 	const struct cv_jwt_claim claims[] = {
 		{ .name = "sub",

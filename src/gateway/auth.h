@@ -6,7 +6,8 @@
 #include "gateway/gateway.h"
 #include "gateway/jwt.h"
 
-/* A token for the sandbox (openshell-api 2.2): appended to ret, ends after tokens.ttl_secs.
+/* A token for the sandbox (openshell-api 2.2): appended to ret, ends after tokens.ttl_secs (in any
+ * case after an hour, if others run the sandbox).
  * *ret_expires_at_ms (may be NULL) is 0 when it doesn't. */
 CV_MUST cv_code cv_gw_token_mint(struct cv_gateway *g, struct cv_str sandbox_id, struct cv_buf *ret,
 	int64_t *ret_expires_at_ms, struct cv_err *err);

@@ -64,7 +64,7 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	X(service_http, BOOL, "loopback_service_http", "enable-loopback-service-http", "ENABLE_LOOPBACK_SERVICE_HTTP", "true", LIVE, "services over plaintext on loopback") \
 	X(ssh_session_ttl, U32, "ssh_session_ttl_secs", "", "", "86400", LIVE, "life of an SSH session's token; 0: no end")\
 	X(default_image, TEXT, "default_image", "", "", "", LIVE, "image of sandboxes that name none")                  \
-	X(images, MAP, "images", "", "", "", LIVE, "image: host, or a directory that is its root") \
+	X(images, MAP, "images", "", "", "", LIVE, "image: host, a directory that is its root, or external (others run it)") \
 	X(resolve, LIST, "resolve", "resolve", "RESOLVE", "", LIVE, "HOST:PORT:ADDRESS, an address that sandboxes' proxies and renewals take for a name") \
 	X(upstream_ca, LIST, "upstream_ca", "upstream-ca", "UPSTREAM_CA", "", LIVE, "authorities (PEM files) that they trust besides the host's") \
 	X(tools_catalogs, LIST, "tools.catalogs", "", "", "", LIVE, "catalogs of host tools, for every sandbox")         \

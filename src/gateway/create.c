@@ -10,6 +10,7 @@
 
 #include "driver/quantity.h"
 #include "gateway/config.h"
+#include "gateway/external.h"
 #include "gateway/labels.h"
 #include "gateway/pb.h"
 #include "rpc/policy_pb.h"
@@ -326,20 +327,41 @@ Openshell__V1__Sandbox *create_message(
 
 /* ---- what the driver is told ---- */
 
+static struct cv_str image_of(const struct cv_gateway *g, const Openshell__V1__SandboxTemplate *t)
+{
+	return t && *t->image ? cv_str_of(t->image) : g->config->default_image;
+}
+
+/* `host`, `external`, or a directory; p NULL: nobody says. */
+static struct cv_str image_meaning(const struct cv_gateway *g, struct cv_str image)
+{
+	const struct cv_gw_config_map *images = &g->config->images;
+
+	if (!image.n || cv_str_eq(image, CV_STR("host")))
+		return CV_STR("host");
+	for (size_t i = 0; i < images->n; i++)
+		if (cv_str_eq(images->key[i], image))
+			return images->value[i];
+	return CV_STR_NONE;
+}
+
+bool cv_gw_box_is_external(const struct cv_gw_box *b)
+{
+	const Openshell__V1__SandboxSpec *spec = cv_gw_box_stored(b)->spec;
+
+	return cv_str_eq(
+		image_meaning(b->g, image_of(b->g, spec->template_)), CV_STR(CV_GW_IMAGE_EXTERNAL));
+}
+
 /* No image, or one that the configuration says is the host's: the host's own /usr. */
 static cv_code image_describe(const struct cv_gateway *g, const Openshell__V1__SandboxTemplate *t,
 	struct cv_driver_sandbox *s, struct cv_err *err)
 {
-	const struct cv_gw_config_map *images = &g->config->images;
-	const struct cv_str image = t && *t->image ? cv_str_of(t->image) : g->config->default_image;
+	const struct cv_str image = image_of(g, t), is = image_meaning(g, image);
 
-	if (!image.n || cv_str_eq(image, CV_STR("host")))
-		return CV_OK;
-	for (size_t i = 0; i < images->n; i++) {
-		if (!cv_str_eq(images->key[i], image))
-			continue;
-		if (!cv_str_eq(images->value[i], CV_STR("host")))
-			s->rootfs_dir = images->value[i];
+	if (is.p) {
+		if (!cv_str_eq(is, CV_STR("host")))
+			s->rootfs_dir = is;
 		return CV_OK;
 	}
 	return cv_fail(err, CV_NOT_FOUND,

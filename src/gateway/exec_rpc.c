@@ -155,6 +155,11 @@ static enum cv_rpc_status exec_start(struct cv_rpc_call *c,
 		s = cv_gw_box_open(c, cv_str_of(r->sandbox_id), CV_STR_NONE, true, &b, err);
 	if (s != CV_RPC_OK)
 		return s;
+	if (b->external)
+		return cv_fail(err, CV_UNAVAILABLE,
+			       "commands of an external sandbox go over SSH (CreateSshSession), "
+			       "to its supervisor's own server"),
+		       CV_RPC_UNIMPLEMENTED;
 	/* A supervisor that will dial again, or credentials that are on their way. */
 	const bool is_waiting =
 		(b->state == CV_GW_LOST || (b->state == CV_GW_UP && cv_gw_env_is_pending(b))) &&

@@ -12,21 +12,16 @@
 #include "gateway/sandbox_int.h"
 
 #include "base/ip.h"
-#include "gateway/log.h"
+#include "gateway/external.h"
+#include "gateway/join.h"
 #include "gateway/ssh.h"
 #include "sys/fd.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
-#define FORWARDS_BOX_MAX  20 /* openshell-api 6 */
-#define DIAL_MS           10000
-#define FORWARD_CHUNK     (64u << 10)
-#define FORWARD_PUMPS_MAX 16
-#define FORWARD_BUF_MAX   (2u << 20)
-#define FORWARD_HOLD      (64u << 10)
+#define FORWARDS_BOX_MAX 20 /* openshell-api 6 */
+#define DIAL_MS          10000
+#define FORWARD_CHUNK    (64u << 10)
 
 struct cv_gw_forwards {
 	struct cv_slots all;
@@ -39,12 +34,9 @@ struct cv_gw_forward {
 	struct cv_gw_forward *next; /* of its box */
 	struct cv_gateway *g;
 	struct cv_ref ref, box;
-	struct cv_rpc_call *call;
+	struct cv_gw_join join;
 	uint32_t channel;
-	int fd;                                       /* -1: not yet */
-	struct cv_buf in;                             /* towards the sandbox */
-	bool is_blocked, is_held, is_more, has_ended; /* has_ended: the client sends no more */
-	bool is_finished;
+	bool is_more;
 	int64_t deadline_ms;
 	bool is_ssh;
 	struct cv_ref ssh;
@@ -65,80 +57,51 @@ static void forward_free(struct cv_gw_forward *f)
 			b->forward_count--;
 			break;
 		}
-	if (f->fd >= 0) {
-		cv_loop_remove(&f->g->loop, f->fd);
-		close(f->fd);
+	if (f->join.fd >= 0) {
+		cv_loop_remove(&f->g->loop, f->join.fd);
+		close(f->join.fd);
 	}
 	if (f->is_ssh)
 		cv_gw_ssh_close(f->g, f->ssh);
 	cv_slots_remove(&f->g->forwards->all, f->ref);
-	cv_buf_fini(&f->in);
+	cv_gw_join_fini(&f->join);
 	free(f);
 }
 
 /* f may be gone afterwards. */
 static void finish(struct cv_gw_forward *f, enum cv_rpc_status s, const char *why)
 {
-	if (f->is_finished)
+	if (f->join.is_finished)
 		return;
-	f->is_finished = true;
+	f->join.is_finished = true;
 	if (why)
-		cv_rpc_finish(f->call, s, "%s", why);
+		cv_rpc_finish(f->join.call, s, "%s", why);
 	else
-		cv_rpc_finish(f->call, s, NULL);
+		cv_rpc_finish(f->join.call, s, NULL);
 }
 
 /* ---- bytes ---- */
 
-static void write_in(struct cv_gw_forward *f)
+static bool frame_send(struct cv_rpc_call *c, struct cv_str bytes)
 {
-	while (f->fd >= 0 && cv_buf_len(&f->in)) {
-		const struct cv_str rest = cv_buf_str(&f->in);
-		const ssize_t n = send(f->fd, rest.p, rest.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	Openshell__V1__TcpForwardFrame m;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			break;
-		cv_buf_skip(&f->in, n < 0 ? cv_buf_len(&f->in) : (size_t)n);
-	}
-	if (f->fd >= 0 && f->has_ended && !cv_buf_len(&f->in))
-		(void)shutdown(f->fd, SHUT_WR);
-	const bool is_held = cv_buf_len(&f->in) > FORWARD_HOLD;
-	if (!f->is_finished && is_held != f->is_held) {
-		f->is_held = is_held;
-		cv_rpc_hold(f->call, is_held);
-	}
+	openshell__v1__tcp_forward_frame__init(&m);
+	m.payload_case = OPENSHELL__V1__TCP_FORWARD_FRAME__PAYLOAD_DATA;
+	m.data = (ProtobufCBinaryData){ bytes.n, (uint8_t *)(uintptr_t)bytes.p };
+	return cv_rpc_send(c, &m.base);
 }
 
 /* f may be gone afterwards. */
 static void read_out(struct cv_gw_forward *f)
 {
-	static char buf[FORWARD_CHUNK];
+	const enum cv_gw_join_rc rc = cv_gw_join_read(&f->join);
 
-	f->is_more = false;
-	for (int i = 0; f->fd >= 0 && !f->is_blocked && !f->is_finished; i++) {
-		Openshell__V1__TcpForwardFrame m;
-
-		if (i == FORWARD_PUMPS_MAX) {
-			f->is_more = f->g->forwards->has_more = true;
-			return;
-		}
-		const ssize_t n = recv(f->fd, buf, sizeof(buf), MSG_DONTWAIT);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n <= 0) {
-			finish(f, CV_RPC_OK, NULL);
-			return;
-		}
-		openshell__v1__tcp_forward_frame__init(&m);
-		m.payload_case = OPENSHELL__V1__TCP_FORWARD_FRAME__PAYLOAD_DATA;
-		m.data = (ProtobufCBinaryData){ (size_t)n, (uint8_t *)buf };
-		if (!cv_rpc_send(f->call, &m.base))
-			f->is_blocked = true;
-	}
+	f->is_more = rc == CV_GW_JOIN_MORE;
+	if (f->is_more)
+		f->g->forwards->has_more = true;
+	if (rc == CV_GW_JOIN_END)
+		finish(f, CV_RPC_OK, NULL);
 }
 
 /* ---- requests ---- */
@@ -170,14 +133,14 @@ static void fd_take(struct cv_gw_forward *f, int fd)
 	struct cv_err err;
 
 	f->deadline_ms = 0;
-	f->fd = fd;
-	if (cv_loop_add(&f->g->loop, f->fd, EPOLLIN | EPOLLOUT | EPOLLET,
+	f->join.fd = fd;
+	if (cv_loop_add(&f->g->loop, fd, EPOLLIN | EPOLLOUT | EPOLLET,
 		    (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_FORWARD, 0), f->ref },
 		    &err) != CV_OK) {
 		finish(f, CV_RPC_INTERNAL, err.msg);
 		return;
 	}
-	write_in(f);
+	cv_gw_join_write(&f->join);
 	read_out(f);
 }
 
@@ -192,10 +155,8 @@ static struct cv_gw_forward *forward_new(struct cv_rpc_call *c, struct cv_gw_box
 	}
 	f->g = b->g;
 	f->box = b->ref;
-	f->call = c;
-	f->fd = -1;
+	cv_gw_join_init(&f->join, c, FORWARD_CHUNK, frame_send);
 	f->channel = forward_channel(b->g);
-	cv_buf_init(&f->in, FORWARD_BUF_MAX);
 	f->next = b->forwards;
 	b->forwards = f;
 	b->forward_count++;
@@ -223,29 +184,29 @@ static enum cv_rpc_status forward_start(
 	int ssh_fd = -1;
 	struct cv_ref ssh;
 	const bool is_ssh = r->target_case == OPENSHELL__V1__TCP_FORWARD_INIT__TARGET_SSH;
-	if (is_ssh)
+	if (is_ssh && b->external)
+		s = cv_gw_ssh_token_check(b, cv_str_of(r->authorization_token), err);
+	else if (is_ssh)
 		s = cv_gw_ssh_open(b, cv_str_of(r->authorization_token), &ssh_fd, &ssh, err);
 	if (s != CV_RPC_OK)
 		return s;
 	struct cv_gw_forward *f = forward_new(c, b);
 	if (!f) {
-		if (is_ssh) {
+		if (ssh_fd >= 0) {
 			close(ssh_fd);
 			cv_gw_ssh_close(b->g, ssh);
 		}
 		return refuse(err, CV_RPC_RESOURCE_EXHAUSTED, "no memory");
 	}
-	if (is_ssh) {
+	if (ssh_fd >= 0) {
 		f->is_ssh = true;
 		f->ssh = ssh;
 		fd_take(f, ssh_fd);
 		return CV_RPC_OK;
 	}
-	const uint32_t v[] = { f->channel, r->tcp->port };
-	if (cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_DIAL, v, 2))
-		return CV_RPC_OK;
-	f->is_finished = true;
-	return refuse(err, CV_RPC_UNAVAILABLE, "supervisor relay failed: the link is broken");
+	s = box_dial(b, f->channel, is_ssh ? DIAL_SSH : r->tcp->port, err);
+	f->join.is_finished = s != CV_RPC_OK;
+	return s;
 }
 
 static void on_frame(struct cv_rpc_call *c, const ProtobufCMessage *m)
@@ -255,18 +216,18 @@ static void on_frame(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	enum cv_rpc_status s = CV_RPC_OK;
 	struct cv_err err;
 
-	if (f && f->is_finished)
+	if (f && f->join.is_finished)
 		return;
 	if (!f && r->payload_case == OPENSHELL__V1__TCP_FORWARD_FRAME__PAYLOAD_INIT) {
 		s = forward_start(c, r->init, &err);
 	} else if (f && r->payload_case == OPENSHELL__V1__TCP_FORWARD_FRAME__PAYLOAD_DATA) {
-		cv_buf_put(&f->in, (struct cv_str){ (const char *)r->data.data, r->data.len });
-		write_in(f);
+		cv_gw_join_put(
+			&f->join, (struct cv_str){ (const char *)r->data.data, r->data.len });
 	} else {
 		s = refuse(&err, CV_RPC_INVALID_ARGUMENT,
 			f ? "only data may follow init" : "first frame must be init");
 		if (f)
-			f->is_finished = true;
+			f->join.is_finished = true;
 	}
 	if (s != CV_RPC_OK)
 		cv_gw_fail(c, s, &err);
@@ -280,8 +241,8 @@ static void on_half_closed(struct cv_rpc_call *c)
 		cv_rpc_finish(c, CV_RPC_INVALID_ARGUMENT, "first frame must be init");
 		return;
 	}
-	f->has_ended = true;
-	write_in(f);
+	f->join.has_ended = true;
+	cv_gw_join_write(&f->join);
 }
 
 static void on_writable(struct cv_rpc_call *c)
@@ -290,7 +251,7 @@ static void on_writable(struct cv_rpc_call *c)
 
 	if (!f)
 		return;
-	f->is_blocked = false;
+	f->join.is_blocked = false;
 	read_out(f);
 }
 
@@ -312,7 +273,7 @@ void forward_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 		f = f->next;
 	if (!f && cv_gw_ssh_dial_message(b, channel, m))
 		return;
-	if (!f || f->is_finished || f->fd >= 0)
+	if (!f || f->join.is_finished || f->join.fd >= 0)
 		return;
 	if (m->type == CV_GATEWAY_REPLY_DIALLED)
 		fd_take(f, cv_take_fd(m->fds[0]));
@@ -326,7 +287,7 @@ void forward_ended(struct cv_gw_box *b)
 {
 	for (struct cv_gw_forward *f = b->forwards, *next; f; f = next) {
 		next = f->next;
-		if (f->fd < 0)
+		if (f->join.fd < 0)
 			finish(f, CV_RPC_UNAVAILABLE,
 				"supervisor relay failed: the link is broken");
 	}
@@ -339,7 +300,7 @@ static void part_event(struct cv_gateway *g, const struct cv_loop_event *e)
 	struct cv_gw_forward *f = cv_slots_get(&g->forwards->all, e->watch.ref);
 
 	if (f && (e->events & EPOLLOUT))
-		write_in(f);
+		cv_gw_join_write(&f->join);
 	if (f && (e->events & ~(uint32_t)EPOLLOUT))
 		read_out(f);
 }

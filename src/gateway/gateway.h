@@ -18,6 +18,7 @@
  *     metrics.[ch] numbers for /metrics; log.[ch] a line per decision
  *
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
+ *     external*.c                                           sandboxes that others run
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
  *     service.c, service_http.c                             ports of sandboxes with host names
  *     inference.c                                           where model calls go
@@ -95,6 +96,7 @@ struct cv_gw_part {
 	X(SERVICE_HTTP, service_http) \
 	X(INFERENCE, inference)    \
 	X(ADMIN, admin)            \
+	X(EXTERNAL, external)      \
 	/* each row ends so */
 /* clang-format on */
 
@@ -149,6 +151,7 @@ struct cv_gateway {
 	struct cv_gw_relays *relays;
 	struct cv_gw_tools *tools;
 	struct cv_gw_approvals *approvals;
+	struct cv_gw_externals *externals;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

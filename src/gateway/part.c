@@ -46,8 +46,6 @@ static const struct {
 	{ "ListWorkspaceMembers", "workspaces have no members in this gateway yet" },
 	{ "IssueSandboxToken",
 		"sandboxes get their token when they are started; there is nothing to exchange" },
-	{ "ConnectSupervisor", "supervisors dial the gateway's own socket" },
-	{ "RelayStream", "supervisors dial the gateway's own socket" },
 };
 
 static struct cv_rpc_method *method_find(const char *name)

@@ -18,6 +18,7 @@
 
 #include "base/assert.h"
 #include "base/time.h"
+#include "gateway/external.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
 #include "gateway/service.h"
@@ -200,6 +201,8 @@ static void start_now(struct cv_gw_box *b)
 	struct cv_arena arena;
 	struct cv_err err;
 
+	if (cv_gw_external_start(b))
+		return;
 	cv_arena_init(&arena, BOX_ARENA_MAX);
 	const cv_code code = supervisor_start(b, &arena, &plan, &err);
 	cv_arena_wipe(&arena);
@@ -238,7 +241,9 @@ static void ending(struct cv_gw_box *b, int64_t ms)
 
 void box_stop(struct cv_gw_box *b, uint32_t grace_ms)
 {
-	if (b->link && cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_STOP, &grace_ms, 1)) {
+	if (b->external) {
+		cv_gw_external_stop(b);
+	} else if (b->link && cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_STOP, &grace_ms, 1)) {
 		ending(b, (int64_t)grace_ms + BOX_ENDING_MS);
 	} else if (b->process.pidfd >= 0) {
 		box_kill(b);
@@ -307,8 +312,8 @@ static void settle(struct cv_gw_box *b)
 	}
 }
 
-/* Its process is gone; b may be gone afterwards. */
-static void process_gone(struct cv_gw_box *b)
+/* b may be gone afterwards. */
+void box_gone(struct cv_gw_box *b)
 {
 	struct cv_gw_sandboxes *s = b->g->sandboxes;
 	const bool is_expected = b->state == CV_GW_ENDING || cv_gw_box_want(b) != CV_GW_RUN;
@@ -559,7 +564,7 @@ static void part_event(struct cv_gateway *g, const struct cv_loop_event *e)
 	struct cv_gw_box *b = cv_gw_box_get(g, e->watch.ref);
 
 	if (b && b->process.pidfd >= 0)
-		process_gone(b);
+		box_gone(b);
 }
 
 /* ---- start and stop of the part ---- */
@@ -609,7 +614,7 @@ static cv_code boxes_load(struct cv_gateway *g, struct cv_err *err)
 
 		if (!b)
 			return cv_fail(err, CV_LIMIT, "no memory for the sandboxes");
-		b->is_restart = true;
+		b->is_restart = !cv_gw_box_is_external(b);
 		box_adopt(b);
 		/* The rest in the first turn: deleting one moves the others. */
 		if (b->state == CV_GW_ABSENT && cv_gw_box_want(b) != CV_GW_STOP &&

@@ -15,6 +15,7 @@
  *     sandbox.c   rpcs; starting, stopping, deleting; adoption      create.c  what a request may say
  *     phase.c     the states, as tables                             view.c    what clients see
  *     session.c   the socket, links, messages to handlers
+ *     external.c  sandboxes that others run
  *     exec.c      commands         watch.c  followers, log lines and events     forward.c  ports
  */
 #pragma once
@@ -50,6 +51,7 @@ struct cv_gw_relay;
 struct cv_gw_watcher;
 struct cv_gw_lines;
 struct cv_gw_env;
+struct cv_gw_external;
 
 struct cv_gw_box {
 	struct cv_gateway *g;
@@ -70,9 +72,10 @@ struct cv_gw_box {
 	size_t forward_count;
 	struct cv_gw_relay *relays; /* service_http.c */
 	size_t relay_count;
-	struct cv_gw_watcher *watchers; /* watch.c */
-	struct cv_gw_lines *lines;      /* watch.c: log lines and events */
-	struct cv_gw_env *env;          /* deliver.c: what its keeper has */
+	struct cv_gw_watcher *watchers;  /* watch.c */
+	struct cv_gw_lines *lines;       /* watch.c: log lines and events */
+	struct cv_gw_env *env;           /* deliver.c: what its keeper has */
+	struct cv_gw_external *external; /* NULL: its supervisor is ours */
 	struct cv_gw_box *next_queued;
 };
 

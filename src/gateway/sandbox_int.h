@@ -80,6 +80,7 @@ bool box_is_its(struct cv_gw_box *b, struct cv_str instance, struct cv_str token
 void box_dialled(struct cv_gw_box *b, struct cv_gw_link *l, uint64_t policy_revision);
 void box_link_lost(struct cv_gw_box *b);
 void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m);
+void box_gone(struct cv_gw_box *b); /* what ran is gone; b may be, too */
 
 /* spare.c */
 void spare_turn(struct cv_gateway *g); /* makes one, ends one */
@@ -100,6 +101,11 @@ void session_event(struct cv_gateway *g, const struct cv_loop_event *e);
 void session_close(struct cv_gw_link *l); /* frees it; its box is told */
 int64_t session_turn(struct cv_gateway *g);
 void session_drain(struct cv_gateway *g, struct cv_ref link); /* reads all that is there */
+
+/* Asks its supervisor for a connection to a port inside; DIALLED or NOT_DIALLED is the answer. */
+#define DIAL_SSH 0 /* in place of a port: the SSH server of a supervisor that is not ours */
+CV_MUST enum cv_rpc_status box_dial(
+	struct cv_gw_box *b, uint32_t channel, uint32_t port, struct cv_err *err);
 
 /* create.c */
 CV_MUST enum cv_rpc_status create_check(

@@ -421,6 +421,7 @@ static void on_begin(struct cv_rpc_request *r)
 {
 	struct cv_gateway *g = cv_gw_of_request(r);
 	struct service_request q;
+	struct cv_err err;
 	uint16_t port;
 
 	if (!request_describe(g, r, &q)) {
@@ -447,8 +448,10 @@ static void on_begin(struct cv_rpc_request *r)
 		return;
 	}
 	clock_set(y, DIAL_MS);
-	const uint32_t v[] = { y->channel, port };
-	if (!cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_DIAL, v, 2))
+	const enum cv_rpc_status s = box_dial(b, y->channel, port, &err);
+	if (s == CV_RPC_RESOURCE_EXHAUSTED)
+		fail(y, 503, "Service endpoint is busy");
+	else if (s != CV_RPC_OK)
 		fail(y, 502, "Service endpoint is not reachable");
 }
 

@@ -12,6 +12,7 @@
 #include "gateway/sandbox_int.h"
 
 #include "base/assert.h"
+#include "gateway/external.h"
 #include "gateway/log.h"
 #include "sys/fd.h"
 
@@ -106,6 +107,19 @@ bool cv_gw_box_send_u32s(struct cv_gw_box *b, uint32_t type, const uint32_t *v, 
 	const bool is_sent = cv_gw_box_send(b, type, cv_buf_str(&body), NULL, 0);
 	cv_buf_fini(&body);
 	return is_sent;
+}
+
+enum cv_rpc_status box_dial(
+	struct cv_gw_box *b, uint32_t channel, uint32_t port, struct cv_err *err)
+{
+	const uint32_t v[] = { channel, port };
+
+	if (b->external)
+		return cv_gw_external_dial(b, channel, port, err);
+	if (cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_DIAL, v, 2))
+		return CV_RPC_OK;
+	cv_fail(err, CV_UNAVAILABLE, "supervisor relay failed: the link is broken");
+	return CV_RPC_UNAVAILABLE;
 }
 
 /* ---- HELLO ---- */

@@ -13,6 +13,9 @@
 #pragma once
 #include "gateway/sandbox.h"
 
+/* Does the token open this sandbox?  UNAUTHENTICATED. */
+CV_MUST enum cv_rpc_status cv_gw_ssh_token_check(
+	struct cv_gw_box *b, struct cv_str token, struct cv_err *err);
 /* A connection to the sandbox for who has the token: *ret_fd is a stream socket of cove-ssh.  The
  * connection ends when *ret is given back.  UNAUTHENTICATED, RESOURCE_EXHAUSTED, UNAVAILABLE. */
 CV_MUST enum cv_rpc_status cv_gw_ssh_open(struct cv_gw_box *b, struct cv_str token, int *ret_fd,

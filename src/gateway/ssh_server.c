@@ -217,9 +217,9 @@ static void dial(struct cv_gw_ssh_server *s, struct cv_gw_box *b, uint32_t chann
 	struct ssh_command *x = port && port <= UINT16_MAX ? command_new(s, SSH_DIALLING, channel,
 								     forward_channel(s->g))
 							   : NULL;
-	const uint32_t v[] = { x ? x->id : 0, port };
+	struct cv_err err;
 
-	if (x && cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_DIAL, v, 2))
+	if (x && box_dial(b, x->id, port, &err) == CV_RPC_OK)
 		return;
 	if (x)
 		x->kind = SSH_FREE;

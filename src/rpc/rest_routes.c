@@ -193,6 +193,9 @@ const struct cv_rpc_route cv_rpc_routes[] = {
 		C(v1__watch_approvals_request, v1__approval_event), S, "The same, and what comes" },
 	{ "POST", "/v1/approvals/{id}:decide", COVE, "DecideApproval",
 		C(v1__decide_approval_request, v1__decide_approval_response), U, "Answer a question" },
+	{ "POST", "/v1/sandboxes/{name}:supervisor-token", COVE, "CreateSupervisorToken",
+		C(v1__create_supervisor_token_request, v1__create_supervisor_token_response), U,
+		"A token for a supervisor that others start" },
 };
 /* clang-format on */
 const size_t cv_rpc_route_count = CV_ARRAY_LEN(cv_rpc_routes);
