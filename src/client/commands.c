@@ -275,6 +275,8 @@ static const struct cl_command commands[] = {
 		{ { "NAME", true, false, false }, { "PATH", true, false, false }, { "DEST", false, false, false } },
 		cl_run_sandbox_download, NULL, false },
 	ROW("sandbox ssh-config", "A Host block for ssh", NO_FLAGS, MAY("NAME"), sandbox_ssh_config),
+	ROW("sandbox token", "A token for the supervisor of a sandbox that others run", NO_FLAGS, MAY("NAME"),
+		sandbox_token),
 	ROW("sandbox provider list", "Providers of a sandbox", FLAGS(output_only), MAY("NAME"), sandbox_provider_list),
 	{ "sandbox provider attach", "Attach a provider", NO_FLAGS,
 		{ { "NAME", true, false, false }, { "PROVIDER", true, false, false } },
