@@ -444,6 +444,12 @@ def b3_a_token_is_good_for_its_own_sandbox_only():
             pb.GetSandboxProviderEnvironmentRequest(sandbox_id=oid)),
         "ReportMainProcessExit": lambda: stub.ReportMainProcessExit(pb.ReportMainProcessExitRequest(
             sandbox_id=oid, instance_id=other.status.main_process_instance_id, exit_code=1)),
+        "ConnectSupervisor": lambda: list(stub.ConnectSupervisor(iter([pb.SupervisorMessage(
+            hello=pb.SupervisorHello(sandbox_id=oid, instance_id=other.status.main_process_instance_id))]))),
+        "RelayStream": lambda: list(stub.RelayStream(iter([pb.RelayFrame(init=pb.RelayInit(channel_id=oid))]))),
+        "CreateSupervisorToken": lambda: rpclab.module("cove_pb2_grpc").CoveStub(
+            g.channel(token=token_of(box.metadata.id))).CreateSupervisorToken(
+                rpclab.module("cove_pb2").CreateSupervisorTokenRequest(name="other")),
         "SubmitPolicyAnalysis": lambda: stub.SubmitPolicyAnalysis(pb.SubmitPolicyAnalysisRequest(name="other")),
         "GetDraftPolicy": lambda: stub.GetDraftPolicy(pb.GetDraftPolicyRequest(name="other")),
         "ApproveDraftChunk": lambda: stub.ApproveDraftChunk(pb.ApproveDraftChunkRequest(name="one", chunk_id="x")),
