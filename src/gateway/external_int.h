@@ -14,6 +14,7 @@
 #define EXTERNAL_PENDING_MAX     256   /* that are not claimed, of all sandboxes ... */
 #define EXTERNAL_PENDING_BOX_MAX 32    /* ... and of one */
 #define EXTERNAL_RELAY_CHUNK     (16u << 10)
+#define EXTERNAL_FRAME_MAX       (256u << 10) /* of a supervisor; each connection may hold one */
 #define EXTERNAL_INSTANCE_MAX    128 /* of an instance's id: it is stored, and others' are UUIDs */
 
 /* The handlers' states: one for each ConnectSupervisor that has said hello ... */

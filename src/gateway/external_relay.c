@@ -281,7 +281,10 @@ void external_relay_message(struct cv_rpc_call *c, const ProtobufCMessage *messa
 
 	if (r && r->join.is_finished)
 		return;
-	if (r && m->payload_case == OPENSHELL__V1__RELAY_FRAME__PAYLOAD_DATA)
+	if (r && m->payload_case == OPENSHELL__V1__RELAY_FRAME__PAYLOAD_DATA &&
+		m->data.len > EXTERNAL_FRAME_MAX)
+		finish(r, CV_RPC_INVALID_ARGUMENT, "a frame has at most 256 KiB");
+	else if (r && m->payload_case == OPENSHELL__V1__RELAY_FRAME__PAYLOAD_DATA)
 		cv_gw_join_put(
 			&r->join, (struct cv_str){ (const char *)m->data.data, m->data.len });
 	else if (r)

@@ -399,6 +399,13 @@ def a_connection_must_be_claimed_in_time_once_and_by_its_sandbox():
     assert code_of(lambda: list(s.stub.RelayStream(iter([pb.RelayFrame(data=b"x")]))))[0] == "INVALID_ARGUMENT"
     assert code_of(lambda: list(s.stub.RelayStream(iter([]))))[0] == "INVALID_ARGUMENT"
     first.cancel()
+    seen = len(s.opened)
+    f = Forward(g, boxes["web"], 80)
+    s.until(lambda: len(s.opened) > seen)
+    code, said = code_of(lambda: list(s.claim(s.opened[-1].channel_id, [
+        pb.RelayFrame(data=b"x" * (256 << 10)), pb.RelayFrame(data=b"x" * ((256 << 10) + 1))])))
+    assert code == "INVALID_ARGUMENT", (code, said)
+    assert len(f.rest()) <= 256 << 10
     begun = time.monotonic()
     code, said = Forward(g, boxes["web"], 80).status()
     assert code == "UNAVAILABLE" and 8 < time.monotonic() - begun < 14, (code, said)
