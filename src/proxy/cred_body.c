@@ -12,6 +12,8 @@
 #include "proxy/inside.h"
 #include "proxy/sign.h"
 
+#define PLACE_WHY CV_STR("placeholder in a body that is not rewritten")
+
 static struct cv_str header_of(const struct cv_h1_request *r, enum cv_h1_field field)
 {
 	size_t at = 0;
@@ -132,8 +134,7 @@ static enum cv_cred_step room_refuse(
 static enum cv_cred_step place_refuse(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r)
 {
-	return cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "placeholder_in_body",
-		CV_STR("placeholder in a body that is not rewritten"));
+	return cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "placeholder_in_body", PLACE_WHY);
 }
 
 /* ---- held ---- */
@@ -237,7 +238,7 @@ enum cv_cred_step cv_cred_body(struct cv_proxy *p, struct cv_flow *f, const stru
 {
 	struct cv_rewrite_plan none;
 
-	return p->creds.count ? cred_body_look(p, f, r, false, &none) : CV_CRED_OK;
+	return p->creds.count || f->hold ? cred_body_look(p, f, r, false, &none) : CV_CRED_OK;
 }
 
 static bool is_coming(const struct cv_flow *f)
@@ -251,12 +252,15 @@ bool cv_cred_body_comes(struct cv_proxy *p, struct cv_flow *f, bool *ret_more)
 
 	if (!is_coming(f))
 		return false;
-	const uint64_t before = h->file.bytes + cv_buf_len(&h->body);
+	const uint64_t before = h->bytes;
+	const bool was_found = h->is_found;
 	if (cv_hold_fill(f) != CV_HOLD_MORE) {
 		f->deadline_ms = p->loop.now_ms + CV_PROXY_HEAD_MS;
 		return false;
 	}
-	if (h->file.bytes + cv_buf_len(&h->body) > before)
+	if (h->is_found && !was_found)
+		h->until_ms = CV_MIN(h->until_ms, p->loop.now_ms + CV_PROXY_SPOOL_FOUND_MS);
+	if (h->bytes > before)
 		f->deadline_ms = CV_MIN(p->loop.now_ms + CV_PROXY_SPOOL_IDLE_MS, h->until_ms);
 	*ret_more = cv_leg_has_more(&f->client);
 	return true;
@@ -264,23 +268,30 @@ bool cv_cred_body_comes(struct cv_proxy *p, struct cv_flow *f, bool *ret_more)
 
 bool cv_cred_body_timeout(struct cv_proxy *p, struct cv_flow *f)
 {
-	const struct cv_fact fact = {
+	const enum cv_denial d = !is_coming(f)       ? CV_DENIAL_COUNT
+				 : f->hold->is_found ? CV_DENIAL_CREDENTIAL_PLACE
+						     : CV_DENIAL_BODY_LATE;
+	struct cv_fact fact = {
 		.action = CV_AUDIT_ACTION_DENY,
 		.activity = CV_ACTIVITY_REFUSE,
 		.engine = "credentials",
-		.reason_code = cv_denial_code(CV_DENIAL_BODY_LATE),
-		.reason = CV_STR(
-			"a body is held until it was searched for placeholders, and the end of "
-			"this one did not come in time; body_hold: watch on the endpoint lets "
-			"it pass while it is searched"),
-		.status = (uint16_t)cv_denial_status(CV_DENIAL_BODY_LATE),
+		.reason_code = "placeholder_in_body",
+		.reason = PLACE_WHY,
 	};
-	const struct cv_denial_text t = { .why = fact.reason };
 
-	if (!is_coming(f))
+	if (d == CV_DENIAL_COUNT)
 		return false;
+	if (d == CV_DENIAL_BODY_LATE) {
+		fact.reason_code = cv_denial_code(d);
+		fact.reason =
+			CV_STR("a body is held until it was searched for placeholders, and the end "
+			       "of this one did not come in time; body_hold: watch on the "
+			       "endpoint lets it pass while it is searched");
+	}
+	fact.status = (uint16_t)cv_denial_status(d);
+	const struct cv_denial_text t = { .why = fact.reason };
 	cv_decide_record(p, f, &fact);
-	cv_deny(p, f, CV_DENIAL_BODY_LATE, &t);
+	cv_deny(p, f, d, &t);
 	return true;
 }
 
@@ -310,7 +321,7 @@ void cv_cred_body_refuse(struct cv_proxy *p, struct cv_flow *f)
 		.activity = CV_ACTIVITY_REFUSE,
 		.engine = "credentials",
 		.reason_code = "placeholder_in_body",
-		.reason = CV_STR("placeholder in a body that is not rewritten"),
+		.reason = PLACE_WHY,
 		.status = 403,
 	};
 	const struct cv_denial_text t = { .why = fact.reason };

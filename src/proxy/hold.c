@@ -65,8 +65,11 @@ static void counted_set(struct cv_hold *h, size_t n)
 
 static enum cv_hold_rc file_put(struct cv_hold *h, struct cv_str data)
 {
-	if (cv_ph_scan_feed(h->scan, data))
-		return CV_HOLD_FOUND;
+	if (cv_ph_scan_feed(h->scan, data)) {
+		h->is_found = true;
+		cv_spooled_free(&h->file);
+		return CV_HOLD_MORE;
+	}
 	return cv_spooled_put(&h->file, h->spool, data) == CV_SPOOL_OK ? CV_HOLD_MORE
 								       : CV_HOLD_FULL;
 }
@@ -93,6 +96,9 @@ static enum cv_hold_rc spooled_put(struct cv_hold *h, struct cv_str data)
 {
 	enum cv_hold_rc rc = CV_HOLD_MORE;
 
+	h->bytes += data.n;
+	if (h->is_found)
+		return CV_HOLD_MORE;
 	if (!h->file.bytes && is_memory_enough(h, data.n)) {
 		if (!cv_buf_put(&h->body, data))
 			return CV_HOLD_FULL;
@@ -101,7 +107,7 @@ static enum cv_hold_rc spooled_put(struct cv_hold *h, struct cv_str data)
 	}
 	if (cv_buf_len(&h->body))
 		rc = move_to_file(h);
-	return rc == CV_HOLD_MORE ? file_put(h, data) : rc;
+	return rc == CV_HOLD_MORE && !h->is_found ? file_put(h, data) : rc;
 }
 
 /* So that memory has none of it, and the rest can follow. */
@@ -255,7 +261,7 @@ static enum cv_hold_rc spooled_take(struct cv_hold *h, struct cv_leg *from)
 
 		if (rc != CV_HOLD_MORE)
 			return rc;
-		if (h->file.bytes + cv_buf_len(&h->body) > h->spool->body_max)
+		if (h->bytes > h->spool->body_max)
 			return long_end(h);
 		if (!cv_leg_fill(from))
 			return from->is_eof ? CV_HOLD_CUT : CV_HOLD_MORE;
@@ -271,6 +277,8 @@ enum cv_hold_rc cv_hold_fill(struct cv_flow *f)
 		return cv_hold_take(h, &f->client);
 	if (h->end == CV_HOLD_MORE)
 		h->end = spooled_take(h, &f->client);
+	if (h->is_found && h->end != CV_HOLD_MORE && h->end != CV_HOLD_CUT)
+		h->end = CV_HOLD_FOUND;
 	return h->end;
 }
 

@@ -49,7 +49,9 @@ struct cv_hold {
 	enum cv_hold_rc end;     /* MORE until it has one, which stays */
 	size_t counted;          /* in spool->memory */
 	bool is_stale;           /* the scan was begun anew on the way: it has not seen all */
-	bool is_open;            /* LONG, and the rest may pass as it comes */
+	bool is_found;  /* a placeholder: the rest is thrown away, so that the answer arrives */
+	uint64_t bytes; /* that came */
+	bool is_open;   /* LONG, and the rest may pass as it comes */
 	int64_t until_ms;
 };
 

@@ -44,6 +44,7 @@
 #define CV_PROXY_SPOOL_READS       8           /* of one body in one round: 256 KiB */
 #define CV_PROXY_SPOOL_READ_MIN    4096        /* a smaller piece is not worth a call */
 #define CV_PROXY_SPOOL_IDLE_MS     300000      /* without a byte; as for one that passes */
+#define CV_PROXY_SPOOL_FOUND_MS    30000       /* for the rest of what is refused already */
 #define CV_PROXY_SPOOL_MS          7200000     /* from head to end: 512 MiB at 75 KB/s */
 
 /* Middlewares.  A body is looked at whole: what a request to a language model takes, with room. */

@@ -83,7 +83,8 @@ class Lab:
 
     def __init__(self, lab_world, policy, pins=(), listen=EXPLICIT, resolv="", hosts="",
                  has_keeper=True, roots=None, audit_path=None, is_audit_required=True, names=(),
-                 budgets=(), routes="", forward=None, metadata=(), tools=None, broker=None):
+                 budgets=(), routes="", forward=None, metadata=(), tools=None, broker=None,
+                 secrets=None, spool=None):
         self.world = lab_world
         self.dir = tempfile.mkdtemp(dir=lab_world.dir)
         self.audit_path = audit_path or os.path.join(self.dir, "audit.jsonl")
@@ -99,6 +100,7 @@ class Lab:
         self.send("LISTENERS", fds=[s.fileno() for s in (*self.listeners, *self.udp, self.diag)])
         self.keeper = self.ca = None
         self.upstream = forward[3] if forward else ""
+        self.secrets = secrets  # a cv_cred_set's bytes
         if has_keeper:
             self._keeper_start()
         self._memfd("ROOTS", roots if roots is not None else open(lab_world.pki.ca, "rb").read())
@@ -119,6 +121,8 @@ class Lab:
             self._memfd("TOOLS", tools)
         if broker:
             self.broker(broker)
+        if spool:  # (descriptor, bytes of one body, of all)
+            self.send("SPOOL", struct.pack("<QQ", *spool[1:]), [spool[0]])
         self.sinks = [os.open(p, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                       for p in (self.audit_path, self.line_path)]
         for form, fd in enumerate(self.sinks):
@@ -151,6 +155,10 @@ class Lab:
         if self.upstream:
             fd = memfd("upstream", self.upstream)
             link_send(control, 5, b"", [fd])  # CV_KEEPER_CONTROL_UPSTREAM
+            os.close(fd)
+        if self.secrets:
+            fd = memfd("secrets", self.secrets)
+            link_send(control, 2, b"", [fd])  # CV_KEEPER_CONTROL_SECRETS
             os.close(fd)
         link_send(control, 0, pack_str("test"), [leaves.fileno()])
         leaves.close()
