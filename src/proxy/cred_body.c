@@ -87,8 +87,10 @@ static enum way look_way(const struct cv_proxy *p, const struct cv_flow *f,
 		return is_at_hand(f, r) ? WAY_SPOOL : WAY_PASS;
 	if (is_small)
 		return WAY_SPOOL;
-	if (p->spool.fd < 0)
-		return must ? WAY_ROOM : is_at_hand(f, r) ? WAY_SPOOL : WAY_PASS;
+	if (p->spool.fd < 0 && !must)
+		return is_at_hand(f, r) ? WAY_SPOOL : WAY_PASS;
+	if (p->spool.fd < 0) /* chunks may turn out to be few */
+		return r->body == CV_H1_BODY_CHUNKED ? WAY_SPOOL : WAY_ROOM;
 	if (r->body == CV_H1_BODY_LENGTH && r->length > p->spool.body_max)
 		return must ? WAY_LONG : WAY_PASS;
 	return WAY_SPOOL;

@@ -261,7 +261,7 @@ static enum cv_hold_rc spooled_take(struct cv_hold *h, struct cv_leg *from)
 
 		if (rc != CV_HOLD_MORE)
 			return rc;
-		if (h->bytes > h->spool->body_max)
+		if (h->spool->fd >= 0 && h->bytes > h->spool->body_max)
 			return long_end(h);
 		if (!cv_leg_fill(from))
 			return from->is_eof ? CV_HOLD_CUT : CV_HOLD_MORE;

@@ -84,7 +84,7 @@ class Lab:
     def __init__(self, lab_world, policy, pins=(), listen=EXPLICIT, resolv="", hosts="",
                  has_keeper=True, roots=None, audit_path=None, is_audit_required=True, names=(),
                  budgets=(), routes="", forward=None, metadata=(), tools=None, broker=None,
-                 secrets=None, spool=None):
+                 secrets=None, spool=None, layer=None):
         self.world = lab_world
         self.dir = tempfile.mkdtemp(dir=lab_world.dir)
         self.audit_path = audit_path or os.path.join(self.dir, "audit.jsonl")
@@ -129,6 +129,8 @@ class Lab:
             required = is_audit_required and form == 0
             self.send("AUDIT_SINK", struct.pack("<II", form, required), [fd])
         threading.Thread(target=self._read, daemon=True).start()
+        if layer:  # of providers
+            self._memfd("LAYER", layer)
         self.policy_result = self.policy(policy)
         self.send("GO")
         self.wait("READY")
