@@ -177,7 +177,8 @@ def run(job):
         elif job["do"] == "env":
             answer = {"env": dict(os.environ)}
         else:
-            r = subprocess.run(["/bin/sh", "-c", job["script"]], capture_output=True, timeout=20)
+            r = subprocess.run(["/bin/sh", "-c", job["script"]], capture_output=True,
+                               timeout=job.get("timeout", 20))
             answer = {"status": r.returncode, "out": r.stdout.decode("latin-1"),
                       "err": r.stderr.decode("latin-1")}
     except Exception as e:  # whatever it was, the test has to hear of it
