@@ -256,17 +256,18 @@ enum cv_hold_rc cv_hold_take(struct cv_hold *h, struct cv_leg *from)
 /* As cv_hold_take(), in bounded steps; between two chunks the body may turn out too long. */
 static enum cv_hold_rc spooled_take(struct cv_hold *h, struct cv_leg *from)
 {
-	for (int i = 0; i < CV_PROXY_SPOOL_READS; i++) {
+	for (int i = 1;; i++) {
 		const enum cv_hold_rc rc = some_take(h, from);
 
 		if (rc != CV_HOLD_MORE)
 			return rc;
 		if (h->spool->fd >= 0 && h->bytes > h->spool->body_max)
 			return long_end(h);
+		if (i == CV_PROXY_SPOOL_READS)
+			return CV_HOLD_MORE; /* what is not read yet is not forgotten by the leg */
 		if (!cv_leg_fill(from))
 			return from->is_eof ? CV_HOLD_CUT : CV_HOLD_MORE;
 	}
-	return CV_HOLD_MORE;
 }
 
 enum cv_hold_rc cv_hold_fill(struct cv_flow *f)

@@ -5,6 +5,7 @@ request is refused with nothing at the server, others are watched as they pass (
 refuses, and passes nothing.
 Method: one proxy with a keeper and small limits; files that the test hands over as its spool."""
 import os
+import select
 import struct
 import sys
 import tempfile
@@ -16,13 +17,14 @@ import proxylab  # noqa: E402
 import world  # noqa: E402
 from credlab import equal, request  # noqa: E402
 
-MIB, BLOCK = 1 << 20, 256 << 10
+MIB = 1 << 20
+LARGE = MIB + 300000
 P, VALUE = "openshell:resolve:env:KEY", "s3cr3t.VALUE-0123456789"
 AUTH = f"Authorization: Bearer {P}"
 
 
 def endpoint(host, more=""):
-    return f"      - {{host: {host}, port: 443, protocol: rest, enforcement: enforce, access: full{more}}}\n"
+    return f"      - {{host: {host}, ports: [443, 444], protocol: rest, enforcement: enforce, access: full{more}}}\n"
 
 
 POLICY = f"""\
@@ -68,7 +70,16 @@ def forget():
 tap = world.Tap()
 w = world.World(["api.test", "free.test", "held.test", "watched.test"])
 origin = credlab.Origin(w.pki)
-PINS = [(h, 443, world.PUBLIC) for h in ("api.test", "free.test", "held.test", "watched.test")]
+PINS = [(h, p, world.PUBLIC) for h in ("api.test", "free.test", "held.test", "watched.test") for p in (443, 444)]
+
+
+class Impatient(credlab.Origin):
+    """Closes connections that say nothing for half a second."""
+
+    def _serve(self, s, port, is_tls):
+        if select.select([s], [], [], 0.5)[0]:
+            super()._serve(s, port, is_tls)
+        s.close()
 
 
 class Run:
@@ -152,7 +163,7 @@ def cut(reply):
 
 def late_end():
     forget()
-    s = run.start("free.test", chunks(3 * MIB), fields=CHUNKED)
+    s = run.start("free.test", chunks(LARGE), fields=CHUNKED)
     time.sleep(0.5)
     run.send(s, "1\r\nx\r\n0\r\n\r\n")
     return s
@@ -187,12 +198,12 @@ tap.check("C4 chunks beyond the limit are refused, and nothing passed", lambda: 
 tap.check("... where the endpoint says hold, without a credential too", lambda: nothing(
     run.ask("held.test", chunks(MIB + 200000), fields=CHUNKED), 413, LONG))
 tap.check("chunks beyond the limit without a credential pass, byte by byte", lambda: arrived(
-    run.ask("free.test", chunks(3 * MIB, 50001), "0\r\n\r\n", fields=CHUNKED), 3 * MIB))
-tap.check("... also with their end late", lambda: arrived(run.reply(late_end()), 3 * MIB + 1))
+    run.ask("free.test", chunks(LARGE, 50001), "0\r\n\r\n", fields=CHUNKED), LARGE))
+tap.check("... also with their end late", lambda: arrived(run.reply(late_end()), LARGE + 1))
 tap.check("C4 ... and are watched: a placeholder behind the limit ends them", lambda: cut(
-    run.ask("free.test", chunks(3 * MIB), f"{len(P):x}\r\n{P}\r\n0\r\n\r\n", fields=CHUNKED)))
+    run.ask("free.test", chunks(LARGE), f"{len(P):x}\r\n{P}\r\n0\r\n\r\n", fields=CHUNKED)))
 tap.check("C4 ... one within the limit: nothing passed", lambda: nothing(
-    run.ask("free.test", f"{len(P):x}\r\n{P}\r\n", chunks(2 * MIB), "0\r\n\r\n", fields=CHUNKED), 403,
+    run.ask("free.test", f"{len(P):x}\r\n{P}\r\n", chunks(LARGE), "0\r\n\r\n", fields=CHUNKED), 403,
     "credential_endpoint_mismatch"))
 
 
@@ -211,6 +222,20 @@ def over_border():
 
 
 tap.check("C4 a placeholder over the border between held and watched", over_border)
+
+
+def impatient():
+    """The connection that CONNECT made is gone when the body is whole: another one is made."""
+    other = Impatient(w.pki, ports=(444,))
+    s = run.lab.tls("free.test", 444)
+    s.settimeout(20)
+    run.send(s, request("POST", "free.test:444", "/", CHUNKED), "3\r\nabc\r\n")
+    time.sleep(1.5)
+    run.send(s, "3\r\ndef\r\n0\r\n\r\n")
+    equal((run.reply(s).status, other.seen(0.1)[-6:]), (200, b"abcdef"))
+
+
+tap.check("an upstream that did not wait for the body is connected to anew", impatient)
 tap.check("what is held in all is bounded: the next one is told to come again", full)
 
 
