@@ -210,7 +210,7 @@ enum cv_cred_step cv_cred_request(
 			p, f, r, CV_DENIAL_CREDENTIAL_KEEPER, "keeper_unavailable", CV_STR_NONE);
 	if (is_signed && !cv_sign_check(p, f, r, &fault))
 		return cred_sign_refuse(p, f, r, &fault);
-	if (!p->creds.count && !f->hold) /* a hold has been asked for, and says how it ended */
+	if (!p->creds.count && !cred_is_held(f))
 		return CV_CRED_OK;
 	const enum cv_cred_step step = collect(p, f, r, path, &plans);
 	if (step != CV_CRED_OK)

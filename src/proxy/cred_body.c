@@ -236,16 +236,22 @@ enum cv_cred_step cred_body_look(struct cv_proxy *p, struct cv_flow *f,
 	return cv_ph_is_in(&p->creds.set, body) ? place_refuse(p, f, r) : CV_CRED_OK;
 }
 
+bool cred_is_held(const struct cv_flow *f)
+{
+	return f->hold && f->hold->spool;
+}
+
 enum cv_cred_step cv_cred_body(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r)
 {
 	struct cv_rewrite_plan none;
 
-	return p->creds.count || f->hold ? cred_body_look(p, f, r, false, &none) : CV_CRED_OK;
+	return p->creds.count || cred_is_held(f) ? cred_body_look(p, f, r, false, &none)
+						 : CV_CRED_OK;
 }
 
 static bool is_coming(const struct cv_flow *f)
 {
-	return f->hold && f->hold->spool && f->hold->end == CV_HOLD_MORE;
+	return cred_is_held(f) && f->hold->end == CV_HOLD_MORE;
 }
 
 bool cv_cred_body_comes(struct cv_proxy *p, struct cv_flow *f, bool *ret_more)
