@@ -44,7 +44,9 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(BROKER, 0, 1, IN(NEW) | IN(READY), 0)   /* broker_link; a later one takes its place */ \
 	X(ANSWER, 1024, 0, IN(READY), 0)          /* as on broker_link: u64 of ASK, u32, str who */ \
 	X(DENIALS, 0, 0, IN(NEW), CV_IPC_ONCE)    /* wants DENIED */                            \
-	X(CREDENTIALS, 0, 0, IN(READY), 0)        /* the catalog of the next KEEPER is another one */
+	X(CREDENTIALS, 0, 0, IN(READY), 0)        /* the catalog of the next KEEPER is another one */ \
+	X(SPOOL, 16, 1, IN(NEW), CV_IPC_ONCE)     /* a file without a name; u64 of one body, u64 of all: \
+		bytes that may be in it; absent: none is kept beyond memory */
 
 /* proxy to supervisor */
 #define CV_PROXY_REPLIES(X)                                                                  \

@@ -165,6 +165,7 @@ enum field_kind { FIELD_CONNECTION, FIELD_REQUEST };
 		(a->credential_mode == CV_CREDENTIAL_MODE_REQUIRE) ==                              \
 			(b->credential_mode == CV_CREDENTIAL_MODE_REQUIRE))                        \
 	X(REQUEST, "scrub", (a->scrub == CV_SCRUB_OFF) == (b->scrub == CV_SCRUB_OFF))              \
+	X(REQUEST, "body_hold", a->body_hold == b->body_hold)                                      \
 	X(REQUEST, "GraphQL settings",                                                             \
 		!BOTH(WEBSOCKET) || cv_policy_has_graphql(a) == cv_policy_has_graphql(b))          \
 	X(REQUEST, "persisted_queries",                                                            \

@@ -64,21 +64,28 @@ struct cv_policy_texts { /* a list of scalars */
 	X(ON_SAID, "on")                                                              \
 	X(OFF, "off")
 
+#define CV_POLICY_BODY_HOLDS(X)                                                       \
+	X(AUTO, "")       /* held and judged whole, but for what can't be */          \
+	X(HOLD, "hold")   /* ... and what can't be is refused */                      \
+	X(WATCH, "watch") /* judged as it passes: its beginning may have gone */
+
 #define CV_POLICY_CREDENTIAL_MODES(X)                                                 \
 	X(OPTIONAL, "")         /* the agent's own credential passes as it is */      \
 	X(OPTIONAL_SAID, "optional")                                                  \
 	X(REQUIRE, "require")   /* it is refused: only the provider's goes out */
 /* clang-format on */
 
-#define CV_PROTOCOL_ENUM(name, yaml) CV_PROTOCOL_##name,
-#define CV_TLS_ENUM(name, yaml)      CV_TLS_##name,
-#define CV_ACCESS_ENUM(name, yaml)   CV_ACCESS_##name,
-#define CV_SCRUB_ENUM(name, yaml)    CV_SCRUB_##name,
-#define CV_MODE_ENUM(name, yaml)     CV_CREDENTIAL_MODE_##name,
+#define CV_PROTOCOL_ENUM(name, yaml)  CV_PROTOCOL_##name,
+#define CV_TLS_ENUM(name, yaml)       CV_TLS_##name,
+#define CV_ACCESS_ENUM(name, yaml)    CV_ACCESS_##name,
+#define CV_SCRUB_ENUM(name, yaml)     CV_SCRUB_##name,
+#define CV_BODY_HOLD_ENUM(name, yaml) CV_BODY_HOLD_##name,
+#define CV_MODE_ENUM(name, yaml)      CV_CREDENTIAL_MODE_##name,
 enum cv_policy_protocol { CV_POLICY_PROTOCOLS(CV_PROTOCOL_ENUM) CV_PROTOCOL_COUNT };
 enum cv_policy_tls { CV_POLICY_TLS_MODES(CV_TLS_ENUM) CV_TLS_COUNT };
 enum cv_policy_access { CV_POLICY_ACCESSES(CV_ACCESS_ENUM) CV_ACCESS_COUNT };
 enum cv_policy_scrub { CV_POLICY_SCRUBS(CV_SCRUB_ENUM) CV_SCRUB_COUNT };
+enum cv_policy_body_hold { CV_POLICY_BODY_HOLDS(CV_BODY_HOLD_ENUM) CV_BODY_HOLD_COUNT };
 enum cv_policy_credential_mode {
 	CV_POLICY_CREDENTIAL_MODES(CV_MODE_ENUM) CV_CREDENTIAL_MODE_COUNT
 };
@@ -86,6 +93,7 @@ enum cv_policy_credential_mode {
 #undef CV_TLS_ENUM
 #undef CV_ACCESS_ENUM
 #undef CV_SCRUB_ENUM
+#undef CV_BODY_HOLD_ENUM
 #undef CV_MODE_ENUM
 
 enum cv_policy_enforcement {
@@ -150,9 +158,10 @@ struct cv_policy_endpoint {
 	struct cv_policy_text credential_signing, signing_service, signing_region;
 	bool has_credential_binding;
 	struct cv_policy_text credential_binding_provider;
-	struct cv_policy_text scrub_text, credential_mode_text;
+	struct cv_policy_text scrub_text, credential_mode_text, body_hold_text;
 	enum cv_policy_scrub scrub;
 	enum cv_policy_credential_mode credential_mode;
+	enum cv_policy_body_hold body_hold;
 	struct cv_policy_text persisted_queries;
 	struct cv_policy_persisted_query *graphql_persisted_queries;
 	size_t graphql_persisted_query_count;

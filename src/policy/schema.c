@@ -3,7 +3,7 @@
  * schema.c - the policy language, version 1, as tables: one per mapping level, one row per key
  *
  * Names are OpenShell's (openshell-behaviour 3.1 to 3.3); credential_mode,
- * scrub, token_endpoint, enforcement: approve and tools are ours.  What a value may be beyond its type is
+ * scrub, body_hold, token_endpoint, enforcement: approve and tools are ours.  What a value may be beyond its type is
  * validation's business (validate.c).
  */
 #include "policy/fill.h"
@@ -20,12 +20,14 @@
 #define TLS_WORD(id, yaml)      { yaml, CV_TLS_##id },
 #define ACCESS_WORD(id, yaml)   { yaml, CV_ACCESS_##id },
 #define SCRUB_WORD(id, yaml)    { yaml, CV_SCRUB_##id },
+#define HOLD_WORD(id, yaml)     { yaml, CV_BODY_HOLD_##id },
 #define MODE_WORD(id, yaml)     { yaml, CV_CREDENTIAL_MODE_##id },
 
 static const struct cv_fill_word protocol_words[] = { CV_POLICY_PROTOCOLS(PROTOCOL_WORD){ NULL } };
 static const struct cv_fill_word tls_words[] = { CV_POLICY_TLS_MODES(TLS_WORD){ NULL } };
 static const struct cv_fill_word access_words[] = { CV_POLICY_ACCESSES(ACCESS_WORD){ NULL } };
 static const struct cv_fill_word scrub_words[] = { CV_POLICY_SCRUBS(SCRUB_WORD){ NULL } };
+static const struct cv_fill_word body_hold_words[] = { CV_POLICY_BODY_HOLDS(HOLD_WORD){ NULL } };
 static const struct cv_fill_word credential_mode_words[] = { CV_POLICY_CREDENTIAL_MODES(MODE_WORD){
 	NULL } };
 static const struct cv_fill_word enforcement_words[] = {
@@ -128,6 +130,7 @@ static const struct cv_fill_key endpoint_keys[] = {
 	{ "token_endpoint",       CV_FILL_BOOL,  AT(E, token_endpoint) },
 	{ "credential_mode",      CV_FILL_WORD,  WORD(credential_mode, credential_mode_words) },
 	{ "scrub",                CV_FILL_WORD,  WORD(scrub, scrub_words) },
+	{ "body_hold",            CV_FILL_WORD,  WORD(body_hold, body_hold_words) },
 	{ "persisted_queries",    CV_FILL_TEXT,  AT(E, persisted_queries) },
 	{ "graphql_persisted_queries", CV_FILL_NAMED, LIST(E, graphql_persisted_queries,
 		graphql_persisted_query_count, persisted_schema),

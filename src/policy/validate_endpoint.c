@@ -366,6 +366,7 @@ static void check_tcp_fields(struct cv_check *c)
 		{ e->has_credential_binding, "credential_binding" },
 		{ e->credential_mode_text.is_present, "credential_mode" },
 		{ e->scrub_text.is_present, "scrub" },
+		{ e->body_hold_text.is_present, "body_hold" },
 		{ e->persisted_queries.s.n > 0, "persisted_queries" },
 		{ e->has_graphql_persisted_queries, "graphql_persisted_queries" },
 		{ e->graphql_max_body_bytes > 0, "graphql_max_body_bytes" },

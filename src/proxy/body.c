@@ -28,8 +28,32 @@ bool cv_body_start_held(struct cv_body *b, struct cv_str bytes)
 	return cv_buf_put(&b->pending, bytes);
 }
 
+bool cv_body_start_spooled(struct cv_body *b, struct cv_str bytes, struct cv_spooled *file,
+	struct cv_buf *tail, const struct cv_chunk *rest)
+{
+	cv_body_start(b, rest ? CV_H1_BODY_CHUNKED : CV_H1_BODY_LENGTH, bytes.n);
+	b->is_read = !rest;
+	b->is_done = false;
+	if (rest)
+		b->chunk = *rest;
+	if (rest || cv_buf_len(tail))
+		b->out = CV_H1_BODY_CHUNKED;
+	if (!file->bytes) {
+		b->pending.max = bytes.n + CHUNK_EXTRA + cv_buf_len(tail);
+		return cv_chunk_write(&b->pending, bytes) &&
+		       cv_buf_put(&b->pending, cv_buf_str(tail));
+	}
+	b->file = *file;
+	b->tail = *tail;
+	*file = (struct cv_spooled){ 0 };
+	*tail = (struct cv_buf){ 0 };
+	return true;
+}
+
 void cv_body_fini(struct cv_body *b)
 {
+	cv_spooled_free(&b->file);
+	cv_buf_wipe(&b->tail);
 	cv_buf_wipe(&b->lead);
 	cv_buf_wipe(&b->input);
 	cv_buf_wipe(&b->pending);
@@ -249,11 +273,60 @@ static enum cv_pass filtered_pass(
 	}
 }
 
+/* ---- from the spool ---- */
+
+/* The next piece of the file, framed, into stage. */
+static bool piece_read(struct cv_body *b, size_t room, struct cv_buf *stage)
+{
+	const bool is_chunked = b->out == CV_H1_BODY_CHUNKED;
+	const size_t most = room - (is_chunked ? CHUNK_EXTRA : 0);
+	const size_t n = (size_t)CV_MIN(
+		CV_MIN(most, (size_t)CV_PROXY_RECORD_BYTES), b->file.bytes - b->file_at);
+	char line[CV_CHUNK_LINE_BYTES_MAX];
+
+	cv_buf_reset(stage);
+	if (is_chunked && !cv_buf_put(stage, (struct cv_str){ line, cv_chunk_line(n, line) }))
+		return false;
+	char *to = cv_buf_reserve(stage, n);
+	if (!to || cv_spooled_read(&b->file, b->file_at, to, n) != n)
+		return false;
+	cv_buf_commit(stage, n);
+	b->file_at += n;
+	return !is_chunked || cv_buf_put(stage, CV_CHUNK_DATA_END);
+}
+
+static enum cv_pass file_pass(struct cv_body *b, struct cv_buf *stage, struct cv_leg *to)
+{
+	enum cv_pass passed = CV_PASS_IDLE;
+
+	while (b->file_at < b->file.bytes) {
+		const size_t room = cv_leg_room(to);
+
+		if (room < CV_PROXY_SPOOL_READ_MIN)
+			return passed;
+		if (!piece_read(b, room, stage) ||
+			cv_leg_put(to, cv_buf_str(stage)) != cv_buf_len(stage))
+			return CV_PASS_BAD;
+		passed = CV_PASS_MOVED;
+	}
+	const struct cv_str tail = cv_buf_str(&b->tail);
+	if (cv_leg_room(to) < tail.n)
+		return passed;
+	if (tail.n && cv_leg_put(to, tail) != tail.n)
+		return CV_PASS_BAD;
+	cv_spooled_free(&b->file);
+	cv_buf_wipe(&b->tail);
+	b->is_done = b->is_read;
+	return CV_PASS_MOVED;
+}
+
 enum cv_pass cv_body_pass(
 	struct cv_body *b, struct cv_buf *scratch, struct cv_leg *from, struct cv_leg *to)
 {
 	if (b->is_done)
 		return CV_PASS_IDLE;
+	if (b->file.bytes)
+		return file_pass(b, scratch, to);
 	if (b->filter || cv_buf_len(&b->pending))
 		return filtered_pass(b, scratch, from, to);
 	if (b->kind == CV_H1_BODY_CHUNKED)

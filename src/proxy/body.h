@@ -4,6 +4,7 @@
  *
  *     from --unframe--> (watch) --------------------------------> frame --> to
  *     from --unframe--> input --filter--> frame --> pending ----------------> to
+ *     spool --read--> frame --> to, and then perhaps the rest as it comes
  *
  * Nothing is copied through (T10).  A watch looks at the bytes and may refuse them; a filter makes
  * others of them, as many as it likes, and is given no more while what it made has not gone.
@@ -13,6 +14,7 @@
 #pragma once
 #include "base/buf.h"
 #include "proxy/leg.h"
+#include "proxy/spool.h"
 #include "wire/chunk.h"
 
 enum cv_pass { CV_PASS_IDLE, CV_PASS_MOVED, CV_PASS_BAD, CV_PASS_REFUSED };
@@ -46,6 +48,9 @@ struct cv_body {
 	struct cv_filter *filter;     /* NULL: bytes pass as they are */
 	struct cv_buf lead;           /* goes before the first that the filter lets go: the head */
 	struct cv_buf input, pending; /* of the filter; pending also of a body that was held */
+	struct cv_spooled file;       /* goes first, from file_at on */
+	uint64_t file_at;
+	struct cv_buf tail; /* ... and this behind it */
 };
 
 /* A body that is framed alike on both sides. */
@@ -55,11 +60,17 @@ void cv_body_fini(struct cv_body *b); /* wiped: they may hold what nobody else s
 /* Something was taken from its source that has not gone: room is all it waits for. */
 static inline bool cv_body_is_waiting(const struct cv_body *b)
 {
-	return cv_buf_len(&b->pending) || cv_buf_len(&b->input) || b->has_more;
+	return cv_buf_len(&b->pending) || cv_buf_len(&b->input) || b->has_more || b->file.bytes;
 }
 
 /* A body that is all there already. */
 CV_MUST bool cv_body_start_held(struct cv_body *b, struct cv_str bytes);
+
+/* The same; file and tail are taken.  bytes are instead of a file.  With a tail, the end of a body in
+ * chunks, it is written in chunks, and with rest, which is how far its source has been read: there is
+ * more to come, then from a file. */
+CV_MUST bool cv_body_start_spooled(struct cv_body *b, struct cv_str bytes, struct cv_spooled *file,
+	struct cv_buf *tail, const struct cv_chunk *rest);
 
 /* Moves what is there, as far as there is room.  scratch is empty before and after. */
 enum cv_pass cv_body_pass(

@@ -182,8 +182,9 @@ static enum cv_cred_step collect(struct cv_proxy *p, struct cv_flow *f,
 	cv_arena_reset(&p->creds.scratch);
 	const enum cv_rewrite_rc rc =
 		cv_rewrite_collect(&p->creds.set, &head, &p->creds.scratch, &ret->head);
-	return rc == CV_REWRITE_OK ? cred_body_look(p, f, r, &ret->body)
-				   : cred_rewrite_refuse(p, f, r, rc);
+	if (rc != CV_REWRITE_OK)
+		return cred_rewrite_refuse(p, f, r, rc);
+	return cred_body_look(p, f, r, ret->head.count || cv_sign_is_on(f), &ret->body);
 }
 
 /* A token in a URL gets into logs: Authorization is its place on the route to host tools. */
@@ -209,7 +210,7 @@ enum cv_cred_step cv_cred_request(
 			p, f, r, CV_DENIAL_CREDENTIAL_KEEPER, "keeper_unavailable", CV_STR_NONE);
 	if (is_signed && !cv_sign_check(p, f, r, &fault))
 		return cred_sign_refuse(p, f, r, &fault);
-	if (!p->creds.count)
+	if (!p->creds.count && !cred_is_held(f))
 		return CV_CRED_OK;
 	const enum cv_cred_step step = collect(p, f, r, path, &plans);
 	if (step != CV_CRED_OK)
@@ -276,7 +277,7 @@ bool cv_cred_is_without(
 		cred_rewrite_refuse(p, f, r, rc);
 		return false;
 	}
-	/* What is here of the body; the rest is watched as it passes. */
+	/* What is here of the body, before a connection is made; all of it is looked at then. */
 	if (!plan.count && !cv_ph_is_in(&p->creds.set, cv_str_slice(text, r->head_bytes, text.n)))
 		return true;
 	cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "plain_http",

@@ -105,6 +105,15 @@ enum cv_cred_step { CV_CRED_OK, CV_CRED_WAIT, CV_CRED_AGAIN, CV_CRED_ANSWERED };
 enum cv_cred_step cv_cred_request(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path);
 
+/* A request in plain HTTP that passed cv_cred_is_without(): its body. */
+enum cv_cred_step cv_cred_body(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r);
+
+/* True while the body that was asked for comes: nothing else has to be done.  *ret_more: at once again. */
+bool cv_cred_body_comes(struct cv_proxy *p, struct cv_flow *f, bool *ret_more);
+/* It did not come in time: the request is refused.  False: nobody waits for it. */
+bool cv_cred_body_timeout(struct cv_proxy *p, struct cv_flow *f);
+
 /* The same for a request in plain HTTP, where none may stand.  False: answered. */
 CV_MUST bool cv_cred_is_without(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path);

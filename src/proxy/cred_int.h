@@ -41,6 +41,9 @@ enum cv_cred_step cred_sign_refuse(struct cv_proxy *p, struct cv_flow *f,
 bool cred_has_own(const struct cv_creds *c, const struct cv_flow *f, const struct cv_h1_request *r,
 	const struct cv_rewrite_plan *plan);
 
-/* The body, as far as it must be known before the head goes. */
+/* Its body was asked for here: how that ended is to be heard, also when no credential is left. */
+bool cred_is_held(const struct cv_flow *f);
+
+/* The body, as far as it must be known before the head goes; has_credential: which will have one. */
 enum cv_cred_step cred_body_look(struct cv_proxy *p, struct cv_flow *f,
-	const struct cv_h1_request *r, struct cv_rewrite_plan *ret);
+	const struct cv_h1_request *r, bool has_credential, struct cv_rewrite_plan *ret);

@@ -106,6 +106,8 @@ static void scans_restart(struct cv_proxy *p)
 			continue;
 		if (f->cred && !f->cred->scan.has_hit)
 			cv_ph_scan_init(&f->cred->scan, &p->creds.set);
+		if (f->hold)
+			f->hold->is_stale = true;
 		if (f->ws)
 			cv_websocket_scan_restart(p, f);
 	}

@@ -95,6 +95,9 @@ static const struct sentence sentence_of[CV_DENIAL_COUNT] = {
 	[CV_DENIAL_CREDENTIAL_RENEWAL]     = { "Credential could not be renewed" },
 	[CV_DENIAL_CREDENTIAL_KEEPER]      = { "Credentials are not available now; try again" },
 	[CV_DENIAL_CREDENTIAL_TOKENS]      = { "The answer of this token endpoint can't be handed on" },
+	[CV_DENIAL_BODY_LONG] = { .ends_with_why = true },
+	[CV_DENIAL_BODY_LATE] = { .ends_with_why = true },
+	[CV_DENIAL_BODY_ROOM] = { .ends_with_why = true },
 	[CV_DENIAL_CREDENTIAL_OWN]         = { "This endpoint takes the provider's credential only" },
 };
 /* clang-format on */

@@ -34,6 +34,9 @@
 	X(APPROVAL_DENIED, 403, "approval_denied", "detail", "approval_denied")                \
 	X(APPROVAL_TIMEOUT, 403, "approval_timeout", "detail", "approval_timeout")             \
 	X(APPROVAL_FLOOD, 429, "too_many_held", "detail", "too_many_held")                     \
+	X(BODY_LONG, 413, "request_body_too_large", "detail", "request_body_too_large")        \
+	X(BODY_LATE, 408, "request_body_late", "detail", "request_body_late")                  \
+	X(BODY_ROOM, 503, "request_body_not_held", "detail", "request_body_not_held")          \
 	X(CREDENTIAL_PLACE, 403, "credential_endpoint_mismatch", "message", NULL)              \
 	X(CREDENTIAL_OWN, 403, "own_credential_refused", "message", NULL)                      \
 	X(CREDENTIAL_SIGNING, 403, "credential_signing_refused", "message", NULL)              \

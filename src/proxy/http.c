@@ -187,10 +187,8 @@ static enum head head_write(
 	cv_middleware_apply(f, r, &e);
 	if (!cv_cred_apply(p, f, r, &e, &body))
 		return HEAD_ANSWERED;
-	if (f->hold) {
-		e.common.body = CV_H1_BODY_LENGTH;
-		e.common.length = body.n;
-	}
+	if (f->hold)
+		cv_hold_frame(f->hold, body, &e.common);
 	cv_buf_reset(&p->head);
 	if (!cv_h1_write_request(&p->head, r, &e))
 		return HEAD_LONG;
@@ -207,18 +205,26 @@ static enum head head_write(
 	if (f->verdict.obligations & CV_OBLIGE_INSPECT)
 		asked_keep(h, r->method, path, query);
 	cv_mint_expect(f);
-	if (f->hold)
-		return cv_body_start_held(&h->up, body) ? HEAD_WRITTEN : HEAD_LONG;
-	cv_body_start(&h->up, r->body, r->length);
-	cv_cred_watch(p, f);
+	if (f->hold && !cv_hold_pass_on(f->hold, body, &h->up))
+		return HEAD_LONG;
+	if (!f->hold)
+		cv_body_start(&h->up, r->body, r->length);
+	if (!h->up.is_read)
+		cv_cred_watch(p, f);
 	return HEAD_WRITTEN;
+}
+
+/* It did not wait for a body that was held. */
+static bool is_connection_lost(const struct cv_flow *f)
+{
+	return f->hold && f->server.has_hangup;
 }
 
 /* What carries a credential goes by a connection that nobody had before. */
 static bool needs_connection(const struct cv_flow *f)
 {
 	return !f->stream &&
-	       (!cv_leg_is_open(&f->server) ||
+	       (!cv_leg_is_open(&f->server) || is_connection_lost(f) ||
 		       (f->server.is_reused && (f->http.wants_new || cv_idle_is_credentialed(f))));
 }
 
@@ -237,6 +243,30 @@ static enum stage tools_stage(enum cv_tools_step step)
 	case CV_TOOLS_AGAIN:
 	case CV_TOOLS_ANSWERED: break;
 	}
+	return STAGE_MOVED;
+}
+
+static enum stage cred_stage(enum cv_cred_step step)
+{
+	switch (step) {
+	case CV_CRED_OK: return STAGE_OK;
+	case CV_CRED_WAIT: return STAGE_WAIT; /* judged again when the keeper answered */
+	case CV_CRED_AGAIN:
+	case CV_CRED_ANSWERED: break;
+	}
+	return STAGE_MOVED;
+}
+
+/* A request in plain HTTP to the explicit proxy was judged before there was a connection: all but its
+ * body. */
+static enum stage plain_body_pass(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r)
+{
+	const enum stage stage = cred_stage(cv_cred_body(p, f, r));
+
+	if (stage != STAGE_OK || !is_connection_lost(f))
+		return stage;
+	cv_dial_late(p, f);
 	return STAGE_MOVED;
 }
 
@@ -262,17 +292,14 @@ static enum stage request_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_
 	case CV_MIDDLEWARE_OK: break;
 	}
 	if (f->http.is_decided)
-		return STAGE_OK;
+		return f->is_tunnel ? STAGE_OK : plain_body_pass(p, f, r);
 	if (f->is_tools)
 		stage = tools_stage(cv_tools_judge(p, f, r, path));
 	if (stage != STAGE_OK)
 		return stage;
-	switch (cv_cred_request(p, f, r, path)) {
-	case CV_CRED_WAIT: return STAGE_WAIT; /* judged again when the keeper answered */
-	case CV_CRED_AGAIN:
-	case CV_CRED_ANSWERED: return STAGE_MOVED;
-	case CV_CRED_OK: break;
-	}
+	stage = cred_stage(cv_cred_request(p, f, r, path));
+	if (stage != STAGE_OK)
+		return stage;
 	f->http.is_repeatable = cv_idle_is_repeatable(f, r);
 	f->http.wants_new = r->is_upgrade;
 	if (!f->is_tools && needs_connection(f)) { /* judged again when there is one */
@@ -333,7 +360,10 @@ static bool head_step(struct cv_proxy *p, struct cv_flow *f)
 	const bool has_moved = cv_leg_fill(c);
 	const struct cv_str text = f->hold ? cv_buf_str(&f->hold->head) : cv_leg_text(c);
 	struct cv_http *h = &f->http;
+	bool has_more = false;
 
+	if (!c->is_broken && cv_cred_body_comes(p, f, &has_more))
+		return has_moved || has_more;
 	if (c->is_broken || (c->is_eof && !text.n) || (!text.n && f->server.is_wire_eof)) {
 		if (c->is_broken)
 			cv_flow_end(p, f, true);
@@ -449,7 +479,7 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 		if (up == CV_PASS_BAD && !h->has_response)
 			return malformed_refuse(
 				p, f, "bad_chunk", "chunked body is malformed", 400);
-		if (up == CV_PASS_BAD || (c->is_eof && !h->up.is_done && !cv_leg_text(c).n)) {
+		if (up == CV_PASS_BAD || (c->is_eof && !h->up.is_read && !cv_leg_text(c).n)) {
 			cv_flow_end(p, f, true); /* a body that can't be framed, or was cut */
 			return false;
 		}

@@ -30,11 +30,22 @@
 #define CV_PROXY_HEAD_BYTES_MAX  (32 * 1024) /* of a response's head, of a ClientHello */
 #define CV_PROXY_FORWARD_HEAD_BYTES_MAX \
 	8192 /* of an upstream proxy's answer to CONNECT: nothing in it is for us */
-#define CV_PROXY_HELD_BYTES_MAX     (256 << 10) /* of a body that is looked at before its head goes */
+#define CV_PROXY_HELD_BYTES_MAX     (256 << 10) /* of a body, in memory; more is spooled */
 #define CV_PROXY_SIGN_HOLDS_MAX     24        /* bodies of 10 MiB at once; an SDK sends ten parts */
 #define CV_PROXY_PENDING_BYTES_MAX  (1 << 20) /* of a body, filtered and waiting to go */
 #define CV_PROXY_FILTERED_BYTES_MAX (4 << 20) /* ... that middlewares may have made longer */
 #define CV_PROXY_DRAIN_BYTES_MAX    (1 << 20) /* of a refused body, read so the answer arrives */
+
+/* The spool: bodies that are looked at whole before their heads go.  How much may be in it the
+ * supervisor says. */
+#define CV_PROXY_SPOOL_BLOCK_BYTES (256 << 10)
+#define CV_PROXY_SPOOL_BYTES_MAX   (2ull << 30) /* in 8192 blocks: two bytes of ours for each */
+#define CV_PROXY_SPOOL_MEMORY_MAX  (32u << 20) /* of all that come; then it is the file's at once */
+#define CV_PROXY_SPOOL_READS       8           /* of one body in one round: 256 KiB */
+#define CV_PROXY_SPOOL_READ_MIN    4096        /* a smaller piece is not worth a call */
+#define CV_PROXY_SPOOL_IDLE_MS     300000      /* without a byte; as for one that passes */
+#define CV_PROXY_SPOOL_FOUND_MS    30000       /* for the rest of what is refused already */
+#define CV_PROXY_SPOOL_MS          7200000     /* from head to end: 512 MiB at 75 KB/s */
 
 /* Middlewares.  A body is looked at whole: what a request to a language model takes, with room. */
 #define CV_PROXY_MIDDLEWARE_BYTES_MAX (1 << 20)

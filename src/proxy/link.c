@@ -96,6 +96,19 @@ static bool sink_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 		&p->sinks, cv_take_fd(m->fds[0]), (enum cv_audit_form)form, is_required != 0);
 }
 
+/* None, or less, is what the supervisor may give; more than we can account for is its mistake. */
+static bool spool_take(struct cv_proxy *p, struct cv_ipc_msg *m)
+{
+	struct cv_ipc_reader r = { .rest = m->body };
+	const uint64_t body_max = cv_ipc_get_u64(&r);
+	const uint64_t sum_max = cv_ipc_get_u64(&r);
+
+	if (!cv_ipc_reader_is_done(&r) || body_max > sum_max || sum_max > CV_PROXY_SPOOL_BYTES_MAX)
+		return false;
+	cv_spool_take(&p->spool, cv_take_fd(m->fds[0]), body_max, sum_max);
+	return true;
+}
+
 static bool budget_take(struct cv_proxy *p, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
@@ -203,6 +216,7 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	case CV_PROXY_REQ_METADATA: return facts_take(p, m->body);
 	case CV_PROXY_REQ_TOOLS: return tools_take(p, m->fds[0]);
 	case CV_PROXY_REQ_BROKER: cv_tools_broker_take(p, cv_take_fd(m->fds[0])); return true;
+	case CV_PROXY_REQ_SPOOL: return spool_take(p, m);
 	case CV_PROXY_REQ_ANSWER: return cv_approve_answer(p, m->body);
 	case CV_PROXY_REQ_COUNT: break;
 	}

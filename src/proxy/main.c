@@ -342,10 +342,12 @@ int main(void)
 	const int on = 1;
 
 	p->link = CV_PROXY_LINK_FD;
-	p->broker = p->keeper = p->diag = p->tcp[0] = p->tcp[1] = p->udp[0] = p->udp[1] = -1;
+	p->spool.fd = p->broker = p->keeper = p->diag = p->tcp[0] = p->tcp[1] = p->udp[0] =
+		p->udp[1] = -1;
 	/* no openssl.cnf: nothing outside decides what our TLS is, and files can't be read later */
 	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a proxy killed by it would break every later connect */
+	signal(SIGXFSZ, SIG_IGN); /* ulimit -f is an error of the spool, no more */
 	must(p, cv_proc_harden(&err), &err);
 	parts_make(p);
 	cv_link_start(p);

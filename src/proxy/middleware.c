@@ -425,6 +425,8 @@ static enum cv_middleware_step body_await(
 		return CV_MIDDLEWARE_OK;
 	if (!f->hold)
 		return hold_begin(p, f, r);
+	if (f->hold->file.bytes) /* it was held before a new policy asked us */
+		return unseen(p, f, r, "a body that is too long to be looked into");
 	switch (cv_hold_fill(f)) {
 	case CV_HOLD_DONE: return CV_MIDDLEWARE_OK;
 	case CV_HOLD_MORE:
@@ -444,6 +446,8 @@ static enum cv_middleware_step body_await(
 	}
 	case CV_HOLD_BAD:
 	case CV_HOLD_CUT: cv_flow_end(p, f, true); return CV_MIDDLEWARE_ANSWERED;
+	case CV_HOLD_FOUND:
+	case CV_HOLD_FULL: return CV_MIDDLEWARE_OK; /* who asked for it refuses it */
 	}
 	cv_unreachable();
 }

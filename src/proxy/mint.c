@@ -291,7 +291,9 @@ static bool read_step(struct cv_proxy *p, struct cv_flow *f, struct cv_mint *m)
 	case CV_HOLD_LONG: return refuse(p, f, "it is too long");
 	case CV_HOLD_BAD: return refuse(p, f, "its body is malformed");
 	case CV_HOLD_CUT: return refuse(p, f, "the upstream closed before its end");
-	case CV_HOLD_DONE: break;
+	case CV_HOLD_DONE:
+	case CV_HOLD_FOUND:
+	case CV_HOLD_FULL: break; /* the last two of holds with a spool */
 	}
 	fault = decode(p, f, m);
 	if (!fault && cv_str_trim(cv_buf_str(&m->text)).n) /* nothing holds no token */

@@ -24,6 +24,7 @@
 #include "proxy/resolve.h"
 #include "proxy/scrub.h"
 #include "proxy/sink.h"
+#include "proxy/spool.h"
 #include "sys/loop.h"
 #include "tls/client.h"
 #include "tls/leaves.h"
@@ -110,6 +111,7 @@ struct cv_proxy {
 	uint64_t ask_id;                   /* of the last request that was held for a person */
 	uint32_t asks_held;
 	size_t local_bytes;                 /* held by answers of our own, of all flows */
+	struct cv_spool spool;              /* bodies on disk */
 	uint32_t ws_assemblies, ws_waiting; /* WebSockets that hold, or wait for, an assembly */
 
 	/* Scratch of one step: no two uses overlap. */

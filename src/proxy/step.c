@@ -174,7 +174,7 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 			cv_local_timeout(p, f);
 			return;
 		}
-		if (cv_cred_timeout(p, f))
+		if (cv_cred_timeout(p, f) || cv_cred_body_timeout(p, f))
 			return;
 		if (f->is_tools && cv_tools_timeout(p, f))
 			return;

@@ -239,6 +239,8 @@ static enum cv_tools_step body_await(
 	case CV_HOLD_BAD:
 		return refuse(p, f, r, path, 400, "bad_chunk", CV_STR("chunked body is malformed"));
 	case CV_HOLD_CUT: cv_flow_end(p, f, true); return CV_TOOLS_ANSWERED;
+	case CV_HOLD_FOUND:
+	case CV_HOLD_FULL: break; /* of holds with a spool */
 	}
 	cv_unreachable();
 }

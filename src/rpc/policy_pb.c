@@ -312,6 +312,7 @@ static PB(NetworkEndpoint) * endpoint_of(struct builder *b, const struct cv_poli
 	e->signing_region = str_of(b, from->signing_region.s);
 	e->credential_mode = str_of(b, from->credential_mode_text.s);
 	e->scrub = str_of(b, from->scrub_text.s);
+	e->body_hold = str_of(b, from->body_hold_text.s);
 	e->persisted_queries = str_of(b, from->persisted_queries.s);
 	persisted_fill(b, from, e);
 	e->graphql_max_body_bytes = (uint32_t)from->graphql_max_body_bytes;

@@ -461,6 +461,7 @@ static void put_endpoint(struct writer *w, const PB(NetworkEndpoint) * e)
 	put_true(w, "token_endpoint", e->token_endpoint);
 	put_str(w, "credential_mode", e->credential_mode);
 	put_str(w, "scrub", e->scrub);
+	put_str(w, "body_hold", e->body_hold);
 	put_str(w, "persisted_queries", e->persisted_queries);
 	put_persisted(w, e);
 	put_number(w, "graphql_max_body_bytes", e->graphql_max_body_bytes);

@@ -4,19 +4,21 @@
  */
 #pragma once
 
-#define SUP_ARENA_MAX          (16u << 20)  /* the arrays of the largest plan */
-#define SUP_COPY_BYTES_MAX     (256u << 10) /* a file of /etc that is copied, not bound */
-#define SUP_POLICY_BYTES_MAX   (8u << 20)   /* a policy that is larger is nobody's handwriting */
-#define SUP_ROOTS_BYTES_MAX    (16u << 20)  /* PEM bundles: the usual one is 200 KiB */
-#define SUP_CA_BYTES           1024         /* of one CA of ours: 700; divides a page, see ca.c */
-#define SUP_FORWARD_BYTES_MAX  16384        /* about the upstream proxy: its link's bound */
-#define SUP_RESOLVER_BYTES_MAX 4096         /* resolv.conf: three servers are used, a few lines */
-#define SUP_TTY_BYTES          65536        /* one way of the terminal, waiting to be written */
-#define SUP_WATCH_AFTER_MS     1000         /* of a run: a shorter one is not worth a watch */
-#define SUP_LOOK_MS            25           /* at the policy file, until it is watched */
-#define SUP_LOOK_SLOWLY_MS     1000         /* ... and when it can't be */
-#define SUP_KILL_GRACE_MS      5000         /* from TERM to KILL after --timeout */
-#define SUP_CATALOG_BYTES_MAX  (4u << 20)   /* what the reader of catalogs takes */
+#define SUP_ARENA_MAX          (16u << 20)    /* the arrays of the largest plan */
+#define SUP_COPY_BYTES_MAX     (256u << 10)   /* a file of /etc that is copied, not bound */
+#define SUP_POLICY_BYTES_MAX   (8u << 20)     /* a policy that is larger is nobody's handwriting */
+#define SUP_ROOTS_BYTES_MAX    (16u << 20)    /* PEM bundles: the usual one is 200 KiB */
+#define SUP_CA_BYTES           1024           /* of one CA of ours: 700; divides a page, see ca.c */
+#define SUP_FORWARD_BYTES_MAX  16384          /* about the upstream proxy: its link's bound */
+#define SUP_SPOOL_BODY_MAX     (512ull << 20) /* on disk, of one request: a large push */
+#define SUP_SPOOL_BYTES_MAX    (2ull << 30)   /* of a sandbox's: what its proxy can account for */
+#define SUP_RESOLVER_BYTES_MAX 4096           /* resolv.conf: three servers are used, a few lines */
+#define SUP_TTY_BYTES          65536          /* one way of the terminal, waiting to be written */
+#define SUP_WATCH_AFTER_MS     1000           /* of a run: a shorter one is not worth a watch */
+#define SUP_LOOK_MS            25             /* at the policy file, until it is watched */
+#define SUP_LOOK_SLOWLY_MS     1000           /* ... and when it can't be */
+#define SUP_KILL_GRACE_MS      5000           /* from TERM to KILL after --timeout */
+#define SUP_CATALOG_BYTES_MAX  (4u << 20)     /* what the reader of catalogs takes */
 #define SUP_BROKER_END_MS      7000   /* for tools to end: 5 s from TERM to KILL, and then some */
 #define SUP_SERVERS_END_MS     660000 /* for servers of a catalog, whose stop_seconds say more */
 #define SUP_TREE_TRIES         50     /* to remove the broker's directory, 100 ms apart */

@@ -88,6 +88,43 @@ static cv_code roots_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
+/* A file without a name in dir; -1. */
+static int nameless_open(const char *dir)
+{
+	char path[64];
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
+		return fd;
+	snprintf(path, sizeof(path), "%s/.cove-spool-%d", dir, (int)getpid());
+	fd = open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
+/* Where the proxy keeps bodies until they were looked at.  /var/tmp is on a disk, where /tmp may be
+ * memory.  Each proxy has a file of its own, so what a dead one had is gone.  Without any it says of
+ * each body that is too large for its memory that it can't be kept. */
+static cv_code spool_send(struct supervisor *s, struct cv_err *err)
+{
+	static const char *const dirs[] = { "/var/tmp", "/tmp" };
+	CV_AUTO_FD int fd = -1;
+	struct cv_buf b;
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(dirs) && fd < 0; i++)
+		fd = nameless_open(dirs[i]);
+	if (fd < 0)
+		return CV_OK;
+	cv_buf_init(&b, 16);
+	cv_ipc_put_u64(&b, SUP_SPOOL_BODY_MAX);
+	cv_ipc_put_u64(&b, SUP_SPOOL_BYTES_MAX);
+	const cv_code code =
+		cv_ipc_send(s->proxy.link, CV_PROXY_REQ_SPOOL, cv_buf_str(&b), &fd, 1, err);
+	cv_buf_fini(&b);
+	return code;
+}
+
 /* resolv.conf and hosts may be missing: the proxy then knows no names but the pinned. */
 static cv_code resolver_send(struct supervisor *s, struct cv_err *err)
 {
@@ -330,6 +367,8 @@ static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 		code = roots_send(s, err);
 	if (code == CV_OK)
 		code = resolver_send(s, err);
+	if (code == CV_OK && ((s->plan.flags & CV_PLAN_CREDENTIALS) || s->service.is_on))
+		code = spool_send(s, err);
 	if (code == CV_OK)
 		code = pins_send(s, s->proxy.link, CV_PROXY_REQ_PIN, err);
 	if (code == CV_OK)

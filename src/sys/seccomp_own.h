@@ -57,6 +57,8 @@ static const struct cv_seccomp_call_row cv_seccomp_proxy_calls[] = {
 	{ CV_SECCOMP_PERMIT, "sendto sendmmsg recvmmsg accept accept4 connect bind shutdown getsockname "
 		"getpeername getsockopt setsockopt",
 		"connections to the agent and to the Internet; the listeners were handed to it" },
+	{ CV_SECCOMP_PERMIT, "pwrite64 ftruncate",
+		"the spool, a file without a name that was handed to it" },
 	{ CV_SECCOMP_PERMIT, "splice pipe2",
 		"relays without copying through the process" },
 	{ CV_SECCOMP_PERMIT, "dup dup3",
@@ -75,6 +77,8 @@ static const struct cv_seccomp_arg_row cv_seccomp_proxy_permits[] = {
 	PROXY_SOCKET(AF_INET6, SOCK_DGRAM),
 	CV_SC_2("socketpair", "a request of our own, as a flow", CV_SC_EQ(0, AF_UNIX),
 		CV_SC_SOCK_TYPE(1, SOCK_STREAM)),
+	CV_SC_1("fallocate", "gives a part of the spool back",
+		CV_SC_EQ(1, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)),
 	CV_SC_1("fcntl", "size of a relay's pipe", CV_SC_EQ(1, F_SETPIPE_SZ)),
 	CV_SC_1("fcntl", "size of a relay's pipe", CV_SC_EQ(1, F_GETPIPE_SZ)),
 	CV_SC_1("ioctl", "bytes that wait", CV_SC_EQ(1, FIONREAD)),

@@ -60,7 +60,8 @@ def is_whole(data, method):
 
 
 def talk(job):
-    """Sends pieces over a tunnel, TLS or not, or to the proxy itself; returns all that came back."""
+    """Sends pieces over a tunnel, TLS or not, or to the proxy itself; returns all that came back.  A
+    piece is a text, a pause in seconds, or [text, how often]; once refused, the rest is left out."""
     s = socket.create_connection(PROXY, timeout=job.get("timeout", 5))
     answer = {"connect": b"", "data": b"", "end": "", "times": []}
     try:
@@ -78,9 +79,16 @@ def talk(job):
         begin = time.monotonic()
         left, seen = job.get("count", 1), 0
         for i, piece in enumerate(job["pieces"]):
+            if isinstance(piece, (int, float)):
+                time.sleep(piece)
+                continue
             if i:
                 time.sleep(job.get("pause", 0.02))
-            s.sendall(piece.encode("latin-1"))
+            text, times = piece if isinstance(piece, list) else (piece, 1)
+            try:
+                s.sendall(text.encode("latin-1") * times)
+            except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
+                break
         while left:
             piece = s.recv(65536)
             if not piece:
@@ -106,6 +114,26 @@ def talk(job):
     return answer
 
 
+def send_pieces(client, sid, pieces):
+    """A stream's body in pieces; what is refused meanwhile is not sent on."""
+    import h2.exceptions
+    try:
+        for piece in pieces:
+            if isinstance(piece, (int, float)):
+                time.sleep(piece)
+                continue
+            text, times = piece if isinstance(piece, list) else (piece, 1)
+            data = text.encode("latin-1") * times
+            while data and not client.streams[sid]["end"]:
+                client.read(lambda: client.h2.local_flow_control_window(sid) > 0 or client.streams[sid]["end"])
+                n = min(16384, client.h2.local_flow_control_window(sid))
+                client.data(sid, data[:n])
+                data = data[n:]
+        client.data(sid, b"", end=True)
+    except (h2.exceptions.H2Error, OSError):
+        pass
+
+
 def streams(job):
     """HTTP/2: all requests on one connection, and what came of each."""
     import h2lab
@@ -122,7 +150,10 @@ def streams(job):
         fields = client.head(one.get("method", "GET"), one.get("path", "/"),
                              [tuple(f) for f in one.get("fields", [])])
         body, trailers = one.get("body", "").encode("latin-1"), one.get("trailers")
-        sid = client.send(fields, end=not trailers, body=body)
+        pieces = one.get("pieces")  # as talk()'s
+        sid = client.send(fields, end=not trailers and not pieces, body=body)
+        if pieces:
+            send_pieces(client, sid, pieces)
         if trailers:
             client.h2.send_headers(sid, [tuple(f) for f in trailers], end_stream=True)
             client.flush()
@@ -146,7 +177,8 @@ def run(job):
         elif job["do"] == "env":
             answer = {"env": dict(os.environ)}
         else:
-            r = subprocess.run(["/bin/sh", "-c", job["script"]], capture_output=True, timeout=20)
+            r = subprocess.run(["/bin/sh", "-c", job["script"]], capture_output=True,
+                               timeout=job.get("timeout", 20))
             answer = {"status": r.returncode, "out": r.stdout.decode("latin-1"),
                       "err": r.stderr.decode("latin-1")}
     except Exception as e:  # whatever it was, the test has to hear of it

@@ -284,7 +284,7 @@ class Lab:
 
     def start_talk(self, host, data, port=443, how="tls", **more):
         pieces = data if isinstance(data, list) else [data]
-        pieces = [p if isinstance(p, str) else p.decode("latin-1") for p in pieces]
+        pieces = [p.decode("latin-1") if isinstance(p, bytes) else p for p in pieces]
         return self.start({"do": "talk", "how": how, "host": host, "port": port, "pieces": pieces, **more})
 
     def talk(self, host, data, port=443, how="tls", answer=OK, **more):

@@ -82,11 +82,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class GitServer:
-    def __init__(self, directory, pki, pair="x-access-token:secret"):
+    def __init__(self, directory, pki, pair="x-access-token:secret", at=("127.0.0.1", 0)):
         self.root = os.path.join(directory, "repos")
         self.pair, self.seen, self.stopped = pair, [], threading.Event()
         os.makedirs(self.root)
-        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = http.server.ThreadingHTTPServer(at, Handler)
         self.http.handle_error = lambda *_: None  # a client that is gone
         self.http.daemon_threads = True
         self.http.git = self

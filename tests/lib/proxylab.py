@@ -27,7 +27,7 @@ KEEPER = os.path.join(BUILD, "src/keeper/cove-keeper")
 
 EXPLICIT = ("10.200.0.1", 3128)
 REQS = ("LISTENERS KEEPER ROOTS RESOLVER HOSTS PIN AUDIT_SINK BUDGET ROUTES LAYER POLICY GO IDENTITY "
-         "RESOLVED REPORT FORWARD METADATA TOOLS BROKER").split()
+         "RESOLVED REPORT FORWARD METADATA TOOLS BROKER ANSWER DENIALS CREDENTIALS SPOOL").split()
 REPLIES = "READY POLICY_RESULT RESOLVE REPORT_TEXT FATAL".split()
 
 _NETLINK_SOCK_DIAG = 4
@@ -83,7 +83,8 @@ class Lab:
 
     def __init__(self, lab_world, policy, pins=(), listen=EXPLICIT, resolv="", hosts="",
                  has_keeper=True, roots=None, audit_path=None, is_audit_required=True, names=(),
-                 budgets=(), routes="", forward=None, metadata=(), tools=None, broker=None):
+                 budgets=(), routes="", forward=None, metadata=(), tools=None, broker=None,
+                 secrets=None, spool=None, layer=None):
         self.world = lab_world
         self.dir = tempfile.mkdtemp(dir=lab_world.dir)
         self.audit_path = audit_path or os.path.join(self.dir, "audit.jsonl")
@@ -99,6 +100,7 @@ class Lab:
         self.send("LISTENERS", fds=[s.fileno() for s in (*self.listeners, *self.udp, self.diag)])
         self.keeper = self.ca = None
         self.upstream = forward[3] if forward else ""
+        self.secrets = secrets  # a cv_cred_set's bytes
         if has_keeper:
             self._keeper_start()
         self._memfd("ROOTS", roots if roots is not None else open(lab_world.pki.ca, "rb").read())
@@ -119,12 +121,16 @@ class Lab:
             self._memfd("TOOLS", tools)
         if broker:
             self.broker(broker)
+        if spool:  # (descriptor, bytes of one body, of all)
+            self.send("SPOOL", struct.pack("<QQ", *spool[1:]), [spool[0]])
         self.sinks = [os.open(p, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                       for p in (self.audit_path, self.line_path)]
         for form, fd in enumerate(self.sinks):
             required = is_audit_required and form == 0
             self.send("AUDIT_SINK", struct.pack("<II", form, required), [fd])
         threading.Thread(target=self._read, daemon=True).start()
+        if layer:  # of providers
+            self._memfd("LAYER", layer)
         self.policy_result = self.policy(policy)
         self.send("GO")
         self.wait("READY")
@@ -151,6 +157,10 @@ class Lab:
         if self.upstream:
             fd = memfd("upstream", self.upstream)
             link_send(control, 5, b"", [fd])  # CV_KEEPER_CONTROL_UPSTREAM
+            os.close(fd)
+        if self.secrets:
+            fd = memfd("secrets", self.secrets)
+            link_send(control, 2, b"", [fd])  # CV_KEEPER_CONTROL_SECRETS
             os.close(fd)
         link_send(control, 0, pack_str("test"), [leaves.fileno()])
         leaves.close()

@@ -206,7 +206,7 @@ CASE(unknown_in_endpoint,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {hots: a, port: 1}\n",
-	"p:6:10: error: p.endpoints[0]: unknown key 'hots' in an endpoint; known here: host, port, ports, path, protocol, tls, enforcement, access, rules, deny_rules, allowed_ips, allow_encoded_slash, h2c, websocket_credential_rewrite, request_body_credential_rewrite, allow_uninspected_credentials, credential_signing, signing_service, signing_region, credential_binding, token_endpoint, credential_mode, scrub, persisted_queries, graphql_persisted_queries, graphql_max_body_bytes, json_rpc, mcp\n")
+	"p:6:10: error: p.endpoints[0]: unknown key 'hots' in an endpoint; known here: host, port, ports, path, protocol, tls, enforcement, access, rules, deny_rules, allowed_ips, allow_encoded_slash, h2c, websocket_credential_rewrite, request_body_credential_rewrite, allow_uninspected_credentials, credential_signing, signing_service, signing_region, credential_binding, token_endpoint, credential_mode, scrub, body_hold, persisted_queries, graphql_persisted_queries, graphql_max_body_bytes, json_rpc, mcp\n")
 CASE(protocol_unknown,
 	"version: 1\n"
 	"network_policies:\n"

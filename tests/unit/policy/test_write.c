@@ -44,6 +44,7 @@ static const char everything[] =
 	"        credential_binding: {provider: p}\n"
 	"        credential_mode: require\n"
 	"        scrub: off\n"
+	"        body_hold: hold\n"
 	"        mcp: {max_body_bytes: 12}\n"
 	"        graphql_persisted_queries: {q: {operation_type: query, fields: [a]}}\n"
 	"      - {host: b.example, port: 5432, protocol: tcp}\n"
@@ -115,6 +116,7 @@ static void test_what_is_written_reads_the_same(void **state)
 	assert_true(e->rules.v[0].query[1].is_any);
 	assert_int_equal(e->rules.v[0].query[2].globs.n, 1);
 	assert_int_equal(e->scrub, CV_SCRUB_OFF);
+	assert_int_equal(e->body_hold, CV_BODY_HOLD_HOLD);
 	assert_int_equal(e->credential_mode, CV_CREDENTIAL_MODE_REQUIRE);
 	assert_true(e->has_mcp && e->mcp_strict_tool_names && !e->has_json_rpc);
 	assert_int_equal(doc->entries[0].endpoints[1].protocol, CV_PROTOCOL_TCP);

@@ -169,7 +169,7 @@ static void fields_survive(void **state)
 		"protocol: rest, enforcement: enforce, path: /v1/**, rules: [{allow: {method: GET, "
 		"path: '/**', query: {b: {any: [x, 'y z']}, a: '1*', c: {glob: q}}}}], deny_rules: "
 		"[{method: '*', path: /admin}], allowed_ips: [10.0.0.0/8], allow_encoded_slash: true, "
-		"h2c: true, token_endpoint: true, scrub: 'off', credential_mode: require" BINARIES,
+		"h2c: true, token_endpoint: true, scrub: 'off', body_hold: watch, credential_mode: require" BINARIES,
 		HEAD
 		"protocol: graphql, rules: [{allow: {operation_type: query, operation_name: 'A*', "
 		"fields: [viewer]}}], persisted_queries: allow_registered, graphql_persisted_queries: "
