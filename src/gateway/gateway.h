@@ -18,6 +18,7 @@
  *     metrics.[ch] numbers for /metrics; log.[ch] a line per decision
  *
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
+ *     admission.[ch], quota.[ch]                            who may start, who waits
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
  *     service.c, service_http.c                             ports of sandboxes with host names
  *     inference.c                                           where model calls go
@@ -75,6 +76,7 @@ struct cv_gw_part {
 	X(INFO, info)              \
 	X(CONSOLE, console)        \
 	X(WORKSPACE, workspace)    \
+	X(ADMISSION, admission)    \
 	X(SANDBOX, sandbox)        \
 	X(EXEC, exec)              \
 	X(WATCH, watch)            \
@@ -149,6 +151,7 @@ struct cv_gateway {
 	struct cv_gw_relays *relays;
 	struct cv_gw_tools *tools;
 	struct cv_gw_approvals *approvals;
+	struct cv_gw_admission *admission;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

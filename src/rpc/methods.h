@@ -168,5 +168,7 @@
 	X(WatchApprovals, v1__watch_approvals_request, v1__approval_event, \
 		SERVER_STREAM, BEARER, "config:read", MANAGER) \
 	X(DecideApproval, v1__decide_approval_request, v1__decide_approval_response, \
-		UNARY, BEARER, "config:write", MANAGER)
+		UNARY, BEARER, "config:write", MANAGER) \
+	X(GetUsage, v1__get_usage_request, v1__get_usage_response, \
+		UNARY, BEARER, "sandbox:read", MEMBER)
 /* clang-format on */

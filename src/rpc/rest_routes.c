@@ -193,6 +193,8 @@ const struct cv_rpc_route cv_rpc_routes[] = {
 		C(v1__watch_approvals_request, v1__approval_event), S, "The same, and what comes" },
 	{ "POST", "/v1/approvals/{id}:decide", COVE, "DecideApproval",
 		C(v1__decide_approval_request, v1__decide_approval_response), U, "Answer a question" },
+	{ "GET", "/v1/usage", COVE, "GetUsage",
+		C(v1__get_usage_request, v1__get_usage_response), U, "What is taken of the quotas, and who waits" },
 };
 /* clang-format on */
 const size_t cv_rpc_route_count = CV_ARRAY_LEN(cv_rpc_routes);
