@@ -24,7 +24,9 @@
 #define COND_WAITS          "Queued"   /* since when; its message: until when */
 #define COND_ADMITTED       "Admitted" /* "False": never */
 #define TEXT_BYTES_MAX      1024
+#define QUEUE_TEXT_BYTES    96
 #define ADMISSIONS_TURN_MAX 8    /* writes of the store in one turn: others want theirs, too */
+#define NEVER_IN_MAX        64   /* of a workspace: they are not counted, but kept until deleted */
 #define STORE_RETRY_MS      1000 /* it refused; that does not end within a turn */
 
 static struct cv_gw_admission *table_of(const struct cv_gateway *g)
@@ -260,6 +262,38 @@ static enum cv_rpc_status refuse(const struct cv_quota_short *s, struct cv_str w
 	return CV_RPC_RESOURCE_EXHAUSTED;
 }
 
+/* Those whose time was over before there was room, or who were stopped then. */
+static size_t never_in(const struct cv_gateway *g, struct cv_str workspace)
+{
+	const struct cv_object_range all =
+		cv_object_scope(g->objects, CV_OBJECT_SANDBOX, workspace);
+	size_t n = 0;
+
+	for (size_t i = all.first; i < all.end; i++) {
+		const struct cv_gw_box *b =
+			cv_gw_box_of(cv_object_at(g->objects, CV_OBJECT_SANDBOX, i));
+
+		n += b && cv_gw_admission_is_new(b) && !b->quota.is_queued;
+	}
+	return n;
+}
+
+/* May one more wait?  NULL, or why not. */
+static const char *queue_closed(
+	const struct cv_gateway *g, struct cv_str workspace, char text[QUEUE_TEXT_BYTES])
+{
+	if (table_of(g)->q.queued >= g->config->queue_length)
+		snprintf(text, QUEUE_TEXT_BYTES, "and no more than %u may wait: try again later",
+			g->config->queue_length);
+	else if (never_in(g, workspace) >= NEVER_IN_MAX)
+		snprintf(text, QUEUE_TEXT_BYTES,
+			"and %d that were never let in are still there: delete them first",
+			NEVER_IN_MAX);
+	else
+		return NULL;
+	return text;
+}
+
 /* *ret_until_ms: 0, it goes; else it waits, at most so long. */
 static enum cv_rpc_status decide(const struct cv_rpc_call *c, struct cv_str workspace,
 	const struct asks *a, const struct cv_quota_amount *counted, int64_t *ret_until_ms,
@@ -269,7 +303,7 @@ static enum cv_rpc_status decide(const struct cv_rpc_call *c, struct cv_str work
 	struct cv_gw_admission *t = table_of(g);
 	struct cv_quota_short why;
 	uint64_t wait_ms;
-	char full[96];
+	char text[QUEUE_TEXT_BYTES];
 	const enum cv_rpc_status s = wait_read(c, &wait_ms, err);
 
 	*ret_until_ms = 0;
@@ -283,11 +317,9 @@ static enum cv_rpc_status decide(const struct cv_rpc_call *c, struct cv_str work
 	}
 	if (v == CV_QUOTA_NEVER || !wait_ms)
 		return refuse(&why, workspace, a->defaults, NULL, err);
-	if (t->q.queued >= g->config->queue_length) {
-		snprintf(full, sizeof(full), "and no more than %u may wait: try again later",
-			g->config->queue_length);
-		return refuse(&why, workspace, a->defaults, full, err);
-	}
+	const char *closed = queue_closed(g, workspace, text);
+	if (closed)
+		return refuse(&why, workspace, a->defaults, closed, err);
 	cv_metric_add(CV_METRIC_ADMISSIONS, 1, "queued");
 	*ret_until_ms = cv_gw_unix_ms() + (int64_t)wait_ms;
 	return CV_RPC_OK;

@@ -360,6 +360,20 @@ def followers_see_it():
     delete("b", workspace="small")
 
 
+def what_never_got_in_does_not_pile_up():
+    """It is not counted, so something else must bound it."""
+    ready("a", "small", memory="2Gi")
+    for i in range(64):
+        create("n%d" % i, "small", queue="60s")
+        g.stub.StopSandbox(pb.StopSandboxRequest(name="n%d" % i, workspace="small"))
+    code, text = code_of(lambda: create("more", "small", queue="60s"))
+    assert code == "RESOURCE_EXHAUSTED", code
+    assert text.endswith("; and 64 that were never let in are still there: delete them first"), text
+    assert used("small")[0] == 1
+    delete("a", *("n%d" % i for i in range(64)), workspace="small")
+    empty()
+
+
 def many_are_let_in_in_order():
     """None is forgotten when much room comes at once, and none comes too early."""
     c = json.loads(json.dumps(CONFIG))
@@ -435,7 +449,7 @@ try:
               quotas_can_change, config_check_judges_them, all_go, it_waits_and_is_let_in,
               who_comes_later_waits_behind, it_is_bounded, one_that_waits_can_be_deleted_or_stopped,
               it_is_there_after_a_crash, a_time_that_is_over_is_told, a_reload_makes_room_or_ends_hope,
-              followers_see_it, many_are_let_in_in_order, over_rest, in_numbers,
+              followers_see_it, what_never_got_in_does_not_pile_up, many_are_let_in_in_order, over_rest, in_numbers,
               a_store_without_anything_is_unlimited):
         tap.check(f.__name__.replace("_", " "), f)
 finally:
