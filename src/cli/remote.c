@@ -50,6 +50,7 @@ static const struct {
 	{ "svc", NULL, NULL },
 	{ "invoke", NULL, "one HTTP request to a port of a sandbox" },
 	{ "inference", NULL, "which model answers at inference.local" },
+	{ "quota", NULL, "what sandboxes take of the quotas, and which wait for room" },
 	{ "workspace", NULL, "workspaces and who is in them" },
 	{ "ws", NULL, NULL },
 	{ "gateway", "run", "serve sandboxes: init, run, config check, ...", true },

@@ -167,8 +167,10 @@ static Openshell__V1__Sandbox *ask_create(struct cl *c, bool is_terminal)
 	in.labels = cl_map_of_flag(c, "label",
 		&openshell__v1__create_sandbox_request__labels_entry__descriptor, &in.n_labels);
 	in.spec = spec_make(c, is_terminal);
+	cl_queue_ask(c);
 	const Openshell__V1__SandboxResponse *m =
 		CL_TRY(c, CreateSandbox, in, SandboxResponse, sandbox_response, &status, &err);
+	cl_queue_asked(c);
 	if (status == CV_RPC_ALREADY_EXISTS)
 		cl_die(c, "%s\nhint: delete it first with: %s sandbox delete %s",
 			cl_shown(c, err.msg), c->program, cl_shown(c, in.name));

@@ -293,8 +293,10 @@ int cl_run_sandbox_start(struct cl *c)
 	openshell__v1__start_sandbox_request__init(&in);
 	in.name = cl_dup(c, name);
 	in.workspace = cl_dup(c, c->workspace);
+	cl_queue_ask(c);
 	const Openshell__V1__SandboxResponse *m =
 		CL_ASK(c, StartSandbox, in, SandboxResponse, sandbox_response);
+	cl_queue_asked(c);
 	if (m->sandbox && cl_phase(m->sandbox) != OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY)
 		cl_wait_phase(c, m->sandbox->metadata->id,
 			OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY, cl_clock_ms(),

@@ -23,6 +23,7 @@
 #define OFFSET NUMBER("offset", 0, "N", "Leave out the first N")
 #define YES    { "yes", 'y', CL_FLAG_SWITCH, NULL, "Do not ask", NULL, NULL, false }
 #define GLOBAL(help) SWITCH("global", help)
+#define QUEUE  TEXT("queue", 0, "DURATION", "Wait this long (30s, 5m, 1h) where the quotas leave no room")
 #define ALL_WORKSPACES SWITCH("all-workspaces", "Of every workspace that you may see")
 
 static const struct cl_flag globals[] = {
@@ -59,7 +60,7 @@ static const struct cl_flag create_flags[] = {
 	PAIRS("env", "A variable of its environment"),
 	SWITCH("no-credential-warnings", "Do not warn of variables that look like credentials"),
 	CHOICE("approval-mode", 0, "MODE", "manual|auto", "How proposed rules are approved"),
-	OUTPUT,
+	QUEUE, OUTPUT,
 };
 
 static const struct cl_flag get_flags[] = { SWITCH("policy-only", "Only its policy"), OUTPUT };
@@ -68,6 +69,8 @@ static const struct cl_flag list_flags[] = {
 	SWITCH("ids", "Only ids"), SWITCH_NOT("names", "ids", "Only names"),
 	TEXT("selector", 'l', "K=V,...", "Those with these labels"), ALL_WORKSPACES, OUTPUT,
 };
+static const struct cl_flag start_flags[] = { QUEUE };
+static const struct cl_flag quota_flags[] = { ALL_WORKSPACES, OUTPUT };
 static const struct cl_flag delete_flags[] = { SWITCH("all", "All of the workspace") };
 static const struct cl_flag exec_flags[] = {
 	TEXT("name", 'n', "NAME", "The sandbox (the one last used)"),
@@ -264,7 +267,7 @@ static const struct cl_command commands[] = {
 	{ "sandbox delete", "Delete sandboxes", FLAGS(delete_flags), { { "NAME", false, true, false } },
 		cl_run_sandbox_delete, NULL, false },
 	ROW("sandbox stop", "Stop a sandbox and keep its files", NO_FLAGS, MAY("NAME"), sandbox_stop),
-	ROW("sandbox start", "Start a stopped sandbox", NO_FLAGS, MAY("NAME"), sandbox_start),
+	ROW("sandbox start", "Start a stopped sandbox", FLAGS(start_flags), MAY("NAME"), sandbox_start),
 	{ "sandbox exec", "Run a command in a sandbox", FLAGS(exec_flags),
 		{ { "CMD", true, true, true } }, cl_run_sandbox_exec, NULL, false },
 	ROW("sandbox connect", "A shell in a sandbox", FLAGS(connect_flags), MAY("NAME"), sandbox_connect),
@@ -323,6 +326,8 @@ static const struct cl_command commands[] = {
 	ROW("rule history", "What became of proposals", FLAGS(output_only), MAY("NAME"), rule_history),
 
 	ROW("approve", "Answer what sandboxes hold for a person", FLAGS(approve_flags), MAY("ID"), approve),
+
+	ROW("quota", "What is taken of the quotas, and who waits for room", FLAGS(quota_flags), NONE, quota),
 
 	ROW("provider create", "Create a provider", FLAGS(provider_create_flags), NONE, provider_create),
 	ROW("provider get", "Show a provider", FLAGS(output_only), NEEDS("NAME"), provider_get),

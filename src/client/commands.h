@@ -31,7 +31,8 @@ extern const struct cl_grammar cl_grammar;
 	X(member_add) X(member_remove) X(member_list)                                           \
 	X(inference_set) X(inference_update) X(inference_get) X(inference_delete)               \
 	X(top) X(completions) X(manual) X(ssh_proxy) X(ssh_known_host) X(invoke) X(approve)        \
-	X(sandbox_token)
+	X(sandbox_token) \
+	X(quota)
 /* clang-format on */
 
 struct cl;

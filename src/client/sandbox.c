@@ -118,12 +118,42 @@ void cl_sandbox_out(struct cl *c, struct cl_out *o, const Openshell__V1__Sandbox
 	cl_out_u64(o, "current_policy_version", s->status ? s->status->current_policy_version : 0);
 }
 
-const Openshell__V1__SandboxCondition *cl_sandbox_condition(const Openshell__V1__Sandbox *s)
+static const Openshell__V1__SandboxCondition *condition_of(
+	const Openshell__V1__Sandbox *s, const char *type)
 {
 	for (size_t i = 0; s->status && i < s->status->n_conditions; i++)
-		if (strcmp(s->status->conditions[i]->type, "Ready") == 0)
+		if (strcmp(s->status->conditions[i]->type, type) == 0)
 			return s->status->conditions[i];
 	return NULL;
+}
+
+const Openshell__V1__SandboxCondition *cl_sandbox_condition(const Openshell__V1__Sandbox *s)
+{
+	return condition_of(s, "Ready");
+}
+
+const char *cl_sandbox_queued(const Openshell__V1__Sandbox *s)
+{
+	const Openshell__V1__SandboxCondition *admitted = condition_of(s, "Admitted");
+
+	return admitted && strcmp(admitted->reason, "Queued") == 0 ? admitted->message : NULL;
+}
+
+void cl_queue_ask(struct cl *c)
+{
+	const char *wait = cl_flag(&c->w, "queue");
+
+	if (!wait)
+		return;
+	const char *seconds = cl_print(c, "%llds", (long long)(cl_duration_ms(c, wait) / 1000));
+	cl_connect(c);
+	cv_rpc_client_field(c->rpc, "x-cove-queue", seconds);
+}
+
+void cl_queue_asked(struct cl *c)
+{
+	if (c->rpc)
+		cv_rpc_client_field(c->rpc, NULL, NULL);
 }
 
 Openshell__Sandbox__V1__GetSandboxConfigResponse *cl_sandbox_config(struct cl *c, const char *id)

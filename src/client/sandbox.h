@@ -14,6 +14,12 @@ Openshell__V1__SandboxPhase cl_phase(const Openshell__V1__Sandbox *s);
 void cl_sandbox_out(struct cl *c, struct cl_out *o, const Openshell__V1__Sandbox *s);
 /* The condition "Ready", or NULL. */
 const Openshell__V1__SandboxCondition *cl_sandbox_condition(const Openshell__V1__Sandbox *s);
+/* What it waits for, while there is no room for it; NULL. */
+const char *cl_sandbox_queued(const Openshell__V1__Sandbox *s);
+
+/* The next question asks to wait for room as long as --queue says; after it, ask no more. */
+void cl_queue_ask(struct cl *c);
+void cl_queue_asked(struct cl *c);
 
 /* Deletes it and waits until it is gone; says so, unless quiet.  False: it could not be. */
 bool cl_sandbox_delete(struct cl *c, const char *name, bool is_quiet);

@@ -96,6 +96,12 @@ static void saw_sandbox(struct cl *c, struct waiting *w, const Openshell__V1__Sa
 	w->phase = cl_phase(s);
 	w->reason = ready ? cl_shown(c, ready->reason) : "Unknown";
 	w->message = ready ? cl_shown(c, ready->message) : "";
+	if (cl_sandbox_queued(s)) { /* the gateway knows for how long */
+		progress(c, w, cl_shown(c, cl_sandbox_queued(s)));
+		w->deadline_ms = INT64_MAX;
+	} else if (w->deadline_ms == INT64_MAX) {
+		w->deadline_ms = cl_clock_ms() + w->patience_ms;
+	}
 	w->is_done = w->phase == w->wanted;
 	w->is_failed = w->phase == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_ERROR;
 }
@@ -180,7 +186,7 @@ void cl_wait_phase(struct cl *c, const char *id, Openshell__V1__SandboxPhase pha
 
 		if (left <= 0)
 			die_waiting(c, &w);
-		cl_turn(c, NULL, 0, (int)left);
+		cl_turn(c, NULL, 0, (int)CV_MIN(left, (int64_t)INT32_MAX));
 	}
 	if (st.is_ended && !w.is_done && !w.is_failed)
 		cl_die_status(c, st.status,

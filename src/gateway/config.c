@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/word.h"
+#include "driver/quantity.h"
 #include "gateway/log.h"
 #include "plan/limits.h"
 #include "policy/findings.h"
@@ -22,7 +23,7 @@
 #define ARENA_BYTES_MAX (4u << 20) /* of all texts; the file is a sixteenth of it */
 #define LIST_MAX        4096       /* entries of a list or map */
 
-enum option_type { TEXT, U32, BOOL, CHOICE, LIST, MAP };
+enum option_type { TEXT, U32, BOOL, CHOICE, LIST, MAP, PIECES, MEMORY, CPU, QUOTAS };
 enum option_life { FIXED, LIVE };
 
 struct option {
@@ -86,6 +87,23 @@ static bool map_add(
 	return true;
 }
 
+/* A quantity, or "unlimited".  NULL, or what was expected instead. */
+static const char *amount_of(enum option_type type, struct cv_str s, uint64_t *ret)
+{
+	struct cv_err unused;
+
+	if (cv_str_eq(s, CV_STR("unlimited"))) {
+		*ret = CV_QUOTA_UNLIMITED;
+		return NULL;
+	}
+	if (type == PIECES)
+		return cv_str_to_u64(s, UINT32_MAX, ret) ? NULL : "a number, or unlimited";
+	if (cv_quantity_parse(s, type == CPU ? 1000 : 1, UINT64_MAX - 1, ret, &unused) == CV_OK)
+		return NULL;
+	return type == CPU ? "a quantity such as 4 or 500m, or unlimited"
+			   : "a quantity such as 16Gi, or unlimited";
+}
+
 /* NULL, or what was expected instead. */
 static const char *put(struct cv_gw_config *c, const struct option *o, struct cv_str s)
 {
@@ -126,7 +144,11 @@ static const char *put(struct cv_gw_config *c, const struct option *o, struct cv
 				return "a shorter list";
 		}
 		return NULL;
-	case MAP: return s.n ? "a mapping" : NULL;
+	case PIECES:
+	case MEMORY:
+	case CPU: return amount_of(o->type, s, field);
+	case MAP:
+	case QUOTAS: return s.n ? "a mapping" : NULL;
 	}
 	cv_unreachable();
 }
@@ -157,15 +179,23 @@ static const struct option *option_by_key(struct cv_str key)
 	return NULL;
 }
 
+/* What is behind the section and its dot ("": all); p NULL: the key is not in it. */
+static struct cv_str key_within(const struct option *o, struct cv_str section)
+{
+	const struct cv_str key = cv_str_of(o->key);
+
+	if (!section.n)
+		return key;
+	if (!cv_str_has_prefix(key, section) || key.p[section.n] != '.')
+		return CV_STR_NONE;
+	return cv_str_slice(key, section.n + 1, key.n);
+}
+
 static bool is_section(struct cv_str key)
 {
-	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++) {
-		struct cv_str rest = cv_str_of(option[i].key);
-		const struct cv_str head = cv_str_cut(&rest, '.');
-
-		if (rest.p && cv_str_eq(head, key))
+	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++)
+		if (key.n && key_within(&option[i], key).p)
 			return true;
-	}
 	return false;
 }
 
@@ -177,13 +207,10 @@ static void unknown_key(
 
 	cv_word_search_init(&near, key);
 	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++) {
-		struct cv_str rest = cv_str_of(option[i].key);
-		const struct cv_str head = cv_str_cut(&rest, '.');
+		struct cv_str rest = key_within(&option[i], section);
 
-		if (!section.n)
-			cv_word_search_offer(&near, head);
-		else if (rest.p && cv_str_eq(head, section))
-			cv_word_search_offer(&near, rest);
+		if (rest.p)
+			cv_word_search_offer(&near, cv_str_cut(&rest, '.'));
 	}
 	if (near.nearest.p)
 		snprintf(fix, sizeof(fix), "did you mean '%.*s'?", CV_STR_ARG(near.nearest));
@@ -227,6 +254,94 @@ static void map_read(struct reading *r, const struct option *o)
 	}
 }
 
+/* {sandboxes: 5, memory: 16Gi, cpu: 4} */
+static void quota_read(struct reading *r, const char *name, struct cv_quota_amount *ret)
+{
+	static const enum option_type type[CV_QUOTA_COUNT] = { PIECES, MEMORY, CPU };
+
+	while (cv_yaml_next(r->y) && r->y->ev.type != YAML_MAPPING_END_EVENT) {
+		const struct cv_policy_pos pos = cv_yaml_pos(r->y);
+		const struct cv_str key =
+			r->y->ev.type == YAML_SCALAR_EVENT ? cv_yaml_scalar(r->y) : CV_STR_NONE;
+		const char *wanted = NULL;
+		size_t i = 0;
+
+		while (i < CV_QUOTA_COUNT && !cv_str_eq(key, cv_str_of(cv_quota_resource_name[i])))
+			i++;
+		if (i == CV_QUOTA_COUNT) {
+			REPORT(r, pos, "it is one of sandboxes, memory, cpu", "unknown key '%.*s'",
+				CV_POLICY_QUOTE(key));
+			if (!key.p)
+				cv_yaml_skip(r->y);
+		}
+		if (!cv_yaml_next(r->y))
+			return;
+		if (r->y->ev.type != YAML_SCALAR_EVENT) {
+			REPORT(r, cv_yaml_pos(r->y), NULL, "quotas.workspaces.%s: expected text",
+				name);
+			cv_yaml_skip(r->y);
+		} else if (i < CV_QUOTA_COUNT) {
+			wanted = amount_of(type[i], cv_yaml_scalar(r->y), &ret->v[i]);
+		}
+		if (wanted)
+			REPORT(r, cv_yaml_pos(r->y), NULL,
+				"quotas.workspaces.%s.%s: expected %s, found '%.*s'", name,
+				cv_quota_resource_name[i], wanted,
+				CV_POLICY_QUOTE(cv_yaml_scalar(r->y)));
+	}
+}
+
+static bool quota_add(struct cv_gw_config *c, struct cv_gw_config_quotas *q, struct cv_str name,
+	const struct cv_quota_amount *own)
+{
+	struct cv_gw_config_list names = { q->name, q->n };
+	struct cv_quota_amount *v = cv_arena_array(&c->arena, q->n + 1, sizeof(*v));
+
+	for (size_t i = 0; i < q->n; i++)
+		if (cv_str_eq(q->name[i], name))
+			return false;
+	if (!v || !list_add(c, &names, name))
+		return false;
+	if (q->n)
+		memcpy(v, q->own, q->n * sizeof(*v));
+	v[q->n] = *own;
+	q->name = names.v;
+	q->own = v;
+	q->n = names.n;
+	return true;
+}
+
+/* What a workspace's own quota does not say is unlimited: it replaces the one of all. */
+static void quotas_read(struct reading *r, const struct option *o)
+{
+	char name[64];
+
+	while (cv_yaml_next(r->y) && r->y->ev.type != YAML_MAPPING_END_EVENT) {
+		struct cv_quota_amount own = { { CV_QUOTA_UNLIMITED, CV_QUOTA_UNLIMITED,
+			CV_QUOTA_UNLIMITED } };
+		const struct cv_policy_pos pos = cv_yaml_pos(r->y);
+
+		if (r->y->ev.type != YAML_SCALAR_EVENT ||
+			!cv_str_to_cstr(cv_yaml_scalar(r->y), name, sizeof(name)) || !name[0]) {
+			REPORT(r, pos, NULL, "%s: no name of a workspace", o->key);
+			cv_yaml_skip(r->y);
+			name[0] = 0;
+		}
+		if (!cv_yaml_next(r->y))
+			return;
+		if (cv_yaml_type(r->y) != CV_YAML_MAPPING) {
+			REPORT(r, cv_yaml_pos(r->y), NULL, "%s.%s: expected a mapping", o->key,
+				name);
+			cv_yaml_skip(r->y);
+			continue;
+		}
+		quota_read(r, name, &own);
+		if (name[0] && !quota_add(r->c, field_of(r->c, o), cv_str_of(name), &own))
+			REPORT(r, pos, NULL, "%s.%s is said twice, or is one too many", o->key,
+				name);
+	}
+}
+
 static void value_read(struct reading *r, const struct option *o)
 {
 	const enum cv_yaml_type type = cv_yaml_type(r->y);
@@ -236,6 +351,8 @@ static void value_read(struct reading *r, const struct option *o)
 		list_read(r, o);
 	} else if (type == CV_YAML_MAPPING && o->type == MAP) {
 		map_read(r, o);
+	} else if (type == CV_YAML_MAPPING && o->type == QUOTAS) {
+		quotas_read(r, o);
 	} else if (type == CV_YAML_LIST || type == CV_YAML_MAPPING) {
 		REPORT(r, cv_yaml_pos(r->y), NULL, "%s: found %s", o->key, cv_yaml_type_name(type));
 		cv_yaml_skip(r->y);
@@ -260,7 +377,7 @@ static void mapping_read(struct reading *r, struct cv_str section)
 			section.n ? "." : "", CV_STR_ARG(word));
 		const struct option *o =
 			(size_t)n < sizeof(key) ? option_by_key(cv_str_of(key)) : NULL;
-		const bool is_head = !section.n && is_section(word);
+		const bool is_head = !o && (size_t)n < sizeof(key) && is_section(cv_str_of(key));
 
 		if (!o && !is_head)
 			unknown_key(r, pos, section, word);
@@ -482,6 +599,16 @@ static cv_code whole_check(const struct cv_gw_config *c, struct cv_err *err)
 	if (!c->tools_approve_seconds || c->tools_approve_seconds > CV_PLAN_APPROVE_MS_MAX / 1000)
 		return cv_fail(err, CV_INVALID, "tools.approve_timeout_secs is 1 to %d",
 			CV_PLAN_APPROVE_MS_MAX / 1000);
+	if (c->quota_default_memory == CV_QUOTA_UNLIMITED ||
+		c->quota_default_cpu == CV_QUOTA_UNLIMITED)
+		return cv_fail(err, CV_INVALID,
+			"quotas.default_request is an amount, and can't be unlimited");
+	if (c->queue_length > CV_GW_QUEUE_LENGTH_MAX)
+		return cv_fail(err, CV_INVALID, "quotas.queue.length is at most %d",
+			CV_GW_QUEUE_LENGTH_MAX);
+	if (!c->queue_max_wait || c->queue_max_wait > CV_GW_QUEUE_WAIT_MAX)
+		return cv_fail(err, CV_INVALID, "quotas.queue.max_wait_secs is 1 to %d",
+			CV_GW_QUEUE_WAIT_MAX);
 	return CV_OK;
 }
 
@@ -533,7 +660,7 @@ static bool is_same(
 
 	if (o->type == TEXT)
 		return cv_str_eq(*(const struct cv_str *)x, *(const struct cv_str *)y);
-	if (o->type != LIST && o->type != MAP)
+	if (o->type != LIST && o->type != MAP && o->type != QUOTAS)
 		return memcmp(x, y, o->bytes) == 0;
 	cv_assert(o->type == LIST); /* no map is fixed */
 	if (l->n != m->n)
@@ -579,9 +706,9 @@ void cv_gw_config_help(struct cv_buf *out)
 		if (!o->flag[0])
 			continue;
 		snprintf(name, sizeof(name), "--%s%s", o->flag,
-			o->type == BOOL || o->type == CHOICE ? ""
-			: o->type == U32                     ? " N"
-							     : " TEXT");
+			o->type == BOOL || o->type == CHOICE  ? ""
+			: o->type == U32 || o->type == PIECES ? " N"
+							      : " TEXT");
 		cv_buf_printf(out, "  %-40s %s%s%s%s\n", name, o->help, o->def[0] ? " (" : "",
 			o->def, o->def[0] ? ")" : "");
 	}

@@ -14,6 +14,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "gateway/quota.h"
 #include "policy/policy.h" /* struct cv_findings */
 
 #define CV_GW_CONFIG_BYTES_MAX (256u << 10) /* of the file; a thousand images fit */
@@ -25,6 +26,11 @@ struct cv_gw_config_list {
 };
 struct cv_gw_config_map { /* in the order written */
 	struct cv_str *key, *value;
+	size_t n;
+};
+struct cv_gw_config_quotas { /* of workspaces that have their own */
+	struct cv_str *name;
+	struct cv_quota_amount *own;
 	size_t n;
 };
 enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose default depends */
@@ -72,8 +78,22 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	X(tools_approve_seconds, U32, "tools.approve_timeout_secs", "", "", "300", LIVE, "how long a question for a person is held") \
 	X(warm_pool, U32, "warm_pool", "warm-pool", "WARM_POOL", "0", LIVE, "sandboxes of the host's image that are built ahead") \
 	X(key_command, TEXT, "key_command", "key-command", "KEY_COMMAND", "", FIXED, "prints the keys of stored credentials (base64, one a line, the present one first); a file of the state directory") \
+	X(quota_host_sandboxes, PIECES, "quotas.host.sandboxes", "quota-sandboxes", "QUOTA_SANDBOXES", "unlimited", LIVE, "sandboxes that there may be") \
+	X(quota_host_memory, MEMORY, "quotas.host.memory", "quota-memory", "QUOTA_MEMORY", "unlimited", LIVE, "memory that those which run may ask for, together") \
+	X(quota_host_cpu, CPU, "quotas.host.cpu", "quota-cpu", "QUOTA_CPU", "unlimited", LIVE, "processors that they may ask for, together") \
+	X(quota_workspace_sandboxes, PIECES, "quotas.workspace.sandboxes", "quota-workspace-sandboxes", "QUOTA_WORKSPACE_SANDBOXES", "unlimited", LIVE, "the same for each workspace that has no quota of its own") \
+	X(quota_workspace_memory, MEMORY, "quotas.workspace.memory", "quota-workspace-memory", "QUOTA_WORKSPACE_MEMORY", "unlimited", LIVE, "... its memory") \
+	X(quota_workspace_cpu, CPU, "quotas.workspace.cpu", "quota-workspace-cpu", "QUOTA_WORKSPACE_CPU", "unlimited", LIVE, "... its processors") \
+	X(quota_workspaces, QUOTAS, "quotas.workspaces", "", "", "", LIVE, "workspace: {sandboxes, memory, cpu}") \
+	X(quota_default_memory, MEMORY, "quotas.default_request.memory", "quota-default-memory", "QUOTA_DEFAULT_MEMORY", "1Gi", LIVE, "what a sandbox without a limit of memory is counted with") \
+	X(quota_default_cpu, CPU, "quotas.default_request.cpu", "quota-default-cpu", "QUOTA_DEFAULT_CPU", "1", LIVE, "what one without a limit of processors is counted with") \
+	X(queue_length, U32, "quotas.queue.length", "queue-length", "QUEUE_LENGTH", "256", LIVE, "sandboxes that may wait for room; 0: none") \
+	X(queue_max_wait, U32, "quotas.queue.max_wait_secs", "queue-max-wait", "QUEUE_MAX_WAIT", "3600", LIVE, "the longest that one may ask to wait") \
 	/* each row ends so */
 /* clang-format on */
+
+#define CV_GW_QUEUE_LENGTH_MAX                                           4096 /* each change of the queue is a walk of it */
+#define CV_GW_QUEUE_WAIT_MAX                                             604800 /* seconds; who waits for a week has been forgotten */
 
 #define CV_GW_TYPE_TEXT                                                  struct cv_str
 #define CV_GW_TYPE_U32                                                   uint32_t
@@ -81,6 +101,10 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 #define CV_GW_TYPE_CHOICE                                                enum cv_gw_choice
 #define CV_GW_TYPE_LIST                                                  struct cv_gw_config_list
 #define CV_GW_TYPE_MAP                                                   struct cv_gw_config_map
+#define CV_GW_TYPE_PIECES                                                uint64_t
+#define CV_GW_TYPE_MEMORY                                                uint64_t
+#define CV_GW_TYPE_CPU                                                   uint64_t
+#define CV_GW_TYPE_QUOTAS                                                struct cv_gw_config_quotas
 
 #define CV_GW_OPTION_FIELD(field, type, key, flag, env, def, live, help) CV_GW_TYPE_##type field;
 struct cv_gw_config { /* texts end in a NUL, too */

@@ -165,6 +165,16 @@ static cv_code resources_read(
 	return CV_OK;
 }
 
+void create_asks(const Openshell__V1__SandboxSpec *spec, uint64_t *ret_memory, uint64_t *ret_cpu)
+{
+	struct cv_driver_sandbox s = { .memory_bytes = 0 };
+	struct cv_err unused;
+	const bool is_good = spec && resources_read(spec->template_, &s, &unused) == CV_OK;
+
+	*ret_memory = is_good ? s.memory_bytes : 0;
+	*ret_cpu = is_good ? s.cpu_milli : 0;
+}
+
 /* ---- the request ---- */
 
 static status map_check(const char *field, const void *entries, size_t n, struct cv_err *err)

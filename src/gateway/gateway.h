@@ -19,6 +19,7 @@
  *
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
  *     external*.c                                           sandboxes that others run
+ *     admission.[ch], quota.[ch]                            who may start, who waits
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
  *     service.c, service_http.c                             ports of sandboxes with host names
  *     inference.c                                           where model calls go
@@ -76,6 +77,7 @@ struct cv_gw_part {
 	X(INFO, info)              \
 	X(CONSOLE, console)        \
 	X(WORKSPACE, workspace)    \
+	X(ADMISSION, admission)    \
 	X(SANDBOX, sandbox)        \
 	X(EXEC, exec)              \
 	X(WATCH, watch)            \
@@ -152,6 +154,7 @@ struct cv_gateway {
 	struct cv_gw_tools *tools;
 	struct cv_gw_approvals *approvals;
 	struct cv_gw_externals *externals;
+	struct cv_gw_admission *admission;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

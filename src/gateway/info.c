@@ -12,6 +12,7 @@
  * The store is asked at most once in CV_GW_PROBE_MS, whoever asks how often.
  */
 #include "base/base64.h"
+#include "gateway/admission.h"
 #include "gateway/auth.h"
 #include "gateway/config.h"
 #include "gateway/gateway.h"
@@ -165,6 +166,7 @@ static void page_metrics(struct cv_rpc_request *r)
 	for (enum cv_object_kind k = 0; k < CV_OBJECT_KIND_COUNT; k++)
 		cv_metric_set(CV_METRIC_OBJECTS, (double)cv_object_all(g->objects, k).end,
 			cv_object_noun(k));
+	cv_gw_admission_metrics(g);
 	cv_buf_init(&b, METRICS_BYTES_MAX);
 	cv_metrics_write(&b);
 	cv_rpc_respond(r, 200, "text/plain; version=0.0.4; charset=utf-8", NULL, cv_buf_str(&b));

@@ -33,7 +33,14 @@ enum cv_metric_type { CV_METRIC_COUNTER, CV_METRIC_GAUGE, CV_METRIC_HISTOGRAM };
 	X(SANDBOX_START_SECONDS, HISTOGRAM, "cove_gateway_sandbox_start_seconds", "step", "Start-up, by step") \
 	X(EXECS, COUNTER, "cove_gateway_execs_total", "outcome", "Commands run in sandboxes")                 \
 	X(OBJECTS, GAUGE, "cove_gateway_objects", "kind", "Objects that are kept")                            \
-	X(RELOADS, COUNTER, "cove_gateway_reloads_total", "outcome", "Times the configuration was read again")
+	X(RELOADS, COUNTER, "cove_gateway_reloads_total", "outcome", "Times the configuration was read again") \
+	X(HOST_USED, GAUGE, "cove_gateway_host_used", "resource", "What sandboxes are counted with: pieces, bytes, processors") \
+	X(HOST_QUOTA, GAUGE, "cove_gateway_host_quota", "resource", "What they may be counted with together") \
+	X(WORKSPACE_USED, GAUGE, "cove_gateway_workspace_used", "workspace,resource", "The same of each workspace") \
+	X(WORKSPACE_QUOTA, GAUGE, "cove_gateway_workspace_quota", "workspace,resource", "The same of each workspace") \
+	X(ADMISSION_QUEUE, GAUGE, "cove_gateway_admission_queue", "", "Sandboxes that wait for room") \
+	X(ADMISSIONS, COUNTER, "cove_gateway_admissions_total", "outcome", "What became of requests for room") \
+	X(ADMISSION_WAIT_SECONDS, HISTOGRAM, "cove_gateway_admission_wait_seconds", "", "How long those waited that were let in")
 /* clang-format on */
 
 #define CV_METRIC_ENUM(name, type, text, labels, help) CV_METRIC_##name,

@@ -8,27 +8,29 @@
 #include "gateway/sandbox_int.h"
 
 #include "base/assert.h"
+#include "gateway/admission.h"
 
 #define BIT(s) (1u << CV_GW_##s)
 
 /* clang-format off */
 static const uint32_t may_go[CV_GW_STATE_COUNT] = {
-	[CV_GW_ABSENT]  = BIT(QUEUED) | BIT(LOST),
+	[CV_GW_ABSENT]  = BIT(QUEUED) | BIT(LOST) | BIT(WAITING),
 	[CV_GW_QUEUED]  = BIT(STARTED) | BIT(ABSENT),
 	[CV_GW_STARTED] = BIT(DIALLED) | BIT(ENDING) | BIT(ABSENT),
 	[CV_GW_DIALLED] = BIT(UP) | BIT(LOST) | BIT(ENDING) | BIT(ABSENT),
 	[CV_GW_UP]      = BIT(LOST) | BIT(ENDING) | BIT(ABSENT),
 	[CV_GW_LOST]    = BIT(DIALLED) | BIT(ENDING) | BIT(ABSENT),
+	[CV_GW_WAITING] = BIT(ABSENT),
 	[CV_GW_ENDING]  = BIT(ABSENT),
 };
 
 #define P(name) OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_##name
 static const Openshell__V1__SandboxPhase phases[CV_GW_WANT_COUNT][CV_GW_STATE_COUNT] = {
-	/*                 ABSENT           QUEUED           STARTED          DIALLED          UP           LOST             ENDING */
-	[CV_GW_RUN]    = { P(PROVISIONING), P(PROVISIONING), P(PROVISIONING), P(PROVISIONING), P(READY),    P(PROVISIONING), P(STARTING) },
-	[CV_GW_STOP]   = { P(STOPPED),      P(STOPPED),      P(STOPPING),     P(STOPPING),     P(STOPPING), P(STOPPING),     P(STOPPING) },
-	[CV_GW_DELETE] = { P(DELETING),     P(DELETING),     P(DELETING),     P(DELETING),     P(DELETING), P(DELETING),     P(DELETING) },
-	[CV_GW_FAIL]   = { P(ERROR),        P(ERROR),        P(ERROR),        P(ERROR),        P(ERROR),    P(ERROR),        P(ERROR) },
+	/*                 ABSENT           QUEUED           STARTED          DIALLED          UP           LOST             WAITING          ENDING */
+	[CV_GW_RUN]    = { P(PROVISIONING), P(PROVISIONING), P(PROVISIONING), P(PROVISIONING), P(READY),    P(PROVISIONING), P(PROVISIONING), P(STARTING) },
+	[CV_GW_STOP]   = { P(STOPPED),      P(STOPPED),      P(STOPPING),     P(STOPPING),     P(STOPPING), P(STOPPING),     P(STOPPED),      P(STOPPING) },
+	[CV_GW_DELETE] = { P(DELETING),     P(DELETING),     P(DELETING),     P(DELETING),     P(DELETING), P(DELETING),     P(DELETING),     P(DELETING) },
+	[CV_GW_FAIL]   = { P(ERROR),        P(ERROR),        P(ERROR),        P(ERROR),        P(ERROR),    P(ERROR),        P(ERROR),        P(ERROR) },
 };
 /* clang-format on */
 
@@ -70,6 +72,7 @@ void cv_gw_box_changed(struct cv_gw_box *b)
 {
 	const Openshell__V1__SandboxPhase now = cv_gw_box_phase(b);
 
+	cv_gw_admission_recount(b);
 	if (now != b->told) {
 		b->since_ms = cv_gw_unix_ms();
 		cv_gw_box_log(b, "INFO", "sandbox", "phase %s", cv_gw_phase_name(now));

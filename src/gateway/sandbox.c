@@ -18,6 +18,7 @@
 
 #include "base/assert.h"
 #include "base/time.h"
+#include "gateway/admission.h"
 #include "gateway/external.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
@@ -85,6 +86,7 @@ enum cv_rpc_status box_want_write(struct cv_gw_box *b, Openshell__V1__SandboxPha
 		m->status = cv_pb_new(&openshell__v1__sandbox_status__descriptor);
 	m->status->phase = phase;
 	condition_put(m->status, f);
+	cv_gw_admission_note(b, m->status);
 	if (phase == PHASE(DELETING))
 		m->metadata->deletion_timestamp_ms = cv_gw_unix_ms();
 	const enum cv_rpc_status s =
@@ -126,6 +128,13 @@ void box_start(struct cv_gw_box *b)
 		s->queue_first = b;
 	s->queue_last = b;
 	cv_gw_box_set(b, CV_GW_QUEUED);
+}
+
+/* Until there is room for it. */
+static void box_wait(struct cv_gw_box *b)
+{
+	b->is_first = true;
+	cv_gw_box_set(b, CV_GW_WAITING);
 }
 
 static void queue_leave(struct cv_gw_box *b)
@@ -277,6 +286,7 @@ static void box_delete(struct cv_gw_box *b)
 		box_deadline(b, BOX_LOST_MS);
 		return;
 	}
+	cv_gw_admission_leave(b);
 	cv_slots_remove(&s->boxes, b->ref);
 	free(b);
 }
@@ -288,7 +298,9 @@ static void settle(struct cv_gw_box *b)
 
 	switch (b->state) {
 	case CV_GW_ABSENT:
-		if (want == CV_GW_RUN)
+		if (want == CV_GW_RUN && cv_gw_admission_waits(b))
+			box_wait(b);
+		else if (want == CV_GW_RUN)
 			box_start(b);
 		else if (want == CV_GW_DELETE)
 			box_delete(b);
@@ -297,6 +309,12 @@ static void settle(struct cv_gw_box *b)
 		if (want == CV_GW_RUN)
 			break;
 		queue_leave(b);
+		cv_gw_box_set(b, CV_GW_ABSENT);
+		settle(b);
+		break;
+	case CV_GW_WAITING:
+		if (want == CV_GW_RUN && cv_gw_admission_waits(b))
+			break;
 		cv_gw_box_set(b, CV_GW_ABSENT);
 		settle(b);
 		break;
@@ -496,6 +514,7 @@ static void box_late(struct cv_gw_box *b)
 	case CV_GW_ABSENT: settle(b); break;
 	case CV_GW_QUEUED:
 	case CV_GW_UP:
+	case CV_GW_WAITING:
 	case CV_GW_STATE_COUNT: break;
 	}
 }
@@ -546,9 +565,10 @@ static int64_t part_turn(struct cv_gateway *g)
 		cv_objects_flush(g->objects);
 		s->driver_ms = g->loop.now_ms + DRIVER_TURN_MS;
 	}
+	const int64_t admission = cv_gw_admission_turn(g);
 	if (s->queue_first && !g->is_draining)
 		return g->loop.now_ms;
-	return CV_MIN(CV_MIN(s->deadline_ms, s->driver_ms), spare_due_ms(g));
+	return CV_MIN(CV_MIN(s->deadline_ms, admission), CV_MIN(s->driver_ms, spare_due_ms(g)));
 }
 
 static void part_event(struct cv_gateway *g, const struct cv_loop_event *e)
@@ -582,6 +602,11 @@ struct cv_gw_box *box_new(struct cv_gateway *g, struct cv_object *o)
 	b->process.pidfd = -1;
 	b->is_first = true;
 	b->since_ms = cv_gw_unix_ms();
+	if (!cv_gw_admission_join(b)) {
+		cv_slots_remove(&g->sandboxes->boxes, b->ref);
+		free(b);
+		return NULL;
+	}
 	o->runtime = b;
 	b->told = cv_gw_box_phase(b);
 	return b;
@@ -614,7 +639,7 @@ static cv_code boxes_load(struct cv_gateway *g, struct cv_err *err)
 
 		if (!b)
 			return cv_fail(err, CV_LIMIT, "no memory for the sandboxes");
-		b->is_restart = !cv_gw_box_is_external(b);
+		b->is_restart = !cv_gw_box_is_external(b) && !cv_gw_admission_is_new(b);
 		box_adopt(b);
 		/* The rest in the first turn: deleting one moves the others. */
 		if (b->state == CV_GW_ABSENT && cv_gw_box_want(b) != CV_GW_STOP &&
@@ -655,6 +680,7 @@ static void part_stop(struct cv_gateway *g)
 		if (b->process.pidfd >= 0)
 			close(b->process.pidfd);
 		watch_deleted(b); /* its lines; nobody follows any more */
+		cv_gw_admission_leave(b);
 		b->object->runtime = NULL;
 		free(b);
 	}

@@ -21,6 +21,7 @@
 #pragma once
 #include "driver/driver.h"
 #include "gateway/gateway.h"
+#include "gateway/quota.h"
 #include "gateway/slots.h"
 #include "ipc/gateway_link.h"
 
@@ -38,6 +39,7 @@ enum cv_gw_want { CV_GW_RUN, CV_GW_STOP, CV_GW_DELETE, CV_GW_FAIL, CV_GW_WANT_CO
 	X(DIALLED)   /* a link; the sandbox is being built */                                  \
 	X(UP)        /* a link, and commands may come */                                       \
 	X(LOST)      /* a process whose link is broken, or may be there: it will dial again */ \
+	X(WAITING)   /* should run, and there is no room for it yet: admission.h */            \
 	X(ENDING)    /* told to stop, or killed; until the process is gone */
 /* clang-format on */
 #define CV_GW_STATE_ENUM(name) CV_GW_##name,
@@ -77,6 +79,10 @@ struct cv_gw_box {
 	struct cv_gw_env *env;           /* deliver.c: what its keeper has */
 	struct cv_gw_external *external; /* NULL: its supervisor is ours */
 	struct cv_gw_box *next_queued;
+	struct cv_quota_holder quota;         /* admission.c: what it is counted with */
+	struct cv_quota_amount asks;          /* what it is counted with when it runs */
+	unsigned asks_default;                /* bits of resources: it has no limit of its own */
+	int64_t wait_since_ms, wait_until_ms; /* Unix */
 };
 
 static inline struct cv_gw_box *cv_gw_box_of(const struct cv_object *o)

@@ -116,6 +116,8 @@ Openshell__V1__Sandbox *create_message(
 /* A map<string, string> of variables; allowed: the one name of the reserved prefix that may be set. */
 CV_MUST enum cv_rpc_status environment_check(const char *field, const void *entries, size_t n,
 	size_t value_max, const char *allowed, struct cv_err *err);
+/* Its limits of memory (bytes) and processors (thousandths); 0: none is said, or none that is good. */
+void create_asks(const Openshell__V1__SandboxSpec *spec, uint64_t *ret_memory, uint64_t *ret_cpu);
 /* What the driver is told of the spec.  CV_INVALID, CV_UNAVAILABLE (an image). */
 CV_MUST cv_code create_describe(const struct cv_gw_box *b, struct cv_driver_sandbox *s,
 	struct cv_arena *arena, struct cv_err *err);

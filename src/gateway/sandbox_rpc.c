@@ -8,6 +8,7 @@
 #include "gateway/sandbox_int.h"
 
 #include "gateway/access.h"
+#include "gateway/admission.h"
 #include "gateway/labels.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
@@ -114,6 +115,8 @@ static enum cv_rpc_status create(struct cv_rpc_call *c,
 		       CV_RPC_ALREADY_EXISTS;
 	Openshell__V1__Sandbox *m = create_message(r, cv_str_of(name), workspace->name);
 	s = hooks_create(c, m, err);
+	if (s == CV_RPC_OK)
+		s = cv_gw_admission_create(c, m, err);
 	if (s != CV_RPC_OK) {
 		cv_pb_free(m);
 		return s;
@@ -238,16 +241,21 @@ static void want_change(struct cv_rpc_call *c, struct cv_gw_box *b, Openshell__V
 	const Openshell__V1__SandboxPhase now = cv_gw_box_phase(b);
 	const struct cv_ref ref = b->ref;
 	struct cv_gateway *g = b->g;
+	enum cv_rpc_status s = CV_RPC_OK;
 	struct cv_err err;
 
+	if (to == PHASE(STOPPED) && b->state == CV_GW_WAITING)
+		from |= 1u << now; /* it need not wait until it runs */
 	if (!((from | same) & (1u << now))) {
 		cv_rpc_finish(c, CV_RPC_FAILED_PRECONDITION,
 			"sandbox must be %s (current phase: %s)", refusal, cv_gw_phase_name(now));
 		return;
 	}
 	if (from & (1u << now)) {
-		const enum cv_rpc_status s = box_want_write(b, to, NULL, &err);
-
+		if (to == PHASE(READY))
+			s = cv_gw_admission_start(c, b, &to, &err);
+		if (s == CV_RPC_OK)
+			s = box_want_write(b, to, NULL, &err);
 		if (s != CV_RPC_OK) {
 			cv_gw_fail(c, s, &err);
 			return;

@@ -5,6 +5,7 @@
 #include "gateway/sandbox_int.h"
 
 #include "base/time.h"
+#include "gateway/admission.h"
 #include "gateway/policy.h"
 
 struct words {
@@ -26,6 +27,7 @@ static struct words run_words(const struct cv_gw_box *b)
 		return (struct words){ "Starting", "Waiting for the former start to end" };
 	case CV_GW_ABSENT:
 	case CV_GW_QUEUED:
+	case CV_GW_WAITING:
 	case CV_GW_STATE_COUNT: break;
 	}
 	return (struct words){ "Starting", "The sandbox is about to be started" };
@@ -54,30 +56,47 @@ static char *shown(struct cv_arena *arena, const char *s)
 	return copy.p ? (char *)(uintptr_t)copy.p : NULL;
 }
 
-/* The condition "Ready", or those that are stored where there is an end to tell. */
-static bool conditions_add(
-	const struct cv_gw_box *b, struct cv_arena *arena, Openshell__V1__SandboxStatus *s)
+static bool condition_add(struct cv_arena *arena, Openshell__V1__SandboxStatus *s, const char *type,
+	bool is_true, struct words w, int64_t since_ms)
 {
 	char text[CV_TIME_TEXT_BYTES];
 	Openshell__V1__SandboxCondition *c = cv_arena_new(arena, Openshell__V1__SandboxCondition);
-	const struct words w = words_of(b);
 
-	if (cv_gw_box_want(b) == CV_GW_FAIL && s->n_conditions)
-		return true;
-	s->conditions = cv_arena_array(arena, 1, sizeof(s->conditions[0]));
-	if (!c || !s->conditions)
+	if (!c)
 		return false;
 	openshell__v1__sandbox_condition__init(c);
-	cv_time_format(b->since_ms, text);
-	c->type = shown(arena, "Ready");
-	c->status = shown(arena,
-		b->told == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY ? "True" : "False");
+	cv_time_format(since_ms, text);
+	c->type = shown(arena, type);
+	c->status = shown(arena, is_true ? "True" : "False");
 	c->reason = shown(arena, w.reason);
 	c->message = shown(arena, w.message);
 	c->last_transition_time = shown(arena, text);
-	s->conditions[0] = c;
-	s->n_conditions = 1;
+	s->conditions[s->n_conditions++] = c;
 	return true;
+}
+
+/* The conditions "Ready", and "Admitted" while it waits for room; or those that are stored where there
+ * is an end to tell. */
+static bool conditions_add(
+	const struct cv_gw_box *b, struct cv_arena *arena, Openshell__V1__SandboxStatus *s)
+{
+	const bool waits = cv_gw_box_want(b) == CV_GW_RUN && cv_gw_admission_waits(b);
+	struct words w = words_of(b);
+
+	if (cv_gw_box_want(b) == CV_GW_FAIL && s->n_conditions)
+		return true;
+	s->n_conditions = 0;
+	s->conditions = cv_arena_array(arena, 2, sizeof(s->conditions[0]));
+	if (!s->conditions)
+		return false;
+	if (waits)
+		w.message = cv_gw_admission_words(b, arena).p;
+	if (!w.message || !condition_add(arena, s, "Ready",
+				  b->told == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY, w,
+				  b->since_ms))
+		return false;
+	w.reason = "Queued";
+	return !waits || condition_add(arena, s, "Admitted", false, w, b->wait_since_ms);
 }
 
 Openshell__V1__Sandbox *cv_gw_box_view(const struct cv_gw_box *b, struct cv_arena *arena)

@@ -340,6 +340,12 @@ void cv_rpc_client_close(struct cv_rpc_client *c)
 	free(c);
 }
 
+void cv_rpc_client_field(struct cv_rpc_client *c, const char *name, const char *value)
+{
+	c->field_name = name;
+	c->field_value = value;
+}
+
 int cv_rpc_client_fd(const struct cv_rpc_client *c)
 {
 	return c->d.fd;

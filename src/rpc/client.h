@@ -38,6 +38,10 @@ CV_MUST cv_code cv_rpc_client_open(const struct cv_rpc_endpoint *e, int timeout_
 	struct cv_rpc_client **ret, struct cv_err *err);
 void cv_rpc_client_close(struct cv_rpc_client *c); /* NULL is fine */
 
+/* A field of every request from now on, beside the usual ones; one at a time, borrowed.  value NULL:
+ * none. */
+void cv_rpc_client_field(struct cv_rpc_client *c, const char *name, const char *value);
+
 /* One question, one answer within timeout_ms, which the server is told; 0: whenever (unpacked; the caller frees it with protobuf_c_message_free_unpacked).
  * method: "/openshell.v1.OpenShell/Health".  What the server said when it is no OK is in err->msg,
  * whole; *ret is NULL then.  When nothing was said, because the connection is lost or refused, it is

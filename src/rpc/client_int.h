@@ -62,7 +62,8 @@ struct cv_rpc_client {
 	nghttp2_session *session;
 	struct cv_buf wire; /* frames on their way */
 	struct cv_rpc_stream *streams;
-	char *authorization; /* "Bearer ..."; NULL */
+	char *authorization;                  /* "Bearer ..."; NULL */
+	const char *field_name, *field_value; /* the caller's; NULL */
 	bool is_https;
 	bool has_settings;     /* the server speaks HTTP/2 */
 	bool has_more_to_read; /* the turn's share was used up */

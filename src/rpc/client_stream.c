@@ -321,7 +321,7 @@ static int32_t request_submit(
 {
 	const nghttp2_data_provider provider = { .read_callback = pull };
 	char timeout[TIMEOUT_BYTES];
-	nghttp2_nv head[10];
+	nghttp2_nv head[12];
 	size_t n = 0;
 
 	head[n++] = field(":method", "POST");
@@ -339,6 +339,8 @@ static int32_t request_submit(
 		head[n] = field("authorization", c->authorization);
 		head[n++].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
 	}
+	if (c->field_value)
+		head[n++] = field(c->field_name, c->field_value);
 	cv_assert(n <= CV_ARRAY_LEN(head));
 	return nghttp2_submit_request(c->session, NULL, head, n, &provider, s);
 }

@@ -170,5 +170,7 @@
 	X(DecideApproval, v1__decide_approval_request, v1__decide_approval_response, \
 		UNARY, BEARER, "config:write", MANAGER) \
 	X(CreateSupervisorToken, v1__create_supervisor_token_request, v1__create_supervisor_token_response, \
-		UNARY, BEARER, "sandbox:write", ADMIN)
+		UNARY, BEARER, "sandbox:write", ADMIN) \
+	X(GetUsage, v1__get_usage_request, v1__get_usage_response, \
+		UNARY, BEARER, "sandbox:read", MEMBER)
 /* clang-format on */

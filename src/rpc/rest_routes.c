@@ -196,6 +196,8 @@ const struct cv_rpc_route cv_rpc_routes[] = {
 	{ "POST", "/v1/sandboxes/{name}:supervisor-token", COVE, "CreateSupervisorToken",
 		C(v1__create_supervisor_token_request, v1__create_supervisor_token_response), U,
 		"A token for a supervisor that others start" },
+	{ "GET", "/v1/usage", COVE, "GetUsage",
+		C(v1__get_usage_request, v1__get_usage_response), U, "What is taken of the quotas, and who waits" },
 };
 /* clang-format on */
 const size_t cv_rpc_route_count = CV_ARRAY_LEN(cv_rpc_routes);

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "gateway/config.c"
 #include "gateway/log.c"
+#include "gateway/quota.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

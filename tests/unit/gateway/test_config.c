@@ -6,6 +6,7 @@
 #include "unit/test.h"
 
 #include "gateway/config.c"
+#include "gateway/quota.c"
 #include "gateway/log.c"
 
 static struct cv_findings findings;
@@ -169,6 +170,63 @@ static void test_bad_words(void **state)
 	assert_null(read_all("rate_limit: {requests: 5}\n", NULL, NULL, 0));
 }
 
+static void test_quotas(void **state)
+{
+	char env_word[] = "COVE_QUOTA_CPU=8", flag[] = "--quota-workspace-memory=2Gi";
+	char *env[] = { env_word, NULL }, *flags[] = { flag };
+	struct cv_gw_config *c = read_all("quotas:\n"
+					  "  host: {sandboxes: 200, memory: 48Gi, cpu: 4}\n"
+					  "  workspace: {sandboxes: 50, memory: 1Gi}\n"
+					  "  workspaces:\n"
+					  "    research: {memory: 32Gi, cpu: 1500m}\n"
+					  "    locked: {sandboxes: 0}\n"
+					  "  default_request: {memory: 256Mi}\n"
+					  "  queue: {length: 3}\n",
+		env, flags, 1);
+
+	(void)state;
+	assert_non_null(c);
+	assert_int_equal(c->quota_host_sandboxes, 200);
+	assert_int_equal(c->quota_host_memory, UINT64_C(48) << 30);
+	assert_int_equal(c->quota_host_cpu, 8000);
+	assert_int_equal(c->quota_workspace_memory, UINT64_C(2) << 30);
+	assert_int_equal(c->quota_workspace_cpu, CV_QUOTA_UNLIMITED);
+	assert_int_equal(c->quota_workspaces.n, 2);
+	assert_str(c->quota_workspaces.name[0], "research");
+	assert_int_equal(c->quota_workspaces.own[0].v[CV_QUOTA_SANDBOXES], CV_QUOTA_UNLIMITED);
+	assert_int_equal(c->quota_workspaces.own[0].v[CV_QUOTA_CPU], 1500);
+	assert_int_equal(c->quota_workspaces.own[1].v[CV_QUOTA_SANDBOXES], 0);
+	assert_int_equal(c->quota_default_memory, UINT64_C(256) << 20);
+	assert_int_equal(c->quota_default_cpu, 1000);
+	assert_int_equal(c->queue_length, 3);
+	cv_gw_config_free(c);
+}
+
+static void test_bad_quotas(void **state)
+{
+	(void)state;
+	assert_string_equal(report("quotas:\n  host: {memory: lots}\n"),
+		"gateway.yaml:2:18: error: quotas.host.memory: expected a quantity such as 16Gi, or "
+		"unlimited, found 'lots'\n");
+	assert_string_equal(report("quotas:\n  hosst: {memory: 1}\n"),
+		"gateway.yaml:2:3: error: unknown key 'hosst'; did you mean 'host'?\n");
+	assert_string_equal(report("quotas: {workspaces: {a: {cpu: -1}}}\n"),
+		"gateway.yaml:1:32: error: quotas.workspaces.a.cpu: expected a quantity such as 4 or "
+		"500m, or unlimited, found '-1'\n");
+	assert_string_equal(report("quotas:\n  workspaces:\n    a: {memry: 1}\n"),
+		"gateway.yaml:3:9: error: unknown key 'memry'; it is one of sandboxes, memory, cpu\n");
+	assert_string_equal(report("quotas: {workspaces: {a: 5}}\n"),
+		"gateway.yaml:1:26: error: quotas.workspaces.a: expected a mapping\n");
+	assert_string_equal(report("quotas: {workspaces: {a: {cpu: 1}, a: {cpu: 2}}}\n"),
+		"gateway.yaml:1:36: error: quotas.workspaces.a is said twice, or is one too many\n");
+	assert_string_equal(report("quotas: {workspaces: {a: {cpu: [1]}, [b]: {cpu: 1}}}\n"),
+		"gateway.yaml:1:32: error: quotas.workspaces.a: expected text\n"
+		"gateway.yaml:1:38: error: quotas.workspaces: no name of a workspace\n");
+	assert_null(read_all("quotas: {default_request: {cpu: unlimited}}\n", NULL, NULL, 0));
+	assert_null(read_all("quotas: {queue: {length: 5000}}\n", NULL, NULL, 0));
+	assert_null(read_all("quotas: {queue: {max_wait_secs: 0}}\n", NULL, NULL, 0));
+}
+
 static void test_reload(void **state)
 {
 	struct cv_gw_config *old = read_all("port: 1\nserver_sans: [a]\n", NULL, NULL, 0);
@@ -196,6 +254,8 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_bad_words),
+		cmocka_unit_test(test_quotas),
+		cmocka_unit_test(test_bad_quotas),
 		cmocka_unit_test(test_reload),
 	};
 
