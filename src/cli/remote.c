@@ -25,6 +25,7 @@ static const struct {
 	{ "sandbox", NULL, "sandboxes on a gateway: create, exec, upload, ..." },
 	{ "sb", NULL, NULL },
 	{ "top", NULL, "watch sandboxes and decisions live, and approve what is proposed" },
+	{ "term", NULL, NULL },
 	{ "logs", NULL, "what a sandbox and its gateway said" },
 	{ "lg", NULL, NULL },
 	{ "policy", "set", "policies of sandboxes: set, update, get, list, delete" },

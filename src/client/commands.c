@@ -102,6 +102,10 @@ static const struct cl_flag logs_flags[] = {
 static const struct cl_flag top_flags[] = {
 	SWITCH("once", "Print what there is, and end"), ALL_WORKSPACES, OUTPUT,
 };
+static const struct cl_flag term_flags[] = {
+	SWITCH("once", "Print what there is, and end"), ALL_WORKSPACES, OUTPUT,
+	CHOICE("theme", 0, "THEME", "auto|dark|light", "Taken and not needed: the terminal's own colours are used"),
+};
 static const struct cl_flag policy_set_flags[] = {
 	TEXT("policy", 'p', "FILE", "The policy (OPENSHELL_SANDBOX_POLICY)"),
 	GLOBAL("For all sandboxes"), YES,
@@ -217,6 +221,7 @@ static const struct cl_flag gateway_add_flags[] = {
 	TEXT("oidc-scopes", 0, "SCOPES", "What to ask for"),
 };
 static const struct cl_flag gateway_login_flags[] = {
+	SWITCH("device", "By a code that is entered in a browser elsewhere"),
 	TEXT("token-file", 0, "FILE", "File with the token; - is stdin"),
 };
 static const struct cl_flag inference_set_flags[] = {
@@ -301,6 +306,7 @@ static const struct cl_command commands[] = {
 		{ { "SANDBOX", true, false, false }, { "SERVICE", false, false, false } }, cl_run_service_delete, NULL, false },
 
 	ROW("top", "Watch sandboxes and decisions, and approve what is proposed", FLAGS(top_flags), NONE, top),
+	ROW("term", "The same as top", FLAGS(term_flags), NONE, top),
 	ROW("logs", "What a sandbox and its gateway said", FLAGS(logs_flags), MAY("NAME"), logs),
 
 	ROW("policy set", "Replace the policy of a running sandbox", FLAGS(policy_set_flags), MAY("NAME"), policy_set),
@@ -352,7 +358,7 @@ static const struct cl_command commands[] = {
 
 	ROW("gateway add", "Register a gateway", FLAGS(gateway_add_flags), NEEDS("ENDPOINT"), gateway_add),
 	ROW("gateway remove", "Forget a gateway", NO_FLAGS, MAY("NAME"), gateway_remove),
-	ROW("gateway login", "Store a token", FLAGS(gateway_login_flags), MAY("NAME"), gateway_login),
+	ROW("gateway login", "Log in, and keep the token", FLAGS(gateway_login_flags), MAY("NAME"), gateway_login),
 	ROW("gateway logout", "Forget the token", NO_FLAGS, MAY("NAME"), gateway_logout),
 	ROW("gateway select", "Use a gateway from now on", NO_FLAGS, MAY("NAME"), gateway_select),
 	ROW("gateway info", "Show a gateway", FLAGS(output_only), MAY("NAME"), gateway_info),
