@@ -63,6 +63,7 @@ static const struct {
 	{ "gw", NULL, NULL },
 	{ "status", NULL, "is the gateway there, and who are we to it" },
 	{ "whoami", NULL, "who the gateway takes us for" },
+	{ "complete", NULL, NULL },
 	{ "completions", NULL, "a script for bash, zsh or fish" },
 	{ "manual", NULL, NULL },
 	{ "ssh-proxy", NULL, NULL },

@@ -371,6 +371,8 @@ static const struct cl_command commands[] = {
 
 	ROW("invoke", "One HTTP request to a port of a sandbox", FLAGS(invoke_flags), MAY("NAME"), invoke),
 	ROW("completions", "A script for bash, zsh or fish", NO_FLAGS, NEEDS("SHELL"), completions),
+	{ "complete", "What may stand in the place of the last word", NO_FLAGS, NONE, cl_run_complete, "WORD", true },
+	{ "doctor check", "Whether this host has what is needed", NO_FLAGS, NONE, cl_run_doctor_check, NULL, true },
 	{ "manual", "The manual page", NO_FLAGS, NONE, cl_run_manual, NULL, true },
 	{ "ssh-proxy", "ssh's ProxyCommand", FLAGS(ssh_proxy_flags), NONE, cl_run_ssh_proxy, NULL, true },
 	{ "ssh-known-host", "ssh's KnownHostsCommand", FLAGS(ssh_known_host_flags), NONE, cl_run_ssh_known_host, NULL, true },
@@ -391,6 +393,7 @@ static const struct cl_group groups[] = {
 	{ "workspace", "ws", "Workspaces", false },
 	{ "workspace member", NULL, "Who is in a workspace", false },
 	{ "gateway", "gw", "Gateways that this client knows", false },
+	{ "doctor", NULL, "Whether this host has what is needed", true },
 	{ "inference", NULL, "Which model answers at inference.local", false },
 };
 /* clang-format on */
