@@ -37,7 +37,7 @@ static const struct cl_flag output_only[] = { OUTPUT };
 
 static const struct cl_flag create_flags[] = {
 	TEXT("name", 0, "NAME", "Its name; made up when not given"),
-	TEXT("from", 0, "IMAGE", "Image, or name of a community sandbox"),
+	TEXT("from", 0, "IMAGE", "An image: a name of the gateway's configuration, or where it is"),
 	LIST("upload", "LOCAL[:REMOTE]", "Copy into it before it is used"),
 	SWITCH("no-git-ignore", "Upload what .gitignore leaves out, too"),
 	SWITCH_HIDDEN("keep", "Keep it (it is kept anyway)"),

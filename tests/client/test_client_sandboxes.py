@@ -22,7 +22,7 @@ import gatewaylab  # noqa: E402
 import world  # noqa: E402
 
 tap = world.Tap()
-g = gatewaylab.Gateway()
+g = gatewaylab.Gateway(config={"images": {"mine": "host"}})
 c = clientlab.Client(g)
 work = os.path.join(g.directory, "work")
 os.makedirs(work)
@@ -68,6 +68,14 @@ def create_as_older_scripts_do_it():
     again = c("sandbox", "create", "--name", "box", "--", "true", status=1, program="openshell").stderr
     assert "sandbox 'box' already exists" in again
     assert "hint: delete it first with: openshell sandbox delete box" in again
+
+
+def from_an_image_of_the_gateway():
+    """`cove` sends a name as it is, `openshell` as the community's."""
+    assert c("sandbox", "create", "--name", "mine", "--from", "mine").stdout == "Created sandbox: mine\n"
+    said = c("sandbox", "create", "--name", "other", "--from", "mine", program="openshell", status=1).stderr
+    assert "ghcr.io/nvidia/openshell-community/sandboxes/mine:latest" in said, said
+    c("sandbox", "delete", "mine", "other")
 
 
 def get_and_list_in_all_forms():
@@ -451,7 +459,7 @@ def a_lost_gateway_is_an_error():
 
 
 try:
-    for f in (create_as_older_scripts_do_it, get_and_list_in_all_forms, the_last_one_is_used,
+    for f in (create_as_older_scripts_do_it, from_an_image_of_the_gateway, get_and_list_in_all_forms, the_last_one_is_used,
               exec_keeps_streams_apart_and_the_status, exec_streams_stdin, exec_takes_much_both_ways,
               a_shut_reader_ends_it, sigint_ends_it, a_terminal_is_raw_and_comes_back,
               a_file_lands_exactly_where_it_is_told, a_large_file_goes_and_comes,

@@ -23,6 +23,9 @@ with open(FILE, "w") as f:
 ADC = os.path.join(home.name, "adc.json")
 with open(ADC, "w") as f:
     f.write('{"type": "authorized_user", "client_id": "x", "client_secret": "y", "refresh_token": "z"}')
+os.makedirs(os.path.join(home.name, "built"))
+with open(os.path.join(home.name, "built/Dockerfile"), "w") as f:
+    f.write("FROM scratch\n")
 O = ["-o json", "-o yaml", "-o table", "--output json"]
 
 # Command, its short name, words that it cannot do without, and its flags, each tried by itself.
@@ -131,7 +134,9 @@ GLOBALS = ["-g x", "--gateway x", "--gateway-endpoint http://127.0.0.1:1", "--ga
 # Understood, and refused by a sentence.
 REFUSED = [
     ("completions powershell", "there are no completions for powershell"),
-    (f"sandbox create --from {home.name}", "image"),
+    (f"sandbox create --from {home.name}", "name it in the gateway's configuration"),
+    (f"sandbox create --from {home.name}/built", "gateways build no images"),
+    (f"sandbox create --from {home.name}/built/Dockerfile", "gateways build no images"),
     ("sandbox create --from ./nothing", "there is no such path"),
     (f"sandbox create --upload {FILE} -- true", "cannot be used with a command"),
     ("policy update x --add-endpoint a.example:443 --add-endpoint b.example:443 --rule-name z", "--rule-name"),
