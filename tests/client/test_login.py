@@ -7,7 +7,9 @@ and Chromium where it is."""
 import concurrent.futures
 import json
 import os
+import pty
 import re
+import select
 import socket
 import sys
 import time
@@ -247,6 +249,42 @@ def renewed_once_by_many():
     assert len(asked()) == before + 1, "and not again"
 
 
+def top_goes_on_with_a_new_token():
+    """What it was started with is refused one day; it takes what is stored then."""
+    issuer.roles = ("openshell-admin",)
+    run("gateway", "login", "people")
+    master, slave = pty.openpty()
+    p = c.start("-g", "people", "top", stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                env={"TERM": "xterm-256color"})
+    os.close(slave)
+    raw = b""
+
+    def until(*wanted):
+        nonlocal raw
+        end = time.monotonic() + 30
+        while not all(w in raw for w in wanted):
+            assert time.monotonic() < end, (wanted, raw[-2000:])
+            if select.select([master], [], [], 0.2)[0]:
+                raw += os.read(master, 65536)
+    until(b"connected")
+    issuer.rotate()  # tokens of the old key hold until the gateway has seen one of the new
+    time.sleep(5.2)
+    run("gateway", "login", "people")
+    end = time.monotonic() + 20
+    while run("-g", "people", "whoami", status=None).returncode:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    until(b"new log-in")
+    run("-g", "people", "sandbox", "create", "--name", "later", "--detach", "--", "sleep", "600")
+    until(b"later")
+    os.write(master, b"q")
+    assert p.wait(10) == 0
+    os.close(master)
+    run("-g", "people", "sandbox", "delete", "later")
+    issuer.roles = ("openshell-user",)
+    run("gateway", "login", "people")
+
+
 def what_can_not_be_renewed():
     log_in_for(1)
     issuer.ended.update(v.removeprefix("used ") for v in issuer.refreshes.values())
@@ -359,7 +397,7 @@ try:
     except look.Unavailable as e:
         tap.skip("in a real browser", e)
     for f in (strangers_do_not_disturb, refused_by_the_person, t_another_issuer_comes_back, by_a_code,
-              a_code_is_refused_and_runs_out, by_a_secret, renewed_once_by_many, what_can_not_be_renewed,
+              a_code_is_refused_and_runs_out, by_a_secret, renewed_once_by_many, top_goes_on_with_a_new_token, what_can_not_be_renewed,
               logged_out, t_a_token_is_for_its_issuer_alone, t_an_issuer_is_who_it_says, t_tls_is_verified,
               a_gateway_of_the_system, no_token_was_printed):
         check(f)

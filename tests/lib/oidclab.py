@@ -99,6 +99,7 @@ class Issuer:
         self.is_down, self.wrong_issuer = False, None
         self.forms, self.codes, self.devices, self.refreshes, self.ended = [], {}, {}, {}, set()
         self.consents, self.lives_s, self.slow_downs, self.subject = True, 600, 0, "alice"
+        self.roles = ("openshell-user",)
         self.iss, self.more = None, {}  # the redirect's iss; members of the description
         self.lock = threading.Lock()
         outer = self
@@ -206,7 +207,7 @@ class Issuer:
             raise Refused("unsupported_grant_type")
         family = grants[form["grant_type"]](form, client)
         subject = self.subject if client == CLIENT else client
-        answer = {"access_token": self.token(subject, jti=secrets.token_hex(4)), "token_type": "bearer"}
+        answer = {"access_token": self.token(subject, self.roles, jti=secrets.token_hex(4)), "token_type": "bearer"}
         if self.lives_s:
             answer["expires_in"] = self.lives_s
         if family:
