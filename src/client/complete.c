@@ -9,7 +9,6 @@
  */
 #include "client/client.h"
 #include "client/commands.h"
-#include "client/provider.h"
 
 #include <string.h>
 #include <unistd.h>
