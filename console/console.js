@@ -6,12 +6,13 @@
 // else), through shown(): names, hosts and log lines are written by agents, and somebody decides by
 // what he reads here.  The token is a variable of this file and nothing else: no cookie, no storage.
 //
-// Lists are asked for every few seconds.  Decisions come as server-sent events, read with fetch() because
-// EventSource cannot send a token.  A browser has six connections to a plaintext server and no limit
-// that matters over HTTP/2, so there are fewer streams without TLS; sandboxes beyond them are asked in turn.
+// The list of sandboxes is asked for every few seconds.  Decisions, proposals and questions come as
+// server-sent events, read with fetch() because EventSource cannot send a token.  A browser has six
+// connections to a plaintext server and no limit that matters over HTTP/2, so there are fewer streams
+// without TLS; sandboxes beyond them are asked in turn.
 "use strict";
 
-const LIST_MS = 2000, DRAFTS_MS = 3000, RETRY_MIN_MS = 1000, RETRY_MAX_MS = 10000;
+const LIST_MS = 2000, DRAFTS_MS = 3000, DRAFTS_RARE_MS = 30000, RETRY_MIN_MS = 1000, RETRY_MAX_MS = 10000;
 const STREAMS_MAX = location.protocol === "https:" ? 64 : 2;
 const ASKED_AT_ONCE = 4;      // drafts and logs of this many sandboxes in one turn
 const LINES_MAX = 500;        // in the page, of each list
@@ -131,7 +132,7 @@ function age(ms) {
 }
 
 function boxNew(s) {
-  const b = { id: s.metadata.id, name: s.metadata.name, sandbox: s, chunks: [], seen: 0, log: [], stream: null,
+  const b = { id: s.metadata.id, name: s.metadata.name, sandbox: s, chunks: [], asked: 0, seen: 0, log: [], stream: null,
     retry: RETRY_MIN_MS, cells: {} };
   const name = line(b.name), c = b.cells;
   c.open = button(name, "Show sandbox " + name, () => open(b));
@@ -236,9 +237,11 @@ async function watch(b) {
   const params = new URLSearchParams({ followLogs: true, followStatus: true, logTailLines: 100,
     ...(b.seen && { logSinceMs: b.seen + 1 }) });
   try {
+    draftsFollow(b);
     await events("sandboxes/" + part(b.id) + "/watch?" + params, b.stream.signal, (name, m) => {
       b.retry = RETRY_MIN_MS;
       if (name === "message" && m.log) took(b, m.log);
+      if (name === "message" && m.draftPolicyUpdate) draftsFollow(b);
       if (name === "message" && m.sandbox) {
         b.sandbox = m.sandbox;
         boxShow(b);
@@ -296,10 +299,25 @@ function chunkFacts(b, k) {
 
 async function drafts(b) {
   const answer = await ask("GET", "sandboxes/" + part(b.name) + "/draft" + q({ statusFilter: "pending" }));
+  b.asked = Date.now();
   if (!boxes.has(b.id)) return;
   b.chunks = answer.chunks || [];
   boxShow(b);
   chunksShow();
+}
+
+// One question at a time; what comes meanwhile is one more.
+async function draftsFollow(b) {
+  b.wantsDrafts = true;
+  if (b.isAsked) return;
+  b.isAsked = true;
+  try {
+    while (b.wantsDrafts && boxes.has(b.id)) {
+      b.wantsDrafts = false;
+      await drafts(b);
+    }
+  } catch { /* it is gone, or the list says what is wrong */ }
+  b.isAsked = false;
 }
 
 function chunksShow() {
@@ -322,17 +340,32 @@ function chunksShow() {
 
 // ---- questions that hold a sandbox up until somebody answers ----
 
-async function questions() {
-  const mine = epoch;
-  let all;
+let asking = null, askingRetry = RETRY_MIN_MS;
+
+// What is held; then a message that is empty; then what comes and goes.
+async function questionsWatch() {
+  const mine = epoch, all = new Map();
+  let isWhole = false;
+  asking = new AbortController();
   try {
-    all = (await ask("GET", "approvals" + q())).approvals || [];
+    await events("approvals:watch" + q(), asking.signal, (name, m) => {
+      if (name !== "message") return;
+      askingRetry = RETRY_MIN_MS;
+      if (m.held) all.set(m.held.id, m.held);
+      else if (m.endedId) all.delete(m.endedId);
+      else isWhole = true;
+      if (isWhole && mine === epoch) questionsShow(all);
+    });
   } catch (e) {
-    if (!e.status) throw e;
-    all = [];  // not for us to answer: the rest of the page is
+    if (e.status && mine === epoch) questionsShow(new Map());  // not for us to answer: the rest of the page is
   }
   if (mine !== epoch) return;
-  const there = new Map(all.map((a) => [a.id, a]));
+  setTimeout(() => { if (mine === epoch) questionsWatch(); }, askingRetry);
+  askingRetry = Math.min(askingRetry * 2, RETRY_MAX_MS);
+}
+
+function questionsShow(all) {
+  const there = new Map(all);
   for (const e of [...$("questions").children]) if (!there.delete(e.dataset.key)) e.remove();
   for (const a of there.values()) {
     const e = make("div", "chunk", questionFacts(a), button("Answer", "Answer the question of " + line(a.sandboxName), () => answer(a)));
@@ -359,11 +392,7 @@ function answer(a) {
   pre.setAttribute("aria-label", "What would be sent");
   const decide = async (approve) => {
     $("ask").close();
-    try {
-      await ask("POST", path, { approve });
-    } finally {
-      await questions();
-    }
+    await ask("POST", path, { approve });  // that it ended comes as an event
   };
   dialog("Let " + line(a.sandboxName) + " do this?", [questionFacts(a), make("h3", "", "What would be sent"), pre,
     make("p", "bad", cut ? "This is not all of it: " + a.textBytes + " bytes." : ""),
@@ -507,7 +536,6 @@ async function tick() {
     }
     isLost = false;
     await list();
-    await questions();
   } catch (e) {
     isLost = true;
     lost(e);
@@ -516,11 +544,13 @@ async function tick() {
   timer = setTimeout(tick, wait);
 }
 
-// A few sandboxes at a time, all of them in turn.
+// A few sandboxes at a time, all of them in turn.  Of those with a stream rarely: that proposals were
+// cleared it does not say.
 async function tickOthers() {
   const all = [...boxes.values()];
   for (let i = 0; i < Math.min(ASKED_AT_ONCE, all.length) && !isLost; i++) {
     const b = all[turn++ % all.length];
+    if (b.stream && Date.now() - b.asked < DRAFTS_RARE_MS) continue;
     try {
       await drafts(b);
       if (!b.stream) await logsAsk(b);
@@ -539,6 +569,9 @@ function restart() {
   chunksShow();
   isLost = true;
   clearTimeout(timer);
+  asking?.abort();
+  askingRetry = RETRY_MIN_MS;
+  questionsWatch();
   tick();
 }
 
@@ -583,3 +616,4 @@ $("ask-yes").addEventListener("click", () => run(async () => agreed?.(), $("ask-
 $("ask-no").addEventListener("click", () => $("ask").close());
 tick();
 tickOthers();
+questionsWatch();

@@ -201,3 +201,19 @@ bool cv_buf_put_json_member(struct cv_buf *b, const char *name, struct cv_str va
 {
 	return cv_buf_printf(b, "\"%s\":", name) && cv_buf_put_json_str(b, value);
 }
+
+bool cv_buf_put_percent(struct cv_buf *b, struct cv_str s)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	for (size_t i = 0; i < s.n; i++) {
+		const unsigned char c = (unsigned char)s.p[i], l = c | 0x20;
+		const char escape[] = { '%', digits[c >> 4], digits[c & 15] };
+		const bool is_plain = (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') ||
+				      c == '-' || c == '.' || c == '_' || c == '~';
+
+		cv_buf_put(b, is_plain ? cv_str_slice(s, i, i + 1)
+				       : (struct cv_str){ escape, sizeof(escape) });
+	}
+	return !b->is_overflown;
+}

@@ -70,6 +70,9 @@ bool cv_buf_put_json_str(struct cv_buf *b, struct cv_str s);
 /* "name":"value"; name is written as it is.  Commas are the caller's. */
 bool cv_buf_put_json_member(struct cv_buf *b, const char *name, struct cv_str value);
 
+/* Letters, digits and -._~ as they are, all else as %XX: a value in a query or a form. */
+bool cv_buf_put_percent(struct cv_buf *b, struct cv_str s);
+
 /* Room for at least n more bytes at the end, or NULL (b overflown); then cv_buf_commit() says how
  * many were written there. */
 char *cv_buf_reserve(struct cv_buf *b, size_t n);

@@ -115,6 +115,8 @@ CV_NORETURN void cl_die_status(struct cl *c, enum cv_rpc_status s, const char *m
 /* False: none is configured, or the named one is not (err). */
 bool cl_gateway_find(struct cl *c, struct cl_gateway *ret, struct cv_err *err);
 void cl_gateway_need(struct cl *c); /* dies */
+/* The registered one of the command's argument, or the active one; dies. */
+void cl_gateway_named(struct cl *c, struct cl_gateway *ret);
 /* A registered one.  False: there is none of that name. */
 bool cl_gateway_load(struct cl *c, const char *name, struct cl_gateway *ret);
 char **cl_gateway_names(struct cl *c, size_t *ret_count); /* sorted, without doubles */

@@ -20,6 +20,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void env_check(struct cl *c, struct cl_entry *const *v, size_t n)
@@ -56,21 +57,57 @@ static void env_check(struct cl *c, struct cl_entry *const *v, size_t n)
 	}
 }
 
-/* NAME is an image when it says where it is; otherwise a community sandbox. */
+/* ---- --from ---- */
+
+static bool is_built(struct cl *c, const char *from, const struct stat *st)
+{
+	const char *slash = strrchr(from, '/'), *name = slash ? slash + 1 : from;
+
+	if (S_ISDIR(st->st_mode))
+		return access(cl_print(c, "%s/Dockerfile", from), F_OK) == 0 ||
+		       access(cl_print(c, "%s/Containerfile", from), F_OK) == 0;
+	return strncmp(name, "Dockerfile", 10) == 0 || strncmp(name, "Containerfile", 13) == 0;
+}
+
+/* What a sandbox is made of the gateway's configuration says: no client has it take a directory of its
+ * host, and nothing is built there. */
+static CV_NORETURN void die_path(struct cl *c, const char *from, const struct stat *st)
+{
+	const char *shown = cl_shown(c, from);
+
+	if (is_built(c, from, st))
+		cl_die(c,
+			"--from %s is to be built, and gateways build no images\n"
+			"hint: build it, unpack its files into a directory, and name that in the "
+			"gateway's configuration\n"
+			"hint: images: {mine: /srv/mine}, and then: %s sandbox create --from mine",
+			shown, c->program);
+	cl_die(c,
+		"--from %s is a path: what images are is the gateway's to say\n"
+		"hint: if that directory is a root file system, name it in the gateway's "
+		"configuration\n"
+		"hint: images: {mine: %s}, and then: %s sandbox create --from mine",
+		shown, shown, c->program);
+}
+
+/* A path, an image that says where it is, or a name: `openshell` means one of a community's sandboxes
+ * by it, `cove` the one that the gateway's configuration has. */
 static char *image_of(struct cl *c, const char *from)
 {
 	const char *prefix = getenv("OPENSHELL_COMMUNITY_REGISTRY");
+	const bool is_openshell = strcmp(c->program, "openshell") == 0;
+	const bool is_path = from && (strncmp(from, "./", 2) == 0 || strncmp(from, "../", 3) == 0 ||
+					     from[0] == '/');
+	struct stat st;
 
 	if (!from)
 		return cl_dup(c, "");
-	if (access(from, F_OK) == 0 && (strchr(from, '/') || strstr(from, "ockerfile")))
-		cl_die(c,
-			"--from %s is a directory or a Dockerfile: build it first, and give the image "
-			"that comes of it",
-			cl_shown(c, from));
-	if (strncmp(from, "./", 2) == 0 || strncmp(from, "../", 3) == 0 || from[0] == '/')
+	const bool is_there = stat(from, &st) == 0;
+	if (is_there && (is_path || is_built(c, from, &st)))
+		die_path(c, from, &st);
+	if (is_path)
 		cl_die(c, "--from %s: there is no such path", cl_shown(c, from));
-	if (strpbrk(from, "/:."))
+	if (strpbrk(from, "/:.") || (!is_openshell && !(prefix && *prefix)))
 		return cl_dup(c, from);
 	return cl_print(c, "%s/%s:latest",
 		prefix && *prefix ? prefix : "ghcr.io/nvidia/openshell-community/sandboxes", from);

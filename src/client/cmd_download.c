@@ -5,7 +5,12 @@
  * One command there writes what the path is and then an archive of it.  The archive is a stranger's:
  * each part of a name is opened below the destination without following links, so nothing is written
  * anywhere else, whatever links were unpacked before or lie there already (CVE-class "tar slip").
- * A file gets its place at a stroke.  Links stay links; set-user-id bits and devices do not come along.
+ * A file gets its place at a stroke.  Links stay links; set-user-id bits and devices do not come along, and
+ * what others may do with a file the umask says.
+ *
+ * What the path is, the sandbox says, too, and who wants one file must not get a tree over his own: for a
+ * file one entry is taken, under the name that was asked for, and a directory needs a destination that was
+ * named.  A hard link leads to what this archive brought, so that no file that lay here gets a second name.
  *
  * A file that could not be read there does not end the transfer: all others arrive, and then it is an
  * error.
@@ -24,9 +29,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define REPLY_BYTES_MAX (64u << 10)
+#define LEFT_OUT_SHOWN  20
 #define WORKSPACE       "/sandbox" /* what may be downloaded is below it */
 
 /* $1 path, $2 workspace.  The first byte says what it is. */
@@ -39,7 +46,7 @@ static const char script[] =
 
 struct taking {
 	struct cl *c;
-	const char *dest;
+	const char *source, *dest; /* dest NULL: none was named */
 	struct cl_tar_reader tar;
 	struct cv_err err;
 	cv_code code;
@@ -49,8 +56,9 @@ struct taking {
 	int fd;           /* of the file that is being written, or -1 */
 	int dir;          /* where it is */
 	char beside[64], name[NAME_MAX + 1];
-	struct timespec mtime;
-	size_t files;
+	struct timespec mtime, begun;
+	mode_t mask;
+	size_t files, left_out;
 };
 
 /* ---- places below the root ---- */
@@ -114,10 +122,21 @@ static cv_code file_begin(struct taking *t, const struct cl_tar_entry *e, struct
 	snprintf(t->beside, sizeof(t->beside), ".download.%d.%zu", (int)getpid(), t->files++);
 	t->fd = openat(
 		t->dir, t->beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (t->fd < 0 || fchmod(t->fd, e->mode & 0777) < 0)
+	if (t->fd < 0 || fchmod(t->fd, e->mode & 0777 & ~t->mask) < 0)
 		return fail_name(err, e->name);
 	t->mtime = (struct timespec){ .tv_sec = e->mtime_s };
 	return CV_OK;
+}
+
+/* Made since we began.  The clock is the one that file systems take their times from. */
+static bool is_ours(const struct taking *t, int dir, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	       (st.st_ctim.tv_sec > t->begun.tv_sec ||
+		       (st.st_ctim.tv_sec == t->begun.tv_sec &&
+			       st.st_ctim.tv_nsec >= t->begun.tv_nsec));
 }
 
 static cv_code hard_make(struct taking *t, const struct cl_tar_entry *e, struct cv_err *err)
@@ -127,8 +146,20 @@ static cv_code hard_make(struct taking *t, const struct cl_tar_entry *e, struct 
 
 	if (from < 0 || !last[0])
 		return fail_name(err, e->link);
+	if (!is_ours(t, from, last)) {
+		errno = EPERM;
+		return fail_name(err, e->link);
+	}
 	(void)unlinkat(t->dir, t->name, 0);
 	return linkat(from, last, t->dir, t->name, 0) < 0 ? fail_name(err, e->name) : CV_OK;
+}
+
+/* The first ones by name: a stranger can make millions. */
+static void leave_out(struct taking *t)
+{
+	if (t->left_out++ < LEFT_OUT_SHOWN)
+		cl_note(t->c, "! %s is no file, directory or link, and was left out",
+			cl_shown(t->c, t->name));
 }
 
 static cv_code on_entry(void *arg, const struct cl_tar_entry *e, struct cv_err *err)
@@ -137,7 +168,7 @@ static cv_code on_entry(void *arg, const struct cl_tar_entry *e, struct cv_err *
 	const struct cv_str name = t->only ? cv_str_of(t->only) : e->name;
 	char link[PATH_MAX];
 
-	if (t->only && e->type != CL_TAR_FILE)
+	if (t->only && (e->type != CL_TAR_FILE || t->files))
 		return cv_fail(err, CV_PROTO, "the archive of a file has something else in it");
 	if (t->dir >= 0)
 		close(t->dir);
@@ -166,10 +197,7 @@ static cv_code on_entry(void *arg, const struct cl_tar_entry *e, struct cv_err *
 			return cv_fail(err, CV_PROTO, "the archive has a broken link");
 		(void)unlinkat(t->dir, t->name, 0);
 		return symlinkat(link, t->dir, t->name) < 0 ? fail_name(err, name) : CV_OK;
-	default:
-		cl_note(t->c, "! %s is no file, directory or link, and was left out",
-			cl_shown(t->c, t->name));
-		return CV_OK;
+	default: leave_out(t); return CV_OK;
 	}
 }
 
@@ -209,19 +237,36 @@ static cv_code on_done(void *arg, struct cv_err *err)
 
 /* ---- where it goes ---- */
 
+/* Of the path that was asked for, whatever the sandbox says it leads to. */
+static const char *name_of(struct taking *t)
+{
+	const char *name = basename(cl_dup(t->c, t->source));
+
+	if (strcmp(name, "/") == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		cl_die(t->c, "name the file that %s becomes", cl_shown(t->c, t->source));
+	return cl_dup(t->c, name);
+}
+
 static void root_open(struct taking *t)
 {
 	struct cl *c = t->c;
 	struct stat st;
-	const size_t n = strlen(t->dest);
-	const bool is_dir = stat(t->dest, &st) == 0 && S_ISDIR(st.st_mode);
-	const char *dir = t->dest;
+	const char *dest = t->dest ? t->dest : ".", *dir = dest;
+	const size_t n = strlen(dest);
+	const bool is_dir = stat(dest, &st) == 0 && S_ISDIR(st.st_mode);
 
-	if (t->kind == 'F' && !is_dir && n && t->dest[n - 1] != '/') {
-		t->only = cl_print(c, "%s", basename(cl_dup(c, t->dest)));
-		dir = cl_print(c, "%s", dirname(cl_dup(c, t->dest)));
+	if (t->kind == 'D' && !t->dest)
+		cl_die(c,
+			"%s is a directory: name the one that its files go into, as in: "
+			"%s sandbox download <NAME> %s .",
+			cl_shown(c, t->source), c->program, cl_shown(c, t->source));
+	if (t->kind == 'F' && (is_dir || (n && dest[n - 1] == '/'))) {
+		t->only = name_of(t);
+	} else if (t->kind == 'F') {
+		t->only = cl_print(c, "%s", basename(cl_dup(c, dest)));
+		dir = cl_print(c, "%s", dirname(cl_dup(c, dest)));
 	}
-	if (!is_dir || t->only)
+	if (!is_dir)
 		for (char *p = cl_dup(c, dir), *slash = p + 1;; slash++) { /* mkdir -p */
 			slash = strchr(slash, '/');
 			if (slash)
@@ -278,9 +323,9 @@ static void check(struct taking *t, int status, struct cv_buf *err)
 int cl_run_sandbox_download(struct cl *c)
 {
 	static const struct cl_tar_events events = { on_entry, on_bytes, on_done };
-	const char *path = cl_arg(&c->w, 1), *dest = cl_arg(&c->w, 2) ? cl_arg(&c->w, 2) : ".";
+	const char *path = cl_arg(&c->w, 1), *dest = cl_arg(&c->w, 2);
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), true);
-	struct taking t = { .c = c, .dest = dest, .fd = -1, .dir = -1, .root = -1 };
+	struct taking t = { .c = c, .source = path, .dest = dest, .fd = -1, .dir = -1, .root = -1 };
 	const char *const argv[] = { "/bin/sh", "-c", script, "sh", path, WORKSPACE };
 	struct cv_buf err;
 
@@ -292,7 +337,11 @@ int cl_run_sandbox_download(struct cl *c)
 		.out = on_out,
 		.err = &err,
 		.arg = &t };
-	cl_note(c, "Downloading sandbox:%s -> %s", cl_shown(c, path), cl_shown(c, dest));
+	cl_note(c, "Downloading sandbox:%s -> %s", cl_shown(c, path),
+		cl_shown(c, dest ? dest : "."));
+	clock_gettime(CLOCK_REALTIME_COARSE, &t.begun);
+	t.mask = umask(0);
+	umask(t.mask);
 	cl_tar_reader_init(&t.tar, &events, &t);
 	const int status = cl_exec(c, &e);
 	check(&t, status, &err);
@@ -301,6 +350,8 @@ int cl_run_sandbox_download(struct cl *c)
 	if (t.dir >= 0)
 		close(t.dir);
 	close(t.root);
+	if (t.left_out > LEFT_OUT_SHOWN)
+		cl_note(c, "! ... and %zu more", t.left_out - LEFT_OUT_SHOWN);
 	cl_note(c, "✓ Download complete");
 	return 0;
 }

@@ -6,18 +6,16 @@
  */
 #include "client/client.h"
 #include "client/commands.h"
+#include "client/oidc.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <termios.h>
 #include <unistd.h>
 
-#define TOKEN_BYTES_MAX (16u << 10)
-#define DEFAULT_PORT    17670u
+#define DEFAULT_PORT 17670u
 
 /* ---- list ---- */
 
@@ -198,7 +196,7 @@ static void metadata_write(struct cl *c, const char *folder, const char *name, c
 		const char *value = cl_flag(&c->w, rows[i].flag);
 
 		if (!value && i == 1 && cl_has(&c->w, "oidc-issuer"))
-			value = "openshell-cli";
+			value = CL_OIDC_CLIENT_ID;
 		if (value)
 			cl_out_str(&o, rows[i].key, value);
 	}
@@ -241,27 +239,12 @@ int cl_run_gateway_add(struct cl *c)
 	active_write(c, name);
 	cl_mark(c, 'v', "Gateway '%s' added and set as active", cl_shown(c, name));
 	cl_label(c, "Endpoint:", url);
+	if (cl_has(&c->w, "oidc-issuer"))
+		cl_note(c, "hint: log in with: %s gateway login %s", c->program, cl_shown(c, name));
 	return 0;
 }
 
 /* ---- select, remove ---- */
-
-/* The argument, or the active one. */
-static void named_or_active(struct cl *c, struct cl_gateway *ret)
-{
-	const char *name = cl_arg(&c->w, 0);
-	struct cv_err err;
-
-	if (name) {
-		if (!cl_gateway_load(c, name, ret))
-			cl_die(c, "Unknown gateway '%s'.", cl_shown(c, name));
-		return;
-	}
-	if (!cl_gateway_find(c, ret, &err))
-		cl_die(c, "%s", err.msg);
-	if (!ret->folder)
-		cl_die(c, "the gateway at %s is not registered", cl_shown(c, ret->url));
-}
 
 int cl_run_gateway_select(struct cl *c)
 {
@@ -269,7 +252,7 @@ int cl_run_gateway_select(struct cl *c)
 
 	if (!cl_arg(&c->w, 0))
 		return cl_run_gateway_list(c);
-	named_or_active(c, &g);
+	cl_gateway_named(c, &g);
 	active_write(c, g.name);
 	cl_mark(c, 'v', "Active gateway set to '%s'", cl_shown(c, g.name));
 	return 0;
@@ -301,7 +284,7 @@ int cl_run_gateway_remove(struct cl *c)
 {
 	struct cl_gateway g;
 
-	named_or_active(c, &g);
+	cl_gateway_named(c, &g);
 	if (g.is_system)
 		cl_die(c, "gateway '%s' belongs to the system and cannot be removed",
 			cl_shown(c, g.name));
@@ -310,81 +293,5 @@ int cl_run_gateway_remove(struct cl *c)
 	if (active && strcmp(active, g.name) == 0)
 		unlink(cl_print(c, "%s/active_gateway", cl_config_dir(c)));
 	cl_mark(c, 'v', "Gateway '%s' removed", cl_shown(c, g.name));
-	return 0;
-}
-
-/* ---- login, logout ---- */
-
-static struct termios shown_terminal;
-
-static void terminal_show(void)
-{
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown_terminal);
-}
-
-static struct cv_str token_read(struct cl *c)
-{
-	const char *file = cl_flag(&c->w, "token-file");
-	const bool asks = !file && isatty(STDIN_FILENO);
-	char *line = cl_alloc(c, TOKEN_BYTES_MAX);
-
-	if (!asks) {
-		struct cv_str s = cl_file_read(c, file ? file : "-", TOKEN_BYTES_MAX);
-		return cv_str_trim(cv_str_cut(&s, '\n'));
-	}
-	fprintf(stderr, "Token: ");
-	tcgetattr(STDIN_FILENO, &shown_terminal);
-	atexit(terminal_show);
-	struct termios hidden = shown_terminal;
-	hidden.c_lflag &= ~(tcflag_t)ECHO;
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-	const bool is_read = fgets(line, TOKEN_BYTES_MAX, stdin) != NULL;
-	terminal_show();
-	fputc('\n', stderr);
-	struct cv_str s = cv_str_of(is_read ? line : "");
-	return cv_str_trim(cv_str_cut(&s, '\n'));
-}
-
-static const char *own_folder(struct cl *c, const struct cl_gateway *g)
-{
-	return g->is_system ? cl_print(c, "%s/gateways/%s", cl_config_dir(c), g->name) : g->folder;
-}
-
-int cl_run_gateway_login(struct cl *c)
-{
-	struct cl_gateway g;
-	struct cl_out o;
-
-	named_or_active(c, &g);
-	if (g.is_system)
-		cl_die(c,
-			"gateway '%s' belongs to the system: register it for yourself first with "
-			"%s gateway add",
-			cl_shown(c, g.name), c->program);
-	if (g.auth == CL_AUTH_PLAINTEXT)
-		cl_note(c, "warning: %s is not encrypted; the token is sent in the clear", g.url);
-	const struct cv_str token = token_read(c);
-	if (!token.n)
-		cl_die(c, "no token given\nhint: pass one on stdin, or with --token-file");
-	cl_out_init(&o, CL_FORM_JSON);
-	cl_out_object(&o, NULL);
-	cl_out_bytes(&o, "access_token", token);
-	cl_out_str(&o, "issuer", g.oidc_issuer ? g.oidc_issuer : "");
-	cl_out_str(&o, "client_id", g.oidc_client_id ? g.oidc_client_id : "");
-	cl_out_end(&o);
-	cl_file_write(c, cl_print(c, "%s/oidc_token.json", own_folder(c, &g)), cv_buf_str(&o.b));
-	cv_buf_wipe(&o.b);
-	cl_mark(c, 'v', "Logged in to gateway '%s'", cl_shown(c, g.name));
-	return 0;
-}
-
-int cl_run_gateway_logout(struct cl *c)
-{
-	struct cl_gateway g;
-
-	named_or_active(c, &g);
-	unlink(cl_print(c, "%s/oidc_token.json", own_folder(c, &g)));
-	unlink(cl_print(c, "%s/edge_token", own_folder(c, &g)));
-	cl_mark(c, 'v', "Logged out of gateway '%s'", cl_shown(c, g.name));
 	return 0;
 }

@@ -119,6 +119,7 @@ int cl_run_provider_create(struct cl *c)
 	const char *name = cl_flag(&c->w, "name"), *type = cl_flag(&c->w, "type");
 	const int ways = (cl_flag_count(&c->w, "credential") > 0) + cl_has(&c->w, "from-existing") +
 			 cl_has(&c->w, "from-gcloud-adc") + cl_has(&c->w, "runtime-credentials");
+	struct cl_adc adc;
 
 	if (!name || !type)
 		cl_die_usage(c, "the following required arguments were not provided: --%s",
@@ -126,11 +127,10 @@ int cl_run_provider_create(struct cl *c)
 	if (ways > 1)
 		cl_die_usage(c, "--credential, --from-existing, --from-gcloud-adc and "
 				"--runtime-credentials cannot be used with one another");
-	if (cl_has(&c->w, "from-gcloud-adc"))
-		cl_die(c,
-			"--from-gcloud-adc is not supported: give the material with "
-			"'%s provider refresh configure'",
-			c->program);
+	if (cl_has(&c->w, "from-gcloud-adc")) {
+		cl_adc_read(c, &adc);
+		cl_adc_match(c, &adc, type);
+	}
 	provider *p = provider_new(c, name, type);
 	p->config = cl_map_of_flag(c, "config",
 		&openshell__datamodel__v1__provider__config_entry__descriptor, &p->n_config);
@@ -139,6 +139,8 @@ int cl_run_provider_create(struct cl *c)
 	if (cl_has(&c->w, "from-existing"))
 		credentials_found(c, p);
 	create_ask(c, p);
+	if (cl_has(&c->w, "from-gcloud-adc"))
+		cl_adc_configure(c, &adc, name);
 	cl_mark(c, 'v', "Created provider %s", cl_shown(c, name));
 	return 0;
 }

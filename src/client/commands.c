@@ -38,7 +38,7 @@ static const struct cl_flag output_only[] = { OUTPUT };
 
 static const struct cl_flag create_flags[] = {
 	TEXT("name", 0, "NAME", "Its name; made up when not given"),
-	TEXT("from", 0, "IMAGE", "Image, or name of a community sandbox"),
+	TEXT("from", 0, "IMAGE", "An image: a name of the gateway's configuration, or where it is"),
 	LIST("upload", "LOCAL[:REMOTE]", "Copy into it before it is used"),
 	SWITCH("no-git-ignore", "Upload what .gitignore leaves out, too"),
 	SWITCH_HIDDEN("keep", "Keep it (it is kept anyway)"),
@@ -104,6 +104,10 @@ static const struct cl_flag logs_flags[] = {
 };
 static const struct cl_flag top_flags[] = {
 	SWITCH("once", "Print what there is, and end"), ALL_WORKSPACES, OUTPUT,
+};
+static const struct cl_flag term_flags[] = {
+	SWITCH("once", "Print what there is, and end"), ALL_WORKSPACES, OUTPUT,
+	CHOICE("theme", 0, "THEME", "auto|dark|light", "Taken and not needed: the terminal's own colours are used"),
 };
 static const struct cl_flag policy_set_flags[] = {
 	TEXT("policy", 'p', "FILE", "The policy (OPENSHELL_SANDBOX_POLICY)"),
@@ -220,6 +224,7 @@ static const struct cl_flag gateway_add_flags[] = {
 	TEXT("oidc-scopes", 0, "SCOPES", "What to ask for"),
 };
 static const struct cl_flag gateway_login_flags[] = {
+	SWITCH("device", "By a code that is entered in a browser elsewhere"),
 	TEXT("token-file", 0, "FILE", "File with the token; - is stdin"),
 };
 static const struct cl_flag inference_set_flags[] = {
@@ -306,6 +311,7 @@ static const struct cl_command commands[] = {
 		{ { "SANDBOX", true, false, false }, { "SERVICE", false, false, false } }, cl_run_service_delete, NULL, false },
 
 	ROW("top", "Watch sandboxes and decisions, and approve what is proposed", FLAGS(top_flags), NONE, top),
+	ROW("term", "The same as top", FLAGS(term_flags), NONE, top),
 	ROW("logs", "What a sandbox and its gateway said", FLAGS(logs_flags), MAY("NAME"), logs),
 
 	ROW("policy set", "Replace the policy of a running sandbox", FLAGS(policy_set_flags), MAY("NAME"), policy_set),
@@ -359,7 +365,7 @@ static const struct cl_command commands[] = {
 
 	ROW("gateway add", "Register a gateway", FLAGS(gateway_add_flags), NEEDS("ENDPOINT"), gateway_add),
 	ROW("gateway remove", "Forget a gateway", NO_FLAGS, MAY("NAME"), gateway_remove),
-	ROW("gateway login", "Store a token", FLAGS(gateway_login_flags), MAY("NAME"), gateway_login),
+	ROW("gateway login", "Log in, and keep the token", FLAGS(gateway_login_flags), MAY("NAME"), gateway_login),
 	ROW("gateway logout", "Forget the token", NO_FLAGS, MAY("NAME"), gateway_logout),
 	ROW("gateway select", "Use a gateway from now on", NO_FLAGS, MAY("NAME"), gateway_select),
 	ROW("gateway info", "Show a gateway", FLAGS(output_only), MAY("NAME"), gateway_info),
@@ -372,6 +378,8 @@ static const struct cl_command commands[] = {
 
 	ROW("invoke", "One HTTP request to a port of a sandbox", FLAGS(invoke_flags), MAY("NAME"), invoke),
 	ROW("completions", "A script for bash, zsh or fish", NO_FLAGS, NEEDS("SHELL"), completions),
+	{ "complete", "What may stand in the place of the last word", NO_FLAGS, NONE, cl_run_complete, "WORD", true },
+	{ "doctor check", "Whether this host has what is needed", NO_FLAGS, NONE, cl_run_doctor_check, NULL, true },
 	{ "manual", "The manual page", NO_FLAGS, NONE, cl_run_manual, NULL, true },
 	{ "ssh-proxy", "ssh's ProxyCommand", FLAGS(ssh_proxy_flags), NONE, cl_run_ssh_proxy, NULL, true },
 	{ "ssh-known-host", "ssh's KnownHostsCommand", FLAGS(ssh_known_host_flags), NONE, cl_run_ssh_known_host, NULL, true },
@@ -392,6 +400,7 @@ static const struct cl_group groups[] = {
 	{ "workspace", "ws", "Workspaces", false },
 	{ "workspace member", NULL, "Who is in a workspace", false },
 	{ "gateway", "gw", "Gateways that this client knows", false },
+	{ "doctor", NULL, "Whether this host has what is needed", true },
 	{ "inference", NULL, "Which model answers at inference.local", false },
 };
 /* clang-format on */

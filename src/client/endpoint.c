@@ -8,6 +8,7 @@
  * each place.  A name is one component of a path.
  */
 #include "client/client.h"
+#include "client/oidc.h"
 
 #include "wire/json_value.h"
 
@@ -254,6 +255,22 @@ void cl_gateway_need(struct cl *c)
 			err.msg, c->program, c->program);
 }
 
+void cl_gateway_named(struct cl *c, struct cl_gateway *ret)
+{
+	const char *name = cl_arg(&c->w, 0);
+	struct cv_err err;
+
+	if (name) {
+		if (!cl_gateway_load(c, name, ret))
+			cl_die(c, "Unknown gateway '%s'.", cl_shown(c, name));
+		return;
+	}
+	if (!cl_gateway_find(c, ret, &err))
+		cl_die(c, "%s", err.msg);
+	if (!ret->folder)
+		cl_die(c, "the gateway at %s is not registered", cl_shown(c, ret->url));
+}
+
 char *cl_gateway_token(struct cl *c, const struct cl_gateway *g)
 {
 	const char *env = env_either(c, "GATEWAY_TOKEN");
@@ -263,11 +280,11 @@ char *cl_gateway_token(struct cl *c, const struct cl_gateway *g)
 		return cl_dup(c, env);
 	if (!g->folder)
 		return NULL;
-	const struct cv_value *o = json_file(c, cl_print(c, "%s/oidc_token.json", g->folder));
-	const char *token = member(c, o, "access_token");
+	char *token = cl_oidc_token(c, g);
 	if (token)
-		return cl_dup(c, token);
-	if (!cl_file_slurp(c, cl_print(c, "%s/edge_token", g->folder), TOKEN_BYTES_MAX, &text))
+		return token;
+	if (!cl_file_slurp(c, cl_print(c, "%s/edge_token", cl_gateway_own_folder(c, g)),
+		    TOKEN_BYTES_MAX, &text))
 		return NULL;
 	const struct cv_str line = cv_str_trim(cv_str_cut(&text, '\n'));
 	return line.n ? cl_print(c, "%.*s", CV_STR_ARG(line)) : NULL;

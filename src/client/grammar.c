@@ -375,6 +375,91 @@ cv_code cl_grammar_parse(const struct cl_grammar *g, struct cv_arena *arena, int
 	return rest_read(&r);
 }
 
+/* ---- what is being typed ---- */
+
+struct cv_str cl_word_below(const char *path, const char *group, bool must_be_last)
+{
+	const size_t n = strlen(group);
+
+	if (!path_is_below(path, group) || !path[n])
+		return CV_STR_NONE;
+	struct cv_str rest = cv_str_of(path + n + (n ? 1 : 0));
+	const struct cv_str word = cv_str_cut(&rest, ' ');
+	return must_be_last && rest.p ? CV_STR_NONE : word;
+}
+
+/* The flag that takes the next word; one that has its value is put into the words. */
+static const struct cl_flag *flag_locate(struct reading *r, const char *word)
+{
+	const bool is_long = word[1] == '-';
+	const char *eq = is_long ? strchr(word, '=') : NULL;
+	struct typed typed = { CV_STR_NONE, 0, NULL };
+
+	if (is_long)
+		typed.name = eq ? cv_str_range(word + 2, eq) : cv_str_of(word + 2);
+	else
+		typed.letter = word[strlen(word) - 1];
+	const struct cl_flag *f = flag_find(r, &typed);
+	if (!f || f->kind == CL_FLAG_SWITCH || f->kind == CL_FLAG_COUNT ||
+		f->kind == CL_FLAG_OPTIONAL)
+		return NULL;
+	if (!eq)
+		return f;
+	r->into->sets[r->into->set_count++] = (struct cl_set){ f, eq + 1 };
+	return NULL;
+}
+
+/* One word that is neither a flag nor a flag's value. */
+static void word_locate(
+	struct reading *r, char path[PATH_BYTES_MAX], const char *word, struct cl_place *ret)
+{
+	char longer[PATH_BYTES_MAX];
+
+	if (r->command) {
+		const struct cl_arg *arg = arg_next(r);
+
+		ret->is_foreign = arg && arg->is_verbatim;
+		r->into->arg_count++;
+	} else if (path_extend(r->g, path, word, longer)) {
+		memcpy(path, longer, sizeof(longer));
+		r->command = command_find(r->g, path);
+	}
+}
+
+cv_code cl_grammar_locate(const struct cl_grammar *g, struct cv_arena *arena, int argc, char **argv,
+	struct cl_words *ret_words, struct cl_place *ret)
+{
+	struct reading r = { g, NULL, argv, argc, 0, ret_words, NULL };
+	char path[PATH_BYTES_MAX] = "";
+
+	*ret = (struct cl_place){ .group = "" };
+	*ret_words = (struct cl_words){ .group = "" };
+	ret_words->sets = cv_arena_array(arena, (size_t)argc + 1, sizeof(*ret_words->sets));
+	if (!ret_words->sets)
+		return CV_LIMIT;
+	for (; r.at < argc && !ret->is_foreign; r.at++) {
+		const char *word = argv[r.at];
+
+		if (ret->flag && strcmp(word, "=") == 0) /* bash has it as a word of its own */
+			continue;
+		if (ret->flag) {
+			ret_words->sets[ret_words->set_count++] =
+				(struct cl_set){ ret->flag, word };
+			ret->flag = NULL;
+		} else if (strcmp(word, "--") == 0) {
+			ret->is_foreign = true;
+		} else if (word[0] == '-' && word[1]) {
+			ret->flag = flag_locate(&r, word);
+		} else {
+			word_locate(&r, path, word, ret);
+		}
+	}
+	ret->command = r.command;
+	ret->group = cv_arena_str(arena, cv_str_of(path)).p;
+	ret->arg = r.command ? arg_next(&r) : NULL;
+	return ret->group ? CV_OK : CV_LIMIT;
+}
+
 /* ---- of what was parsed ---- */
 
 const char *cl_flag_at(const struct cl_words *w, const char *name, size_t n)

@@ -102,6 +102,23 @@ struct cl_words {
 CV_MUST cv_code cl_grammar_parse(const struct cl_grammar *g, struct cv_arena *arena, int argc,
 	char **argv, struct cl_words *ret, struct cv_err *err);
 
+/* Where a command line that is being typed ends. */
+struct cl_place {
+	const struct cl_command *command; /* NULL: words of a command are next, below group */
+	const char *group;
+	const struct cl_flag *flag; /* whose value is next; NULL */
+	const struct cl_arg *arg;   /* what is next else; NULL: no argument may come */
+	bool is_foreign;            /* words of the command behind --, or of a verbatim argument */
+};
+
+/* The words before the one that is typed.  What is wrong with them, running says.  Flags that were given
+ * are in words, for cl_flag().  CV_LIMIT: no memory. */
+CV_MUST cv_code cl_grammar_locate(const struct cl_grammar *g, struct cv_arena *arena, int argc,
+	char **argv, struct cl_words *ret_words, struct cl_place *ret);
+/* The word of path that follows the group's; empty: path is not below it, or, with must_be_last, has
+ * more than that. */
+struct cv_str cl_word_below(const char *path, const char *group, bool must_be_last);
+
 /* Of what was parsed.  Names that the row does not have are bugs. */
 const char *cl_flag(const struct cl_words *w, const char *name); /* the value, or NULL */
 bool cl_has(const struct cl_words *w, const char *name);
@@ -118,7 +135,6 @@ void cl_help(const struct cl_grammar *g, const char *program, const char *group,
 	const struct cl_command *command, struct cv_buf *out);
 void cl_usage_line(const char *program, const struct cl_command *command, struct cv_buf *out);
 enum cl_shell { CL_SHELL_BASH, CL_SHELL_ZSH, CL_SHELL_FISH };
-void cl_completions(
-	const struct cl_grammar *g, const char *program, enum cl_shell shell, struct cv_buf *out);
+void cl_completions(const char *program, enum cl_shell shell, struct cv_buf *out);
 /* roff, section 1. */
 void cl_manual(const struct cl_grammar *g, const char *program, struct cv_buf *out);

@@ -2,30 +2,13 @@
 /*
  * help.c - what is made from the table: help, completions, the manual
  *
- * Completion scripts hold the words of the table; names of sandboxes they ask for with
- * `sandbox list --names` when a command takes one.
+ * Completion scripts hold no words: they ask (complete.c).
  */
 #include "client/grammar.h"
 
 #include <string.h>
 
 #define FLAG_COLUMN 34 /* where the explanation of a flag begins */
-
-/* The word of row's path that follows prefix; empty when the row is not below it. */
-static struct cv_str word_below(const char *path, const char *prefix)
-{
-	const size_t n = strlen(prefix);
-
-	if (n && (strncmp(path, prefix, n) != 0 || path[n] != ' '))
-		return CV_STR_NONE;
-	struct cv_str rest = cv_str_of(path + n + (n ? 1 : 0));
-	return cv_str_cut(&rest, ' ');
-}
-
-static bool is_last_word(const char *path, const char *prefix, struct cv_str word)
-{
-	return strlen(path) == strlen(prefix) + (*prefix ? 1 : 0) + word.n;
-}
 
 static void pad_to(struct cv_buf *out, size_t from, size_t column)
 {
@@ -126,16 +109,16 @@ void cl_help(const struct cl_grammar *g, const char *program, const char *group,
 		*group ? " " : "", group);
 	for (size_t i = 0; i < g->group_count; i++) {
 		const struct cl_group *row = &g->groups[i];
-		const struct cv_str word = word_below(row->path, group);
+		const struct cv_str word = cl_word_below(row->path, group, true);
 
-		if (word.n && !row->is_hidden && is_last_word(row->path, group, word))
+		if (word.n && !row->is_hidden)
 			line_put(out, word, row->summary, row->alias);
 	}
 	for (size_t i = 0; i < g->command_count; i++) {
 		const struct cl_command *row = &g->commands[i];
-		const struct cv_str word = word_below(row->path, group);
+		const struct cv_str word = cl_word_below(row->path, group, true);
 
-		if (word.n && !row->is_hidden && is_last_word(row->path, group, word))
+		if (word.n && !row->is_hidden)
 			line_put(out, word, row->summary, NULL);
 	}
 	globals_put(out, g);
@@ -143,170 +126,65 @@ void cl_help(const struct cl_grammar *g, const char *program, const char *group,
 
 /* ---- completions ---- */
 
-/* All words that may follow a path, with the path they follow: for each row and group. */
-static void bash_cases(const struct cl_grammar *g, struct cv_buf *out, const char *path)
-{
-	cv_buf_printf(out, "    \"%s\") words=\"", path);
-	for (size_t i = 0; i < g->group_count; i++) {
-		const struct cv_str word = word_below(g->groups[i].path, path);
+#define P "\1" /* where the program's name goes */
 
-		if (word.n && !g->groups[i].is_hidden &&
-			is_last_word(g->groups[i].path, path, word))
-			cv_buf_printf(out, "%.*s ", CV_STR_ARG(word));
-	}
-	for (size_t i = 0; i < g->command_count; i++) {
-		const struct cv_str word = word_below(g->commands[i].path, path);
-
-		if (word.n && !g->commands[i].is_hidden &&
-			is_last_word(g->commands[i].path, path, word))
-			cv_buf_printf(out, "%.*s ", CV_STR_ARG(word));
-	}
-	cv_buf_put(out, CV_STR("\" ;;\n"));
-}
-
-static bool takes_sandbox(const struct cl_command *row)
-{
-	return row->args[0].name &&
-	       (strcmp(row->args[0].name, "NAME") == 0 ||
-		       strcmp(row->args[0].name, "SANDBOX") == 0) &&
-	       strncmp(row->path, "provider", 8) != 0 && strncmp(row->path, "gateway", 7) != 0 &&
-	       strncmp(row->path, "workspace", 9) != 0;
-}
-
-static void flag_words(struct cv_buf *out, const struct cl_flag *flags, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!flags[i].is_hidden)
-			cv_buf_printf(out, "--%s ", flags[i].name);
-}
-
-/* zsh reads the same script through bashcompinit. */
-static void bash_put(const struct cl_grammar *g, const char *program, struct cv_buf *out)
-{
-	cv_buf_printf(out,
-		"_%s() {\n"
-		"  local cur=${COMP_WORDS[COMP_CWORD]} path= words= names= w i\n"
-		"  for ((i = 1; i < COMP_CWORD; i++)); do\n"
-		"    w=${COMP_WORDS[i]}\n"
-		"    case $w in -*) continue ;; esac\n"
-		"    case \"$path${path:+ }$w\" in\n",
-		program);
-	for (size_t i = 0; i < g->group_count; i++)
-		cv_buf_printf(out, "      \"%s\") path=\"%s\" ;;\n", g->groups[i].path,
-			g->groups[i].path);
-	for (size_t i = 0; i < g->command_count; i++)
-		cv_buf_printf(out, "      \"%s\") path=\"%s\" ;;\n", g->commands[i].path,
-			g->commands[i].path);
-	cv_buf_put(out, CV_STR("    esac\n  done\n  case $path in\n"));
-	bash_cases(g, out, "");
-	for (size_t i = 0; i < g->group_count; i++)
-		bash_cases(g, out, g->groups[i].path);
-	for (size_t i = 0; i < g->command_count; i++) {
-		const struct cl_command *row = &g->commands[i];
-
-		cv_buf_printf(out, "    \"%s\") words=\"", row->path);
-		flag_words(out, row->flags, row->flag_count);
-		flag_words(out, g->globals, g->global_count);
-		cv_buf_printf(out, "\"%s ;;\n", takes_sandbox(row) ? "; names=1" : "");
-	}
-	cv_buf_printf(out,
-		"  esac\n"
-		"  if [ -n \"$names\" ] && [ \"${cur#-}\" = \"$cur\" ]; then\n"
-		"    words=$(%s sandbox list --names 2>/dev/null)\n"
-		"  fi\n"
-		"  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+/* For each word that is completed the shell asks us (complete.c), so nothing of the table is in it.
+ * No shell expands what comes back: names are a gateway's words. */
+/* clang-format off */
+static const char *const scripts[] = {
+	[CL_SHELL_BASH] =
+		"_" P "() {\n"
+		"  local line\n"
+		"  COMPREPLY=()\n"
+		"  while IFS= read -r line; do\n"
+		"    case $line in\n"
+		"      :files) compopt -o default -o filenames ;;\n"
+		"      *) COMPREPLY+=(\"${line%%$'\\t'*}\") ;;\n"
+		"    esac\n"
+		"  done < <(" P " complete -- \"${COMP_WORDS[@]:1:COMP_CWORD}\" 2>/dev/null)\n"
 		"}\n"
-		"complete -o default -F _%s %s\n",
-		program, program, program);
-}
+		"complete -F _" P " " P "\n",
+	[CL_SHELL_ZSH] =
+		"#compdef " P "\n"
+		"_" P "() {\n"
+		"  local -a found\n"
+		"  local line\n"
+		"  for line in \"${(@f)$(" P " complete -- \"${(@)words[2,CURRENT]}\" 2>/dev/null)}\"; do\n"
+		"    case $line in\n"
+		"      '') ;;\n"
+		"      :files) _files ;;\n"
+		"      *) found+=(\"${${line%%$'\\t'*}//:/\\\\:}:${line#*$'\\t'}\") ;;\n"
+		"    esac\n"
+		"  done\n"
+		"  (( $#found )) && _describe '" P "' found\n"
+		"}\n"
+		"if [ \"$funcstack[1]\" = _" P " ]; then _" P " \"$@\"; else compdef _" P " " P "; fi\n",
+	[CL_SHELL_FISH] =
+		"function __" P "_complete\n"
+		"  set -l words (commandline -opc)\n"
+		"  set -l word (commandline -ct)\n"
+		"  for line in (command " P " complete -- $words[2..-1] \"$word\" 2>/dev/null)\n"
+		"    switch $line\n"
+		"      case :files\n"
+		"        __fish_complete_path \"$word\"\n"
+		"      case '*'\n"
+		"        printf '%s\\n' $line\n"
+		"    end\n"
+		"  end\n"
+		"end\n"
+		"complete -c " P " -f -a '(__" P "_complete)'\n",
+};
+/* clang-format on */
 
-/* 'text' of fish: quotes and backslashes escaped. */
-static void fish_text(struct cv_buf *out, const char *text)
+void cl_completions(const char *program, enum cl_shell shell, struct cv_buf *out)
 {
-	cv_buf_put_byte(out, '\'');
-	for (; *text; text++) {
-		if (*text == '\'' || *text == '\\')
-			cv_buf_put_byte(out, '\\');
-		cv_buf_put_byte(out, *text);
+	struct cv_str rest = cv_str_of(scripts[shell]);
+
+	while (rest.p) {
+		cv_buf_put(out, cv_str_cut(&rest, P[0]));
+		if (rest.p)
+			cv_buf_put(out, cv_str_of(program));
 	}
-	cv_buf_put_byte(out, '\'');
-}
-
-static void fish_flag(
-	struct cv_buf *out, const char *program, const char *path, const struct cl_flag *f)
-{
-	if (f->is_hidden)
-		return;
-	cv_buf_printf(out, "complete -c %s", program);
-	if (*path)
-		cv_buf_printf(out, " -n '__fish_%s_at \"%s\"'", program, path);
-	cv_buf_printf(out, " -l %s", f->name);
-	if (f->letter)
-		cv_buf_printf(out, " -s %c", f->letter);
-	if (f->value && f->kind != CL_FLAG_OPTIONAL)
-		cv_buf_put(out, CV_STR(" -r"));
-	if (f->choices) {
-		cv_buf_put(out, CV_STR(" -f -a '"));
-		for (const char *p = f->choices; *p; p++)
-			cv_buf_put_byte(out, *p == '|' ? ' ' : *p);
-		cv_buf_put_byte(out, '\'');
-	}
-	cv_buf_put(out, CV_STR(" -d "));
-	fish_text(out, f->help);
-	cv_buf_put_byte(out, '\n');
-}
-
-static void fish_word(
-	struct cv_buf *out, const char *program, const char *path, const char *summary)
-{
-	const char *last = strrchr(path, ' ');
-	const int above = last ? (int)(last - path) : 0;
-
-	cv_buf_printf(out, "complete -c %s -f -n '__fish_%s_at \"%.*s\"' -a %s -d ", program,
-		program, above, path, last ? last + 1 : path);
-	fish_text(out, summary);
-	cv_buf_put_byte(out, '\n');
-}
-
-static void fish_put(const struct cl_grammar *g, const char *program, struct cv_buf *out)
-{
-	cv_buf_printf(out,
-		"function __fish_%s_at\n"
-		"  set -l words (string match -v -- '-*' (commandline -opc)[2..-1])\n"
-		"  test \"$argv[1]\" = (string join ' ' -- $words | string collect -a)\n"
-		"end\n",
-		program);
-	for (size_t i = 0; i < g->group_count; i++)
-		if (!g->groups[i].is_hidden)
-			fish_word(out, program, g->groups[i].path, g->groups[i].summary);
-	for (size_t i = 0; i < g->command_count; i++) {
-		const struct cl_command *row = &g->commands[i];
-
-		if (row->is_hidden)
-			continue;
-		fish_word(out, program, row->path, row->summary);
-		if (takes_sandbox(row))
-			cv_buf_printf(out,
-				"complete -c %s -f -n '__fish_%s_at \"%s\"' "
-				"-a '(%s sandbox list --names 2>/dev/null)'\n",
-				program, program, row->path, program);
-		for (size_t k = 0; k < row->flag_count; k++)
-			fish_flag(out, program, row->path, &row->flags[k]);
-	}
-	for (size_t i = 0; i < g->global_count; i++)
-		fish_flag(out, program, "", &g->globals[i]);
-}
-
-void cl_completions(
-	const struct cl_grammar *g, const char *program, enum cl_shell shell, struct cv_buf *out)
-{
-	if (shell == CL_SHELL_ZSH)
-		cv_buf_printf(
-			out, "#compdef %s\nautoload -U +X bashcompinit && bashcompinit\n", program);
-	if (shell == CL_SHELL_FISH)
-		fish_put(g, program, out);
-	else
-		bash_put(g, program, out);
 }
 
 /* ---- the manual ---- */

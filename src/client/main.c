@@ -54,11 +54,13 @@ static void put_completions(struct cl *c, struct cv_buf *out)
 	const char *shell = cl_arg(&c->w, 0);
 
 	if (strcmp(shell, "bash") == 0)
-		cl_completions(c->grammar, c->program, CL_SHELL_BASH, out);
+		cl_completions(c->program, CL_SHELL_BASH, out);
 	else if (strcmp(shell, "zsh") == 0)
-		cl_completions(c->grammar, c->program, CL_SHELL_ZSH, out);
+		cl_completions(c->program, CL_SHELL_ZSH, out);
 	else if (strcmp(shell, "fish") == 0)
-		cl_completions(c->grammar, c->program, CL_SHELL_FISH, out);
+		cl_completions(c->program, CL_SHELL_FISH, out);
+	else if (strcmp(shell, "powershell") == 0)
+		cl_die(c, "there are no completions for powershell; there are for bash, zsh, fish");
 	else
 		cl_die_usage(c,
 			"invalid value '%s' for '<SHELL>' [possible values: bash, zsh, fish]",

@@ -87,6 +87,8 @@ static void on_ended(void *arg, enum cv_rpc_status status, const char *message)
 	call->box_id = NULL;
 	if (call->kind == CALL_APPROVE || call->kind == CALL_REJECT)
 		s->drafts_ms = 0;
+	if (call->kind == CALL_LIST && status == CV_RPC_UNAUTHENTICATED)
+		s->is_refused = true;
 	if (status != CV_RPC_OK && call->kind != CALL_WATCH && call->kind != CALL_DRAFTS &&
 		call->kind != CALL_QUESTIONS)
 		cl_top_set_note(s->t, *message ? message : cv_rpc_status_name(status));
@@ -382,6 +384,11 @@ bool cl_top_stream_turn(struct cl_top_stream *s, int fd, int timeout_ms)
 		return false;
 	if (s->c->rpc && v[1].revents && cv_rpc_client_turn(s->c->rpc, &err) != CV_OK)
 		lose(s, &err);
+	if (s->c->rpc && s->is_refused) { /* the token ran out: the next connection has another */
+		(void)cv_fail(&err, CV_DENIED, "the gateway wants a new log-in");
+		lose(s, &err);
+	}
+	s->is_refused = false;
 	return v[0].revents != 0;
 }
 

@@ -24,6 +24,7 @@ struct cl_top_stream {
 	struct cl *c;
 	struct cl_top *t;
 	bool is_all_workspaces;
+	bool is_refused; /* nobody is logged in any more */
 	struct cl_top_call watch[CL_TOP_WATCHES_MAX];
 	struct cl_top_call call[CL_TOP_CALLS_MAX];
 	int64_t list_ms, drafts_ms, retry_ms; /* when next */

@@ -226,24 +226,6 @@ cv_code cv_refresh_check(const struct cv_cred_refresh *refresh, struct cv_err *e
 	return code;
 }
 
-void cv_refresh_percent_put(struct cv_buf *b, struct cv_str value)
-{
-	static const char digits[] = "0123456789ABCDEF";
-
-	for (size_t i = 0; i < value.n; i++) {
-		const unsigned char c = (unsigned char)value.p[i], l = c | 0x20;
-
-		if ((l >= 'a' && l <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-			c == '_' || c == '~') {
-			cv_buf_put_byte(b, (char)c);
-		} else {
-			cv_buf_put_byte(b, '%');
-			cv_buf_put_byte(b, digits[c >> 4]);
-			cv_buf_put_byte(b, digits[c & 15]);
-		}
-	}
-}
-
 void cv_refresh_form_put(struct cv_buf *b, const char *name, struct cv_str value)
 {
 	if (!value.n)
@@ -252,7 +234,7 @@ void cv_refresh_form_put(struct cv_buf *b, const char *name, struct cv_str value
 		cv_buf_put_byte(b, '&');
 	cv_buf_put(b, cv_str_of(name));
 	cv_buf_put_byte(b, '=');
-	cv_refresh_percent_put(b, value);
+	cv_buf_put_percent(b, value);
 }
 
 void cv_refresh_header_add(struct cv_refresh_request *r, struct cv_str name, struct cv_str value)

@@ -31,7 +31,6 @@ struct cv_str cv_refresh_material(const struct cv_cred_refresh *refresh, const c
 
 /* ---- requests ---- */
 
-void cv_refresh_percent_put(struct cv_buf *b, struct cv_str value);
 /* name=value of a form, percent-encoded; left out if value is empty. */
 void cv_refresh_form_put(struct cv_buf *b, const char *name, struct cv_str value);
 void cv_refresh_header_add(struct cv_refresh_request *r, struct cv_str name, struct cv_str value);

@@ -77,9 +77,9 @@ static cv_code basic_add(const struct cv_refresh_ask *ask, struct cv_str client,
 
 	cv_buf_init(&pair, CV_REFRESH_BODY_BYTES_MAX);
 	cv_buf_init(&value, CV_REFRESH_BODY_BYTES_MAX);
-	cv_refresh_percent_put(&pair, client);
+	cv_buf_put_percent(&pair, client);
 	cv_buf_put_byte(&pair, ':');
-	cv_refresh_percent_put(&pair, secret);
+	cv_buf_put_percent(&pair, secret);
 	cv_buf_put(&value, CV_STR("Basic "));
 	cv_buf_put_base64(&value, cv_buf_str(&pair), CV_BASE64_STD);
 	value.is_overflown |= pair.is_overflown;

@@ -3,12 +3,15 @@
 """Goal: sandboxes by the command line: made, shown, used, filled, emptied, stopped, deleted, with the words
 and statuses that tools match on.
 Method: the client against a real cove-gateway over TLS, and real sandboxes."""
+import io
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tarfile
+import tempfile
 import threading
 import time
 import http.client
@@ -19,11 +22,13 @@ import gatewaylab  # noqa: E402
 import world  # noqa: E402
 
 tap = world.Tap()
-g = gatewaylab.Gateway()
+g = gatewaylab.Gateway(config={"images": {"mine": "host"}})
 c = clientlab.Client(g)
 work = os.path.join(g.directory, "work")
 os.makedirs(work)
 MIB = 1 << 20
+UMASK = os.umask(0o022)
+os.umask(UMASK)
 
 
 def check(f):
@@ -63,6 +68,14 @@ def create_as_older_scripts_do_it():
     again = c("sandbox", "create", "--name", "box", "--", "true", status=1, program="openshell").stderr
     assert "sandbox 'box' already exists" in again
     assert "hint: delete it first with: openshell sandbox delete box" in again
+
+
+def from_an_image_of_the_gateway():
+    """`cove` sends a name as it is, `openshell` as the community's."""
+    assert c("sandbox", "create", "--name", "mine", "--from", "mine").stdout == "Created sandbox: mine\n"
+    said = c("sandbox", "create", "--name", "other", "--from", "mine", program="openshell", status=1).stderr
+    assert "ghcr.io/nvidia/openshell-community/sandboxes/mine:latest" in said, said
+    c("sandbox", "delete", "mine", "other")
 
 
 def get_and_list_in_all_forms():
@@ -238,6 +251,78 @@ def s_a_link_that_is_here_already_is_not_followed():
     assert os.listdir(path("target")) == []
 
 
+def s_one_file_is_one_file():
+    """A sandbox whose own programs answer: who wanted one file gets that name or nothing."""
+    c("sandbox", "create", "--name", "liar", "--env", "PATH=/sandbox/bin:/usr/bin:/bin", "--detach", "--", "sleep", "600")
+
+    def run(script, stdin=b""):
+        c("sandbox", "exec", "--name", "liar", "--no-tty", "--", "sh", "-c", script, stdin=stdin)
+
+    def archive(*entries):
+        b = io.BytesIO()
+        with tarfile.open(fileobj=b, mode="w") as t:
+            for name, kind, link in entries:
+                e = tarfile.TarInfo(name)
+                e.type, e.linkname, e.mode = kind, link, 0o777
+                e.size = 4 if kind == tarfile.REGTYPE else 0
+                t.addfile(e, io.BytesIO(b"evil"))
+        run("cat >/sandbox/evil", b.getvalue())
+
+    def get(source, *dest, status):
+        here = tempfile.mkdtemp(dir=work)
+        with open(here + "/precious", "w") as f:
+            f.write("precious")
+        done = c("sandbox", "download", "liar", source, *dest, status=status, cwd=here)
+        assert open(here + "/precious").read() == "precious" and os.stat(here + "/precious").st_nlink == 1
+        return sorted(os.listdir(here)), done.stderr, here
+    run("mkdir -p /sandbox/bin /sandbox/dir; echo x >/sandbox/report.txt; "
+        "printf '#!/bin/sh\\ncat /sandbox/evil\\n' >/sandbox/bin/tar; chmod +x /sandbox/bin/tar")
+    archive((".bashrc", tarfile.REGTYPE, ""))
+    for dest in ((), (".",), ("./",)):
+        assert get("/sandbox/report.txt", *dest, status=0)[0] == ["precious", "report.txt"]
+    assert get("/sandbox/report.txt", "other", status=0)[0] == ["other", "precious"]
+    archive(("a", tarfile.REGTYPE, ""), (".bashrc", tarfile.REGTYPE, ""))
+    names, said, _ = get("/sandbox/report.txt", status=1)
+    assert names == ["precious", "report.txt"] and "something else" in said, (names, said)
+    archive(("precious", tarfile.SYMTYPE, "/etc"))
+    assert get("/sandbox/report.txt", status=1)[0] == ["precious"]
+    # and a directory only where one was named
+    archive((".bashrc", tarfile.REGTYPE, ""))
+    run("printf '#!/bin/sh\\necho /sandbox/dir\\n' >/sandbox/bin/realpath; chmod +x /sandbox/bin/realpath")
+    names, said, _ = get("/sandbox/report.txt", status=1)
+    assert names == ["precious"] and "is a directory" in said, (names, said)
+    assert get("/sandbox/dir", ".", status=0)[0] == [".bashrc", "precious"]
+    # what lies there gets no second name; what came does
+    archive(("h", tarfile.LNKTYPE, "precious"))
+    assert get("/sandbox/dir", ".", status=1)[0] == ["precious"]
+    archive(("a", tarfile.REGTYPE, ""), ("h", tarfile.LNKTYPE, "a"))
+    names, _, here = get("/sandbox/dir", ".", status=0)
+    assert names == ["a", "h", "precious"] and os.stat(here + "/a").st_nlink == 2
+    assert os.stat(here + "/a").st_mode & 0o777 == 0o777 & ~UMASK, "others may not write because a stranger says so"
+    archive(*[("fifo-%d" % i, tarfile.FIFOTYPE, "") for i in range(2000)])
+    names, said, _ = get("/sandbox/dir", ".", status=0)
+    assert names == ["precious"] and said.count("left out") == 20 and "1980 more" in said, said
+    c("sandbox", "delete", "liar")
+
+
+def s_an_upload_takes_what_is_meant():
+    """Links of ours stay links, and what is no file stays here."""
+    write("secret/key", b"secret")
+    write("sent/a", b"a")
+    os.symlink(path("secret"), path("sent/dir"))
+    os.symlink(path("secret/key"), path("sent/file"))
+    os.mkfifo(path("sent/fifo"))
+    said = c("sandbox", "upload", "box", path("sent"), "/sandbox/took", timeout=20).stderr
+    assert "is no file, directory or link" in said, said
+    assert sh("cd /sandbox/took/sent && ls -A && cat file dir/key 2>/dev/null || true").stdout == "a\ndir\nfile\n"
+    # again, over what is there: not into it
+    c("sandbox", "upload", "box", path("sent"), "/sandbox/took")
+    assert sh("ls -A /sandbox/took /sandbox/took/sent").stdout.count("sent") == 2
+    # one that fails leaves nothing half
+    assert "failed" in c("sandbox", "upload", "box", path("sent/a"), "/proc/x/y", status=1).stderr
+    assert ".upload." not in sh("find /sandbox -name '.upload.*'").stdout
+
+
 # ---- ports ----
 
 SERVER = r'''
@@ -374,13 +459,14 @@ def a_lost_gateway_is_an_error():
 
 
 try:
-    for f in (create_as_older_scripts_do_it, get_and_list_in_all_forms, the_last_one_is_used,
+    for f in (create_as_older_scripts_do_it, from_an_image_of_the_gateway, get_and_list_in_all_forms, the_last_one_is_used,
               exec_keeps_streams_apart_and_the_status, exec_streams_stdin, exec_takes_much_both_ways,
               a_shut_reader_ends_it, sigint_ends_it, a_terminal_is_raw_and_comes_back,
               a_file_lands_exactly_where_it_is_told, a_large_file_goes_and_comes,
               a_directory_keeps_links_modes_and_empty_directories,
               git_chooses_what_goes_and_says_what_does_not, download_refuses_what_is_outside,
-              s_a_link_that_is_here_already_is_not_followed):
+              s_a_link_that_is_here_already_is_not_followed, s_one_file_is_one_file,
+              s_an_upload_takes_what_is_meant):
         check(f)
     for f in (invoke_asks_a_port_inside, forward_service_serves_many,
               a_forward_in_the_background_is_listed_and_stopped):

@@ -5,7 +5,6 @@ finds the one that is meant.
 Method: the program itself, with a home of its own."""
 import json
 import os
-import subprocess
 import sys
 import tempfile
 
@@ -115,15 +114,16 @@ def the_one_that_is_meant_is_asked():
 
 
 def completions_are_scripts():
-    for shell, check_words in (("bash", ["bash", "-n"]), ("zsh", None), ("fish", None)):
-        script = c("completions", shell).stdout
-        assert "sandbox" in script and len(script) > 2000
-        if check_words:
-            subprocess.run(check_words, input=script, text=True, check=True)
-    script = c("completions", "bash").stdout + (
-        "\nCOMP_WORDS=(cove sandbox exec --na); COMP_CWORD=3; _cove; echo ${COMPREPLY[@]}\n")
-    done = subprocess.run(["bash"], input=script, text=True, capture_output=True, check=True)
-    assert done.stdout.split() == ["--name"], done.stdout
+    """What they do: test_completion.py."""
+    for shell in ("bash", "zsh", "fish"):
+        for program in ("cove", "openshell"):
+            script = c("completions", shell, program=program).stdout
+            assert program + " complete -- " in script and "\1" not in script, script
+    assert "bash, zsh, fish" in c("completions", "powershell", status=1).stderr
+
+
+def openshell_s_doctor():
+    assert c("doctor", "check", program="openshell").stdout == "✓ No container engine is needed\n"
 
 
 def a_shut_stdout_is_quiet():
@@ -138,6 +138,6 @@ def a_shut_stdout_is_quiet():
 for f in (help_at_every_level, wrong_words_are_two_and_name_the_nearest,
           no_gateway_is_said_with_two_hints, gateways_are_added_selected_and_removed,
           a_system_gateway_is_seen_and_stays, the_one_that_is_meant_is_asked,
-          completions_are_scripts, a_shut_stdout_is_quiet):
+          completions_are_scripts, openshell_s_doctor, a_shut_stdout_is_quiet):
     check(f)
 tap.done()

@@ -20,6 +20,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
+import heldlab  # noqa: E402
 import world  # noqa: E402
 
 try:
@@ -29,7 +30,8 @@ except ImportError:
 
 CURL = "/usr/bin/curl"
 tap = world.Tap()
-g = gatewaylab.Gateway()
+lab = heldlab.Lab()
+g = gatewaylab.Gateway(config=lab.config)
 c = clientlab.Client(g)
 pb = g.pb
 WAIT_S = 30
@@ -178,6 +180,45 @@ def live():
     assert t.quit() == 0
 
 
+def held_calls():
+    """A call of a host tool waits on the screen; y lets it go, and the caller gets its answer."""
+    asker = lab.sandbox(g, "asker")
+    t = Top()
+    t.until("asker", "0 pending")
+    call = heldlab.Asking(g, asker, "the first \x1b[31m\u202ewords")
+    t.until("1 pending")
+    t.keys("p")
+    t.until("PENDING", "each", "asker")
+    t.keys("\r")
+    shown = t.until("Asks for", "each", "the first", "curl")
+    assert "\u202e" not in shown and call.got is None
+    t.keys("a")
+    t.until("for asker? y")
+    t.keys("n")
+    t.until(gone=["? y"])
+    assert call.got is None, "n is no answer"
+    t.keys("ay")
+    assert call.wait() == (200, {"output": "the first \x1b[31m\u202ewords\n"}), call.got
+    t.until("0 pending")
+    call = heldlab.Asking(g, asker, "the second")
+    t.until("1 pending")
+    t.keys("px")
+    t.until("for asker? y")
+    t.keys("y")
+    status, what = call.wait()
+    assert (status, what["error"]) == (403, "approval_denied"), call.got
+    t.until("0 pending")
+    # answered elsewhere: it goes from the screen
+    call = heldlab.Asking(g, asker, "the third")
+    t.until("1 pending")
+    listed = c("approve", "--list").stdout
+    c("approve", listed.split()[0], "--yes")
+    assert call.wait()[0] == 200
+    t.until("0 pending")
+    assert t.quit() == 0
+    g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name="asker"))
+
+
 def keys_move():
     ids = [ready(n) for n in ("aa", "bb")]
     t = Top()
@@ -279,7 +320,7 @@ def once():
 try:
     check(without_a_terminal)
     if pyte:
-        for f in (live, keys_move, sizes, colours, ends, reconnects, once):
+        for f in (live, held_calls, keys_move, sizes, colours, ends, reconnects, once):
             check(f)
     else:
         tap.skip("on a terminal", "unavailable: no python3-pyte (tools/deps test)")

@@ -14,11 +14,13 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import browserlab  # noqa: E402
 import gatewaylab  # noqa: E402
+import heldlab  # noqa: E402
 import look  # noqa: E402
 import world  # noqa: E402
 
 CURL = "/usr/bin/curl"
 tap = world.Tap()
+lab = heldlab.Lab()
 EVIL = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>\u202egnp.exe\u2066\u200b'
 UGLY = EVIL + "\x1b[2J\n" + "\u0430pple.example"  # a Cyrillic a
 
@@ -161,6 +163,54 @@ def run(g, b):
         assert [c.rejection_reason for c in drafts] == ["not this one"], drafts
 
     @check
+    def it_answers_a_held_call():
+        """The call waits; what it would do is shown; the answer of the person is the call's."""
+        asker = lab.sandbox(g, "asker")
+        begun = time.monotonic()
+        call = heldlab.Asking(g, asker, "the first \u202ewords")
+        b.until("document.querySelector('#questions').innerText.includes('each')")
+        assert time.monotonic() - begun < 10 and call.got is None
+        b.click("#questions button")
+        b.until("document.querySelector('#ask').open")
+        assert b.js("document.activeElement.id") == "ask-no", "Enter must not approve"
+        said = b.js("document.querySelector('#ask').innerText")
+        assert "the first " in said and "202ewords" in said and "\u202e" not in said and "asker" in said and "curl" in said, said
+        b.click("#ask-no")
+        time.sleep(0.3)
+        assert call.got is None, "Cancel is no answer"
+        b.click("#questions button")
+        b.until("document.querySelector('#ask').open")
+        b.click("#ask-yes")
+        assert call.wait() == (200, {"output": "the first \u202ewords\n"}), call.got
+        b.until("document.querySelectorAll('#questions button').length === 0")
+        call = heldlab.Asking(g, asker, "the second")
+        b.click("#questions button")
+        b.click("[aria-label='Deny this']")
+        status, what = call.wait()
+        assert (status, what["error"]) == (403, "approval_denied"), call.got
+        b.until("document.querySelectorAll('#questions button').length === 0")
+        # answered elsewhere: it goes from the page
+        call = heldlab.Asking(g, asker, "the third")
+        b.until("document.querySelectorAll('#questions button').length === 1")
+        q, = json.loads(g.get("/v1/approvals")[1])["approvals"]
+        assert g.get("/v1/approvals/%s:decide" % q["id"], "-X", "POST", "-H", "Content-Type: application/json", "-d",
+                     '{"approve": true}')[0] == 200
+        assert call.wait()[0] == 200
+        b.until("document.querySelectorAll('#questions button').length === 0")
+
+    @check
+    def it_does_not_ask_without_need():
+        """Nothing happens: no list of questions or proposals is asked for again and again."""
+        b.js("window.asked = []; window.wasFetch = fetch; window.fetch = (u, o) => { asked.push(u); return wasFetch(u, o); }; 1")
+        time.sleep(6)
+        asked = b.js("asked")
+        b.js("window.fetch = wasFetch; 1")
+        assert any("/v1/sandboxes?" in u for u in asked), asked
+        assert not [u for u in asked if "/approvals" in u], asked
+        g.stub.DeleteSandbox(g.pb.DeleteSandboxRequest(name="asker"))
+        b.until("!" + row("asker"))
+
+    @check
     def it_comes_back_after_the_gateway():
         g.kill()
         b.until("document.querySelector('#who').textContent.includes('not connected')")
@@ -215,8 +265,12 @@ def run(g, b):
         def answer(url):
             if ":decide" in url:
                 decided.append(url)
-            if "/approvals" in url:
-                return "application/json", json.dumps({} if decided else {"approvals": [held]}).encode()
+            if "/approvals:watch" in url:
+                there = [] if decided else [{"held": held}]
+                return "text/event-stream", b"".join(
+                    b"event: message\ndata: " + json.dumps(m).encode() + b"\n\n" for m in there + [{}])
+            if ":decide" in url:
+                return "application/json", b"{}"
             if "/watch" in url:
                 return "text/event-stream", b"event: message\ndata: " + json.dumps({"log": line}).encode() + b"\n\n"
             value = ({"chunks": [chunk]} if "/draft" in url else {"policy": {EVIL: UGLY}} if "/config" in url else
@@ -263,7 +317,7 @@ def without_a_certificate():
 
 
 try:
-    with gatewaylab.Gateway(tls=False) as gateway, browserlab.Browser() as browser:
+    with gatewaylab.Gateway(tls=False, config=lab.config) as gateway, browserlab.Browser() as browser:
         run(gateway, browser)
         tap.ok(browser.problems == [], "no error on the console, no violation of the policy", "\n".join(browser.problems))
     tap.check("a stranger sees the form, and no more", without_a_certificate)

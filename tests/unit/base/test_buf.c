@@ -93,6 +93,18 @@ static void printf_appends(void **state)
 	cv_buf_fini(&b);
 }
 
+static void percent_leaves_what_a_query_may_have(void **state)
+{
+	struct cv_buf b;
+
+	(void)state;
+	cv_buf_init(&b, 32);
+	assert_true(cv_buf_put_percent(&b, CV_STR("aZ09-._~ &=+/\xc3\xa4")));
+	assert_str(cv_buf_str(&b), "aZ09-._~%20%26%3D%2B%2F%C3%A4");
+	assert_false(cv_buf_put_percent(&b, CV_STR("&&&")));
+	cv_buf_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -101,6 +113,7 @@ int main(void)
 		cmocka_unit_test(json_escapes_every_byte),
 		cmocka_unit_test(json_strings_and_members_are_quoted),
 		cmocka_unit_test(printf_appends),
+		cmocka_unit_test(percent_leaves_what_a_query_may_have),
 	};
 
 	return cmocka_run_group_tests_name("base/buf", tests, NULL, NULL);
