@@ -72,6 +72,10 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	X(tools_approve_seconds, U32, "tools.approve_timeout_secs", "", "", "300", LIVE, "how long a question for a person is held") \
 	X(warm_pool, U32, "warm_pool", "warm-pool", "WARM_POOL", "0", LIVE, "sandboxes of the host's image that are built ahead") \
 	X(key_command, TEXT, "key_command", "key-command", "KEY_COMMAND", "", FIXED, "prints the keys of stored credentials (base64, one a line, the present one first); a file of the state directory") \
+	X(traces_endpoint, TEXT, "traces.endpoint", "traces-endpoint", "TRACES_ENDPOINT", "", LIVE, "where traces go (OTLP): http://HOST:4318/v1/traces, grpc://HOST:4317; none") \
+	X(traces_headers, MAP, "traces.headers", "", "", "", LIVE, "name: value, sent with them")                       \
+	X(traces_sample, TEXT, "traces.sample", "traces-sample", "TRACES_SAMPLE", "1", LIVE, "part of the traces that begin here, from 0 to 1") \
+	X(traces_ca, TEXT, "traces.ca", "traces-ca", "TRACES_CA", "", LIVE, "authorities (PEM) for the collector; the system's") \
 	/* each row ends so */
 /* clang-format on */
 

@@ -21,6 +21,7 @@
 #include "driver/driver.h"
 #include "gateway/gateway.h"
 #include "gateway/slots.h"
+#include "gateway/steps.h"
 #include "ipc/gateway_link.h"
 
 #include "openshell.pb-c.h"
@@ -73,6 +74,7 @@ struct cv_gw_box {
 	struct cv_gw_watcher *watchers; /* watch.c */
 	struct cv_gw_lines *lines;      /* watch.c: log lines and events */
 	struct cv_gw_env *env;          /* deliver.c: what its keeper has */
+	struct cv_gw_start start;  /* steps.h: the one that is under way */
 	struct cv_gw_box *next_queued;
 };
 

@@ -19,6 +19,7 @@
 #include "gateway/service.h"
 #include "gateway/state.h"
 #include "gateway/tls.h"
+#include "gateway/trace.h"
 #include "gateway/vault.h"
 #include "sys/fd.h"
 
@@ -37,15 +38,18 @@ static int signals = -1;
 
 /* ---- what ended ---- */
 
-static void call_ended(void *arg, const struct cv_rpc_call *c, enum cv_rpc_status s, int64_t us)
+static void call_ended(void *arg, struct cv_rpc_call *c, enum cv_rpc_status s, int64_t us)
 {
 	const struct cv_rpc_method *m = cv_rpc_call_method(c);
 	const struct cv_principal *who = cv_rpc_call_principal(c);
 	char ms[32];
 
 	(void)arg;
-	cv_metric_add(CV_METRIC_GRPC_REQUESTS, 1, m->name, cv_rpc_status_name(s));
-	cv_metric_observe(CV_METRIC_GRPC_SECONDS, (double)us / 1e6, m->name);
+	if (!cv_rpc_call_route(c)) { /* else request_ended() counts it */
+		cv_metric_add(CV_METRIC_GRPC_REQUESTS, 1, m->name, cv_rpc_status_name(s));
+		cv_metric_observe(CV_METRIC_GRPC_SECONDS, (double)us / 1e6, m->name);
+	}
+	cv_gw_trace_call(c, s, us);
 	snprintf(ms, sizeof(ms), "%.3f", (double)us / 1e3);
 	cv_log(s == CV_RPC_INTERNAL || s == CV_RPC_UNKNOWN ? CV_LOG_WARN : CV_LOG_DEBUG, "rpc",
 		CV_LOG_FIELDS({ "code", cv_str_of(cv_rpc_status_name(s)) },
@@ -53,6 +57,17 @@ static void call_ended(void *arg, const struct cv_rpc_call *c, enum cv_rpc_statu
 									     : who->subject) },
 			{ "ms", cv_str_of(ms) }, { "id", cv_str_of(cv_rpc_call_id(c)) }),
 		"%s", m->name);
+}
+
+/* 499: its client did not wait. */
+static void request_ended(void *arg, const char *route, int status, int64_t us)
+{
+	char text[16];
+
+	(void)arg;
+	snprintf(text, sizeof(text), "%d", status ? status : 499);
+	cv_metric_add(CV_METRIC_HTTP_REQUESTS, 1, route, text);
+	cv_metric_observe(CV_METRIC_HTTP_SECONDS, (double)us / 1e6, route);
 }
 
 /* ---- ports ---- */
@@ -235,6 +250,7 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 		.arg = g,
 		.authenticate = cv_gw_authenticate,
 		.ended = call_ended,
+		.requested = request_ended,
 		.is_local_only = g->config->disable_tls,
 	};
 	sigset_t set;
