@@ -74,7 +74,7 @@ struct cv_gw_box {
 	struct cv_gw_watcher *watchers; /* watch.c */
 	struct cv_gw_lines *lines;      /* watch.c: log lines and events */
 	struct cv_gw_env *env;          /* deliver.c: what its keeper has */
-	struct cv_gw_start start;  /* steps.h: the one that is under way */
+	struct cv_gw_start start;       /* steps.h: the one that is under way */
 	struct cv_gw_box *next_queued;
 };
 

@@ -16,7 +16,7 @@
 
 #define TAG_BYTES_MAX   16 /* a tag and a length */
 #define HEAD_BYTES_MAX  1024
-#define ESCAPE_BYTES    10 /* \u{10ffff} */
+#define ESCAPE_BYTES    10                   /* \u{10ffff} */
 #define TAG_LEN(number) ((number) << 3 | 2u) /* length-delimited */
 
 static void attr_put(struct cv_span *s, const struct cv_span_attr *a)
@@ -199,7 +199,8 @@ bool cv_span_request(struct cv_buf *b, struct cv_str service_id, struct cv_str s
 	const size_t inner = cv_buf_len(&scope) + spans.n;
 
 	varint_put(b, TAG_LEN(1u)); /* ExportRequest.resource_spans */
-	varint_put(b, cv_buf_len(&resource) + varint_bytes(TAG_LEN(2u)) + varint_bytes(inner) + inner);
+	varint_put(
+		b, cv_buf_len(&resource) + varint_bytes(TAG_LEN(2u)) + varint_bytes(inner) + inner);
 	cv_buf_put(b, cv_buf_str(&resource));
 	varint_put(b, TAG_LEN(2u)); /* ResourceSpans.scope_spans */
 	varint_put(b, inner);

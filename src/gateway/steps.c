@@ -48,8 +48,7 @@ void cv_gw_start_step(struct cv_gw_box *b, enum cv_gw_step step)
 		(double)(s->ended_us[step] - step_began(s, step)) / 1e6, step_name[step]);
 }
 
-static void step_span(
-	struct cv_gw_box *b, const struct cv_traceparent *whole, enum cv_gw_step step)
+static void step_span(struct cv_gw_box *b, const struct cv_traceparent *whole, enum cv_gw_step step)
 {
 	const struct cv_gw_start *s = &b->start;
 	struct cv_span span;
@@ -154,8 +153,8 @@ static void exec_step(struct cv_rpc_call *c, const char *step, const char *name,
 
 	if (!c || !cv_rpc_call_trace(c)->work_us)
 		return;
-	cv_metric_observe(CV_METRIC_EXEC_SECONDS,
-		(double)(now - cv_rpc_call_trace(c)->work_us) / 1e6, step);
+	cv_metric_observe(
+		CV_METRIC_EXEC_SECONDS, (double)(now - cv_rpc_call_trace(c)->work_us) / 1e6, step);
 	exec_span(c, name, now, exit_code);
 }
 

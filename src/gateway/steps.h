@@ -29,8 +29,8 @@ enum cv_gw_step { CV_GW_STEPS(CV_GW_STEP_ENUM) CV_GW_STEP_COUNT };
 struct cv_gw_start { /* of a box */
 	bool is_on;
 	bool has_parent;
-	struct cv_traceparent parent; /* the call's that asked for it */
-	int64_t began_us;             /* CLOCK_MONOTONIC */
+	struct cv_traceparent parent;       /* the call's that asked for it */
+	int64_t began_us;                   /* CLOCK_MONOTONIC */
 	int64_t ended_us[CV_GW_STEP_COUNT]; /* 0: not yet, or not at all */
 };
 

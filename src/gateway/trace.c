@@ -70,8 +70,9 @@ cv_code trace_endpoint(const struct cv_gw_config *c, char ret_url[TRACE_URL_BYTE
 		const int n = snprintf(ret_url, TRACE_URL_BYTES, "%s%.*s%s", scheme[i].curl,
 			CV_STR_ARG(scheme[i].is_grpc ? cv_str_slice(rest, 0, slash) : rest),
 			scheme[i].is_grpc ? TRACE_GRPC_PATH : "");
-		return n < TRACE_URL_BYTES ? CV_OK
-					   : cv_fail(err, CV_INVALID, "traces.endpoint is too long");
+		return n < TRACE_URL_BYTES
+			       ? CV_OK
+			       : cv_fail(err, CV_INVALID, "traces.endpoint is too long");
 	}
 	return cv_fail(err, CV_INVALID,
 		"traces.endpoint is no http://HOST:PORT/PATH, https://..., grpc://HOST:PORT or "
@@ -127,8 +128,7 @@ void trace_configure(struct cv_gw_traces *t, const struct cv_gw_config *c)
 
 	if (!sample_parse(c->traces_sample, &t->sample))
 		t->sample = TRACE_SAMPLE_ALL;
-	t->is_on = c->traces_endpoint.n &&
-		   trace_endpoint(c, t->url, &t->is_grpc, &err) == CV_OK;
+	t->is_on = c->traces_endpoint.n && trace_endpoint(c, t->url, &t->is_grpc, &err) == CV_OK;
 }
 
 /* ---- ids ---- */
@@ -269,6 +269,5 @@ int64_t cv_gw_trace_unix_ns(int64_t monotonic_us)
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec -
-	       (cv_clock_us() - monotonic_us) * 1000;
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec - (cv_clock_us() - monotonic_us) * 1000;
 }

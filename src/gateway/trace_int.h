@@ -9,16 +9,16 @@
 #define TRACE_SAMPLE_ALL       1000000000u /* parts of a billion */
 #define TRACE_URL_BYTES        1024
 #define TRACE_HEADERS_MAX      16
-#define TRACE_HEADER_BYTES_MAX 8192        /* tokens are long */
-#define TRACE_QUEUE_SPANS      4096        /* of a collector that is away or slow: seconds of work ... */
-#define TRACE_QUEUE_BYTES      (2u << 20)  /* ... and half of what collectors take in a message */
-#define TRACE_BATCH_SPANS      512         /* are sent at once; fewer wait for ... */
+#define TRACE_HEADER_BYTES_MAX 8192 /* tokens are long */
+#define TRACE_QUEUE_SPANS      4096 /* of a collector that is away or slow: seconds of work ... */
+#define TRACE_QUEUE_BYTES      (2u << 20) /* ... and half of what collectors take in a message */
+#define TRACE_BATCH_SPANS      512        /* are sent at once; fewer wait for ... */
 #define TRACE_DELAY_MS         1000
-#define TRACE_REQUEST_MS       10000       /* then the collector is too slow */
-#define TRACE_RETRY_MS         1000        /* doubled ... */
+#define TRACE_REQUEST_MS       10000 /* then the collector is too slow */
+#define TRACE_RETRY_MS         1000  /* doubled ... */
 #define TRACE_RETRY_MS_MAX     30000
-#define TRACE_TRIES_MAX        8           /* ... so that a batch is given up after two minutes */
-#define TRACE_LAST_MS          500         /* of the end of the process, for what is left */
+#define TRACE_TRIES_MAX        8   /* ... so that a batch is given up after two minutes */
+#define TRACE_LAST_MS          500 /* of the end of the process, for what is left */
 #define TRACE_ANSWER_BYTES_MAX 4096
 #define TRACE_GRPC_HEAD_BYTES  5
 #define TRACE_GRPC_PATH        "/opentelemetry.proto.collector.trace.v1.TraceService/Export"

@@ -259,8 +259,8 @@ static size_t rejected_count(const struct cv_gw_traces *t)
 	if (t->answer.is_overflown || all.n < head)
 		return 0;
 	cv_arena_init(&arena, ANSWER_ARENA_MAX);
-	if (cv_rpc_unpack(&cove__otlp__export_response__descriptor,
-		    cv_str_slice(all, head, all.n), &arena, &m, &err) == CV_OK) {
+	if (cv_rpc_unpack(&cove__otlp__export_response__descriptor, cv_str_slice(all, head, all.n),
+		    &arena, &m, &err) == CV_OK) {
 		const Cove__Otlp__ExportResponse *r = (const Cove__Otlp__ExportResponse *)m;
 
 		n = r->partial_success ? r->partial_success->rejected_spans : 0;

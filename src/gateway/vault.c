@@ -182,8 +182,7 @@ static cv_code started(struct cv_gw_vault *v, struct cv_err *err)
 	if (code != CV_OK)
 		vault_end(v);
 	cv_metric_add(CV_METRIC_KEEPER_STARTS, 1, code == CV_OK ? "ok" : "failed");
-	cv_metric_observe(
-		CV_METRIC_KEEPER_SECONDS, (double)(cv_clock_us() - began) / 1e6, "start");
+	cv_metric_observe(CV_METRIC_KEEPER_SECONDS, (double)(cv_clock_us() - began) / 1e6, "start");
 	return code;
 }
 
@@ -256,8 +255,8 @@ static cv_code asked(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf
 	const int64_t began = cv_clock_us();
 	const cv_code code = asked_twice(v, req, body, fds, fd_count, ret_rest, err);
 
-	cv_metric_add(CV_METRIC_KEEPER_REQUESTS, 1, name,
-		code == CV_OK ? "ok" : cv_code_row(code)->name);
+	cv_metric_add(
+		CV_METRIC_KEEPER_REQUESTS, 1, name, code == CV_OK ? "ok" : cv_code_row(code)->name);
 	cv_metric_observe(CV_METRIC_KEEPER_SECONDS, (double)(cv_clock_us() - began) / 1e6, name);
 	return code;
 }

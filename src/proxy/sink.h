@@ -17,7 +17,7 @@ struct cv_sinks {
 	struct cv_summary summary;
 	struct cv_denied denied; /* the last of them, for policy.local */
 	bool wants_denials;
-	int link; /* to the supervisor, for DENIED and COUNTS */
+	int link;                      /* to the supervisor, for DENIED and COUNTS */
 	uint64_t told[CV_SINK_COUNTS]; /* of what COUNTS counts */
 	int64_t told_ms;               /* loop time; 0: never */
 };

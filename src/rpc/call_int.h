@@ -39,7 +39,7 @@ struct cv_rpc_call {
 	const char *id;
 	struct cv_arena *arena;
 	const struct cv_rpc_route *route; /* of REST; NULL */
-	int64_t deadline_ms; /* of loop time; 0: none */
+	int64_t deadline_ms;              /* of loop time; 0: none */
 
 	void *state;
 	struct cv_rpc_field trailers[CV_RPC_TRAILERS_MAX];

@@ -188,8 +188,8 @@ static void error_send(struct cv_rpc_xchg *x, int http, enum cv_rpc_status s, co
 	struct cv_buf body;
 
 	cv_buf_init(&body, 8 * CV_RPC_STATUS_BYTES_MAX);
-	cv_buf_printf(&body, "{\"error\":{\"code\":%d,\"status\":\"%s\",", http,
-		cv_rpc_status_name(s));
+	cv_buf_printf(
+		&body, "{\"error\":{\"code\":%d,\"status\":\"%s\",", http, cv_rpc_status_name(s));
 	cv_buf_put_json_member(&body, "message", cv_str_of(text));
 	cv_buf_put(&body, CV_STR("}}\n"));
 	body_send(x, http, "application/json", headers, cv_buf_str(&body));

@@ -242,7 +242,8 @@ static cv_code deadline_read(const struct cv_rpc_request *r, int64_t *ret, struc
 	if (!seconds.n && !grpc.n)
 		return CV_OK;
 	if (seconds.n && !cv_str_to_u64(seconds, CV_RPC_TIMEOUT_S_MAX, &n))
-		return cv_fail(err, CV_INVALID, "Request-Timeout must be a number of seconds, at most %d",
+		return cv_fail(err, CV_INVALID,
+			"Request-Timeout must be a number of seconds, at most %d",
 			CV_RPC_TIMEOUT_S_MAX);
 	if (!seconds.n && !cv_rpc_timeout_parse(grpc, &ms))
 		return cv_fail(err, CV_INVALID, "grpc-timeout is malformed");

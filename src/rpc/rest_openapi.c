@@ -230,8 +230,8 @@ static bool is_new_path(const struct cv_rpc_route *r)
 	return true;
 }
 
-#define TIMEOUT_PARAMETER                                                               \
-	"\"parameters\":{\"RequestTimeout\":{\"name\":\"Request-Timeout\",\"in\":\"header\"," \
+#define TIMEOUT_PARAMETER                                                                            \
+	"\"parameters\":{\"RequestTimeout\":{\"name\":\"Request-Timeout\",\"in\":\"header\","        \
 	"\"description\":\"seconds after which the call ends with 504; grpc-timeout is read, too\"," \
 	"\"schema\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":86400}}},"
 

@@ -261,8 +261,8 @@ void cv_rpc_xchg_requested(const struct cv_rpc_xchg *x, const char *route, int s
 	const struct cv_rpc_server_config *config = &x->server->config;
 
 	if (config->requested)
-		config->requested(config->arg, route, status,
-			x->began_us ? cv_clock_us() - x->began_us : 0);
+		config->requested(
+			config->arg, route, status, x->began_us ? cv_clock_us() - x->began_us : 0);
 }
 
 void cv_rpc_xchg_abort(struct cv_rpc_xchg *x)

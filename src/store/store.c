@@ -63,8 +63,8 @@ cv_code cv_store_get(struct cv_store *s, struct cv_str kind, struct cv_str key,
 
 	if (code != CV_OK)
 		return code;
-	return SEEN(s, "get",
-		s->ops->read(s, kind, key, 0, SIZE_MAX, ret_value, ret_version, err), began);
+	return SEEN(s, "get", s->ops->read(s, kind, key, 0, SIZE_MAX, ret_value, ret_version, err),
+		began);
 }
 
 cv_code cv_store_read(struct cv_store *s, struct cv_str kind, struct cv_str key, uint64_t offset,
@@ -88,8 +88,7 @@ cv_code cv_store_put(struct cv_store *s, struct cv_str kind, struct cv_str key, 
 		return code;
 	if (value.n > CV_STORE_VALUE_BYTES_MAX)
 		return cv_fail(err, CV_LIMIT, "a record of %zu bytes", value.n);
-	return SEEN(
-		s, "put", s->ops->put(s, kind, key, value, expected, ret_version, err), began);
+	return SEEN(s, "put", s->ops->put(s, kind, key, value, expected, ret_version, err), began);
 }
 
 cv_code cv_store_delete(struct cv_store *s, struct cv_str kind, struct cv_str key,
@@ -126,8 +125,8 @@ cv_code cv_store_page(struct cv_store *s, struct cv_str kind, struct cv_str pref
 
 	if (prefix.n > CV_STORE_KEY_BYTES_MAX || after.n > CV_STORE_KEY_BYTES_MAX)
 		return cv_fail(err, CV_LIMIT, "a key of %zu bytes", CV_MAX(prefix.n, after.n));
-	return SEEN(s, "list", s->ops->list(s, kind, prefix, after, limit, page_each, &p, err),
-		began);
+	return SEEN(
+		s, "list", s->ops->list(s, kind, prefix, after, limit, page_each, &p, err), began);
 }
 
 cv_code cv_store_list(struct cv_store *s, struct cv_str kind, struct cv_str prefix,

@@ -78,8 +78,8 @@ struct cv_store_event {
 	size_t batches, records;
 };
 /* seen NULL: nobody. */
-void cv_store_observe(struct cv_store *s,
-	void (*seen)(void *arg, const struct cv_store_event *e), void *arg);
+void cv_store_observe(
+	struct cv_store *s, void (*seen)(void *arg, const struct cv_store_event *e), void *arg);
 
 /* ---- batches ---- */
 

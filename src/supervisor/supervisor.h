@@ -242,7 +242,7 @@ void events_line(struct supervisor *s, struct cv_str level, struct cv_str target
 	struct cv_str message);
 void events_denial(struct supervisor *s, struct cv_str body);
 void events_counts(struct supervisor *s, struct cv_str body); /* COUNTS of the proxy */
-void events_send(struct supervisor *s); /* as much as the link takes */
+void events_send(struct supervisor *s);                       /* as much as the link takes */
 
 /* push.c: what the gateway sends */
 void push_init(struct supervisor *s);

@@ -12,9 +12,9 @@
 #include "base/attr.h"
 #include "base/str.h"
 
-#define CV_TRACE_ID_BYTES       16
-#define CV_SPAN_ID_BYTES        8
-#define CV_TRACEPARENT_BYTES    55  /* of version 00 */
+#define CV_TRACE_ID_BYTES        16
+#define CV_SPAN_ID_BYTES         8
+#define CV_TRACEPARENT_BYTES     55  /* of version 00 */
 #define CV_TRACEPARENT_BYTES_MAX 512 /* of any: what is longer is nobody's */
 
 struct cv_traceparent {

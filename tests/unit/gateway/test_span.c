@@ -98,8 +98,8 @@ static void t_values_are_bounded_and_escaped(void **state)
 	for (size_t i = 0; i < CV_ARRAY_LEN(row); i++)
 		assert_string_equal(clean((struct cv_str){ row[i].in, row[i].n }, &t), row[i].want);
 	memset(many, 'a', sizeof(many));
-	assert_int_equal(strlen(clean((struct cv_str){ many, sizeof(many) }, &t)),
-		CV_SPAN_VALUE_BYTES_MAX);
+	assert_int_equal(
+		strlen(clean((struct cv_str){ many, sizeof(many) }, &t)), CV_SPAN_VALUE_BYTES_MAX);
 	memset(many, '\1', sizeof(many));
 	assert_true(strlen(clean((struct cv_str){ many, sizeof(many) }, &t)) <=
 		    CV_SPAN_VALUE_BYTES_MAX + ESCAPE_BYTES);

@@ -55,12 +55,14 @@ static void is_bounded(void **state)
 	(void)state;
 	memset(text + 56, 'x', sizeof(text) - 57);
 	assert_true(cv_traceparent_parse((struct cv_str){ text, CV_TRACEPARENT_BYTES_MAX }, &t));
-	assert_false(cv_traceparent_parse((struct cv_str){ text, CV_TRACEPARENT_BYTES_MAX + 1 }, &t));
+	assert_false(
+		cv_traceparent_parse((struct cv_str){ text, CV_TRACEPARENT_BYTES_MAX + 1 }, &t));
 }
 
 static void what_is_written_is_read(void **state)
 {
-	static const char *const text[] = { "00-" TRACE "-" SPAN "-01", "00-" TRACE "-" SPAN "-00" };
+	static const char *const text[] = { "00-" TRACE "-" SPAN "-01",
+		"00-" TRACE "-" SPAN "-00" };
 
 	(void)state;
 	for (size_t i = 0; i < CV_ARRAY_LEN(text); i++) {
