@@ -15,6 +15,7 @@
 #include "gateway/gateway.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/pki.h"
 #include "gateway/serve.h"
 #include "gateway/service.h"
 #include "gateway/state.h"
@@ -140,14 +141,33 @@ static cv_code listener_add(struct cv_gateway *g, const char *what, uint32_t por
 	return CV_OK;
 }
 
+/* The certificate that `init` made learns the names that were configured since. */
+static cv_code server_names(struct cv_gateway *g, struct cv_err *err)
+{
+	const struct cv_gw_config *c = g->config;
+	bool is_new = false;
+
+	if (!c->server_sans.n || c->disable_tls || c->tls_cert.n)
+		return CV_OK;
+	if (cv_pki_server_names(g->state_fd, c->server_sans.v, c->server_sans.n, &is_new, err) !=
+		CV_OK)
+		return cv_wrap(err, "server_sans");
+	if (is_new)
+		cv_log(CV_LOG_INFO, "gateway", CV_LOG_NONE,
+			"the server's certificate was made anew, with the names of server_sans");
+	return CV_OK;
+}
+
 cv_code cv_gw_listen(struct cv_gateway *g, struct cv_err *err)
 {
 	const struct cv_gw_config *c = g->config;
 	SSL_CTX *tls = NULL;
 	char number[16];
 	uint16_t port = 0;
-	cv_code code = c->disable_tls ? CV_OK : cv_gw_tls_new(g, &tls, err);
+	cv_code code = server_names(g, err);
 
+	if (code == CV_OK && !c->disable_tls)
+		code = cv_gw_tls_new(g, &tls, err);
 	if (code == CV_OK)
 		code = listener_add(g, "clients", c->port, tls, !tls, &port, err);
 	SSL_CTX_free(tls); /* the server has its own reference */
