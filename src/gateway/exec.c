@@ -170,6 +170,7 @@ static void exit_send(struct cv_gw_exec *x, int code)
 	if (!x->call || x->is_finished)
 		return;
 	x->is_finished = true;
+	cv_gw_exec_ended(x->call, code);
 	openshell__v1__exec_sandbox_event__init(&m);
 	openshell__v1__exec_sandbox_exit__init(&e);
 	e.exit_code = code;
@@ -392,6 +393,7 @@ static void on_started(struct cv_gw_box *b, struct cv_gw_exec *x, struct cv_ipc_
 	if (x->state == EXEC_RUNNING || x->state == EXEC_OVER)
 		return; /* told again: the ends are those that we have */
 	x->state = EXEC_RUNNING;
+	cv_gw_exec_ran(x->call);
 	if (m->type == CV_GATEWAY_REPLY_STARTED_TTY) {
 		x->is_tty = true;
 		end_take(x, OUT, &m->fds[0], EPOLLIN | EPOLLOUT);

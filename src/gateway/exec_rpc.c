@@ -177,6 +177,7 @@ static enum cv_rpc_status exec_start(struct cv_rpc_call *c,
 		return cv_fail(err, CV_LIMIT, "too many commands run in this sandbox"),
 		       CV_RPC_RESOURCE_EXHAUSTED;
 	x->call = c;
+	cv_gw_exec_began(c);
 	x->request = cv_pb_copy(r);
 	cv_buf_put(&x->in, (struct cv_str){ (const char *)r->stdin.data, r->stdin.len });
 	x->has_stdin_ended = !has_more;

@@ -16,6 +16,8 @@
  *     info.c       Health, GetGatewayInfo, GetCurrentUser, workspaces, pages
  *     console.[ch] the web console's files
  *     metrics.[ch] numbers for /metrics; log.[ch] a line per decision
+ *     trace*.[ch], span.[ch] spans for a collector; steps.[ch] what takes time, for both
+ *     curl_loop.[ch] requests of our own to others
  *
  *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
  *     external*.c                                           sandboxes that others run
@@ -99,6 +101,7 @@ struct cv_gw_part {
 	X(INFERENCE, inference)    \
 	X(ADMIN, admin)            \
 	X(EXTERNAL, external)      \
+	X(TRACE, trace)            \
 	/* each row ends so */
 /* clang-format on */
 
@@ -155,6 +158,7 @@ struct cv_gateway {
 	struct cv_gw_approvals *approvals;
 	struct cv_gw_externals *externals;
 	struct cv_gw_admission *admission;
+	struct cv_gw_traces *traces;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

@@ -17,6 +17,7 @@
 #include "gateway/config.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
+#include "gateway/sandbox.h"
 #include "openshell.pb-c.h"
 
 #include <time.h>
@@ -158,6 +159,24 @@ static void page_health(struct cv_rpc_request *r)
 	cv_buf_fini(&b);
 }
 
+/* Those that there are none of are 0: a phase must not vanish with its last sandbox. */
+static void phases_count(const struct cv_gateway *g)
+{
+	size_t count[OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STARTING + 1] = { 0 };
+	const struct cv_object_range all = cv_object_all(g->objects, CV_OBJECT_SANDBOX);
+
+	for (size_t i = all.first; i < all.end; i++) {
+		const struct cv_gw_box *b =
+			cv_gw_box_of(cv_object_at(g->objects, CV_OBJECT_SANDBOX, i));
+		const size_t p = b ? (size_t)cv_gw_box_phase(b) : 0;
+
+		count[p < CV_ARRAY_LEN(count) ? p : 0]++;
+	}
+	for (size_t p = 1; p < CV_ARRAY_LEN(count); p++)
+		cv_metric_set(CV_METRIC_SANDBOXES, (double)count[p],
+			cv_gw_phase_name((Openshell__V1__SandboxPhase)p));
+}
+
 static void page_metrics(struct cv_rpc_request *r)
 {
 	const struct cv_gateway *g = cv_gw_of_request(r);
@@ -167,6 +186,7 @@ static void page_metrics(struct cv_rpc_request *r)
 		cv_metric_set(CV_METRIC_OBJECTS, (double)cv_object_all(g->objects, k).end,
 			cv_object_noun(k));
 	cv_gw_admission_metrics(g);
+	phases_count(g);
 	cv_buf_init(&b, METRICS_BYTES_MAX);
 	cv_metrics_write(&b);
 	cv_rpc_respond(r, 200, "text/plain; version=0.0.4; charset=utf-8", NULL, cv_buf_str(&b));

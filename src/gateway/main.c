@@ -21,10 +21,12 @@
 #include "gateway/config.h"
 #include "gateway/gateway.h"
 #include "gateway/log.h"
+#include "gateway/metrics.h"
 #include "gateway/pki.h"
 #include "gateway/serve.h"
 #include "gateway/state.h"
 #include "gateway/tools.h"
+#include "gateway/trace.h"
 #include "policy/findings.h"
 #include "sys/fd.h"
 
@@ -103,6 +105,8 @@ static cv_code config_parse(const char *path, const struct cv_gw_config_source *
 		code = cv_gw_config_new(&s, ret, &findings, err);
 	if (code == CV_OK) {
 		code = cv_gw_tools_check(*ret, err);
+		if (code == CV_OK)
+			code = cv_gw_trace_check(*ret, err);
 		if (code != CV_OK)
 			cv_gw_config_free(*ret);
 	}
@@ -142,6 +146,20 @@ void cv_gw_log_init(const struct cv_gw_config *c)
 
 /* ---- run ---- */
 
+static void store_seen(void *arg, const struct cv_store_event *e)
+{
+	const bool is_well = e->code == CV_OK || e->code == CV_NOT_FOUND;
+
+	(void)arg;
+	cv_metric_add(CV_METRIC_STORE_OPERATIONS, 1, e->operation,
+		is_well ? "ok" : cv_code_row(e->code)->name);
+	cv_metric_observe(CV_METRIC_STORE_SECONDS, (double)e->us / 1e6, e->operation);
+	if (!e->batches)
+		return;
+	cv_metric_add(CV_METRIC_STORE_BATCHES, (double)e->batches);
+	cv_metric_add(CV_METRIC_STORE_RECORDS, (double)e->records);
+}
+
 static cv_code store_open(struct cv_gateway *g, struct cv_err *err)
 {
 	const struct cv_str url = g->config->database;
@@ -176,6 +194,8 @@ static cv_code start(struct cv_gateway *g, char *state, char id[64], struct cv_e
 		code = cv_loop_init(&g->loop, err);
 	if (code == CV_OK)
 		code = store_open(g, err);
+	if (code == CV_OK)
+		cv_store_observe(g->store, store_seen, NULL);
 	if (code == CV_OK)
 		code = cv_objects_open(g->store, &g->objects, err);
 	for (size_t i = 0; i < CV_GW_PART_COUNT && code == CV_OK; i++, g->part_count++)

@@ -40,7 +40,23 @@ enum cv_metric_type { CV_METRIC_COUNTER, CV_METRIC_GAUGE, CV_METRIC_HISTOGRAM };
 	X(WORKSPACE_QUOTA, GAUGE, "cove_gateway_workspace_quota", "workspace,resource", "The same of each workspace") \
 	X(ADMISSION_QUEUE, GAUGE, "cove_gateway_admission_queue", "", "Sandboxes that wait for room") \
 	X(ADMISSIONS, COUNTER, "cove_gateway_admissions_total", "outcome", "What became of requests for room") \
-	X(ADMISSION_WAIT_SECONDS, HISTOGRAM, "cove_gateway_admission_wait_seconds", "", "How long those waited that were let in")
+	X(ADMISSION_WAIT_SECONDS, HISTOGRAM, "cove_gateway_admission_wait_seconds", "", "How long those waited that were let in") \
+	X(SANDBOX_STARTS, COUNTER, "cove_gateway_sandbox_starts_total", "outcome", "Starts of sandboxes that ended") \
+	X(EXEC_SECONDS, HISTOGRAM, "cove_gateway_exec_seconds", "step", "Commands, until they ran and until they ended") \
+	X(STORE_OPERATIONS, COUNTER, "cove_gateway_store_operations_total", "operation,outcome", "What was asked of the store") \
+	X(STORE_SECONDS, HISTOGRAM, "cove_gateway_store_seconds", "operation", "How long it took") \
+	X(STORE_BATCHES, COUNTER, "cove_gateway_store_batches_total", "", "Batches that were committed; of one commit there may be several") \
+	X(STORE_RECORDS, COUNTER, "cove_gateway_store_batch_records_total", "", "Records in them") \
+	X(KEEPER_REQUESTS, COUNTER, "cove_gateway_keeper_requests_total", "request,outcome", "What was asked of the keeper that holds the keys of what is stored") \
+	X(KEEPER_SECONDS, HISTOGRAM, "cove_gateway_keeper_seconds", "request", "How long it took") \
+	X(KEEPER_STARTS, COUNTER, "cove_gateway_keeper_starts_total", "outcome", "Keepers that were started") \
+	X(DECISIONS, COUNTER, "cove_gateway_proxy_decisions_total", "verdict", "Decisions of sandboxes' proxies") \
+	X(PROXY_BYTES, COUNTER, "cove_gateway_proxy_bytes_total", "direction", "Bytes that agents exchanged through them") \
+	X(EVENTS_LOST, COUNTER, "cove_gateway_sandbox_events_lost_total", "kind", "Lines and denials that a supervisor could not tell") \
+	X(TRACE_SENT, COUNTER, "cove_gateway_trace_spans_sent_total", "", "Spans that a collector took") \
+	X(TRACE_DROPPED, COUNTER, "cove_gateway_trace_spans_dropped_total", "why", "Spans that none took") \
+	X(TRACE_FAILURES, COUNTER, "cove_gateway_trace_failures_total", "outcome", "Requests that a collector did not take") \
+	/* each row ends so */
 /* clang-format on */
 
 #define CV_METRIC_ENUM(name, type, text, labels, help) CV_METRIC_##name,

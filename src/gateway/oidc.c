@@ -9,15 +9,14 @@
  * Keys that are there stay good while others are fetched, and when the issuer can't be reached.
  * A caller who needs a fetch to end is answered UNAVAILABLE, which clients try again.
  *
- * libcurl's multi interface tells which descriptors it wants to hear of; nothing blocks but the
- * issuer's name, which libcurl looks up in a thread of its own.
+ * Nothing blocks (curl_loop.h).
  */
 #include "gateway/auth.h"
 #include "gateway/config.h"
+#include "gateway/curl_loop.h"
 #include "gateway/log.h"
 #include "wire/json_value.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -30,50 +29,13 @@ enum state { IDLE, DISCOVERY, KEYS };
 
 struct cv_gw_oidc {
 	enum state state;
-	CURLM *multi;
+	struct cv_gw_curl curl;
 	CURL *easy;
 	struct cv_buf body;
 	char url[URL_BYTES_MAX], issuer[URL_BYTES_MAX], why[CURL_ERROR_SIZE];
 	struct cv_jwks *keys;      /* NULL: none yet */
 	int64_t keys_ms, begun_ms; /* loop time; begun_ms 0: never */
-	int64_t curl_due_ms;       /* INT64_MAX: not */
 };
-
-/* ---- curl and the loop ---- */
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
-{
-	struct cv_gateway *g = arg;
-	struct cv_err err;
-	uint32_t events = 0;
-
-	(void)easy;
-	if (known)
-		cv_loop_remove(&g->loop, fd);
-	if (what == CURL_POLL_REMOVE) {
-		curl_multi_assign(g->oidc->multi, fd, NULL);
-		return 0;
-	}
-	if (what & CURL_POLL_IN)
-		events |= EPOLLIN;
-	if (what & CURL_POLL_OUT)
-		events |= EPOLLOUT;
-	curl_multi_assign(g->oidc->multi, fd, g); /* anything but NULL: it is watched */
-	return cv_loop_add(&g->loop, fd, events,
-		       (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_OIDC, 0), { (uint32_t)fd, 0 } },
-		       &err) == CV_OK
-		       ? 0
-		       : -1;
-}
-
-static int on_timer(CURLM *multi, long ms, void *arg)
-{
-	struct cv_gateway *g = arg;
-
-	(void)multi;
-	g->oidc->curl_due_ms = ms < 0 ? INT64_MAX : g->loop.now_ms + ms;
-	return 0;
-}
 
 static size_t on_data(char *bytes, size_t size, size_t count, void *arg)
 {
@@ -109,7 +71,7 @@ static bool request_begin(struct cv_gateway *g, const char *url)
 		curl_easy_setopt(o->easy, CURLOPT_WRITEDATA, o) == CURLE_OK &&
 		(!c->oidc_ca.n ||
 			curl_easy_setopt(o->easy, CURLOPT_CAINFO, c->oidc_ca.p) == CURLE_OK) &&
-		curl_multi_add_handle(o->multi, o->easy) == CURLM_OK;
+		curl_multi_add_handle(o->curl.multi, o->easy) == CURLM_OK;
 	if (!is_set) {
 		curl_easy_cleanup(o->easy);
 		o->easy = NULL;
@@ -121,7 +83,7 @@ static void request_end(struct cv_gw_oidc *o)
 {
 	if (!o->easy)
 		return;
-	curl_multi_remove_handle(o->multi, o->easy);
+	curl_multi_remove_handle(o->curl.multi, o->easy);
 	curl_easy_cleanup(o->easy);
 	o->easy = NULL;
 }
@@ -223,14 +185,12 @@ static void request_ended(struct cv_gateway *g, CURLcode result)
 		failed(g, why ? why : "libcurl does not start");
 }
 
-static void messages_take(struct cv_gateway *g)
+static void ended_take(struct cv_gateway *g)
 {
-	CURLMsg *m;
-	int left;
+	CURLcode result;
 
-	while (g->oidc->easy && (m = curl_multi_info_read(g->oidc->multi, &left)))
-		if (m->msg == CURLMSG_DONE)
-			request_ended(g, m->data.result);
+	while (g->oidc->easy && cv_gw_curl_done(&g->oidc->curl, &result))
+		request_ended(g, result);
 }
 
 /* ---- tokens ---- */
@@ -374,15 +334,11 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 {
 	struct cv_gw_oidc *o = g->oidc = calloc(1, sizeof(*o));
 
-	if (!o || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
-		!(o->multi = curl_multi_init()) ||
-		curl_multi_setopt(o->multi, CURLMOPT_SOCKETFUNCTION, on_socket) != CURLM_OK ||
-		curl_multi_setopt(o->multi, CURLMOPT_SOCKETDATA, g) != CURLM_OK ||
-		curl_multi_setopt(o->multi, CURLMOPT_TIMERFUNCTION, on_timer) != CURLM_OK ||
-		curl_multi_setopt(o->multi, CURLMOPT_TIMERDATA, g) != CURLM_OK)
-		return cv_fail(err, CV_SYSTEM, "libcurl does not start");
+	if (!o)
+		return cv_fail(err, CV_LIMIT, "no memory");
+	if (cv_gw_curl_init(&o->curl, g, CV_GW_WATCH(CV_GW_PART_OIDC, 0), err) != CV_OK)
+		return err->code;
 	cv_buf_init(&o->body, CV_JWKS_BYTES_MAX);
-	o->curl_due_ms = INT64_MAX;
 	snprintf(o->issuer, sizeof(o->issuer), "%s", g->config->oidc_issuer.p);
 	if (g->config->oidc_issuer.n)
 		fetch_begin(g);
@@ -415,8 +371,7 @@ static void stop(struct cv_gateway *g)
 	if (!g->oidc)
 		return;
 	request_end(g->oidc);
-	if (g->oidc->multi)
-		curl_multi_cleanup(g->oidc->multi);
+	cv_gw_curl_fini(&g->oidc->curl);
 	keys_forget(g->oidc);
 	cv_buf_fini(&g->oidc->body);
 	free(g->oidc);
@@ -425,31 +380,22 @@ static void stop(struct cv_gateway *g)
 
 static void event(struct cv_gateway *g, const struct cv_loop_event *e)
 {
-	const int what = (e->events & EPOLLIN ? CURL_CSELECT_IN : 0) |
-			 (e->events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
-			 (e->events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
-	int running;
-
-	curl_multi_socket_action(g->oidc->multi, (int)e->watch.ref.index, what, &running);
-	messages_take(g);
+	cv_gw_curl_event(&g->oidc->curl, e);
+	ended_take(g);
 }
 
 static int64_t turn(struct cv_gateway *g)
 {
 	struct cv_gw_oidc *o = g->oidc;
-	int running;
 
-	if (o->curl_due_ms <= g->loop.now_ms) {
-		o->curl_due_ms = INT64_MAX;
-		curl_multi_socket_action(o->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-		messages_take(g);
-	}
+	cv_gw_curl_turn(&o->curl);
+	ended_take(g);
 	/* At a start without the issuer: until the keys are there. */
 	if (g->config->oidc_issuer.n && !o->keys && can_fetch(g))
 		fetch_begin(g);
 	if (g->config->oidc_issuer.n && !o->keys && o->state == IDLE)
-		return CV_MIN(o->curl_due_ms, o->begun_ms + RETRY_MS);
-	return o->curl_due_ms;
+		return CV_MIN(o->curl.due_ms, o->begun_ms + RETRY_MS);
+	return o->curl.due_ms;
 }
 
 const struct cv_gw_part cv_gw_part_oidc = {

@@ -16,6 +16,7 @@
 #include "sys/fd.h"
 #include "tls/fail.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <openssl/bn.h>
 #include <openssl/evp.h>
@@ -84,12 +85,13 @@ static bool serial_set(X509 *cert)
 	return is_set;
 }
 
-/* usage: of a leaf, extendedKeyUsage; NULL: an authority, which signs itself. */
+/* usage: of a leaf, extendedKeyUsage; NULL: an authority, which signs itself.  ret->key: one that is
+ * there already, or NULL. */
 static cv_code pair_make(const struct pair *issuer, const char *cn, const char *usage,
 	const char *sans, struct pair *ret, struct cv_err *err)
 {
 	const time_t now = time(NULL);
-	struct pair p = { EVP_EC_gen("P-256"), X509_new() };
+	struct pair p = { ret->key ? ret->key : EVP_EC_gen("P-256"), X509_new() };
 	const struct pair *by = usage ? issuer : &p;
 	X509_NAME *name = p.cert ? X509_get_subject_name(p.cert) : NULL;
 	const bool is_made =
@@ -114,6 +116,7 @@ static cv_code pair_make(const struct pair *issuer, const char *cn, const char *
 
 	if (!is_made) {
 		pair_cleanup(&p);
+		ret->key = NULL;
 		return cv_tls_fail(err, "make a certificate");
 	}
 	*ret = p;
@@ -489,6 +492,123 @@ cv_code cv_pki_init(const struct cv_pki_request *q, const struct cv_pki_paths *p
 	code = client_write(q, paths->client, tls, said, err);
 	if (code == CV_OK && q->is_compat)
 		code = client_write(q, paths->compat, tls, said, err);
+	return code;
+}
+
+/* ---- a server's names ---- */
+
+static void cert_cleanup(X509 **cert)
+{
+	X509_free(*cert);
+}
+
+static bool has_name(X509 *cert, struct cv_str name)
+{
+	struct cv_ip ip;
+	char text[HOST_BYTES_MAX + 1];
+
+	if (!cv_str_to_cstr(name, text, sizeof(text)))
+		return false;
+	if (cv_ip_parse(name, &ip))
+		return X509_check_ip_asc(cert, text, 0) == 1;
+	return X509_check_host(cert, text, name.n, 0, NULL) == 1;
+}
+
+static cv_code names_of(X509 *cert, struct cv_buf *b, struct cv_err *err)
+{
+	GENERAL_NAMES *all = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	cv_code code = CV_OK;
+
+	for (int i = 0; all && code == CV_OK && i < sk_GENERAL_NAME_num(all); i++) {
+		const GENERAL_NAME *n = sk_GENERAL_NAME_value(all, i);
+		const ASN1_STRING *s = n->type == GEN_DNS     ? n->d.dNSName
+				       : n->type == GEN_IPADD ? n->d.iPAddress
+							      : NULL;
+		struct cv_str name = CV_STR_NONE;
+		char text[INET6_ADDRSTRLEN];
+
+		if (s)
+			name = (struct cv_str){ (const char *)ASN1_STRING_get0_data(s),
+				(size_t)ASN1_STRING_length(s) };
+		if (n->type == GEN_IPADD && (name.n == 4 || name.n == 16))
+			name = cv_str_of(inet_ntop(
+				name.n == 4 ? AF_INET : AF_INET6, name.p, text, sizeof(text)));
+		if (name.n)
+			code = san_add(b, name, err);
+	}
+	sk_GENERAL_NAME_pop_free(all, GENERAL_NAME_free);
+	return code;
+}
+
+/* What a file of PEM has: a certificate into *ret_cert, else a key into *ret_key. */
+static cv_code pem_read(
+	int tls, const char *name, X509 **ret_cert, EVP_PKEY **ret_key, struct cv_err *err)
+{
+	AUTO_BUF pem;
+	BIO *bio;
+
+	cv_buf_init(&pem, CV_GW_FILE_BYTES_MAX);
+	const cv_code code = cv_gw_file_read(tls, name, &pem, err);
+	if (code != CV_OK)
+		return code;
+	bio = BIO_new_mem_buf(cv_buf_str(&pem).p, (int)cv_buf_len(&pem));
+	if (bio && ret_cert)
+		*ret_cert = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL);
+	else if (bio)
+		*ret_key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
+	BIO_free(bio);
+	if (ret_cert ? *ret_cert != NULL : *ret_key != NULL)
+		return CV_OK;
+	(void)cv_tls_fail(err, "read PEM");
+	return cv_wrap(err, "%s", name);
+}
+
+static cv_code server_renew(
+	int tls, X509 *old, const struct cv_str *names, size_t n, struct cv_err *err)
+{
+	CV_AUTO(pair_cleanup) struct pair ca = { NULL }, server = { NULL };
+	AUTO_BUF sans;
+	cv_code code;
+
+	cv_buf_init(&sans, SAN_BYTES_MAX);
+	code = names_of(old, &sans, err);
+	for (size_t i = 0; i < n && code == CV_OK; i++)
+		if (!has_name(old, names[i]))
+			code = san_add(&sans, names[i], err);
+	cv_buf_put_byte(&sans, 0);
+	if (code == CV_OK && sans.is_overflown)
+		code = cv_fail(err, CV_LIMIT, "too many names");
+	if (code != CV_OK)
+		return code;
+	if (pem_read(tls, "ca.crt", &ca.cert, NULL, err) != CV_OK ||
+		pem_read(tls, "ca.key", NULL, &ca.key, err) != CV_OK ||
+		pem_read(tls, "server/tls.key", NULL, &server.key, err) != CV_OK)
+		return err->code;
+	code = pair_make(&ca, "cove gateway", "serverAuth", cv_buf_str(&sans).p, &server, err);
+	if (code != CV_OK)
+		return code;
+	CV_AUTO_FD int dir = openat(tls, "server", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? cv_fail_errno(err, "server")
+		       : cert_write(dir, "tls.crt", server.cert, err);
+}
+
+cv_code cv_pki_server_names(
+	int state_fd, const struct cv_str *names, size_t n, bool *ret_is_new, struct cv_err *err)
+{
+	CV_AUTO_FD int tls = openat(state_fd, "tls", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CV_AUTO(cert_cleanup) X509 *old = NULL;
+	size_t there = 0;
+
+	*ret_is_new = false;
+	if (tls < 0)
+		return cv_fail(err, CV_NOT_FOUND, "there is no certificate of `init`");
+	cv_code code = pem_read(tls, "server/tls.crt", &old, NULL, err);
+	while (code == CV_OK && there < n && has_name(old, names[there]))
+		there++;
+	if (code != CV_OK || there == n)
+		return code;
+	code = server_renew(tls, old, names, n, err);
+	*ret_is_new = code == CV_OK;
 	return code;
 }
 

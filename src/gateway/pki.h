@@ -40,6 +40,11 @@ CV_MUST cv_code cv_pki_request_parse(
 CV_MUST cv_code cv_pki_init(const struct cv_pki_request *q, const struct cv_pki_paths *paths,
 	struct cv_buf *said, struct cv_err *err);
 
+/* The server's certificate gets those of the names that it lacks; its key and its other names stay.
+ * *ret_is_new: it is another one.  CV_NOT_FOUND: `init` did not make it, or its authority is gone. */
+CV_MUST cv_code cv_pki_server_names(
+	int state_fd, const struct cv_str *names, size_t n, bool *ret_is_new, struct cv_err *err);
+
 /* A new signing key beside the one before it. */
 CV_MUST cv_code cv_pki_rotate(const struct cv_pki_paths *paths, struct cv_err *err);
 

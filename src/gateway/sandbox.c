@@ -24,6 +24,7 @@
 #include "gateway/pb.h"
 #include "gateway/service.h"
 #include "gateway/ssh.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -101,6 +102,7 @@ void box_fail(struct cv_gw_box *b, const char *reason, int exit_code, const char
 	const struct box_failure f = { reason, message, exit_code };
 	struct cv_err err;
 
+	cv_gw_start_end(b, reason);
 	cv_gw_box_log(b, "ERROR", "sandbox", "%s: %s", reason, message);
 	if (box_want_write(b, PHASE(ERROR), &f, &err) != CV_RPC_OK)
 		cv_log(CV_LOG_ERROR, "sandbox", CV_LOG_FIELDS({ "id", cv_str_of(b->object->id) }),
@@ -121,6 +123,8 @@ void box_start(struct cv_gw_box *b)
 	struct cv_gw_sandboxes *s = b->g->sandboxes;
 
 	b->is_first = true;
+	if (!b->start.is_on) /* nobody has just asked: it was to run before */
+		cv_gw_start_begin(b, NULL, cv_clock_us());
 	b->next_queued = NULL;
 	if (s->queue_last)
 		s->queue_last->next_queued = b;
@@ -210,6 +214,7 @@ static void start_now(struct cv_gw_box *b)
 	struct cv_arena arena;
 	struct cv_err err;
 
+	cv_gw_start_step(b, CV_GW_STEP_QUEUE);
 	if (cv_gw_external_start(b))
 		return;
 	cv_arena_init(&arena, BOX_ARENA_MAX);
@@ -220,6 +225,7 @@ static void start_now(struct cv_gw_box *b)
 		box_fail(b, code == CV_NOT_FOUND ? "ImageUnavailable" : "StartFailed", -1, err.msg);
 		return;
 	}
+	cv_gw_start_step(b, CV_GW_STEP_SPAWN);
 	process_watch(b);
 	box_deadline(b, BOX_DIAL_MS);
 	cv_gw_box_set(b, CV_GW_STARTED);
@@ -250,6 +256,7 @@ static void ending(struct cv_gw_box *b, int64_t ms)
 
 void box_stop(struct cv_gw_box *b, uint32_t grace_ms)
 {
+	cv_gw_start_end(b, "Stopped");
 	if (b->external) {
 		cv_gw_external_stop(b);
 	} else if (b->link && cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_STOP, &grace_ms, 1)) {
@@ -309,6 +316,7 @@ static void settle(struct cv_gw_box *b)
 		if (want == CV_GW_RUN)
 			break;
 		queue_leave(b);
+		cv_gw_start_end(b, "Stopped");
 		cv_gw_box_set(b, CV_GW_ABSENT);
 		settle(b);
 		break;
@@ -402,6 +410,7 @@ void box_dialled(struct cv_gw_box *b, struct cv_gw_link *l, uint64_t policy_revi
 	}
 	if (b->state != CV_GW_STARTED && b->state != CV_GW_LOST) /* a second link */
 		cv_gw_box_set(b, CV_GW_LOST);
+	cv_gw_start_step(b, CV_GW_STEP_DIAL);
 	cv_gw_box_set(b, CV_GW_DIALLED);
 	box_deadline(b, BOX_BUILD_MS);
 	HOOKS(b, i, dialled)
@@ -418,6 +427,8 @@ static void on_ready(struct cv_gw_box *b)
 	const bool is_first = b->is_first;
 	box_deadline(b, 0);
 	cv_gw_box_set(b, CV_GW_UP);
+	cv_gw_start_step(b, CV_GW_STEP_BUILD);
+	cv_gw_start_end(b, NULL);
 	if (is_first)
 		watch_platform(b, "Ready", step, "Sandbox ready");
 	exec_ready(b);
@@ -462,7 +473,9 @@ void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 			forward_message(b, m);
 		break;
 	case CV_GATEWAY_REPLY_EVENT: watch_event_line(b, m->body); break;
+	case CV_GATEWAY_REPLY_COUNTS: cv_gw_counts_take(m->body); break;
 	case CV_GATEWAY_REPLY_LOST:
+		cv_gw_lost_take(m->body);
 		cv_gw_box_log(b, "WARN", "sandbox", "lines of the log were lost");
 		break;
 	case CV_GATEWAY_REPLY_HELLO: break;

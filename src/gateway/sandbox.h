@@ -23,6 +23,7 @@
 #include "gateway/gateway.h"
 #include "gateway/quota.h"
 #include "gateway/slots.h"
+#include "gateway/steps.h"
 #include "ipc/gateway_link.h"
 
 #include "openshell.pb-c.h"
@@ -78,6 +79,7 @@ struct cv_gw_box {
 	struct cv_gw_lines *lines;       /* watch.c: log lines and events */
 	struct cv_gw_env *env;           /* deliver.c: what its keeper has */
 	struct cv_gw_external *external; /* NULL: its supervisor is ours */
+	struct cv_gw_start start;        /* steps.h: the one that is under way */
 	struct cv_gw_box *next_queued;
 	struct cv_quota_holder quota;         /* admission.c: what it is counted with */
 	struct cv_quota_amount asks;          /* what it is counted with when it runs */

@@ -12,6 +12,7 @@
 #include "gateway/labels.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
+#include "sys/clock.h"
 
 #include <stdlib.h>
 #include <sys/random.h>
@@ -131,6 +132,7 @@ static enum cv_rpc_status create(struct cv_rpc_call *c,
 static void on_create(struct cv_rpc_call *c, const ProtobufCMessage *m)
 {
 	static const char *const step[] = { "requesting_sandbox", "" };
+	const int64_t began_us = cv_clock_us();
 	struct cv_gw_box *b;
 	struct cv_err err;
 	const enum cv_rpc_status s =
@@ -144,6 +146,8 @@ static void on_create(struct cv_rpc_call *c, const ProtobufCMessage *m)
 		CV_LOG_FIELDS({ "name", b->object->name }, { "workspace", b->object->scope },
 			{ "id", cv_str_of(b->object->id) }),
 		"created");
+	cv_gw_start_begin(b, c, began_us);
+	cv_gw_start_step(b, CV_GW_STEP_STORE);
 	cv_gw_box_log(b, "INFO", "sandbox", "created by %s", cv_rpc_call_principal(c)->subject);
 	box_settle(b); /* queued: its supervisor starts in this turn */
 	watch_platform(b, "Scheduled", step, "Requesting compute");
@@ -242,6 +246,7 @@ static void want_change(struct cv_rpc_call *c, struct cv_gw_box *b, Openshell__V
 	const struct cv_ref ref = b->ref;
 	struct cv_gateway *g = b->g;
 	enum cv_rpc_status s = CV_RPC_OK;
+	const int64_t began_us = cv_clock_us();
 	struct cv_err err;
 
 	if (to == PHASE(STOPPED) && b->state == CV_GW_WAITING)
@@ -261,6 +266,10 @@ static void want_change(struct cv_rpc_call *c, struct cv_gw_box *b, Openshell__V
 			return;
 		}
 		b->is_restart = true;
+		if (to == PHASE(READY)) {
+			cv_gw_start_begin(b, c, began_us);
+			cv_gw_start_step(b, CV_GW_STEP_STORE);
+		}
 		box_settle(b);
 		b = cv_gw_box_get(g, ref);
 	}

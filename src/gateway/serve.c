@@ -15,10 +15,12 @@
 #include "gateway/gateway.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
+#include "gateway/pki.h"
 #include "gateway/serve.h"
 #include "gateway/service.h"
 #include "gateway/state.h"
 #include "gateway/tls.h"
+#include "gateway/trace.h"
 #include "gateway/vault.h"
 #include "sys/fd.h"
 
@@ -37,15 +39,18 @@ static int signals = -1;
 
 /* ---- what ended ---- */
 
-static void call_ended(void *arg, const struct cv_rpc_call *c, enum cv_rpc_status s, int64_t us)
+static void call_ended(void *arg, struct cv_rpc_call *c, enum cv_rpc_status s, int64_t us)
 {
 	const struct cv_rpc_method *m = cv_rpc_call_method(c);
 	const struct cv_principal *who = cv_rpc_call_principal(c);
 	char ms[32];
 
 	(void)arg;
-	cv_metric_add(CV_METRIC_GRPC_REQUESTS, 1, m->name, cv_rpc_status_name(s));
-	cv_metric_observe(CV_METRIC_GRPC_SECONDS, (double)us / 1e6, m->name);
+	if (!cv_rpc_call_route(c)) { /* else request_ended() counts it */
+		cv_metric_add(CV_METRIC_GRPC_REQUESTS, 1, m->name, cv_rpc_status_name(s));
+		cv_metric_observe(CV_METRIC_GRPC_SECONDS, (double)us / 1e6, m->name);
+	}
+	cv_gw_trace_call(c, s, us);
 	snprintf(ms, sizeof(ms), "%.3f", (double)us / 1e3);
 	cv_log(s == CV_RPC_INTERNAL || s == CV_RPC_UNKNOWN ? CV_LOG_WARN : CV_LOG_DEBUG, "rpc",
 		CV_LOG_FIELDS({ "code", cv_str_of(cv_rpc_status_name(s)) },
@@ -53,6 +58,17 @@ static void call_ended(void *arg, const struct cv_rpc_call *c, enum cv_rpc_statu
 									     : who->subject) },
 			{ "ms", cv_str_of(ms) }, { "id", cv_str_of(cv_rpc_call_id(c)) }),
 		"%s", m->name);
+}
+
+/* 499: its client did not wait. */
+static void request_ended(void *arg, const char *route, int status, int64_t us)
+{
+	char text[16];
+
+	(void)arg;
+	snprintf(text, sizeof(text), "%d", status ? status : 499);
+	cv_metric_add(CV_METRIC_HTTP_REQUESTS, 1, route, text);
+	cv_metric_observe(CV_METRIC_HTTP_SECONDS, (double)us / 1e6, route);
 }
 
 /* ---- ports ---- */
@@ -125,14 +141,33 @@ static cv_code listener_add(struct cv_gateway *g, const char *what, uint32_t por
 	return CV_OK;
 }
 
+/* The certificate that `init` made learns the names that were configured since. */
+static cv_code server_names(struct cv_gateway *g, struct cv_err *err)
+{
+	const struct cv_gw_config *c = g->config;
+	bool is_new = false;
+
+	if (!c->server_sans.n || c->disable_tls || c->tls_cert.n)
+		return CV_OK;
+	if (cv_pki_server_names(g->state_fd, c->server_sans.v, c->server_sans.n, &is_new, err) !=
+		CV_OK)
+		return cv_wrap(err, "server_sans");
+	if (is_new)
+		cv_log(CV_LOG_INFO, "gateway", CV_LOG_NONE,
+			"the server's certificate was made anew, with the names of server_sans");
+	return CV_OK;
+}
+
 cv_code cv_gw_listen(struct cv_gateway *g, struct cv_err *err)
 {
 	const struct cv_gw_config *c = g->config;
 	SSL_CTX *tls = NULL;
 	char number[16];
 	uint16_t port = 0;
-	cv_code code = c->disable_tls ? CV_OK : cv_gw_tls_new(g, &tls, err);
+	cv_code code = server_names(g, err);
 
+	if (code == CV_OK && !c->disable_tls)
+		code = cv_gw_tls_new(g, &tls, err);
 	if (code == CV_OK)
 		code = listener_add(g, "clients", c->port, tls, !tls, &port, err);
 	SSL_CTX_free(tls); /* the server has its own reference */
@@ -235,6 +270,7 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 		.arg = g,
 		.authenticate = cv_gw_authenticate,
 		.ended = call_ended,
+		.requested = request_ended,
 		.is_local_only = g->config->disable_tls,
 	};
 	sigset_t set;

@@ -9,6 +9,7 @@
 #include "driver/spawn.h"
 #include "gateway/config.h"
 #include "gateway/gateway.h"
+#include "gateway/metrics.h"
 #include "gateway/vault_keys.h"
 #include "ipc/keeper_link.h"
 #include "ipc/vault_link.h"
@@ -165,6 +166,7 @@ static cv_code started(struct cv_gw_vault *v, struct cv_err *err)
 
 	if (v->pid > 0)
 		return CV_OK;
+	const int64_t began = cv_clock_us();
 	cv_buf_init(&keys, CV_VAULT_KEYS_MAX * CV_VAULT_KEY_BYTES);
 	cv_code code =
 		cv_gw_keys_read(v->g->state_fd, v->g->config->key_command, v->g->env, &keys, err);
@@ -179,6 +181,8 @@ static cv_code started(struct cv_gw_vault *v, struct cv_err *err)
 		code = cv_fail(err, CV_UNAVAILABLE, "the vault speaks out of turn");
 	if (code != CV_OK)
 		vault_end(v);
+	cv_metric_add(CV_METRIC_KEEPER_STARTS, 1, code == CV_OK ? "ok" : "failed");
+	cv_metric_observe(CV_METRIC_KEEPER_SECONDS, (double)(cv_clock_us() - began) / 1e6, "start");
 	return code;
 }
 
@@ -226,7 +230,7 @@ static cv_code asked_once(struct cv_gw_vault *v, enum cv_vault_req req, struct c
 
 /* Once more with a new vault, when the old one had died or dies over it: nothing that is asked
  * changes the vault.  What it had written to the second descriptor is gone then. */
-static cv_code asked(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf *body,
+static cv_code asked_twice(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf *body,
 	const int *fds, size_t fd_count, struct cv_str *ret_rest, struct cv_err *err)
 {
 	struct pollfd p = { .fd = v->link, .events = 0 };
@@ -240,6 +244,21 @@ static cv_code asked(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf
 	if (fd_count > 1 && (ftruncate(fds[1], 0) < 0 || lseek(fds[1], 0, SEEK_SET) < 0))
 		return cv_fail_errno(err, "memory for credentials");
 	return asked_once(v, req, body, fds, fd_count, ret_rest, err);
+}
+
+static cv_code asked(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_buf *body,
+	const int *fds, size_t fd_count, struct cv_str *ret_rest, struct cv_err *err)
+{
+	const char *name = req == CV_VAULT_REQ_SEAL     ? "seal"
+			   : req == CV_VAULT_REQ_REWRAP ? "rewrap"
+							: "compose";
+	const int64_t began = cv_clock_us();
+	const cv_code code = asked_twice(v, req, body, fds, fd_count, ret_rest, err);
+
+	cv_metric_add(
+		CV_METRIC_KEEPER_REQUESTS, 1, name, code == CV_OK ? "ok" : cv_code_row(code)->name);
+	cv_metric_observe(CV_METRIC_KEEPER_SECONDS, (double)(cv_clock_us() - began) / 1e6, name);
+	return code;
 }
 
 static cv_code enveloped(struct cv_gw_vault *v, enum cv_vault_req req, struct cv_str context,

@@ -79,7 +79,9 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(ASK, CV_IPC_BODY_BYTES_MAX, 0, IN(OPEN), 0) /* cv_ask (approve_link.h): a call or a request is \
 				* held; its id is the run's, seconds what is left. Again after ACCEPTED */ \
 	X(ASK_END, 8, 0, IN(OPEN), 0)   /* u64 question: it needs no answer any more */        \
-	X(ANSWERED, 12, 0, IN(OPEN), 0) /* u64 question, u32 cv_approve_result */
+	X(ANSWERED, 12, 0, IN(OPEN), 0) /* u64 question, u32 cv_approve_result */              \
+	X(COUNTS, 40, 0, IN(OPEN), 0)   /* u64 requests that the proxy allowed, denied, logged since the last of \
+				* these, u64 bytes up, u64 bytes down */
 /* clang-format on */
 
 enum { /* of EXEC */

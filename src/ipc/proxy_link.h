@@ -43,7 +43,7 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(TOOLS, 0, 1, IN(NEW), CV_IPC_ONCE)      /* memfd: host tools, as plan/toolmap.h reads them */ \
 	X(BROKER, 0, 1, IN(NEW) | IN(READY), 0)   /* broker_link; a later one takes its place */ \
 	X(ANSWER, 1024, 0, IN(READY), 0)          /* as on broker_link: u64 of ASK, u32, str who */ \
-	X(DENIALS, 0, 0, IN(NEW), CV_IPC_ONCE)    /* wants DENIED */                            \
+	X(DENIALS, 0, 0, IN(NEW), CV_IPC_ONCE)    /* wants DENIED and COUNTS */                 \
 	X(CREDENTIALS, 0, 0, IN(READY), 0)        /* the catalog of the next KEEPER is another one */ \
 	X(SPOOL, 16, 1, IN(NEW), CV_IPC_ONCE)     /* a file without a name; u64 of one body, u64 of all: \
 		bytes that may be in it; absent: none is kept beyond memory */
@@ -57,7 +57,8 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(FATAL, 4096, 0, IN(NEW) | IN(READY), CV_IPC_ONCE)        /* str: why it ends */         \
 	X(ASK, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0) /* cv_ask of approve_link.h: a request is held */ \
 	X(ASK_END, 8, 0, IN(READY), 0)             /* u64 id: nobody waits for it any more */       \
-	X(DENIED, 16384, 0, IN(READY), 0)          /* DENIAL of gateway_link.h */
+	X(DENIED, 16384, 0, IN(READY), 0)          /* DENIAL of gateway_link.h */               \
+	X(COUNTS, 40, 0, IN(READY), 0)             /* COUNTS of gateway_link.h */
 /* clang-format on */
 
 #define CV_PROXY_REQ_ENUM(name, bytes, fds, states, flags)   CV_PROXY_REQ_##name,

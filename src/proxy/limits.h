@@ -145,6 +145,7 @@
 #define CV_PROXY_ASK_MS   90000000 /* should the supervisor forget one */
 
 /* What is answered here: policy.local and inference.local. */
+#define CV_PROXY_COUNTS_MS        1000       /* between two COUNTS: metrics are read less often */
 #define CV_PROXY_DENIED_MAX       100        /* denials that policy.local can tell */
 #define CV_PROXY_DENIED_BYTES_MAX 4096       /* of a line of them */
 #define CV_PROXY_ANSWER_BYTES_MAX (12 << 20) /* the largest policy, escaped as JSON */

@@ -216,6 +216,7 @@ static void send_all(struct cv_proxy *p)
 	if (p->resolver.pending_count)
 		sweep_by(p, p->loop.now_ms);
 	sweep_by(p, p->idles.next_ms);
+	sweep_by(p, cv_sinks_counts(&p->sinks, p->loop.now_ms));
 	if (!p->is_accepting && cv_flow_pool_has_room(&p->flows)) {
 		if (p->loop.now_ms >= p->accept_after_ms)
 			cv_accept_watch(p, true);

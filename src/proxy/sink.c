@@ -6,6 +6,9 @@
 
 #include "ipc/gateway_link.h"
 #include "ipc/proxy_link.h"
+#include "proxy/limits.h"
+
+#include <string.h>
 
 #define DENIED_BYTES_MAX 16384 /* of the message */
 #define FIELD_BYTES_MAX  2500  /* of each of its six strings */
@@ -82,6 +85,28 @@ static void denial_send(const struct cv_sinks *s, const struct cv_audit_event *e
 	if (!b.is_overflown)
 		(void)!cv_ipc_send_now(s->link, CV_PROXY_REPLY_DENIED, cv_buf_str(&b), NULL);
 	cv_buf_fini(&b);
+}
+
+int64_t cv_sinks_counts(struct cv_sinks *s, int64_t now_ms)
+{
+	const uint64_t now[CV_SINK_COUNTS] = { s->summary.allowed, s->summary.denied,
+		s->summary.logged, s->summary.bytes_up, s->summary.bytes_down };
+	struct cv_buf b;
+
+	if (!s->wants_denials || !memcmp(now, s->told, sizeof(now)))
+		return INT64_MAX;
+	if (s->told_ms && now_ms < s->told_ms + CV_PROXY_COUNTS_MS)
+		return s->told_ms + CV_PROXY_COUNTS_MS;
+	cv_buf_init(&b, sizeof(now));
+	for (size_t i = 0; i < CV_SINK_COUNTS; i++)
+		cv_ipc_put_u64(&b, now[i] - s->told[i]);
+	s->told_ms = now_ms;
+	const bool is_told =
+		cv_ipc_send_now(s->link, CV_PROXY_REPLY_COUNTS, cv_buf_str(&b), NULL) == CV_OK;
+	cv_buf_fini(&b);
+	if (is_told)
+		memcpy(s->told, now, sizeof(now));
+	return is_told ? INT64_MAX : now_ms + CV_PROXY_COUNTS_MS;
 }
 
 void cv_sinks_event(struct cv_sinks *s, struct cv_audit_event *e)

@@ -7,10 +7,10 @@
 
 #include "base/assert.h"
 #include "base/utf8.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* ---- what a handler asks ---- */
 
@@ -37,6 +37,16 @@ const char *cv_rpc_call_id(const struct cv_rpc_call *c)
 void *cv_rpc_call_arg(const struct cv_rpc_call *c)
 {
 	return c->server->config.arg;
+}
+
+const struct cv_rpc_route *cv_rpc_call_route(const struct cv_rpc_call *c)
+{
+	return c->route;
+}
+
+struct cv_rpc_trace *cv_rpc_call_trace(struct cv_rpc_call *c)
+{
+	return &c->trace;
 }
 
 struct cv_arena *cv_rpc_call_arena(struct cv_rpc_call *c)
@@ -159,20 +169,12 @@ void cv_rpc_trailer(struct cv_rpc_call *c, const char *name, const char *value)
 
 /* ---- for carriers ---- */
 
-static int64_t clock_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 void cv_rpc_call_begin(struct cv_rpc_call *c)
 {
 	struct cv_rpc_server *s = c->server;
 
 	c->is_begun = true;
-	c->began_us = clock_us();
+	c->began_us = cv_clock_us();
 	if (!c->deadline_ms)
 		return;
 	c->timed_next = s->timed;
@@ -226,7 +228,7 @@ void cv_rpc_call_over(struct cv_rpc_call *c)
 		c->status = CV_RPC_CANCELLED;
 	}
 	if (config->ended)
-		config->ended(config->arg, c, c->status, clock_us() - c->began_us);
+		config->ended(config->arg, c, c->status, cv_clock_us() - c->began_us);
 	if (c->is_seen && c->method->handler.closed)
 		c->method->handler.closed(c);
 }

@@ -27,6 +27,7 @@
 #include "base/arena.h"
 #include "base/attr.h"
 #include "rpc/principal.h"
+#include "wire/traceparent.h"
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdarg.h>
@@ -35,6 +36,15 @@
 #define CV_RPC_QUEUED_BYTES_MAX  (256u << 10) /* of a call towards its client, then not writable */
 
 struct cv_rpc_call;
+struct cv_rpc_route;
+
+/* Where a call stands in a trace.  The server keeps it for the program, which fills it. */
+struct cv_rpc_trace {
+	struct cv_traceparent self;
+	uint8_t parent[CV_SPAN_ID_BYTES];
+	bool is_set, has_parent;
+	int64_t work_us; /* when the work that it asked for began; 0: none */
+};
 
 enum cv_rpc_kind { CV_RPC_UNARY, CV_RPC_SERVER_STREAM, CV_RPC_CLIENT_STREAM, CV_RPC_BIDI };
 
@@ -64,6 +74,9 @@ const struct cv_principal *cv_rpc_call_principal(const struct cv_rpc_call *c);
 struct cv_str cv_rpc_call_metadata(const struct cv_rpc_call *c, const char *name);
 const char *cv_rpc_call_id(const struct cv_rpc_call *c); /* x-request-id, given or made */
 void *cv_rpc_call_arg(const struct cv_rpc_call *c);      /* of the server: the program's state */
+/* The row of rest.h that it came by; NULL: it came as gRPC. */
+const struct cv_rpc_route *cv_rpc_call_route(const struct cv_rpc_call *c);
+struct cv_rpc_trace *cv_rpc_call_trace(struct cv_rpc_call *c);
 /* Memory that lives as long as the call. */
 struct cv_arena *cv_rpc_call_arena(struct cv_rpc_call *c);
 

@@ -38,7 +38,8 @@ struct cv_rpc_call {
 	const struct cv_principal *who;
 	const char *id;
 	struct cv_arena *arena;
-	int64_t deadline_ms; /* of loop time; 0: none */
+	const struct cv_rpc_route *route; /* of REST; NULL */
+	int64_t deadline_ms;              /* of loop time; 0: none */
 
 	void *state;
 	struct cv_rpc_field trailers[CV_RPC_TRAILERS_MAX];
@@ -47,6 +48,7 @@ struct cv_rpc_call {
 	struct cv_str status_message; /* in the arena */
 	bool is_begun, is_seen, is_held, is_finished, has_sent, is_half_closed, is_over;
 	int64_t began_us;
+	struct cv_rpc_trace trace;
 	struct cv_rpc_call *timed_prev, *timed_next;
 };
 

@@ -59,3 +59,4 @@
 #define CV_RPC_DISCARDED_BYTES_MAX (4u << 20) /* ... of a body that nobody reads any more */
 #define CV_RPC_SWEEP_MS            500        /* grain of all of these */
 #define CV_RPC_DEADLINE_GRAIN_MS   5          /* of grpc-timeout */
+#define CV_RPC_TIMEOUT_S_MAX       86400      /* of Request-Timeout: who waits longer sets none */

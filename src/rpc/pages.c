@@ -83,6 +83,11 @@ void *cv_rpc_request_state(const struct cv_rpc_request *r)
 	return r->state;
 }
 
+void cv_rpc_request_set_route(struct cv_rpc_request *r, const char *route)
+{
+	r->route = route;
+}
+
 /* ---- answers ---- */
 
 #define PAGE_FIELDS_MAX 24 /* of an answer: type, length and what the page adds */
@@ -154,24 +159,80 @@ void cv_rpc_respond(struct cv_rpc_request *r, int status, const char *content_ty
 	cv_rpc_due(x);
 }
 
+/* What HTTP says of a request that never became a call, in the words of calls. */
+static enum cv_rpc_status status_of(int http)
+{
+	static const struct {
+		int http;
+		enum cv_rpc_status status;
+	} row[] = {
+		{ 404, CV_RPC_NOT_FOUND },
+		{ 405, CV_RPC_UNIMPLEMENTED },
+		{ 413, CV_RPC_RESOURCE_EXHAUSTED },
+		{ 431, CV_RPC_RESOURCE_EXHAUSTED },
+		{ 501, CV_RPC_UNIMPLEMENTED },
+		{ 503, CV_RPC_UNAVAILABLE },
+		{ 505, CV_RPC_UNIMPLEMENTED },
+	};
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(row); i++)
+		if (row[i].http == http)
+			return row[i].status;
+	return http < 500 ? CV_RPC_INVALID_ARGUMENT : CV_RPC_INTERNAL;
+}
+
+/* The one shape of a failure. */
+static void error_send(struct cv_rpc_xchg *x, int http, enum cv_rpc_status s, const char *headers,
+	const char *text)
+{
+	struct cv_buf body;
+
+	cv_buf_init(&body, 8 * CV_RPC_STATUS_BYTES_MAX);
+	cv_buf_printf(
+		&body, "{\"error\":{\"code\":%d,\"status\":\"%s\",", http, cv_rpc_status_name(s));
+	cv_buf_put_json_member(&body, "message", cv_str_of(text));
+	cv_buf_put(&body, CV_STR("}}\n"));
+	body_send(x, http, "application/json", headers, cv_buf_str(&body));
+	cv_buf_fini(&body);
+}
+
+static void error_respond(struct cv_rpc_request *r, int http, enum cv_rpc_status s,
+	const char *headers, const char *text)
+{
+	if (r->is_started || r->is_ended)
+		return;
+	error_send(xchg_of(r), http, s, headers, text);
+	r->is_ended = true;
+	cv_rpc_due(xchg_of(r));
+}
+
 void cv_rpc_respond_error(struct cv_rpc_request *r, enum cv_rpc_status s, const char *fmt, ...)
 {
 	char text[CV_RPC_STATUS_BYTES_MAX];
-	struct cv_buf body;
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	cv_buf_init(&body, 8 * sizeof(text));
-	cv_buf_printf(&body, "{\"error\":{\"code\":%d,\"status\":\"%s\",", cv_rpc_status_http(s),
-		cv_rpc_status_name(s));
-	cv_buf_put_json_member(&body, "message", cv_str_of(text));
-	cv_buf_put(&body, CV_STR("}}\n"));
-	cv_rpc_respond(r, cv_rpc_status_http(s), "application/json",
-		s == CV_RPC_UNAUTHENTICATED ? "www-authenticate: Bearer\r\n" : NULL,
-		cv_buf_str(&body));
-	cv_buf_fini(&body);
+	error_respond(r, cv_rpc_status_http(s), s,
+		s == CV_RPC_UNAUTHENTICATED ? "www-authenticate: Bearer\r\n" : NULL, text);
+}
+
+#define ALLOW_BYTES_MAX 80 /* all methods that any table has */
+
+static void allow_write(char ret[ALLOW_BYTES_MAX + 16], const char *allow)
+{
+	snprintf(ret, ALLOW_BYTES_MAX + 16, "allow: %s\r\n", allow);
+}
+
+static const char not_allowed[] = "this path has no such method";
+
+void cv_rpc_respond_not_allowed(struct cv_rpc_request *r, const char *allow)
+{
+	char line[ALLOW_BYTES_MAX + 16];
+
+	allow_write(line, allow);
+	error_respond(r, 405, status_of(405), line, not_allowed);
 }
 
 void cv_rpc_respond_start(
@@ -211,19 +272,17 @@ void cv_rpc_respond_end(struct cv_rpc_request *r)
 	cv_rpc_xchg_wake(x);
 }
 
-void cv_rpc_xchg_refuse(struct cv_rpc_xchg *x, int status, const char *text)
+static void refuse(struct cv_rpc_xchg *x, int status, const char *headers, const char *text)
 {
-	struct cv_buf body;
-
 	x->kind = CV_RPC_XCHG_OVER;
 	cv_rpc_xchg_identify(x);
-	cv_buf_init(&body, 1024);
-	cv_buf_put(&body, CV_STR("{\"error\":{"));
-	cv_buf_printf(&body, "\"code\":%d,", status);
-	cv_buf_put_json_member(&body, "message", cv_str_of(text));
-	cv_buf_put(&body, CV_STR("}}\n"));
-	body_send(x, status, "application/json", NULL, cv_buf_str(&body));
-	cv_buf_fini(&body);
+	error_send(x, status, status_of(status), headers, text);
+	cv_rpc_xchg_requested(x, "none", status);
+}
+
+void cv_rpc_xchg_refuse(struct cv_rpc_xchg *x, int status, const char *text)
+{
+	refuse(x, status, NULL, text);
 }
 
 /* ---- the table ---- */
@@ -271,6 +330,30 @@ static const struct cv_rpc_page *page_find(const struct cv_rpc_xchg *x, bool *re
 	return best;
 }
 
+/* The methods of the rows with the longest path that fits. */
+static void allow_find(const struct cv_rpc_xchg *x, char ret[ALLOW_BYTES_MAX])
+{
+	const struct cv_rpc_server_config *config = &x->server->config;
+	size_t longest = 0, n = 0;
+
+	for (size_t i = 0; i < config->page_count; i++) {
+		const struct cv_str path = cv_str_of(config->pages[i].path);
+		struct cv_str rest = cv_str_of(config->pages[i].methods);
+
+		if (path.n < longest || !path_fits(x->path, path))
+			continue;
+		n = path.n > longest ? 0 : n;
+		longest = path.n;
+		while (rest.p && n < ALLOW_BYTES_MAX) {
+			const struct cv_str method = cv_str_cut(&rest, ' ');
+			const bool is_get = cv_str_eq(method, CV_STR("GET"));
+
+			n += (size_t)snprintf(ret + n, ALLOW_BYTES_MAX - n, "%s%.*s%s",
+				n ? ", " : "", CV_STR_ARG(method), is_get ? ", HEAD" : "");
+		}
+	}
+}
+
 /* "localhost:8080"; a browser leaves out port 80. */
 static bool is_own_name(struct cv_str host, uint16_t port)
 {
@@ -284,6 +367,19 @@ static bool is_own_name(struct cv_str host, uint16_t port)
 			return true;
 	}
 	return false;
+}
+
+static void unserved(struct cv_rpc_xchg *x, bool has_path)
+{
+	char allow[ALLOW_BYTES_MAX] = "", line[ALLOW_BYTES_MAX + 16];
+
+	if (!has_path) {
+		cv_rpc_xchg_refuse(x, 404, "there is no such path");
+		return;
+	}
+	allow_find(x, allow);
+	allow_write(line, allow);
+	refuse(x, 405, line, not_allowed);
 }
 
 void cv_rpc_page_begin(struct cv_rpc_xchg *x)
@@ -300,8 +396,7 @@ void cv_rpc_page_begin(struct cv_rpc_xchg *x)
 	}
 	x->page.page = page_find(x, &has_path);
 	if (!x->page.page) {
-		cv_rpc_xchg_refuse(x, has_path ? 405 : 404,
-			has_path ? "this path has no such method" : "there is no such path");
+		unserved(x, has_path);
 		return;
 	}
 	if (coding.n && !cv_str_eq_nocase(coding, CV_STR("identity"))) {
@@ -321,9 +416,7 @@ void cv_rpc_page_run(struct cv_rpc_xchg *x)
 	if (r->is_ended)
 		return;
 	if (cv_buf_len(&x->in) > cv_rpc_xchg_bytes_max(&r->page->rule)) {
-		body_send(x, 413, "application/json", NULL,
-			CV_STR("{\"error\":{\"code\":413,\"message\":\"the body is too large\"}}\n"));
-		r->is_ended = true;
+		error_respond(r, 413, status_of(413), NULL, "the body is too large");
 		return;
 	}
 	if (!r->is_seen && x->is_in_ended) {
@@ -343,6 +436,7 @@ void cv_rpc_page_over(struct cv_rpc_xchg *x)
 
 	r->is_ended = true;
 	x->kind = CV_RPC_XCHG_OVER;
+	cv_rpc_xchg_requested(x, r->route ? r->route : r->page->path, r->status);
 	if (r->is_seen && r->page->closed)
 		r->page->closed(r);
 }

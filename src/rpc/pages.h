@@ -36,12 +36,17 @@ void *cv_rpc_request_arg(const struct cv_rpc_request *r); /* of the server */
 void cv_rpc_request_set_state(struct cv_rpc_request *r, void *state);
 void *cv_rpc_request_state(const struct cv_rpc_request *r);
 
+/* A page for many paths names the one of its table: a literal, for metrics. */
+void cv_rpc_request_set_route(struct cv_rpc_request *r, const char *route);
+
 /* headers: further lines, "name: value\r\n" each, or NULL. */
 void cv_rpc_respond(struct cv_rpc_request *r, int status, const char *content_type,
 	const char *headers, struct cv_str body);
 /* {"error":{"code":404,"status":"NOT_FOUND","message":...}} */
 void cv_rpc_respond_error(struct cv_rpc_request *r, enum cv_rpc_status s, const char *fmt, ...)
 	CV_PRINTF(3, 4);
+/* 405, with the methods that the path has: "GET, HEAD". */
+void cv_rpc_respond_not_allowed(struct cv_rpc_request *r, const char *allow);
 /* A head now, then pieces; false: queued, no more until writable(). */
 void cv_rpc_respond_start(
 	struct cv_rpc_request *r, int status, const char *content_type, const char *headers);

@@ -152,5 +152,6 @@ void cv_rpc_relay_over(struct cv_rpc_xchg *x)
 {
 	x->page.is_ended = true;
 	x->kind = CV_RPC_XCHG_OVER;
+	cv_rpc_xchg_requested(x, "relay", x->page.status);
 	x->server->config.relay->closed(&x->page);
 }

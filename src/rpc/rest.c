@@ -13,7 +13,9 @@
 #include "base/hex.h"
 #include "base/utf8.h"
 #include "rpc/call_int.h"
+#include "rpc/grpc_text.h"
 #include "rpc/json.h"
+#include "rpc/server_int.h"
 #include "wire/query.h"
 
 #include <stdio.h>
@@ -227,8 +229,43 @@ static bool is_cross_site(const struct cv_rpc_request *r)
 	return !cv_str_eq_nocase(origin, cv_rpc_request_host(r));
 }
 
+/* Request-Timeout: whole seconds; grpc-timeout: as in gRPC.  *ret 0: no deadline. */
+static cv_code deadline_read(const struct cv_rpc_request *r, int64_t *ret, struct cv_err *err)
+{
+	const struct cv_str seconds = cv_rpc_request_header(r, "request-timeout");
+	const struct cv_str grpc = cv_rpc_request_header(r, "grpc-timeout");
+	const struct cv_rpc_server *s = cv_rpc_request_server(r);
+	uint64_t n = 0;
+	int64_t ms = 0;
+
+	*ret = 0;
+	if (!seconds.n && !grpc.n)
+		return CV_OK;
+	if (seconds.n && !cv_str_to_u64(seconds, CV_RPC_TIMEOUT_S_MAX, &n))
+		return cv_fail(err, CV_INVALID,
+			"Request-Timeout must be a number of seconds, at most %d",
+			CV_RPC_TIMEOUT_S_MAX);
+	if (!seconds.n && !cv_rpc_timeout_parse(grpc, &ms))
+		return cv_fail(err, CV_INVALID, "grpc-timeout is malformed");
+	ms = seconds.n ? (int64_t)n * 1000 : ms;
+	*ret = s->config.loop->now_ms + CV_MAX(ms, 1);
+	return CV_OK;
+}
+
+static bool is_head(const struct cv_rpc_request *r)
+{
+	return cv_str_eq(cv_rpc_request_method(r), CV_STR("HEAD"));
+}
+
+/* Of a stream: nothing would ever be its end. */
+static void head_only(struct cv_rpc_request *r)
+{
+	cv_rpc_respond_start(r, 200, "text/event-stream", NO_STORE);
+	cv_rpc_respond_end(r);
+}
+
 static void call_run(struct cv_rpc_request *r, const struct cv_rpc_route_match *match,
-	const struct cv_rpc_method *method, const ProtobufCMessage *m)
+	const struct cv_rpc_method *method, const ProtobufCMessage *m, int64_t deadline_ms)
 {
 	struct rest *x = cv_arena_new(cv_rpc_request_arena(r), struct rest);
 
@@ -247,6 +284,8 @@ static void call_run(struct cv_rpc_request *r, const struct cv_rpc_route_match *
 		.who = cv_rpc_request_principal(r),
 		.id = cv_rpc_request_id(r),
 		.arena = cv_rpc_request_arena(r),
+		.route = match->route,
+		.deadline_ms = deadline_ms,
 	};
 	cv_rpc_request_set_state(r, x);
 	cv_rpc_call_begin(&x->call);
@@ -261,14 +300,22 @@ static void serve(struct cv_rpc_request *r)
 	struct cv_rpc_route_match match;
 	struct cv_err err;
 	ProtobufCMessage *m;
+	int64_t deadline_ms;
 	bool has_path;
 
 	if (!cv_rpc_route_find(
 		    cv_rpc_request_method(r), cv_rpc_request_path(r), &match, &has_path)) {
-		cv_rpc_respond_error(r, has_path ? CV_RPC_UNIMPLEMENTED : CV_RPC_NOT_FOUND,
-			has_path ? "this path has no such method" : "there is no such path");
+		char allow[CV_RPC_ALLOW_BYTES_MAX];
+
+		cv_rpc_request_set_route(r, "/v1/");
+		cv_rpc_route_allow(cv_rpc_request_path(r), allow);
+		if (has_path)
+			cv_rpc_respond_not_allowed(r, allow);
+		else
+			cv_rpc_respond_error(r, CV_RPC_NOT_FOUND, "there is no such path");
 		return;
 	}
+	cv_rpc_request_set_route(r, match.route->path);
 	if (is_cross_site(r)) {
 		cv_rpc_respond_error(
 			r, CV_RPC_PERMISSION_DENIED, "a page of another site caused this request");
@@ -287,9 +334,13 @@ static void serve(struct cv_rpc_request *r)
 		cv_rpc_respond_error(r, s, "%s", err.msg);
 		return;
 	}
-	const cv_code code = message_make(r, &match, &m, &err);
+	cv_code code = deadline_read(r, &deadline_ms, &err);
 	if (code == CV_OK)
-		call_run(r, &match, method, m);
+		code = message_make(r, &match, &m, &err);
+	if (code == CV_OK && match.route->is_stream && is_head(r))
+		head_only(r);
+	else if (code == CV_OK)
+		call_run(r, &match, method, m, deadline_ms);
 	else
 		cv_rpc_respond_error(r,
 			code == CV_LIMIT ? CV_RPC_RESOURCE_EXHAUSTED : CV_RPC_INVALID_ARGUMENT,

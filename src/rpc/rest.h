@@ -6,7 +6,8 @@
  *
  * A table mirrors the rpcs: a method and a path for each, parts of the path in braces being fields
  * of the request; a query sets further fields; a body is the message as JSON.  The answer is the
- * message as JSON.  A server's stream becomes server-sent events: "message" for each message, and
+ * message as JSON.  HEAD is GET without the body.  A caller who waits no longer than so many seconds says
+ * it with Request-Timeout, or with grpc-timeout as clients of gRPC do: 504 then.  A server's stream becomes server-sent events: "message" for each message, and
  * at the end "end" or "error".  A failure is {"error":{"code","status","message"}} with the status
  * that gRPC's code has for HTTP.
  *
@@ -48,3 +49,6 @@ struct cv_rpc_route_match {
 /* Pure.  False: none; *ret_has_path: another method has the path. */
 CV_MUST bool cv_rpc_route_find(struct cv_str method, struct cv_str path,
 	struct cv_rpc_route_match *ret, bool *ret_has_path);
+/* The methods that the path has: "GET, HEAD, POST". */
+#define CV_RPC_ALLOW_BYTES_MAX 64
+void cv_rpc_route_allow(struct cv_str path, char ret[static CV_RPC_ALLOW_BYTES_MAX]);

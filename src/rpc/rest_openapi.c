@@ -168,7 +168,8 @@ static void parameters_put(struct doc *d, const struct cv_rpc_route *r)
 		parameter_put(d, is_first, cv_rpc_json_name(f->name, text), false, r->in, f);
 		is_first = false;
 	}
-	put(d, "]");
+	put(d, is_first ? "" : ",");
+	put(d, "{\"$ref\":\"#/components/parameters/RequestTimeout\"}]");
 }
 
 static void operation_put(struct doc *d, const struct cv_rpc_route *r, bool is_again)
@@ -229,6 +230,11 @@ static bool is_new_path(const struct cv_rpc_route *r)
 	return true;
 }
 
+#define TIMEOUT_PARAMETER                                                                            \
+	"\"parameters\":{\"RequestTimeout\":{\"name\":\"Request-Timeout\",\"in\":\"header\","        \
+	"\"description\":\"seconds after which the call ends with 504; grpc-timeout is read, too\"," \
+	"\"schema\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":86400}}},"
+
 #define ERROR_RESPONSE                                                                      \
 	"\"responses\":{\"Error\":{\"description\":\"what is wrong\",\"content\":"          \
 	"{\"application/json\":{\"schema\":{\"type\":\"object\",\"properties\":{\"error\":" \
@@ -252,7 +258,7 @@ bool cv_rpc_rest_openapi(struct cv_buf *b)
 		path_put(&d, &cv_rpc_routes[i]);
 		is_first = false;
 	}
-	put(&d, "},\"components\":{" ERROR_RESPONSE ",\"schemas\":{");
+	put(&d, "},\"components\":{" TIMEOUT_PARAMETER ERROR_RESPONSE ",\"schemas\":{");
 	for (size_t i = 0; i < d.count; i++) { /* grows while it is written */
 		if (i)
 			put(&d, ",");

@@ -11,6 +11,8 @@
 #include "inference.pb-c.h"
 #include "openshell.pb-c.h"
 
+#include <stdio.h>
+
 #define SHELL      "openshell.v1.OpenShell"
 #define INFER      "openshell.inference.v1.Inference"
 #define COVE       "cove.v1.Cove"
@@ -251,4 +253,19 @@ bool cv_rpc_route_find(struct cv_str method, struct cv_str path, struct cv_rpc_r
 		}
 	}
 	return false;
+}
+
+void cv_rpc_route_allow(struct cv_str path, char ret[static CV_RPC_ALLOW_BYTES_MAX])
+{
+	struct cv_rpc_route_match m;
+	size_t n = 0;
+
+	ret[0] = '\0';
+	for (size_t i = 0; i < cv_rpc_route_count && n < CV_RPC_ALLOW_BYTES_MAX; i++) {
+		const char *method = cv_rpc_routes[i].method;
+
+		if (fits(&cv_rpc_routes[i], path, &m))
+			n += (size_t)snprintf(ret + n, CV_RPC_ALLOW_BYTES_MAX - n, "%s%s%s",
+				n ? ", " : "", method, strcmp(method, "GET") ? "" : ", HEAD");
+	}
 }

@@ -42,7 +42,11 @@ struct cv_rpc_server_config {
 	enum cv_rpc_status (*authenticate)(void *arg, const struct cv_rpc_presented *given,
 		struct cv_principal *ret, struct cv_err *err);
 	/* Of each call that ended; NULL: nobody wants to know.  For metrics and the log. */
-	void (*ended)(void *arg, const struct cv_rpc_call *c, enum cv_rpc_status s, int64_t us);
+	void (*ended)(void *arg, struct cv_rpc_call *c, enum cv_rpc_status s, int64_t us);
+	/* The same of each request that is no call of gRPC: route is the row of a table that it fell on
+	 * ("/healthz", "/v1/sandboxes/{name}"), or why it has none ("relay", "none"); status 0: it was
+	 * not answered.  NULL: nobody wants to know. */
+	void (*requested)(void *arg, const char *route, int status, int64_t us);
 };
 
 CV_MUST cv_code cv_rpc_server_new(

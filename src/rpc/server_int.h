@@ -42,6 +42,7 @@ enum cv_rpc_xchg_kind {
 
 struct cv_rpc_request { /* the part of an exchange that pages see */
 	const struct cv_rpc_page *page;
+	const char *route; /* NULL: page->path */
 	void *state;
 	int status;
 	bool is_seen, is_started, is_ended;
@@ -81,6 +82,7 @@ struct cv_rpc_xchg {
 
 	struct cv_rpc_call call;
 	struct cv_rpc_request page;
+	int64_t began_us;    /* its head was judged; 0: never */
 	int64_t read_ms;     /* the last byte of its body */
 	int64_t answered_ms; /* when the answer was whole before the request was; 0 */
 	size_t discarded;    /* bytes that came after that */
@@ -249,5 +251,7 @@ void cv_rpc_relay_over(struct cv_rpc_xchg *x);
 void cv_rpc_page_begin(struct cv_rpc_xchg *x);
 void cv_rpc_page_run(struct cv_rpc_xchg *x);
 void cv_rpc_page_over(struct cv_rpc_xchg *x);
-/* An answer without a page: text and a newline. */
+/* An answer without a page. */
 void cv_rpc_xchg_refuse(struct cv_rpc_xchg *x, int status, const char *text);
+/* The program is told what became of a request. */
+void cv_rpc_xchg_requested(const struct cv_rpc_xchg *x, const char *route, int status);

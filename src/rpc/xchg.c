@@ -11,6 +11,7 @@
 #include "rpc/server_int.h"
 
 #include "base/assert.h"
+#include "sys/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -215,6 +216,7 @@ static void route(struct cv_rpc_xchg *x)
 	const struct cv_str type = cv_rpc_xchg_get(x, "content-type");
 	const struct cv_rpc_method *m = method_of(x);
 
+	x->began_us = cv_clock_us();
 	cv_rpc_xchg_identify(x);
 	if (x->is_head_long) {
 		cv_rpc_xchg_refuse(x, 431, "the head of the request is too large");
@@ -252,6 +254,15 @@ void cv_rpc_xchg_head(struct cv_rpc_xchg *x, int status, const struct cv_rpc_fie
 	else
 		cv_rpc_h1_head(x, status, fields, count, has_body);
 	cv_rpc_dirty(x->conn);
+}
+
+void cv_rpc_xchg_requested(const struct cv_rpc_xchg *x, const char *route, int status)
+{
+	const struct cv_rpc_server_config *config = &x->server->config;
+
+	if (config->requested)
+		config->requested(
+			config->arg, route, status, x->began_us ? cv_clock_us() - x->began_us : 0);
 }
 
 void cv_rpc_xchg_abort(struct cv_rpc_xchg *x)

@@ -188,7 +188,13 @@ cv_code cv_store_commit(
 		b[i]->culprit = b[i]->n;
 		b[i]->why.code = CV_OK;
 	}
+	const int64_t began = store_clock_us(s);
+	struct cv_store_event seen = { .operation = "commit", .batches = n };
 	const cv_code code = run_all(s, b, n, e);
+	for (size_t i = 0; i < n; i++)
+		seen.records += b[i]->n;
+	seen.code = code;
+	(void)store_seen(s, seen, began);
 	for (size_t i = 0; i < n; i++) {
 		b[i]->is_stored = code == CV_OK && b[i]->why.code == CV_OK;
 		if (code != CV_OK) {

@@ -4,6 +4,8 @@
  */
 #include "store/store_int.h"
 
+#include "sys/clock.h"
+
 cv_code store_key_check(struct cv_str kind, struct cv_str key, struct cv_err *err)
 {
 	if (!kind.n || !key.n || kind.n > CV_STORE_KEY_BYTES_MAX || key.n > CV_STORE_KEY_BYTES_MAX)
@@ -24,6 +26,29 @@ cv_code store_late(struct cv_str kind, struct cv_str key, struct cv_err *err)
 		CV_STR_ARG(key));
 }
 
+void cv_store_observe(
+	struct cv_store *s, void (*seen)(void *arg, const struct cv_store_event *e), void *arg)
+{
+	s->seen = seen;
+	s->seen_arg = arg;
+}
+
+int64_t store_clock_us(const struct cv_store *s)
+{
+	return s->seen ? cv_clock_us() : 0;
+}
+
+cv_code store_seen(const struct cv_store *s, struct cv_store_event e, int64_t began_us)
+{
+	e.us = store_clock_us(s) - began_us;
+	if (s->seen)
+		s->seen(s->seen_arg, &e);
+	return e.code;
+}
+
+#define SEEN(s, name, code, began) \
+	store_seen(s, (struct cv_store_event){ name, code, 0, 0, 0 }, began)
+
 void cv_store_close(struct cv_store *s)
 {
 	if (s)
@@ -34,37 +59,47 @@ cv_code cv_store_get(struct cv_store *s, struct cv_str kind, struct cv_str key,
 	struct cv_buf *ret_value, uint64_t *ret_version, struct cv_err *err)
 {
 	const cv_code code = store_key_check(kind, key, err);
+	const int64_t began = store_clock_us(s);
 
-	return code == CV_OK ? s->ops->read(s, kind, key, 0, SIZE_MAX, ret_value, ret_version, err)
-			     : code;
+	if (code != CV_OK)
+		return code;
+	return SEEN(s, "get", s->ops->read(s, kind, key, 0, SIZE_MAX, ret_value, ret_version, err),
+		began);
 }
 
 cv_code cv_store_read(struct cv_store *s, struct cv_str kind, struct cv_str key, uint64_t offset,
 	size_t n, struct cv_buf *ret_bytes, struct cv_err *err)
 {
 	const cv_code code = store_key_check(kind, key, err);
+	const int64_t began = store_clock_us(s);
 
-	return code == CV_OK ? s->ops->read(s, kind, key, offset, n, ret_bytes, NULL, err) : code;
+	if (code != CV_OK)
+		return code;
+	return SEEN(s, "get", s->ops->read(s, kind, key, offset, n, ret_bytes, NULL, err), began);
 }
 
 cv_code cv_store_put(struct cv_store *s, struct cv_str kind, struct cv_str key, struct cv_str value,
 	uint64_t expected, uint64_t *ret_version, struct cv_err *err)
 {
 	const cv_code code = store_key_check(kind, key, err);
+	const int64_t began = store_clock_us(s);
 
 	if (code != CV_OK)
 		return code;
 	if (value.n > CV_STORE_VALUE_BYTES_MAX)
 		return cv_fail(err, CV_LIMIT, "a record of %zu bytes", value.n);
-	return s->ops->put(s, kind, key, value, expected, ret_version, err);
+	return SEEN(s, "put", s->ops->put(s, kind, key, value, expected, ret_version, err), began);
 }
 
 cv_code cv_store_delete(struct cv_store *s, struct cv_str kind, struct cv_str key,
 	uint64_t expected, struct cv_err *err)
 {
 	const cv_code code = store_key_check(kind, key, err);
+	const int64_t began = store_clock_us(s);
 
-	return code == CV_OK ? s->ops->remove(s, kind, key, expected, err) : code;
+	if (code != CV_OK)
+		return code;
+	return SEEN(s, "delete", s->ops->remove(s, kind, key, expected, err), began);
 }
 
 struct page {
@@ -86,10 +121,12 @@ cv_code cv_store_page(struct cv_store *s, struct cv_str kind, struct cv_str pref
 	void *arg, struct cv_err *err)
 {
 	struct page p = { each, arg, limit };
+	const int64_t began = store_clock_us(s);
 
 	if (prefix.n > CV_STORE_KEY_BYTES_MAX || after.n > CV_STORE_KEY_BYTES_MAX)
 		return cv_fail(err, CV_LIMIT, "a key of %zu bytes", CV_MAX(prefix.n, after.n));
-	return s->ops->list(s, kind, prefix, after, limit, page_each, &p, err);
+	return SEEN(
+		s, "list", s->ops->list(s, kind, prefix, after, limit, page_each, &p, err), began);
 }
 
 cv_code cv_store_list(struct cv_store *s, struct cv_str kind, struct cv_str prefix,

@@ -67,6 +67,20 @@ CV_MUST cv_code cv_store_page(struct cv_store *s, struct cv_str kind, struct cv_
 	struct cv_str after, size_t limit, bool (*each)(void *arg, const struct cv_record *r),
 	void *arg, struct cv_err *err);
 
+/* ---- who looks on ---- */
+
+/* What was asked and what came of it: "get", "put", "delete", "list", "commit"; of a
+ * commit the batches and records that it was asked for.  seen must not call the store. */
+struct cv_store_event {
+	const char *operation;
+	cv_code code;
+	int64_t us;
+	size_t batches, records;
+};
+/* seen NULL: nobody. */
+void cv_store_observe(
+	struct cv_store *s, void (*seen)(void *arg, const struct cv_store_event *e), void *arg);
+
 /* ---- batches ---- */
 
 #define CV_STORE_BATCH_PARTS_MAX \

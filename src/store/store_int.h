@@ -42,10 +42,15 @@ struct store_ops {
 
 struct cv_store { /* the first member of each implementation */
 	const struct store_ops *ops;
+	void (*seen)(void *arg, const struct cv_store_event *e);
+	void *seen_arg;
 };
 
 /* ---- store.c ---- */
 
+/* For seen(): when it begins; and at the end, with its code, which is returned. */
+int64_t store_clock_us(const struct cv_store *s);
+cv_code store_seen(const struct cv_store *s, struct cv_store_event e, int64_t began_us);
 cv_code store_key_check(struct cv_str kind, struct cv_str key, struct cv_err *err);
 cv_code store_not_found(struct cv_str kind, struct cv_str key, struct cv_err *err);
 cv_code store_late(struct cv_str kind, struct cv_str key, struct cv_err *err);

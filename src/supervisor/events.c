@@ -55,6 +55,25 @@ static void queue(struct supervisor *s, uint32_t type, struct cv_str body, uint3
 		++*lost;
 }
 
+/* What was counted while there was no gateway is told to the next. */
+static void counts_send(struct supervisor *s)
+{
+	struct service *v = &s->service;
+	uint64_t any = 0;
+	struct cv_buf b;
+
+	for (size_t i = 0; i < SERVICE_COUNTS; i++)
+		any |= v->counts[i];
+	if (!any)
+		return;
+	cv_buf_init(&b, sizeof(v->counts));
+	for (size_t i = 0; i < SERVICE_COUNTS; i++)
+		cv_ipc_put_u64(&b, v->counts[i]);
+	memset(v->counts, 0, sizeof(v->counts));
+	service_tell(s, CV_GATEWAY_REPLY_COUNTS, cv_buf_str(&b), NULL, 0);
+	cv_buf_fini(&b);
+}
+
 void events_send(struct supervisor *s)
 {
 	struct service *v = &s->service;
@@ -65,7 +84,9 @@ void events_send(struct supervisor *s)
 		!cv_ipc_outbox_is_empty(&v->out) ||
 		cv_ipc_outbox_flush(&v->events, v->link, &err) != CV_OK) /* a broken link is read */
 		return;
-	if (!cv_ipc_outbox_is_empty(&v->events) || !(v->lost_lines | v->lost_denials))
+	counts_send(s);
+	if (v->link < 0 || !cv_ipc_outbox_is_empty(&v->events) ||
+		!(v->lost_lines | v->lost_denials))
 		return;
 	cv_buf_init(&b, 8);
 	cv_ipc_put_u32(&b, v->lost_lines);
@@ -93,6 +114,15 @@ void events_line(struct supervisor *s, struct cv_str level, struct cv_str target
 void events_denial(struct supervisor *s, struct cv_str body)
 {
 	queue(s, CV_GATEWAY_REPLY_DENIAL, body, &s->service.lost_denials);
+	events_send(s);
+}
+
+void events_counts(struct supervisor *s, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+
+	for (size_t i = 0; i < SERVICE_COUNTS; i++)
+		s->service.counts[i] += cv_ipc_get_u64(&r);
 	events_send(s);
 }
 

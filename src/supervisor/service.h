@@ -37,6 +37,8 @@ struct service_policy {
 	uint64_t revision;
 };
 
+#define SERVICE_COUNTS 5
+
 struct service {
 	bool is_on; /* the plan names a gateway */
 
@@ -67,6 +69,7 @@ struct service {
 	struct service_log log[SERVICE_LOGS];
 	struct cv_ipc_outbox events;
 	uint32_t lost_lines, lost_denials;
+	uint64_t counts[SERVICE_COUNTS]; /* of COUNTS, not told yet */
 
 	/* push.c */
 	struct service_policy policy, policy_next, policy_waiting; /* the newest waits */

@@ -241,7 +241,8 @@ void events_read(struct supervisor *s, size_t who);
 void events_line(struct supervisor *s, struct cv_str level, struct cv_str target, int64_t time_ms,
 	struct cv_str message);
 void events_denial(struct supervisor *s, struct cv_str body);
-void events_send(struct supervisor *s); /* as much as the link takes */
+void events_counts(struct supervisor *s, struct cv_str body); /* COUNTS of the proxy */
+void events_send(struct supervisor *s);                       /* as much as the link takes */
 
 /* push.c: what the gateway sends */
 void push_init(struct supervisor *s);

@@ -6,6 +6,14 @@
 #include <stdint.h>
 #include <time.h>
 
+static inline int64_t cv_clock_us(void) /* CLOCK_MONOTONIC */
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 static inline int64_t cv_clock_ms(void) /* CLOCK_MONOTONIC */
 {
 	struct timespec t;

@@ -9,6 +9,8 @@ configuration wrong is told where.
 import json
 import os
 import re
+import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -263,6 +265,35 @@ with Gateway(config=oidc) as g:
     tap.ok(g.logged("another issuer's"), "t_a discovery document of another issuer is refused", g.lines)
     tap.ok(user_of(g, token=issuer.token())[0] == "UNAVAILABLE", "without keys nobody is judged")
 issuer.close()
+
+# ---- names of the server ----
+
+with gatewaylab.Gateway(config={"server_sans": ["gw.example", "*.pods.example", "192.0.2.7"]}) as g:
+    def certificate():
+        with socket.create_connection(("127.0.0.1", g.port)) as raw:
+            context = ssl.create_default_context(cafile=os.path.join(g.client, "ca.crt"))
+            with context.wrap_socket(raw, server_hostname="gw.example") as s:
+                return {v for _, v in s.getpeercert()["subjectAltName"]}, s.getpeercert()["serialNumber"]
+
+    names, serial = certificate()
+    tap.ok({"gw.example", "*.pods.example", "192.0.2.7", "localhost", "127.0.0.1"} <= names,
+           "server_sans are names of a certificate that init made without them", names)
+    tap.ok(code_of(lambda: g.stub.Health(g.pb.HealthRequest()))[0] == "OK", "clients trust it as before")
+    g.stop()
+    g.start()
+    tap.ok(certificate() == (names, serial), "it is made once")
+    g.stop()
+    os.remove(os.path.join(g.state, "tls/ca.key"))
+    g.start()
+    tap.ok(certificate()[1] == serial, "and its authority's key is not needed when it has them")
+    g.stop()
+    g.write_config({"server_sans": ["another.example"]})
+    try:
+        g.start()
+        said = ""
+    except RuntimeError as e:
+        said = str(e)
+    tap.ok("server_sans" in said and "ca.key" in said, "without that key a new name is an error that says so", said)
 
 # ---- tokens of sandboxes ----
 

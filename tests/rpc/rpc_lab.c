@@ -336,7 +336,7 @@ static enum cv_rpc_status authenticate(void *arg, const struct cv_rpc_presented 
 	return CV_RPC_OK;
 }
 
-static void ended(void *arg, const struct cv_rpc_call *c, enum cv_rpc_status s, int64_t us)
+static void ended(void *arg, struct cv_rpc_call *c, enum cv_rpc_status s, int64_t us)
 {
 	(void)arg;
 	(void)us;

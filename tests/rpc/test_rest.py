@@ -114,7 +114,7 @@ tap.check("an answer is the message", answer)
 refused("a handler's refusal", 404, 'no "missing"', "GET", "/v1/sandboxes/missing")
 refused("no such path", 404, "no such path", "GET", "/v1/nothing")
 refused("no such path below one", 404, "no such path", "GET", "/v1/sandboxes/a/b/c")
-refused("no such method", 501, "no such method", "PUT", "/v1/sandboxes")
+refused("no such method", 405, "no such method", "PUT", "/v1/sandboxes")
 refused("nobody", 401, "", "GET", "/v1/sandboxes", bearer=None)
 refused("a user where an administrator is wanted", 403, "", "POST", "/v1/workspaces", {"name": "w"}, bearer="user")
 refused("an unknown field", 400, "/nmae: CreateSandboxRequest has no such field", "POST", "/v1/sandboxes", {"nmae": "x"})
@@ -171,6 +171,71 @@ def leaves(word):
     return check
 
 
+
+def allowed(method, path, wanted, bearer="admin"):
+    def check():
+        status, headers, text = ask(method, path, bearer=bearer)
+        assert status == 405 and headers["allow"] == wanted, (status, headers["allow"])
+        assert json.loads(text)["error"]["code"] == 405, text
+    tap.check(f"{method} {path}: 405, and what is allowed", check)
+
+
+allowed("PUT", "/v1/sandboxes", "POST, GET, HEAD")
+allowed("POST", "/v1/sandboxes/a", "GET, HEAD, DELETE")
+allowed("GET", "/v1/sandboxes/a:stop", "POST")
+allowed("POST", "/openapi.json", "GET, HEAD", None)
+
+
+def head():
+    for path in ("/v1/sandboxes/box", "/v1/health", "/openapi.json"):
+        got, with_body = ask("HEAD", path), ask("GET", path)
+        assert got[0] == 200 and got[2] == "", (path, got)
+        assert got[1]["content-length"] == str(len(with_body[2].encode())), path
+        assert got[1]["content-type"] == with_body[1]["content-type"], path
+    assert ask("HEAD", "/v1/sandboxes/missing")[::2] == (404, "")
+    status, headers, _ = ask("HEAD", "/v1/approvals:watch")
+    assert status == 200 and headers["content-type"] == "text/event-stream", (status, headers)
+    with came:
+        assert "WatchApprovals" not in str(lines), "a stream was begun that nobody reads"
+
+
+def deadlines():
+    for given in ({"request-timeout": "1"}, {"grpc-timeout": "200m"}, {"grpc-timeout": "1S"}):
+        status, _, text = ask("GET", "/v1/sandboxes/slow", headers=given)
+        assert (status, json.loads(text)["error"]["status"]) == (504, "DEADLINE_EXCEEDED"), text
+        waits("closed GetSandbox")
+    _, _, text = ask("POST", "/v1/sandboxes/id:exec", {"command": ["wait"]}, headers={"request-timeout": "1"})
+    assert events(text) == [("error", {"code": 504, "status": "DEADLINE_EXCEEDED",
+                                       "message": "deadline exceeded"})], text
+    waits("closed ExecSandbox")
+    for given in ({"request-timeout": "x"}, {"request-timeout": "-1"}, {"request-timeout": "86401"},
+                  {"grpc-timeout": "1"}):
+        status, _, text = ask("GET", "/v1/sandboxes/box", headers=given)
+        assert status == 400 and "imeout" in json.loads(text)["error"]["message"], text
+    assert ask("GET", "/v1/sandboxes/box", headers={"request-timeout": "5"})[0] == 200
+
+
+def one_shape():
+    """Whatever is wrong, the body says it in the same way."""
+    for status, args, more in (
+            (404, ("GET", "/nowhere"), {}), (405, ("PUT", "/openapi.json"), {}),
+            (415, ("POST", "/v1/sandboxes"), {"raw": "x", "headers": {"content-encoding": "gzip"}}),
+            (413, ("POST", "/v1/sandboxes"), {"raw": "x" * ((1 << 20) + 1)}),
+            (431, ("GET", "/v1/sandboxes"), {"headers": {"x": "y" * 17000}}),
+            (401, ("GET", "/v1/sandboxes"), {"bearer": None}),
+            (415, ("POST", "/openshell.v1.OpenShell/Health"), {}), (405, ("GET", "/openshell.v1.OpenShell/Health"), {})):
+        try:
+            got, headers, text = ask(*args, **more)
+        except (BrokenPipeError, ConnectionResetError):  # it was answered before all was sent
+            continue
+        error = json.loads(text)["error"]
+        assert got == status == error["code"] and headers["content-type"] == "application/json", (args, text)
+        assert sorted(error) == ["code", "message", "status"] and error["status"].isupper(), (args, text)
+
+
+tap.check("HEAD is GET without its body, and begins no stream", head)
+tap.check("Request-Timeout and grpc-timeout end a call", deadlines)
+tap.check("failures have one shape", one_shape)
 tap.check("a client that leaves a silent stream", leaves("wait"))
 tap.check("a client that leaves a flood", leaves("flood"))
 
@@ -187,7 +252,8 @@ def described():
             at = at[part]
     for path, operations in doc["paths"].items():
         for op in operations.values():
-            named = {p["name"] for p in op["parameters"] if p["in"] == "path"}
+            assert {"$ref": "#/components/parameters/RequestTimeout"} in op["parameters"], path
+            named = {p["name"] for p in op["parameters"] if p.get("in") == "path"}
             assert named == set(re.findall(r"{([^}]*)}", path)), path
     box = doc["components"]["schemas"]["openshell.v1.SandboxSpec"]["properties"]
     assert box["environment"] == {"type": "object", "additionalProperties": {"type": "string"}}, box
