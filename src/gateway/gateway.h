@@ -17,7 +17,7 @@
  *     console.[ch] the web console's files
  *     metrics.[ch] numbers for /metrics; log.[ch] a line per decision
  *
- *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
+ *     sandbox.c, session.c, exec.c, kept.c, watch.c, forward.c      sandboxes and their supervisors
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
  *     service.c, service_http.c                             ports of sandboxes with host names
  *     inference.c                                           where model calls go
@@ -77,6 +77,7 @@ struct cv_gw_part {
 	X(WORKSPACE, workspace)    \
 	X(SANDBOX, sandbox)        \
 	X(EXEC, exec)              \
+	X(KEPT, kept)              \
 	X(WATCH, watch)            \
 	X(FORWARD, forward)        \
 	X(SSH, ssh)                \
@@ -135,6 +136,7 @@ struct cv_gateway {
 	struct cv_gw_oidc *oidc;
 	struct cv_gw_sandboxes *sandboxes;
 	struct cv_gw_execs *execs;
+	struct cv_gw_kepts *kepts;
 	struct cv_gw_watches *watches;
 	struct cv_gw_forwards *forwards;
 	struct cv_gw_ssh *ssh;

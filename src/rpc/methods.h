@@ -168,5 +168,13 @@
 	X(WatchApprovals, v1__watch_approvals_request, v1__approval_event, \
 		SERVER_STREAM, BEARER, "config:read", MANAGER) \
 	X(DecideApproval, v1__decide_approval_request, v1__decide_approval_response, \
-		UNARY, BEARER, "config:write", MANAGER)
+		UNARY, BEARER, "config:write", MANAGER) \
+	X(StartExec, v1__start_exec_request, v1__start_exec_response, \
+		UNARY, BEARER, "sandbox:write", MEMBER) \
+	X(FollowExec, v1__follow_exec_request, v1__follow_exec_event, \
+		SERVER_STREAM, BEARER, "sandbox:write", MEMBER) \
+	X(ListExecs, v1__list_execs_request, v1__list_execs_response, \
+		UNARY, BEARER, "sandbox:write", MEMBER) \
+	X(KillExec, v1__kill_exec_request, v1__kill_exec_response, \
+		UNARY, BEARER, "sandbox:write", MEMBER)
 /* clang-format on */

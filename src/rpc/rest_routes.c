@@ -193,6 +193,16 @@ const struct cv_rpc_route cv_rpc_routes[] = {
 		C(v1__watch_approvals_request, v1__approval_event), S, "The same, and what comes" },
 	{ "POST", "/v1/approvals/{id}:decide", COVE, "DecideApproval",
 		C(v1__decide_approval_request, v1__decide_approval_response), U, "Answer a question" },
+
+	{ "POST", "/v1/sandboxes/{exec.sandbox_id}/execs", COVE, "StartExec",
+		C(v1__start_exec_request, v1__start_exec_response), U,
+		"Start a command that outlives its client" },
+	{ "GET", "/v1/sandboxes/{sandbox_id}/execs", COVE, "ListExecs",
+		C(v1__list_execs_request, v1__list_execs_response), U, "Such commands of a sandbox" },
+	{ "GET", "/v1/sandboxes/{sandbox_id}/execs/{exec_id}:follow", COVE, "FollowExec",
+		C(v1__follow_exec_request, v1__follow_exec_event), S, "Its output from an offset on, and its end" },
+	{ "POST", "/v1/sandboxes/{sandbox_id}/execs/{exec_id}:kill", COVE, "KillExec",
+		C(v1__kill_exec_request, v1__kill_exec_response), U, "Send it a signal" },
 };
 /* clang-format on */
 const size_t cv_rpc_route_count = CV_ARRAY_LEN(cv_rpc_routes);
