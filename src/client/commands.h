@@ -30,7 +30,8 @@ extern const struct cl_grammar cl_grammar;
 	X(workspace_create) X(workspace_get) X(workspace_list) X(workspace_delete)              \
 	X(member_add) X(member_remove) X(member_list)                                           \
 	X(inference_set) X(inference_update) X(inference_get) X(inference_delete)               \
-	X(top) X(completions) X(manual) X(ssh_proxy) X(ssh_known_host) X(invoke) X(approve)
+	X(top) X(completions) X(manual) X(ssh_proxy) X(ssh_known_host) X(invoke) X(approve)        \
+	X(exec) X(exec_attach) X(exec_list) X(exec_kill)
 /* clang-format on */
 
 struct cl;
