@@ -83,6 +83,7 @@ static void drop(struct supervisor *s)
 	v->link = -1;
 	cv_ipc_outbox_clear(&v->out);
 	dial_drop(s);
+	kept_pace_none(s);
 	cv_buf_reset(&v->parts);
 	if (s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE)
 		claim_never(s);
@@ -168,6 +169,8 @@ cv_code service_start(struct supervisor *s, struct cv_err *err)
 		return CV_OK;
 	descriptors_allow();
 	cv_code code = exec_init(s, err);
+	if (code == CV_OK)
+		code = kept_init(s, err);
 	if (code == CV_OK)
 		code = dial_init(s, err);
 	if (code == CV_OK)
@@ -260,7 +263,8 @@ static void settled(struct supervisor *s, struct cv_ipc_reader *r)
 {
 	const uint32_t what = cv_ipc_get_u32(r), id = cv_ipc_get_u32(r);
 
-	if (what == CV_GATEWAY_REPLY_EXITED || what == CV_GATEWAY_REPLY_FAILED)
+	if (what == CV_GATEWAY_REPLY_EXITED || what == CV_GATEWAY_REPLY_FAILED ||
+		what == CV_GATEWAY_REPLY_KEPT)
 		exec_settled(s, id);
 	else if (what == CV_GATEWAY_REPLY_ENDED && s->service.is_ended)
 		s->service.is_ended_settled = true;
@@ -280,6 +284,14 @@ static void signal_ask(struct supervisor *s, struct cv_ipc_reader *r)
 	exec_signal(s, id, number);
 }
 
+static void pace_ask(struct supervisor *s, struct cv_ipc_reader *r)
+{
+	const uint32_t id = cv_ipc_get_u32(r);
+	const uint64_t place = cv_ipc_get_u64(r);
+
+	kept_pace(s, id, place);
+}
+
 static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 {
 	struct cv_ipc_reader r = { .rest = m->body };
@@ -288,6 +300,8 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_ACCEPTED: accepted(s); break;
 	case CV_GATEWAY_REQ_PART: exec_part(s, m->body); break;
 	case CV_GATEWAY_REQ_EXEC: exec_run(s, m->body); break;
+	case CV_GATEWAY_REQ_EXEC_KEPT: exec_kept(s, m->body, cv_take_fd(m->fds[0])); break;
+	case CV_GATEWAY_REQ_KEPT_PACE: pace_ask(s, &r); break;
 	case CV_GATEWAY_REQ_SIGNAL: signal_ask(s, &r); break;
 	case CV_GATEWAY_REQ_DIAL: dial_ask(s, &r); break;
 	case CV_GATEWAY_REQ_POLICY:
@@ -357,10 +371,13 @@ void service_serve(struct supervisor *s, short events)
 
 int64_t service_due_ms(const struct supervisor *s)
 {
-	const int64_t dial_ms = s->service.is_on ? dial_due_ms(s) : 0;
-	const int64_t redial_ms = s->service.is_on ? s->service.redial_ms : 0;
+	const int64_t due[] = { dial_due_ms(s), kept_due_ms(s), s->service.redial_ms };
+	int64_t first = 0;
 
-	return !redial_ms || (dial_ms && dial_ms < redial_ms) ? dial_ms : redial_ms;
+	for (size_t i = 0; s->service.is_on && i < CV_ARRAY_LEN(due); i++)
+		if (due[i] && (!first || due[i] < first))
+			first = due[i];
+	return first;
 }
 
 void service_due(struct supervisor *s)
@@ -372,6 +389,7 @@ void service_due(struct supervisor *s)
 		service_stop(s, SUP_STOP_MS);
 	}
 	dial_due(s);
+	kept_due(s);
 }
 
 /* All of the run is over and gone.  A gateway that is away may come back to ask what became of it;
