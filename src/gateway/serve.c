@@ -26,6 +26,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
@@ -53,6 +54,17 @@ static void call_ended(void *arg, const struct cv_rpc_call *c, enum cv_rpc_statu
 									     : who->subject) },
 			{ "ms", cv_str_of(ms) }, { "id", cv_str_of(cv_rpc_call_id(c)) }),
 		"%s", m->name);
+}
+
+/* Three quarters of the descriptors: the rest is for sandboxes and their commands, for the store and for
+ * supervisors that dial in, none of which a crowd of clients may lock out. */
+static uint32_t connections_max(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return 0;
+	return (uint32_t)CV_MIN(files.rlim_cur / 4 * 3, (rlim_t)UINT32_MAX);
 }
 
 /* ---- ports ---- */
@@ -236,6 +248,7 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 		.authenticate = cv_gw_authenticate,
 		.ended = call_ended,
 		.is_local_only = g->config->disable_tls,
+		.connections_max = connections_max(),
 	};
 	sigset_t set;
 
