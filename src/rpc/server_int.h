@@ -165,7 +165,7 @@ struct cv_rpc_server {
 	int64_t deadline_looked_ms, sweep_ms, accept_ms;
 	size_t held;
 	bool is_draining;
-	bool is_behind; /* the last round's writes were slow */
+	bool is_behind;          /* the last round's writes were slow */
 	struct cv_arena message; /* of one message of a stream */
 	unsigned char random[1024];
 	size_t random_left;
