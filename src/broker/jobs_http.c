@@ -8,6 +8,7 @@
  * has the job.  A slow reader makes nothing pile up: events are made when there is room.
  */
 #include "broker/broker.h"
+#include "broker/head.h"
 
 #include "base/base64.h"
 #include "base/utf8.h"
@@ -377,19 +378,15 @@ void jobs_events_more(struct broker *b, struct stream *s)
 	}
 }
 
-/* "LOG-PROGRESS-RESULT" */
 static void position_read(struct stream *s, struct cv_str id)
 {
-	uint64_t log, progress, result;
-	const struct cv_str first = cv_str_cut(&id, '-');
-	const struct cv_str second = cv_str_cut(&id, '-');
+	struct job_position at;
 
-	if (!cv_str_to_u64(first, UINT64_MAX, &log) ||
-		!cv_str_to_u64(second, UINT32_MAX, &progress) || !cv_str_to_u64(id, 2, &result))
+	if (!job_position_read(id, &at))
 		return; /* not ours: from the beginning */
-	s->log_at = log;
-	s->progress_at = (uint32_t)progress;
-	s->results_sent = (uint32_t)result;
+	s->log_at = at.log;
+	s->progress_at = at.progress;
+	s->results_sent = at.results;
 }
 
 static void events_answer(struct broker *b, struct stream *s, struct job *j)

@@ -342,30 +342,12 @@ void mcp_reader_lost(struct broker *b, struct stream *s)
 
 /* ---- which ---- */
 
-/* "ID-NUMBER" */
-static bool event_read(struct cv_str text, uint64_t *ret_id, uint64_t *ret_number)
-{
-	const struct cv_str hex = cv_str_cut(&text, '-');
-
-	*ret_id = 0;
-	if (hex.n != 16 || !text.p)
-		return false;
-	for (size_t i = 0; i < hex.n; i++) {
-		const char c = hex.p[i];
-
-		if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
-			return false;
-		*ret_id = *ret_id << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-	}
-	return cv_str_to_u64(text, UINT64_MAX - 1, ret_number);
-}
-
 struct mcp_channel *mcp_channel_find(struct broker *b, const struct stream *s,
 	struct cv_ref session, struct cv_str event, uint64_t *ret_next)
 {
 	uint64_t id, number;
 
-	if (!event_read(event, &id, &number))
+	if (!mcp_event_read(event, &id, &number))
 		return NULL;
 	for (uint32_t i = 0; i < b->mcp_channels.top; i++) {
 		struct mcp_channel *c = pool_at(&b->mcp_channels, i);

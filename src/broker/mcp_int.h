@@ -9,6 +9,7 @@
  */
 #pragma once
 #include "broker/mcp.h"
+#include "broker/head.h"
 #include "tools/mcp.h"
 
 #define MCP_SESSION_CHARS 32 /* 128 random bits */
@@ -62,7 +63,6 @@ struct mcp_session *mcp_session_new(
 /* The one that the head names; NULL and *ret_is_fine: it names none. */
 struct mcp_session *mcp_session_of(struct broker *b, const struct stream *s, bool *ret_is_fine);
 void mcp_session_refuse(struct broker *b, struct stream *s);
-bool mcp_accepts(struct cv_str accept, const char *type, bool is_exact);
 bool mcp_level_find(struct cv_str word, uint8_t *ret);
 
 void mcp_get(struct broker *b, struct stream *s);

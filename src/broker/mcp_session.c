@@ -19,48 +19,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* ---- Accept ---- */
-
-static bool is_refused(struct cv_str parameters)
-{
-	while (parameters.p) {
-		struct cv_str one = cv_str_trim(cv_str_cut(&parameters, ';'));
-		const struct cv_str key = cv_str_trim(cv_str_cut(&one, '='));
-
-		one = cv_str_trim(one);
-		if (!cv_str_eq_nocase(key, CV_STR("q")) || !one.n || one.p[0] != '0')
-			continue;
-		for (size_t i = 1; i < one.n; i++)
-			if (one.p[i] != '.' && one.p[i] != '0')
-				return false;
-		return true;
-	}
-	return false;
-}
-
-/* is_exact: "any type" is not enough. */
-bool mcp_accepts(struct cv_str accept, const char *type, bool is_exact)
-{
-	const struct cv_str want = cv_str_of(type);
-	const struct cv_str family = cv_str_slice(want, 0, cv_str_find_byte(want, '/') + 1);
-	bool is_any = !accept.n && !is_exact;
-
-	while (accept.p) {
-		struct cv_str one = cv_str_cut(&accept, ',');
-		const struct cv_str range = cv_str_trim(cv_str_cut(&one, ';'));
-
-		if (cv_str_eq_nocase(range, want))
-			return !is_refused(one);
-		if (!is_exact && !is_refused(one) &&
-			(cv_str_eq(range, CV_STR("*/*")) ||
-				(range.n == family.n + 1 && range.p[family.n] == '*' &&
-					cv_str_eq_nocase(
-						cv_str_slice(range, 0, family.n), family))))
-			is_any = true;
-	}
-	return is_any;
-}
-
 bool mcp_level_find(struct cv_str word, uint8_t *ret)
 {
 	static const char *const level[] = { "emergency", "alert", "critical", "error", "warning",

@@ -44,7 +44,8 @@ CV_MUST cv_code cv_jwt_read(
 	struct cv_str text, struct cv_arena *arena, struct cv_jwt *ret, struct cv_err *err);
 CV_MUST bool cv_jwt_verify(const struct cv_jwt *t, const struct cv_jwt_key *key);
 
-/* exp, nbf and iat, with leeway; without exp only if may_last: CV_DENIED with the reason. */
+/* exp, nbf and iat, with leeway: CV_DENIED with the reason.  may_last: one of our own, which may be
+ * without exp, and whose iat is not looked at. */
 CV_MUST cv_code cv_jwt_check_times(
 	const struct cv_jwt *t, int64_t now_s, bool may_last, struct cv_err *err);
 /* aud is the audience, or a list that has it. */

@@ -39,6 +39,8 @@ enum cv_gw_want cv_gw_box_want(const struct cv_gw_box *b)
 	const Openshell__V1__SandboxStatus *s = cv_gw_box_stored(b)->status;
 	const Openshell__V1__SandboxPhase p = s ? s->phase : P(UNSPECIFIED);
 
+	if (b->unwritten)
+		return CV_GW_FAIL;
 	if (p == P(STOPPED))
 		return CV_GW_STOP;
 	if (p == P(DELETING))

@@ -51,64 +51,6 @@ void cv_gw_box_hook(struct cv_gateway *g, const struct cv_gw_box_hooks *h)
 	for (size_t i = 0; i < (b)->g->sandboxes->hook_count; i++) \
 		if ((b)->g->sandboxes->hooks[i]->field)
 
-/* ---- what should be ---- */
-
-static void condition_put(Openshell__V1__SandboxStatus *s, const struct box_failure *f)
-{
-	char text[CV_TIME_TEXT_BYTES];
-
-	while (s->n_conditions)
-		cv_pb_free(cv_pb_take(&s->conditions, &s->n_conditions, 0));
-	s->_exit_code_case = OPENSHELL__V1__SANDBOX_STATUS___EXIT_CODE__NOT_SET;
-	if (!f)
-		return;
-	Openshell__V1__SandboxCondition *c =
-		cv_pb_new(&openshell__v1__sandbox_condition__descriptor);
-	cv_pb_str_set(&c->type, CV_STR("Ready"));
-	cv_pb_str_set(&c->status, CV_STR("False"));
-	cv_pb_str_set(&c->reason, cv_str_of(f->reason));
-	cv_pb_str_set(&c->message, cv_str_of(f->message));
-	cv_pb_str_set(&c->last_transition_time, cv_time_format(cv_gw_unix_ms(), text));
-	cv_pb_append(&s->conditions, &s->n_conditions, c);
-	if (f->exit_code >= 0) {
-		s->_exit_code_case = OPENSHELL__V1__SANDBOX_STATUS___EXIT_CODE_EXIT_CODE;
-		s->exit_code = f->exit_code;
-	}
-}
-
-enum cv_rpc_status box_want_write(struct cv_gw_box *b, Openshell__V1__SandboxPhase phase,
-	const struct box_failure *f, struct cv_err *err)
-{
-	Openshell__V1__Sandbox *m = (Openshell__V1__Sandbox *)cv_object_copy(b->object);
-
-	if (!m)
-		return cv_fail(err, CV_LIMIT, "no memory"), CV_RPC_RESOURCE_EXHAUSTED;
-	if (!m->status)
-		m->status = cv_pb_new(&openshell__v1__sandbox_status__descriptor);
-	m->status->phase = phase;
-	condition_put(m->status, f);
-	cv_gw_admission_note(b, m->status);
-	if (phase == PHASE(DELETING))
-		m->metadata->deletion_timestamp_ms = cv_gw_unix_ms();
-	const enum cv_rpc_status s =
-		cv_object_write(b->g->objects, b->object, CV_OBJECT_ANY_VERSION, &m->base, err);
-	if (s == CV_RPC_OK)
-		cv_gw_box_changed(b);
-	return s;
-}
-
-void box_fail(struct cv_gw_box *b, const char *reason, int exit_code, const char *message)
-{
-	const struct box_failure f = { reason, message, exit_code };
-	struct cv_err err;
-
-	cv_gw_start_end(b, reason);
-	cv_gw_box_log(b, "ERROR", "sandbox", "%s: %s", reason, message);
-	if (box_want_write(b, PHASE(ERROR), &f, &err) != CV_RPC_OK)
-		cv_log(CV_LOG_ERROR, "sandbox", CV_LOG_FIELDS({ "id", cv_str_of(b->object->id) }),
-			"its failure can't be written: %s", err.msg);
-}
-
 /* ---- the queue of starts ---- */
 
 void box_deadline(struct cv_gw_box *b, int64_t ms)
@@ -295,6 +237,7 @@ static void box_delete(struct cv_gw_box *b)
 	}
 	cv_gw_admission_leave(b);
 	cv_slots_remove(&s->boxes, b->ref);
+	free(b->unwritten);
 	free(b);
 }
 
@@ -435,9 +378,18 @@ static void on_ready(struct cv_gw_box *b)
 	exec_ready(b);
 }
 
-static void on_ended(struct cv_gw_box *b, struct cv_str body)
+void box_let_go(struct cv_gw_box *b)
 {
 	const uint32_t settled[] = { CV_GATEWAY_REPLY_ENDED, 0 };
+
+	if (!b->link)
+		return;           /* it will ask again */
+	ending(b, BOX_ENDING_MS); /* it goes by itself */
+	(void)cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_SETTLED, settled, 2);
+}
+
+static void on_ended(struct cv_gw_box *b, struct cv_str body)
+{
 	struct cv_ipc_reader r = { .rest = body };
 	const uint32_t status = cv_ipc_get_u32(&r);
 	const bool is_failure = cv_ipc_get_u32(&r);
@@ -452,11 +404,11 @@ static void on_ended(struct cv_gw_box *b, struct cv_str body)
 			snprintf(text, sizeof(text), "Main process exited with code %u", status);
 		box_fail(b, is_failure ? "SandboxFailed" : "MainProcessExited",
 			is_failure ? -1 : (int)status, text);
-		if (cv_gw_box_want(b) == CV_GW_RUN)
-			return; /* not written down: it is told again */
 	}
-	ending(b, BOX_ENDING_MS); /* it goes by itself */
-	(void)cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_SETTLED, settled, 2);
+	if (b->unwritten) /* it stays, so that a gateway that comes back is told again */
+		b->unwritten->is_report = true;
+	else
+		box_let_go(b);
 }
 
 void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
@@ -581,6 +533,7 @@ static int64_t part_turn(struct cv_gateway *g)
 		g->has_child_ended = false; /* the driver's, perhaps */
 		s->driver->turn(s->d);
 		cv_objects_flush(g->objects);
+		boxes_write(g);
 		s->driver_ms = g->loop.now_ms + DRIVER_TURN_MS;
 	}
 	const int64_t admission = cv_gw_admission_turn(g);
@@ -700,6 +653,7 @@ static void part_stop(struct cv_gateway *g)
 		watch_deleted(b); /* its lines; nobody follows any more */
 		cv_gw_admission_leave(b);
 		b->object->runtime = NULL;
+		free(b->unwritten);
 		free(b);
 	}
 	cv_slots_fini(&s->boxes);

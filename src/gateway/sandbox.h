@@ -58,6 +58,12 @@ struct cv_gw_lines;
 struct cv_gw_env;
 struct cv_gw_external;
 
+struct cv_gw_unwritten { /* a failure that the store has not taken yet */
+	char reason[64], message[256];
+	int exit_code;  /* < 0: none */
+	bool is_report; /* its supervisor waits to be let go */
+};
+
 struct cv_gw_box {
 	struct cv_gateway *g;
 	struct cv_object *object;
@@ -78,11 +84,12 @@ struct cv_gw_box {
 	size_t forward_count;
 	struct cv_gw_relay *relays; /* service_http.c */
 	size_t relay_count;
-	struct cv_gw_watcher *watchers;  /* watch.c */
-	struct cv_gw_lines *lines;       /* watch.c: log lines and events */
-	struct cv_gw_env *env;           /* deliver.c: what its keeper has */
-	struct cv_gw_external *external; /* NULL: its supervisor is ours */
-	struct cv_gw_start start;        /* steps.h: the one that is under way */
+	struct cv_gw_watcher *watchers;    /* watch.c */
+	struct cv_gw_lines *lines;         /* watch.c: log lines and events */
+	struct cv_gw_env *env;             /* deliver.c: what its keeper has */
+	struct cv_gw_external *external;   /* NULL: its supervisor is ours */
+	struct cv_gw_start start;          /* steps.h: the one that is under way */
+	struct cv_gw_unwritten *unwritten; /* want.c; NULL: all is stored */
 	struct cv_gw_box *next_queued;
 	struct cv_quota_holder quota;         /* admission.c: what it is counted with */
 	struct cv_quota_amount asks;          /* what it is counted with when it runs */

@@ -58,7 +58,7 @@ struct cv_gw_link {
 #define SANDBOX_METHODS 6
 extern const struct cv_gw_method sandbox_methods[SANDBOX_METHODS];
 
-/* sandbox.c */
+/* sandbox.c, want.c */
 struct cv_gw_box *box_new(struct cv_gateway *g, struct cv_object *o); /* NULL: no memory */
 struct box_failure {
 	const char *reason, *message;
@@ -72,8 +72,12 @@ void box_settle(struct cv_gw_box *b);
 void box_deadline(struct cv_gw_box *b, int64_t ms); /* from now; 0: none */
 void box_start(struct cv_gw_box *b);                /* queues it */
 void box_stop(struct cv_gw_box *b, uint32_t grace_ms);
-/* The stored status becomes: should fail with this reason.  exit_code < 0: none. */
+/* The stored status becomes: should fail with this reason.  exit_code < 0: none.  If the store
+ * refuses, it is so all the same, and boxes_write() tries again. */
 void box_fail(struct cv_gw_box *b, const char *reason, int exit_code, const char *message);
+void boxes_write(struct cv_gateway *g);
+/* Its supervisor reported its end, which is stored: it may go. */
+void box_let_go(struct cv_gw_box *b);
 /* HELLO came from a supervisor that showed this token: is it the one?  pid is the kernel's word. */
 bool process_is_its(const struct cv_driver_process *p, struct cv_str instance, struct cv_str token);
 bool box_is_its(struct cv_gw_box *b, struct cv_str instance, struct cv_str token);

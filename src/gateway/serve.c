@@ -28,6 +28,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 
@@ -69,6 +70,17 @@ static void request_ended(void *arg, const char *route, int status, int64_t us)
 	snprintf(text, sizeof(text), "%d", status ? status : 499);
 	cv_metric_add(CV_METRIC_HTTP_REQUESTS, 1, route, text);
 	cv_metric_observe(CV_METRIC_HTTP_SECONDS, (double)us / 1e6, route);
+}
+
+/* Three quarters of the descriptors: the rest is for sandboxes and their commands, for the store and for
+ * supervisors that dial in, none of which a crowd of clients may lock out. */
+static uint32_t connections_max(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return 0;
+	return (uint32_t)CV_MIN(files.rlim_cur / 4 * 3, (rlim_t)UINT32_MAX);
 }
 
 /* ---- ports ---- */
@@ -272,6 +284,7 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 		.ended = call_ended,
 		.requested = request_ended,
 		.is_local_only = g->config->disable_tls,
+		.connections_max = connections_max(),
 	};
 	sigset_t set;
 

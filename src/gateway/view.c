@@ -41,8 +41,11 @@ static struct words words_of(const struct cv_gw_box *b)
 			       ? (struct words){ "Stopped", "The sandbox was stopped" }
 			       : (struct words){ "Stopping", "The sandbox is being stopped" };
 	case CV_GW_DELETE: return (struct words){ "Deleting", "The sandbox is being deleted" };
-	case CV_GW_RUN:
 	case CV_GW_FAIL:
+		if (b->unwritten)
+			return (struct words){ b->unwritten->reason, b->unwritten->message };
+		break;
+	case CV_GW_RUN:
 	case CV_GW_WANT_COUNT: break;
 	}
 	return run_words(b);
@@ -83,7 +86,7 @@ static bool conditions_add(
 	const bool waits = cv_gw_box_want(b) == CV_GW_RUN && cv_gw_admission_waits(b);
 	struct words w = words_of(b);
 
-	if (cv_gw_box_want(b) == CV_GW_FAIL && s->n_conditions)
+	if (cv_gw_box_want(b) == CV_GW_FAIL && s->n_conditions && !b->unwritten)
 		return true;
 	s->n_conditions = 0;
 	s->conditions = cv_arena_array(arena, 2, sizeof(s->conditions[0]));
@@ -120,5 +123,9 @@ Openshell__V1__Sandbox *cv_gw_box_view(const struct cv_gw_box *b, struct cv_aren
 		s->main_process_instance_id = shown(arena, b->process.instance);
 	if (cv_gw_box_want(b) != CV_GW_FAIL)
 		s->_exit_code_case = OPENSHELL__V1__SANDBOX_STATUS___EXIT_CODE__NOT_SET;
+	if (b->unwritten && b->unwritten->exit_code >= 0) {
+		s->_exit_code_case = OPENSHELL__V1__SANDBOX_STATUS___EXIT_CODE_EXIT_CODE;
+		s->exit_code = b->unwritten->exit_code;
+	}
 	return conditions_add(b, arena, s) && !arena->is_overflown ? m : NULL;
 }

@@ -90,7 +90,7 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(ASK_END, 8, 0, IN(OPEN), 0)   /* u64 question: it needs no answer any more */        \
 	X(ANSWERED, 12, 0, IN(OPEN), 0) /* u64 question, u32 cv_approve_result */              \
 	X(COUNTS, 40, 0, IN(OPEN), 0)   /* u64 requests that the proxy allowed, denied, logged since the last of \
-				* these, u64 bytes up, u64 bytes down */
+				* these, u64 bytes up, u64 bytes down */ \
 	X(KEPT, 4, 2, IN(OPEN), 0)      /* u32 id; memfd of its output (ipc/kept.h), eventfd that is \
 				* raised for more. Again after ACCEPTED, until SETTLED */
 /* clang-format on */

@@ -466,6 +466,15 @@ bool cv_rpc_conn_is_over(const struct cv_rpc_conn *c)
 
 /* ---- clocks ---- */
 
+/* Where many are, one of whom nothing is known must not keep others out by waiting. */
+static bool is_in_the_way(const struct cv_rpc_conn *c, int64_t now)
+{
+	const struct cv_rpc_server *s = c->server;
+
+	return !c->is_known && s->conn_count >= CV_RPC_CROWD(s->conns_max) && !c->xchgs &&
+	       now - CV_MIN(c->since_ms, c->idle_ms) >= CV_RPC_CROWD_MS;
+}
+
 static bool is_silent(const struct cv_rpc_conn *c, int64_t now)
 {
 	switch ((enum cv_rpc_conn_state)c->state) {
@@ -486,7 +495,8 @@ static bool is_silent(const struct cv_rpc_conn *c, int64_t now)
 
 void cv_rpc_conn_sweep(struct cv_rpc_conn *c, int64_t now)
 {
-	if (is_silent(c, now) || (c->out.data && now - c->sent_ms >= CV_RPC_STALL_MS)) {
+	if (is_silent(c, now) || is_in_the_way(c, now) ||
+		(c->out.data && now - c->sent_ms >= CV_RPC_STALL_MS)) {
 		c->is_broken = true;
 		cv_rpc_dirty(c);
 		return;

@@ -9,6 +9,7 @@
 /* Connections. */
 #define CV_RPC_LISTENERS_MAX    8     /* addresses of a gateway, health and metrics beside */
 #define CV_RPC_CONNECTIONS_MAX  16384 /* 10,000 watchers and their like; more are closed at once */
+#define CV_RPC_CROWD(max)       ((max) / 4 * 3) /* so many: strangers have less time */
 #define CV_RPC_ACCEPTS_MAX      64 /* of a listener in one turn: a flood must not starve the rest */
 #define CV_RPC_ACCEPT_PAUSE_MS  100   /* without descriptors, instead of a busy loop */
 #define CV_RPC_IO_BYTES         65536 /* of one read, or sends of one connection in one round */
@@ -55,8 +56,10 @@
 #define CV_RPC_PONG_MS             10000  /* ... and so long for any byte */
 #define CV_RPC_IDLE_MS             600000 /* a connection of HTTP/2 without a call */
 #define CV_RPC_KEEP_MS             75000  /* one of HTTP/1 between two requests */
+#define CV_RPC_CROWD_MS            2000   /* in a crowd, for who has made no call that he may */
 #define CV_RPC_LINGER_MS           1000 /* after the last byte: it must arrive before a reset does */
 #define CV_RPC_DISCARDED_BYTES_MAX (4u << 20) /* ... of a body that nobody reads any more */
 #define CV_RPC_SWEEP_MS            500        /* grain of all of these */
+#define CV_RPC_WRITES_MS           20         /* of a turn, for calls that store something */
 #define CV_RPC_DEADLINE_GRAIN_MS   5          /* of grpc-timeout */
 #define CV_RPC_TIMEOUT_S_MAX       86400      /* of Request-Timeout: who waits longer sets none */

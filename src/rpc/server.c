@@ -9,10 +9,16 @@
  *
  * Sending makes room, so exchanges may be due again: another round, a bounded number of them; what
  * is left then is the next turn's, which the caller is asked to make at once.
+ *
+ * What a handler stores is on the disk when it returns.  A slow disk must not keep those waiting who
+ * only read: once the calls of a round that may write have taken CV_RPC_WRITES_MS, the others of
+ * them are left, those that only read are run, and the turn ends; the next begins with those that
+ * only read by then.  So whoever reads waits for one write, however many are queued.
  */
 #include "rpc/server_int.h"
 
 #include "base/assert.h"
+#include "sys/clock.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -51,17 +57,40 @@ void cv_rpc_dirty(struct cv_rpc_conn *c)
 	s->dirty_tail = &c->next_dirty;
 }
 
-static void due_run(struct cv_rpc_server *s)
+/* The first that is due; is_long: of those that wait for no disk. */
+static struct cv_rpc_xchg *due_take(struct cv_rpc_server *s, bool is_long)
+{
+	struct cv_rpc_xchg **at = &s->due, *x;
+
+	while (is_long && *at && cv_rpc_xchg_may_write(*at))
+		at = &(*at)->next_due;
+	x = *at;
+	if (!x)
+		return NULL;
+	*at = x->next_due;
+	if (!*at)
+		s->due_tail = at;
+	x->is_due = false;
+	return x;
+}
+
+/* False: some are left, because those that write took so long.  Then the next run is of those that
+ * only read, so that their answers go out before another write. */
+static bool due_run(struct cv_rpc_server *s)
 {
 	struct cv_rpc_xchg *x;
+	int64_t left = s->is_behind ? 0 : CV_RPC_WRITES_MS;
 
-	while ((x = s->due)) {
-		s->due = x->next_due;
-		if (!s->due)
-			s->due_tail = &s->due;
-		x->is_due = false;
+	while ((x = due_take(s, left <= 0))) {
+		const bool may_write = cv_rpc_xchg_may_write(x);
+		const int64_t began = may_write ? cv_clock_ms() : 0;
+
 		cv_rpc_xchg_run(x);
+		if (may_write)
+			left -= cv_clock_ms() - began;
 	}
+	s->is_behind = !s->is_behind && left <= 0;
+	return !s->is_behind;
 }
 
 /* ---- what is random ---- */
@@ -89,8 +118,7 @@ void cv_rpc_random(struct cv_rpc_server *s, unsigned char *ret, size_t n)
 
 static bool slots_grow(struct cv_rpc_server *s)
 {
-	const uint32_t count =
-		CV_MIN(CV_MAX(s->slot_count * 2, 64u), (uint32_t)CV_RPC_CONNECTIONS_MAX);
+	const uint32_t count = CV_MIN(CV_MAX(s->slot_count * 2, 64u), s->conns_max);
 	struct cv_rpc_slot *slots;
 
 	if (count == s->slot_count)
@@ -270,13 +298,15 @@ static int64_t wanted_ms(const struct cv_rpc_server *s)
 
 /* ---- the turn ---- */
 
-static void round_make(struct cv_rpc_server *s)
+/* False: it was a long one. */
+static bool round_make(struct cv_rpc_server *s)
 {
 	struct cv_rpc_conn *c, *list;
+	bool is_short;
 
 	for (c = s->dirty; c; c = c->next_dirty)
 		cv_rpc_conn_receive(c);
-	due_run(s);
+	is_short = due_run(s);
 	list = s->dirty;
 	s->dirty = NULL;
 	s->dirty_tail = &s->dirty;
@@ -291,6 +321,7 @@ static void round_make(struct cv_rpc_server *s)
 		else if (cv_rpc_conn_wants_read(c))
 			cv_rpc_dirty(c);
 	}
+	return is_short;
 }
 
 int64_t cv_rpc_server_turn(struct cv_rpc_server *s)
@@ -303,7 +334,8 @@ int64_t cv_rpc_server_turn(struct cv_rpc_server *s)
 	deadlines_look(s, now);
 	sweep(s, now);
 	for (int i = 0; i < CV_RPC_ROUNDS_MAX && (s->dirty || s->due); i++)
-		round_make(s);
+		if (!round_make(s))
+			break;
 	return wanted_ms(s);
 }
 
@@ -376,6 +408,8 @@ cv_code cv_rpc_server_new(
 	for (size_t i = 0; i < config->method_count; i++)
 		s->methods[i] = &config->methods[i];
 	qsort(s->methods, config->method_count, sizeof(*s->methods), method_cmp);
+	s->conns_max = config->connections_max ? config->connections_max : CV_RPC_CONNECTIONS_MAX;
+	s->conns_max = CV_MIN(s->conns_max, (uint32_t)CV_RPC_CONNECTIONS_MAX);
 	s->slot_free = NO_SLOT;
 	s->dirty_tail = &s->dirty;
 	s->due_tail = &s->due;
@@ -403,7 +437,8 @@ void cv_rpc_server_free(struct cv_rpc_server *s)
 	s->dirty_tail = &s->dirty;
 	while (s->conns)
 		cv_rpc_conn_free(s->conns);
-	due_run(s);
+	while (s->due)
+		due_run(s);
 	cv_assert(!s->dirty && s->held == 0);
 	cv_arena_fini(&s->message);
 	free(s->slots);

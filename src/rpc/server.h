@@ -33,6 +33,7 @@ struct cv_rpc_server_config {
 	size_t page_count;
 	const struct cv_rpc_relay_handler *relay; /* relay.h; NULL: all hosts are ours */
 	void *arg;                                /* cv_rpc_call_arg() */
+	uint32_t connections_max; /* 0: CV_RPC_CONNECTIONS_MAX; more are closed at once */
 	/* Pages in plaintext are for who calls this machine by its own name (localhost, 127.0.0.1,
 	 * [::1]) and the port: a name of another's that was made to point here (DNS rebinding) would
 	 * give his scripts what the local user may do. */

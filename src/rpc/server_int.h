@@ -111,6 +111,7 @@ struct cv_rpc_conn {
 	X509 *certificate; /* verified; NULL */
 	uint8_t state;
 	bool can_read, can_write, has_hangup, is_eof, is_broken;
+	bool is_known; /* a call that not everybody may make was let in */
 	bool has_more; /* text of TLS that was taken from the socket already */
 	uint16_t port; /* ours, where it must be named; 0 */
 	bool is_dirty, is_loopback, is_ending; /* closed as soon as all is sent */
@@ -160,13 +161,14 @@ struct cv_rpc_server {
 	struct cv_rpc_slot *slots;
 	uint32_t slot_count, slot_free;
 	struct cv_rpc_conn *conns, *dirty, **dirty_tail;
-	uint32_t conn_count;
+	uint32_t conn_count, conns_max;
 	struct cv_rpc_xchg *due, **due_tail;
 	struct cv_rpc_call *timed; /* calls with a deadline */
 	int64_t deadline_ms;       /* the first of theirs */
 	int64_t deadline_looked_ms, sweep_ms, accept_ms;
 	size_t held;
 	bool is_draining;
+	bool is_behind;          /* the last round's writes were slow */
 	struct cv_arena message; /* of one message of a stream */
 	unsigned char random[1024];
 	size_t random_left;
@@ -220,6 +222,7 @@ void cv_rpc_xchg_identify(struct cv_rpc_xchg *x); /* request_id, unless it has o
 CV_MUST bool cv_rpc_xchg_data(struct cv_rpc_xchg *x, struct cv_str bytes);
 void cv_rpc_xchg_detach(struct cv_rpc_xchg *x); /* its stream is gone */
 void cv_rpc_xchg_run(struct cv_rpc_xchg *x);
+bool cv_rpc_xchg_may_write(const struct cv_rpc_xchg *x); /* its run may wait for a disk */
 void cv_rpc_xchg_account(struct cv_rpc_xchg *x);
 void cv_rpc_xchg_sent(struct cv_rpc_xchg *x); /* bytes of out went */
 void cv_rpc_xchg_head(struct cv_rpc_xchg *x, int status, const struct cv_rpc_field *fields,

@@ -185,7 +185,10 @@ enum cv_rpc_status cv_rpc_xchg_judge(
 	if (rule->auth == CV_RPC_AUTH_UNAUTHENTICATED || !config->authenticate)
 		return cv_rpc_may_call(rule, &x->who, err);
 	s = config->authenticate(config->arg, &given, &x->who, err);
-	return s == CV_RPC_OK ? cv_rpc_may_call(rule, &x->who, err) : s;
+	if (s == CV_RPC_OK)
+		s = cv_rpc_may_call(rule, &x->who, err);
+	x->conn->is_known |= s == CV_RPC_OK;
+	return s;
 }
 
 uint32_t cv_rpc_xchg_bytes_max(const struct cv_rpc_rule *rule)
@@ -237,6 +240,25 @@ static void route(struct cv_rpc_xchg *x)
 	} else {
 		cv_rpc_page_begin(x);
 	}
+}
+
+/* Streams carry bytes, or are told what happened; what stores something has one answer. */
+bool cv_rpc_xchg_may_write(const struct cv_rpc_xchg *x)
+{
+	const struct cv_rpc_method *m = NULL;
+
+	if (!x->conn || x->is_relay || !x->is_head_done)
+		return false;
+	if (x->kind == CV_RPC_XCHG_CALL)
+		m = x->call.is_finished ? NULL : x->call.method;
+	else if (x->kind == CV_RPC_XCHG_NEW)
+		m = method_of(x);
+	if (m)
+		return m->kind == CV_RPC_UNARY &&
+		       (m->rule.auth == CV_RPC_AUTH_SANDBOX ||
+			       cv_str_has_suffix(cv_str_of(m->rule.scope), CV_STR(":write")));
+	return (x->kind == CV_RPC_XCHG_NEW || x->kind == CV_RPC_XCHG_PAGE) &&
+	       !cv_str_eq(x->method, CV_STR("GET")) && !cv_str_eq(x->method, CV_STR("HEAD"));
 }
 
 /* ---- the answer ---- */

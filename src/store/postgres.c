@@ -5,9 +5,10 @@
  * One connection, used without waiting for more than a deadline: each statement is sent and its
  * results are collected under poll().  A database that is gone, or silent, fails a call with
  * CV_UNAVAILABLE within STATEMENT_MS, and the connection is given up: the server rolls back what was
- * not committed.  The next call connects anew; after a failure to do so calls fail at once for
- * RETRY_MS, so that a loop that serves others is not held up by each.  (A name of the host is looked
- * up by libpq, which waits as long as the system's resolver does; an address or socket avoids that.)
+ * not committed.  The next call connects anew, and a loop that serves others must not be held up by
+ * that: a call waits DIAL_WAIT_MS for it, those of the next RETRY_MS not at all, and the first one
+ * after them goes on where it was left.  (A name of the host is looked up by libpq, which waits as
+ * long as the system's resolver does; an address or socket avoids that.)
  *
  * Every write is within a transaction of ours and tells its number (xid) with its version.  When the
  * connection is lost at COMMIT, that number is what a new connection asks the server about; so a
@@ -29,7 +30,9 @@
 #include <time.h>
 
 #define CONNECT_MS     3000  /* with TLS over a slow line */
-#define STATEMENT_MS   10000 /* 64 MB to a server in another room */
+#define DIAL_WAIT_MS   200   /* of a call, for a connection that was lost */
+#define STATEMENT_MS   5000  /* a server that lives ends each after 4 s by itself */
+#define BYTES_PER_MS   4096  /* ... once it has it: 64 MB to a server in another room */
 #define TRANSACTION_MS 20000 /* a whole batch, whose statements take microseconds */
 #define RETRY_MS       1000
 #define BYTEA_OID      17
@@ -40,11 +43,15 @@ struct pg {
 	struct cv_store store;
 	char *url;
 	PGconn *c;
-	int64_t retry_ms;                 /* not before */
-	bool is_in_transaction, is_ready; /* ready: the schema was looked at */
-	int64_t until_ms;                 /* of the transaction */
-	uint64_t xid;                     /* of the transaction, once it has written */
-	char name[128];                   /* for people: never a password */
+	PGconn *coming;      /* one that is being made, ... */
+	short coming_events; /* ... waits for this, ... */
+	int64_t coming_ms;   /* ... and is given up then */
+	int64_t retry_ms;    /* nobody waits for it before */
+	bool is_in_transaction;
+	bool is_open;     /* it was reached before, so somebody is served who can't wait */
+	int64_t until_ms; /* of the transaction */
+	uint64_t xid;     /* of the transaction, once it has written */
+	char name[128];   /* for people: never a password */
 };
 
 struct args {
@@ -109,9 +116,9 @@ static cv_code lost(struct pg *q, const char *what, struct cv_err *err)
 }
 
 /* False when it did not happen in time. */
-static bool wait_for(struct pg *q, short events, int64_t until_ms)
+static bool wait_on(PGconn *c, short events, int64_t until_ms)
 {
-	struct pollfd p = { .fd = PQsocket(q->c), .events = events };
+	struct pollfd p = { .fd = PQsocket(c), .events = events };
 
 	for (;;) {
 		const int64_t left = until_ms - cv_clock_ms();
@@ -122,25 +129,63 @@ static bool wait_for(struct pg *q, short events, int64_t until_ms)
 	}
 }
 
+static bool wait_for(struct pg *q, short events, int64_t until_ms)
+{
+	return wait_on(q->c, events, until_ms);
+}
+
+static void coming_drop(struct pg *q)
+{
+	PQfinish(q->coming);
+	q->coming = NULL;
+}
+
+static cv_code dial_begin(struct pg *q, struct cv_err *err)
+{
+	coming_drop(q);
+	q->coming = PQconnectStart(q->url);
+	if (!q->coming)
+		return cv_fail(err, CV_LIMIT, "no memory for a connection");
+	q->coming_events = POLLOUT;
+	q->coming_ms = cv_clock_ms() + CONNECT_MS;
+	return CV_OK;
+}
+
+/* Why it can't be: as lost(). */
+static cv_code dial_failed(struct pg *q, struct cv_err *err)
+{
+	q->c = q->coming;
+	q->coming = NULL;
+	return lost(q, "connect", err);
+}
+
+/* CV_UNAVAILABLE with q->coming: it may come still. */
 static cv_code dial(struct pg *q, struct cv_err *err)
 {
-	const int64_t until = cv_clock_ms() + CONNECT_MS;
-	PostgresPollingStatusType s = PGRES_POLLING_WRITING;
+	const int64_t now = cv_clock_ms();
+	const bool is_anew = !q->coming || now >= q->coming_ms;
+	const cv_code code = is_anew ? dial_begin(q, err) : CV_OK;
+	PostgresPollingStatusType s;
 
-	q->c = PQconnectStart(q->url);
-	if (!q->c)
-		return cv_fail(err, CV_LIMIT, "no memory for a connection");
-	if (PQstatus(q->c) == CONNECTION_BAD)
-		return lost(q, "connect", err);
-	while (s != PGRES_POLLING_OK) {
-		if (!wait_for(q, s == PGRES_POLLING_READING ? POLLIN : POLLOUT, until))
-			return lost(q, "connect", err);
-		s = PQconnectPoll(q->c);
-		if (s == PGRES_POLLING_FAILED)
-			return lost(q, "connect", err);
-	}
-	if (PQsetnonblocking(q->c, 1) < 0)
-		return lost(q, "connect", err);
+	if (code != CV_OK)
+		return code;
+	const int64_t until = q->is_open ? CV_MIN(q->coming_ms, now + DIAL_WAIT_MS) : q->coming_ms;
+	do {
+		if (PQstatus(q->coming) == CONNECTION_BAD)
+			return dial_failed(q, err);
+		if (!wait_on(q->coming, q->coming_events, until)) {
+			if (until >= q->coming_ms)
+				return dial_failed(q, err);
+			return cv_fail(err, CV_UNAVAILABLE,
+				"the database %s: connect: it does not answer in time", q->name);
+		}
+		s = PQconnectPoll(q->coming);
+		q->coming_events = s == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+	} while (s != PGRES_POLLING_OK);
+	if (PQsetnonblocking(q->coming, 1) < 0)
+		return dial_failed(q, err);
+	q->c = q->coming;
+	q->coming = NULL;
 	return CV_OK;
 }
 
@@ -240,9 +285,18 @@ static cv_code collected(
 	return code;
 }
 
+static int64_t bytes_of_args(const struct args *a)
+{
+	int64_t n = 0;
+
+	for (int i = 0; a && i < a->n; i++)
+		n += a->length[i];
+	return n;
+}
+
 static cv_code asked(struct pg *q, const struct question *x, PGresult **ret, struct cv_err *err)
 {
-	const int64_t soon = cv_clock_ms() + STATEMENT_MS;
+	const int64_t soon = cv_clock_ms() + STATEMENT_MS + bytes_of_args(x->args) / BYTES_PER_MS;
 	const int64_t until = q->is_in_transaction ? CV_MIN(soon, q->until_ms) : soon;
 	PGresult *r = NULL;
 	cv_code code = sent(q, x, until, err);
@@ -655,6 +709,7 @@ static void pg_close(struct cv_store *s)
 	struct pg *q = (struct pg *)s;
 
 	PQfinish(q->c);
+	coming_drop(q);
 	if (q->url)
 		explicit_bzero(q->url, strlen(q->url)); /* a password may be in it */
 	free(q->url);
@@ -711,6 +766,7 @@ cv_code cv_store_open_postgres(const char *url, struct cv_store **ret, struct cv
 		pg_close(&q->store);
 		return code;
 	}
+	q->is_open = true;
 	*ret = &q->store;
 	return CV_OK;
 }

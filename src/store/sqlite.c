@@ -236,6 +236,14 @@ static cv_code run(struct sqlite *q, const char *sql, struct cv_err *err)
 	return sqlite3_exec(q->db, sql, NULL, NULL, NULL) == SQLITE_OK ? CV_OK : fail(q, sql, err);
 }
 
+/* A commit whose fsync() failed was refused, but its pages are in the log, and who reads that after a
+ * crash would take them for good.  Another commit, of nothing, takes their place there, even if it
+ * fails in the same way: what stands behind it does not fit its checksums. */
+static void refused_erase(struct sqlite *q)
+{
+	(void)sqlite3_exec(q->db, "PRAGMA user_version = 0", NULL, NULL, NULL);
+}
+
 static cv_code sqlite_begin(struct cv_store *store, struct cv_err *err)
 {
 	return run((struct sqlite *)store, "BEGIN IMMEDIATE", err);
@@ -245,6 +253,7 @@ static cv_code sqlite_end(struct cv_store *store, bool is_kept, struct cv_err *e
 {
 	struct sqlite *q = (struct sqlite *)store;
 	cv_code code = is_kept ? run(q, "COMMIT", err) : CV_OK;
+	const bool is_in_log = code != CV_OK && (sqlite3_errcode(q->db) & 0xff) == SQLITE_IOERR;
 
 	if (!sqlite3_get_autocommit(q->db)) { /* what failed may have ended it */
 		struct cv_err own;
@@ -256,6 +265,8 @@ static cv_code sqlite_end(struct cv_store *store, bool is_kept, struct cv_err *e
 				*err = own;
 		}
 	}
+	if (is_in_log)
+		refused_erase(q);
 	return code;
 }
 

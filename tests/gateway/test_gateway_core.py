@@ -342,7 +342,7 @@ with Gateway(tls=False, config={"tokens": {"ttl_secs": 3600}}) as g:
             ("whose subject is another", sandbox_token(sub="spiffe://openshell/sandbox/" + other)),
             ("for another audience", sandbox_token(aud="openshell-cli")),
             ("that ended", sandbox_token(exp=int(time.time()) - 120)),
-            ("of the future", sandbox_token(iat=int(time.time()) + 600)),
+            ("not valid yet", sandbox_token(nbf=int(time.time()) + 600)),
             ("without a sandbox", sandbox_token(sandbox_id=None))]:
         code, said = refresh(token)
         tap.ok(code == "UNAUTHENTICATED", "t_a token %s is refused" % what, (code, said))

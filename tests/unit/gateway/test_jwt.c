@@ -195,6 +195,7 @@ static void test_times(void **state)
 	assert_int_equal(times("{\"exp\":9000,\"nbf\":1061}", 1000, false), CV_DENIED);
 	assert_int_equal(times("{\"exp\":9000,\"nbf\":1060}", 1000, false), CV_OK);
 	assert_int_equal(times("{\"exp\":9000,\"iat\":2000}", 1000, false), CV_DENIED);
+	assert_int_equal(times("{\"exp\":9000,\"iat\":2000}", 1000, true), CV_OK);
 	assert_int_equal(times("{\"exp\":9000,\"nbf\":\"x\"}", 1000, false), CV_DENIED);
 }
 
