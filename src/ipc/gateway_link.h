@@ -20,6 +20,10 @@
  * each end that is not settled), READY if the sandbox stands, ENDED if all is over.  A command that
  * it knows and that was not told before READY is one that never started.
  *
+ * A kept command (EXEC_KEPT) is one that outlives its client: its output is read here, into memory that
+ * gateways share, and how it ended is written there too.  Nothing else is told of it, and it is kept
+ * until the gateway settles it, also when it is over.
+ *
  * A spare sandbox is one that was built before it was asked for.  Its supervisor says READY under a
  * name that stands for nothing, and waits; CLAIM tells it who it is, and READY comes again.  A spare
  * has nothing to live for without its gateway: it ends with the link.
@@ -54,7 +58,9 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(ANSWER, 2048, 0, IN(OPEN), 0) /* u64 question, u32 cv_approval_answer (DENY, ALLOW), u32 1: \
 					 * for all alike in this run, str who */ \
 	X(CLAIM, 0, 1, IN(OPEN), 0)     /* to a spare sandbox that is ready: memfd of the plan that it becomes (plan/claim.h); \
-					 * READY is the answer */
+					 * READY is the answer */ \
+	X(EXEC_KEPT, 4096, 1, IN(OPEN), 0) /* u32 id, u32 seconds it may take (0: any), str about (ipc/kept.h); \
+					 * its stdin; what the PARTs said.  KEPT or FAILED is the answer */
 
 /* supervisor to gateway */
 #define CV_GATEWAY_REPLIES(X)                                                                  \
@@ -81,7 +87,9 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(ASK_END, 8, 0, IN(OPEN), 0)   /* u64 question: it needs no answer any more */        \
 	X(ANSWERED, 12, 0, IN(OPEN), 0) /* u64 question, u32 cv_approve_result */              \
 	X(COUNTS, 40, 0, IN(OPEN), 0)   /* u64 requests that the proxy allowed, denied, logged since the last of \
-				* these, u64 bytes up, u64 bytes down */
+				* these, u64 bytes up, u64 bytes down */ \
+	X(KEPT, 4, 2, IN(OPEN), 0)      /* u32 id; memfd of its output (ipc/kept.h), eventfd that is \
+				* raised for more. Again after ACCEPTED, until SETTLED */
 /* clang-format on */
 
 enum { /* of EXEC */

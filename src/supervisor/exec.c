@@ -36,6 +36,7 @@ struct exec {
 	uint32_t pid, status;
 	uint32_t stage, error; /* of FAILED */
 	char *why;
+	struct kept *kept; /* NULL: its ends are given away */
 };
 
 static struct exec *find(struct supervisor *s, uint32_t id)
@@ -58,6 +59,7 @@ static void give_up(struct supervisor *s, struct exec *x)
 {
 	ends_close(x);
 	free(x->why);
+	kept_free(s, x->kept);
 	*x = (struct exec){ 0 };
 	s->service.exec_count--;
 }
@@ -128,6 +130,8 @@ static void started_tell(struct supervisor *s, struct exec *x)
 
 static void tell(struct supervisor *s, struct exec *x)
 {
+	if (x->kept)
+		return; /* all that becomes of it is in its ring */
 	switch (x->state) {
 	case EXEC_RUNNING: started_tell(s, x); break;
 	case EXEC_FAILED: failed_tell(s, x->id, x->stage, x->error, x->why ? x->why : ""); break;
@@ -145,6 +149,8 @@ void exec_retell(struct supervisor *s)
 	for (size_t i = 0; i <= SUP_EXECS_MAX; i++) {
 		struct exec *x = &s->service.execs[i];
 
+		if (x->state != EXEC_FREE && x->kept)
+			kept_tell(s, x->kept);
 		if (x->state == EXEC_EXITED && x->end[x->is_tty ? 0 : 1] >= 0)
 			started_tell(s, x);
 		tell(s, x);
@@ -155,8 +161,14 @@ void exec_settled(struct supervisor *s, uint32_t id)
 {
 	struct exec *x = find(s, id);
 
-	if (x && (x->state == EXEC_FAILED || x->state == EXEC_EXITED))
+	if (!x || (x->kept && !kept_is_over(x->kept)))
+		return;
+	if (x->state == EXEC_FAILED || x->state == EXEC_EXITED) {
 		give_up(s, x);
+	} else if (x->kept) { /* one that could not be killed: its exit is told when it comes */
+		kept_free(s, x->kept);
+		x->kept = NULL;
+	}
 }
 
 /* ---- a command is started ---- */
@@ -279,6 +291,76 @@ void exec_run(struct supervisor *s, struct cv_str body)
 	cv_buf_init(&s->service.parts, SUP_PARTS_BYTES_MAX);
 }
 
+/* Its pipes are read here. */
+static cv_code kept_run(
+	struct supervisor *s, struct exec *x, struct cv_str command, int in, struct cv_err *err)
+{
+	struct stdio io = { { in, -1, -1 }, { -1, -1, -1 } };
+	cv_code code = inside_parts(s, command, err);
+
+	for (int i = 1; code == CV_OK && i < 3; i++) {
+		int pair[2];
+
+		if (pipe2(pair, O_CLOEXEC) < 0) {
+			code = cv_fail_errno(err, "make pipes");
+			break;
+		}
+		io.outer[i] = pair[0];
+		io.inner[i] = pair[1];
+	}
+	if (code == CV_OK)
+		code = inside_run(s, x->id, 0, io.inner, err);
+	if (code == CV_OK)
+		code = kept_pipes(s, x->kept, io.outer + 1, err);
+	if (code == CV_OK)
+		io.outer[1] = io.outer[2] = -1; /* taken */
+	io.inner[0] = -1;                       /* the caller's */
+	stdio_close(&io);
+	return code;
+}
+
+static void kept_start(struct supervisor *s, struct exec *x, int in)
+{
+	struct cv_err err = { 0 };
+	struct cv_buf command;
+
+	cv_buf_init(&command, CV_PLAN_BYTES_MAX);
+	cv_code code = merge(s, &command, &err);
+	if (code == CV_OK)
+		code = kept_run(s, x, cv_buf_str(&command), in, &err);
+	cv_buf_wipe(&command);
+	if (code != CV_OK)
+		exec_failed(
+			s, x->id, CV_INIT_STAGE_BUILD, errno_of(code, &err), cv_str_of(err.msg));
+}
+
+void exec_kept(struct supervisor *s, struct cv_str body, int in)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	const uint32_t id = cv_ipc_get_u32(&r), seconds = cv_ipc_get_u32(&r);
+	const struct cv_str about = cv_ipc_get_str(&r);
+	CV_AUTO_FD int stdin_fd = in;
+	struct cv_err err = { 0 };
+	struct exec *x = NULL;
+
+	if (r.is_bad || id <= SERVICE_MAIN_ID || find(s, id))
+		failed_tell(s, id, CV_INIT_STAGE_BUILD, EEXIST, "the command's number is not free");
+	else if (!s->service.is_ready)
+		failed_tell(s, id, CV_INIT_STAGE_BUILD, EAGAIN, "the sandbox does not stand yet");
+	else if (!(x = record_new(s, id)))
+		failed_tell(
+			s, id, CV_INIT_STAGE_BUILD, EAGAIN, "too many commands in this sandbox");
+	else if (!(x->kept = kept_new(s, id, seconds, about, &err))) {
+		failed_tell(s, id, CV_INIT_STAGE_BUILD, EAGAIN, err.msg);
+		give_up(s, x);
+	} else {
+		kept_tell(s, x->kept);
+		kept_start(s, x, stdin_fd);
+	}
+	cv_buf_wipe(&s->service.parts);
+	cv_buf_init(&s->service.parts, SUP_PARTS_BYTES_MAX);
+}
+
 cv_code exec_main(struct supervisor *s, struct cv_err *err)
 {
 	const bool has_ends = s->plan.gateway.flags & CV_PLAN_GATEWAY_MAIN_ENDS;
@@ -329,6 +411,11 @@ void exec_failed(
 
 	if (!x || x->state != EXEC_SENT)
 		return;
+	if (x->kept) {
+		x->state = EXEC_EXITED;
+		kept_failed(x->kept, error, why);
+		return;
+	}
 	x->state = EXEC_FAILED;
 	x->stage = stage;
 	x->error = error;
@@ -345,6 +432,8 @@ void exec_exited(struct supervisor *s, uint32_t id, uint32_t status)
 		return;
 	x->state = EXEC_EXITED;
 	x->status = status;
+	if (x->kept)
+		kept_exited(x->kept, status);
 	exec_stdin_end(s, id); /* nobody reads it; a terminal still has what was printed */
 	tell(s, x);
 }
@@ -384,6 +473,12 @@ unsigned exec_running(const struct supervisor *s)
 	return n;
 }
 
+static void kept_end_now(struct exec *x)
+{
+	x->state = EXEC_EXITED;
+	kept_lost(x->kept);
+}
+
 /* The sandbox is gone, and with it whatever ran. */
 void exec_end_all(struct supervisor *s)
 {
@@ -394,6 +489,8 @@ void exec_end_all(struct supervisor *s)
 			continue;
 		if (x->id == SERVICE_MAIN_ID)
 			give_up(s, x); /* ENDED tells of it */
+		else if (x->kept)
+			kept_end_now(x);
 		else
 			exec_exited(s, x->id, SIGKILL);
 	}

@@ -169,6 +169,8 @@ cv_code service_start(struct supervisor *s, struct cv_err *err)
 	descriptors_allow();
 	cv_code code = exec_init(s, err);
 	if (code == CV_OK)
+		code = kept_init(s, err);
+	if (code == CV_OK)
 		code = dial_init(s, err);
 	if (code == CV_OK)
 		dial(s);
@@ -260,7 +262,8 @@ static void settled(struct supervisor *s, struct cv_ipc_reader *r)
 {
 	const uint32_t what = cv_ipc_get_u32(r), id = cv_ipc_get_u32(r);
 
-	if (what == CV_GATEWAY_REPLY_EXITED || what == CV_GATEWAY_REPLY_FAILED)
+	if (what == CV_GATEWAY_REPLY_EXITED || what == CV_GATEWAY_REPLY_FAILED ||
+		what == CV_GATEWAY_REPLY_KEPT)
 		exec_settled(s, id);
 	else if (what == CV_GATEWAY_REPLY_ENDED && s->service.is_ended)
 		s->service.is_ended_settled = true;
@@ -288,6 +291,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_ACCEPTED: accepted(s); break;
 	case CV_GATEWAY_REQ_PART: exec_part(s, m->body); break;
 	case CV_GATEWAY_REQ_EXEC: exec_run(s, m->body); break;
+	case CV_GATEWAY_REQ_EXEC_KEPT: exec_kept(s, m->body, cv_take_fd(m->fds[0])); break;
 	case CV_GATEWAY_REQ_SIGNAL: signal_ask(s, &r); break;
 	case CV_GATEWAY_REQ_DIAL: dial_ask(s, &r); break;
 	case CV_GATEWAY_REQ_POLICY:
@@ -357,10 +361,13 @@ void service_serve(struct supervisor *s, short events)
 
 int64_t service_due_ms(const struct supervisor *s)
 {
-	const int64_t dial_ms = s->service.is_on ? dial_due_ms(s) : 0;
-	const int64_t redial_ms = s->service.is_on ? s->service.redial_ms : 0;
+	const int64_t due[] = { dial_due_ms(s), kept_due_ms(s), s->service.redial_ms };
+	int64_t first = 0;
 
-	return !redial_ms || (dial_ms && dial_ms < redial_ms) ? dial_ms : redial_ms;
+	for (size_t i = 0; s->service.is_on && i < CV_ARRAY_LEN(due); i++)
+		if (due[i] && (!first || due[i] < first))
+			first = due[i];
+	return first;
 }
 
 void service_due(struct supervisor *s)
@@ -372,6 +379,7 @@ void service_due(struct supervisor *s)
 		service_stop(s, SUP_STOP_MS);
 	}
 	dial_due(s);
+	kept_due(s);
 }
 
 /* All of the run is over and gone.  A gateway that is away may come back to ask what became of it;

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 /* clang-format off */
-#define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(COURIER) X(BROKER) X(PROXY) X(POLICY) X(NOTIFY) X(GATEWAY) X(DIALS) X(LOG0) X(LOG1) X(STDIN) X(TERMINAL)        \
+#define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(COURIER) X(BROKER) X(PROXY) X(POLICY) X(NOTIFY) X(GATEWAY) X(DIALS) X(KEPT) X(LOG0) X(LOG1) X(STDIN) X(TERMINAL)        \
 	X(APPROVERS) X(ASKED) X(APPROVER0) X(APPROVER1) X(APPROVER2) X(APPROVER3)                  \
 	X(APPROVER4) X(APPROVER5) X(APPROVER6) X(APPROVER7)                                        \
 	X(TCP4) X(TCP6) X(UDP4) X(UDP6)
@@ -46,6 +46,7 @@ static void interest(const struct supervisor *s, struct pollfd w[WATCH_COUNT])
 	w[WATCH_NOTIFY] = (struct pollfd){ s->notify_waiting >= 0 ? -1 : s->notify, POLLIN, 0 };
 	w[WATCH_GATEWAY] = (struct pollfd){ s->service.link, service_interest(s), 0 };
 	w[WATCH_DIALS] = (struct pollfd){ s->service.dial_epoll, POLLIN, 0 };
+	w[WATCH_KEPT] = (struct pollfd){ s->service.kept_epoll, POLLIN, 0 };
 	for (int i = 0; i < SERVICE_LOGS; i++)
 		w[WATCH_LOG0 + i] = (struct pollfd){ s->service.log[i].fd, POLLIN, 0 };
 	w[WATCH_POLICY] = (struct pollfd){ s->watch, POLLIN, 0 };
@@ -130,6 +131,7 @@ static void dispatch(struct supervisor *s, enum watch which, short events)
 		break;
 	case WATCH_GATEWAY: service_serve(s, events); break;
 	case WATCH_DIALS: dial_serve(s); break;
+	case WATCH_KEPT: kept_serve(s); break;
 	case WATCH_LOG0: events_read(s, 0); break;
 	case WATCH_LOG1: events_read(s, 1); break;
 	case WATCH_SIGNALS: on_signals(s); break;

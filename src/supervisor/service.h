@@ -4,6 +4,7 @@
  *
  *     gateway.c   the link: dialled, dialled again; what comes and what is told
  *     exec.c      commands by number
+ *     kept.c      those that outlive their client
  *     dial.c      connections to servers inside
  *     events.c    lines of the log and denials, kept while nobody takes them
  *     push.c      policies and credentials that the gateway sends
@@ -23,6 +24,7 @@
 #define SERVICE_LOGS    2 /* who writes lines: proxy, broker */
 
 struct exec;
+struct kept;
 struct dial;
 
 struct service_log { /* one writer's lines */
@@ -58,6 +60,10 @@ struct service {
 	struct exec *execs;  /* SUP_EXECS_MAX + 1 */
 	unsigned exec_count; /* of places in use */
 	struct cv_buf parts;
+
+	/* kept.c */
+	struct kept *kept; /* a list */
+	int kept_epoll;    /* of their pipes */
 
 	/* dial.c */
 	struct dial *dials; /* SUP_DIALS_MAX */

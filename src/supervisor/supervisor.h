@@ -220,6 +220,24 @@ void exec_retell(struct supervisor *s); /* to a gateway that has just come */
 unsigned exec_running(const struct supervisor *s);
 void exec_end_all(struct supervisor *s); /* the sandbox is gone */
 
+void exec_kept(struct supervisor *s, struct cv_str body, int in); /* takes it */
+
+/* kept.c: commands that outlive their client (ipc/kept.h).  A struct kept is of one of exec.c's. */
+CV_MUST cv_code kept_init(struct supervisor *s, struct cv_err *err);
+struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, struct cv_str about,
+	struct cv_err *err); /* NULL: err */
+CV_MUST cv_code kept_pipes(
+	struct supervisor *s, struct kept *k, const int ends[2], struct cv_err *err); /* copies */
+void kept_tell(struct supervisor *s, const struct kept *k);
+void kept_failed(struct kept *k, uint32_t error, struct cv_str why);
+void kept_exited(struct kept *k, uint32_t status);
+void kept_lost(struct kept *k); /* the sandbox is gone: the end, now */
+bool kept_is_over(const struct kept *k);
+void kept_free(struct supervisor *s, struct kept *k);
+void kept_serve(struct supervisor *s);
+int64_t kept_due_ms(const struct supervisor *s);
+void kept_due(struct supervisor *s);
+
 /* claim.c: a sandbox built ahead */
 void claim(struct supervisor *s, int fd); /* takes it */
 void claim_never(struct supervisor *s);   /* its gateway is gone */
