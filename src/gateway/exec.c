@@ -474,6 +474,7 @@ void exec_ready(struct cv_gw_box *b)
 		if (x->state == EXEC_WAITING)
 			exec_send(x, b);
 	}
+	kept_ready(b);
 }
 
 void cv_gw_exec_resume(struct cv_gw_box *b)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * exec_int.h - what exec.c (commands that run) and exec_rpc.c (what clients ask) share
+ * exec_int.h - what exec.c (commands that run), exec_rpc.c (what clients ask) and kept.c (commands
+ * that outlive them) share
  */
 #pragma once
 #include "gateway/sandbox_int.h"
 
 #define MAIN_ID         1          /* ipc/gateway_link.h */
+#define EXEC_WAIT_MS    15000      /* for a session (openshell-api 6) */
 #define STDIN_BYTES_MAX (2u << 20) /* two messages: the client is held behind the first */
 
 enum { IN, OUT, ERR, ENDS }; /* also the subkinds of watches */
@@ -58,6 +60,15 @@ void exec_main_return(struct cv_gw_box *b);
 extern const struct cv_gw_method exec_methods[EXEC_METHODS];
 void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b); /* x->request; may be the end of x */
 uint32_t exec_id_next(const struct cv_gw_box *b);
+enum cv_rpc_status exec_request_check(
+	const Openshell__V1__ExecSandboxRequest *r, struct cv_err *err);
+/* Whether a command can be started now, or after a while. */
+enum cv_rpc_status exec_box_check(
+	const struct cv_gw_box *b, bool *ret_is_waiting, struct cv_err *err);
+/* The bytes of a command, for the supervisor; false: they do not fit. */
+bool exec_request_put(
+	const Openshell__V1__ExecSandboxRequest *r, const struct cv_gw_box *b, struct cv_buf *out);
+bool exec_parts_send(struct cv_gw_box *b, struct cv_str bytes);
 /* EXEC with these bytes (plan/exec.h); false: the link is broken. */
 bool exec_bytes_send(
 	struct cv_gw_box *b, uint32_t id, uint32_t flags, uint32_t size, struct cv_str bytes);

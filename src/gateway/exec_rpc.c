@@ -14,7 +14,6 @@
 #define EXEC_ARG_MAX     (32u << 10)
 #define EXEC_WORKDIR_MAX 4096
 #define EXECS_BOX_MAX    256   /* of one sandbox at a time */
-#define EXEC_WAIT_MS     15000 /* for a session (openshell-api 6) */
 
 /* ---- requests ---- */
 
@@ -24,7 +23,7 @@ static enum cv_rpc_status refuse(struct cv_err *err, const char *what)
 	return CV_RPC_INVALID_ARGUMENT;
 }
 
-static enum cv_rpc_status request_check(
+enum cv_rpc_status exec_request_check(
 	const Openshell__V1__ExecSandboxRequest *r, struct cv_err *err)
 {
 	if (!*r->sandbox_id)
@@ -54,7 +53,7 @@ static enum cv_rpc_status request_check(
 }
 
 /* The bytes of a command, for the supervisor; false: they do not fit. */
-static bool request_put(
+bool exec_request_put(
 	const Openshell__V1__ExecSandboxRequest *r, const struct cv_gw_box *b, struct cv_buf *out)
 {
 	size_t given;
@@ -82,7 +81,7 @@ static bool request_put(
 	return is_put;
 }
 
-static bool parts_send(struct cv_gw_box *b, struct cv_str bytes)
+bool exec_parts_send(struct cv_gw_box *b, struct cv_str bytes)
 {
 	while (bytes.n) {
 		const size_t n = CV_MIN(bytes.n, (size_t)CV_IPC_BODY_BYTES_MAX);
@@ -99,7 +98,7 @@ bool exec_bytes_send(
 {
 	const uint32_t v[] = { id, flags, size };
 
-	return parts_send(b, bytes) &&
+	return exec_parts_send(b, bytes) &&
 	       cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_EXEC, v, CV_ARRAY_LEN(v));
 }
 
@@ -115,7 +114,7 @@ void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b)
 		(r->tty ? (uint32_t)CV_GATEWAY_EXEC_TTY : 0) | (x->is_stdin_none ? stdin_none : 0);
 
 	cv_buf_init(&bytes, CV_PLAN_EXEC_BYTES_MAX);
-	const bool is_put = request_put(r, b, &bytes);
+	const bool is_put = exec_request_put(r, b, &bytes);
 	x->is_tty = r->tty;
 	exec_deadline(x, &x->deadline_ms, (int64_t)r->timeout_seconds * 1000);
 	x->state = EXEC_SENT;
@@ -138,8 +137,26 @@ uint32_t exec_id_next(const struct cv_gw_box *b)
 
 	do
 		all->next_id++;
-	while (all->next_id <= MAIN_ID || exec_find(b, all->next_id));
+	while (all->next_id <= MAIN_ID || exec_find(b, all->next_id) ||
+		kept_has_number(b, all->next_id));
 	return all->next_id;
+}
+
+enum cv_rpc_status exec_box_check(
+	const struct cv_gw_box *b, bool *ret_is_waiting, struct cv_err *err)
+{
+	if (b->external)
+		return cv_fail(err, CV_UNAVAILABLE,
+			       "commands of an external sandbox go over SSH (CreateSshSession), "
+			       "to its supervisor's own server"),
+		       CV_RPC_UNIMPLEMENTED;
+	/* A supervisor that will dial again, or credentials that are on their way. */
+	*ret_is_waiting =
+		b->state == CV_GW_LOST || (b->state == CV_GW_UP && cv_gw_env_is_pending(b));
+	if ((b->state != CV_GW_UP && !*ret_is_waiting) || cv_gw_box_want(b) != CV_GW_RUN)
+		return cv_fail(err, CV_UNAVAILABLE, "sandbox is not ready"),
+		       CV_RPC_FAILED_PRECONDITION;
+	return CV_RPC_OK;
 }
 
 /* Judges the request and sends it, or lets it wait for a supervisor that is about to dial. */
@@ -149,27 +166,16 @@ static enum cv_rpc_status exec_start(struct cv_rpc_call *c,
 	struct cv_gw_box *b;
 	struct cv_gw_exec *x;
 	size_t count = 0;
-	enum cv_rpc_status s = request_check(r, err);
+	bool is_waiting;
+	enum cv_rpc_status s = exec_request_check(r, err);
 
 	if (s == CV_RPC_OK)
 		s = cv_gw_box_open(c, cv_str_of(r->sandbox_id), CV_STR_NONE, true, &b, err);
 	if (s != CV_RPC_OK)
 		return s;
-	if (b->external)
-		return cv_fail(err, CV_UNAVAILABLE,
-			       "commands of an external sandbox go over SSH (CreateSshSession), "
-			       "to its supervisor's own server"),
-		       CV_RPC_UNIMPLEMENTED;
-	/* A supervisor that will dial again, or credentials that are on their way. */
-	const bool is_waiting =
-		(b->state == CV_GW_LOST || (b->state == CV_GW_UP && cv_gw_env_is_pending(b))) &&
-		cv_gw_box_want(b) == CV_GW_RUN;
-	if (b->state != CV_GW_UP && !is_waiting)
-		return cv_fail(err, CV_UNAVAILABLE, "sandbox is not ready"),
-		       CV_RPC_FAILED_PRECONDITION;
-	if (cv_gw_box_want(b) != CV_GW_RUN)
-		return cv_fail(err, CV_UNAVAILABLE, "sandbox is not ready"),
-		       CV_RPC_FAILED_PRECONDITION;
+	s = exec_box_check(b, &is_waiting, err);
+	if (s != CV_RPC_OK)
+		return s;
 	for (x = b->execs; x; x = x->next)
 		count++;
 	x = count < EXECS_BOX_MAX ? exec_new(b, exec_id_next(b)) : NULL;

@@ -19,7 +19,7 @@
  *     trace*.[ch], span.[ch] spans for a collector; steps.[ch] what takes time, for both
  *     curl_loop.[ch] requests of our own to others
  *
- *     sandbox.c, session.c, exec.c, watch.c, forward.c      sandboxes and their supervisors
+ *     sandbox.c, session.c, exec.c, kept.c, watch.c, forward.c      sandboxes and their supervisors
  *     external*.c                                           sandboxes that others run
  *     admission.[ch], quota.[ch]                            who may start, who waits
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
@@ -82,6 +82,7 @@ struct cv_gw_part {
 	X(ADMISSION, admission)    \
 	X(SANDBOX, sandbox)        \
 	X(EXEC, exec)              \
+	X(KEPT, kept)              \
 	X(WATCH, watch)            \
 	X(FORWARD, forward)        \
 	X(SSH, ssh)                \
@@ -142,6 +143,7 @@ struct cv_gateway {
 	struct cv_gw_oidc *oidc;
 	struct cv_gw_sandboxes *sandboxes;
 	struct cv_gw_execs *execs;
+	struct cv_gw_kepts *kepts;
 	struct cv_gw_watches *watches;
 	struct cv_gw_forwards *forwards;
 	struct cv_gw_ssh *ssh;

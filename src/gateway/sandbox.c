@@ -367,6 +367,7 @@ void box_gone(struct cv_gw_box *b)
 void box_link_lost(struct cv_gw_box *b)
 {
 	exec_link_lost(b);
+	kept_link_lost(b);
 	cv_gw_ssh_link_lost(b);
 	forward_ended(b);
 	service_ended(b);
@@ -466,7 +467,11 @@ void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REPLY_STARTED:
 	case CV_GATEWAY_REPLY_STARTED_TTY:
 	case CV_GATEWAY_REPLY_FAILED:
-	case CV_GATEWAY_REPLY_EXITED: exec_message(b, m); break;
+	case CV_GATEWAY_REPLY_EXITED:
+	case CV_GATEWAY_REPLY_KEPT:
+		if (!kept_message(b, m))
+			exec_message(b, m);
+		break;
 	case CV_GATEWAY_REPLY_DIALLED:
 	case CV_GATEWAY_REPLY_NOT_DIALLED:
 		if (!service_message(b, m))

@@ -16,7 +16,8 @@
  *     phase.c     the states, as tables                             view.c    what clients see
  *     session.c   the socket, links, messages to handlers
  *     external.c  sandboxes that others run
- *     exec.c      commands         watch.c  followers, log lines and events     forward.c  ports
+ *     exec.c      commands; kept.c those that outlive their client
+ *     watch.c  followers, log lines and events     forward.c  ports
  */
 #pragma once
 #include "driver/driver.h"
@@ -49,6 +50,7 @@ enum cv_gw_state { CV_GW_STATES(CV_GW_STATE_ENUM) CV_GW_STATE_COUNT };
 
 struct cv_gw_link;
 struct cv_gw_exec;
+struct cv_gw_kept;
 struct cv_gw_forward;
 struct cv_gw_relay;
 struct cv_gw_watcher;
@@ -71,6 +73,7 @@ struct cv_gw_box {
 	struct cv_driver_process process; /* pid 0: none, or not known */
 	struct cv_gw_link *link;          /* NULL: none */
 	struct cv_gw_exec *execs;         /* exec.c */
+	struct cv_gw_kept *kept;          /* kept.c */
 	struct cv_gw_forward *forwards;   /* forward.c */
 	size_t forward_count;
 	struct cv_gw_relay *relays; /* service_http.c */

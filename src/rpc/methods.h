@@ -172,5 +172,13 @@
 	X(CreateSupervisorToken, v1__create_supervisor_token_request, v1__create_supervisor_token_response, \
 		UNARY, BEARER, "sandbox:write", ADMIN) \
 	X(GetUsage, v1__get_usage_request, v1__get_usage_response, \
-		UNARY, BEARER, "sandbox:read", MEMBER)
+		UNARY, BEARER, "sandbox:read", MEMBER) \
+	X(StartExec, v1__start_exec_request, v1__start_exec_response, \
+		UNARY, BEARER, "sandbox:write", MEMBER) \
+	X(FollowExec, v1__follow_exec_request, v1__follow_exec_event, \
+		SERVER_STREAM, BEARER, "sandbox:write", MEMBER) \
+	X(ListExecs, v1__list_execs_request, v1__list_execs_response, \
+		UNARY, BEARER, "sandbox:write", MEMBER) \
+	X(KillExec, v1__kill_exec_request, v1__kill_exec_response, \
+		UNARY, BEARER, "sandbox:write", MEMBER)
 /* clang-format on */

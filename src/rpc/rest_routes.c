@@ -200,6 +200,16 @@ const struct cv_rpc_route cv_rpc_routes[] = {
 		"A token for a supervisor that others start" },
 	{ "GET", "/v1/usage", COVE, "GetUsage",
 		C(v1__get_usage_request, v1__get_usage_response), U, "What is taken of the quotas, and who waits" },
+
+	{ "POST", "/v1/sandboxes/{exec.sandbox_id}/execs", COVE, "StartExec",
+		C(v1__start_exec_request, v1__start_exec_response), U,
+		"Start a command that outlives its client" },
+	{ "GET", "/v1/sandboxes/{sandbox_id}/execs", COVE, "ListExecs",
+		C(v1__list_execs_request, v1__list_execs_response), U, "Such commands of a sandbox" },
+	{ "GET", "/v1/sandboxes/{sandbox_id}/execs/{exec_id}:follow", COVE, "FollowExec",
+		C(v1__follow_exec_request, v1__follow_exec_event), S, "Its output from an offset on, and its end" },
+	{ "POST", "/v1/sandboxes/{sandbox_id}/execs/{exec_id}:kill", COVE, "KillExec",
+		C(v1__kill_exec_request, v1__kill_exec_response), U, "Send it a signal" },
 };
 /* clang-format on */
 const size_t cv_rpc_route_count = CV_ARRAY_LEN(cv_rpc_routes);

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kept_int.h - what kept.c (commands that outlive their client, and who follows them) and kept_rpc.c
+ * (what clients ask) share
+ */
+#pragma once
+#include "gateway/sandbox_int.h"
+#include "ipc/kept.h"
+
+#include "base/sha256.h"
+#include "cove.pb-c.h"
+
+#define KEPT_RUNNING_MAX    64  /* of a sandbox: each has a megabyte of its supervisor's */
+#define KEPT_OVER_MAX       64  /* of a sandbox, likewise; told ends go first, then the oldest */
+#define KEPT_FOLLOWERS_MAX  16  /* of a command */
+#define KEPT_KEY_BYTES_MAX  128 /* a UUID, and room for who makes up others */
+#define KEPT_TOLD_MS        (10 * 60 * 1000)      /* after an end that somebody was told */
+#define KEPT_UNTOLD_MS      (24 * 60 * 60 * 1000) /* after one that nobody was: a day's absence */
+#define KEPT_COMMAND_BYTES  1024 /* of its words that lists show */
+#define KEPT_SUBJECT_BYTES  256
+#define KEPT_WORKDIR_BYTES  512
+#define KEPT_ARGS_MAX       (KEPT_COMMAND_BYTES / 4) /* each has four bytes beside its own */
+
+enum kept_state {
+	KEPT_WAITING, /* for a supervisor that is about to dial, or for credentials */
+	KEPT_SENT,
+	KEPT_RUNS, /* there is a ring; it may be over */
+};
+
+struct kept_about { /* what the ring says about the command; borrows from it, or from a request */
+	struct cv_str id, subject, key, workdir, args[KEPT_ARGS_MAX];
+	size_t arg_count;
+	bool is_cut;
+	int64_t created_ms;
+	unsigned char digest[CV_SHA256_BYTES]; /* of the request */
+};
+
+struct cv_gw_kept {
+	struct cv_gw_kept *next; /* of its box, the newest first */
+	struct cv_gateway *g;
+	struct cv_ref ref, box;
+	uint32_t number; /* on the link; 0: its supervisor is gone */
+	enum kept_state state;
+	struct cv_rpc_call *starter; /* waits for it to be there; NULL */
+	const Openshell__V1__ExecSandboxRequest *request; /* a copy until it is sent */
+	struct cv_buf about_bytes;                        /* what about borrows from */
+	struct kept_about about;
+	struct cv_kept ring;
+	int event; /* -1: nothing more comes */
+	bool is_lost, is_told, is_more;
+	int64_t lost_ms;     /* Unix */
+	int64_t deadline_ms; /* until it has to be there, then until it is dropped; 0: none */
+	struct kept_follower *followers;
+	size_t follower_count;
+};
+
+struct kept_follower {
+	struct kept_follower *next;
+	struct cv_gw_kept *of; /* NULL: it is gone */
+	struct cv_rpc_call *call;
+	struct cv_kept_reader reader;
+	bool is_full, is_finished;
+};
+
+struct cv_gw_kepts {
+	struct cv_slots all;
+	int64_t deadline_ms;
+	bool has_more; /* a follower was left with more to read */
+};
+
+/* ---- kept.c ---- */
+
+struct cv_gw_kept *kept_new(struct cv_gw_box *b, uint32_t number); /* NULL: no memory */
+void kept_free(struct cv_gw_kept *k);                              /* followers, starter are told */
+void kept_deadline(struct cv_gw_kept *k, int64_t ms);              /* from now; 0: none */
+void kept_send(struct cv_gw_kept *k, struct cv_gw_box *b);         /* may be the end of k */
+bool kept_end_of(const struct cv_gw_kept *k, struct cv_kept_end *ret); /* false: it runs */
+struct cv_gw_kept *kept_find(const struct cv_gw_box *b, struct cv_str id);
+void kept_pump(struct kept_follower *f);
+CV_MUST bool kept_about_put(struct cv_buf *b, const struct kept_about *a);
+CV_MUST bool kept_about_get(struct cv_str bytes, struct kept_about *ret);
+
+/* ---- kept_rpc.c ---- */
+
+#define KEPT_METHODS 4
+extern const struct cv_gw_method kept_methods[KEPT_METHODS];
+/* To who started it: it is there, or it is not. */
+void kept_starter_reply(struct cv_gw_kept *k, bool existed);
+void kept_starter_fail(struct cv_gw_kept *k, enum cv_rpc_status s, const char *why);
+const char *kept_reason_name(enum cv_kept_reason r);
