@@ -24,6 +24,7 @@ static const struct {
 } remote[] = {
 	{ "sandbox", NULL, "sandboxes on a gateway: create, exec, upload, ..." },
 	{ "sb", NULL, NULL },
+	{ "exec", NULL, "a command in a sandbox of a gateway; attach, list, kill" },
 	{ "top", NULL, "watch sandboxes and decisions live, and approve what is proposed" },
 	{ "term", NULL, NULL },
 	{ "logs", NULL, "what a sandbox and its gateway said" },

@@ -79,6 +79,13 @@ static const struct cl_flag exec_flags[] = {
 	SWITCH("tty", "Give the command a terminal"),
 	SWITCH_NOT("no-tty", "tty", "Give the command no terminal"),
 	PAIRS("env", "A variable of its environment"),
+	{ "detach", 'd', CL_FLAG_SWITCH, NULL, "Print its id and return; see exec attach", NULL, "tty", false },
+};
+static const struct cl_flag exec_attach_flags[] = {
+	TEXT("from", 0, "OFFSET", "From this byte of its output on (0)"),
+};
+static const struct cl_flag exec_kill_flags[] = {
+	TEXT("signal", 's', "SIGNAL", "TERM, KILL, INT, ... or a number (TERM)"),
 };
 static const struct cl_flag connect_flags[] = {
 	CHOICE("editor", 0, "EDITOR", "vscode|cursor", "Open it in an editor"),
@@ -275,6 +282,13 @@ static const struct cl_command commands[] = {
 	ROW("sandbox start", "Start a stopped sandbox", FLAGS(start_flags), MAY("NAME"), sandbox_start),
 	{ "sandbox exec", "Run a command in a sandbox", FLAGS(exec_flags),
 		{ { "CMD", true, true, true } }, cl_run_sandbox_exec, NULL, false },
+	{ "exec", "The same; commands go on without their client: exec attach, exec list, exec kill", FLAGS(exec_flags),
+		{ { "CMD", true, true, true } }, cl_run_exec, NULL, false },
+	{ "exec attach", "Follow a command that goes on, or its end", FLAGS(exec_attach_flags),
+		{ { "SANDBOX", true, false, false }, { "ID", true, false, false } }, cl_run_exec_attach, NULL, false },
+	ROW("exec list", "List commands that go on, and those whose end is kept", FLAGS(output_only), MAY("SANDBOX"), exec_list),
+	{ "exec kill", "Send a command a signal", FLAGS(exec_kill_flags),
+		{ { "SANDBOX", true, false, false }, { "ID", true, false, false } }, cl_run_exec_kill, NULL, false },
 	ROW("sandbox connect", "A shell in a sandbox", FLAGS(connect_flags), MAY("NAME"), sandbox_connect),
 	{ "sandbox upload", "Copy files into a sandbox", FLAGS(upload_flags),
 		{ { "NAME", true, false, false }, { "LOCAL", true, false, false }, { "DEST", false, false, false } },

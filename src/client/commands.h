@@ -34,7 +34,8 @@ extern const struct cl_grammar cl_grammar;
 	X(doctor_check)                                                                         \
 	X(top) X(completions) X(manual) X(ssh_proxy) X(ssh_known_host) X(invoke) X(approve)     \
 	X(sandbox_token)                                                                        \
-	X(quota)
+	X(quota)                                                                         \
+	X(exec) X(exec_attach) X(exec_list) X(exec_kill)
 /* clang-format on */
 
 struct cl;

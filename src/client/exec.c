@@ -9,6 +9,8 @@
  *
  * With a terminal ours becomes raw, and its size follows; it is put back at the end, whatever the end
  * is.  Without one, a signal ends us, the call is reset, and the gateway ends the command.
+ *
+ * `cove` runs what it can in another way, in which the command outlives us: exec_kept.c.
  */
 #include "client/commands.h"
 #include "client/sandbox.h"
@@ -91,10 +93,10 @@ static void terminal_size(uint32_t *ret_cols, uint32_t *ret_rows)
 
 /* ---- what comes ---- */
 
-static void fd_write(struct cl *c, int fd, ProtobufCBinaryData data)
+bool cl_fd_write(struct cl *c, int fd, struct cv_str bytes)
 {
-	for (size_t done = 0; done < data.len;) {
-		const ssize_t n = write(fd, data.data + done, data.len - done);
+	for (size_t done = 0; done < bytes.n;) {
+		const ssize_t n = write(fd, bytes.p + done, bytes.n - done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -103,13 +105,19 @@ static void fd_write(struct cl *c, int fd, ProtobufCBinaryData data)
 			(void)poll(&p, 1, -1);
 			continue;
 		}
-		if (n < 0) {
-			if (errno == EPIPE)
-				exit(CL_EXIT_FAILED); /* nobody reads any more */
+		if (n < 0 && errno == EPIPE)
+			return false;
+		if (n < 0)
 			cl_die(c, "write: %s", strerror(errno));
-		}
 		done += (size_t)n;
 	}
+	return true;
+}
+
+static void fd_write(struct cl *c, int fd, ProtobufCBinaryData data)
+{
+	if (!cl_fd_write(c, fd, (struct cv_str){ (const char *)data.data, data.len }))
+		exit(CL_EXIT_FAILED); /* nobody reads any more */
 }
 
 static void saw(struct cl_stream *st, ProtobufCMessage *m)
@@ -315,11 +323,15 @@ int cl_run_sandbox_exec(struct cl *c)
 
 	if (!c->w.tail_count)
 		cl_die_usage(c, "the following required arguments were not provided: <CMD>");
+	if (cl_has(&c->w, "detach") && strcmp(c->program, "cove") != 0)
+		cl_die_usage(c, "unexpected argument '--detach' found");
 	env_check(c);
 	void *env = cl_map_of_flag(c, "env",
 		&openshell__v1__exec_sandbox_request__environment_entry__descriptor, &env_count);
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_flag(&c->w, "name"), true);
-	const bool has_tty = cl_has(&c->w, "tty") || (is_terminal && !cl_has(&c->w, "no-tty"));
+	const bool is_detached = cl_has(&c->w, "detach");
+	const bool has_tty =
+		cl_has(&c->w, "tty") || (is_terminal && !is_detached && !cl_has(&c->w, "no-tty"));
 	const char *term = getenv("TERM");
 	bool has_term = false;
 
@@ -337,7 +349,20 @@ int cl_run_sandbox_exec(struct cl *c)
 		.env_count = env_count,
 		.timeout_s = cl_number(&c->w, "timeout", 0),
 		.has_tty = has_tty };
+	int status;
+
+	/* Other people's scripts get what they know. */
+	if (strcmp(c->program, "cove") == 0 && !has_tty &&
+		cl_exec_kept(c, &e, s->metadata->name, is_detached, &status))
+		return status;
+	if (is_detached)
+		cl_die(c, "this gateway has no commands that outlive their client");
 	return cl_exec(c, &e);
+}
+
+int cl_run_exec(struct cl *c)
+{
+	return cl_run_sandbox_exec(c);
 }
 
 int cl_run_sandbox_connect(struct cl *c)

@@ -367,6 +367,9 @@ cv_code cl_grammar_parse(const struct cl_grammar *g, struct cv_arena *arena, int
 		memcpy(path, longer, sizeof(path));
 		r.at++;
 		r.command = command_find(g, path);
+		/* "exec" is a command, and "exec list" another. */
+		if (r.command && r.at < argc && path_extend(g, path, argv[r.at], longer))
+			r.command = NULL;
 	}
 	ret->command = r.command;
 	ret->group = cv_arena_str(arena, cv_str_of(path)).p;

@@ -12,6 +12,9 @@
  * argument is verbatim (`sandbox exec NAME... CMD`) takes everything from its first word on.  Nothing
  * is abbreviated.
  *
+ * A path that goes on in another row's is that row's: `exec list` is no `list` in a sandbox, which is
+ * `exec -- list`.
+ *
  * Pure: words in, pointers into them out.
  */
 #pragma once

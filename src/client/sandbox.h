@@ -45,6 +45,9 @@ void cl_stream_send(struct cl_stream *st, const ProtobufCMessage *m);
  * are set.  A lost connection ends all streams. */
 #define CL_TURN_FDS_MAX 260
 void cl_turn(struct cl *c, struct pollfd *fds, size_t n, int timeout_ms);
+/* The same for who connects again: CV_UNAVAILABLE, CV_DENIED of cv_rpc_client_turn(). */
+CV_MUST cv_code cl_turn_try(
+	struct cl *c, struct pollfd *fds, size_t n, int timeout_ms, struct cv_err *err);
 
 /* Waits until the sandbox is in that phase, showing what happens on the way (stderr, lines with the
  * time since from_ms); ends the program when it gets into phase Error, or nothing happens for 300 s
@@ -74,6 +77,20 @@ struct cl_exec {
 
 /* The command's exit status; dies when it could not run. */
 int cl_exec(struct cl *c, const struct cl_exec *e);
+/* All of bytes, to a descriptor that blocks.  False: nobody reads there any more. */
+CV_MUST bool cl_fd_write(struct cl *c, int fd, struct cv_str bytes);
+
+/* The same as a command that outlives us (exec_kept.c), if stdin is something that can be sent with it
+ * and the gateway offers it.  False: it has not been started. */
+struct cl_kept {
+	const char *sandbox_id;
+	const char *sandbox; /* its name, for what is said */
+	const char *id;
+};
+CV_MUST bool cl_exec_kept(
+	struct cl *c, const struct cl_exec *e, const char *sandbox, bool is_detached, int *ret);
+/* Until it is over; the exit status. */
+int cl_exec_follow(struct cl *c, const struct cl_kept *k, uint64_t offset);
 
 /* Its policy in force and its settings; dies. */
 Openshell__Sandbox__V1__GetSandboxConfigResponse *cl_sandbox_config(struct cl *c, const char *id);

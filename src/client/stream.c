@@ -53,10 +53,9 @@ void cl_stream_send(struct cl_stream *st, const ProtobufCMessage *m)
 		st->is_full = true;
 }
 
-void cl_turn(struct cl *c, struct pollfd *fds, size_t n, int timeout_ms)
+cv_code cl_turn_try(struct cl *c, struct pollfd *fds, size_t n, int timeout_ms, struct cv_err *err)
 {
 	struct pollfd v[CL_TURN_FDS_MAX + 1];
-	struct cv_err err;
 
 	v[0] = (struct pollfd){ cv_rpc_client_fd(c->rpc), cv_rpc_client_interest(c->rpc), 0 };
 	if (n)
@@ -64,7 +63,14 @@ void cl_turn(struct cl *c, struct pollfd *fds, size_t n, int timeout_ms)
 	const int ready = poll(v, n + 1, timeout_ms);
 	for (size_t i = 0; i < n; i++)
 		fds[i].revents = ready > 0 ? v[i + 1].revents : 0;
-	if (ready > 0 && v[0].revents && cv_rpc_client_turn(c->rpc, &err) != CV_OK)
+	return ready > 0 && v[0].revents ? cv_rpc_client_turn(c->rpc, err) : CV_OK;
+}
+
+void cl_turn(struct cl *c, struct pollfd *fds, size_t n, int timeout_ms)
+{
+	struct cv_err err;
+
+	if (cl_turn_try(c, fds, n, timeout_ms, &err) != CV_OK)
 		cl_die(c, "the connection to the gateway was lost: %s", cl_shown(c, err.msg));
 }
 

@@ -13,7 +13,7 @@
 #define EXEC_ARGS_MAX    1024 /* openshell-api 7 */
 #define EXEC_ARG_MAX     (32u << 10)
 #define EXEC_WORKDIR_MAX 4096
-#define EXECS_BOX_MAX    256   /* of one sandbox at a time */
+#define EXECS_BOX_MAX    256 /* of one sandbox at a time */
 
 /* ---- requests ---- */
 

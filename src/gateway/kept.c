@@ -215,9 +215,8 @@ static void piece_send(
 		m.event_case = COVE__V1__FOLLOW_EXEC_EVENT__EVENT_GAP;
 	} else {
 		out.offset = p->offset;
-		out.data_case = p->stream == CV_KEPT_STDOUT
-					? COVE__V1__EXEC_OUTPUT__DATA_STDOUT
-					: COVE__V1__EXEC_OUTPUT__DATA_STDERR;
+		out.data_case = p->stream == CV_KEPT_STDOUT ? COVE__V1__EXEC_OUTPUT__DATA_STDOUT
+							    : COVE__V1__EXEC_OUTPUT__DATA_STDERR;
 		out.stdout = (ProtobufCBinaryData){ data.n, (uint8_t *)(uintptr_t)data.p };
 		m.output = &out;
 		m.event_case = COVE__V1__FOLLOW_EXEC_EVENT__EVENT_OUTPUT;
@@ -253,8 +252,7 @@ void kept_pump(struct kept_follower *f)
 		struct cv_kept_piece p;
 		struct cv_kept_end end;
 		const bool is_over = kept_end_of(k, &end); /* before: then nothing is behind it */
-		const enum cv_kept_rc rc =
-			cv_kept_read(&k->ring, &f->reader, buf, sizeof(buf), &p);
+		const enum cv_kept_rc rc = cv_kept_read(&k->ring, &f->reader, buf, sizeof(buf), &p);
 
 		if (rc == CV_KEPT_NONE) {
 			if (is_over)
@@ -295,9 +293,8 @@ static int stdin_make(const Openshell__V1__ExecSandboxRequest *r, struct cv_err 
 
 	if (!r->stdin.len)
 		return open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (cv_ipc_memfd("cove-stdin",
-		    (struct cv_str){ (const char *)r->stdin.data, r->stdin.len }, &fd,
-		    err) != CV_OK)
+	if (cv_ipc_memfd("cove-stdin", (struct cv_str){ (const char *)r->stdin.data, r->stdin.len },
+		    &fd, err) != CV_OK)
 		return -1;
 	(void)lseek(fd, 0, SEEK_SET); /* it was written */
 	return fd;
@@ -311,9 +308,8 @@ static bool request_send(struct cv_gw_kept *k, struct cv_gw_box *b, struct cv_st
 	cv_ipc_put_u32(&body, k->number);
 	cv_ipc_put_u32(&body, k->request->timeout_seconds);
 	cv_ipc_put_str(&body, cv_buf_str(&k->about_bytes));
-	const bool is_sent =
-		!body.is_overflown && exec_parts_send(b, bytes) &&
-		cv_gw_box_send(b, CV_GATEWAY_REQ_EXEC_KEPT, cv_buf_str(&body), &in, 1);
+	const bool is_sent = !body.is_overflown && exec_parts_send(b, bytes) &&
+			     cv_gw_box_send(b, CV_GATEWAY_REQ_EXEC_KEPT, cv_buf_str(&body), &in, 1);
 	cv_buf_fini(&body);
 	return is_sent;
 }
@@ -332,8 +328,7 @@ void kept_send(struct cv_gw_kept *k, struct cv_gw_box *b)
 
 	cv_buf_init(&bytes, CV_PLAN_EXEC_BYTES_MAX);
 	const bool is_put = exec_request_put(k->request, b, &bytes);
-	const bool is_sent =
-		is_put && in >= 0 && request_send(k, b, cv_buf_str(&bytes), in);
+	const bool is_sent = is_put && in >= 0 && request_send(k, b, cv_buf_str(&bytes), in);
 	cv_buf_wipe(&bytes);
 	cv_pb_free((void *)(uintptr_t)k->request);
 	k->request = NULL;
@@ -352,7 +347,7 @@ void kept_ready(struct cv_gw_box *b)
 {
 	for (struct cv_gw_kept *k = b->kept, *next; k; k = next) {
 		next = k->next;
-		if (k->state == KEPT_WAITING)
+		if (k->state == KEPT_WAITING && !kept_twin_join(k, b))
 			kept_send(k, b);
 	}
 }

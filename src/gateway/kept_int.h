@@ -10,16 +10,16 @@
 #include "base/sha256.h"
 #include "cove.pb-c.h"
 
-#define KEPT_RUNNING_MAX    64  /* of a sandbox: each has a megabyte of its supervisor's */
-#define KEPT_OVER_MAX       64  /* of a sandbox, likewise; told ends go first, then the oldest */
-#define KEPT_FOLLOWERS_MAX  16  /* of a command */
-#define KEPT_KEY_BYTES_MAX  128 /* a UUID, and room for who makes up others */
-#define KEPT_TOLD_MS        (10 * 60 * 1000)      /* after an end that somebody was told */
-#define KEPT_UNTOLD_MS      (24 * 60 * 60 * 1000) /* after one that nobody was: a day's absence */
-#define KEPT_COMMAND_BYTES  1024 /* of its words that lists show */
-#define KEPT_SUBJECT_BYTES  256
-#define KEPT_WORKDIR_BYTES  512
-#define KEPT_ARGS_MAX       (KEPT_COMMAND_BYTES / 4) /* each has four bytes beside its own */
+#define KEPT_RUNNING_MAX   64  /* of a sandbox: each has a megabyte of its supervisor's */
+#define KEPT_OVER_MAX      64  /* of a sandbox, likewise; told ends go first, then the oldest */
+#define KEPT_FOLLOWERS_MAX 16  /* of a command */
+#define KEPT_KEY_BYTES_MAX 128 /* a UUID, and room for who makes up others */
+#define KEPT_TOLD_MS       (10 * 60 * 1000)      /* after an end that somebody was told */
+#define KEPT_UNTOLD_MS     (24 * 60 * 60 * 1000) /* after one that nobody was: a day's absence */
+#define KEPT_COMMAND_BYTES 1024                  /* of its words that lists show */
+#define KEPT_SUBJECT_BYTES 256
+#define KEPT_WORKDIR_BYTES 512
+#define KEPT_ARGS_MAX      (KEPT_COMMAND_BYTES / 4) /* each has four bytes beside its own */
 
 enum kept_state {
 	KEPT_WAITING, /* for a supervisor that is about to dial, or for credentials */
@@ -41,7 +41,7 @@ struct cv_gw_kept {
 	struct cv_ref ref, box;
 	uint32_t number; /* on the link; 0: its supervisor is gone */
 	enum kept_state state;
-	struct cv_rpc_call *starter; /* waits for it to be there; NULL */
+	struct cv_rpc_call *starter;                      /* waits for it to be there; NULL */
 	const Openshell__V1__ExecSandboxRequest *request; /* a copy until it is sent */
 	struct cv_buf about_bytes;                        /* what about borrows from */
 	struct kept_about about;
@@ -87,4 +87,6 @@ extern const struct cv_gw_method kept_methods[KEPT_METHODS];
 /* To who started it: it is there, or it is not. */
 void kept_starter_reply(struct cv_gw_kept *k, bool existed);
 void kept_starter_fail(struct cv_gw_kept *k, enum cv_rpc_status s, const char *why);
+/* One with its key is there: that is the answer, and k is gone. */
+bool kept_twin_join(struct cv_gw_kept *k, struct cv_gw_box *b);
 const char *kept_reason_name(enum cv_kept_reason r);

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 
 #define SIGNAL_MAX 64 /* SIGRTMAX of the kernel */
+#define KEY_USED   "idempotency_key was used for another command in this sandbox"
 
 const char *kept_reason_name(enum cv_kept_reason r)
 {
@@ -210,9 +211,7 @@ static enum cv_rpc_status existing_find(const struct cv_gw_box *b,
 		return CV_RPC_OK;
 	digest_of(q->exec, digest);
 	if (memcmp(digest, k->about.digest, sizeof(digest)) != 0)
-		return cv_fail(err, CV_INVALID,
-			       "idempotency_key was used for another command in this sandbox"),
-		       CV_RPC_ALREADY_EXISTS;
+		return cv_fail(err, CV_INVALID, KEY_USED), CV_RPC_ALREADY_EXISTS;
 	*ret = k;
 	return CV_RPC_OK;
 }
@@ -229,6 +228,28 @@ static void join(struct cv_rpc_call *c, struct cv_gw_kept *k)
 	}
 }
 
+/* What was asked for while its supervisor was away may have been started by a gateway before us. */
+bool kept_twin_join(struct cv_gw_kept *k, struct cv_gw_box *b)
+{
+	struct cv_gw_kept *twin = b->kept;
+	struct cv_rpc_call *c = k->starter;
+
+	while (twin && (twin == k || twin->state != KEPT_RUNS ||
+			       !cv_str_eq(twin->about.key, k->about.key)))
+		twin = twin->next;
+	if (!twin || !k->about.key.n)
+		return false;
+	k->starter = NULL;
+	if (c)
+		cv_rpc_call_set_state(c, NULL);
+	if (c && memcmp(twin->about.digest, k->about.digest, sizeof(k->about.digest)) != 0)
+		cv_rpc_finish(c, CV_RPC_ALREADY_EXISTS, KEY_USED);
+	else if (c)
+		started_reply(c, twin, true);
+	kept_free(k);
+	return true;
+}
+
 static enum cv_rpc_status start(struct cv_rpc_call *c, const Cove__V1__StartExecRequest *q,
 	struct cv_gw_box *b, struct cv_err *err)
 {
@@ -241,8 +262,7 @@ static enum cv_rpc_status start(struct cv_rpc_call *c, const Cove__V1__StartExec
 		return s;
 	for (const struct cv_gw_kept *k = b->kept; k; k = k->next)
 		running += !kept_end_of(k, &end);
-	struct cv_gw_kept *k =
-		running < KEPT_RUNNING_MAX ? kept_new(b, exec_id_next(b)) : NULL;
+	struct cv_gw_kept *k = running < KEPT_RUNNING_MAX ? kept_new(b, exec_id_next(b)) : NULL;
 	if (!k)
 		return cv_fail(err, CV_LIMIT, "too many commands run in this sandbox"),
 		       CV_RPC_RESOURCE_EXHAUSTED;
@@ -269,8 +289,7 @@ static void on_start(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	enum cv_rpc_status s = request_check(q, &err);
 
 	if (s == CV_RPC_OK)
-		s = cv_gw_box_open(
-			c, cv_str_of(q->exec->sandbox_id), CV_STR_NONE, true, &b, &err);
+		s = cv_gw_box_open(c, cv_str_of(q->exec->sandbox_id), CV_STR_NONE, true, &b, &err);
 	if (s == CV_RPC_OK)
 		s = existing_find(b, q, &existing, &err);
 	if (s == CV_RPC_OK && existing) {
@@ -297,6 +316,18 @@ static void on_start_closed(struct cv_rpc_call *c)
 
 /* ---- of one command ---- */
 
+/* Its supervisor, which knows what runs, has not come back yet. */
+static bool is_unsure(const struct cv_gw_box *b)
+{
+	return b->state == CV_GW_LOST || b->state == CV_GW_DIALLED;
+}
+
+static enum cv_rpc_status refuse_unsure(struct cv_err *err)
+{
+	cv_fail(err, CV_UNAVAILABLE, "the sandbox's supervisor is not connected; try again");
+	return CV_RPC_UNAVAILABLE;
+}
+
 static enum cv_rpc_status kept_open(const struct cv_rpc_call *c, const char *sandbox,
 	const char *id, bool is_change, struct cv_gw_kept **ret, struct cv_err *err)
 {
@@ -311,8 +342,11 @@ static enum cv_rpc_status kept_open(const struct cv_rpc_call *c, const char *san
 	if (s != CV_RPC_OK)
 		return s;
 	*ret = kept_find(b, cv_str_of(id));
-	return *ret ? CV_RPC_OK
-		    : (cv_fail(err, CV_NOT_FOUND, "exec not found"), CV_RPC_NOT_FOUND);
+	if (*ret)
+		return CV_RPC_OK;
+	if (is_unsure(b))
+		return refuse_unsure(err);
+	return cv_fail(err, CV_NOT_FOUND, "exec not found"), CV_RPC_NOT_FOUND;
 }
 
 /* ---- FollowExec ---- */
@@ -393,11 +427,12 @@ static void on_list(struct cv_rpc_call *c, const ProtobufCMessage *message)
 	struct cv_gw_box *b;
 	struct cv_err err;
 	size_t n = 0;
-	const enum cv_rpc_status s =
-		*q->sandbox_id ? cv_gw_box_open(c, cv_str_of(q->sandbox_id), CV_STR_NONE, false,
-					 &b, &err)
-			       : cv_gw_invalid(&err, "sandbox_id is required");
+	enum cv_rpc_status s = *q->sandbox_id ? cv_gw_box_open(c, cv_str_of(q->sandbox_id),
+							CV_STR_NONE, false, &b, &err)
+					      : cv_gw_invalid(&err, "sandbox_id is required");
 
+	if (s == CV_RPC_OK && is_unsure(b))
+		s = refuse_unsure(&err);
 	if (s != CV_RPC_OK) {
 		cv_gw_fail(c, s, &err);
 		return;
@@ -437,9 +472,7 @@ static void on_kill(struct cv_rpc_call *c, const ProtobufCMessage *message)
 
 		if (k->state != KEPT_RUNS || !b ||
 			!cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_SIGNAL, v, 2)) {
-			cv_fail(&err, CV_UNAVAILABLE,
-				"the sandbox's supervisor is not connected; try again");
-			s = CV_RPC_UNAVAILABLE;
+			s = refuse_unsure(&err);
 		}
 	}
 	if (s != CV_RPC_OK) {

@@ -130,7 +130,7 @@ void exec_ended(struct cv_gw_box *b); /* the supervisor is gone */
 
 /* kept.c */
 bool kept_has_number(const struct cv_gw_box *b, uint32_t number);
-void kept_ready(struct cv_gw_box *b); /* what waits goes */
+void kept_ready(struct cv_gw_box *b);                         /* what waits goes */
 bool kept_message(struct cv_gw_box *b, struct cv_ipc_msg *m); /* false: of another command */
 void kept_link_lost(struct cv_gw_box *b);
 

@@ -446,9 +446,9 @@ def json_of_create():
 
 
 def a_lost_gateway_is_an_error():
+    """With a stdin that is open; else it would wait (test_client_exec.py)."""
     c("sandbox", "create", "--name", "last")
-    p = c.start("sandbox", "exec", "-n", "last", "--no-tty", "--", "sh", "-c", "echo on; sleep 1000",
-                stdin=subprocess.DEVNULL)
+    p = c.start("sandbox", "exec", "-n", "last", "--no-tty", "--", "sh", "-c", "echo on; sleep 1000")
     assert p.stdout.readline() == b"on\n"
     g.kill()
     assert p.wait(30) == 1
