@@ -7,8 +7,8 @@
  * What is lost between asking and hearing the answer is asked again with the same key, so it is never
  * started twice.  While the gateway is away the command goes on, and what it prints is kept.
  *
- * Who interrupts us means the command: the first SIGINT or SIGTERM is sent on to it, and we end by it
- * when the command has; the second kills both.  Any other way to lose us (a hang-up, SIGKILL, the
+ * Who interrupts us means the command: SIGINT or SIGTERM is sent on to it, then what is harder to miss,
+ * and we end by it when the command has; a second one kills both at once.  Any other way to lose us (a hang-up, SIGKILL, the
  * machine) leaves it running.  A reader of ours who goes ends it, as in a shell's pipe.
  *
  * Stdin is sent whole with the command, so this is for commands whose stdin is nothing or a file; a
@@ -49,6 +49,8 @@ struct following {
 	int64_t away_ms; /* since when it is; 0: it is not */
 	int64_t backoff_ms;
 	int sent_signal; /* that we passed on; 0: none */
+	int64_t sent_ms; /* when */
+	size_t harder;   /* that were sent since */
 	bool passes_signals;
 };
 
@@ -262,6 +264,12 @@ static void kill_ask(struct following *f, int sig)
 /* Of ours, when one has come; f may end by it. */
 static void signals_pass(struct following *f)
 {
+	/* A shell that was about to start something loses an interrupt; so does who ignores it. */
+	static const struct {
+		int64_t after_ms;
+		int sig;
+	} harder[] = { { 3000, SIGTERM }, { 6000, SIGKILL } };
+
 	if (!f->passes_signals || !came_signal)
 		return;
 	if (f->away_ms) {
@@ -274,10 +282,14 @@ static void signals_pass(struct following *f)
 		kill_ask(f, SIGKILL);
 		die_by(came_signal);
 	}
-	if (f->sent_signal)
-		return;
-	f->sent_signal = came_signal;
-	kill_ask(f, came_signal);
+	if (!f->sent_signal) {
+		f->sent_signal = came_signal;
+		f->sent_ms = cl_clock_ms();
+		kill_ask(f, came_signal);
+	} else if (f->harder < CV_ARRAY_LEN(harder) &&
+		   cl_clock_ms() >= f->sent_ms + harder[f->harder].after_ms) {
+		kill_ask(f, harder[f->harder++].sig);
+	}
 }
 
 /* False: the connection, or the gateway, is gone. */

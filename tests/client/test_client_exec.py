@@ -202,6 +202,11 @@ def an_interrupt_is_the_commands():
     equal(ended(p)[0], -signal.SIGINT)
     until(lambda: the_last()["state"] == "exited")
     equal(the_last()["exit_code"], 137)
+    p = start("trap '' INT; echo on; while :; do sleep 0.1; done")  # who ignores it is told otherwise
+    equal(p.stdout.readline(), b"on\n")
+    p.send_signal(signal.SIGINT)
+    equal(ended(p, 20)[0], -signal.SIGINT)
+    equal(the_last()["exit_code"], 143)
 
 
 def a_reader_that_goes_ends_it():

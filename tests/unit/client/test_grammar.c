@@ -57,6 +57,22 @@ static void test_paths_and_aliases(void **state)
 	assert_string_equal(p.w.group, "sandbox");
 }
 
+static void test_a_command_that_begins_others(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("exec list box"), CV_OK);
+	assert_string_equal(p.w.command->path, "exec list");
+	assert_string_equal(cl_arg(&p.w, 0), "box");
+	assert_int_equal(parse("exec -n box list all"), CV_OK);
+	assert_string_equal(p.w.command->path, "exec");
+	assert_int_equal(p.w.tail_count, 2);
+	assert_int_equal(parse("exec -- list"), CV_OK);
+	assert_string_equal(p.w.command->path, "exec");
+	assert_int_equal(parse("exec ls"), CV_OK);
+	assert_string_equal(p.w.tail[0], "ls");
+	assert_int_equal(parse("exec"), CV_INVALID);
+}
+
 static void test_globals_anywhere(void **state)
 {
 	(void)state;
@@ -153,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paths_and_aliases),
+		cmocka_unit_test(test_a_command_that_begins_others),
 		cmocka_unit_test(test_globals_anywhere),
 		cmocka_unit_test(test_verbatim_and_tail),
 		cmocka_unit_test(test_wrong_words_name_the_nearest),
