@@ -4,7 +4,8 @@
  *
  *     StartExec (with a key) --> id --> FollowExec from 0 --lost--> wait, connect, from where we were
  *
- * What is lost between asking and hearing the answer is asked again with the same key, so it is never
+ * While we are there the command waits for us, as for the reader of a pipe; nothing that it prints is
+ * missing.  What is lost between asking and hearing the answer is asked again with the same key, so it is never
  * started twice.  While the gateway is away the command goes on, and what it prints is kept.
  *
  * Who interrupts us means the command: SIGINT or SIGTERM is sent on to it, then what is harder to miss,
@@ -170,7 +171,8 @@ static void request_make(struct cl *c, const struct cl_exec *e, struct cv_str in
 }
 
 /* NULL: the gateway has no such commands. */
-static const Cove__V1__Exec *started(struct cl *c, const struct cl_exec *e, struct cv_str in)
+static const Cove__V1__Exec *started(
+	struct cl *c, const struct cl_exec *e, struct cv_str in, bool is_detached)
 {
 	const int64_t until = cl_clock_ms() + START_MS_MAX;
 	Openshell__V1__ExecSandboxRequest r;
@@ -184,6 +186,7 @@ static const Cove__V1__Exec *started(struct cl *c, const struct cl_exec *e, stru
 	cove__v1__start_exec_request__init(&q);
 	q.exec = &r;
 	q.idempotency_key = key_make(c);
+	q.hold = !is_detached;
 	for (;;) {
 		m = (const Cove__V1__StartExecResponse *)cl_ask(c, METHOD(StartExec), &q.base,
 			&cove__v1__start_exec_response__descriptor, &s, &err);
@@ -305,6 +308,7 @@ static bool follow_once(struct following *f)
 	q.sandbox_id = cl_dup(f->c, f->k->sandbox_id);
 	q.exec_id = cl_dup(f->c, f->k->id);
 	q.from_offset = f->offset;
+	q.hold = true; /* all of it, however slow our reader is */
 	cl_stream_send(&f->st, &q.base);
 	if (f->st.s)
 		cv_rpc_stream_half_close(f->st.s);
@@ -375,7 +379,7 @@ bool cl_exec_kept(
 		return false;
 	if (!is_detached)
 		signals_catch(); /* from here on it may run */
-	const Cove__V1__Exec *x = started(c, e, in);
+	const Cove__V1__Exec *x = started(c, e, in, is_detached);
 	if (!x) {
 		signal(SIGINT, SIG_DFL);
 		signal(SIGTERM, SIG_DFL);

@@ -11,7 +11,8 @@
  * that one did which was killed, and a client finds its command by the same id at the same offset.
  *
  * A follower that does not read gets no more than its call holds; the command does not wait for it,
- * and what the ring let go meanwhile it is told as a gap.  The rest is the command's business: it goes
+ * and what the ring let go meanwhile it is told as a gap.  One that holds is waited for, like the reader
+ * of a pipe, while it is there: the supervisor is told how far it is (KEPT_PACE).  The rest is the command's business: it goes
  * on until it ends, its time is over (the supervisor's clock), somebody kills it or its sandbox ends.
  *
  * What is over stays for who comes later: a while after its end was told, a day if it never was.
@@ -62,6 +63,7 @@ struct cv_gw_kept *kept_new(struct cv_gw_box *b, uint32_t number)
 	k->box = b->ref;
 	k->number = number;
 	k->event = -1;
+	k->pace = KEPT_PACE_NONE;
 	cv_buf_init(&k->about_bytes, CV_KEPT_ABOUT_MAX);
 	k->next = b->kept;
 	b->kept = k;
@@ -243,7 +245,34 @@ static void end_send(struct kept_follower *f, const struct cv_kept_end *end)
 	f->of->is_told = true;
 }
 
-void kept_pump(struct kept_follower *f)
+void kept_pace_tell(struct cv_gw_kept *k)
+{
+	struct cv_gw_box *b = cv_gw_box_get(k->g, k->box);
+	uint64_t pace = KEPT_PACE_NONE;
+	struct cv_kept_end end;
+	struct cv_buf body;
+
+	for (const struct kept_follower *f = k->followers; f; f = f->next)
+		if (f->holds && !f->is_finished)
+			pace = CV_MIN(pace, f->reader.place);
+	if (pace != KEPT_PACE_NONE && k->is_start_held) {
+		k->is_start_held = false;
+		k->deadline_ms = 0; /* it was for this */
+	}
+	if (!b || !k->number || k->is_start_held || pace == k->pace || kept_end_of(k, &end))
+		return;
+	if (pace != KEPT_PACE_NONE && k->pace != KEPT_PACE_NONE && pace > k->pace &&
+		pace < k->pace + KEPT_PACE_STEP)
+		return;
+	k->pace = pace;
+	cv_buf_init(&body, 12);
+	cv_ipc_put_u32(&body, k->number);
+	cv_ipc_put_u64(&body, pace);
+	(void)cv_gw_box_send(b, CV_GATEWAY_REQ_KEPT_PACE, cv_buf_str(&body), NULL, 0);
+	cv_buf_fini(&body);
+}
+
+static void pump(struct kept_follower *f)
 {
 	static char buf[CV_KEPT_PIECE_MAX];
 	struct cv_gw_kept *k = f->of;
@@ -271,13 +300,20 @@ void kept_pump(struct kept_follower *f)
 	}
 }
 
+void kept_pump(struct kept_follower *f)
+{
+	pump(f);
+	kept_pace_tell(f->of);
+}
+
 static void followers_pump(struct cv_gw_kept *k)
 {
 	struct cv_kept_end end;
 
 	k->is_more = false;
 	for (struct kept_follower *f = k->followers; f; f = f->next)
-		kept_pump(f);
+		pump(f);
+	kept_pace_tell(k);
 	if (!kept_end_of(k, &end))
 		return;
 	event_close(k);
@@ -307,6 +343,7 @@ static bool request_send(struct cv_gw_kept *k, struct cv_gw_box *b, struct cv_st
 	cv_buf_init(&body, 4096);
 	cv_ipc_put_u32(&body, k->number);
 	cv_ipc_put_u32(&body, k->request->timeout_seconds);
+	cv_ipc_put_u32(&body, k->is_start_held);
 	cv_ipc_put_str(&body, cv_buf_str(&k->about_bytes));
 	const bool is_sent = !body.is_overflown && exec_parts_send(b, bytes) &&
 			     cv_gw_box_send(b, CV_GATEWAY_REQ_EXEC_KEPT, cv_buf_str(&body), &in, 1);
@@ -390,14 +427,20 @@ static void on_kept(struct cv_gw_box *b, uint32_t number, struct cv_ipc_msg *m)
 	const bool is_ours = k != NULL;
 	struct cv_err err;
 
-	if (k && k->state == KEPT_RUNS)
-		return; /* told again: the ring is that which we have */
+	if (k && k->state == KEPT_RUNS) { /* told again: the ring is that which we have */
+		k->pace = KEPT_PACE_NONE;
+		kept_pace_tell(k);
+		return;
+	}
 	if (!k)
 		k = kept_new(b, number);
 	if (!k)
 		return; /* it is told again when there is memory */
 	k->state = KEPT_RUNS;
 	k->deadline_ms = 0;
+	k->pace = k->is_start_held ? 0 : KEPT_PACE_NONE;
+	if (k->is_start_held)
+		kept_deadline(k, KEPT_START_HOLD_MS);
 	if (!ring_take(k, m, &err)) {
 		cv_log(CV_LOG_ERROR, "exec", CV_LOG_NONE, "%s", err.msg);
 		fail(k, CV_RPC_INTERNAL, err.msg);
@@ -474,14 +517,22 @@ static void part_event(struct cv_gateway *g, const struct cv_loop_event *e)
 
 static void late(struct cv_gw_kept *k)
 {
+	struct cv_kept_end end;
+
 	k->deadline_ms = 0;
-	if (k->state == KEPT_RUNS && k->followers)
-		kept_deadline(k, KEPT_TOLD_MS); /* somebody still reads */
-	else if (k->state == KEPT_RUNS)
-		drop(k);
-	else
+	if (k->state != KEPT_RUNS) {
 		fail(k, CV_RPC_UNAVAILABLE,
 			"supervisor relay failed: no live session of the sandbox");
+	} else if (k->is_start_held) { /* nobody came whom it should wait for */
+		k->is_start_held = false;
+		kept_pace_tell(k);
+		if (kept_end_of(k, &end))
+			kept_deadline(k, k->is_told ? KEPT_TOLD_MS : KEPT_UNTOLD_MS);
+	} else if (k->followers) {
+		kept_deadline(k, KEPT_TOLD_MS); /* somebody still reads */
+	} else {
+		drop(k);
+	}
 }
 
 static int64_t part_turn(struct cv_gateway *g)

@@ -10,10 +10,13 @@
 #include "base/sha256.h"
 #include "cove.pb-c.h"
 
-#define KEPT_RUNNING_MAX   64  /* of a sandbox: each has a megabyte of its supervisor's */
-#define KEPT_OVER_MAX      64  /* of a sandbox, likewise; told ends go first, then the oldest */
-#define KEPT_FOLLOWERS_MAX 16  /* of a command */
-#define KEPT_KEY_BYTES_MAX 128 /* a UUID, and room for who makes up others */
+#define KEPT_RUNNING_MAX   64   /* of a sandbox: each has a megabyte of its supervisor's */
+#define KEPT_OVER_MAX      64   /* of a sandbox, likewise; told ends go first, then the oldest */
+#define KEPT_FOLLOWERS_MAX 16   /* of a command */
+#define KEPT_KEY_BYTES_MAX 128  /* a UUID, and room for who makes up others */
+#define KEPT_START_HOLD_MS 5000 /* from StartExec to FollowExec: a round trip */
+#define KEPT_PACE_STEP     (CV_KEPT_RING_BYTES / 8) /* that a reader goes on, until it is told */
+#define KEPT_PACE_NONE     UINT64_MAX
 #define KEPT_TOLD_MS       (10 * 60 * 1000)      /* after an end that somebody was told */
 #define KEPT_UNTOLD_MS     (24 * 60 * 60 * 1000) /* after one that nobody was: a day's absence */
 #define KEPT_COMMAND_BYTES 1024                  /* of its words that lists show */
@@ -48,6 +51,8 @@ struct cv_gw_kept {
 	struct cv_kept ring;
 	int event; /* -1: nothing more comes */
 	bool is_lost, is_told, is_more;
+	bool is_start_held;  /* no follower that holds it has come yet */
+	uint64_t pace;       /* that its supervisor was told last */
 	int64_t lost_ms;     /* Unix */
 	int64_t deadline_ms; /* until it has to be there, then until it is dropped; 0: none */
 	struct kept_follower *followers;
@@ -59,7 +64,7 @@ struct kept_follower {
 	struct cv_gw_kept *of; /* NULL: it is gone */
 	struct cv_rpc_call *call;
 	struct cv_kept_reader reader;
-	bool is_full, is_finished;
+	bool holds, is_full, is_finished;
 };
 
 struct cv_gw_kepts {
@@ -77,6 +82,7 @@ void kept_send(struct cv_gw_kept *k, struct cv_gw_box *b);         /* may be the
 bool kept_end_of(const struct cv_gw_kept *k, struct cv_kept_end *ret); /* false: it runs */
 struct cv_gw_kept *kept_find(const struct cv_gw_box *b, struct cv_str id);
 void kept_pump(struct kept_follower *f);
+void kept_pace_tell(struct cv_gw_kept *k); /* a follower came, read or went */
 CV_MUST bool kept_about_put(struct cv_buf *b, const struct kept_about *a);
 CV_MUST bool kept_about_get(struct cv_str bytes, struct kept_about *ret);
 

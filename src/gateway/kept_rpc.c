@@ -272,6 +272,7 @@ static enum cv_rpc_status start(struct cv_rpc_call *c, const Cove__V1__StartExec
 		return cv_fail(err, CV_LIMIT, "no memory"), CV_RPC_RESOURCE_EXHAUSTED;
 	}
 	k->starter = c;
+	k->is_start_held = q->hold;
 	cv_rpc_call_set_state(c, k);
 	if (is_waiting)
 		kept_deadline(k, EXEC_WAIT_MS);
@@ -376,6 +377,7 @@ static enum cv_rpc_status follow(
 	f->of = k;
 	f->call = c;
 	f->reader.offset = q->from_offset;
+	f->holds = q->hold;
 	f->next = k->followers;
 	k->followers = f;
 	k->follower_count++;
@@ -414,6 +416,8 @@ static void on_follow_closed(struct cv_rpc_call *c)
 			k->follower_count--;
 			break;
 		}
+	if (k)
+		kept_pace_tell(k);
 	free(f);
 }
 

@@ -59,8 +59,11 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 					 * for all alike in this run, str who */ \
 	X(CLAIM, 0, 1, IN(OPEN), 0)     /* to a spare sandbox that is ready: memfd of the plan that it becomes (plan/claim.h); \
 					 * READY is the answer */ \
-	X(EXEC_KEPT, 4096, 1, IN(OPEN), 0) /* u32 id, u32 seconds it may take (0: any), str about (ipc/kept.h); \
-					 * its stdin; what the PARTs said.  KEPT or FAILED is the answer */
+	X(EXEC_KEPT, 4096, 1, IN(OPEN), 0) /* u32 id, u32 seconds it may take (0: any), u32 1: a PACE of 0, \
+					 * str about (ipc/kept.h); its stdin; what the PARTs said. \
+					 * KEPT or FAILED is the answer */ \
+	X(KEPT_PACE, 12, 0, IN(OPEN), 0) /* u32 id, u64 place in its ring: what comes behind it is not read \
+					 * by somebody who wants it all; ~0: nobody does. Until the link breaks */
 
 /* supervisor to gateway */
 #define CV_GATEWAY_REPLIES(X)                                                                  \

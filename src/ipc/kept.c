@@ -181,6 +181,11 @@ void cv_kept_put(struct cv_kept *k, enum cv_kept_stream stream, struct cv_str by
 	}
 }
 
+uint64_t cv_kept_place(const struct cv_kept *k)
+{
+	return atomic_load_explicit(&k->head->next, memory_order_relaxed);
+}
+
 void cv_kept_end(struct cv_kept *k, int exit_code, enum cv_kept_reason reason, int64_t unix_ms)
 {
 	cv_assert(!atomic_load(&k->head->is_over));

@@ -6,8 +6,8 @@
  *
  * The last CV_KEPT_RING_BYTES of what a command printed lie in a memfd, as pieces: sixteen bytes of
  * head (offset, length, stream) and the bytes, up to a multiple of sixteen.  Offsets count all that was
- * printed, of both streams, in the order in which it was read.  The writer never waits for a reader: it
- * takes the oldest pieces away, and who was not fast enough is told how many bytes are missing.
+ * printed, of both streams, in the order in which it was read.  The ring never waits for a reader: it lets
+ * the oldest pieces go, and who was not fast enough is told how many bytes are missing.
  *
  * How the command ended is written there too, once all output is.  So whoever has the descriptor has
  * everything: a gateway that comes back gets it again, and it is of use when its supervisor is gone.
@@ -53,6 +53,9 @@ CV_MUST cv_code cv_kept_open(int fd, struct cv_kept *ret, struct cv_err *err);
 void cv_kept_close(struct cv_kept *k); /* not opened is fine */
 
 void cv_kept_put(struct cv_kept *k, enum cv_kept_stream stream, struct cv_str bytes);
+/* Of the ring, where the next piece will be: what a reader whose place is `behind` has not seen yet is
+ * there as long as this is less than CV_KEPT_RING_BYTES further. */
+uint64_t cv_kept_place(const struct cv_kept *k);
 void cv_kept_end(struct cv_kept *k, int exit_code, enum cv_kept_reason reason, int64_t unix_ms);
 
 /* ---- reading ---- */

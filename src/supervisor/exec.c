@@ -338,6 +338,7 @@ void exec_kept(struct supervisor *s, struct cv_str body, int in)
 {
 	struct cv_ipc_reader r = { .rest = body };
 	const uint32_t id = cv_ipc_get_u32(&r), seconds = cv_ipc_get_u32(&r);
+	const bool is_paced = cv_ipc_get_u32(&r);
 	const struct cv_str about = cv_ipc_get_str(&r);
 	CV_AUTO_FD int stdin_fd = in;
 	struct cv_err err = { 0 };
@@ -350,7 +351,7 @@ void exec_kept(struct supervisor *s, struct cv_str body, int in)
 	else if (!(x = record_new(s, id)))
 		failed_tell(
 			s, id, CV_INIT_STAGE_BUILD, EAGAIN, "too many commands in this sandbox");
-	else if (!(x->kept = kept_new(s, id, seconds, about, &err))) {
+	else if (!(x->kept = kept_new(s, id, seconds, is_paced, about, &err))) {
 		failed_tell(s, id, CV_INIT_STAGE_BUILD, EAGAIN, err.msg);
 		give_up(s, x);
 	} else {

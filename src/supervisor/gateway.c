@@ -83,6 +83,7 @@ static void drop(struct supervisor *s)
 	v->link = -1;
 	cv_ipc_outbox_clear(&v->out);
 	dial_drop(s);
+	kept_pace_none(s);
 	cv_buf_reset(&v->parts);
 	if (s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE)
 		claim_never(s);
@@ -283,6 +284,14 @@ static void signal_ask(struct supervisor *s, struct cv_ipc_reader *r)
 	exec_signal(s, id, number);
 }
 
+static void pace_ask(struct supervisor *s, struct cv_ipc_reader *r)
+{
+	const uint32_t id = cv_ipc_get_u32(r);
+	const uint64_t place = cv_ipc_get_u64(r);
+
+	kept_pace(s, id, place);
+}
+
 static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 {
 	struct cv_ipc_reader r = { .rest = m->body };
@@ -292,6 +301,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_PART: exec_part(s, m->body); break;
 	case CV_GATEWAY_REQ_EXEC: exec_run(s, m->body); break;
 	case CV_GATEWAY_REQ_EXEC_KEPT: exec_kept(s, m->body, cv_take_fd(m->fds[0])); break;
+	case CV_GATEWAY_REQ_KEPT_PACE: pace_ask(s, &r); break;
 	case CV_GATEWAY_REQ_SIGNAL: signal_ask(s, &r); break;
 	case CV_GATEWAY_REQ_DIAL: dial_ask(s, &r); break;
 	case CV_GATEWAY_REQ_POLICY:

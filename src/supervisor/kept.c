@@ -4,8 +4,9 @@
  *
  *     pipes --read--> ring (ipc/kept.h) --memfd, eventfd--> whatever gateway is there
  *
- * Output is read here, as fast as it comes, whether anybody follows or not: a command never waits for
- * a reader, the ring lets go what is oldest.  It is over when it has exited and its pipes have ended,
+ * Output is read here, as fast as it comes, whether anybody follows or not, and the ring lets go what is
+ * oldest.  Only while somebody is there who wants all of it (KEPT_PACE) are pipes not read further ahead
+ * of him than half a ring: then the command waits, as it would for the reader of a pipe.  It is over when it has exited and its pipes have ended,
  * or when nothing more came for a moment: what it left in the background may hold them for ever.  Its
  * timeout is ours, since no gateway need be there to keep it.
  */
@@ -41,6 +42,8 @@ struct kept {
 	struct kept_end end[2]; /* CV_KEPT_STDOUT, CV_KEPT_STDERR */
 	int64_t deadline_ms;    /* its timeout, then of what follows; 0: none */
 	int64_t tail_ms;        /* 0: none */
+	uint64_t pace;          /* KEPT_PACE; UINT64_MAX: none */
+	bool is_paused;         /* its pipes are not watched */
 	bool is_timed_out, is_killed, has_exited, is_over;
 	uint32_t status;
 };
@@ -59,8 +62,8 @@ cv_code kept_init(struct supervisor *s, struct cv_err *err)
 	return s->service.kept_epoll < 0 ? cv_fail_errno(err, "epoll") : CV_OK;
 }
 
-struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, struct cv_str about,
-	struct cv_err *err)
+struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, bool is_paced,
+	struct cv_str about, struct cv_err *err)
 {
 	struct kept *k = calloc(1, sizeof(*k));
 
@@ -70,6 +73,7 @@ struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, struc
 	}
 	k->id = id;
 	k->memory = -1;
+	k->pace = is_paced ? 0 : UINT64_MAX;
 	k->end[0] = k->end[1] = (struct kept_end){ k, -1 };
 	k->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	k->next = s->service.kept;
@@ -142,12 +146,33 @@ static void raise_event(const struct kept *k)
 	(void)eventfd_write(k->event, 1);
 }
 
+static bool is_ahead(const struct kept *k)
+{
+	return k->pace != UINT64_MAX && !k->is_over &&
+	       cv_kept_place(&k->map) >= k->pace + SUP_KEPT_AHEAD_BYTES;
+}
+
+/* A pipe that has ended would be told for ever, whatever it is watched for: so it is not at all. */
+static void watch(struct supervisor *s, struct kept *k)
+{
+	const bool is_paused = is_ahead(k);
+
+	for (int i = 0; i < 2 && is_paused != k->is_paused; i++) {
+		struct epoll_event e = { .events = EPOLLIN, .data.ptr = &k->end[i] };
+
+		if (k->end[i].fd >= 0)
+			epoll_ctl(s->service.kept_epoll, is_paused ? EPOLL_CTL_DEL : EPOLL_CTL_ADD,
+				k->end[i].fd, &e);
+	}
+	k->is_paused = is_paused;
+}
+
 static bool pump(struct kept *k, int which, int reads_max)
 {
 	static char buf[CV_KEPT_PIECE_MAX];
 	bool has_come = false;
 
-	for (int i = 0; i < reads_max && k->end[which].fd >= 0; i++) {
+	for (int i = 0; i < reads_max && k->end[which].fd >= 0 && !is_ahead(k); i++) {
 		const ssize_t n = read(k->end[which].fd, buf, sizeof(buf));
 
 		if (n < 0 && errno == EINTR)
@@ -191,7 +216,7 @@ static void finish_exit(struct kept *k)
 /* After anything that may have been the last. */
 static void advance(struct kept *k)
 {
-	if (k->is_over || !k->has_exited)
+	if (k->is_over || !k->has_exited || is_ahead(k))
 		return;
 	if ((k->end[0].fd < 0 && k->end[1].fd < 0) || (k->tail_ms && now_ms() >= k->tail_ms))
 		finish_exit(k);
@@ -215,8 +240,33 @@ void kept_serve(struct supervisor *s)
 			if (k->tail_ms)
 				k->tail_ms = now_ms() + SUP_KEPT_TAIL_MS;
 		}
+		watch(s, k);
 		advance(k);
 	}
+}
+
+static void pace_set(struct supervisor *s, struct kept *k, uint64_t place)
+{
+	k->pace = place;
+	if (k->is_over)
+		return;
+	if (k->tail_ms) /* it was not silent, we did not listen */
+		k->tail_ms = now_ms() + SUP_KEPT_TAIL_MS;
+	watch(s, k);
+	advance(k);
+}
+
+void kept_pace(struct supervisor *s, uint32_t id, uint64_t place)
+{
+	for (struct kept *k = s->service.kept; k; k = k->next)
+		if (k->id == id)
+			pace_set(s, k, place);
+}
+
+void kept_pace_none(struct supervisor *s)
+{
+	for (struct kept *k = s->service.kept; k; k = k->next)
+		pace_set(s, k, UINT64_MAX);
 }
 
 void kept_exited(struct kept *k, uint32_t status)
@@ -245,6 +295,7 @@ void kept_lost(struct kept *k)
 {
 	if (k->is_over)
 		return;
+	k->pace = UINT64_MAX;
 	(void)pump(k, CV_KEPT_STDOUT, LAST_READS_MAX);
 	(void)pump(k, CV_KEPT_STDERR, LAST_READS_MAX);
 	if (k->has_exited)
@@ -293,7 +344,9 @@ void kept_due(struct supervisor *s)
 	for (struct kept *k = s->service.kept; k; k = k->next) {
 		if (k->deadline_ms && now_ms() >= k->deadline_ms)
 			late(s, k);
-		if (k->tail_ms && now_ms() >= k->tail_ms)
+		if (k->tail_ms && now_ms() >= k->tail_ms && is_ahead(k))
+			k->tail_ms = now_ms() + SUP_KEPT_TAIL_MS;
+		else if (k->tail_ms && now_ms() >= k->tail_ms)
 			advance(k);
 	}
 }

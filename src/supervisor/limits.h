@@ -35,14 +35,16 @@
 #define SUP_LISTENERS_MAX      4096 /* descriptors of connects: commands, and what outlives them */
 
 /* In the service of a gateway. */
-#define SUP_EXECS_MAX        1024       /* commands that run, or whose end is not settled yet */
-#define SUP_PARTS_BYTES_MAX  (2u << 20) /* of a command's arguments: as plan/exec.h */
-#define SUP_EXEC_ARENA_MAX   (8u << 20) /* the arrays of one command and of the plan's */
-#define SUP_KEPT_TURN_MAX    4          /* reads of one pipe, before others get their turn */
-#define SUP_KEPT_TAIL_MS     500        /* of silence after the exit, while a pipe is open */
-#define SUP_KEPT_TERM_MS     2000       /* from SIGTERM to SIGKILL when its time is over */
-#define SUP_KEPT_DEAD_MS     10000      /* from SIGKILL until nobody waits any more */
-#define SUP_EVENTS_MAX       4096       /* lines that wait for a gateway: minutes of a busy agent */
+#define SUP_EXECS_MAX       1024       /* commands that run, or whose end is not settled yet */
+#define SUP_PARTS_BYTES_MAX (2u << 20) /* of a command's arguments: as plan/exec.h */
+#define SUP_EXEC_ARENA_MAX  (8u << 20) /* the arrays of one command and of the plan's */
+#define SUP_KEPT_TURN_MAX   4          /* reads of one pipe, before others get their turn */
+#define SUP_KEPT_AHEAD_BYTES \
+	(512u << 10)               /* of a ring, before a reader who wants it all: half of it */
+#define SUP_KEPT_TAIL_MS     500   /* of silence after the exit, while a pipe is open */
+#define SUP_KEPT_TERM_MS     2000  /* from SIGTERM to SIGKILL when its time is over */
+#define SUP_KEPT_DEAD_MS     10000 /* from SIGKILL until nobody waits any more */
+#define SUP_EVENTS_MAX       4096  /* lines that wait for a gateway: minutes of a busy agent */
 #define SUP_EVENTS_BYTES_MAX (2u << 20)
 #define SUP_LINE_BYTES_MAX   16384       /* of one of them; a longer one is cut */
 #define SUP_PUSH_BYTES_MAX   (16u << 20) /* of a policy, or a set of credentials */

@@ -224,8 +224,8 @@ void exec_kept(struct supervisor *s, struct cv_str body, int in); /* takes it */
 
 /* kept.c: commands that outlive their client (ipc/kept.h).  A struct kept is of one of exec.c's. */
 CV_MUST cv_code kept_init(struct supervisor *s, struct cv_err *err);
-struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, struct cv_str about,
-	struct cv_err *err); /* NULL: err */
+struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, bool is_paced,
+	struct cv_str about, struct cv_err *err); /* NULL: err */
 CV_MUST cv_code kept_pipes(
 	struct supervisor *s, struct kept *k, const int ends[2], struct cv_err *err); /* copies */
 void kept_tell(struct supervisor *s, const struct kept *k);
@@ -234,6 +234,8 @@ void kept_exited(struct kept *k, uint32_t status);
 void kept_lost(struct kept *k); /* the sandbox is gone: the end, now */
 bool kept_is_over(const struct kept *k);
 void kept_free(struct supervisor *s, struct kept *k);
+void kept_pace(struct supervisor *s, uint32_t id, uint64_t place);
+void kept_pace_none(struct supervisor *s); /* the gateway is gone */
 void kept_serve(struct supervisor *s);
 int64_t kept_due_ms(const struct supervisor *s);
 void kept_due(struct supervisor *s);

@@ -217,6 +217,14 @@ def a_reader_that_goes_ends_it():
     until(lambda: the_last()["state"] == "exited")
 
 
+def a_slow_reader_gets_all_of_it():
+    p = start("seq -f %07.0f 1 3000000")  # 24 MB
+    begun = os.read(p.stdout.fileno(), 1000)
+    time.sleep(1)
+    code, rest, err = ended(p)
+    equal((code, err, begun + rest == lines(3000000)), (0, b"", True))
+
+
 def a_gap_is_said():
     x = c("exec", "-n", "box", "-d", "--", "sh", "-c", "seq -f %07.0f 1 300000").stdout.strip()
     until(lambda: the_last()["state"] == "exited")
@@ -232,7 +240,7 @@ try:
               a_killed_client_leaves_it_and_another_goes_on, a_killed_gateway_is_waited_for,
               a_stopped_gateway_too, what_ended_meanwhile_is_told,
               a_detached_one_is_listed_attached_and_killed, wrong_words, an_interrupt_is_the_commands,
-              a_reader_that_goes_ends_it, a_gap_is_said, openshell_is_as_it_was):
+              a_reader_that_goes_ends_it, a_slow_reader_gets_all_of_it, a_gap_is_said, openshell_is_as_it_was):
         check(f)
     c("sandbox", "delete", "box")
 finally:

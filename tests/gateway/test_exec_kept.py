@@ -60,19 +60,19 @@ def ready(name, command=("sleep", "100000")):
     return s
 
 
-def start(s, *command, key="", stub=None, **kw):
+def start(s, *command, key="", stub=None, hold=False, **kw):
     return (stub or cove()).StartExec(cove_pb.StartExecRequest(
         exec=pb.ExecSandboxRequest(sandbox_id=s.metadata.id, command=command, **kw),
-        idempotency_key=key), timeout=30)
+        idempotency_key=key, hold=hold), timeout=30)
 
 
 def sh(s, script, **kw):
     return start(s, "sh", "-c", script, **kw).exec
 
 
-def stream(s, x, offset=0, stub=None):
+def stream(s, x, offset=0, stub=None, hold=False):
     return (stub or cove()).FollowExec(cove_pb.FollowExecRequest(
-        sandbox_id=s.metadata.id, exec_id=x.id, from_offset=offset), timeout=60)
+        sandbox_id=s.metadata.id, exec_id=x.id, from_offset=offset, hold=hold), timeout=60)
 
 
 class Seen:
@@ -272,6 +272,45 @@ def a_follower_that_does_not_read_holds_nothing():
     equal(seen.at, len(whole))
 
 
+def a_follower_that_holds_gets_all_of_it():
+    x = sh(box, "seq -f %07.0f 1 1500000; exit 3", hold=True)  # 12 MB
+    whole = lines(1500000)
+    time.sleep(0.5)
+    assert not one(box, x).HasField("end") and one(box, x).kept_from == 0
+    seen, other_seen = Seen(), stream(box, x)
+    for e in stream(box, x, hold=True):
+        if seen.at < 100000:
+            time.sleep(0.02)
+        seen.take(e)
+    equal((seen.gaps, seen.out, seen.end.exit_code), ([], whole, 3))
+    assert list(other_seen)[-1].HasField("end")
+
+
+def who_held_and_went_holds_nothing():
+    x = sh(box, "seq -f %07.0f 1 1500000; exit 3", hold=True)
+    over(box, x)  # nobody came
+    x = sh(box, "seq -f %07.0f 1 1500000; exit 3", hold=True)
+    events = stream(box, x, hold=True)
+    next(events)
+    time.sleep(1)
+    assert not one(box, x).HasField("end")
+    events.cancel()
+    over(box, x)
+    x = sh(box, "seq -f %07.0f 1 1500000; exit 3", hold=True)
+    events = stream(box, x, hold=True)
+    next(events)
+    g.kill()  # and no gateway comes to say so
+    time.sleep(2)
+    g.start()
+    until(lambda: code_of(lambda: phase(box)) == ("OK", READY))
+    equal(follow(box, x).end.exit_code, 3)
+    x = sh(box, "seq -f %07.0f 1 1500000; sleep 1000", hold=True)
+    events = stream(box, x, hold=True)
+    next(events)
+    kill(box, x, 9)  # one that waits can be killed
+    equal(list(events)[-1].end.exit_code, 137)
+
+
 def hostile_requests_are_refused():
     x = sh(box, "echo hello")
     over(box, x)
@@ -425,6 +464,7 @@ try:
               what_it_leaves_behind_does_not_hold_its_end, a_lost_client_goes_on_where_it_was,
               a_killed_gateway_comes_back_to_it, what_ends_without_a_gateway_is_told_by_the_next,
               what_was_dropped_is_said, a_follower_that_does_not_read_holds_nothing,
+              a_follower_that_holds_gets_all_of_it, who_held_and_went_holds_nothing,
               hostile_requests_are_refused, a_key_is_of_one_command, others_are_refused, it_can_be_killed,
               a_time_is_kept, many_are_bounded, a_stopped_sandbox_still_tells, a_killed_supervisor_is_an_end,
               it_is_there_over_http):
