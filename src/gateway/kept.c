@@ -163,41 +163,6 @@ static void make_room(struct cv_gw_box *b)
 		drop(oldest_told ? oldest_told : oldest);
 }
 
-/* ---- what a ring says about its command ---- */
-
-bool kept_about_put(struct cv_buf *b, const struct kept_about *a)
-{
-	cv_ipc_put_str(b, a->id);
-	cv_ipc_put_str(b, a->subject);
-	cv_ipc_put_str(b, a->key);
-	cv_ipc_put_str(b, a->workdir);
-	cv_ipc_put_u64(b, (uint64_t)a->created_ms);
-	cv_ipc_put_str(b, (struct cv_str){ (const char *)a->digest, sizeof(a->digest) });
-	cv_ipc_put_u32(b, a->is_cut);
-	for (size_t i = 0; i < a->arg_count; i++)
-		cv_ipc_put_str(b, a->args[i]);
-	return !b->is_overflown;
-}
-
-bool kept_about_get(struct cv_str bytes, struct kept_about *ret)
-{
-	struct cv_ipc_reader r = { .rest = bytes };
-
-	*ret = (struct kept_about){ .id = cv_ipc_get_str(&r) };
-	ret->subject = cv_ipc_get_str(&r);
-	ret->key = cv_ipc_get_str(&r);
-	ret->workdir = cv_ipc_get_str(&r);
-	ret->created_ms = (int64_t)cv_ipc_get_u64(&r);
-	const struct cv_str digest = cv_ipc_get_str(&r);
-	ret->is_cut = cv_ipc_get_u32(&r);
-	while (!r.is_bad && r.rest.n && ret->arg_count < KEPT_ARGS_MAX)
-		ret->args[ret->arg_count++] = cv_ipc_get_str(&r);
-	if (!cv_ipc_reader_is_done(&r) || digest.n != sizeof(ret->digest) || !ret->id.n)
-		return false;
-	memcpy(ret->digest, digest.p, digest.n);
-	return true;
-}
-
 /* ---- followers ---- */
 
 static void piece_send(
@@ -457,6 +422,7 @@ bool kept_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 	struct cv_ipc_reader r = { .rest = m->body };
 	const uint32_t number = cv_ipc_get_u32(&r);
 	struct cv_gw_kept *k;
+	char text[256];
 
 	if (m->type == CV_GATEWAY_REPLY_KEPT) {
 		on_kept(b, number, m);
@@ -465,7 +431,12 @@ bool kept_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 	k = by_number(b, number);
 	if (!k || k->state != KEPT_SENT || m->type != CV_GATEWAY_REPLY_FAILED)
 		return false;
-	fail(k, CV_RPC_RESOURCE_EXHAUSTED, "too many commands run in this sandbox");
+	(void)cv_ipc_get_u32(&r); /* the stage */
+	(void)cv_ipc_get_u32(&r);
+	const struct cv_str why = cv_ipc_get_str(&r);
+	if (!cv_str_to_cstr(cv_str_slice(why, 0, sizeof(text) - 1), text, sizeof(text)))
+		text[0] = '\0';
+	fail(k, CV_RPC_RESOURCE_EXHAUSTED, text);
 	return true;
 }
 

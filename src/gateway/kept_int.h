@@ -4,10 +4,10 @@
  * (what clients ask) share
  */
 #pragma once
+#include "gateway/kept_about.h"
 #include "gateway/sandbox_int.h"
 #include "ipc/kept.h"
 
-#include "base/sha256.h"
 #include "cove.pb-c.h"
 
 #define KEPT_RUNNING_MAX   64   /* of a sandbox: each has a megabyte of its supervisor's */
@@ -19,23 +19,13 @@
 #define KEPT_PACE_NONE     UINT64_MAX
 #define KEPT_TOLD_MS       (10 * 60 * 1000)      /* after an end that somebody was told */
 #define KEPT_UNTOLD_MS     (24 * 60 * 60 * 1000) /* after one that nobody was: a day's absence */
-#define KEPT_COMMAND_BYTES 1024                  /* of its words that lists show */
 #define KEPT_SUBJECT_BYTES 256
 #define KEPT_WORKDIR_BYTES 512
-#define KEPT_ARGS_MAX      (KEPT_COMMAND_BYTES / 4) /* each has four bytes beside its own */
 
 enum kept_state {
 	KEPT_WAITING, /* for a supervisor that is about to dial, or for credentials */
 	KEPT_SENT,
 	KEPT_RUNS, /* there is a ring; it may be over */
-};
-
-struct kept_about { /* what the ring says about the command; borrows from it, or from a request */
-	struct cv_str id, subject, key, workdir, args[KEPT_ARGS_MAX];
-	size_t arg_count;
-	bool is_cut;
-	int64_t created_ms;
-	unsigned char digest[CV_SHA256_BYTES]; /* of the request */
 };
 
 struct cv_gw_kept {
@@ -83,8 +73,6 @@ bool kept_end_of(const struct cv_gw_kept *k, struct cv_kept_end *ret); /* false:
 struct cv_gw_kept *kept_find(const struct cv_gw_box *b, struct cv_str id);
 void kept_pump(struct kept_follower *f);
 void kept_pace_tell(struct cv_gw_kept *k); /* a follower came, read or went */
-CV_MUST bool kept_about_put(struct cv_buf *b, const struct kept_about *a);
-CV_MUST bool kept_about_get(struct cv_str bytes, struct kept_about *ret);
 
 /* ---- kept_rpc.c ---- */
 
