@@ -276,7 +276,8 @@ void kept_exited(struct kept *k, uint32_t status)
 	k->has_exited = true;
 	k->status = status;
 	k->deadline_ms = 0;
-	if (pump(k, CV_KEPT_STDOUT, SUP_KEPT_TURN_MAX) | pump(k, CV_KEPT_STDERR, SUP_KEPT_TURN_MAX))
+	const bool has_out = pump(k, CV_KEPT_STDOUT, SUP_KEPT_TURN_MAX);
+	if (pump(k, CV_KEPT_STDERR, SUP_KEPT_TURN_MAX) || has_out)
 		raise_event(k);
 	advance(k);
 }
