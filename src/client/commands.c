@@ -282,7 +282,7 @@ static const struct cl_command commands[] = {
 	ROW("sandbox start", "Start a stopped sandbox", FLAGS(start_flags), MAY("NAME"), sandbox_start),
 	{ "sandbox exec", "Run a command in a sandbox", FLAGS(exec_flags),
 		{ { "CMD", true, true, true } }, cl_run_sandbox_exec, NULL, false },
-	{ "exec", "The same; commands go on without their client: exec attach, exec list, exec kill", FLAGS(exec_flags),
+	{ "exec", "Run a command in a sandbox; see also exec attach, exec list, exec kill", FLAGS(exec_flags),
 		{ { "CMD", true, true, true } }, cl_run_exec, NULL, false },
 	{ "exec attach", "Follow a command that goes on, or its end", FLAGS(exec_attach_flags),
 		{ { "SANDBOX", true, false, false }, { "ID", true, false, false } }, cl_run_exec_attach, NULL, false },

@@ -234,19 +234,15 @@ static void saw(struct cl_stream *st, ProtobufCMessage *m)
 
 	f->away_ms = 0;
 	f->backoff_ms = BACKOFF_MS;
-	switch (e->event_case) {
-	case COVE__V1__FOLLOW_EXEC_EVENT__EVENT_OUTPUT: output(f, e->output); break;
-	case COVE__V1__FOLLOW_EXEC_EVENT__EVENT_GAP:
+	if (e->event_case == COVE__V1__FOLLOW_EXEC_EVENT__EVENT_OUTPUT) {
+		output(f, e->output);
+	} else if (e->event_case == COVE__V1__FOLLOW_EXEC_EVENT__EVENT_GAP) {
 		cl_note(f->c, "%s: %llu bytes of output are not kept any more", f->c->program,
 			(unsigned long long)e->gap->bytes);
 		f->offset = e->gap->offset + e->gap->bytes;
-		break;
-	case COVE__V1__FOLLOW_EXEC_EVENT__EVENT_END:
+	} else if (e->event_case == COVE__V1__FOLLOW_EXEC_EVENT__EVENT_END) {
 		f->has_end = true;
 		f->exit_code = e->end->exit_code;
-		break;
-	case COVE__V1__FOLLOW_EXEC_EVENT__EVENT__NOT_SET:
-	default: break;
 	}
 }
 
