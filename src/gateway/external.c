@@ -140,8 +140,10 @@ static void sandbox_up(struct cv_gw_box *b)
 
 	if (b->state == CV_GW_UP)
 		return;
+	cv_gw_start_step(b, CV_GW_STEP_DIAL); /* whoever runs it builds it first */
 	cv_gw_box_set(b, CV_GW_DIALLED);
 	cv_gw_box_set(b, CV_GW_UP);
+	cv_gw_start_end(b, NULL);
 	if (is_first)
 		watch_platform(b, "Ready", step, "Sandbox ready");
 }
