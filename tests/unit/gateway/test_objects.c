@@ -8,6 +8,7 @@
 
 #include "gateway/labels.c"
 #include "gateway/objects.c"
+#include "gateway/objects_write.c"
 #include "gateway/pb.c"
 
 #include <time.h>
