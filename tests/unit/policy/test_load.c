@@ -8,6 +8,8 @@
 #include "unit/test.h"
 
 #include "policy/fill.c"
+#include "policy/fill_reader.c"
+#include "policy/fill_value.c"
 #include "policy/findings.c"
 #include "policy/load.c"
 #include "policy/yaml.c"
