@@ -8,6 +8,7 @@
 
 #include "cred/limits_profile.h"
 #include "policy/findings.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <fcntl.h>
@@ -59,14 +60,6 @@ static cv_code scratch_keep(
 	return code;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Up to the end or one byte too many; deadline 0: waits. */
 static cv_code fd_read(int fd, int64_t deadline, size_t *ret_n, struct cv_err *err)
 {
@@ -74,7 +67,7 @@ static cv_code fd_read(int fd, int64_t deadline, size_t *ret_n, struct cv_err *e
 
 	while (n < sizeof(scratch)) {
 		struct pollfd pfd = { fd, POLLIN, 0 };
-		const int64_t left = deadline ? deadline - now_ms() : -1;
+		const int64_t left = deadline ? deadline - cv_clock_ms() : -1;
 
 		if (deadline && (left <= 0 || poll(&pfd, 1, (int)left) == 0))
 			return cv_fail(err, CV_UNAVAILABLE, "nothing came for %d s",
@@ -162,7 +155,7 @@ static cv_code command_run(char *const *argv, size_t *ret_n, struct cv_err *err)
 		close(ends[0]);
 		return cv_fail_errno(err, "fork");
 	}
-	code = fd_read(ends[0], now_ms() + COMMAND_MS_MAX, ret_n, err);
+	code = fd_read(ends[0], cv_clock_ms() + COMMAND_MS_MAX, ret_n, err);
 	close(ends[0]);
 	if (code != CV_OK)
 		kill(pid, SIGKILL);

@@ -8,6 +8,7 @@
  * it may hold what a log must not.  When it has ended, all that it left running ends too.
  */
 #include "courier/courier.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/proc.h"
 
@@ -115,7 +116,7 @@ cv_code command_start(
 	const bool is_allowed = c->flags & CV_COURIER_COMMANDS;
 
 	cv_buf_init(&e->body, CV_COURIER_OUTPUT_BYTES_MAX);
-	e->until_ms = courier_now_ms() + COURIER_COMMAND_MS;
+	e->until_ms = cv_clock_ms() + COURIER_COMMAND_MS;
 	if (is_read && (!is_allowed || !spawn(e, &w)))
 		errand_failed(
 			c, e, is_allowed ? CV_COURIER_FAILURE_START : CV_COURIER_FAILURE_MESSAGE);
@@ -153,7 +154,7 @@ void command_step(struct courier *c, struct errand *e)
 		if (waitid(P_PID, (id_t)e->pid, &info, WEXITED | WNOWAIT) < 0)
 			info.si_code = CLD_KILLED;
 		errand_carried(c, e, info.si_code == CLD_EXITED ? info.si_status : 128);
-	} else if (courier_now_ms() >= e->until_ms) {
+	} else if (cv_clock_ms() >= e->until_ms) {
 		errand_failed(c, e, CV_COURIER_FAILURE_TIMEOUT);
 	}
 }

@@ -53,8 +53,6 @@ struct courier {
 	char buf[CV_IPC_BODY_BYTES_MAX + 8];
 };
 
-int64_t courier_now_ms(void);
-
 /* ---- main.c ---- */
 void errand_carried(struct courier *c, struct errand *e, int status);
 void errand_failed(struct courier *c, struct errand *e, enum cv_courier_failure why);

@@ -22,6 +22,7 @@
  * commands may make any.
  */
 #include "courier/courier.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/landlock.h"
 #include "sys/proc.h"
@@ -43,14 +44,6 @@ CV_NORETURN static void die(const struct cv_err *err)
 	(void)!cv_ipc_send(CV_COURIER_CONTROL_FD, CV_COURIER_CONTROL_REPLY_FATAL,
 		cv_str_of(err->msg), NULL, 0, NULL);
 	_exit(cv_code_row(err->code)->exit);
-}
-
-int64_t courier_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* ---- errands ---- */
@@ -314,7 +307,7 @@ static int wait_ms(const struct courier *c)
 			until = CV_MIN(until, c->errand[i].until_ms);
 	if (until == INT64_MAX)
 		return COURIER_COMMAND_MS;
-	return (int)CV_MAX(CV_MIN(until - courier_now_ms(), (int64_t)COURIER_COMMAND_MS), 0);
+	return (int)CV_MAX(CV_MIN(until - cv_clock_ms(), (int64_t)COURIER_COMMAND_MS), 0);
 }
 
 static void serve(struct courier *c)

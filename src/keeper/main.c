@@ -52,14 +52,6 @@ int64_t keeper_now_s(void)
 	return ts.tv_sec;
 }
 
-int64_t keeper_now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static cv_code start_answer(struct keeper *k, struct cv_ipc_msg *m, struct cv_err *err)
 {
 	struct cv_ipc_reader r = { .rest = m->body };

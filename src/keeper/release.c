@@ -11,6 +11,7 @@
  *                   +-- stale --> waits --> judged again, after each renewal and at its end
  */
 #include "keeper/keeper.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,7 +143,7 @@ static bool wait_put(struct keeper *k, struct cv_str body)
 	if (!copy)
 		return false;
 	memcpy(copy, body.p, body.n);
-	*w = (struct keeper_wait){ copy, body.n, keeper_now_ms() + KEEPER_WAIT_MS };
+	*w = (struct keeper_wait){ copy, body.n, cv_clock_ms() + KEEPER_WAIT_MS };
 	return true;
 }
 
@@ -170,7 +171,7 @@ int keeper_waits_ms(const struct keeper *k)
 			until_ms = CV_MIN(until_ms, k->tool_wait[i].until_ms);
 	if (until_ms == INT64_MAX)
 		return -1;
-	return (int)CV_MAX(CV_MIN(until_ms - keeper_now_ms(), (int64_t)KEEPER_WAIT_MS), (int64_t)0);
+	return (int)CV_MAX(CV_MIN(until_ms - cv_clock_ms(), (int64_t)KEEPER_WAIT_MS), (int64_t)0);
 }
 
 /* ---- the answer ---- */
@@ -229,7 +230,7 @@ cv_code keeper_waits_look(struct keeper *k, struct cv_err *err)
 		if (!cv_keeper_release_get((struct cv_str){ w->body, w->bytes }, &r))
 			return cv_fail(err, CV_PROTO, "RELEASE: bad body");
 		judge(k, &r, &a);
-		if (has_to_wait(k, &a, w->until_ms - keeper_now_ms(), why))
+		if (has_to_wait(k, &a, w->until_ms - cv_clock_ms(), why))
 			continue;
 		code = answer(k, &r, &a, why, err);
 		wait_end(w);

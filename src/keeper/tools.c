@@ -11,6 +11,7 @@
  *                        +-- stale --> waits for the renewal, as requests of the proxy do
  */
 #include "keeper/keeper.h"
+#include "sys/clock.h"
 
 #include "sys/fd.h"
 
@@ -99,7 +100,7 @@ static bool wait_begin(struct keeper *k, struct cv_str body)
 	if (!copy)
 		return false;
 	memcpy(copy, body.p, body.n);
-	*w = (struct keeper_wait){ copy, body.n, keeper_now_ms() + KEEPER_WAIT_MS };
+	*w = (struct keeper_wait){ copy, body.n, cv_clock_ms() + KEEPER_WAIT_MS };
 	return true;
 }
 
@@ -159,8 +160,8 @@ void keeper_broker_look(struct keeper *k)
 
 		if (!w->body)
 			continue;
-		code = answer(k, (struct cv_str){ w->body, w->bytes },
-			w->until_ms - keeper_now_ms(), &waits, &err);
+		code = answer(k, (struct cv_str){ w->body, w->bytes }, w->until_ms - cv_clock_ms(),
+			&waits, &err);
 		if (waits)
 			continue;
 		free(w->body);

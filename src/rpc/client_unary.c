@@ -3,6 +3,7 @@
  * client_unary.c - one question, one answer, in a loop of its own; see client.h
  */
 #include "rpc/client_int.h"
+#include "sys/clock.h"
 
 #include <poll.h>
 
@@ -59,7 +60,7 @@ static bool run(struct cv_rpc_client *c, struct unary *u, int64_t until_ms)
 	while (!u->is_ended) {
 		struct pollfd p = { .fd = cv_rpc_client_fd(c),
 			.events = cv_rpc_client_interest(c) };
-		const int64_t left = until_ms - cv_rpc_now_ms();
+		const int64_t left = until_ms - cv_clock_ms();
 
 		if (left <= 0)
 			return false;
@@ -74,7 +75,7 @@ enum cv_rpc_status cv_rpc_client_unary(struct cv_rpc_client *c, const char *meth
 	int timeout_ms, struct cv_err *err)
 {
 	const struct cv_rpc_stream_events events = { .message = answer_came, .ended = ended };
-	const int64_t until_ms = timeout_ms > 0 ? cv_rpc_now_ms() + timeout_ms : INT64_MAX / 2;
+	const int64_t until_ms = timeout_ms > 0 ? cv_clock_ms() + timeout_ms : INT64_MAX / 2;
 	struct unary u = { .err = err };
 	struct cv_rpc_stream *s;
 

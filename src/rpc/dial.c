@@ -6,6 +6,7 @@
  * whose IPv6 leads nowhere is still reached.  TLS is 1.2 or newer and must agree on h2.
  */
 #include "rpc/dial.h"
+#include "sys/clock.h"
 
 #include "sys/fd.h"
 #include "tls/fail.h"
@@ -26,22 +27,14 @@
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_COUNT      4
 
-int64_t cv_rpc_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* ---- connecting ---- */
 
-/* True when fd is ready, or has failed, before the time (of cv_rpc_now_ms()). */
+/* True when fd is ready, or has failed, before the time (of cv_clock_ms()). */
 static bool wait_for(int fd, short events, int64_t until_ms)
 {
 	for (;;) {
 		struct pollfd p = { .fd = fd, .events = events };
-		const int64_t left = until_ms - cv_rpc_now_ms();
+		const int64_t left = until_ms - cv_clock_ms();
 
 		if (left < 0)
 			return false;
@@ -128,7 +121,7 @@ static cv_code connect_to(const struct cv_authority *to, const char *where, int 
 	for (a = found; a; a = a->ai_next)
 		count++;
 	for (a = found; a && fd < 0; a = a->ai_next, count--) {
-		const int64_t now = cv_rpc_now_ms();
+		const int64_t now = cv_clock_ms();
 
 		fd = address_try(a, now + (until_ms - now) / count);
 		/* the first address is the one that a person means */
@@ -409,7 +402,7 @@ cv_code cv_rpc_dial(const struct cv_rpc_endpoint *e, int timeout_ms, struct cv_r
 	if (url.is_https)
 		code = ctx_make(e, &d, err);
 	const int64_t until_ms =
-		cv_rpc_now_ms() + timeout_ms; /* the files above cost the server nothing */
+		cv_clock_ms() + timeout_ms; /* the files above cost the server nothing */
 	if (code == CV_OK)
 		code = connect_to(&url.authority, d.where, timeout_ms, until_ms, &d.fd, err);
 	if (code == CV_OK && url.is_https)

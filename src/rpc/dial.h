@@ -38,5 +38,3 @@ CV_MUST cv_code cv_rpc_dialled_write(
 /* The connection ended (err says how) before the server said a word of HTTP/2.  Many servers close
  * without an alert when they do not like our certificate: then that is said, with CV_DENIED. */
 cv_code cv_rpc_dialled_why(const struct cv_rpc_dialled *d, struct cv_err *err);
-
-int64_t cv_rpc_now_ms(void); /* monotonic */
