@@ -5,8 +5,6 @@ large the body is and however slowly it comes (C4); what is clean passes as it w
 leaves nothing behind.
 Method: a real run with a provider; requests of up to 20 MB from inside, in pieces and with pauses; an
 origin that keeps what arrived."""
-import contextlib
-import glob
 import hashlib
 import os
 import re
@@ -18,6 +16,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import h2lab  # noqa: E402
 import credlab  # noqa: E402
 import h2.events  # noqa: E402
+import look  # noqa: E402
 import world  # noqa: E402
 from credlab import VALUE, equal, field, request  # noqa: E402
 
@@ -256,19 +255,19 @@ tap.check("... without one it is watched as it passes", watched_large)
 
 
 def spool():
-    """The proxy's, as (pid, link in /proc)."""
+    """The proxy's: (its pid, the file's former path, bytes of disk that it takes)."""
     pid, = lab.processes()["cove-proxy"]
     found = []
-    for link in glob.glob(f"/proc/{pid}/fd/*"):
-        with contextlib.suppress(FileNotFoundError):  # a connection that ended
-            if re.match(r"(/var)?/tmp/.*\(deleted\)$", os.readlink(link)):
-                found.append((pid, link))
+    for _, fd in look.descriptors(pid):
+        path = os.readlink(f"/proc/self/fd/{fd}")
+        if re.match(r"(/var)?/tmp/.*\(deleted\)$", path):
+            found.append((pid, path, os.fstat(fd).st_blocks * 512))
     equal(len(found), 1)
     return found[0]
 
 
 def blocks():
-    return os.stat(spool()[1]).st_blocks * 512
+    return spool()[2]
 
 
 def slow(n, seconds):
@@ -320,9 +319,9 @@ tap.check("100 bodies at once, and memory stays bounded", many)
 def killed():
     job = slow(3 * MIB, 2)
     time.sleep(1)
-    pid, link = spool()
-    where = os.path.dirname(os.readlink(link))
-    assert os.stat(link).st_blocks
+    pid, path, size = spool()
+    where = os.path.dirname(path)
+    assert size
     os.kill(pid, signal.SIGKILL)
     equal(credlab.Reply(lab.wait(job)).data, b"")
     time.sleep(1)
