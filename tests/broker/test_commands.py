@@ -333,15 +333,6 @@ def shepherd_killed():
     assert sh("echo fine").status == 200
 
 
-def runs(pid):
-    """One that ended and that nobody waits for (not every process 1 does) is none."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-            return f.read().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def broker_ends_and_nothing_is_left():
     mark = MARK + "-end"
     for how in ("close", "kill"):
@@ -354,7 +345,7 @@ def broker_ends_and_nothing_is_left():
         assert eventually(lambda: len(marked(mark)) >= 8), marked(mark)
         beneath = own.shepherds()
         getattr(own, how)()
-        assert eventually(lambda: not any(map(runs, beneath))), how
+        assert eventually(lambda: not any(map(look.runs, beneath))), how
         assert eventually(lambda: not marked(mark)), (how, marked(mark))
         assert eventually(lambda: os.listdir(own.state + "/calls") == []), how
 

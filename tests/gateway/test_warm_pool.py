@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import gatewaylab  # noqa: E402
+import look  # noqa: E402
 import world  # noqa: E402
 from gatewaylab import code_of  # noqa: E402
 
@@ -163,8 +164,8 @@ def stopping_and_starting_keeps_its_files():
 def spares_end_with_their_gateway_and_sandboxes_do_not():
     old, claimed = full(), pid_of(get("second").metadata.id)
     g.kill()
-    until(lambda: not any(os.path.exists(f"/proc/{p}") for p in old))
-    assert os.path.exists(f"/proc/{claimed}")
+    until(lambda: not any(map(look.runs, old)))
+    assert look.runs(claimed)
     g.start()
     until(lambda: get("second").status.phase == READY)
     assert run(get("second"), "echo", "on") == (0, "on\n")

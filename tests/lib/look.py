@@ -140,3 +140,12 @@ def descriptor_count(pid):
         return len(os.listdir(f"/proc/{pid}/fd"))
     except PermissionError:
         return sum(1 for _ in descriptors(pid))
+
+
+def runs(pid):
+    """One that ended and that nobody waits for (not every process 1 does) runs no more."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

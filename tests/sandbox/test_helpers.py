@@ -4,6 +4,7 @@
 changes is obeyed by the next request, also on a connection that was open before; a bad one is
 refused with its place and the old one stays.
 Method: one sandbox whose shell does what is written to it, against a local HTTPS server."""
+import contextlib
 import os
 import signal
 import subprocess
@@ -57,7 +58,7 @@ class Shell:
     def child(self, name):
         with open(f"/proc/{self.p.pid}/task/{self.p.pid}/children", encoding="ascii") as f:
             for pid in f.read().split():
-                with open(f"/proc/{pid}/comm", encoding="ascii") as c:
+                with contextlib.suppress(OSError), open(f"/proc/{pid}/comm", encoding="ascii") as c:  # or it ended
                     if c.read().strip() == name:
                         return int(pid)
         return 0
