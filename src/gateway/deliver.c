@@ -172,7 +172,7 @@ static cv_code nothing_compose(int *ret_fd, struct cv_err *err)
 	return code;
 }
 
-static cv_code composed(
+cv_code cv_gw_attached_compose(
 	struct cv_gw_box *b, struct cv_arena *arena, struct cv_gw_attached *ret, struct cv_err *err)
 {
 	struct cv_buf text, layer;
@@ -185,9 +185,15 @@ static cv_code composed(
 		code = cv_gw_providers_compose(b->g, b->object, cv_buf_str(&text), arena, ret, err);
 	cv_buf_fini(&layer);
 	cv_buf_fini(&text);
-	if (code == CV_OK && ret->fd < 0)
-		code = nothing_compose(&ret->fd, err);
 	return code;
+}
+
+static cv_code composed(
+	struct cv_gw_box *b, struct cv_arena *arena, struct cv_gw_attached *ret, struct cv_err *err)
+{
+	const cv_code code = cv_gw_attached_compose(b, arena, ret, err);
+
+	return code == CV_OK && ret->fd < 0 ? nothing_compose(&ret->fd, err) : code;
 }
 
 static bool credentials_send(struct cv_gw_box *b, uint64_t revision, int fd)

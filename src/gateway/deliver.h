@@ -18,6 +18,10 @@ struct cv_gw_attached;
 /* Of what is attached now; 0: nothing. */
 uint64_t cv_gw_env_revision(const struct cv_gateway *g, const struct cv_object *sandbox);
 
+/* What is attached now, with the sandbox's present policy (cv_gw_providers_compose()). */
+CV_MUST cv_code cv_gw_attached_compose(struct cv_gw_box *b, struct cv_arena *arena,
+	struct cv_gw_attached *ret, struct cv_err *err);
+
 /* Its supervisor is about to be started with this. */
 void cv_gw_env_given(struct cv_gw_box *b);
 

@@ -18,12 +18,13 @@
 #include "gateway/deliver.h"
 #include "gateway/policy.h"
 #include "gateway/provider.h"
+#include "ipc/frame.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
-#define RE(name)       Openshell__V1__GetSandboxProviderEnvironmentResponse__##name
-#define ENV_ARENA_MAX  (8u << 20) /* as of a start */
-#define SET_READ_BYTES 65536
+#define RE(name)      Openshell__V1__GetSandboxProviderEnvironmentResponse__##name
+#define ENV_ARENA_MAX (8u << 20) /* as of a start */
 
 typedef Openshell__V1__GetSandboxProviderEnvironmentResponse response;
 
@@ -43,38 +44,25 @@ static char *text(struct telling *t, struct cv_str s)
 
 static cv_code set_read(int fd, struct cv_cred_set *ret, struct cv_err *err)
 {
-	struct cv_buf bytes;
-	ssize_t n = 1;
-	cv_code code;
+	char *bytes = NULL;
+	size_t n = 0;
+	cv_code code = cv_ipc_fd_read_all(fd, CV_CRED_SET_BYTES_MAX, &bytes, &n, err);
 
-	cv_buf_init(&bytes, CV_CRED_SET_BYTES_MAX);
-	while (n > 0) {
-		char *to = cv_buf_reserve(&bytes, SET_READ_BYTES);
-
-		n = to ? pread(fd, to, SET_READ_BYTES, (off_t)cv_buf_len(&bytes)) : -1;
-		if (n > 0)
-			cv_buf_commit(&bytes, (size_t)n);
-	}
-	code = n < 0 ? cv_fail(err, CV_SYSTEM, "the providers' credentials can't be read")
-		     : cv_cred_set_read(cv_buf_str(&bytes), ret, err);
-	cv_buf_wipe(&bytes);
+	if (code == CV_OK)
+		code = cv_cred_set_read((struct cv_str){ bytes, n }, ret, err);
+	else
+		cv_wrap(err, "the providers' credentials");
+	if (bytes)
+		explicit_bzero(bytes, n);
+	free(bytes);
 	return code;
 }
 
 static cv_code compose(
 	struct telling *t, struct cv_gw_box *b, struct cv_gw_attached *ret, struct cv_err *err)
 {
-	struct cv_buf policy, layer;
-	cv_code code = CV_INVALID;
-	uint64_t revision;
+	cv_code code = cv_gw_attached_compose(b, &t->arena, ret, err);
 
-	cv_buf_init(&policy, CV_POLICY_PB_TEXT_BYTES_MAX);
-	cv_buf_init(&layer, CV_POLICY_PB_TEXT_BYTES_MAX);
-	if (cv_gw_policy_texts(b->g, b->object, &policy, &layer, &revision, err) == CV_RPC_OK)
-		code = cv_gw_providers_compose(
-			b->g, b->object, cv_buf_str(&policy), &t->arena, ret, err);
-	cv_buf_fini(&layer);
-	cv_buf_fini(&policy);
 	if (code != CV_OK || ret->fd < 0)
 		return code;
 	code = set_read(ret->fd, &t->set, err);

@@ -18,6 +18,7 @@ import gatewaylab  # noqa: E402
 import oidclab  # noqa: E402
 import rpclab  # noqa: E402
 from gatewaylab import code_of  # noqa: E402
+from gatewaylab import until  # noqa: E402
 
 tap = world.Tap()
 issuer = oidclab.Issuer()
@@ -37,16 +38,6 @@ def shell(token=ROOT):
 
 def cove(token=ROOT):
     return rpclab.module("cove_pb2_grpc").CoveStub(g.channel(False, token))
-
-
-def until(what, seconds=WAIT_S):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that")
 
 
 def phase(s):

@@ -14,6 +14,7 @@ import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
 import world  # noqa: E402
 from gatewaylab import code_of  # noqa: E402
+from gatewaylab import until  # noqa: E402
 
 tap = world.Tap()
 g = gatewaylab.Gateway(tls=False)
@@ -26,16 +27,6 @@ cli = clientlab.Client(g)
 
 def check(f):
     tap.check(f.__name__.replace("_", " "), f)
-
-
-def until(what, seconds=WAIT_S):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that")
 
 
 def get(name):

@@ -16,6 +16,7 @@ import gatewaylab  # noqa: E402
 import rpclab  # noqa: E402
 import world  # noqa: E402
 from gatewaylab import code_of  # noqa: E402
+from gatewaylab import until  # noqa: E402
 
 tap = world.Tap()
 GI = 1 << 30
@@ -32,16 +33,6 @@ cove_pb = rpclab.module("cove_pb2")
 PROVISIONING, READY, ERROR, DELETING, STOPPED, STARTING = 1, 2, 3, 4, 7, 8
 for w in ("small", "shut", "third"):
     g.stub.CreateWorkspace(pb.CreateWorkspaceRequest(name=w))
-
-
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that")
 
 
 def create(name, workspace="", queue=None, command=("sleep", "100000"), **limits):

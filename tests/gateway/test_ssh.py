@@ -27,6 +27,7 @@ world.enter_user_namespace()  # so that the gateway can be looked into; before g
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
 from gatewaylab import code_of  # noqa: E402
+from gatewaylab import until  # noqa: E402
 
 tap = world.Tap()
 if not shutil.which("ssh"):
@@ -43,16 +44,6 @@ CONFIG = os.path.join(g.directory, "ssh_config")
 
 
 # ---- helpers ----
-
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that")
-
 
 def get(name):
     return g.stub.GetSandbox(pb.GetSandboxRequest(name=name)).sandbox

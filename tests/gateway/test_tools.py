@@ -20,6 +20,7 @@ import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
 import rpclab  # noqa: E402
 from gatewaylab import code_of  # noqa: E402
+from gatewaylab import until  # noqa: E402
 
 tap = world.Tap()
 sandbox_pb, cove_pb = rpclab.module("sandbox_pb2"), rpclab.module("cove_pb2")
@@ -74,16 +75,6 @@ g.write_config(CONFIG)
 
 
 # ---- helpers ----
-
-def until(what, seconds=WAIT_S):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that")
-
 
 def policy(rules=None, **kw):
     return sandbox_pb.SandboxPolicy(version=1, tools=json.dumps(rules if rules is not None else RULES), **kw)

@@ -20,21 +20,12 @@ import gatewaylab  # noqa: E402
 import world  # noqa: E402
 import collector  # noqa: E402
 from gatewaylab import code_of  # noqa: E402
+from gatewaylab import until  # noqa: E402
 
 tap = world.Tap()
 READY, ERROR = 2, 3
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 STEPS = ["store", "queue", "spawn", "dial", "build"]
-
-
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that")
 
 
 def create(g, metadata=(), **spec):

@@ -44,6 +44,17 @@ def code_of(call):
         return e.code().name, e.details()
 
 
+def until(what, seconds=30):
+    """What `what` says, once that is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        v = what()
+        if v:
+            return v
+        time.sleep(0.02)
+    raise AssertionError("it did not come to that")
+
+
 class Gateway:
     def __init__(self, tls=True, config=None, flags=(), env=None, directory=None, start=True):
         self.is_own = directory is None
