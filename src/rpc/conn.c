@@ -295,11 +295,10 @@ static bool is_reading(const struct cv_rpc_conn *c)
 	return c->state != CV_RPC_CONN_H1 || cv_buf_len(&c->in) < CV_RPC_HEAD_BYTES_MAX;
 }
 
-/* Reading stopped because so much is there, and by now there is room for some of it. */
+/* Bytes were held back, the last ones perhaps, and by now there is room for them. */
 static bool is_body_movable(const struct cv_rpc_conn *c)
 {
-	return c->state == CV_RPC_CONN_H1 && c->is_h1_busy && c->xchgs->is_relay &&
-	       !c->xchgs->is_in_ended && cv_buf_len(&c->in) >= CV_RPC_HEAD_BYTES_MAX &&
+	return c->is_body_held && c->is_h1_busy &&
 	       cv_buf_len(&c->xchgs->in) < CV_RPC_RELAY_IN_BYTES && !c->is_broken;
 }
 

@@ -167,6 +167,7 @@ static void chunk_body_take(struct cv_rpc_conn *c)
 
 void cv_rpc_h1_receive(struct cv_rpc_conn *c)
 {
+	c->is_body_held = false;
 	if (c->is_ending || (!c->is_h1_busy && !head_take(c)))
 		return;
 	if (c->xchgs->is_in_ended || !cv_buf_len(&c->in)) {
@@ -174,8 +175,10 @@ void cv_rpc_h1_receive(struct cv_rpc_conn *c)
 			cv_buf_fini(&c->in);
 		return;
 	}
-	if (c->xchgs->is_relay && cv_buf_len(&c->xchgs->in) >= CV_RPC_RELAY_IN_BYTES)
-		return; /* its handler takes some first */
+	c->is_body_held =
+		c->xchgs->is_relay && cv_buf_len(&c->xchgs->in) >= CV_RPC_RELAY_IN_BYTES;
+	if (c->is_body_held)
+		return;
 	if (c->is_raw)
 		raw_take(c);
 	else if (c->chunk)

@@ -13,11 +13,13 @@
  *     GetSandbox      by the name that it is asked for: statuses, delays, sizes
  *     ExecSandbox     a stream of as many kilobytes as workdir says
  *     ForwardTcp      echoes frames; "hold" stops reading for a while
+ *     host relay.lab  a body that nobody takes until the line "take", then how long it was
  */
 #include "openshell.pb-c.h"
 
 #include "rpc/methods.h"
 #include "rpc/pages.h"
+#include "rpc/relay.h"
 #include "rpc/server.h"
 
 #include <arpa/inet.h>
@@ -39,6 +41,9 @@ struct lab {
 	struct cv_rpc_server *server;
 	struct timer timers[64];
 	int open_calls, open_pages;
+	struct cv_rpc_request *relay; /* whose body waits, or is taken */
+	bool is_relay_taking;
+	uint64_t relay_bytes;
 };
 
 static struct lab lab;
@@ -314,6 +319,52 @@ static const struct cv_rpc_page pages[] = {
 		page_closed },
 };
 
+/* ---- a host of others ---- */
+
+static bool relay_claims(void *arg, struct cv_str host)
+{
+	(void)arg;
+	return cv_str_eq(host, CV_STR("relay.lab"));
+}
+
+static void relay_begin(struct cv_rpc_request *r)
+{
+	lab.open_pages++;
+	lab.relay = r;
+	lab.is_relay_taking = false;
+	lab.relay_bytes = 0;
+}
+
+static void relay_take(struct cv_rpc_request *r)
+{
+	const size_t n = cv_rpc_relay_body(r).n;
+	char text[32];
+
+	if (!lab.is_relay_taking)
+		return;
+	cv_rpc_relay_take(r, n);
+	lab.relay_bytes += n;
+	if (cv_rpc_relay_is_body_over(r)) {
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)lab.relay_bytes);
+		cv_rpc_respond(r, 200, "text/plain", NULL, cv_str_of(text));
+	}
+}
+
+static void relay_closed(struct cv_rpc_request *r)
+{
+	(void)r;
+	lab.open_pages--;
+	lab.relay = NULL;
+}
+
+static const struct cv_rpc_relay_handler relay = {
+	.claims = relay_claims,
+	.begin = relay_begin,
+	.readable = relay_take,
+	.writable = relay_take,
+	.closed = relay_closed,
+};
+
 /* ---- who ---- */
 
 static enum cv_rpc_status authenticate(void *arg, const struct cv_rpc_presented *given,
@@ -401,6 +452,10 @@ static bool input_take(void) /* false: the end */
 		printf("count %d %d\n", lab.open_calls, lab.open_pages);
 		fflush(stdout);
 	}
+	if (strncmp(line, "take", 4) == 0 && lab.relay) {
+		lab.is_relay_taking = true;
+		relay_take(lab.relay);
+	}
 	return true;
 }
 
@@ -455,6 +510,7 @@ int main(int argc, char **argv)
 		.method_count = CV_ARRAY_LEN(methods),
 		.pages = pages,
 		.page_count = CV_ARRAY_LEN(pages),
+		.relay = &relay,
 		.arg = &lab,
 		.authenticate = authenticate,
 		.ended = ended,

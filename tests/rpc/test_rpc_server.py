@@ -235,6 +235,28 @@ def pipelined(server):
     assert ids == list(range(40)) and b"404 Not Found" in got, got[-300:]
 
 
+def relayed_bodies(server):
+    """Of each size around what the buffers hold, the last bytes arrive, though nobody took the first in time."""
+    for size in (1, 60_000, 66_000, *range(120_000, 152_000, 4_000), 200_000, 3_000_000):
+        for framing in (f"Content-Length: {size}", "Transfer-Encoding: chunked"):
+            body = b"x" * size
+            if "chunked" in framing:
+                body = b"%x\r\n%b\r\n0\r\n\r\n" % (size, body)
+            with server.connect(alpn=("http/1.1",)) as s:
+                s.settimeout(20)
+                s.sendall(f"POST / HTTP/1.1\r\nHost: relay.lab\r\n{framing}\r\n\r\n".encode())
+                sender = threading.Thread(target=s.sendall, args=(body,))
+                sender.start()
+                time.sleep(0.05)
+                server.say("take")
+                answer = b""
+                while not answer.endswith(b"\r\n\r\n%d" % size):
+                    part = s.recv(4096)
+                    assert part, (size, framing, answer)
+                    answer += part
+                sender.join()
+
+
 def abandoned_stream(server):
     for how in ("--http1.1", "--http2"):
         p = subprocess.Popen(["curl", "-sSN", how, "--cacert", pki.ca,
@@ -361,6 +383,7 @@ tap.check("pages: HTTP/1.0", lambda: curl(plain, "/v1/stream?100", "--http1.0"))
 tap.check("pages: a connection is used again", lambda: keep_alive(tls))
 tap.check("pages: requests sent ahead are answered in order", lambda: pipelined(tls))
 tap.check("pages: a stream that its client leaves", lambda: abandoned_stream(tls))
+tap.check("relayed bodies arrive to their last byte", lambda: relayed_bodies(plain))
 tap.check("ALPN without ours is refused", lambda: no_known_protocol(tls))
 tap.check("certificates of clients", certificates)
 tap.check("drain: what runs may end, nothing new begins", drain)
