@@ -175,8 +175,7 @@ void cv_rpc_h1_receive(struct cv_rpc_conn *c)
 			cv_buf_fini(&c->in);
 		return;
 	}
-	c->is_body_held =
-		c->xchgs->is_relay && cv_buf_len(&c->xchgs->in) >= CV_RPC_RELAY_IN_BYTES;
+	c->is_body_held = c->xchgs->is_relay && cv_buf_len(&c->xchgs->in) >= CV_RPC_RELAY_IN_BYTES;
 	if (c->is_body_held)
 		return;
 	if (c->is_raw)

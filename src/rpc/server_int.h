@@ -135,7 +135,7 @@ struct cv_rpc_conn {
 	struct cv_chunk *chunk; /* of a chunked body */
 	uint64_t body_left;
 	bool is_keep_alive, is_h1_busy, is_chunked_out, has_body_length;
-	bool is_raw; /* switched to another protocol */
+	bool is_raw;       /* switched to another protocol */
 	bool is_body_held; /* what is in `in` waits until a relay's handler has taken some */
 	bool is_looked_at,
 		is_clear; /* plaintext where TLS is spoken: for hosts that are not ours */
