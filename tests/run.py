@@ -2,20 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """run.py - builds, runs every test and adds up what they say
 
-What is run, in this order (a name is what ./test PATTERN is matched with):
+What is run (a name is what ./test PATTERN is matched with):
 
-    build/gcc, build/clang-asan   the two builds; a warning is an error
-    gate/...                      tools/check, a call for each gate
-    unit/..., fuzz/...            what Meson lists in the sanitized build
-                                  (these and the gates a few at a time)
-    wire/..., rpc/..., client/..., cli/...
-                                  every file in tests/<folder>/ that may be executed and is called
-                                  test_* or *.sh or *.py; a few at a time, for they wait for peers of
-                                  their own more than they work
-    broker/..., gateway/..., sandbox/..., supervisor/..., e2e/...
-                                  the same, one at a time: they look at what the machine has
-    slow/...                      the same, but they wait more than they work: begun after the
-                                  builds, beside all others
+    build/gcc                     a warning is an error
+    ├─ who works, in the time that the others leave (nice):
+    │  build/clang-asan           the same with sanitizers
+    │  gate/...                   tools/check, a call for each gate
+    │  unit/..., fuzz/...         what Meson lists in the sanitized build
+    ├─ who waits, for peers of its own, more than it works:
+    │  wire/..., rpc/..., client/..., cli/..., broker/..., gateway/..., supervisor/..., e2e/...
+    │                             every file in tests/<folder>/ that may be executed and is called
+    │                             test_* or *.sh or *.py; a few at a time
+    └─ slow/...                   the same, all at once
+    and when all these have ended, one at a time:
+       sandbox/...                they look at what the machine has
+       any file with a line "# alone: REASON"
 
 Each is a program that speaks TAP: a plan "1..N" at its start or end, for each test "ok 1 - name"
 or "not ok 1 - name", and "# SKIP reason" behind either the plan or an ok; what can't say a reason
@@ -46,8 +47,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 ASAN = ROOT / "build-asan"
 COVE = BUILD / "src/cli/cove"
-SIDE_FOLDERS = ("wire", "rpc", "client", "cli")
-LONE_FOLDERS = ("broker", "gateway", "sandbox", "supervisor", "e2e")
+WAITING_FOLDERS = ("wire", "gateway", "e2e", "broker", "client", "rpc", "supervisor", "cli")
+LONE_FOLDERS = ("sandbox",)
+ALONE = re.compile(r"^(#|//) alone: \S", re.M)
+
+WORK_NICE = 10  # of builds, gates and unit tests: whose clocks run come first
 
 FILE_SECONDS_MAX = 180  # one file; a test that needs more should be two
 SLOW_SECONDS_MAX = 400  # one in slow/: three minutes are what is tested there
@@ -67,9 +71,9 @@ SKIP = re.compile(r"(?:^|\s)# *SKIP\b:? *(?P<reason>.*)$", re.I)
 class Test:
     """A program that speaks TAP, or a step with the same result."""
 
-    def __init__(self, name, command, env=None, seconds=FILE_SECONDS_MAX):
+    def __init__(self, name, command, env=None, seconds=FILE_SECONDS_MAX, nice=0):
         self.name, self.command = name, [str(word) for word in command]
-        self.env, self.seconds = env or {}, seconds
+        self.env, self.seconds, self.nice = env or {}, seconds, nice
 
 
 class Result:
@@ -128,12 +132,16 @@ def end_group(group):
         pass
 
 
+def nicely(nice, command):
+    return ["nice", "-n", str(nice), *command] if nice else command
+
+
 def run(test):
     result, started = Result(test.name), time.monotonic()
     env = os.environ | {"CV_BUILD": str(BUILD), "CV_COVE": str(COVE)} | test.env
     try:
         child = subprocess.Popen(
-            test.command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            nicely(test.nice, test.command), cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True)
     except OSError as error:
         result.failed.append(f"cannot be run: {error}")
@@ -162,26 +170,24 @@ def report(result):
     counts = f"{len(result.passed)} passed"
     counts += f", {len(result.failed)} failed" if result.failed else ""
     counts += f", {len(result.skipped)} skipped" if result.skipped else ""
-    print(f"{word}  {result.name:<36} {counts}  ({result.seconds:.1f} s)")
-    for name, reason in result.skipped:
-        print(f"        skipped: {name}: {reason}")
-    for name in result.failed:
-        print(f"        failed: {name}")
+    text = [f"{word}  {result.name:<36} {counts}  ({result.seconds:.1f} s)"]
+    text += [f"        skipped: {name}: {reason}" for name, reason in result.skipped]
+    text += [f"        failed: {name}" for name in result.failed]
     if result.failed:
         lines = [line for line in result.output.splitlines() if not line.startswith("ok ")]
         if len(lines) > SHOWN_LINES_MAX:
-            print(f"        | ... {len(lines) - SHOWN_LINES_MAX} lines before")
-        for line in lines[-SHOWN_LINES_MAX:]:
-            print(f"        | {line}")
-    sys.stdout.flush()
+            text.append(f"        | ... {len(lines) - SHOWN_LINES_MAX} lines before")
+        text += [f"        | {line}" for line in lines[-SHOWN_LINES_MAX:]]
+    print("\n".join(text) + "\n", end="", flush=True)  # one write: several threads report
 
 
-def build(name, variant):
+def build(name, variant, nice=0):
     """A build as a test: it passed, or the compiler's words are its output.  On a terminal
-    tools/build shows its progress itself."""
+    tools/build shows its progress itself, if nothing else is going on."""
     result, started = Result(name), time.monotonic()
-    done = subprocess.run([ROOT / "tools/build", variant], stdin=subprocess.DEVNULL, check=False,
-                          stderr=None if sys.stderr.isatty() else subprocess.PIPE)
+    done = subprocess.run(nicely(nice, [ROOT / "tools/build", variant]), stdin=subprocess.DEVNULL,
+                          stderr=None if sys.stderr.isatty() and not nice else subprocess.PIPE,
+                          check=False)
     result.output = (done.stderr or b"").decode("utf-8", "backslashreplace")
     (result.passed if done.returncode == 0 else result.failed).append(f"tools/build {variant}")
     result.seconds = time.monotonic() - started
@@ -191,13 +197,17 @@ def build(name, variant):
 def gate_tests():
     """One for each gate, by the names that tools/check gives them."""
     listed = subprocess.run([ROOT / "tools/check", "--list"], capture_output=True, check=True)
-    return [Test(name, [ROOT / "tools/check", name]) for name in listed.stdout.decode().split()]
+    return [Test(name, [ROOT / "tools/check", name], nice=WORK_NICE)
+            for name in listed.stdout.decode().split()]
 
 
 def meson_tests():
     """What the sanitized build lists: the unit tests and the replays of the fuzz targets."""
+    if not (ASAN / "meson-info/intro-tests.json").exists():
+        return []
     listed = json.loads((ASAN / "meson-info/intro-tests.json").read_text())
-    return [Test(entry["name"], entry["cmd"], entry["env"] | SANITIZER_ENV) for entry in listed]
+    return [Test(entry["name"], entry["cmd"], entry["env"] | SANITIZER_ENV, nice=WORK_NICE)
+            for entry in listed]
 
 
 def script_tests(folders, seconds=FILE_SECONDS_MAX):
@@ -206,6 +216,11 @@ def script_tests(folders, seconds=FILE_SECONDS_MAX):
             is_named = path.name.startswith("test_") or path.suffix in (".sh", ".py")
             if path.is_file() and is_named and os.access(path, os.X_OK):
                 yield Test(f"{folder}/{path.name}", [path], seconds=seconds)
+
+
+def is_alone(test):
+    folder, _, name = test.name.partition("/")
+    return folder in LONE_FOLDERS or ALONE.search((ROOT / "tests" / folder / name).read_text())
 
 
 def matcher(patterns):
@@ -226,44 +241,54 @@ def main():
     args = parser.parse_args()
     is_wanted = matcher(args.pattern)
 
+    def wanted(tests):
+        return [test for test in tests if is_wanted(test.name)]
+
     results = []
 
     def done(result):
-        results.append(result)
+        results.append(result)  # of several threads: an append is whole, and so is a write
         report(result)
+        return not result.failed
 
-    builds = [("build/gcc", "tests"), ("build/clang-asan", "asan")]
-    if not args.list:
-        for name, variant in builds:
-            done(build(name, variant))
-    is_built = not any(result.failed for result in results)
-
-    gates = [t for t in gate_tests() if is_wanted(t.name)]
-    parallel = [t for t in (meson_tests() if is_built else []) if is_wanted(t.name)]
-    beside = [t for t in script_tests(SIDE_FOLDERS) if is_wanted(t.name)]
-    lone = [t for t in script_tests(LONE_FOLDERS) if is_wanted(t.name)]
-    slow = [t for t in script_tests(["slow"], SLOW_SECONDS_MAX) if is_wanted(t.name)]
+    gates = wanted(gate_tests())
+    scripts = wanted(script_tests(WAITING_FOLDERS + LONE_FOLDERS))
+    lone = [test for test in scripts if is_alone(test)]
+    waiting = [test for test in scripts if test not in lone]
+    slow = wanted(script_tests(["slow"], SLOW_SECONDS_MAX))
     if args.list:
-        for test in gates + parallel + beside + lone + slow:
+        for test in gates + wanted(meson_tests()) + waiting + slow + lone:
             print(test.name)
         return 0
 
-    slow_pool = concurrent.futures.ThreadPoolExecutor(len(slow) or 1)
-    waiting = [slow_pool.submit(run, test) for test in slow if is_built]
-    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
-        for result in pool.map(run, gates + parallel):
-            done(result)
-    with concurrent.futures.ThreadPoolExecutor(args.jobs + 1) as pool:
-        for result in pool.map(run, beside if is_built else []):
-            done(result)
-    for test in lone if is_built else []:
-        done(run(test))
-    for future in waiting:
-        done(future.result())
-    if not gates + parallel + beside + lone + slow and is_built:
-        missing = Result("(the pattern)")
-        missing.failed.append("no test has a name like " + " or ".join(args.pattern))
-        done(missing)
+    def work():
+        """Builds, gates and unit tests; returns how many there were."""
+        is_built = done(build("build/clang-asan", "asan", WORK_NICE))
+        tests = gates + wanted(meson_tests() if is_built else [])
+        with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+            for result in pool.map(run, tests):
+                done(result)
+        return len(tests)
+
+    def wait():
+        with concurrent.futures.ThreadPoolExecutor(args.jobs + 1) as pool:
+            for result in pool.map(run, waiting):
+                done(result)
+
+    if done(build("build/gcc", "tests")):
+        with concurrent.futures.ThreadPoolExecutor(len(slow) + 2) as pool:
+            working, waits = pool.submit(work), pool.submit(wait)
+            asleep = [pool.submit(run, test) for test in slow]
+            waits.result()
+            count = working.result()
+            for test in lone:
+                done(run(test))
+            for future in asleep:
+                done(future.result())
+        if not count + len(scripts) + len(slow):
+            missing = Result("(the pattern)")
+            missing.failed.append("no test has a name like " + " or ".join(args.pattern))
+            done(missing)
 
     if not args.pattern:
         print(subprocess.run([ROOT / "tools/check", "--longest"], capture_output=True, check=False)

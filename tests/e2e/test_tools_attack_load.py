@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
+# alone: it measures what the machine's processes and disks hold while it floods them
 """Host tools under abuse: floods from the sandbox, tools that misbehave, processes killed at any moment.
 
 Goal: whatever a sandbox sends, the broker's and the proxy's memory and the host's disk stay bounded;
