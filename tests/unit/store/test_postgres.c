@@ -6,6 +6,7 @@
  * done, and a write whose answer was lost is known all the same.  Method: a real server that is
  * stopped, restarted, and frozen.
  */
+#include "store/pg_link.c"
 #include "store/postgres.c"
 #include "unit/store/pg.h"
 #include "unit/test.h"
@@ -118,8 +119,8 @@ static void test_lost_at_commit(void **state)
 		assert_int_equal(put(s, "a", CV_STORE_NEW, &err), CV_OK);
 		assert_true(q->xid > 0);
 		if (is_heard)
-			assert_int_equal(command(q, "COMMIT", &err), CV_OK);
-		drop(q);
+			assert_int_equal(pg_command(&q->link, "COMMIT", &err), CV_OK);
+		pg_drop(&q->link);
 		cv_fail(&err, CV_UNAVAILABLE, "lost");
 		assert_int_equal(inquire(q, &err), is_heard ? CV_OK : CV_UNAVAILABLE);
 		assert_int_equal(get(s, "a"), is_heard ? CV_OK : CV_NOT_FOUND);
@@ -139,12 +140,12 @@ static void test_silence_is_bounded(void **state)
 {
 	struct cv_store *s = *state;
 	struct cv_err err;
-	const int pid = PQbackendPID(((struct pg *)s)->c);
+	const int pid = PQbackendPID(link_of(s)->c);
 
 	assert_int_equal(kill(pid, SIGSTOP), 0);
 	const int64_t from = cv_clock_ms();
 	assert_int_equal(get(s, "a"), CV_NOT_FOUND); /* by another connection */
-	assert_in_range(cv_clock_ms() - from, STATEMENT_MS - 10, STATEMENT_MS + CONNECT_MS);
+	assert_in_range(cv_clock_ms() - from, PG_STATEMENT_MS - 10, PG_STATEMENT_MS + CONNECT_MS);
 	kill(pid, SIGKILL); /* the server starts again by itself */
 	for (int i = 0; i < 600 && put(s, "a", CV_STORE_NEW, &err) != CV_OK; i++)
 		poll(NULL, 0, 100);
@@ -165,7 +166,7 @@ static void test_a_newer_schema_is_refused(void **state)
 
 static void test_steps(void **state)
 {
-	struct pg *q = *state;
+	struct pg_link *q = link_of(*state);
 	struct store_step steps[] = {
 		store_steps[0],
 		{ .postgres = "CREATE TABLE second (x int)" },
