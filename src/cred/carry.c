@@ -4,10 +4,6 @@
  */
 #include "cred/carry.h"
 
-/* What programs that log in need to find their own files and agents. */
-const char *const cv_carry_env[] = { "HOME", "PATH", "USER", "LOGNAME", "LANG", "XDG_CONFIG_HOME",
-	"XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", NULL };
-
 static uint32_t names_count(struct cv_str more)
 {
 	uint32_t n = 0;
