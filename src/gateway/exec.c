@@ -41,6 +41,7 @@
 #define STDIN_HOLD_BYTES (64u << 10)
 #define REPLAY_BYTES     (256u << 10) /* of the main command's output */
 #define TIMEOUT_STATUS   124
+#define CUT_SHORT        "exec relay closed before the command reported an exit status"
 
 /* ---- the table ---- */
 
@@ -91,6 +92,7 @@ static void exec_free(struct cv_gw_exec *x)
 		}
 	for (int i = 0; i < ENDS; i++)
 		end_close(x, i);
+	exec_ssh_drop(x);
 	cv_slots_remove(&x->g->execs->all, x->ref);
 	cv_buf_wipe(&x->in);
 	cv_buf_fini(&x->replay);
@@ -126,6 +128,10 @@ static void link_u32s(struct cv_gw_exec *x, uint32_t type, uint32_t a, uint32_t 
 
 static void signal_send(struct cv_gw_exec *x, int number)
 {
+	if (x->ssh) {
+		exec_ssh_signal(x, number);
+		return;
+	}
 	link_u32s(x, CV_GATEWAY_REQ_SIGNAL, x->id, (uint32_t)number, 2);
 }
 
@@ -270,7 +276,18 @@ void exec_advance(struct cv_gw_exec *x)
 	}
 	x->deadline_ms = x->tail_ms = 0;
 	end_close(x, IN);
-	finish_exit(x, exit_code(x));
+	if (x->is_cut && !x->is_timed_out)
+		exec_finish_fail(x, CV_RPC_UNAVAILABLE, CUT_SHORT);
+	else
+		finish_exit(x, exit_code(x));
+}
+
+void exec_cut(struct cv_gw_exec *x)
+{
+	if (x->has_exited)
+		return;
+	x->is_cut = x->has_exited = true;
+	exec_advance(x);
 }
 
 /* ---- input ---- */
@@ -334,7 +351,8 @@ void exec_in_write(struct cv_gw_exec *x)
 void exec_abandon(struct cv_gw_exec *x)
 {
 	x->is_blocked = false;
-	if (x->state == EXEC_WAITING)
+	/* Over SSH nothing runs before it is known to. */
+	if (x->state == EXEC_WAITING || (x->ssh && x->state == EXEC_SENT))
 		x->state = EXEC_OVER;
 	if (x->state == EXEC_OVER) {
 		release(x->g, x->ref);
@@ -507,11 +525,10 @@ void exec_ended(struct cv_gw_box *b)
 		pump(x, ERR);
 		for (int i = 0; i < ENDS; i++)
 			end_close(x, i);
-		if (x->has_exited)
+		if (x->has_exited && !x->is_cut)
 			finish_exit(x, exit_code(x));
 		else
-			exec_finish_fail(x, CV_RPC_UNAVAILABLE,
-				"exec relay closed before the command reported an exit status");
+			exec_finish_fail(x, CV_RPC_UNAVAILABLE, CUT_SHORT);
 	}
 }
 
@@ -536,8 +553,10 @@ static void exec_late(struct cv_gw_exec *x)
 		signal_send(x, SIGKILL);
 		exec_deadline(x, &x->deadline_ms, EXEC_DEAD_MS);
 	} else {
-		exit_send(
-			x, TIMEOUT_STATUS); /* it can't be killed now; its client waits no longer */
+		/* It can't be killed now; its client waits no longer. */
+		exit_send(x, TIMEOUT_STATUS);
+		if (x->ssh) /* a server that does nothing about signals: the connection ends */
+			exec_finish_fail(x, CV_RPC_UNAVAILABLE, CUT_SHORT);
 	}
 }
 

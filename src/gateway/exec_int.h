@@ -31,6 +31,7 @@ struct cv_gw_exec {
 	bool is_tty, is_blocked, is_more, has_stdin_ended, is_held;
 	bool is_stdin_none; /* CV_GATEWAY_EXEC_NO_STDIN was said */
 	bool is_lent;       /* MAIN_ID: a cove-ssh reads and writes its ends */
+	bool is_cut;        /* what ran it is gone: how it ended is not known */
 	bool is_timed_out, has_exited, is_killed, is_finished;
 	int status;
 	int64_t deadline_ms; /* its timeout, then of what follows; 0: none */
@@ -38,6 +39,7 @@ struct cv_gw_exec {
 	struct cv_buf in;
 	struct cv_buf replay;                             /* MAIN_ID */
 	const Openshell__V1__ExecSandboxRequest *request; /* a copy until it is sent */
+	struct cv_gw_exec_ssh *ssh; /* exec_ssh.c: it goes over SSH; else NULL */
 };
 
 struct cv_gw_exec *exec_find(const struct cv_gw_box *b, uint32_t id);
@@ -49,11 +51,21 @@ void exec_finish_fail(struct cv_gw_exec *x, enum cv_rpc_status s, const char *wh
 void exec_advance(struct cv_gw_exec *x);  /* output, and the end if this was it */
 void exec_abandon(struct cv_gw_exec *x);  /* nobody wants it any more */
 void exec_in_write(struct cv_gw_exec *x); /* as much as stdin takes */
+/* What ran it is gone: when its output has ended its client is told so. */
+void exec_cut(struct cv_gw_exec *x);
 
 /* A command whose client was another process, which is gone: it is told to end. */
 void exec_orphan(struct cv_gw_box *b, uint32_t id, bool is_running);
 /* The ends of the main command are read here again. */
 void exec_main_return(struct cv_gw_box *b);
+
+/* exec_ssh.c */
+void exec_ssh_send(struct cv_gw_exec *x, struct cv_gw_box *b); /* x->request; may be the end of x */
+void exec_ssh_signal(struct cv_gw_exec *x, int number);
+void exec_ssh_resize(struct cv_gw_exec *x, uint32_t rows, uint32_t cols);
+void exec_ssh_drop(struct cv_gw_exec *x);
+/* DIALLED and NOT_DIALLED that may belong to one; false: to none. */
+bool exec_ssh_dial_message(struct cv_gw_box *b, uint32_t channel, struct cv_ipc_msg *m);
 
 /* exec_rpc.c */
 #define EXEC_METHODS 2

@@ -102,33 +102,52 @@ bool exec_bytes_send(
 	       cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_EXEC, v, CV_ARRAY_LEN(v));
 }
 
-void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b)
+static void request_drop(struct cv_gw_exec *x)
+{
+	cv_pb_free((void *)(uintptr_t)x->request);
+	x->request = NULL;
+}
+
+static void exec_send_ours(struct cv_gw_exec *x, struct cv_gw_box *b)
 {
 	const Openshell__V1__ExecSandboxRequest *r = x->request;
 	const uint32_t rows = r->rows ? r->rows : 24, cols = r->cols ? r->cols : 80;
 	const uint32_t stdin_none = CV_GATEWAY_EXEC_NO_STDIN;
 	struct cv_buf bytes;
 
-	x->is_stdin_none = !r->tty && !cv_buf_len(&x->in) && x->has_stdin_ended;
 	const uint32_t flags =
 		(r->tty ? (uint32_t)CV_GATEWAY_EXEC_TTY : 0) | (x->is_stdin_none ? stdin_none : 0);
 
 	cv_buf_init(&bytes, CV_PLAN_EXEC_BYTES_MAX);
 	const bool is_put = exec_request_put(r, b, &bytes);
-	x->is_tty = r->tty;
-	exec_deadline(x, &x->deadline_ms, (int64_t)r->timeout_seconds * 1000);
-	x->state = EXEC_SENT;
 	const bool is_sent =
 		is_put && exec_bytes_send(b, x->id, flags, rows << 16 | cols, cv_buf_str(&bytes));
 	cv_buf_wipe(&bytes);
-	cv_pb_free((void *)(uintptr_t)x->request);
-	x->request = NULL;
 	if (!is_put)
 		exec_finish_fail(
 			x, CV_RPC_INVALID_ARGUMENT, "command and environment are too large");
 	else if (!is_sent)
 		exec_finish_fail(
 			x, CV_RPC_UNAVAILABLE, "supervisor relay failed: the link is broken");
+}
+
+void exec_send(struct cv_gw_exec *x, struct cv_gw_box *b)
+{
+	const Openshell__V1__ExecSandboxRequest *r = x->request;
+	struct cv_gateway *g = x->g;
+	const struct cv_ref ref = x->ref;
+
+	x->is_stdin_none = !r->tty && !cv_buf_len(&x->in) && x->has_stdin_ended;
+	x->is_tty = r->tty;
+	exec_deadline(x, &x->deadline_ms, (int64_t)r->timeout_seconds * 1000);
+	x->state = EXEC_SENT;
+	if (b->external)
+		exec_ssh_send(x, b);
+	else
+		exec_send_ours(x, b);
+	x = cv_slots_get(&g->execs->all, ref);
+	if (x)
+		request_drop(x);
 }
 
 uint32_t exec_id_next(const struct cv_gw_box *b)
@@ -145,11 +164,6 @@ uint32_t exec_id_next(const struct cv_gw_box *b)
 enum cv_rpc_status exec_box_check(
 	const struct cv_gw_box *b, bool *ret_is_waiting, struct cv_err *err)
 {
-	if (b->external)
-		return cv_fail(err, CV_UNAVAILABLE,
-			       "commands of an external sandbox go over SSH (CreateSshSession), "
-			       "to its supervisor's own server"),
-		       CV_RPC_UNIMPLEMENTED;
 	/* A supervisor that will dial again, or credentials that are on their way. */
 	*ret_is_waiting =
 		b->state == CV_GW_LOST || (b->state == CV_GW_UP && cv_gw_env_is_pending(b));
@@ -210,7 +224,9 @@ static void resize(struct cv_gw_exec *x, const Openshell__V1__ExecSandboxWindowR
 	const struct winsize w = { .ws_row = (unsigned short)CV_MIN(r->rows, (uint32_t)UINT16_MAX),
 		.ws_col = (unsigned short)CV_MIN(r->cols, (uint32_t)UINT16_MAX) };
 
-	if (x->is_tty && x->fd[OUT] >= 0)
+	if (x->ssh)
+		exec_ssh_resize(x, w.ws_row, w.ws_col);
+	else if (x->is_tty && x->fd[OUT] >= 0)
 		(void)ioctl(x->fd[OUT], TIOCSWINSZ, &w);
 }
 

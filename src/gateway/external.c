@@ -173,6 +173,7 @@ static void session_begin(struct cv_rpc_call *c, struct cv_gw_box *b, const char
 	if (older)
 		external_relays_replay(b);
 	sandbox_up(b);
+	exec_ready(b);
 }
 
 /* ---- hello ---- */

@@ -9,7 +9,7 @@
  * the sandbox's network.  A target `ssh` is a process of ours instead, which speaks SSH with the client
  * (ssh.h).
  */
-#include "gateway/sandbox_int.h"
+#include "gateway/exec_int.h"
 
 #include "base/ip.h"
 #include "gateway/external.h"
@@ -271,7 +271,7 @@ void forward_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 
 	while (f && f->channel != channel)
 		f = f->next;
-	if (!f && cv_gw_ssh_dial_message(b, channel, m))
+	if (!f && (cv_gw_ssh_dial_message(b, channel, m) || exec_ssh_dial_message(b, channel, m)))
 		return;
 	if (!f || f->join.is_finished || f->join.fd >= 0)
 		return;

@@ -102,6 +102,7 @@ struct cv_gw_part {
 	X(INFERENCE, inference)    \
 	X(ADMIN, admin)            \
 	X(EXTERNAL, external)      \
+	X(EXEC_SSH, exec_ssh)      \
 	X(TRACE, trace)            \
 	/* each row ends so */
 /* clang-format on */
@@ -143,6 +144,7 @@ struct cv_gateway {
 	struct cv_gw_oidc *oidc;
 	struct cv_gw_sandboxes *sandboxes;
 	struct cv_gw_execs *execs;
+	struct cv_gw_exec_sshs *exec_sshs;
 	struct cv_gw_kepts *kepts;
 	struct cv_gw_watches *watches;
 	struct cv_gw_forwards *forwards;

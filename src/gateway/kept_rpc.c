@@ -260,6 +260,11 @@ static enum cv_rpc_status start(struct cv_rpc_call *c, const Cove__V1__StartExec
 
 	if (s != CV_RPC_OK)
 		return s;
+	if (b->external)
+		return cv_fail(err, CV_UNAVAILABLE,
+			       "commands of an external sandbox end with their connection: nobody "
+			       "there keeps them; use ExecSandbox"),
+		       CV_RPC_UNIMPLEMENTED;
 	for (const struct cv_gw_kept *k = b->kept; k; k = k->next)
 		running += !kept_end_of(k, &end);
 	struct cv_gw_kept *k = running < KEPT_RUNNING_MAX ? kept_new(b, exec_id_next(b)) : NULL;

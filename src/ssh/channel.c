@@ -11,10 +11,10 @@
  */
 #include "ssh/ssh.h"
 
+#include "ssh/signals.h"
 #include "sys/fd.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -245,23 +245,6 @@ static void in_pump(struct chan *c)
 }
 
 /* ---- ends ---- */
-
-/* Names of RFC 4254, 6.10. */
-static const char *signal_name(int number)
-{
-	static const struct {
-		int number;
-		const char *name;
-	} rows[] = { { SIGABRT, "ABRT" }, { SIGALRM, "ALRM" }, { SIGFPE, "FPE" }, { SIGHUP, "HUP" },
-		{ SIGILL, "ILL" }, { SIGINT, "INT" }, { SIGKILL, "KILL" }, { SIGPIPE, "PIPE" },
-		{ SIGQUIT, "QUIT" }, { SIGSEGV, "SEGV" }, { SIGTERM, "TERM" }, { SIGUSR1, "USR1" },
-		{ SIGUSR2, "USR2" } };
-
-	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++)
-		if (rows[i].number == number)
-			return rows[i].name;
-	return NULL;
-}
 
 static void chan_end(struct chan *c, int status, const char *by_signal, bool has_core)
 {

@@ -12,8 +12,8 @@
 #include "ssh/ssh.h"
 
 #include "base/ip.h"
+#include "ssh/signals.h"
 
-#include <signal.h>
 #include <string.h>
 
 #define USER "sandbox"
@@ -178,24 +178,12 @@ static int on_subsystem(ssh_session session, ssh_channel channel, const char *na
 
 static void on_signal(ssh_session session, ssh_channel channel, const char *name, void *arg)
 {
-	static const struct {
-		const char *name;
-		uint32_t number;
-	} rows[] = { { "ABRT", SIGABRT }, { "ALRM", SIGALRM }, { "FPE", SIGFPE }, { "HUP", SIGHUP },
-		{ "ILL", SIGILL }, { "INT", SIGINT }, { "KILL", SIGKILL }, { "PIPE", SIGPIPE },
-		{ "QUIT", SIGQUIT }, { "SEGV", SIGSEGV }, { "TERM", SIGTERM }, { "USR1", SIGUSR1 },
-		{ "USR2", SIGUSR2 } };
 	struct chan *c = arg;
+	const uint32_t v[] = { c->id, (uint32_t)signal_number(name) };
 
 	(void)session, (void)channel;
-	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++)
-		if (strcmp(rows[i].name, name) == 0 &&
-			(c->state == CHAN_ASKED || c->state == CHAN_RUNNING)) {
-			const uint32_t v[] = { c->id, rows[i].number };
-
-			link_u32s(c->s, CV_SSH_REQ_SIGNAL, v, CV_ARRAY_LEN(v));
-			return;
-		}
+	if (v[1] && (c->state == CHAN_ASKED || c->state == CHAN_RUNNING))
+		link_u32s(c->s, CV_SSH_REQ_SIGNAL, v, CV_ARRAY_LEN(v));
 }
 
 /* ---- its bytes ---- */
