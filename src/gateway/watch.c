@@ -11,6 +11,7 @@
  */
 #include "gateway/watch_int.h"
 
+#include "gateway/draft_int.h"
 #include "rpc/unpack.h"
 
 #include <stdio.h>
@@ -128,22 +129,6 @@ static bool event_send(struct cv_gw_watcher *w, const struct cv_gw_entry *e)
 		OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_EVENT);
 }
 
-static uint64_t draft_newest(const struct cv_gw_box *b)
-{
-	const struct cv_objects *objects = b->g->objects;
-	const struct cv_object_range all =
-		cv_object_scope(objects, CV_OBJECT_DRAFT_CHUNK, cv_str_of(b->object->id));
-	uint64_t newest = 0;
-
-	for (size_t i = all.first; i < all.end; i++) {
-		const Openshell__V1__StoredDraftChunk *k =
-			(const void *)cv_object_at(objects, CV_OBJECT_DRAFT_CHUNK, i)->message;
-
-		newest = CV_MAX(newest, (uint64_t)k->draft_version);
-	}
-	return newest;
-}
-
 /* What waits for a decision about the sandbox's policy. */
 static bool draft_send(struct cv_gw_watcher *w, const struct cv_gw_box *b)
 {
@@ -163,9 +148,8 @@ static bool draft_send(struct cv_gw_watcher *w, const struct cv_gw_box *b)
 
 		u.total_pending += is_pending;
 		u.new_chunks += is_pending && (uint64_t)k->draft_version > w->drafts;
-		u.draft_version = CV_MAX(u.draft_version, (uint64_t)k->draft_version);
 	}
-	w->drafts = CV_MAX(w->drafts, u.draft_version);
+	w->drafts = u.draft_version = draft_version(w->g, b->object);
 	snprintf(summary, sizeof(summary), "%u new, %u pending", u.new_chunks, u.total_pending);
 	u.summary = summary;
 	m.payload_case = OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_DRAFT_POLICY_UPDATE;
@@ -173,15 +157,15 @@ static bool draft_send(struct cv_gw_watcher *w, const struct cv_gw_box *b)
 	return cv_rpc_send(w->call, &m.base);
 }
 
-/* A proposal came, or was decided. */
+/* A proposal came, was decided, or is gone. */
 static void on_object(
 	void *arg, enum cv_object_change change, struct cv_object *o, const ProtobufCMessage *was)
 {
 	struct cv_gateway *g = arg;
 	struct cv_object *sandbox;
 
-	(void)was;
-	if (o->kind != CV_OBJECT_DRAFT_CHUNK || change == CV_OBJECT_DELETED)
+	(void)was, (void)change;
+	if (o->kind != CV_OBJECT_DRAFT_CHUNK)
 		return;
 	sandbox = cv_object_find_id(g->objects, CV_OBJECT_SANDBOX, o->scope);
 	struct cv_gw_box *b = sandbox ? cv_gw_box_of(sandbox) : NULL;
@@ -305,7 +289,7 @@ static void on_watch(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	w->call = c;
 	w->r = r;
 	w->is_status_due = true; /* the snapshot */
-	w->drafts = draft_newest(b);
+	w->drafts = draft_version(g, b->object);
 	w->filter = (struct lines_filter){ r->log_since_ms, r->log_sources, r->n_log_sources,
 		r->log_min_level };
 	w->log = tail(&l->logs, r->log_tail_lines ? r->log_tail_lines : LINES_TAIL, &w->filter);

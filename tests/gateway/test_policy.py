@@ -293,6 +293,35 @@ def all_of_them_at_once():
 
 
 @case
+def who_watches_hears_of_all_that_becomes_of_proposals():
+    box = G.stub.GetSandbox(pb.GetSandboxRequest(name=NAME)).sandbox.metadata.id
+    call = G.stub.WatchSandbox(pb.WatchSandboxRequest(id=box, follow_events=True), timeout=60)
+
+    def told(pending, new):
+        """An update with these numbers comes; those before it are of the same change."""
+        for e in call:
+            u = e.draft_policy_update
+            if e.WhichOneof("payload") == "draft_policy_update" and u.total_pending == pending:
+                expect(u.new_chunks, new)
+                expect(u.draft_version, G.stub.GetDraftPolicy(pb.GetDraftPolicyRequest(name=NAME)).draft_version)
+                return u
+    next(call)
+    one, two = submit(chunk("w.test"), chunk("v.test")).accepted_chunk_ids
+    first = told(2, 2)
+    G.stub.RejectDraftChunk(pb.RejectDraftChunkRequest(name=NAME, chunk_id=one, reason="no"))
+    told(1, 0)
+    expect(G.stub.ClearDraftChunks(pb.ClearDraftChunksRequest(name=NAME)).chunks_cleared, 1)
+    u = told(0, 0)
+    expect(u.draft_version > first.draft_version, True, u)
+    expect(u.summary, "0 new, 0 pending")
+    submit(chunk("u.test"))
+    told(1, 1)
+    G.stub.ClearDraftChunks(pb.ClearDraftChunksRequest(name=NAME))
+    told(0, 0)
+    call.cancel()
+
+
+@case
 def a_clean_one_is_approved_by_itself():
     update(setting_key="proposal_approval_mode", setting_value=sb.SettingValue(string_value="auto"))
     r = submit(chunk("auto.test"), chunk("*.many.test"))
