@@ -278,6 +278,24 @@ static size_t never_in(const struct cv_gateway *g, struct cv_str workspace)
 	return n;
 }
 
+uint32_t admission_queue_share(const struct cv_gateway *g)
+{
+	const struct cv_object_range all = cv_object_all(g->objects, CV_OBJECT_WORKSPACE);
+	const struct cv_gw_config *c = g->config;
+
+	if (c->queue_workspace_length)
+		return c->queue_workspace_length;
+	return all.end - all.first > 1 ? c->queue_length / 2 + c->queue_length % 2
+				       : c->queue_length;
+}
+
+static size_t queued_of(const struct cv_gateway *g, struct cv_str workspace)
+{
+	const struct cv_quota_room *room = cv_quota_room_find(&table_of(g)->q, workspace);
+
+	return room ? room->queued : 0;
+}
+
 /* May one more wait?  NULL, or why not. */
 static const char *queue_closed(
 	const struct cv_gateway *g, struct cv_str workspace, char text[QUEUE_TEXT_BYTES])
@@ -285,6 +303,10 @@ static const char *queue_closed(
 	if (table_of(g)->q.queued >= g->config->queue_length)
 		snprintf(text, QUEUE_TEXT_BYTES, "and no more than %u may wait: try again later",
 			g->config->queue_length);
+	else if (queued_of(g, workspace) >= admission_queue_share(g))
+		snprintf(text, QUEUE_TEXT_BYTES,
+			"and no more than %u of one workspace may wait: try again later",
+			admission_queue_share(g));
 	else if (never_in(g, workspace) >= NEVER_IN_MAX)
 		snprintf(text, QUEUE_TEXT_BYTES,
 			"and %d that were never let in are still there: delete them first",

@@ -164,6 +164,7 @@ static void get_usage(struct cv_rpc_call *c, const ProtobufCMessage *request)
 	}
 	cove__v1__get_usage_response__init(&m);
 	m.queue_length = g->config->queue_length;
+	m.workspace_queue_length = admission_queue_share(g);
 	m.host = usage_of(cv_rpc_call_arena(c), CV_STR(""), &q->host, &q->host.limit);
 	if (m.host)
 		m.host->queued = (uint32_t)q->queued;

@@ -606,6 +606,9 @@ static cv_code whole_check(const struct cv_gw_config *c, struct cv_err *err)
 	if (c->queue_length > CV_GW_QUEUE_LENGTH_MAX)
 		return cv_fail(err, CV_INVALID, "quotas.queue.length is at most %d",
 			CV_GW_QUEUE_LENGTH_MAX);
+	if (c->queue_workspace_length > c->queue_length)
+		return cv_fail(err, CV_INVALID,
+			"quotas.queue.workspace_length is at most quotas.queue.length");
 	if (!c->queue_max_wait || c->queue_max_wait > CV_GW_QUEUE_WAIT_MAX)
 		return cv_fail(err, CV_INVALID, "quotas.queue.max_wait_secs is 1 to %d",
 			CV_GW_QUEUE_WAIT_MAX);

@@ -88,6 +88,7 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	X(quota_default_memory, MEMORY, "quotas.default_request.memory", "quota-default-memory", "QUOTA_DEFAULT_MEMORY", "1Gi", LIVE, "what a sandbox without a limit of memory is counted with") \
 	X(quota_default_cpu, CPU, "quotas.default_request.cpu", "quota-default-cpu", "QUOTA_DEFAULT_CPU", "1", LIVE, "what one without a limit of processors is counted with") \
 	X(queue_length, U32, "quotas.queue.length", "queue-length", "QUEUE_LENGTH", "256", LIVE, "sandboxes that may wait for room; 0: none") \
+	X(queue_workspace_length, U32, "quotas.queue.workspace_length", "queue-workspace-length", "QUEUE_WORKSPACE_LENGTH", "0", LIVE, "of each workspace; 0: half of them, where there is more than one workspace") \
 	X(queue_max_wait, U32, "quotas.queue.max_wait_secs", "queue-max-wait", "QUEUE_MAX_WAIT", "3600", LIVE, "the longest that one may ask to wait") \
 	X(traces_endpoint, TEXT, "traces.endpoint", "traces-endpoint", "TRACES_ENDPOINT", "", LIVE, "where traces go (OTLP): http://HOST:4318/v1/traces, grpc://HOST:4317; none") \
 	X(traces_headers, MAP, "traces.headers", "", "", "", LIVE, "name: value, sent with them")                       \

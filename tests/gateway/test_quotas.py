@@ -26,7 +26,7 @@ CONFIG = {"quotas": {
     "workspace": {"sandboxes": 3},
     "workspaces": {"small": {"memory": "2Gi", "cpu": "1500m"}, "shut": {"sandboxes": 0}},
     "default_request": {"memory": "1Gi", "cpu": "500m"},
-    "queue": {"length": 3, "max_wait_secs": 600}}}
+    "queue": {"length": 3, "workspace_length": 3, "max_wait_secs": 600}}}
 g = gatewaylab.Gateway(tls=False, config=CONFIG)
 pb = g.pb
 cove_pb = rpclab.module("cove_pb2")
@@ -365,6 +365,47 @@ def what_never_got_in_does_not_pile_up():
     empty()
 
 
+def one_workspace_cannot_keep_the_others_out_of_the_queue():
+    c = json.loads(json.dumps(CONFIG))
+    c["quotas"] = {"host": {"sandboxes": 1}, "queue": {"length": 5}}
+    g.write_config(c)
+    g.hup()
+    ready("hold")
+    for i in range(3):  # half of the places, rounded up
+        create(f"n{i}", "small", queue="60s")
+    code, text = code_of(lambda: create("n3", "small", queue="60s"))
+    assert (code, text.rpartition("; ")[2]) == (
+        "RESOURCE_EXHAUSTED", "and no more than 3 of one workspace may wait: try again later"), text
+    for i in range(2):
+        create(f"m{i}", "third", queue="60s")
+    code, text = code_of(lambda: create("m2", "third", queue="60s"))
+    assert text.endswith("and no more than 5 may wait: try again later"), text
+    m = usage(all_workspaces=True)
+    assert (m.queue_length, m.workspace_queue_length) == (5, 3)
+    assert [(q.workspace, q.place) for q in m.queue] == [("small", 1), ("small", 2), ("small", 3), ("third", 4),
+                                                         ("third", 5)]
+    c["quotas"]["queue"] = {"length": 5, "workspace_length": 1}
+    g.write_config(c)
+    g.hup()  # who waits already goes on waiting
+    until(lambda: usage(all_workspaces=True).workspace_queue_length == 1)
+    assert len(usage(all_workspaces=True).queue) == 5
+    delete("n0", workspace="small")
+    assert code_of(lambda: create("n0", "small", queue="60s"))[0] == "RESOURCE_EXHAUSTED"
+    create("one", queue="60s")
+    c["quotas"]["queue"] = {"length": 5, "workspace_length": 6}
+    g.write_config(c)
+    g.hup()  # refused as a whole
+    g.logged("workspace_length is at most")
+    assert usage(all_workspaces=True).workspace_queue_length == 1
+    delete("n1", "n2", workspace="small")
+    delete("m0", "m1", workspace="third")
+    delete("one")
+    delete("hold")
+    empty()
+    g.write_config(CONFIG)
+    g.hup()
+
+
 def many_are_let_in_in_order():
     """None is forgotten when much room comes at once, and none comes too early."""
     c = json.loads(json.dumps(CONFIG))
@@ -440,7 +481,8 @@ try:
               quotas_can_change, config_check_judges_them, all_go, it_waits_and_is_let_in,
               who_comes_later_waits_behind, it_is_bounded, one_that_waits_can_be_deleted_or_stopped,
               it_is_there_after_a_crash, a_time_that_is_over_is_told, a_reload_makes_room_or_ends_hope,
-              followers_see_it, what_never_got_in_does_not_pile_up, many_are_let_in_in_order, over_rest, in_numbers,
+              followers_see_it, what_never_got_in_does_not_pile_up, one_workspace_cannot_keep_the_others_out_of_the_queue,
+          many_are_let_in_in_order, over_rest, in_numbers,
               a_store_without_anything_is_unlimited):
         tap.check(f.__name__.replace("_", " "), f)
 finally:

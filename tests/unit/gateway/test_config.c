@@ -225,6 +225,9 @@ static void test_bad_quotas(void **state)
 	assert_null(read_all("quotas: {default_request: {cpu: unlimited}}\n", NULL, NULL, 0));
 	assert_null(read_all("quotas: {queue: {length: 5000}}\n", NULL, NULL, 0));
 	assert_null(read_all("quotas: {queue: {max_wait_secs: 0}}\n", NULL, NULL, 0));
+	assert_null(read_all("quotas: {queue: {length: 4, workspace_length: 5}}\n", NULL, NULL, 0));
+	assert_non_null(
+		read_all("quotas: {queue: {length: 4, workspace_length: 4}}\n", NULL, NULL, 0));
 }
 
 static void test_reload(void **state)
