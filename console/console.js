@@ -12,6 +12,7 @@
 // without TLS; sandboxes beyond them are asked in turn.
 "use strict";
 
+const USAGE_TICKS = 2;        // lists from one look at quotas to the next
 const LIST_MS = 2000, DRAFTS_MS = 3000, DRAFTS_RARE_MS = 30000, RETRY_MIN_MS = 1000, RETRY_MAX_MS = 10000;
 const STREAMS_MAX = location.protocol === "https:" ? 64 : 2;
 const ASKED_AT_ONCE = 4;      // drafts and logs of this many sandboxes in one turn
@@ -188,6 +189,42 @@ async function list() {
   $("none").hidden = boxes.size > 0;
   if (selected) factsShow(selected);
   follow();
+}
+
+// ---- quotas ----
+
+const SUFFIX = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+
+function amount(resource, value) {
+  let n = Number(value || 0), i = 0;
+  if (resource === "cpu") return String(n / 1000);
+  if (resource !== "memory") return String(n);
+  while (n >= 1024 && i < SUFFIX.length - 1) {
+    n /= 1024;
+    i++;
+  }
+  return Number(n.toFixed(1)) + SUFFIX[i];
+}
+
+// What is limited, and who waits; nothing where nothing is limited.
+function usageText(u) {
+  const limited = (u?.resources || []).filter((r) => r.limited).map((r) =>
+    `${amount(r.resource, r.used)} of ${amount(r.resource, r.limit)} ${line(r.resource)}`).join(", ");
+  const waits = u?.queued ? `${u.queued} wait${u.queued === 1 ? "s" : ""}` : "";
+  return [limited, waits].filter((t) => t).join("; ");
+}
+
+async function usage() {
+  let parts = [];
+  const mine = epoch;
+  try {
+    const m = await ask("GET", "usage" + q());
+    parts = [["host", m.host], ...(m.workspaces || []).map((u) => [line(u.workspace), u])]
+      .map(([of, u]) => [of, usageText(u)]).filter(([, t]) => t);
+  } catch { /* not for us, or the list says what is wrong */ }
+  if (mine !== epoch) return;
+  text($("usage"), parts.length ? "Quota: " + parts.map(([of, t]) => of + ": " + t).join(" \u00b7 ") : "");
+  $("usage").hidden = !parts.length;
 }
 
 async function change(b, method, verb) {
@@ -525,7 +562,7 @@ function lost(e) {
   }
 }
 
-let isLost = true;
+let isLost = true, ticks = 0;
 
 async function tick() {
   let wait = LIST_MS;
@@ -536,6 +573,7 @@ async function tick() {
     }
     isLost = false;
     await list();
+    if (ticks++ % USAGE_TICKS === 0) await usage();
   } catch (e) {
     isLost = true;
     lost(e);

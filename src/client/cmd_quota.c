@@ -4,25 +4,19 @@
  */
 #include "client/client.h"
 #include "client/commands.h"
+#include "client/usage.h"
 
 #include "base/amount.h"
 
 #include "cove.pb-c.h"
-
-#include <string.h>
 
 #define METHOD(rpc) "/cove.v1.Cove/" #rpc
 
 static const char *amount(struct cl *c, const char *resource, uint64_t v)
 {
 	char text[CV_AMOUNT_BYTES];
-	enum cv_amount_kind kind = CV_AMOUNT_COUNT;
 
-	if (strcmp(resource, "memory") == 0)
-		kind = CV_AMOUNT_MEMORY;
-	else if (strcmp(resource, "cpu") == 0)
-		kind = CV_AMOUNT_CPU;
-	return cl_dup(c, cv_amount_text(kind, v, text));
+	return cl_dup(c, cl_usage_amount(resource, v, text));
 }
 
 static void rows_put(struct cl *c, struct cl_table *t, const char *of, const Cove__V1__Usage *u)
@@ -53,7 +47,8 @@ static void table_print(struct cl *c, const Cove__V1__GetUsageResponse *m)
 			m->workspaces[i]);
 	cl_table_done(c, &t);
 	if (m->host)
-		printf("\n%u of at most %u wait for room.\n", m->host->queued, m->queue_length);
+		printf("\n%u of at most %u wait for room; at most %u of one workspace.\n",
+			m->host->queued, m->queue_length, m->workspace_queue_length);
 	if (!m->n_queue)
 		return;
 	putchar('\n');
@@ -122,6 +117,7 @@ static int structured(struct cl *c, const Cove__V1__GetUsageResponse *m)
 	}
 	cl_out_end(&o);
 	cl_out_u64(&o, "queue_length", m->queue_length);
+	cl_out_u64(&o, "workspace_queue_length", m->workspace_queue_length);
 	cl_out_end(&o);
 	return cl_out_done(c, &o);
 }

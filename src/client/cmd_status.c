@@ -7,6 +7,7 @@
  */
 #include "client/client.h"
 #include "client/commands.h"
+#include "client/usage.h"
 
 #include <string.h>
 
@@ -16,6 +17,7 @@ struct state {
 	const char *auth_why;
 	const char *version, *error;
 	Openshell__V1__GetGatewayInfoResponse *info; /* NULL */
+	const Cove__V1__GetUsageResponse *usage;     /* NULL: not known, or not for us */
 };
 
 static const char *provider_name(enum cl_auth auth)
@@ -46,6 +48,57 @@ static void ask_auth(struct cl *c, struct state *s)
 	s->auth_why = cl_shown(c, *err.msg ? err.msg : cv_rpc_status_name(status));
 }
 
+/* Of gateways that have quotas; what others answer is nothing to tell. */
+static void ask_usage(struct cl *c, struct state *s)
+{
+	Cove__V1__GetUsageRequest in;
+	enum cv_rpc_status status;
+	struct cv_err err;
+
+	cove__v1__get_usage_request__init(&in);
+	in.workspace = cl_dup(c, c->workspace);
+	s->usage = (const void *)cl_ask(c, "/cove.v1.Cove/GetUsage", &in.base,
+		&cove__v1__get_usage_response__descriptor, &status, &err);
+}
+
+static const char *usage_text(struct cl *c, const Cove__V1__Usage *u)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, CL_USAGE_BYTES);
+	cl_usage_put(&b, u);
+	cv_buf_put_byte(&b, '\0');
+	const char *text = cl_shown(c, cv_buf_str(&b).p);
+	cv_buf_fini(&b);
+	return text;
+}
+
+static void usage_print(struct cl *c, const struct state *s)
+{
+	const char *host = usage_text(c, s->usage ? s->usage->host : NULL);
+
+	if (*host)
+		cl_label(c, "Quota, host:", host);
+	for (size_t i = 0; s->usage && i < s->usage->n_workspaces; i++) {
+		const Cove__V1__Usage *u = s->usage->workspaces[i];
+		const char *text = usage_text(c, u);
+
+		if (*text)
+			cl_label(c, cl_print(c, "Quota, %s:", cl_shown(c, u->workspace)), text);
+	}
+}
+
+static void usage_out(struct cl *c, struct cl_out *o, const struct state *s)
+{
+	if (!s->usage)
+		return;
+	cl_out_object(o, "quota");
+	cl_out_str(o, "host", usage_text(c, s->usage->host));
+	for (size_t i = 0; i < s->usage->n_workspaces; i++)
+		cl_out_str(o, "workspace", usage_text(c, s->usage->workspaces[i]));
+	cl_out_end(o);
+}
+
 static void ask_state(struct cl *c, struct state *s)
 {
 	Openshell__V1__HealthRequest in;
@@ -65,6 +118,8 @@ static void ask_state(struct cl *c, struct state *s)
 	}
 	s->version = cl_shown(c, m->version);
 	ask_auth(c, s);
+	if (strcmp(s->auth_status, "failed") != 0)
+		ask_usage(c, s);
 }
 
 static void auth_out(struct cl *c, struct cl_out *o, const struct state *s)
@@ -151,6 +206,7 @@ int cl_run_status(struct cl *c)
 		cl_label(c, "Authentication:", auth_text(c, &s));
 		if (s.version)
 			cl_label(c, "Version:", s.version);
+		usage_print(c, &s);
 		if (s.error)
 			cl_label(c, "Error:", s.error);
 	} else {
@@ -163,6 +219,7 @@ int cl_run_status(struct cl *c)
 		cl_out_str(&o, "auth", c->gateway.auth_name);
 		if (s.version)
 			cl_out_str(&o, "version", s.version);
+		usage_out(c, &o, &s);
 		if (s.error)
 			cl_out_str(&o, "error", s.error);
 		cl_out_end(&o);

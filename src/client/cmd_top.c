@@ -62,7 +62,7 @@ static int once_print(struct cl *c)
 	if (top.chunk_count) {
 		top.view = CL_TOP_APPROVALS;
 		cl_top_frame(&top, ONCE_WIDTH, height_for(top.chunk_count), cl_now_ms(), &frame);
-		rows_print(c, 1);
+		rows_print(c, top.quota ? 2 : 1);
 	}
 	return 0;
 }
@@ -93,6 +93,8 @@ static int once_out(struct cl *c)
 	cl_out_init(&o, cl_form(c));
 	cl_out_object(&o, NULL);
 	cl_out_str(&o, "gateway", c->gateway.name);
+	if (top.quota)
+		cl_out_str(&o, "quota", top.quota);
 	cl_out_array(&o, "sandboxes");
 	for (size_t i = 0; i < top.box_count; i++)
 		box_out(&o, &top.boxes[i]);

@@ -85,6 +85,7 @@ struct cl_top {
 
 	char *gateway, *state; /* "home", "connected"; shown */
 	char *note;            /* what was done or failed; NULL */
+	char *quota;           /* what is taken of quotas, shown; NULL: nothing is limited */
 };
 
 void cl_top_init(struct cl_top *t);
@@ -101,7 +102,12 @@ void cl_top_drafts(
 	struct cl_top *t, const char *box_id, const Openshell__V1__GetDraftPolicyResponse *m);
 void cl_top_questions(
 	struct cl_top *t, const Cove__V1__ListApprovalsResponse *m); /* all there are */
-struct cl_top_box *cl_top_box(struct cl_top *t, const char *id);     /* NULL */
+/* One after the other, as a watch tells them: none, one more, one less. */
+void cl_top_questions_forget(struct cl_top *t);
+void cl_top_question(struct cl_top *t, const Cove__V1__Approval *a);
+void cl_top_question_end(struct cl_top *t, const char *id);
+void cl_top_usage_set(struct cl_top *t, const Cove__V1__GetUsageResponse *m);
+struct cl_top_box *cl_top_box(struct cl_top *t, const char *id); /* NULL */
 
 /* The filter lets them be seen. */
 bool cl_top_box_fits(const struct cl_top *t, size_t i);

@@ -387,7 +387,9 @@ void cl_top_frame(
 		return;
 	}
 	head_put(t, f);
-	body_put(t, height - 2, now_ms, f);
+	if (t->quota)
+		row(f, CL_TOP_FAINT, false, "QUOTA  %s", t->quota);
+	body_put(t, height - 1 - f->count, now_ms, f);
 	f->count = CV_MIN(f->count, height - 1);
 	while (f->count < height - 1)
 		row(f, CL_TOP_PLAIN, false, "%s", "");

@@ -5,6 +5,7 @@
  * Without memory a thing is left out, not the program: a monitor that is short of it shows less.
  */
 #include "client/top.h"
+#include "client/usage.h"
 
 #include "base/assert.h"
 #include "base/shown.h"
@@ -121,6 +122,7 @@ void cl_top_fini(struct cl_top *t)
 	free(t->gateway);
 	free(t->state);
 	free(t->note);
+	free(t->quota);
 }
 
 void cl_top_set_state(struct cl_top *t, const char *gateway, const char *state)
@@ -432,6 +434,56 @@ void cl_top_questions(struct cl_top *t, const Cove__V1__ListApprovalsResponse *m
 	for (size_t i = 0; i < m->n_approvals; i++)
 		question_add(t, m->approvals[i]);
 	chunk_reselect(t);
+}
+
+void cl_top_questions_forget(struct cl_top *t)
+{
+	chunks_drop(t, NULL, true);
+	chunk_reselect(t);
+}
+
+void cl_top_question_end(struct cl_top *t, const char *id)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->chunk_count; i++)
+		if (t->chunks[i].is_question && strcmp(t->chunks[i].id, id) == 0)
+			chunk_free(&t->chunks[i]);
+		else
+			t->chunks[n++] = t->chunks[i];
+	t->chunk_count = n;
+	chunk_reselect(t);
+}
+
+void cl_top_question(struct cl_top *t, const Cove__V1__Approval *a)
+{
+	cl_top_question_end(t, a->id); /* told again */
+	question_add(t, a);
+	chunk_reselect(t);
+}
+
+/* ---- quotas ---- */
+
+void cl_top_usage_set(struct cl_top *t, const Cove__V1__GetUsageResponse *m)
+{
+	struct cv_buf b, one;
+
+	cv_buf_init(&b, CL_TOP_TEXT_MAX);
+	cv_buf_init(&one, CL_USAGE_BYTES);
+	for (size_t i = 0; i <= m->n_workspaces; i++) {
+		const Cove__V1__Usage *u = i ? m->workspaces[i - 1] : m->host;
+
+		cv_buf_reset(&one);
+		cl_usage_put(&one, u);
+		if (cv_buf_len(&one))
+			cv_buf_printf(&b, "%s%.64s: %.*s", cv_buf_len(&b) ? "  " : "",
+				i ? u->workspace : "host", CV_STR_ARG(cv_buf_str(&one)));
+	}
+	cv_buf_put_byte(&b, '\0');
+	const char *text = cv_buf_str(&b).p;
+	replace(&t->quota, text && *text ? shown(text, CL_TOP_TEXT_MAX) : NULL);
+	cv_buf_fini(&one);
+	cv_buf_fini(&b);
 }
 
 /* ---- keys ---- */

@@ -16,8 +16,9 @@
 #include <string.h>
 
 #define LIST_EVERY_MS    1000
-#define DRAFTS_EVERY_MS  500 /* a few sandboxes each time */
+#define DRAFTS_EVERY_MS  500 /* a few sandboxes each time, of those that are not watched */
 #define DRAFTS_AT_ONCE   4
+#define USAGE_EVERY_MS   5000
 #define RETRY_MIN_MS     500
 #define RETRY_MAX_MS     5000
 #define TAIL_LINES       50
@@ -32,7 +33,8 @@ enum kind {
 	CALL_REJECT,
 	CALL_WATCH,
 	CALL_QUESTIONS,
-	CALL_ANSWER
+	CALL_ANSWER,
+	CALL_USAGE
 };
 
 static char *text(struct cl_top_stream *s, const char *z)
@@ -42,13 +44,36 @@ static char *text(struct cl_top_stream *s, const char *z)
 
 /* ---- answers ---- */
 
+static struct cl_top_call *watch_of(struct cl_top_stream *s, const char *id)
+{
+	for (size_t i = 0; i < CL_TOP_WATCHES_MAX; i++)
+		if (s->watch[i].s && strcmp(s->watch[i].box_id, id) == 0)
+			return &s->watch[i];
+	return NULL;
+}
+
 static void watch_took(
-	struct cl_top *t, const char *box_id, const Openshell__V1__SandboxStreamEvent *e)
+	struct cl_top *t, struct cl_top_call *watch, const Openshell__V1__SandboxStreamEvent *e)
 {
 	if (e->payload_case == OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_LOG)
-		cl_top_log(t, box_id, e->log);
+		cl_top_log(t, watch->box_id, e->log);
 	else if (e->payload_case == OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_SANDBOX)
 		cl_top_sandbox(t, e->sandbox);
+	else if (e->payload_case ==
+		 OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_DRAFT_POLICY_UPDATE)
+		watch->is_draft_due = true;
+}
+
+/* What is held, one message after the other; then what comes and goes. */
+static void question_took(struct cl_top_stream *s, const Cove__V1__ApprovalEvent *e)
+{
+	if (!s->has_questions)
+		cl_top_questions_forget(s->t);
+	s->has_questions = true;
+	if (e->event_case == COVE__V1__APPROVAL_EVENT__EVENT_HELD)
+		cl_top_question(s->t, e->held);
+	else if (e->event_case == COVE__V1__APPROVAL_EVENT__EVENT_ENDED_ID)
+		cl_top_question_end(s->t, e->ended_id);
 }
 
 static void on_message(void *arg, ProtobufCMessage *m)
@@ -65,11 +90,10 @@ static void on_message(void *arg, ProtobufCMessage *m)
 		cl_top_drafts(s->t, call->box_id, (const Openshell__V1__GetDraftPolicyResponse *)m);
 		break;
 	case CALL_WATCH:
-		watch_took(s->t, call->box_id, (const Openshell__V1__SandboxStreamEvent *)m);
+		watch_took(s->t, call, (const Openshell__V1__SandboxStreamEvent *)m);
 		break;
-	case CALL_QUESTIONS:
-		cl_top_questions(s->t, (const Cove__V1__ListApprovalsResponse *)m);
-		break;
+	case CALL_QUESTIONS: question_took(s, (const Cove__V1__ApprovalEvent *)m); break;
+	case CALL_USAGE: cl_top_usage_set(s->t, (const Cove__V1__GetUsageResponse *)m); break;
 	case CALL_ANSWER: cl_top_set_note(s->t, "answered"); break;
 	case CALL_APPROVE: cl_top_set_note(s->t, "approved"); break;
 	case CALL_REJECT: cl_top_set_note(s->t, "rejected"); break;
@@ -82,15 +106,22 @@ static void on_ended(void *arg, enum cv_rpc_status status, const char *message)
 	struct cl_top_call *call = arg;
 	struct cl_top_stream *s = call->of;
 
+	struct cl_top_call *watch =
+		call->kind == CALL_DRAFTS && status != CV_RPC_OK ? watch_of(s, call->box_id) : NULL;
+
+	if (watch) { /* asked again, in a while; of one that is gone the watch ends, too */
+		watch->is_draft_due = true;
+		s->drafts_ms = cl_clock_ms() + DRAFTS_EVERY_MS;
+	}
 	call->s = NULL;
 	free(call->box_id);
 	call->box_id = NULL;
-	if (call->kind == CALL_APPROVE || call->kind == CALL_REJECT)
-		s->drafts_ms = 0;
 	if (call->kind == CALL_LIST && status == CV_RPC_UNAUTHENTICATED)
 		s->is_refused = true;
+	if (call->kind == CALL_QUESTIONS && status != CV_RPC_OK && s->has_questions)
+		cl_top_questions_forget(s->t);
 	if (status != CV_RPC_OK && call->kind != CALL_WATCH && call->kind != CALL_DRAFTS &&
-		call->kind != CALL_QUESTIONS)
+		call->kind != CALL_QUESTIONS && call->kind != CALL_USAGE)
 		cl_top_set_note(s->t, *message ? message : cv_rpc_status_name(status));
 }
 
@@ -166,24 +197,37 @@ static void list_ask(struct cl_top_stream *s)
 		START(s, call_free(s), CALL_LIST, "", ListSandboxes, in, list_sandboxes_response);
 }
 
-static Cove__V1__ListApprovalsRequest questions_request(
-	struct cl_top_stream *s, bool is_all_workspaces)
+static void questions_ask(struct cl_top_stream *s)
 {
-	Cove__V1__ListApprovalsRequest in;
+	Cove__V1__WatchApprovalsRequest in;
 
-	cove__v1__list_approvals_request__init(&in);
+	if (is_asked(s, CALL_QUESTIONS))
+		return;
+	cove__v1__watch_approvals_request__init(&in);
+	in.all_workspaces = s->is_all_workspaces;
+	in.workspace = text(s, s->is_all_workspaces ? "" : s->c->workspace);
+	s->has_questions = false;
+	start(s, call_free(s), CALL_QUESTIONS, "", COVE_METHOD("WatchApprovals"), &in.base,
+		&cove__v1__approval_event__descriptor);
+}
+
+static Cove__V1__GetUsageRequest usage_request(struct cl_top_stream *s, bool is_all_workspaces)
+{
+	Cove__V1__GetUsageRequest in;
+
+	cove__v1__get_usage_request__init(&in);
 	in.all_workspaces = is_all_workspaces;
 	in.workspace = text(s, is_all_workspaces ? "" : s->c->workspace);
 	return in;
 }
 
-static void questions_ask(struct cl_top_stream *s)
+static void usage_ask(struct cl_top_stream *s)
 {
-	const Cove__V1__ListApprovalsRequest in = questions_request(s, s->is_all_workspaces);
+	const Cove__V1__GetUsageRequest in = usage_request(s, s->is_all_workspaces);
 
-	if (!is_asked(s, CALL_QUESTIONS))
-		start(s, call_free(s), CALL_QUESTIONS, "", COVE_METHOD("ListApprovals"), &in.base,
-			&cove__v1__list_approvals_response__descriptor);
+	if (!is_asked(s, CALL_USAGE))
+		start(s, call_free(s), CALL_USAGE, "", COVE_METHOD("GetUsage"), &in.base,
+			&cove__v1__get_usage_response__descriptor);
 }
 
 static void answer(struct cl_top_stream *s, const struct cl_top_chunk *k, bool is_approved)
@@ -209,25 +253,44 @@ static Openshell__V1__GetDraftPolicyRequest drafts_request(
 	return in;
 }
 
-static void drafts_ask(struct cl_top_stream *s)
+static void drafts_ask_of(struct cl_top_stream *s, const struct cl_top_box *b)
 {
-	const size_t n = CV_MIN(s->t->box_count, (size_t)DRAFTS_AT_ONCE);
+	const Openshell__V1__GetDraftPolicyRequest in = drafts_request(s, b);
 
-	for (size_t i = 0; i < n && !is_asked(s, CALL_LIST); i++) {
-		const struct cl_top_box *b = &s->t->boxes[s->drafts_at++ % s->t->box_count];
-		const Openshell__V1__GetDraftPolicyRequest in = drafts_request(s, b);
+	START(s, call_free(s), CALL_DRAFTS, b->id, GetDraftPolicy, in, get_draft_policy_response);
+}
 
-		START(s, call_free(s), CALL_DRAFTS, b->id, GetDraftPolicy, in,
-			get_draft_policy_response);
+/* Of those that are watched, when their watch says so. */
+static void drafts_ask_due(struct cl_top_stream *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < CL_TOP_WATCHES_MAX && n < DRAFTS_AT_ONCE && call_free(s); i++) {
+		struct cl_top_call *w = &s->watch[i];
+		const struct cl_top_box *b =
+			w->s && w->is_draft_due ? cl_top_box(s->t, w->box_id) : NULL;
+
+		if (!b)
+			continue;
+		w->is_draft_due = false;
+		drafts_ask_of(s, b);
+		n++;
 	}
 }
 
-static struct cl_top_call *watch_of(struct cl_top_stream *s, const char *id)
+/* Of the others, a few in turn. */
+static void drafts_ask_others(struct cl_top_stream *s)
 {
-	for (size_t i = 0; i < CL_TOP_WATCHES_MAX; i++)
-		if (s->watch[i].s && strcmp(s->watch[i].box_id, id) == 0)
-			return &s->watch[i];
-	return NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->t->box_count && n < DRAFTS_AT_ONCE; i++) {
+		const struct cl_top_box *b = &s->t->boxes[s->drafts_at++ % s->t->box_count];
+
+		if (watch_of(s, b->id))
+			continue;
+		drafts_ask_of(s, b);
+		n++;
+	}
 }
 
 static void watch_start(struct cl_top_stream *s, const struct cl_top_box *b)
@@ -241,6 +304,9 @@ static void watch_start(struct cl_top_stream *s, const struct cl_top_box *b)
 	in.log_since_ms = b->seen_ms ? b->seen_ms + 1 : 0;
 	START(s, free_one(s->watch, CL_TOP_WATCHES_MAX), CALL_WATCH, b->id, WatchSandbox, in,
 		sandbox_stream_event);
+	struct cl_top_call *w = watch_of(s, b->id);
+	if (w)
+		w->is_draft_due = true; /* what there is already */
 }
 
 /* The one whose log is shown is watched, whoever has to make room for it. */
@@ -328,7 +394,7 @@ static void connect_again(struct cl_top_stream *s)
 		return;
 	}
 	state_set(s, "connected");
-	s->list_ms = s->drafts_ms = 0;
+	s->list_ms = s->drafts_ms = s->others_ms = s->usage_ms = 0;
 }
 
 void cl_top_stream_init(
@@ -364,9 +430,15 @@ static void due(struct cl_top_stream *s)
 		questions_ask(s);
 	}
 	cv_arena_reset(&s->arena); /* what was sent is encoded */
-	if (now >= s->drafts_ms && s->t->box_count && !is_asked(s, CALL_DRAFTS)) {
-		s->drafts_ms = now + DRAFTS_EVERY_MS;
-		drafts_ask(s);
+	if (now >= s->usage_ms) {
+		s->usage_ms = now + USAGE_EVERY_MS;
+		usage_ask(s);
+	}
+	if (now >= s->drafts_ms)
+		drafts_ask_due(s);
+	if (now >= s->others_ms && !is_asked(s, CALL_DRAFTS)) {
+		s->others_ms = now + DRAFTS_EVERY_MS;
+		drafts_ask_others(s);
 	}
 	cv_arena_reset(&s->arena);
 }
@@ -423,13 +495,21 @@ void cl_top_stream_once(struct cl *c, struct cl_top *t, bool is_all_workspaces)
 	const Openshell__V1__ListSandboxesRequest in = list_request(&s, is_all_workspaces);
 	cl_top_list(
 		t, CL_ASK(c, ListSandboxes, in, ListSandboxesResponse, list_sandboxes_response));
-	const Cove__V1__ListApprovalsRequest held = questions_request(&s, is_all_workspaces);
+	Cove__V1__ListApprovalsRequest held;
 	enum cv_rpc_status status; /* not everybody may see them */
 	struct cv_err err;
+	cove__v1__list_approvals_request__init(&held);
+	held.all_workspaces = is_all_workspaces;
+	held.workspace = text(&s, is_all_workspaces ? "" : c->workspace);
 	const ProtobufCMessage *m = cl_ask(c, COVE_METHOD("ListApprovals"), &held.base,
 		&cove__v1__list_approvals_response__descriptor, &status, &err);
 	if (m)
 		cl_top_questions(t, (const Cove__V1__ListApprovalsResponse *)m);
+	const Cove__V1__GetUsageRequest usage = usage_request(&s, is_all_workspaces);
+	m = cl_ask(c, COVE_METHOD("GetUsage"), &usage.base,
+		&cove__v1__get_usage_response__descriptor, &status, &err);
+	if (m)
+		cl_top_usage_set(t, (const Cove__V1__GetUsageResponse *)m);
 	for (size_t i = 0; i < CV_MIN(t->box_count, (size_t)ONCE_BOXES_MAX); i++) {
 		cv_arena_reset(&s.arena);
 		once_box(&s, &t->boxes[i]);

@@ -2,8 +2,9 @@
 /*
  * top_stream.h - what `cove top` asks a gateway, beside its keys
  *
- * One connection; on it a watch for each sandbox (up to CL_TOP_WATCHES_MAX), and a few questions at a
- * time: the list, proposals of one sandbox after the other, decisions.  Nothing here waits but
+ * One connection; on it a watch for each sandbox (up to CL_TOP_WATCHES_MAX), one for questions that hold
+ * sandboxes up, and a few calls at a time: the list, decisions, and the proposals of a sandbox when its
+ * watch says that they are others.  Sandboxes that are not watched are asked in turn.  Nothing here waits but
  * connecting, which takes a moment at most and is tried again when the connection is lost.
  */
 #pragma once
@@ -17,17 +18,19 @@ struct cl_top_call {
 	struct cl_top_stream *of;
 	struct cv_rpc_stream *s; /* NULL: free */
 	int kind;
-	char *box_id; /* whom it is about */
+	char *box_id;      /* whom it is about */
+	bool is_draft_due; /* of a watch: its proposals are to be asked for */
 };
 
 struct cl_top_stream {
 	struct cl *c;
 	struct cl_top *t;
 	bool is_all_workspaces;
-	bool is_refused; /* nobody is logged in any more */
+	bool is_refused;    /* nobody is logged in any more */
+	bool has_questions; /* what is shown of them came with the watch that stands */
 	struct cl_top_call watch[CL_TOP_WATCHES_MAX];
 	struct cl_top_call call[CL_TOP_CALLS_MAX];
-	int64_t list_ms, drafts_ms, retry_ms; /* when next */
+	int64_t list_ms, drafts_ms, others_ms, usage_ms, retry_ms; /* when next */
 	int64_t retry_wait_ms;
 	size_t drafts_at;      /* whose turn it is */
 	struct cv_arena arena; /* of requests */

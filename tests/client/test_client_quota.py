@@ -13,8 +13,8 @@ import gatewaylab  # noqa: E402
 import world  # noqa: E402
 
 tap = world.Tap()
-g = gatewaylab.Gateway(tls=False, config={"quotas": {
-    "host": {"sandboxes": 1, "memory": "4Gi"}, "workspaces": {"default": {"cpu": "3500m"}}}})
+CONFIG = {"quotas": {"host": {"sandboxes": 1, "memory": "4Gi"}, "workspaces": {"default": {"cpu": "3500m"}}}}
+g = gatewaylab.Gateway(tls=False, config=CONFIG)
 c = clientlab.Client(g)
 
 
@@ -42,11 +42,11 @@ def waiting_is_shown_and_ends():
     rows = [" ".join(line.split()) for line in text.splitlines()]
     for row in ("host sandboxes 1 1", "host memory 1Gi 4Gi", "host cpu 1 unlimited",
                 "workspace default sandboxes 1 unlimited", "workspace default cpu 1 3500m",
-                "1 of at most 256 wait for room."):
+                "1 of at most 256 wait for room; at most 256 of one workspace."):
         assert row in rows, (row, text)
     assert rows[-1].startswith("1 default b 20") and "the host is short of sandboxes" in rows[-1], rows[-1]
     v = json.loads(c("quota", "-o", "json", "--all-workspaces").stdout)
-    assert list(v) == ["host", "workspaces", "queue", "queue_length"], v
+    assert list(v) == ["host", "workspaces", "queue", "queue_length", "workspace_queue_length"], v
     assert v["host"]["memory"] == {"used": 1 << 30, "quota": 4 << 30}, v
     assert v["workspaces"][0]["workspace"] == "default"
     assert v["workspaces"][0]["cpu"] == {"used": 1000, "quota": 3500}
@@ -59,6 +59,24 @@ def waiting_is_shown_and_ends():
     out, err = b.communicate(timeout=30)
     assert b.returncode == 0 and out.decode() == "Created sandbox: b\n", (out, err)
     assert "s] Place 1 of 1 in the queue, until 20" in err.decode() and "s] Sandbox ready" in err.decode(), err
+
+
+def status_and_top_say_what_is_limited():
+    text = c("status").stdout
+    rows = [" ".join(line.split()) for line in text.splitlines()]
+    assert "Quota, host: 1 of 1 sandboxes, 1Gi of 4Gi memory" in rows, text
+    assert "Quota, default: 1 of 3.5 cpu" in rows or "Quota, default: 1 of 3500m cpu" in rows, text
+    v = json.loads(c("status", "-o", "json").stdout)
+    assert v["quota"]["host"] == "1 of 1 sandboxes, 1Gi of 4Gi memory", v
+    said = "host: 1 of 1 sandboxes, 1Gi of 4Gi memory  default: 1 of 3"
+    assert ("QUOTA  " + said) in c("top", "--once").stdout
+    assert json.loads(c("top", "-o", "json").stdout)["quota"].startswith(said)
+    g.write_config({})
+    g.hup()
+    assert "Quota" not in c("status").stdout and "QUOTA" not in c("top", "--once").stdout
+    assert "quota" not in json.loads(c("top", "-o", "json").stdout)
+    g.write_config(CONFIG)
+    g.hup()
 
 
 def a_time_that_is_over_is_a_failure():
@@ -87,7 +105,8 @@ def starting_waits_too():
 
 
 try:
-    for f in (a_refusal_says_what_is_short, waiting_is_shown_and_ends, a_time_that_is_over_is_a_failure,
+    for f in (a_refusal_says_what_is_short, waiting_is_shown_and_ends, status_and_top_say_what_is_limited,
+              a_time_that_is_over_is_a_failure,
               starting_waits_too):
         tap.check(f.__name__.replace("_", " "), f)
 finally:

@@ -385,6 +385,74 @@ static void more_than_fit_are_counted(void **state)
 	has("b1000");
 }
 
+static Cove__V1__ResourceUsage resource_of(const char *name, uint64_t used, uint64_t limit)
+{
+	Cove__V1__ResourceUsage r;
+
+	cove__v1__resource_usage__init(&r);
+	r.resource = (char *)(uintptr_t)name;
+	r.used = used;
+	r.limited = limit != 0;
+	r.limit = limit;
+	return r;
+}
+
+static void quotas_have_a_line_where_there_are_any(void **state)
+{
+	Cove__V1__ResourceUsage r[] = { resource_of("sandboxes", 3, 200),
+		resource_of("memory", 4ull << 30, 48ull << 30), resource_of("cpu", 2500, 0) };
+	Cove__V1__ResourceUsage *v[] = { &r[0], &r[1], &r[2] };
+	Cove__V1__Usage host, one, *all[] = { &one };
+	Cove__V1__GetUsageResponse m;
+
+	(void)state;
+	cove__v1__get_usage_response__init(&m);
+	cove__v1__usage__init(&host);
+	cove__v1__usage__init(&one);
+	host.resources = v;
+	host.n_resources = 3;
+	host.queued = 2;
+	one.workspace = (char *)(uintptr_t) "d\x1b[2J";
+	one.queued = 1;
+	m.host = &host;
+	m.workspaces = all;
+	m.n_workspaces = 1;
+	cl_top_usage_set(&t, &m);
+	assert_string_equal(t.quota, "host: 3 of 200 sandboxes, 4Gi of 48Gi memory; 2 wait  "
+				     "d\\u{1b}[2J: 1 waits");
+	cl_top_frame(&t, 120, 20, 0, &f);
+	assert_true(cv_str_has_prefix(
+		cv_str_slice(cv_buf_str(&f.text), f.row[1].at, f.row[1].at + f.row[1].n),
+		CV_STR("QUOTA  host: 3 of 200")));
+	assert_int_equal(f.count, 20);
+	host.n_resources = host.queued = one.queued = 0;
+	cl_top_usage_set(&t, &m);
+	assert_null(t.quota);
+}
+
+static void questions_come_and_go_one_by_one(void **state)
+{
+	Cove__V1__Approval a;
+
+	(void)state;
+	cove__v1__approval__init(&a);
+	a.id = (char *)(uintptr_t) "1";
+	cl_top_question(&t, &a);
+	cl_top_question(&t, &a); /* told again */
+	assert_int_equal(t.chunk_count, 1);
+	a.id = (char *)(uintptr_t) "2";
+	cl_top_question(&t, &a);
+	assert_int_equal(t.chunk_count, 2);
+	cl_top_question_end(&t, "1");
+	cl_top_question_end(&t, "no such");
+	assert_int_equal(t.chunk_count, 1);
+	assert_string_equal(t.chunks[0].id, "2");
+	assert_string_equal(t.at_chunk, "2");
+	cl_top_questions_forget(&t);
+	assert_int_equal(t.chunk_count, 0);
+	assert_null(t.at_chunk);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, up, down)
@@ -399,6 +467,8 @@ int main(void)
 		TEST(t_hostile_text_is_one_safe_line),
 		TEST(frames_of_every_size),
 		TEST(more_than_fit_are_counted),
+		TEST(quotas_have_a_line_where_there_are_any),
+		TEST(questions_come_and_go_one_by_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
