@@ -9,9 +9,31 @@
 
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #define METHOD(rpc)       "/cove.v1.Cove/" #rpc
 #define COMMAND_BYTES_MAX 60 /* of a line of the table */
+
+static const Cove__V1__ListExecsResponse *list_of(struct cl *c, const char *sandbox_id)
+{
+	Cove__V1__ListExecsRequest in;
+
+	cove__v1__list_execs_request__init(&in);
+	in.sandbox_id = cl_dup(c, sandbox_id);
+	return (const Cove__V1__ListExecsResponse *)cl_ask(c, METHOD(ListExecs), &in.base,
+		&cove__v1__list_execs_response__descriptor, NULL, NULL);
+}
+
+/* NULL: there is none; who follows it hears so. */
+static const Cove__V1__Exec *exec_find(struct cl *c, const struct cl_kept *k)
+{
+	const Cove__V1__ListExecsResponse *m = list_of(c, k->sandbox_id);
+
+	for (size_t i = 0; i < m->n_execs; i++)
+		if (strcmp(m->execs[i]->id, k->id) == 0)
+			return m->execs[i];
+	return NULL;
+}
 
 int cl_run_exec_attach(struct cl *c)
 {
@@ -22,6 +44,17 @@ int cl_run_exec_attach(struct cl *c)
 		cl_die_usage(c, "invalid value '%s' for '--from <OFFSET>': not a number", from);
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), false);
 	const struct cl_kept k = { s->metadata->id, s->metadata->name, cl_arg(&c->w, 1) };
+	const bool has_stdin = cl_has(&c->w, "stdin") || cl_has(&c->w, "eof");
+	const Cove__V1__Exec *x = cl_has(&c->w, "no-input") ? NULL : exec_find(c, &k);
+	const bool has_terminal =
+		x && x->tty && !has_stdin && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	const struct cl_attach how = { .offset = offset,
+		.has_terminal = has_terminal,
+		.takes_over = cl_has(&c->w, "take-over"),
+		.ends_stdin = cl_has(&c->w, "eof"),
+		.leaves = !has_terminal && !cl_has(&c->w, "eof") };
+	if (x && !x->end && (has_terminal || has_stdin))
+		return cl_exec_attach(c, &k, &how);
 	return cl_exec_follow(c, &k, offset);
 }
 
@@ -29,8 +62,10 @@ int cl_run_exec_attach(struct cl *c)
 
 static const char *state_of(struct cl *c, const Cove__V1__Exec *x)
 {
+	if (!x->end && *x->attached)
+		return cl_print(c, "attached (%s)", cl_shown(c, x->attached));
 	if (!x->end)
-		return "running";
+		return x->tty ? "running (tty)" : "running";
 	return cl_print(c, "%s %d", cl_shown(c, x->end->reason), x->end->exit_code);
 }
 
@@ -84,6 +119,9 @@ static void value_put(struct cl *c, struct cl_out *o, const Cove__V1__Exec *x)
 	cl_out_str(o, "workdir", x->workdir);
 	cl_out_str(o, "created_by", x->created_by);
 	cl_out_str(o, "created_at", cl_time(c, x->created_at_ms));
+	cl_out_bool(o, "tty", x->tty);
+	cl_out_bool(o, "takes_input", x->takes_input);
+	cl_out_str(o, "attached", *x->attached ? x->attached : NULL);
 	cl_out_u64(o, "output_bytes", x->output_bytes);
 	cl_out_u64(o, "kept_from", x->kept_from);
 	cl_out_str(o, "state", x->end ? x->end->reason : "running");
@@ -97,14 +135,9 @@ static void value_put(struct cl *c, struct cl_out *o, const Cove__V1__Exec *x)
 int cl_run_exec_list(struct cl *c)
 {
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), false);
-	Cove__V1__ListExecsRequest in;
+	const Cove__V1__ListExecsResponse *m = list_of(c, s->metadata->id);
 	struct cl_out o;
 
-	cove__v1__list_execs_request__init(&in);
-	in.sandbox_id = s->metadata->id;
-	const Cove__V1__ListExecsResponse *m =
-		(const Cove__V1__ListExecsResponse *)cl_ask(c, METHOD(ListExecs), &in.base,
-			&cove__v1__list_execs_response__descriptor, NULL, NULL);
 	if (cl_form(c) == CL_FORM_TABLE) {
 		if (m->n_execs)
 			table_print(c, m);

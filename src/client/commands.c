@@ -79,10 +79,15 @@ static const struct cl_flag exec_flags[] = {
 	SWITCH("tty", "Give the command a terminal"),
 	SWITCH_NOT("no-tty", "tty", "Give the command no terminal"),
 	PAIRS("env", "A variable of its environment"),
-	{ "detach", 'd', CL_FLAG_SWITCH, NULL, "Print its id and return; see exec attach", NULL, "tty", false },
+	{ "detach", 'd', CL_FLAG_SWITCH, NULL, "Print its id and return; see exec attach", NULL, NULL, false },
+	SWITCH("stdin", "With --detach: its stdin stays open, for exec attach --stdin"),
 };
 static const struct cl_flag exec_attach_flags[] = {
 	TEXT("from", 0, "OFFSET", "From this byte of its output on (0)"),
+	SWITCH("no-input", "Look only, also at a terminal"),
+	SWITCH_NOT("stdin", "no-input", "Send our stdin to its stdin, and return when all of it went"),
+	SWITCH_NOT("eof", "no-input", "With --stdin: its stdin ends where ours does; wait for its end"),
+	SWITCH_NOT("take-over", "no-input", "From whoever is attached now"),
 };
 static const struct cl_flag exec_kill_flags[] = {
 	TEXT("signal", 's', "SIGNAL", "TERM, KILL, INT, ... or a number (TERM)"),
@@ -284,7 +289,7 @@ static const struct cl_command commands[] = {
 		{ { "CMD", true, true, true } }, cl_run_sandbox_exec, NULL, false },
 	{ "exec", "Run a command in a sandbox; see also exec attach, exec list, exec kill", FLAGS(exec_flags),
 		{ { "CMD", true, true, true } }, cl_run_exec, NULL, false },
-	{ "exec attach", "Follow a command that goes on, or its end", FLAGS(exec_attach_flags),
+	{ "exec attach", "Into a command that goes on, or its output and its end; Ctrl-P Ctrl-Q leaves a terminal", FLAGS(exec_attach_flags),
 		{ { "SANDBOX", true, false, false }, { "ID", true, false, false } }, cl_run_exec_attach, NULL, false },
 	ROW("exec list", "List commands that go on, and those whose end is kept", FLAGS(output_only), MAY("SANDBOX"), exec_list),
 	{ "exec kill", "Send a command a signal", FLAGS(exec_kill_flags),

@@ -14,14 +14,12 @@
  */
 #include "client/commands.h"
 #include "client/sandbox.h"
+#include "client/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
 
 #define CHUNK_BYTES   (32u << 10) /* of stdin, at a time */
@@ -34,62 +32,6 @@ struct run {
 	int exit_code;
 	struct cv_buf fed;
 };
-
-/* ---- our terminal ---- */
-
-static struct termios saved_terminal;
-static volatile sig_atomic_t is_raw, was_resized;
-
-static void terminal_restore(void)
-{
-	if (is_raw)
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_terminal);
-	is_raw = 0;
-}
-
-static void on_deadly(int sig)
-{
-	terminal_restore();
-	signal(sig, SIG_DFL);
-	raise(sig);
-}
-
-static void on_resize(int sig)
-{
-	(void)sig;
-	was_resized = 1;
-}
-
-static void terminal_raw(void)
-{
-	static const int deadly[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT };
-	struct termios raw;
-
-	if (tcgetattr(STDIN_FILENO, &saved_terminal) < 0)
-		return;
-	atexit(terminal_restore);
-	for (size_t i = 0; i < CV_ARRAY_LEN(deadly); i++)
-		signal(deadly[i], on_deadly);
-	/* no SA_RESTART: poll() has to return */
-	const struct sigaction resize = { .sa_handler = on_resize };
-	sigaction(SIGWINCH, &resize, NULL);
-	raw = saved_terminal;
-	cfmakeraw(&raw);
-	is_raw = 1;
-	tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
-}
-
-static void terminal_size(uint32_t *ret_cols, uint32_t *ret_rows)
-{
-	struct winsize size;
-
-	*ret_cols = 80;
-	*ret_rows = 24;
-	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col && size.ws_row) {
-		*ret_cols = size.ws_col;
-		*ret_rows = size.ws_row;
-	}
-}
 
 /* ---- what comes ---- */
 
@@ -164,7 +106,7 @@ static void send_start(struct cl *c, struct cl_stream *st, const struct cl_exec 
 	start.timeout_seconds = e->timeout_s;
 	start.tty = e->has_tty;
 	if (e->has_tty)
-		terminal_size(&start.cols, &start.rows);
+		cl_terminal_size(&start.cols, &start.rows);
 	openshell__v1__exec_sandbox_input__init(&in);
 	in.payload_case = OPENSHELL__V1__EXEC_SANDBOX_INPUT__PAYLOAD_START;
 	in.start = &start;
@@ -191,9 +133,8 @@ static void send_size(struct cl_stream *st)
 	Openshell__V1__ExecSandboxWindowResize size;
 	Openshell__V1__ExecSandboxInput in;
 
-	was_resized = 0;
 	openshell__v1__exec_sandbox_window_resize__init(&size);
-	terminal_size(&size.cols, &size.rows);
+	cl_terminal_size(&size.cols, &size.rows);
 	openshell__v1__exec_sandbox_input__init(&in);
 	in.payload_case = OPENSHELL__V1__EXEC_SANDBOX_INPUT__PAYLOAD_RESIZE;
 	in.resize = &size;
@@ -232,7 +173,7 @@ static void feed(struct cl_stream *st, struct run *r)
 
 static int finish(struct cl *c, const struct cl_stream *st, const struct run *r)
 {
-	terminal_restore();
+	cl_terminal_restore();
 	if (r->has_exit)
 		return r->exit_code;
 	if (st->status == CV_RPC_DEADLINE_EXCEEDED)
@@ -254,7 +195,7 @@ int cl_exec(struct cl *c, const struct cl_exec *e)
 		&openshell__v1__exec_sandbox_event__descriptor);
 	send_start(c, &st, e);
 	if (e->has_tty)
-		terminal_raw();
+		cl_terminal_raw();
 	if (!r.has_stdin)
 		stdin_end(&st, &r);
 	while (!st.is_ended) {
@@ -263,13 +204,13 @@ int cl_exec(struct cl *c, const struct cl_exec *e)
 		const int64_t left = deadline - cl_clock_ms();
 
 		if (left <= 0) {
-			terminal_restore();
+			cl_terminal_restore();
 			return CL_EXIT_TIMEOUT;
 		}
 		if (e->feed)
 			feed(&st, &r);
 		cl_turn(c, &in, reads, (int)CV_MIN(left, 1 << 30));
-		if (was_resized && e->has_tty)
+		if (e->has_tty && cl_terminal_was_resized())
 			send_size(&st);
 		if (reads && in.revents)
 			stdin_read(&st, &r);
@@ -319,12 +260,16 @@ static void env_check(struct cl *c)
 int cl_run_sandbox_exec(struct cl *c)
 {
 	const bool is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	static const char *const own[] = { "detach", "stdin" };
 	size_t env_count;
 
 	if (!c->w.tail_count)
 		cl_die_usage(c, "the following required arguments were not provided: <CMD>");
-	if (cl_has(&c->w, "detach") && strcmp(c->program, "cove") != 0)
-		cl_die_usage(c, "unexpected argument '--detach' found");
+	for (size_t i = 0; i < CV_ARRAY_LEN(own) && strcmp(c->program, "cove") != 0; i++)
+		if (cl_has(&c->w, own[i]))
+			cl_die_usage(c, "unexpected argument '--%s' found", own[i]);
+	if (cl_has(&c->w, "stdin") && !cl_has(&c->w, "detach"))
+		cl_die_usage(c, "'--stdin' is of use with '--detach' only");
 	env_check(c);
 	void *env = cl_map_of_flag(c, "env",
 		&openshell__v1__exec_sandbox_request__environment_entry__descriptor, &env_count);
@@ -348,11 +293,12 @@ int cl_run_sandbox_exec(struct cl *c)
 		.env = env,
 		.env_count = env_count,
 		.timeout_s = cl_number(&c->w, "timeout", 0),
-		.has_tty = has_tty };
+		.has_tty = has_tty,
+		.keeps_stdin = cl_has(&c->w, "stdin") };
 	int status;
 
 	/* Other people's scripts get what they know. */
-	if (strcmp(c->program, "cove") == 0 && !has_tty &&
+	if (strcmp(c->program, "cove") == 0 && (!has_tty || is_detached) &&
 		cl_exec_kept(c, &e, s->metadata->name, is_detached, &status))
 		return status;
 	if (is_detached)

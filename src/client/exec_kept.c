@@ -13,9 +13,10 @@
  * machine) leaves it running.  A reader of ours who goes ends it, as in a shell's pipe.
  *
  * Stdin is sent whole with the command, so this is for commands whose stdin is nothing or a file; a
- * pipe that is still open needs a stream (exec.c).
+ * pipe that is still open needs a stream (exec.c, or exec_attach.c to one that is there already).
  */
 #include "client/sandbox.h"
+#include "client/terminal.h"
 
 #include "cove.pb-c.h"
 
@@ -94,8 +95,7 @@ static void pause_for(int64_t ms)
 	nanosleep(&t, NULL);
 }
 
-/* One try after a pause that grows. */
-static bool reconnect(struct cl *c, int64_t *backoff_ms)
+bool cl_reconnect(struct cl *c, int64_t *backoff_ms)
 {
 	struct cv_err err;
 
@@ -167,6 +167,9 @@ static void request_make(struct cl *c, const struct cl_exec *e, struct cv_str in
 	r->environment = e->env;
 	r->n_environment = e->env_count;
 	r->timeout_seconds = e->timeout_s;
+	r->tty = e->has_tty;
+	if (e->has_tty)
+		cl_terminal_size(&r->cols, &r->rows);
 	r->stdin = (ProtobufCBinaryData){ in.n, (uint8_t *)(uintptr_t)in.p }; /* read */
 }
 
@@ -187,6 +190,7 @@ static const Cove__V1__Exec *started(
 	q.exec = &r;
 	q.idempotency_key = key_make(c);
 	q.hold = !is_detached;
+	q.keep_stdin = e->keeps_stdin;
 	for (;;) {
 		m = (const Cove__V1__StartExecResponse *)cl_ask(c, METHOD(StartExec), &q.base,
 			&cove__v1__start_exec_response__descriptor, &s, &err);
@@ -194,7 +198,7 @@ static const Cove__V1__Exec *started(
 			return NULL;
 		if (s != CV_RPC_UNAVAILABLE && s != CV_RPC_ABORTED)
 			break;
-		while (!reconnect(c, &backoff_ms) && cl_clock_ms() < until)
+		while (!cl_reconnect(c, &backoff_ms) && cl_clock_ms() < until)
 			;
 		if (cl_clock_ms() >= until || !c->rpc)
 			break;
@@ -342,7 +346,7 @@ static void wait_for_gateway(struct following *f)
 		if (cl_clock_ms() - f->away_ms > AWAY_MS_MAX)
 			cl_die(f->c, "the gateway did not come back; go on with: %s",
 				how_to_attach(f->c, f->k, f->offset));
-	} while (!reconnect(f->c, &f->backoff_ms));
+	} while (!cl_reconnect(f->c, &f->backoff_ms));
 }
 
 static int follow(struct cl *c, const struct cl_kept *k, uint64_t offset, bool passes_signals)

@@ -67,6 +67,7 @@ struct cl_exec {
 	uint32_t timeout_s;
 	bool has_tty;
 	bool has_no_stdin;
+	bool keeps_stdin; /* of one that outlives us: open, for whoever attaches */
 	/* Where its bytes come from and go to; NULL: our own standard streams.  feed() puts more into
 	 * b; false: that was all. */
 	bool (*feed)(void *arg, struct cv_buf *b);
@@ -91,6 +92,17 @@ CV_MUST bool cl_exec_kept(
 	struct cl *c, const struct cl_exec *e, const char *sandbox, bool is_detached, int *ret);
 /* Until it is over; the exit status. */
 int cl_exec_follow(struct cl *c, const struct cl_kept *k, uint64_t offset);
+/* The same, with our terminal or our stdin (exec_attach.c). */
+struct cl_attach {
+	uint64_t offset;
+	bool has_terminal;
+	bool takes_over;
+	bool ends_stdin; /* where ours does */
+	bool leaves;     /* when ours has ended, and not when the command has */
+};
+int cl_exec_attach(struct cl *c, const struct cl_kept *k, const struct cl_attach *how);
+/* One try to connect again, after a pause that grows. */
+bool cl_reconnect(struct cl *c, int64_t *backoff_ms);
 
 /* Its policy in force and its settings; dies. */
 Openshell__Sandbox__V1__GetSandboxConfigResponse *cl_sandbox_config(struct cl *c, const char *id);

@@ -62,7 +62,8 @@ struct cv_gw_kept *kept_new(struct cv_gw_box *b, uint32_t number)
 	k->g = b->g;
 	k->box = b->ref;
 	k->number = number;
-	k->event = -1;
+	k->event = k->input = -1;
+	cv_buf_init(&k->in, KEPT_IN_MAX);
 	k->pace = KEPT_PACE_NONE;
 	cv_buf_init(&k->about_bytes, CV_KEPT_ABOUT_MAX);
 	k->next = b->kept;
@@ -107,7 +108,10 @@ void kept_free(struct cv_gw_kept *k)
 		f->of = NULL;
 		follower_finish(f, CV_RPC_NOT_FOUND, "exec not found");
 	}
+	k->writer = NULL;
 	event_close(k);
+	kept_input_close(k);
+	cv_buf_fini(&k->in);
 	cv_kept_close(&k->ring);
 	cv_slots_remove(&k->g->kepts->all, k->ref);
 	cv_buf_fini(&k->about_bytes);
@@ -282,17 +286,19 @@ static void followers_pump(struct cv_gw_kept *k)
 	if (!kept_end_of(k, &end))
 		return;
 	event_close(k);
+	kept_input_close(k);
 	if (!k->deadline_ms)
 		kept_deadline(k, KEPT_UNTOLD_MS);
 }
 
 /* ---- to the supervisor ---- */
 
-static int stdin_make(const Openshell__V1__ExecSandboxRequest *r, struct cv_err *err)
+static int stdin_make(const struct cv_gw_kept *k, struct cv_err *err)
 {
+	const Openshell__V1__ExecSandboxRequest *r = k->request;
 	int fd = -1;
 
-	if (!r->stdin.len)
+	if (!r->stdin.len || kept_takes_input(k))
 		return open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (cv_ipc_memfd("cove-stdin", (struct cv_str){ (const char *)r->stdin.data, r->stdin.len },
 		    &fd, err) != CV_OK)
@@ -303,13 +309,19 @@ static int stdin_make(const Openshell__V1__ExecSandboxRequest *r, struct cv_err 
 
 static bool request_send(struct cv_gw_kept *k, struct cv_gw_box *b, struct cv_str bytes, int in)
 {
+	const uint32_t rows = k->request->rows ? k->request->rows : 24;
+	const uint32_t cols = k->request->cols ? k->request->cols : 80;
+	const uint32_t flags = (k->is_start_held ? (uint32_t)CV_GATEWAY_KEPT_PACED : 0) |
+			       (k->about.is_tty ? (uint32_t)CV_GATEWAY_KEPT_TTY : 0) |
+			       (k->about.has_stdin ? (uint32_t)CV_GATEWAY_KEPT_STDIN : 0);
 	struct cv_buf body;
 
 	cv_buf_init(&body, 4096);
 	cv_ipc_put_u32(&body, k->number);
 	cv_ipc_put_u32(&body, k->request->timeout_seconds);
-	cv_ipc_put_u32(&body, k->is_start_held);
+	cv_ipc_put_u32(&body, flags);
 	cv_ipc_put_str(&body, cv_buf_str(&k->about_bytes));
+	cv_ipc_put_u32(&body, k->request->tty ? rows << 16 | cols : 0);
 	const bool is_sent = !body.is_overflown && exec_parts_send(b, bytes) &&
 			     cv_gw_box_send(b, CV_GATEWAY_REQ_EXEC_KEPT, cv_buf_str(&body), &in, 1);
 	cv_buf_fini(&body);
@@ -326,7 +338,7 @@ void kept_send(struct cv_gw_kept *k, struct cv_gw_box *b)
 {
 	struct cv_buf bytes;
 	struct cv_err err;
-	CV_AUTO_FD int in = stdin_make(k->request, &err);
+	CV_AUTO_FD int in = stdin_make(k, &err);
 
 	cv_buf_init(&bytes, CV_PLAN_EXEC_BYTES_MAX);
 	const bool is_put = exec_request_put(k->request, b, &bytes);
@@ -378,7 +390,8 @@ static bool ring_take(struct cv_gw_kept *k, struct cv_ipc_msg *m, struct cv_err 
 	}
 	k->event = cv_take_fd(m->fds[1]);
 	if (cv_loop_add(&k->g->loop, k->event, EPOLLIN | EPOLLET,
-		    (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_KEPT, 0), k->ref }, err) != CV_OK) {
+		    (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_KEPT, KEPT_WATCH_EVENT), k->ref },
+		    err) != CV_OK) {
 		close(k->event);
 		k->event = -1;
 		return false;
@@ -429,6 +442,11 @@ bool kept_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 		return true;
 	}
 	k = by_number(b, number);
+	if (m->type == CV_GATEWAY_REPLY_KEPT_INPUT) {
+		if (k && k->state == KEPT_RUNS)
+			kept_input_take(k, &m->fds[0]);
+		return true;
+	}
 	if (!k || k->state != KEPT_SENT || m->type != CV_GATEWAY_REPLY_FAILED)
 		return false;
 	(void)cv_ipc_get_u32(&r); /* the stage */
@@ -482,7 +500,9 @@ static void part_event(struct cv_gateway *g, const struct cv_loop_event *e)
 {
 	struct cv_gw_kept *k = cv_slots_get(&g->kepts->all, e->watch.ref);
 
-	if (k)
+	if (k && CV_GW_WATCH_SUB(e->watch.kind) == KEPT_WATCH_INPUT)
+		kept_input_flush(k);
+	else if (k)
 		followers_pump(k);
 }
 

@@ -16,6 +16,7 @@ struct kept_about { /* what the ring says about the command; borrows from it, or
 	struct cv_str id, subject, key, workdir, args[KEPT_ARGS_MAX];
 	size_t arg_count;
 	bool is_cut;
+	bool is_tty, has_stdin; /* has_stdin: it was left open, for whoever attaches */
 	int64_t created_ms;
 	unsigned char digest[CV_SHA256_BYTES]; /* of the request */
 };

@@ -19,8 +19,12 @@
 #define KEPT_PACE_NONE     UINT64_MAX
 #define KEPT_TOLD_MS       (10 * 60 * 1000)      /* after an end that somebody was told */
 #define KEPT_UNTOLD_MS     (24 * 60 * 60 * 1000) /* after one that nobody was: a day's absence */
+#define KEPT_IN_MAX        (2u << 20)            /* towards a command: two messages ... */
+#define KEPT_IN_HOLD       (64u << 10)           /* ... the writer is held behind the first */
 #define KEPT_SUBJECT_BYTES 256
 #define KEPT_WORKDIR_BYTES 512
+
+enum { KEPT_WATCH_EVENT, KEPT_WATCH_INPUT }; /* subkinds of watches */
 
 enum kept_state {
 	KEPT_WAITING, /* for a supervisor that is about to dial, or for credentials */
@@ -40,6 +44,12 @@ struct cv_gw_kept {
 	struct kept_about about;
 	struct cv_kept ring;
 	int event; /* -1: nothing more comes */
+	/* kept_input.c */
+	int input; /* a terminal, or the write end of stdin; -1: not yet, or over */
+	bool is_input_over, has_eof;
+	struct cv_buf in;
+	uint32_t size;                /* of the terminal, that it should have; 0: as it was made */
+	struct kept_follower *writer; /* one of followers; NULL */
 	bool is_lost, is_told, is_more;
 	bool is_start_held;  /* no follower that holds it has come yet */
 	uint64_t pace;       /* that its supervisor was told last */
@@ -55,6 +65,8 @@ struct kept_follower {
 	struct cv_rpc_call *call;
 	struct cv_kept_reader reader;
 	bool holds, is_full, is_finished;
+	bool is_held;         /* of a writer: too much waits */
+	uint64_t given, told; /* likewise: bytes that came, and of which he knows that they went */
 };
 
 struct cv_gw_kepts {
@@ -74,9 +86,33 @@ struct cv_gw_kept *kept_find(const struct cv_gw_box *b, struct cv_str id);
 void kept_pump(struct kept_follower *f);
 void kept_pace_tell(struct cv_gw_kept *k); /* a follower came, read or went */
 
-/* ---- kept_rpc.c ---- */
+/* ---- kept_input.c ---- */
 
-#define KEPT_METHODS 4
+bool kept_takes_input(const struct cv_gw_kept *k);                   /* at some time */
+void kept_input_take(struct cv_gw_kept *k, int *fd);                 /* KEPT_INPUT brought it */
+void kept_writer_set(struct cv_gw_kept *k, struct kept_follower *f); /* the first that he hears */
+void kept_input_put(struct cv_gw_kept *k, struct cv_str bytes);
+void kept_input_end(struct cv_gw_kept *k); /* nothing more comes, from anybody */
+void kept_input_flush(struct cv_gw_kept *k);
+void kept_input_close(struct cv_gw_kept *k);
+/* is_new: who looks at it is another, so that everything has to be drawn. */
+void kept_resize(struct cv_gw_kept *k, uint32_t rows, uint32_t cols, bool is_new);
+
+/* ---- kept_rpc.c, kept_attach.c ---- */
+
+CV_MUST enum cv_rpc_status kept_open(const struct cv_rpc_call *c, const char *sandbox,
+	const char *id, bool is_change, struct cv_gw_kept **ret, struct cv_err *err);
+CV_MUST enum cv_rpc_status kept_follower_check(
+	const struct cv_gw_kept *k, uint64_t offset, struct cv_err *err);
+/* c's state from now on. */
+CV_MUST enum cv_rpc_status kept_follower_new(struct cv_rpc_call *c, struct cv_gw_kept *k,
+	uint64_t offset, bool holds, struct kept_follower **ret, struct cv_err *err);
+void kept_follow_writable(struct cv_rpc_call *c);
+void kept_follow_closed(struct cv_rpc_call *c);
+void kept_attach_message(struct cv_rpc_call *c, const ProtobufCMessage *m);
+void kept_attach_half_closed(struct cv_rpc_call *c);
+
+#define KEPT_METHODS 5
 extern const struct cv_gw_method kept_methods[KEPT_METHODS];
 /* To who started it: it is there, or it is not. */
 void kept_starter_reply(struct cv_gw_kept *k, bool existed);

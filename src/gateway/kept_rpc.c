@@ -73,6 +73,12 @@ static Cove__V1__Exec *view(const struct cv_gw_kept *k, struct cv_arena *arena)
 	m->workdir = text_of(arena, k->about.workdir);
 	m->created_by = text_of(arena, k->about.subject);
 	m->created_at_ms = k->about.created_ms;
+	m->tty = k->about.is_tty;
+	m->takes_input =
+		kept_takes_input(k) && !k->is_input_over && !k->has_eof && !kept_end_of(k, &end);
+	if (k->writer && !k->writer->is_finished)
+		m->attached =
+			text_of(arena, cv_str_of(cv_rpc_call_principal(k->writer->call)->subject));
 	if (k->state == KEPT_RUNS) {
 		m->output_bytes = cv_kept_bytes(&k->ring);
 		m->kept_from = cv_kept_first(&k->ring);
@@ -155,9 +161,10 @@ static void digest_of(const void *request, unsigned char ret[CV_SHA256_BYTES])
 	free(bytes);
 }
 
-static bool about_make(struct cv_gw_kept *k, const struct cv_rpc_call *c,
-	const Openshell__V1__ExecSandboxRequest *r, const char *key)
+static bool about_make(
+	struct cv_gw_kept *k, const struct cv_rpc_call *c, const Cove__V1__StartExecRequest *q)
 {
+	const Openshell__V1__ExecSandboxRequest *r = q->exec;
 	static struct kept_about a; /* scratch: it is large */
 	char id[CV_OBJECT_ID_BYTES + 1];
 	size_t left = KEPT_COMMAND_BYTES;
@@ -167,7 +174,9 @@ static bool about_make(struct cv_gw_kept *k, const struct cv_rpc_call *c,
 	a = (struct kept_about){ .id = cv_str_of(id),
 		.subject = cut(cv_str_of(cv_rpc_call_principal(c)->subject), KEPT_SUBJECT_BYTES,
 			&is_other_cut),
-		.key = cv_str_of(key),
+		.key = cv_str_of(q->idempotency_key),
+		.is_tty = r->tty,
+		.has_stdin = q->keep_stdin && !r->tty,
 		.workdir = cut(cv_str_of(r->workdir), KEPT_WORKDIR_BYTES, &is_other_cut),
 		.created_ms = cv_gw_unix_ms() };
 	digest_of(r, a.digest);
@@ -187,9 +196,6 @@ static enum cv_rpc_status request_check(const Cove__V1__StartExecRequest *q, str
 {
 	if (!q->exec)
 		return cv_gw_invalid(err, "exec is required");
-	if (q->exec->tty)
-		return cv_gw_invalid(err,
-			"exec.tty: a terminal's output is not kept; use ExecSandboxInteractive");
 	if (strlen(q->idempotency_key) > KEPT_KEY_BYTES_MAX)
 		return cv_gw_invalid(err, "idempotency_key exceeds maximum length (%zu > %d)",
 			strlen(q->idempotency_key), KEPT_KEY_BYTES_MAX);
@@ -272,12 +278,15 @@ static enum cv_rpc_status start(struct cv_rpc_call *c, const Cove__V1__StartExec
 		return cv_fail(err, CV_LIMIT, "too many commands run in this sandbox"),
 		       CV_RPC_RESOURCE_EXHAUSTED;
 	k->request = cv_pb_copy(q->exec);
-	if (!about_make(k, c, q->exec, q->idempotency_key)) {
+	if (!about_make(k, c, q)) {
 		kept_free(k);
 		return cv_fail(err, CV_LIMIT, "no memory"), CV_RPC_RESOURCE_EXHAUSTED;
 	}
 	k->starter = c;
 	k->is_start_held = q->hold;
+	if (kept_takes_input(k))
+		cv_buf_put(&k->in,
+			(struct cv_str){ (const char *)q->exec->stdin.data, q->exec->stdin.len });
 	cv_rpc_call_set_state(c, k);
 	if (is_waiting)
 		kept_deadline(k, EXEC_WAIT_MS);
@@ -334,8 +343,8 @@ static enum cv_rpc_status refuse_unsure(struct cv_err *err)
 	return CV_RPC_UNAVAILABLE;
 }
 
-static enum cv_rpc_status kept_open(const struct cv_rpc_call *c, const char *sandbox,
-	const char *id, bool is_change, struct cv_gw_kept **ret, struct cv_err *err)
+enum cv_rpc_status kept_open(const struct cv_rpc_call *c, const char *sandbox, const char *id,
+	bool is_change, struct cv_gw_kept **ret, struct cv_err *err)
 {
 	struct cv_gw_box *b;
 
@@ -357,38 +366,57 @@ static enum cv_rpc_status kept_open(const struct cv_rpc_call *c, const char *san
 
 /* ---- FollowExec ---- */
 
-static enum cv_rpc_status follow(
-	struct cv_rpc_call *c, const Cove__V1__FollowExecRequest *q, struct cv_err *err)
+enum cv_rpc_status kept_follower_check(
+	const struct cv_gw_kept *k, uint64_t offset, struct cv_err *err)
 {
-	struct cv_gw_kept *k;
-	const enum cv_rpc_status s = kept_open(c, q->sandbox_id, q->exec_id, false, &k, err);
-
-	if (s != CV_RPC_OK)
-		return s;
 	if (k->state != KEPT_RUNS)
 		return cv_fail(err, CV_UNAVAILABLE, "it is being started"), CV_RPC_UNAVAILABLE;
-	if (q->from_offset > cv_kept_bytes(&k->ring))
+	if (offset > cv_kept_bytes(&k->ring))
 		return cv_fail(err, CV_INVALID,
 			       "from_offset is beyond what was printed (%llu > %llu)",
-			       (unsigned long long)q->from_offset,
+			       (unsigned long long)offset,
 			       (unsigned long long)cv_kept_bytes(&k->ring)),
 		       CV_RPC_OUT_OF_RANGE;
-	struct kept_follower *f =
-		k->follower_count < KEPT_FOLLOWERS_MAX ? calloc(1, sizeof(*f)) : NULL;
-	if (!f)
+	if (k->follower_count >= KEPT_FOLLOWERS_MAX)
 		return cv_fail(err, CV_LIMIT, "too many follow this command; at most %d",
 			       KEPT_FOLLOWERS_MAX),
 		       CV_RPC_RESOURCE_EXHAUSTED;
+	return CV_RPC_OK;
+}
+
+enum cv_rpc_status kept_follower_new(struct cv_rpc_call *c, struct cv_gw_kept *k, uint64_t offset,
+	bool holds, struct kept_follower **ret, struct cv_err *err)
+{
+	struct kept_follower *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return cv_fail(err, CV_LIMIT, "no memory"), CV_RPC_RESOURCE_EXHAUSTED;
 	f->of = k;
 	f->call = c;
-	f->reader.offset = q->from_offset;
-	f->holds = q->hold;
+	f->reader.offset = offset;
+	f->holds = holds;
 	f->next = k->followers;
 	k->followers = f;
 	k->follower_count++;
 	cv_rpc_call_set_state(c, f);
-	kept_pump(f);
+	*ret = f;
 	return CV_RPC_OK;
+}
+
+static enum cv_rpc_status follow(
+	struct cv_rpc_call *c, const Cove__V1__FollowExecRequest *q, struct cv_err *err)
+{
+	struct kept_follower *f;
+	struct cv_gw_kept *k;
+	enum cv_rpc_status s = kept_open(c, q->sandbox_id, q->exec_id, false, &k, err);
+
+	if (s == CV_RPC_OK)
+		s = kept_follower_check(k, q->from_offset, err);
+	if (s == CV_RPC_OK)
+		s = kept_follower_new(c, k, q->from_offset, q->hold, &f, err);
+	if (s == CV_RPC_OK)
+		kept_pump(f);
+	return s;
 }
 
 static void on_follow(struct cv_rpc_call *c, const ProtobufCMessage *m)
@@ -400,7 +428,7 @@ static void on_follow(struct cv_rpc_call *c, const ProtobufCMessage *m)
 		cv_gw_fail(c, s, &err);
 }
 
-static void on_follow_writable(struct cv_rpc_call *c)
+void kept_follow_writable(struct cv_rpc_call *c)
 {
 	struct kept_follower *f = cv_rpc_call_state(c);
 
@@ -410,7 +438,7 @@ static void on_follow_writable(struct cv_rpc_call *c)
 	kept_pump(f);
 }
 
-static void on_follow_closed(struct cv_rpc_call *c)
+void kept_follow_closed(struct cv_rpc_call *c)
 {
 	struct kept_follower *f = cv_rpc_call_state(c);
 	struct cv_gw_kept *k = f ? f->of : NULL;
@@ -421,6 +449,8 @@ static void on_follow_closed(struct cv_rpc_call *c)
 			k->follower_count--;
 			break;
 		}
+	if (k && k->writer == f)
+		k->writer = NULL; /* what he gave still goes */
 	if (k)
 		kept_pace_tell(k);
 	free(f);
@@ -499,8 +529,12 @@ static void on_kill(struct cv_rpc_call *c, const ProtobufCMessage *message)
 const struct cv_gw_method kept_methods[KEPT_METHODS] = {
 	{ "StartExec", { .message = on_start, .closed = on_start_closed } },
 	{ "FollowExec", { .message = on_follow,
-				.writable = on_follow_writable,
-				.closed = on_follow_closed } },
+				.writable = kept_follow_writable,
+				.closed = kept_follow_closed } },
+	{ "AttachExec", { .message = kept_attach_message,
+				.half_closed = kept_attach_half_closed,
+				.writable = kept_follow_writable,
+				.closed = kept_follow_closed } },
 	{ "ListExecs", { .message = on_list } },
 	{ "KillExec", { .message = on_kill } },
 };

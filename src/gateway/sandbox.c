@@ -421,6 +421,7 @@ void box_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REPLY_FAILED:
 	case CV_GATEWAY_REPLY_EXITED:
 	case CV_GATEWAY_REPLY_KEPT:
+	case CV_GATEWAY_REPLY_KEPT_INPUT:
 		if (!kept_message(b, m))
 			exec_message(b, m);
 		break;

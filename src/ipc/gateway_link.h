@@ -59,9 +59,9 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 					 * for all alike in this run, str who */ \
 	X(CLAIM, 0, 1, IN(OPEN), 0)     /* to a spare sandbox that is ready: memfd of the plan that it becomes (plan/claim.h); \
 					 * READY is the answer */ \
-	X(EXEC_KEPT, 4096, 1, IN(OPEN), 0) /* u32 id, u32 seconds it may take (0: any), u32 1: a PACE of 0, \
-					 * str about (ipc/kept.h); its stdin; what the PARTs said. \
-					 * KEPT or FAILED is the answer */ \
+	X(EXEC_KEPT, 4096, 1, IN(OPEN), 0) /* u32 id, u32 seconds it may take (0: any), u32 flags \
+					 * CV_GATEWAY_KEPT_*, str about (ipc/kept.h), u32 rows << 16 | columns; its \
+					 * stdin; what the PARTs said.  KEPT or FAILED is the answer */ \
 	X(KEPT_PACE, 12, 0, IN(OPEN), 0) /* u32 id, u64 place in its ring: what comes behind it is not read \
 					 * by somebody who wants it all; ~0: nobody does. Until the link breaks */
 
@@ -92,13 +92,21 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(COUNTS, 40, 0, IN(OPEN), 0)   /* u64 requests that the proxy allowed, denied, logged since the last of \
 				* these, u64 bytes up, u64 bytes down */ \
 	X(KEPT, 4, 2, IN(OPEN), 0)      /* u32 id; memfd of its output (ipc/kept.h), eventfd that is \
-				* raised for more. Again after ACCEPTED, until SETTLED */
+				* raised for more. Again after ACCEPTED, until SETTLED */ \
+	X(KEPT_INPUT, 4, 1, IN(OPEN), 0) /* u32 id; stdin's write end or the terminal's outer end, of one that \
+				* has such; one that swallows when it has ended. Behind each KEPT */
 /* clang-format on */
 
 enum { /* of EXEC */
 	CV_GATEWAY_EXEC_TTY = 1 << 0,
 	/* stdin is empty: STARTED brings a descriptor that swallows, and STDIN_END need not be sent */
 	CV_GATEWAY_EXEC_NO_STDIN = 1 << 1,
+};
+
+enum { /* of EXEC_KEPT; supervisors before KEPT_INPUT took each but 0 for the first */
+	CV_GATEWAY_KEPT_PACED = 1 << 0, /* a PACE of 0 from the start */
+	CV_GATEWAY_KEPT_TTY = 1 << 1,
+	CV_GATEWAY_KEPT_STDIN = 1 << 2, /* stdin is a pipe, whose other end KEPT_INPUT brings */
 };
 
 enum cv_gateway_denial {

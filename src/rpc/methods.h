@@ -177,6 +177,8 @@
 		UNARY, BEARER, "sandbox:write", MEMBER) \
 	X(FollowExec, v1__follow_exec_request, v1__follow_exec_event, \
 		SERVER_STREAM, BEARER, "sandbox:write", MEMBER) \
+	X(AttachExec, v1__attach_exec_input, v1__follow_exec_event, \
+		BIDI, BEARER, "sandbox:write", MEMBER) \
 	X(ListExecs, v1__list_execs_request, v1__list_execs_response, \
 		UNARY, BEARER, "sandbox:write", MEMBER) \
 	X(KillExec, v1__kill_exec_request, v1__kill_exec_response, \

@@ -291,35 +291,45 @@ void exec_run(struct supervisor *s, struct cv_str body)
 	cv_buf_init(&s->service.parts, SUP_PARTS_BYTES_MAX);
 }
 
-/* Its pipes are read here. */
-static cv_code kept_run(
-	struct supervisor *s, struct exec *x, struct cv_str command, int in, struct cv_err *err)
+/* Its pipes are read here.  in: its stdin, if that is no pipe of ours. */
+static cv_code kept_run(struct supervisor *s, struct exec *x, struct cv_str command, uint32_t flags,
+	int *in, struct cv_err *err)
 {
-	struct stdio io = { { in, -1, -1 }, { -1, -1, -1 } };
+	const bool has_stdin = flags & CV_GATEWAY_KEPT_STDIN;
+	struct stdio io;
 	cv_code code = inside_parts(s, command, err);
 
-	for (int i = 1; code == CV_OK && i < 3; i++) {
-		int pair[2];
-
-		if (pipe2(pair, O_CLOEXEC) < 0) {
-			code = cv_fail_errno(err, "make pipes");
-			break;
-		}
-		io.outer[i] = pair[0];
-		io.inner[i] = pair[1];
+	if (code != CV_OK)
+		return code;
+	if (!stdio_make(&io, has_stdin))
+		code = cv_fail_errno(err, "make pipes");
+	if (code == CV_OK && !has_stdin) {
+		cv_fd_cleanup(&io.inner[0]);
+		io.inner[0] = cv_take_fd(*in);
 	}
 	if (code == CV_OK)
 		code = inside_run(s, x->id, 0, io.inner, err);
 	if (code == CV_OK)
-		code = kept_pipes(s, x->kept, io.outer + 1, err);
-	if (code == CV_OK)
+		code = kept_pipes(x->kept, io.outer + 1, err);
+	if (code == CV_OK) {
 		io.outer[1] = io.outer[2] = -1; /* taken */
-	io.inner[0] = -1;                       /* the caller's */
+		if (has_stdin)
+			kept_input(s, x->kept, cv_take_fd(io.outer[0]));
+	}
 	stdio_close(&io);
 	return code;
 }
 
-static void kept_start(struct supervisor *s, struct exec *x, int in)
+static cv_code kept_run_tty(struct supervisor *s, struct exec *x, struct cv_str command,
+	uint32_t size, struct cv_err *err)
+{
+	const cv_code code = inside_parts(s, command, err);
+
+	x->is_tty = true;
+	return code == CV_OK ? inside_run(s, x->id, size, NULL, err) : code;
+}
+
+static void kept_start(struct supervisor *s, struct exec *x, uint32_t flags, uint32_t size, int *in)
 {
 	struct cv_err err = { 0 };
 	struct cv_buf command;
@@ -327,7 +337,9 @@ static void kept_start(struct supervisor *s, struct exec *x, int in)
 	cv_buf_init(&command, CV_PLAN_BYTES_MAX);
 	cv_code code = merge(s, &command, &err);
 	if (code == CV_OK)
-		code = kept_run(s, x, cv_buf_str(&command), in, &err);
+		code = flags & CV_GATEWAY_KEPT_TTY
+			       ? kept_run_tty(s, x, cv_buf_str(&command), size, &err)
+			       : kept_run(s, x, cv_buf_str(&command), flags, in, &err);
 	cv_buf_wipe(&command);
 	if (code != CV_OK)
 		exec_failed(
@@ -338,8 +350,9 @@ void exec_kept(struct supervisor *s, struct cv_str body, int in)
 {
 	struct cv_ipc_reader r = { .rest = body };
 	const uint32_t id = cv_ipc_get_u32(&r), seconds = cv_ipc_get_u32(&r);
-	const bool is_paced = cv_ipc_get_u32(&r);
+	const uint32_t flags = cv_ipc_get_u32(&r);
 	const struct cv_str about = cv_ipc_get_str(&r);
+	const uint32_t size = r.rest.n ? cv_ipc_get_u32(&r) : 0; /* gateways before had none */
 	CV_AUTO_FD int stdin_fd = in;
 	struct cv_err err = { 0 };
 	struct exec *x = NULL;
@@ -351,12 +364,12 @@ void exec_kept(struct supervisor *s, struct cv_str body, int in)
 	else if (!(x = record_new(s, id)))
 		failed_tell(
 			s, id, CV_INIT_STAGE_BUILD, EAGAIN, "too many commands in this sandbox");
-	else if (!(x->kept = kept_new(s, id, seconds, is_paced, about, &err))) {
+	else if (!(x->kept = kept_new(s, id, seconds, flags, about, &err))) {
 		failed_tell(s, id, CV_INIT_STAGE_BUILD, EAGAIN, err.msg);
 		give_up(s, x);
 	} else {
 		kept_tell(s, x->kept);
-		kept_start(s, x, stdin_fd);
+		kept_start(s, x, flags, size, &stdin_fd);
 	}
 	cv_buf_wipe(&s->service.parts);
 	cv_buf_init(&s->service.parts, SUP_PARTS_BYTES_MAX);
@@ -384,7 +397,9 @@ void exec_tty(struct supervisor *s, uint32_t id, int outer)
 {
 	struct exec *x = find(s, id);
 
-	if (x && x->is_tty && x->end[0] < 0)
+	if (x && x->is_tty && x->kept)
+		kept_terminal(s, x->kept, outer);
+	else if (x && x->is_tty && x->end[0] < 0)
 		x->end[0] = outer;
 	else
 		close(outer);
@@ -396,7 +411,7 @@ void exec_started(struct supervisor *s, uint32_t id, uint32_t pid)
 
 	if (!x || x->state != EXEC_SENT)
 		return; /* FAILED came before, from what would have become it */
-	if (x->is_tty && x->end[0] < 0) {
+	if (x->is_tty && (x->kept ? !kept_has_input(x->kept) : x->end[0] < 0)) {
 		exec_failed(s, id, CV_INIT_STAGE_BUILD, EIO, CV_STR("the terminal is missing"));
 		return;
 	}
@@ -443,6 +458,8 @@ void exec_stdin_end(struct supervisor *s, uint32_t id)
 {
 	struct exec *x = find(s, id);
 
+	if (x && x->kept && !x->is_tty)
+		kept_input_end(x->kept);
 	if (!x || x->is_tty || x->end[0] < 0)
 		return;
 	close(x->end[0]);

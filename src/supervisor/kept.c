@@ -9,6 +9,10 @@
  * of him than half a ring: then the command waits, as it would for the reader of a pipe.  It is over when it has exited and its pipes have ended,
  * or when nothing more came for a moment: what it left in the background may hold them for ever.  Its
  * timeout is ours, since no gateway need be there to keep it.
+ *
+ * A terminal is one stream, both ways; the end that is written (and that of a stdin that stays open) is
+ * ours as well as the gateway's, so that the command lives on when the gateway that had it is gone, and
+ * the next one gets it again.  What is typed never passes here.
  */
 #include "supervisor/supervisor.h"
 
@@ -37,14 +41,17 @@ struct kept_end {
 struct kept {
 	struct kept *next;
 	uint32_t id;
-	struct cv_kept map; /* none once it is over */
-	int memory, event;
-	struct kept_end end[2]; /* CV_KEPT_STDOUT, CV_KEPT_STDERR */
-	int64_t deadline_ms;    /* its timeout, then of what follows; 0: none */
-	int64_t tail_ms;        /* 0: none */
-	uint64_t pace;          /* KEPT_PACE; UINT64_MAX: none */
-	bool is_paused;         /* its pipes are not watched */
+	struct cv_kept map;       /* none once it is over */
+	int memory, event, epoll; /* epoll is the supervisor's */
+	uint32_t flags;           /* CV_GATEWAY_KEPT_* */
+	int input;                /* of a terminal or an open stdin; -1: none, or ended */
+	struct kept_end end[2];   /* CV_KEPT_STDOUT, CV_KEPT_STDERR */
+	int64_t deadline_ms;      /* its timeout, then of what follows; 0: none */
+	int64_t tail_ms;          /* 0: none */
+	uint64_t pace;            /* KEPT_PACE; UINT64_MAX: none */
+	bool is_paused;           /* its pipes are not watched */
 	bool is_timed_out, is_killed, has_exited, is_over;
+	bool had_input; /* so what has none now will have none any more */
 	uint32_t status;
 };
 
@@ -62,7 +69,7 @@ cv_code kept_init(struct supervisor *s, struct cv_err *err)
 	return s->service.kept_epoll < 0 ? cv_fail_errno(err, "epoll") : CV_OK;
 }
 
-struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, bool is_paced,
+struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, uint32_t flags,
 	struct cv_str about, struct cv_err *err)
 {
 	struct kept *k = calloc(1, sizeof(*k));
@@ -72,8 +79,10 @@ struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, bool 
 		return NULL;
 	}
 	k->id = id;
-	k->memory = -1;
-	k->pace = is_paced ? 0 : UINT64_MAX;
+	k->memory = k->input = -1;
+	k->epoll = s->service.kept_epoll;
+	k->flags = flags;
+	k->pace = flags & CV_GATEWAY_KEPT_PACED ? 0 : UINT64_MAX;
 	k->end[0] = k->end[1] = (struct kept_end){ k, -1 };
 	k->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	k->next = s->service.kept;
@@ -91,8 +100,18 @@ struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, bool 
 
 static void end_close(struct kept_end *e)
 {
-	cv_fd_cleanup(&e->fd); /* nobody else has it: epoll forgets it */
+	if (e->fd < 0)
+		return;
+	/* Of a terminal others have copies: epoll would not forget it.  Not watched: fine. */
+	(void)epoll_ctl(e->of->epoll, EPOLL_CTL_DEL, e->fd, NULL);
+	close(e->fd);
 	e->fd = -1;
+}
+
+static void input_close(struct kept *k)
+{
+	cv_fd_cleanup(&k->input);
+	k->input = -1;
 }
 
 void kept_free(struct supervisor *s, struct kept *k)
@@ -106,25 +125,88 @@ void kept_free(struct supervisor *s, struct kept *k)
 		return;
 	end_close(&k->end[0]);
 	end_close(&k->end[1]);
+	input_close(k);
 	cv_fd_cleanup(&k->memory);
 	cv_fd_cleanup(&k->event);
 	cv_kept_close(&k->map);
 	free(k);
 }
 
-cv_code kept_pipes(struct supervisor *s, struct kept *k, const int ends[2], struct cv_err *err)
+static bool end_watch(struct kept *k, int which, int fd)
 {
-	for (int i = 0; i < 2; i++) {
-		struct epoll_event e = { .events = EPOLLIN, .data.ptr = &k->end[i] };
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = &k->end[which] };
 
-		k->end[i].fd = ends[i];
-		fcntl(ends[i], F_SETFL, O_RDONLY | O_NONBLOCK);
-		if (epoll_ctl(s->service.kept_epoll, EPOLL_CTL_ADD, ends[i], &e) < 0) {
-			k->end[i].fd = -1;
-			return cv_fail_errno(err, "watch a pipe");
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	if (epoll_ctl(k->epoll, EPOLL_CTL_ADD, fd, &e) < 0)
+		return false;
+	k->end[which].fd = fd;
+	return true;
+}
+
+cv_code kept_pipes(struct kept *k, const int ends[2], struct cv_err *err)
+{
+	for (int i = 0; i < 2; i++)
+		if (!end_watch(k, i, ends[i])) {
+			const cv_code code = cv_fail_errno(err, "watch a pipe");
+
+			if (i) { /* the caller closes both */
+				(void)epoll_ctl(k->epoll, EPOLL_CTL_DEL, ends[0], NULL);
+				k->end[0].fd = -1;
+			}
+			return code;
 		}
-	}
 	return CV_OK;
+}
+
+/* ---- input ---- */
+
+static void input_tell(struct supervisor *s, const struct kept *k)
+{
+	const bool has_any = k->flags & (CV_GATEWAY_KEPT_TTY | CV_GATEWAY_KEPT_STDIN);
+	/* Who comes back has to know that it ended. */
+	CV_AUTO_FD int null =
+		has_any && k->input < 0 ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+	const int fd = k->input < 0 ? null : k->input;
+	struct cv_buf b;
+
+	if (!has_any || fd < 0)
+		return;
+	cv_buf_init(&b, 4);
+	cv_ipc_put_u32(&b, k->id);
+	service_tell(s, CV_GATEWAY_REPLY_KEPT_INPUT, cv_buf_str(&b), &fd, 1);
+	cv_buf_fini(&b);
+}
+
+void kept_input(struct supervisor *s, struct kept *k, int fd)
+{
+	input_close(k);
+	k->input = fd;
+	k->had_input = true;
+	input_tell(s, k);
+}
+
+void kept_terminal(struct supervisor *s, struct kept *k, int outer)
+{
+	CV_AUTO_FD int copy = -1;
+
+	if (k->is_over || k->input >= 0 || (copy = fcntl(outer, F_DUPFD_CLOEXEC, 0)) < 0 ||
+		!end_watch(k, 0, copy)) {
+		close(outer); /* kept_has_input() says so, and the command fails */
+		return;
+	}
+	(void)cv_take_fd(copy);
+	kept_input(s, k, outer);
+}
+
+bool kept_has_input(const struct kept *k)
+{
+	return k->input >= 0;
+}
+
+void kept_input_end(struct kept *k)
+{
+	if (!(k->flags & CV_GATEWAY_KEPT_TTY))
+		input_close(k);
 }
 
 void kept_tell(struct supervisor *s, const struct kept *k)
@@ -136,6 +218,8 @@ void kept_tell(struct supervisor *s, const struct kept *k)
 	cv_ipc_put_u32(&b, k->id);
 	service_tell(s, CV_GATEWAY_REPLY_KEPT, cv_buf_str(&b), fds, CV_ARRAY_LEN(fds));
 	cv_buf_fini(&b);
+	if (k->had_input) /* else it is told when it is there */
+		input_tell(s, k);
 }
 
 /* ---- output ---- */
@@ -195,6 +279,7 @@ static void finish(struct kept *k, int code, enum cv_kept_reason reason)
 {
 	end_close(&k->end[0]);
 	end_close(&k->end[1]);
+	input_close(k); /* what a terminal's command left behind is hung up on */
 	k->deadline_ms = k->tail_ms = 0;
 	k->is_over = true;
 	cv_kept_end(&k->map, code, reason, unix_ms());

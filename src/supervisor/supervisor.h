@@ -224,10 +224,15 @@ void exec_kept(struct supervisor *s, struct cv_str body, int in); /* takes it */
 
 /* kept.c: commands that outlive their client (ipc/kept.h).  A struct kept is of one of exec.c's. */
 CV_MUST cv_code kept_init(struct supervisor *s, struct cv_err *err);
-struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, bool is_paced,
-	struct cv_str about, struct cv_err *err); /* NULL: err */
-CV_MUST cv_code kept_pipes(
-	struct supervisor *s, struct kept *k, const int ends[2], struct cv_err *err); /* copies */
+struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, uint32_t flags,
+	struct cv_str about, struct cv_err *err);                                  /* NULL: err */
+CV_MUST cv_code kept_pipes(struct kept *k, const int ends[2], struct cv_err *err); /* takes them */
+/* Its stdin's write end; its terminal's outer end, which is also where its output comes from.  Taken, and
+ * given to gateways. */
+void kept_input(struct supervisor *s, struct kept *k, int fd);
+void kept_terminal(struct supervisor *s, struct kept *k, int outer);
+bool kept_has_input(const struct kept *k);
+void kept_input_end(struct kept *k); /* nothing more comes; not for a terminal */
 void kept_tell(struct supervisor *s, const struct kept *k);
 void kept_failed(struct kept *k, uint32_t error, struct cv_str why);
 void kept_exited(struct kept *k, uint32_t status);

@@ -175,7 +175,7 @@ def a_detached_one_is_listed_attached_and_killed():
 def wrong_words():
     for words, want in ((["exec", "attach", "box"], "<ID>"), (["exec", "kill", "box", "x", "-s", "NO"], "--signal"),
                         (["exec", "attach", "box", "x", "--from", "-1"], "--from"),
-                        (["exec", "-n", "box", "--detach", "--tty", "true"], "--tty"),
+                        (["exec", "-n", "box", "--stdin", "true"], "--stdin"),
                         (["exec", "-n", "box"], "<CMD>")):
         said = c(*words, status=2)
         assert want in said.stderr, said.stderr
