@@ -5,6 +5,7 @@
  * Exit status: the command's own; 2 when the words were wrong; 125 when cove itself failed.
  */
 #include "cli/commands.h"
+#include "cli/complete.h"
 #include "cli/remote.h"
 
 #include "base/str.h"
@@ -98,6 +99,8 @@ int main(int argc, char **argv)
 		puts("cove " CV_VERSION);
 		return 0;
 	}
+	if (!strcmp(argv[1], "complete") && argc > 2)
+		return cv_complete(command, CV_ARRAY_LEN(command), argc, argv);
 	for (size_t i = 0; i < CV_ARRAY_LEN(command); i++) {
 		const int n = words_matched(command[i]->name, argc - 1, argv + 1);
 

@@ -91,6 +91,14 @@ bool cv_remote_has(int argc, char **argv)
 	return row_of(argc, argv) < CV_ARRAY_LEN(remote);
 }
 
+bool cv_remote_has_word(const char *word)
+{
+	for (size_t i = 0; i < CV_ARRAY_LEN(remote); i++)
+		if (strcmp(remote[i].word, word) == 0)
+			return true;
+	return false;
+}
+
 int cv_remote_run(int argc, char **argv)
 {
 	static const struct {

@@ -8,6 +8,8 @@
 
 /* Whether argv (behind the program's name) begins such a command. */
 bool cv_remote_has(int argc, char **argv);
+/* Whether any such command begins with this word. */
+bool cv_remote_has_word(const char *word);
 /* Becomes cove-client or cove-gateway; returns only on failure, with the exit status. */
 int cv_remote_run(int argc, char **argv);
 void cv_remote_help(FILE *to);

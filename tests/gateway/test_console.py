@@ -106,11 +106,12 @@ def run(g, b):
     @check
     def it_shows_quotas_where_there_are_any():
         assert b.js("document.querySelector('#usage').hidden")
-        g.write_config({"quotas": {"host": {"sandboxes": 50, "memory": "6Gi"}, "workspace": {"cpu": "7500m"}}})
+        g.write_config(dict(lab.config, quotas={
+            "host": {"sandboxes": 50, "memory": "6Gi"}, "workspace": {"cpu": "7500m"}}))
         g.hup()
         b.until("document.querySelector('#usage').textContent === "
                 "'Quota: host: 1 of 50 sandboxes, 1Gi of 6Gi memory \u00b7 default: 1 of 7.5 cpu'")
-        g.write_config({})
+        g.write_config(lab.config)
         g.hup()
         b.until("document.querySelector('#usage').hidden")
 
