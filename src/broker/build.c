@@ -184,6 +184,7 @@ static void arguments_read(const struct sandbox *box, const struct job *j, struc
 	r->target = cv_arena_str(&r->arena, argument(a, "target"));
 	r->dest = dest.n ? path_of(box, r, dest) : CV_STR_NONE;
 	r->build_args = cv_value_get(a, CV_STR("build_args"));
+	r->labels = cv_value_get(a, CV_STR("labels"));
 	push_read(r, r->tool->operation == CV_TOOL_BUILD_PUSH ? argument(a, "destination")
 							      : argument(a, "push"));
 	if (r->outcome == CALL_OK && box->root < 0 && r->tool->operation == CV_TOOL_BUILD_BUILD)

@@ -36,7 +36,7 @@ struct build_run {
 	struct cv_str space;
 	struct cv_str context_dir, dockerfile, dest, push, target; /* push: whole, with its tag */
 	struct cv_str file, text; /* the Containerfile, in context; what it says */
-	const struct cv_value *build_args;
+	const struct cv_value *build_args, *labels;
 	struct cv_str pull[CV_CONTAINERFILE_IMAGES_MAX];
 	size_t pull_count, pull_at;
 

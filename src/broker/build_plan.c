@@ -387,6 +387,9 @@ static void build_put(const struct build_run *r, bool has_policy, struct build_w
 	for (uint32_t i = 0; r->build_args && i < r->build_args->n; i++)
 		word(w, "--build-arg=%.*s=%.*s", CV_STR_ARG(r->build_args->key[i]),
 			CV_STR_ARG(r->build_args->v[i].s));
+	for (uint32_t i = 0; r->labels && i < r->labels->n; i++)
+		word(w, "--label=%.*s=%.*s", CV_STR_ARG(r->labels->key[i]),
+			CV_STR_ARG(r->labels->v[i].s));
 	word(w, "--");
 	word(w, "/build/context");
 }

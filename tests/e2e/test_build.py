@@ -148,6 +148,15 @@ def files_of(archive):
     return names, index["manifests"][0]["digest"]
 
 
+def config_of(archive):
+    """What an image says of how it is run."""
+    with tarfile.open(archive) as outer:
+        small = [outer.extractfile(m).read() for m in outer.getmembers() if m.isfile() and m.size < 20000]
+    configs = [json.loads(b) for b in small if b.startswith(b"{") and b'"rootfs"' in b]
+    assert len(configs) == 1, configs
+    return configs[0].get("config", {})
+
+
 def from_scratch():
     context(BUSYBOX + 'RUN ["/bin/busybox", "touch", "/made"]\n')
     answer = built({"dest": "out.tar"})
@@ -172,6 +181,23 @@ def dockerfile_and_arguments():
     built({"dockerfile": "sub/My.file", "tag": "a__b/c---d:E.f-1"})
     built({"dockerfile": "sub/My.file", "target": "one", "dest": f"{w.work}/one.tar"})
     assert "one" in files_of(os.path.join(w.work, "one.tar"))[0]
+    refused("bad_containerfile", {"dockerfile": "sub/My.file", "target": "three"}, words="there are one, two")
+
+
+def labels_and_platform():
+    platform = "linux/" + {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    context(f"FROM --platform=$BUILDPLATFORM scratch AS a\nCOPY busybox /bin/busybox\nFROM --platform={platform} a\n"
+            "LABEL kept=1\n")
+    built({"labels": {"org.opencontainers.image.title": "its = \"one\"", "a/b-c": ""}, "platform": platform,
+           "dest": "out.tar"})
+    labels = config_of(os.path.join(w.work, "out.tar"))["Labels"]
+    assert labels["org.opencontainers.image.title"] == "its = \"one\"" and labels["a/b-c"] == "", labels
+    assert labels["kept"] == "1", labels
+    refused("invalid_arguments", {"platform": "linux/mips"}, words=platform)
+    for key in ("-x", "a=b", "a b", "=", "1a"):
+        refused("invalid_arguments", {"labels": {key: "x"}}, words="names are letters")
+    context("FROM --platform=linux/mips scratch\n")
+    refused("bad_containerfile", words=f"--platform={platform}")
 
 
 def ignored():
@@ -217,10 +243,7 @@ def roots():
     archive = os.path.join(w.work, "out.tar")
     names = files_of(archive)[0]
     assert not any(n.endswith(".pem") for n in names), names
-    with tarfile.open(archive) as outer:
-        small = [outer.extractfile(m).read() for m in outer.getmembers() if m.isfile() and m.size < 20000]
-    configs = [json.loads(b) for b in small if b.startswith(b"{") and b'"rootfs"' in b]
-    assert len(configs) == 1 and "CERT" not in json.dumps(configs[0].get("config", {})), configs
+    assert "CERT" not in json.dumps(config_of(archive)), config_of(archive)
 
 
 def b4_add_is_refused():
@@ -451,6 +474,7 @@ registry = registry_start()
 try:
     tap.check("from scratch: archive, digest, size, owner", from_scratch)
     tap.check("another file, a stage, arguments", dockerfile_and_arguments)
+    tap.check("labels; the machine's platform, and no other", labels_and_platform)
     tap.check(".dockerignore", ignored)
     tap.check("B4 a RUN step is refused what the policy does not allow, by proxy and past it", b4_run_is_refused)
     tap.check("B4 a RUN step reaches what the policy allows the engine", b4_run_is_allowed)
