@@ -199,6 +199,17 @@ static const enum build_step first_step[] = {
 
 static const struct spawned nothing = { .control = -1, .in = -1, .out = -1, .err = -1 };
 
+static void run_free(struct build_run *r)
+{
+	spawn_close(&r->p);
+	spawn_close(&r->look);
+	build_logins_drop(r);
+	cv_buf_fini(&r->said);
+	cv_buf_fini(&r->last);
+	cv_arena_fini(&r->arena);
+	free(r);
+}
+
 static bool build_start(struct broker *b, struct job *j, struct cv_err *err)
 {
 	struct sandbox *box = pool_get(&b->sandboxes, j->sandbox);
@@ -210,11 +221,13 @@ static bool build_start(struct broker *b, struct job *j, struct cv_err *err)
 	cv_buf_init(&r->said, BUILD_SAID_BYTES_MAX);
 	cv_buf_init(&r->last, 2 * BROKER_STDERR_BYTES_MAX);
 	r->p = r->look = nothing;
+	for (size_t i = 0; i < CV_ARRAY_LEN(r->login); i++)
+		r->login[i] = -1;
 	r->tool = j->tool->build;
 	r->outcome = CALL_OK;
-	if (dirs_make(b, box, j->id, r, err) != CV_OK) {
-		cv_arena_fini(&r->arena);
-		free(r);
+	if (build_logins_take(r, j->keys, err) != CV_OK ||
+		dirs_make(b, box, j->id, r, err) != CV_OK) {
+		run_free(r);
 		return false;
 	}
 	j->run = r;
@@ -261,16 +274,6 @@ static struct cv_str log_tail(const struct job *j)
 	return s;
 }
 
-static void run_free(struct build_run *r)
-{
-	spawn_close(&r->p);
-	spawn_close(&r->look);
-	cv_buf_fini(&r->said);
-	cv_buf_fini(&r->last);
-	cv_arena_fini(&r->arena);
-	free(r);
-}
-
 /* An error with a code of its own. */
 static void end_refused(struct broker *b, struct job *j, const struct build_run *r)
 {
@@ -291,6 +294,7 @@ static void finish(struct broker *b, struct job *j)
 	struct cv_buf output;
 
 	j->run = NULL; /* it is no more, whoever asks */
+	call_log_end(b, j);
 	if (j->is_stopping && j->stop_state == JOB_CANCELLED)
 		r->outcome = CALL_CANCELLED;
 	if (j->is_stopping && j->stop_state == JOB_TIMED_OUT)
@@ -368,8 +372,10 @@ static cv_code plan_make(struct broker *b, const struct job *j, struct build_run
 		env[i] = b->env[i];
 	env[b->env_count] = NULL;
 	plan->env = env;
-	const cv_code code = build_plan_make(b, box, r, w, err);
+	cv_code code = build_plan_make(b, box, r, w, err);
 	plan->argv = w->v;
+	if (code == CV_OK)
+		code = build_login_open(r, &plan->pass, err);
 	return code;
 }
 
@@ -404,8 +410,11 @@ static void step_run(struct broker *b, struct job *j, enum build_step step)
 	if (step != BUILD_CLEAN)
 		cv_buf_reset(&r->said);
 	progress_tell(b, j, r);
-	if (plan_make(b, j, r, &plan, &words, &err) == CV_OK &&
-		spawn(&plan, &r->p, &err) == CV_OK) {
+	const bool is_spawned = plan_make(b, j, r, &plan, &words, &err) == CV_OK &&
+				spawn(&plan, &r->p, &err) == CV_OK;
+	if (plan.pass > 0)
+		close(plan.pass);
+	if (is_spawned) {
 		if (watch(b, j, r->p.control, WATCH_RUN) && watch(b, j, r->p.out, WATCH_RUN_OUT) &&
 			watch(b, j, r->p.err, WATCH_RUN_ERR)) {
 			look_start(b, j, r);
@@ -467,6 +476,38 @@ static enum build_step step_next(struct build_run *r)
 	return BUILD_CLEAN;
 }
 
+/* What the proxy says of a server that answers a TLS hello with something else. */
+static bool is_without_tls(struct cv_str said)
+{
+	static const char *const words[] = { "SSL routines::wrong version number",
+		"SSL routines::http request", "SSL routines::packet length too long" };
+
+	for (size_t i = 0; said.n && i < CV_ARRAY_LEN(words); i++)
+		if (memmem(said.p, said.n, words[i], strlen(words[i])))
+			return true;
+	return false;
+}
+
+/* A step that speaks to a registry. */
+static void registry_failure_tell(struct build_run *r, int exit)
+{
+	const struct cv_str registry = build_registry(r);
+	char fix[2 * CV_IMAGE_REF_BYTES_MAX] = "";
+
+	if (is_without_tls(cv_buf_str(&r->last)))
+		snprintf(fix, sizeof(fix),
+			"; %.*s answers without TLS, which it may if the catalog's build says "
+			"plain_http: [\"%.*s\"]",
+			CV_STR_ARG(registry), CV_STR_ARG(registry));
+	if (r->step == BUILD_PULL)
+		refuse(r, CALL_FAILED, 502, "base_image_failed", "%.*s can't be fetched%s",
+			(int)CV_MIN(r->pull[r->pull_at].n, (size_t)200), r->pull[r->pull_at].p,
+			fix);
+	else
+		refuse(r, CALL_FAILED, 0, NULL, "%s: ended with exit code %d%s", step_word[r->step],
+			exit, fix);
+}
+
 /* Why a step failed, as one sentence: ours say it themselves. */
 static void failure_tell(struct build_run *r, const struct spawn_report *report)
 {
@@ -489,9 +530,8 @@ static void failure_tell(struct build_run *r, const struct spawn_report *report)
 	else if (is_ours)
 		refuse(r, CALL_FAILED, 400, r->step == BUILD_CONTEXT ? "bad_context" : "bad_dest",
 			"%.*s", (int)CV_MIN(line.n, (size_t)300), line.n ? line.p : "");
-	else if (r->step == BUILD_PULL)
-		refuse(r, CALL_FAILED, 502, "base_image_failed", "%.*s can't be fetched",
-			(int)CV_MIN(r->pull[r->pull_at].n, (size_t)200), r->pull[r->pull_at].p);
+	else if (r->step == BUILD_PULL || r->step == BUILD_PUSH)
+		registry_failure_tell(r, exit);
 	else
 		refuse(r, CALL_FAILED, 0, NULL, "%s: ended with exit code %d", step_word[r->step],
 			exit);
@@ -535,7 +575,7 @@ static void pipe_read(struct broker *b, struct job *j, int *fd, struct cv_buf *k
 		const size_t room = keep->max - cv_buf_len(keep);
 		cv_buf_put(keep, (struct cv_str){ piece, CV_MIN((size_t)n, room) });
 		if (r->step != BUILD_LIST || fd != &r->p.out)
-			job_log(b, j, (struct cv_str){ piece, (size_t)n });
+			call_log(b, j, (struct cv_str){ piece, (size_t)n });
 	}
 	if (n == 0 && *fd >= 0) {
 		close(*fd);

@@ -88,8 +88,7 @@ static const char *platform_wrong(struct cv_str s)
 {
 	return cv_str_eq(s, CV_STR(CV_CONTAINERFILE_PLATFORM))
 		       ? NULL
-		       : "images are of the machine's own platform; leave it out or write "
-			 CV_CONTAINERFILE_PLATFORM;
+		       : "images are of the machine's own platform; leave it out or write " CV_CONTAINERFILE_PLATFORM;
 }
 
 static const struct {

@@ -69,7 +69,8 @@ cv_code spawn_user_find(struct cv_str name, struct spawn_user *ret, struct cv_er
 static CV_NORETURN void shepherd_become(
 	const struct spawn_plan *plan, int control, int in, int out, int err)
 {
-	int fd[5] = { control, in, out, err, plan->run && plan->keep > 0 ? plan->keep : err };
+	const int given = plan->run ? plan->keep : plan->pass;
+	int fd[5] = { control, in, out, err, given > 0 ? given : err };
 
 	for (size_t i = 0; i < 5; i++) {
 		fd[i] = fcntl(fd[i], F_DUPFD_CLOEXEC, 10);

@@ -35,6 +35,7 @@ struct spawn_plan {
 	int (*run)(const void *arg);
 	const void *arg;
 	int keep; /* a descriptor that run() finds as SPAWN_KEEP_FD */
+	int pass; /* or one that argv does; 0 or -1: none */
 };
 
 #define SPAWN_KEEP_FD 8

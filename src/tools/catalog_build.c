@@ -7,6 +7,7 @@
  * held to a grammar that needs no quoting there.
  */
 #include "tools/catalog_int.h"
+#include "tools/image_ref.h"
 
 /* 2 or 0.5, in thousandths. */
 static uint32_t cpus_read(struct cv_catalog_check *c, const struct cv_policy_text *t)
@@ -30,8 +31,8 @@ static uint32_t cpus_read(struct cv_catalog_check *c, const struct cv_policy_tex
 }
 
 /* HOST or HOST:PORT, which go into a policy of our own making. */
-static struct cv_str *hosts_read(
-	struct cv_catalog_check *c, const struct cv_policy_texts *t, size_t *ret_n)
+static struct cv_str *hosts_read(struct cv_catalog_check *c, const struct cv_policy_texts *t,
+	const char *field, size_t *ret_n)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		struct cv_str rest = t->v[i].s;
@@ -45,10 +46,10 @@ static struct cv_str *hosts_read(
 						     (cv_ascii_lower(host.p[k]) >= 'a' &&
 							     cv_ascii_lower(host.p[k]) <= 'z'));
 		if (!is_good || (rest.p && (!cv_str_to_u64(rest, 65535, &port) || !port)))
-			cv_catalog_report(c, t->v[i].pos, "build.hosts", "write HOST or HOST:PORT",
+			cv_catalog_report(c, t->v[i].pos, field, "write HOST or HOST:PORT",
 				"'%.*s' is no host", CV_POLICY_QUOTE(t->v[i].s));
 	}
-	return cv_catalog_strs(c, t, "build.hosts", CV_TOOL_GLOBS_MAX, CV_CATALOG_NO_GLOB, ret_n);
+	return cv_catalog_strs(c, t, field, CV_TOOL_GLOBS_MAX, CV_CATALOG_NO_GLOB, ret_n);
 }
 
 static struct cv_str *networks_read(
@@ -65,6 +66,105 @@ static struct cv_str *networks_read(
 		c, t, "build.allowed_ips", CV_TOOL_GLOBS_MAX, CV_CATALOG_NO_GLOB, ret_n);
 }
 
+/* ---- registries ---- */
+
+/* The proxy of a step goes to no loopback address, whatever a policy says, and a sandbox's own
+ * loopback has no registry; so such a name can only be a mistake. */
+static bool is_loopback(struct cv_str registry)
+{
+	const struct cv_str host = cv_str_cut(&registry, ':');
+
+	return cv_ip_text_is_loopback(host) || cv_str_has_suffix(host, CV_STR(".localhost"));
+}
+
+static void check_registry(
+	struct cv_catalog_check *c, const struct cv_policy_text *t, const char *field)
+{
+	if (!cv_image_registry_is_good(t->s))
+		cv_catalog_report(c, t->pos, field,
+			"write it as references have it, such as registry.example:5000",
+			"'%.*s' names no registry", CV_POLICY_QUOTE(t->s));
+	else if (is_loopback(t->s))
+		cv_catalog_report(c, t->pos, field,
+			"write a name of an address that is not loopback, and allowed_ips",
+			"'%.*s' is in each sandbox its own loopback", CV_POLICY_QUOTE(t->s));
+}
+
+static struct cv_str *plain_http_read(
+	struct cv_catalog_check *c, const struct cv_policy_texts *t, size_t *ret_n)
+{
+	for (size_t i = 0; i < t->n; i++)
+		check_registry(c, &t->v[i], "build.plain_http");
+	return cv_catalog_strs(
+		c, t, "build.plain_http", CV_TOOL_GLOBS_MAX, CV_CATALOG_NO_GLOB, ret_n);
+}
+
+static bool is_user(struct cv_str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f || s.p[i] == ':')
+			return false;
+	return s.n > 0 && s.n <= CV_TOOL_BUILD_USER_BYTES_MAX;
+}
+
+static void check_credential(struct cv_catalog_check *c, const struct cv_policy_text *t)
+{
+	const struct cv_catalog *k = c->catalog;
+
+	for (size_t i = 0; i < k->credential_count; i++)
+		if (cv_str_eq(k->credentials[i].name, t->s)) {
+			cv_catalog_uses(c, t->s);
+			return;
+		}
+	cv_catalog_report(c, t->pos, "build.logins",
+		"declare it in credentials:", "there is no credential '%.*s'",
+		CV_POLICY_QUOTE(t->s));
+}
+
+static void login_read(struct cv_catalog_check *c, const struct cv_doc_login *d,
+	const struct cv_tool_build *b, struct cv_tool_login *out)
+{
+	out->registry = d->registry.s;
+	out->user = d->user.s;
+	out->credential = d->credential.s;
+	check_registry(c, &d->registry, "build.logins");
+	out->hosts = hosts_read(c, &d->hosts, "build.logins", &out->host_count);
+	for (size_t i = 0; i < out->host_count; i++)
+		if (cv_str_has_byte(out->hosts[i], '*'))
+			cv_catalog_report(c, d->hosts.v[i].pos, "build.logins", "name each host",
+				"a credential goes to no pattern of hosts");
+	for (size_t i = 0; i < b->plain_http_count; i++)
+		if (cv_str_eq(b->plain_http[i], out->registry))
+			cv_catalog_report(c, d->pos, "build.logins",
+				"give it TLS and remove it from plain_http, or remove the login",
+				"credentials are not sent without TLS, which '%.*s' does not have",
+				CV_POLICY_QUOTE(out->registry));
+	if (!is_user(out->user))
+		cv_catalog_report(c, d->user.pos, "build.logins", NULL,
+			"user: 1 to %d printable characters without a colon",
+			CV_TOOL_BUILD_USER_BYTES_MAX);
+	check_credential(c, &d->credential);
+}
+
+static void logins_read(
+	struct cv_catalog_check *c, const struct cv_doc_build *d, struct cv_tool_build *out)
+{
+	if (!d->login_count)
+		return;
+	if (d->login_count > CV_TOOL_BUILD_LOGINS_MAX) {
+		cv_catalog_report(c, d->logins[0].pos, "build.logins", "split the tool",
+			"%zu logins; at most %d", d->login_count, CV_TOOL_BUILD_LOGINS_MAX);
+		return;
+	}
+	out->logins = cv_arena_array(c->arena, d->login_count, sizeof(*out->logins));
+	for (size_t i = 0; out->logins && i < d->login_count; i++) {
+		login_read(c, &d->logins[i], out, &out->logins[i]);
+		out->login_count = i + 1;
+	}
+}
+
+/* ---- all of it ---- */
+
 void cv_catalog_build(struct cv_catalog_check *c, const struct cv_doc_tool *d, struct cv_tool *t)
 {
 	struct cv_tool_build *out = cv_arena_new(c->arena, struct cv_tool_build);
@@ -79,8 +179,10 @@ void cv_catalog_build(struct cv_catalog_check *c, const struct cv_doc_tool *d, s
 		CV_TOOL_GLOBS_MAX, CV_GLOB_PATH, &out->base_allow_count);
 	out->push_allow = cv_catalog_strs(
 		c, &b->push, "build.push", CV_TOOL_GLOBS_MAX, CV_GLOB_PATH, &out->push_allow_count);
-	out->hosts = hosts_read(c, &b->hosts, &out->host_count);
+	out->hosts = hosts_read(c, &b->hosts, "build.hosts", &out->host_count);
 	out->allowed_ips = networks_read(c, &b->allowed_ips, &out->allowed_ip_count);
+	out->plain_http = plain_http_read(c, &b->plain_http, &out->plain_http_count);
+	logins_read(c, b, out);
 	out->context_bytes_max = cv_catalog_bytes(c, &b->context_bytes, "build.context_bytes",
 		CV_TOOL_BUILD_BYTES_MAX, CV_TOOL_BUILD_CONTEXT_BYTES_DEFAULT);
 	out->context_files_max = (uint32_t)cv_catalog_number(c, &b->context_files,
