@@ -404,6 +404,7 @@ static void step_run(struct broker *b, struct job *j, enum build_step step)
 	if (step == BUILD_CLEAN)
 		build_audit_tell(b, j, r);
 	r->step = step;
+	r->has_policy = false;
 	r->is_killed = false;
 	r->start_errno = 0;
 	cv_buf_reset(&r->last);
@@ -634,6 +635,25 @@ static void build_event(struct broker *b, struct job *j, enum watch what, uint32
 	case WATCH_RUN_ERR: pipe_read(b, j, &r->p.err, &r->last); break;
 	case WATCH_RUN_IN: look_read(j); break;
 	default: control_read(b, j); break;
+	}
+}
+
+/* Builds that run are under the new policy as well, by the file that their proxy watches.  One that can't
+ * be told ends.  A step that began without a network stays so. */
+void build_policy_changed(struct broker *b, const struct sandbox *s)
+{
+	struct cv_err err;
+
+	for (uint32_t i = 0; i < b->jobs.top; i++) {
+		struct job *j = pool_at(&b->jobs, i);
+		struct build_run *r = j && j->backend == &build_backend ? j->run : NULL;
+
+		if (!r || r->step != BUILD_BUILD || !r->has_policy ||
+			pool_get(&b->sandboxes, j->sandbox) != s ||
+			build_policy_again(s, r, &err) == CV_OK)
+			continue;
+		refuse(r, CALL_BROKEN, 0, NULL, "its policy changed: %s", err.msg);
+		spawn_tell(&r->p, SPAWN_KILL);
 	}
 }
 

@@ -24,12 +24,14 @@
 
 #define LOGIN_KEY "COVE_REGISTRY_PASSWORD" /* a variable of the step's sandbox: its placeholder */
 
+/* At once: whoever reads it while it is written anew has the one or the other. */
 static cv_code file_write(
 	const struct build_run *r, const char *name, struct cv_str text, struct cv_err *err)
 {
-	char path[PATH_MAX + 32];
+	char path[PATH_MAX + 32], to[PATH_MAX + 32];
 
-	snprintf(path, sizeof(path), "%s/%s", r->dir, name);
+	snprintf(path, sizeof(path), "%s/%s.new", r->dir, name);
+	snprintf(to, sizeof(to), "%s/%s", r->dir, name);
 	unlink(path);
 	CV_AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	for (size_t at = 0; fd >= 0 && at < text.n;) {
@@ -39,7 +41,7 @@ static cv_code file_write(
 			return cv_fail_errno(err, "write %s", name);
 		at += (size_t)n;
 	}
-	return fd < 0 ? cv_fail_errno(err, "write %s", name) : CV_OK;
+	return fd < 0 || rename(path, to) < 0 ? cv_fail_errno(err, "write %s", name) : CV_OK;
 }
 
 /* ---- what the engine is told ---- */
@@ -317,34 +319,83 @@ static cv_code registry_policy_write(
 	return code;
 }
 
-/* Of the sandbox's policy what it says of the network, and no more: its files are others, and a build
- * has no tools. Rules about programs stay as they are: RUN's programs descend from buildah. */
-static cv_code own_policy_write(
-	const struct sandbox *box, const struct build_run *r, bool *ret_has, struct cv_err *err)
+/* A build has no credentials: what an endpoint says of them goes, and an endpoint that answers with
+ * tokens goes as a whole, since nobody would keep them out of the build. */
+static void endpoints_copy(const struct cv_policy_entry *from, struct cv_policy_entry *to)
 {
-	const struct cv_policy_doc *doc = box->policy ? cv_policy_doc(box->policy) : NULL;
-	struct cv_policy_doc network;
-	struct cv_buf b;
+	to->endpoint_count = 0;
+	for (size_t i = 0; i < from->endpoint_count; i++) {
+		struct cv_policy_endpoint *e = &to->endpoints[to->endpoint_count];
 
-	*ret_has = doc && doc->entry_count > 0;
-	if (!*ret_has)
-		return CV_OK;
-	network = (struct cv_policy_doc){
-		.file = doc->file,
-		.version = 1,
-		.include_workdir = true,
-		.entries = doc->entries,
-		.entry_count = doc->entry_count,
-		.middlewares = doc->middlewares,
-		.middleware_count = doc->middleware_count,
-	};
+		if (from->endpoints[i].token_endpoint)
+			continue;
+		to->endpoint_count++;
+		*e = from->endpoints[i];
+		e->has_credential_binding = false;
+		e->credential_binding_provider = (struct cv_policy_text){ 0 };
+		e->websocket_credential_rewrite = false;
+		e->request_body_credential_rewrite = false;
+		e->allow_uninspected_credentials = false;
+		e->credential_signing = (struct cv_policy_text){ 0 };
+		e->signing_service = (struct cv_policy_text){ 0 };
+		e->signing_region = (struct cv_policy_text){ 0 };
+	}
+}
+
+static cv_code entries_copy(const struct cv_policy_doc *doc, struct cv_policy_doc *to,
+	struct cv_arena *arena, struct cv_err *err)
+{
+	to->entries = cv_arena_array(arena, doc->entry_count + 1, sizeof(*to->entries));
+	for (size_t i = 0; to->entries && i < doc->entry_count; i++) {
+		struct cv_policy_entry *e = &to->entries[to->entry_count];
+
+		*e = doc->entries[i];
+		e->endpoints = cv_arena_array(
+			arena, doc->entries[i].endpoint_count + 1, sizeof(*e->endpoints));
+		if (!e->endpoints)
+			break;
+		endpoints_copy(&doc->entries[i], e);
+		to->entry_count += e->endpoint_count > 0;
+	}
+	return arena->is_overflown || !to->entries ? cv_fail(err, CV_LIMIT, "no memory") : CV_OK;
+}
+
+/* Of the sandbox's policy what it says of the network, and no more: its files are others, and a build
+ * has no tools. Rules about programs stay as they are: RUN's programs descend from the engine. */
+static cv_code own_policy_write(
+	const struct cv_policy_doc *doc, const struct build_run *r, struct cv_err *err)
+{
+	struct cv_policy_doc network = { .version = 1, .include_workdir = true };
+	struct cv_arena arena;
+	struct cv_buf b;
+	cv_code code = CV_OK;
+
+	cv_arena_init(&arena, BUILD_POLICY_MEMORY_MAX);
 	cv_buf_init(&b, BUILD_POLICY_BYTES_MAX);
+	if (doc) {
+		network.file = doc->file;
+		network.middlewares = doc->middlewares;
+		network.middleware_count = doc->middleware_count;
+		code = entries_copy(doc, &network, &arena, err);
+	}
 	cv_fill_write(&cv_policy_schema, &network, &b);
 	cv_buf_put_byte(&b, '\n');
-	const cv_code code = b.is_overflown ? cv_fail(err, CV_LIMIT, "the policy is too large")
-					    : file_write(r, "policy.json", cv_buf_str(&b), err);
+	if (code == CV_OK)
+		code = b.is_overflown ? cv_fail(err, CV_LIMIT, "the policy is too large")
+				      : file_write(r, "policy.json", cv_buf_str(&b), err);
 	cv_buf_fini(&b);
+	cv_arena_fini(&arena);
 	return code;
+}
+
+static const struct cv_policy_doc *doc_of(const struct sandbox *box)
+{
+	return box->policy ? cv_policy_doc(box->policy) : NULL;
+}
+
+cv_code build_policy_again(const struct sandbox *box, const struct build_run *r, struct cv_err *err)
+{
+	return own_policy_write(doc_of(box), r, err);
 }
 
 cv_code build_policy_write(
@@ -353,5 +404,6 @@ cv_code build_policy_write(
 	*ret_has = r->step == BUILD_PULL || r->step == BUILD_PUSH;
 	if (*ret_has)
 		return registry_policy_write(r, r->step == BUILD_PULL ? "read-only" : "full", err);
-	return r->step == BUILD_BUILD ? own_policy_write(box, r, ret_has, err) : CV_OK;
+	*ret_has = r->step == BUILD_BUILD && doc_of(box) && doc_of(box)->entry_count > 0;
+	return *ret_has ? own_policy_write(doc_of(box), r, err) : CV_OK;
 }

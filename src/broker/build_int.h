@@ -46,6 +46,7 @@ struct build_run {
 	struct cv_buf said; /* on stdout, of this step */
 	struct cv_buf last; /* on stderr, of this step: its first line is the reason */
 	uint64_t log_bytes;
+	bool has_policy; /* the step: it has a network, by a proxy of its own */
 	bool is_too_large, is_flooding, is_killed;
 	int start_errno;
 
@@ -99,6 +100,9 @@ CV_MUST cv_code build_login_open(const struct build_run *r, int *ret, struct cv_
 CV_MUST cv_code build_conf_write(const struct build_run *r, struct cv_err *err);
 CV_MUST cv_code build_policy_write(
 	const struct sandbox *box, const struct build_run *r, bool *ret_has, struct cv_err *err);
+/* The sandbox has another policy: the proxy of a BUILD that runs reads this file anew. */
+CV_MUST cv_code build_policy_again(
+	const struct sandbox *box, const struct build_run *r, struct cv_err *err);
 
 /* ---- build_files.c: in a process of their own ---- */
 

@@ -130,8 +130,7 @@ static bool bases_are_there(const struct build_run *r)
 	return access(path, R_OK) == 0;
 }
 
-static void sandbox_put(const struct sandbox *box, const struct build_run *r, bool has_policy,
-	struct build_words *w)
+static void sandbox_put(const struct sandbox *box, const struct build_run *r, struct build_words *w)
 {
 	static const char *const begin[] = { "run", "-q", "-v", "--nested", "--no-protect",
 		"--no-tty", "--from=host", NULL };
@@ -144,7 +143,7 @@ static void sandbox_put(const struct sandbox *box, const struct build_run *r, bo
 
 	words(w, begin);
 	word(w, "--workdir=%s", is_pull ? r->bases : r->store);
-	if (has_policy) {
+	if (r->has_policy) {
 		word(w, "--policy=%s/policy.json", r->dir);
 		about_put(box, w);
 	}
@@ -211,7 +210,7 @@ static void roots_put(const struct build_run *r, struct build_words *w)
 	}
 }
 
-static void build_put(const struct build_run *r, bool has_policy, struct build_words *w)
+static void build_put(const struct build_run *r, struct build_words *w)
 {
 	static const char *const options[] = { "build", "--isolation=chroot", "--network=host",
 		"--security-opt=seccomp=unconfined", "--pull=never", "--layers", "--format=oci",
@@ -222,7 +221,7 @@ static void build_put(const struct build_run *r, bool has_policy, struct build_w
 	word(w, "--file=/build/context/%.*s", CV_STR_ARG(r->file));
 	if (r->target.n)
 		word(w, "--target=%.*s", CV_STR_ARG(r->target));
-	if (has_policy)
+	if (r->has_policy)
 		roots_put(r, w);
 	for (uint32_t i = 0; r->build_args && i < r->build_args->n; i++)
 		word(w, "--build-arg=%.*s=%.*s", CV_STR_ARG(r->build_args->key[i]),
@@ -260,7 +259,6 @@ cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct buil
 	struct build_words *ret, struct cv_err *err)
 {
 	char cove[PATH_MAX];
-	bool has_policy = false;
 
 	(void)b;
 	*ret = (struct build_words){ .arena = &r->arena };
@@ -271,14 +269,14 @@ cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct buil
 	if (!self_find(cove, sizeof(cove)))
 		return cv_fail(err, CV_UNAVAILABLE, "cove is not beside cove-broker");
 	if (build_conf_write(r, err) != CV_OK ||
-		build_policy_write(box, r, &has_policy, err) != CV_OK)
+		build_policy_write(box, r, &r->has_policy, err) != CV_OK)
 		return err->code;
 	word(ret, "%s", cove);
-	sandbox_put(box, r, has_policy, ret);
+	sandbox_put(box, r, ret);
 	engine_put(r, ret);
 	switch (r->step) {
 	case BUILD_PULL: pull_put(r, ret); break;
-	case BUILD_BUILD: build_put(r, has_policy, ret); break;
+	case BUILD_BUILD: build_put(r, ret); break;
 	case BUILD_EXPORT: push_put(r, "digest", ret, archive_name(r)); break;
 	case BUILD_PUSH:
 		push_put(r, "pushed", ret,

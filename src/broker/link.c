@@ -388,6 +388,7 @@ static bool policy_take(struct broker *b, struct cv_ipc_msg *m)
 			cv_policy_unref(s->policy);
 			s->policy = policy;
 			mcp_policy_changed(b, s);
+			build_policy_changed(b, s);
 		} else {
 			audit_note(b, true, "policy of %s: %s", s->name, err.msg);
 		}
