@@ -14,6 +14,7 @@
  * name of another's that could be taken, and no program of a build that could reach one.
  */
 #include "broker/build_int.h"
+#include "broker/build_ids.h"
 
 #include "base/sha256.h"
 #include "sys/fd.h"
@@ -210,10 +211,22 @@ static void run_free(struct build_run *r)
 	free(r);
 }
 
+/* Once in a log, at its beginning. */
+static void one_id_tell(struct broker *b, struct job *j, const struct cv_err *why)
+{
+	char text[CV_ERR_MSG_BYTES_MAX + 128];
+	const int n = snprintf(text, sizeof(text),
+		"ids: all files of the image have one owner, and USER and chown to others fail: %s\n",
+		why->msg);
+
+	call_log(b, j, (struct cv_str){ text, CV_MIN((size_t)CV_MAX(n, 0), sizeof(text) - 1) });
+}
+
 static bool build_start(struct broker *b, struct job *j, struct cv_err *err)
 {
 	struct sandbox *box = pool_get(&b->sandboxes, j->sandbox);
 	struct build_run *r = calloc(1, sizeof(*r));
+	struct cv_err none;
 
 	if (!r)
 		return cv_fail(err, CV_LIMIT, "no memory"), false;
@@ -225,6 +238,9 @@ static bool build_start(struct broker *b, struct job *j, struct cv_err *err)
 		r->login[i] = -1;
 	r->tool = j->tool->build;
 	r->outcome = CALL_OK;
+	r->has_ids = build_ids_find(&none) == CV_OK;
+	if (!r->has_ids && r->tool->operation == CV_TOOL_BUILD_BUILD)
+		one_id_tell(b, j, &none);
 	if (build_logins_take(r, j->keys, err) != CV_OK ||
 		dirs_make(b, box, j->id, r, err) != CV_OK) {
 		run_free(r);
@@ -343,6 +359,12 @@ static void progress_tell(struct broker *b, struct job *j, const struct build_ru
 	job_progress(b, j, cv_str_of(text));
 }
 
+static void word_put(struct build_words *w, const char *text)
+{
+	w->v[w->n++] = (char *)(uintptr_t)text;
+	w->v[w->n] = NULL;
+}
+
 /* What the step runs: work of ours, or buildah. */
 static cv_code plan_make(struct broker *b, const struct job *j, struct build_run *r,
 	struct spawn_plan *plan, struct build_words *w, struct cv_err *err)
@@ -361,6 +383,14 @@ static cv_code plan_make(struct broker *b, const struct job *j, struct build_run
 	plan->arg = r;
 	if (r->step == BUILD_CLEAN)
 		plan->remove = r->dir;
+	if (r->step == BUILD_CLEAN && r->has_ids) { /* what of it is not ours goes first */
+		plan->run = NULL;
+		word_put(w, SPAWN_SELF);
+		word_put(w, "remove");
+		word_put(w, r->dir);
+		plan->argv = w->v;
+		return CV_OK;
+	}
 	if (r->step == BUILD_CONTEXT || r->step == BUILD_DELIVER) {
 		if (box->root < 0)
 			return cv_fail(err, CV_UNAVAILABLE, "the sandbox's files can't be reached");
@@ -383,10 +413,18 @@ static cv_code plan_make(struct broker *b, const struct job *j, struct build_run
 static void look_start(struct broker *b, struct job *j, struct build_run *r)
 {
 	static char *no_env[] = { NULL };
-	const struct spawn_plan plan = {
-		.env = no_env, .workdir = b->state_path, .run = build_look_run, .arg = r
-	};
+	char max[24], extra[24];
+	char *argv[] = { (char *)(uintptr_t)SPAWN_SELF, (char *)(uintptr_t) "look", max, extra,
+		r->store, r->dir, NULL };
+	struct spawn_plan plan = { .env = no_env, .workdir = b->state_path, .arg = r };
 	struct cv_err err;
+
+	snprintf(max, sizeof(max), "%llu", (unsigned long long)r->tool->image_bytes_max);
+	snprintf(extra, sizeof(extra), "%llu", (unsigned long long)r->tool->context_bytes_max);
+	if (r->has_ids)
+		plan.argv = argv;
+	else
+		plan.run = build_look_run;
 
 	if (r->step != BUILD_BUILD && r->step != BUILD_EXPORT)
 		return;
@@ -621,7 +659,10 @@ static void look_read(struct job *j)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	spawn_close(&r->look);
-	r->is_too_large = true;
+	r->is_too_large = n == sizeof(report) && WIFEXITED(report.value) &&
+			  WEXITSTATUS(report.value) == BUILD_LOOK_TOO_MUCH;
+	if (!r->is_too_large)
+		refuse(r, CALL_BROKEN, 0, NULL, "nobody looks at the disk any more");
 	spawn_tell(&r->p, SPAWN_KILL);
 }
 

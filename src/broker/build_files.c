@@ -102,22 +102,26 @@ int build_deliver_run(const void *run)
 	return 0;
 }
 
-int build_look_run(const void *run)
+int build_look(const char *store_path, const char *own_path, uint64_t max, uint64_t extra)
 {
-	const struct build_run *r = run;
-	const uint64_t max = r->tool->image_bytes_max;
-
 	for (;;) {
-		CV_AUTO_FD int store = open(r->store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		CV_AUTO_FD int own = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		CV_AUTO_FD int store = open(store_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		CV_AUTO_FD int own = open(own_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		const uint64_t n = (store < 0 ? 0 : cv_copy_usage(store, max + 1)) +
 				   (own < 0 ? 0 : cv_copy_usage(own, UINT64_MAX / 2));
 
-		/* The context has a limit of its own, and stands in `own`. */
-		if (n > max + r->tool->context_bytes_max)
-			return 1;
+		if (n > max + extra)
+			return BUILD_LOOK_TOO_MUCH;
 		poll(NULL, 0, BUILD_LOOK_MS);
 	}
+}
+
+/* The context has a limit of its own, and stands in the call's directory. */
+int build_look_run(const void *run)
+{
+	const struct build_run *r = run;
+
+	return build_look(r->store, r->dir, r->tool->image_bytes_max, r->tool->context_bytes_max);
 }
 
 int build_clean_run(const void *run)

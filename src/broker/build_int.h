@@ -46,6 +46,7 @@ struct build_run {
 	struct cv_buf said; /* on stdout, of this step */
 	struct cv_buf last; /* on stderr, of this step: its first line is the reason */
 	uint64_t log_bytes;
+	bool has_ids;    /* the host gives its user a range of them: build_ids.c */
 	bool has_policy; /* the step: it has a network, by a proxy of its own */
 	bool is_too_large, is_flooding, is_killed;
 	int start_errno;
@@ -109,6 +110,8 @@ CV_MUST cv_code build_policy_again(
 int build_context_run(const void *run); /* SPAWN_KEEP_FD: the sandbox's root */
 int build_deliver_run(const void *run);
 int build_look_run(const void *run);
+#define BUILD_LOOK_TOO_MUCH 1 /* how it ends */
+int build_look(const char *store_path, const char *own_path, uint64_t max, uint64_t extra);
 int build_clean_run(const void *run);
 
 /* What the proxies of the steps decided, as events of the run; a line too many is counted. */

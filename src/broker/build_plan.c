@@ -3,6 +3,7 @@
  * build_plan.c - what a step of a build runs, and what that may do
  *
  *     cove run --nested --from host ... -- unshare -Urm buildah ...
+ *     cove run --nested --nested-ids --from host ... -- buildah ...     where the host gives us ids
  *
  * Every buildah, or podman, runs in a sandbox of its own: the host's /usr, and these of ours:
  *
@@ -142,6 +143,8 @@ static void sandbox_put(const struct sandbox *box, const struct build_run *r, st
 	const bool is_pull = r->step == BUILD_PULL;
 
 	words(w, begin);
+	if (r->has_ids)
+		word(w, "--nested-ids");
 	word(w, "--workdir=%s", is_pull ? r->bases : r->store);
 	if (r->has_policy) {
 		word(w, "--policy=%s/policy.json", r->dir);
@@ -166,15 +169,18 @@ static void sandbox_put(const struct sandbox *box, const struct build_run *r, st
 
 static void engine_put(const struct build_run *r, struct build_words *w)
 {
-	static const char *const store[] = { "--runroot=/tmp/run", "--storage-driver=vfs",
-		"--storage-opt=vfs.ignore_chown_errors=true", NULL };
+	static const char *const store[] = { "--runroot=/tmp/run", "--storage-driver=vfs", NULL };
 	const struct build_engine *e = build_engine_of(r->tool->engine);
 
-	word(w, "/usr/bin/unshare");
-	word(w, "-Urm");
+	if (!r->has_ids) {
+		word(w, "/usr/bin/unshare");
+		word(w, "-Urm");
+	}
 	word(w, "%s", e->path);
 	words(w, e->options);
 	words(w, store);
+	if (!r->has_ids)
+		word(w, "--storage-opt=vfs.ignore_chown_errors=true");
 	word(w, "--root=%s", r->step == BUILD_PULL ? r->bases : r->store);
 	if (r->step != BUILD_PULL && bases_are_there(r))
 		word(w, "--storage-opt=vfs.imagestore=/build/bases");
@@ -263,7 +269,7 @@ cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct buil
 	(void)b;
 	*ret = (struct build_words){ .arena = &r->arena };
 	const struct build_engine *engine = build_engine_of(r->tool->engine);
-	if (access(engine->path, X_OK) < 0 || access("/usr/bin/unshare", X_OK) < 0)
+	if (access(engine->path, X_OK) < 0 || (!r->has_ids && access("/usr/bin/unshare", X_OK) < 0))
 		return cv_fail(err, CV_UNAVAILABLE, "%s is not installed on the host",
 			cv_tool_build_engine_name(r->tool->engine));
 	if (!self_find(cove, sizeof(cove)))
@@ -329,8 +335,10 @@ cv_code build_bases_find(struct broker *b, struct build_run *r, const char *own,
 	if (!r->tool->cache.n)
 		snprintf(r->bases, sizeof(r->bases), "%s/bases", own);
 	else if (cache || home)
-		snprintf(r->bases, sizeof(r->bases), "%s%s/cove/images/%.*s", cache ? cache : home,
-			cache ? "" : "/.cache", CV_STR_ARG(r->tool->cache));
+		/* Files have their own ids in the one, and the user's in the other. */
+		snprintf(r->bases, sizeof(r->bases), "%s%s/cove/images/%.*s%s",
+			cache ? cache : home, cache ? "" : "/.cache", CV_STR_ARG(r->tool->cache),
+			r->has_ids ? "+ids" : "");
 	else
 		return cv_fail(err, CV_UNAVAILABLE,
 			"build.cache: neither HOME nor XDG_CACHE_HOME says where");
