@@ -472,6 +472,7 @@ bool hold_answer(struct broker *b, struct cv_str body);
 bool hold_is_approved(const struct sandbox *s, struct cv_str rule, struct cv_str tool);
 
 /* ---- build.c ---- */
+void build_policy_changed(struct broker *b, const struct sandbox *s);
 void build_sandbox_end(const struct broker *b, const struct sandbox *s); /* its images go */
 
 /* ---- audit.c ---- */

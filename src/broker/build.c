@@ -14,6 +14,7 @@
  * name of another's that could be taken, and no program of a build that could reach one.
  */
 #include "broker/build_int.h"
+#include "broker/build_ids.h"
 
 #include "base/sha256.h"
 #include "sys/fd.h"
@@ -184,6 +185,7 @@ static void arguments_read(const struct sandbox *box, const struct job *j, struc
 	r->target = cv_arena_str(&r->arena, argument(a, "target"));
 	r->dest = dest.n ? path_of(box, r, dest) : CV_STR_NONE;
 	r->build_args = cv_value_get(a, CV_STR("build_args"));
+	r->labels = cv_value_get(a, CV_STR("labels"));
 	push_read(r, r->tool->operation == CV_TOOL_BUILD_PUSH ? argument(a, "destination")
 							      : argument(a, "push"));
 	if (r->outcome == CALL_OK && box->root < 0 && r->tool->operation == CV_TOOL_BUILD_BUILD)
@@ -198,10 +200,33 @@ static const enum build_step first_step[] = {
 
 static const struct spawned nothing = { .control = -1, .in = -1, .out = -1, .err = -1 };
 
+static void run_free(struct build_run *r)
+{
+	spawn_close(&r->p);
+	spawn_close(&r->look);
+	build_logins_drop(r);
+	cv_buf_fini(&r->said);
+	cv_buf_fini(&r->last);
+	cv_arena_fini(&r->arena);
+	free(r);
+}
+
+/* Once in a log, at its beginning. */
+static void one_id_tell(struct broker *b, struct job *j, const struct cv_err *why)
+{
+	char text[CV_ERR_MSG_BYTES_MAX + 128];
+	const int n = snprintf(text, sizeof(text),
+		"ids: all files of the image have one owner, and USER and chown to others fail: %s\n",
+		why->msg);
+
+	call_log(b, j, (struct cv_str){ text, CV_MIN((size_t)CV_MAX(n, 0), sizeof(text) - 1) });
+}
+
 static bool build_start(struct broker *b, struct job *j, struct cv_err *err)
 {
 	struct sandbox *box = pool_get(&b->sandboxes, j->sandbox);
 	struct build_run *r = calloc(1, sizeof(*r));
+	struct cv_err none;
 
 	if (!r)
 		return cv_fail(err, CV_LIMIT, "no memory"), false;
@@ -209,11 +234,16 @@ static bool build_start(struct broker *b, struct job *j, struct cv_err *err)
 	cv_buf_init(&r->said, BUILD_SAID_BYTES_MAX);
 	cv_buf_init(&r->last, 2 * BROKER_STDERR_BYTES_MAX);
 	r->p = r->look = nothing;
+	for (size_t i = 0; i < CV_ARRAY_LEN(r->login); i++)
+		r->login[i] = -1;
 	r->tool = j->tool->build;
 	r->outcome = CALL_OK;
-	if (dirs_make(b, box, j->id, r, err) != CV_OK) {
-		cv_arena_fini(&r->arena);
-		free(r);
+	r->has_ids = build_ids_find(&none) == CV_OK;
+	if (!r->has_ids && r->tool->operation == CV_TOOL_BUILD_BUILD)
+		one_id_tell(b, j, &none);
+	if (build_logins_take(r, j->keys, err) != CV_OK ||
+		dirs_make(b, box, j->id, r, err) != CV_OK) {
+		run_free(r);
 		return false;
 	}
 	j->run = r;
@@ -260,16 +290,6 @@ static struct cv_str log_tail(const struct job *j)
 	return s;
 }
 
-static void run_free(struct build_run *r)
-{
-	spawn_close(&r->p);
-	spawn_close(&r->look);
-	cv_buf_fini(&r->said);
-	cv_buf_fini(&r->last);
-	cv_arena_fini(&r->arena);
-	free(r);
-}
-
 /* An error with a code of its own. */
 static void end_refused(struct broker *b, struct job *j, const struct build_run *r)
 {
@@ -290,6 +310,7 @@ static void finish(struct broker *b, struct job *j)
 	struct cv_buf output;
 
 	j->run = NULL; /* it is no more, whoever asks */
+	call_log_end(b, j);
 	if (j->is_stopping && j->stop_state == JOB_CANCELLED)
 		r->outcome = CALL_CANCELLED;
 	if (j->is_stopping && j->stop_state == JOB_TIMED_OUT)
@@ -338,6 +359,12 @@ static void progress_tell(struct broker *b, struct job *j, const struct build_ru
 	job_progress(b, j, cv_str_of(text));
 }
 
+static void word_put(struct build_words *w, const char *text)
+{
+	w->v[w->n++] = (char *)(uintptr_t)text;
+	w->v[w->n] = NULL;
+}
+
 /* What the step runs: work of ours, or buildah. */
 static cv_code plan_make(struct broker *b, const struct job *j, struct build_run *r,
 	struct spawn_plan *plan, struct build_words *w, struct cv_err *err)
@@ -356,6 +383,14 @@ static cv_code plan_make(struct broker *b, const struct job *j, struct build_run
 	plan->arg = r;
 	if (r->step == BUILD_CLEAN)
 		plan->remove = r->dir;
+	if (r->step == BUILD_CLEAN && r->has_ids) { /* what of it is not ours goes first */
+		plan->run = NULL;
+		word_put(w, SPAWN_SELF);
+		word_put(w, "remove");
+		word_put(w, r->dir);
+		plan->argv = w->v;
+		return CV_OK;
+	}
 	if (r->step == BUILD_CONTEXT || r->step == BUILD_DELIVER) {
 		if (box->root < 0)
 			return cv_fail(err, CV_UNAVAILABLE, "the sandbox's files can't be reached");
@@ -367,8 +402,10 @@ static cv_code plan_make(struct broker *b, const struct job *j, struct build_run
 		env[i] = b->env[i];
 	env[b->env_count] = NULL;
 	plan->env = env;
-	const cv_code code = build_plan_make(b, box, r, w, err);
+	cv_code code = build_plan_make(b, box, r, w, err);
 	plan->argv = w->v;
+	if (code == CV_OK)
+		code = build_login_open(r, &plan->pass, err);
 	return code;
 }
 
@@ -376,10 +413,18 @@ static cv_code plan_make(struct broker *b, const struct job *j, struct build_run
 static void look_start(struct broker *b, struct job *j, struct build_run *r)
 {
 	static char *no_env[] = { NULL };
-	const struct spawn_plan plan = {
-		.env = no_env, .workdir = b->state_path, .run = build_look_run, .arg = r
-	};
+	char max[24], extra[24];
+	char *argv[] = { (char *)(uintptr_t)SPAWN_SELF, (char *)(uintptr_t) "look", max, extra,
+		r->store, r->dir, NULL };
+	struct spawn_plan plan = { .env = no_env, .workdir = b->state_path, .arg = r };
 	struct cv_err err;
+
+	snprintf(max, sizeof(max), "%llu", (unsigned long long)r->tool->image_bytes_max);
+	snprintf(extra, sizeof(extra), "%llu", (unsigned long long)r->tool->context_bytes_max);
+	if (r->has_ids)
+		plan.argv = argv;
+	else
+		plan.run = build_look_run;
 
 	if (r->step != BUILD_BUILD && r->step != BUILD_EXPORT)
 		return;
@@ -397,14 +442,18 @@ static void step_run(struct broker *b, struct job *j, enum build_step step)
 	if (step == BUILD_CLEAN)
 		build_audit_tell(b, j, r);
 	r->step = step;
+	r->has_policy = false;
 	r->is_killed = false;
 	r->start_errno = 0;
 	cv_buf_reset(&r->last);
 	if (step != BUILD_CLEAN)
 		cv_buf_reset(&r->said);
 	progress_tell(b, j, r);
-	if (plan_make(b, j, r, &plan, &words, &err) == CV_OK &&
-		spawn(&plan, &r->p, &err) == CV_OK) {
+	const bool is_spawned = plan_make(b, j, r, &plan, &words, &err) == CV_OK &&
+				spawn(&plan, &r->p, &err) == CV_OK;
+	if (plan.pass > 0)
+		close(plan.pass);
+	if (is_spawned) {
 		if (watch(b, j, r->p.control, WATCH_RUN) && watch(b, j, r->p.out, WATCH_RUN_OUT) &&
 			watch(b, j, r->p.err, WATCH_RUN_ERR)) {
 			look_start(b, j, r);
@@ -466,6 +515,38 @@ static enum build_step step_next(struct build_run *r)
 	return BUILD_CLEAN;
 }
 
+/* What the proxy says of a server that answers a TLS hello with something else. */
+static bool is_without_tls(struct cv_str said)
+{
+	static const char *const words[] = { "SSL routines::wrong version number",
+		"SSL routines::http request", "SSL routines::packet length too long" };
+
+	for (size_t i = 0; said.n && i < CV_ARRAY_LEN(words); i++)
+		if (memmem(said.p, said.n, words[i], strlen(words[i])))
+			return true;
+	return false;
+}
+
+/* A step that speaks to a registry. */
+static void registry_failure_tell(struct build_run *r, int exit)
+{
+	const struct cv_str registry = build_registry(r);
+	char fix[2 * CV_IMAGE_REF_BYTES_MAX] = "";
+
+	if (is_without_tls(cv_buf_str(&r->last)))
+		snprintf(fix, sizeof(fix),
+			"; %.*s answers without TLS, which it may if the catalog's build says "
+			"plain_http: [\"%.*s\"]",
+			CV_STR_ARG(registry), CV_STR_ARG(registry));
+	if (r->step == BUILD_PULL)
+		refuse(r, CALL_FAILED, 502, "base_image_failed", "%.*s can't be fetched%s",
+			(int)CV_MIN(r->pull[r->pull_at].n, (size_t)200), r->pull[r->pull_at].p,
+			fix);
+	else
+		refuse(r, CALL_FAILED, 0, NULL, "%s: ended with exit code %d%s", step_word[r->step],
+			exit, fix);
+}
+
 /* Why a step failed, as one sentence: ours say it themselves. */
 static void failure_tell(struct build_run *r, const struct spawn_report *report)
 {
@@ -488,9 +569,8 @@ static void failure_tell(struct build_run *r, const struct spawn_report *report)
 	else if (is_ours)
 		refuse(r, CALL_FAILED, 400, r->step == BUILD_CONTEXT ? "bad_context" : "bad_dest",
 			"%.*s", (int)CV_MIN(line.n, (size_t)300), line.n ? line.p : "");
-	else if (r->step == BUILD_PULL)
-		refuse(r, CALL_FAILED, 502, "base_image_failed", "%.*s can't be fetched",
-			(int)CV_MIN(r->pull[r->pull_at].n, (size_t)200), r->pull[r->pull_at].p);
+	else if (r->step == BUILD_PULL || r->step == BUILD_PUSH)
+		registry_failure_tell(r, exit);
 	else
 		refuse(r, CALL_FAILED, 0, NULL, "%s: ended with exit code %d", step_word[r->step],
 			exit);
@@ -534,7 +614,7 @@ static void pipe_read(struct broker *b, struct job *j, int *fd, struct cv_buf *k
 		const size_t room = keep->max - cv_buf_len(keep);
 		cv_buf_put(keep, (struct cv_str){ piece, CV_MIN((size_t)n, room) });
 		if (r->step != BUILD_LIST || fd != &r->p.out)
-			job_log(b, j, (struct cv_str){ piece, (size_t)n });
+			call_log(b, j, (struct cv_str){ piece, (size_t)n });
 	}
 	if (n == 0 && *fd >= 0) {
 		close(*fd);
@@ -579,7 +659,10 @@ static void look_read(struct job *j)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	spawn_close(&r->look);
-	r->is_too_large = true;
+	r->is_too_large = n == sizeof(report) && WIFEXITED(report.value) &&
+			  WEXITSTATUS(report.value) == BUILD_LOOK_TOO_MUCH;
+	if (!r->is_too_large)
+		refuse(r, CALL_BROKEN, 0, NULL, "nobody looks at the disk any more");
 	spawn_tell(&r->p, SPAWN_KILL);
 }
 
@@ -593,6 +676,25 @@ static void build_event(struct broker *b, struct job *j, enum watch what, uint32
 	case WATCH_RUN_ERR: pipe_read(b, j, &r->p.err, &r->last); break;
 	case WATCH_RUN_IN: look_read(j); break;
 	default: control_read(b, j); break;
+	}
+}
+
+/* Builds that run are under the new policy as well, by the file that their proxy watches.  One that can't
+ * be told ends.  A step that began without a network stays so. */
+void build_policy_changed(struct broker *b, const struct sandbox *s)
+{
+	struct cv_err err;
+
+	for (uint32_t i = 0; i < b->jobs.top; i++) {
+		struct job *j = pool_at(&b->jobs, i);
+		struct build_run *r = j && j->backend == &build_backend ? j->run : NULL;
+
+		if (!r || r->step != BUILD_BUILD || !r->has_policy ||
+			pool_get(&b->sandboxes, j->sandbox) != s ||
+			build_policy_again(s, r, &err) == CV_OK)
+			continue;
+		refuse(r, CALL_BROKEN, 0, NULL, "its policy changed: %s", err.msg);
+		spawn_tell(&r->p, SPAWN_KILL);
 	}
 }
 

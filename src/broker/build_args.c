@@ -84,6 +84,13 @@ static const char *push_wrong(struct cv_str s)
 	return NULL;
 }
 
+static const char *platform_wrong(struct cv_str s)
+{
+	return cv_str_eq(s, CV_STR(CV_CONTAINERFILE_PLATFORM))
+		       ? NULL
+		       : "images are of the machine's own platform; leave it out or write " CV_CONTAINERFILE_PLATFORM;
+}
+
 static const struct {
 	const char *name;
 	const char *(*wrong)(struct cv_str s);
@@ -93,25 +100,45 @@ static const struct {
 	{ "context_dir", path_wrong },
 	{ "dest", path_wrong },
 	{ "target", target_wrong },
+	{ "platform", platform_wrong },
 	{ "push", push_wrong },
 	{ "destination", push_wrong },
 };
 
-static const char *build_args_wrong(const struct cv_value *v)
+static bool arg_char(char c, bool is_first)
+{
+	const char low = cv_ascii_lower(c);
+
+	return (low >= 'a' && low <= 'z') || c == '_' || (!is_first && c >= '0' && c <= '9');
+}
+
+/* What org.opencontainers.image.title needs, and a label that begins no option and has no '='. */
+static bool label_char(char c, bool is_first)
+{
+	return arg_char(c, is_first) || (!is_first && strchr(".-/", c));
+}
+
+static const struct {
+	const char *name;
+	bool (*is_good)(char c, bool is_first);
+	const char *names; /* what they have to be */
+} pairs[] = {
+	{ "build_args", arg_char, "names are letters, digits and _" },
+	{ "labels", label_char, "names are letters, digits and . - _ /, beginning with a letter" },
+};
+
+static const char *pairs_wrong(size_t which, const struct cv_value *v)
 {
 	for (uint32_t i = 0; v && v->type == CV_VALUE_OBJECT && i < v->n; i++) {
 		const struct cv_str key = v->key[i];
 
 		if (v->v[i].type != CV_VALUE_STRING || cv_str_has_byte(v->v[i].s, 0))
 			return "values are texts";
-		for (size_t k = 0; k < key.n; k++) {
-			const char c = cv_ascii_lower(key.p[k]);
-
-			if (!((c >= 'a' && c <= 'z') || c == '_' || (k && c >= '0' && c <= '9')))
-				return "names are letters, digits and _";
-		}
+		for (size_t k = 0; k < key.n; k++)
+			if (!pairs[which].is_good(key.p[k], k == 0))
+				return pairs[which].names;
 		if (!key.n || key.n > 128)
-			return "names are letters, digits and _";
+			return pairs[which].names;
 	}
 	return NULL;
 }
@@ -119,11 +146,14 @@ static const char *build_args_wrong(const struct cv_value *v)
 cv_code build_arguments_check(const struct cv_tool *t, const struct cv_value *arguments,
 	struct cv_arena *arena, struct cv_str *ret_pointer, struct cv_err *err)
 {
-	const char *wrong = build_args_wrong(cv_value_get(arguments, CV_STR("build_args")));
+	const char *wrong = NULL;
 
 	(void)t;
-	if (wrong)
-		*ret_pointer = CV_STR("/build_args");
+	for (size_t i = 0; !wrong && i < CV_ARRAY_LEN(pairs); i++) {
+		wrong = pairs_wrong(i, cv_value_get(arguments, cv_str_of(pairs[i].name)));
+		if (wrong)
+			*ret_pointer = cv_arena_printf(arena, "/%s", pairs[i].name);
+	}
 	for (size_t i = 0; !wrong && i < CV_ARRAY_LEN(row); i++) {
 		const struct cv_str s = argument(arguments, row[i].name);
 

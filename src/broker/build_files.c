@@ -102,22 +102,26 @@ int build_deliver_run(const void *run)
 	return 0;
 }
 
-int build_look_run(const void *run)
+int build_look(const char *store_path, const char *own_path, uint64_t max, uint64_t extra)
 {
-	const struct build_run *r = run;
-	const uint64_t max = r->tool->image_bytes_max;
-
 	for (;;) {
-		CV_AUTO_FD int store = open(r->store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		CV_AUTO_FD int own = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		CV_AUTO_FD int store = open(store_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		CV_AUTO_FD int own = open(own_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		const uint64_t n = (store < 0 ? 0 : cv_copy_usage(store, max + 1)) +
 				   (own < 0 ? 0 : cv_copy_usage(own, UINT64_MAX / 2));
 
-		/* The context has a limit of its own, and stands in `own`. */
-		if (n > max + r->tool->context_bytes_max)
-			return 1;
+		if (n > max + extra)
+			return BUILD_LOOK_TOO_MUCH;
 		poll(NULL, 0, BUILD_LOOK_MS);
 	}
+}
+
+/* The context has a limit of its own, and stands in the call's directory. */
+int build_look_run(const void *run)
+{
+	const struct build_run *r = run;
+
+	return build_look(r->store, r->dir, r->tool->image_bytes_max, r->tool->context_bytes_max);
 }
 
 int build_clean_run(const void *run)
@@ -229,6 +233,26 @@ static cv_code base_take(struct build_run *r, struct cv_str name, uint32_t line,
 	return CV_OK;
 }
 
+/* Said before anything is fetched, with what there is. */
+static cv_code target_check(
+	const struct build_run *r, const struct cv_containerfile *c, struct cv_err *err)
+{
+	struct cv_buf names;
+
+	if (!r->target.n || cv_containerfile_has_stage(c, r->target))
+		return CV_OK;
+	cv_buf_init(&names, 65536);
+	for (size_t i = 0; i < c->stage_count; i++)
+		if (c->stage[i].n)
+			cv_buf_printf(&names, "%s%.*s", cv_buf_len(&names) ? ", " : "; there are ",
+				CV_STR_ARG(c->stage[i]));
+	const struct cv_str all = cv_buf_str(&names);
+	const cv_code code = cv_fail(err, CV_INVALID, "there is no stage '%.*s'%.*s",
+		CV_STR_ARG(r->target), (int)CV_MIN(all.n, (size_t)200), all.n ? all.p : "");
+	cv_buf_fini(&names);
+	return code;
+}
+
 cv_code build_bases_read(struct build_run *r, struct cv_err *err)
 {
 	struct cv_containerfile_arg arg[64];
@@ -249,6 +273,8 @@ cv_code build_bases_read(struct build_run *r, struct cv_err *err)
 	if (code == CV_OK)
 		code = cv_containerfile_read(r->text, arg, n, &r->arena, &c, err);
 	cv_buf_fini(&text_buf);
+	if (code == CV_OK)
+		code = target_check(r, &c, err);
 	for (size_t i = 0; code == CV_OK && i < c.image_count; i++)
 		code = base_take(r, c.image[i], c.line[i], err);
 	return code == CV_OK ? CV_OK : cv_wrap(err, "%s", text(r->file));

@@ -3,11 +3,13 @@
  * build_int.h - what the files of the backend `build` share
  *
  * A call is a row of steps, each a process under a shepherd: work on files (build_files.c), or
- * buildah, or podman, in a sandbox of its own (build_plan.c).  build.c goes from one to the next.
+ * buildah, or podman, in a sandbox of its own (build_plan.c, build_conf.c).  build.c goes from one to
+ * the next.
  */
 #pragma once
 #include "broker/broker.h"
 #include "broker/call_end.h"
+#include "broker/keys.h"
 #include "broker/spawn.h"
 #include "tools/containerfile.h"
 #include "tools/image_ref.h"
@@ -36,13 +38,16 @@ struct build_run {
 	struct cv_str space;
 	struct cv_str context_dir, dockerfile, dest, push, target; /* push: whole, with its tag */
 	struct cv_str file, text; /* the Containerfile, in context; what it says */
-	const struct cv_value *build_args;
+	const struct cv_value *build_args, *labels;
+	int login[CV_TOOL_BUILD_LOGINS_MAX]; /* as the tool has them: memfds; -1: none */
 	struct cv_str pull[CV_CONTAINERFILE_IMAGES_MAX];
 	size_t pull_count, pull_at;
 
 	struct cv_buf said; /* on stdout, of this step */
 	struct cv_buf last; /* on stderr, of this step: its first line is the reason */
 	uint64_t log_bytes;
+	bool has_ids;    /* the host gives its user a range of them: build_ids.c */
+	bool has_policy; /* the step: it has a network, by a proxy of its own */
 	bool is_too_large, is_flooding, is_killed;
 	int start_errno;
 
@@ -83,11 +88,30 @@ CV_MUST cv_code build_plan_make(struct broker *b, const struct sandbox *box, str
 CV_MUST cv_code build_bases_find(
 	struct broker *b, struct build_run *r, const char *own, struct cv_err *err);
 
+/* ---- build_conf.c ---- */
+
+struct cv_str build_registry(const struct build_run *r); /* that the step is about; empty: none */
+const struct cv_tool_login *build_login(const struct build_run *r); /* for it; NULL: none */
+/* The values of the tool's logins, while the call still has them. */
+CV_MUST cv_code build_logins_take(struct build_run *r, const struct keys *keys, struct cv_err *err);
+void build_logins_drop(struct build_run *r);
+/* What the step may read one of them from; -1 when it needs none. */
+CV_MUST cv_code build_login_open(const struct build_run *r, int *ret, struct cv_err *err);
+/* Files that the step's engine, and its `cove run`, read. */
+CV_MUST cv_code build_conf_write(const struct build_run *r, struct cv_err *err);
+CV_MUST cv_code build_policy_write(
+	const struct sandbox *box, const struct build_run *r, bool *ret_has, struct cv_err *err);
+/* The sandbox has another policy: the proxy of a BUILD that runs reads this file anew. */
+CV_MUST cv_code build_policy_again(
+	const struct sandbox *box, const struct build_run *r, struct cv_err *err);
+
 /* ---- build_files.c: in a process of their own ---- */
 
 int build_context_run(const void *run); /* SPAWN_KEEP_FD: the sandbox's root */
 int build_deliver_run(const void *run);
 int build_look_run(const void *run);
+#define BUILD_LOOK_TOO_MUCH 1 /* how it ends */
+int build_look(const char *store_path, const char *own_path, uint64_t max, uint64_t extra);
 int build_clean_run(const void *run);
 
 /* What the proxies of the steps decided, as events of the run; a line too many is counted. */

@@ -3,6 +3,7 @@
  * build_plan.c - what a step of a build runs, and what that may do
  *
  *     cove run --nested --from host ... -- unshare -Urm buildah ...
+ *     cove run --nested --nested-ids --from host ... -- buildah ...     where the host gives us ids
  *
  * Every buildah, or podman, runs in a sandbox of its own: the host's /usr, and these of ours:
  *
@@ -24,7 +25,6 @@
 
 #include "broker/self.h"
 #include "plan/rootfs.h"
-#include "policy/fill.h"
 #include "sys/cgroup.h"
 #include "sys/fd.h"
 
@@ -81,167 +81,6 @@ static void words(struct build_words *w, const char *const *v)
 		word(w, "%s", *v);
 }
 
-/* ---- files that it reads ---- */
-
-static cv_code file_write(
-	const struct build_run *r, const char *name, struct cv_str text, struct cv_err *err)
-{
-	char path[PATH_MAX + 32];
-
-	snprintf(path, sizeof(path), "%s/%s", r->dir, name);
-	unlink(path);
-	CV_AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	for (size_t at = 0; fd >= 0 && at < text.n;) {
-		const ssize_t n = write(fd, text.p + at, text.n - at);
-
-		if (n <= 0)
-			return cv_fail_errno(err, "write %s", name);
-		at += (size_t)n;
-	}
-	return fd < 0 ? cv_fail_errno(err, "write %s", name) : CV_OK;
-}
-
-#define ACCEPT "[{\"type\":\"insecureAcceptAnything\"}]"
-
-/* Which images buildah may take from where: what is in storage, and what this step is to fetch. */
-static cv_code trust_write(const struct build_run *r, struct cv_err *err)
-{
-	struct cv_buf b;
-
-	cv_buf_init(&b, 8192);
-	cv_buf_printf(&b, "{\"default\":[{\"type\":\"reject\"}],\"transports\":{"
-			  "\"containers-storage\":{\"\":" ACCEPT "}");
-	if (r->step == BUILD_PULL) {
-		cv_buf_put(&b, CV_STR(",\"docker\":{\""));
-		cv_buf_put_json(&b, r->pull[r->pull_at]);
-		cv_buf_put(&b, CV_STR("\":" ACCEPT "}"));
-	}
-	cv_buf_put(&b, CV_STR("}}\n"));
-	const cv_code code = file_write(r, "conf/trust.json", cv_buf_str(&b), err);
-	cv_buf_fini(&b);
-	return code;
-}
-
-static cv_code conf_write(const struct build_run *r, struct cv_err *err)
-{
-	cv_code code = trust_write(r, err);
-
-	if (code == CV_OK) /* no short names, no mirrors, whatever the host has */
-		code = file_write(r, "conf/registries.conf",
-			CV_STR("unqualified-search-registries = []\nshort-name-mode = \"disabled\"\n"),
-			err);
-	if (code == CV_OK)
-		code = file_write(r, "conf/storage.conf",
-			CV_STR("[storage]\ndriver = \"vfs\"\nrunroot = \"/tmp/run\"\n"
-			       "graphroot = \"/tmp/store\"\n"),
-			err);
-	if (code == CV_OK)
-		code = file_write(r, "conf/auth.json", CV_STR("{}\n"), err);
-	return code;
-}
-
-/* ---- policies ---- */
-
-/* Where registries that we know send us on to. */
-static const struct {
-	const char *registry, *host[5];
-} known[] = {
-	{ "docker.io",
-		{ "registry-1.docker.io", "auth.docker.io", "production.cloudflare.docker.com",
-			"production.cloudfront.docker.com" } },
-	{ "quay.io",
-		{ "quay.io", "cdn.quay.io", "cdn01.quay.io", "cdn02.quay.io", "cdn03.quay.io" } },
-	{ "ghcr.io", { "ghcr.io", "pkg-containers.githubusercontent.com" } },
-};
-
-struct registry_policy {
-	struct cv_buf *out;
-	const struct build_run *r;
-	bool has_endpoint;
-};
-
-static void endpoint_put(struct registry_policy *p, struct cv_str place, const char *access)
-{
-	struct cv_str rest = place;
-	const struct cv_str host = cv_str_cut(&rest, ':');
-	const struct cv_tool_build *t = p->r->tool;
-
-	cv_buf_printf(p->out, "%s{\"host\":\"", p->has_endpoint ? "," : "");
-	p->has_endpoint = true;
-	cv_buf_put_json(p->out, host);
-	cv_buf_put(p->out, CV_STR("\",\"port\":"));
-	cv_buf_put(p->out, rest.p ? rest : CV_STR("443"));
-	cv_buf_printf(p->out,
-		",\"protocol\":\"rest\",\"enforcement\":\"enforce\",\"access\":\"%s\"", access);
-	for (size_t i = 0; i < t->allowed_ip_count; i++) {
-		cv_buf_printf(p->out, "%s\"", i ? "," : ",\"allowed_ips\":[");
-		cv_buf_put_json(p->out, t->allowed_ips[i]);
-		cv_buf_put_byte(p->out, '"');
-	}
-	cv_buf_put(p->out, t->allowed_ip_count ? CV_STR("]}") : CV_STR("}"));
-}
-
-/* This registry, where it sends us, and what the catalog adds; for buildah alone. */
-static cv_code registry_policy_write(
-	const struct build_run *r, struct cv_str reference, const char *access, struct cv_err *err)
-{
-	const struct cv_str registry = cv_str_slice(reference, 0, cv_str_find_byte(reference, '/'));
-	struct cv_buf b;
-	struct registry_policy p = { .out = &b, .r = r };
-	bool is_known = false;
-
-	cv_buf_init(&b, BUILD_POLICY_BYTES_MAX);
-	cv_buf_put(
-		&b, CV_STR("{\"version\":1,\"network_policies\":{\"registry\":{\"endpoints\":["));
-	for (size_t i = 0; i < CV_ARRAY_LEN(known); i++) {
-		if (!cv_str_eq(registry, cv_str_of(known[i].registry)))
-			continue;
-		is_known = true;
-		for (size_t k = 0; k < CV_ARRAY_LEN(known[i].host) && known[i].host[k]; k++)
-			endpoint_put(&p, cv_str_of(known[i].host[k]), access);
-	}
-	if (!is_known)
-		endpoint_put(&p, registry, access);
-	for (size_t i = 0; i < r->tool->host_count; i++)
-		endpoint_put(&p, r->tool->hosts[i], access);
-	cv_buf_printf(&b, "],\"binaries\":[{\"path\":\"%s\"}]}}}\n",
-		build_engine_of(r->tool->engine)->path);
-	const cv_code code = b.is_overflown ? cv_fail(err, CV_LIMIT, "too many registries")
-					    : file_write(r, "policy.json", cv_buf_str(&b), err);
-	cv_buf_fini(&b);
-	return code;
-}
-
-/* Of the sandbox's policy what it says of the network, and no more: its files are others, and a build
- * has no tools. Rules about programs stay as they are: RUN's programs descend from buildah. */
-static cv_code own_policy_write(
-	const struct sandbox *box, const struct build_run *r, bool *ret_has, struct cv_err *err)
-{
-	const struct cv_policy_doc *doc = box->policy ? cv_policy_doc(box->policy) : NULL;
-	struct cv_policy_doc network;
-	struct cv_buf b;
-
-	*ret_has = doc && doc->entry_count > 0;
-	if (!*ret_has)
-		return CV_OK;
-	network = (struct cv_policy_doc){
-		.file = doc->file,
-		.version = 1,
-		.include_workdir = true,
-		.entries = doc->entries,
-		.entry_count = doc->entry_count,
-		.middlewares = doc->middlewares,
-		.middleware_count = doc->middleware_count,
-	};
-	cv_buf_init(&b, BUILD_POLICY_BYTES_MAX);
-	cv_fill_write(&cv_policy_schema, &network, &b);
-	cv_buf_put_byte(&b, '\n');
-	const cv_code code = b.is_overflown ? cv_fail(err, CV_LIMIT, "the policy is too large")
-					    : file_write(r, "policy.json", cv_buf_str(&b), err);
-	cv_buf_fini(&b);
-	return code;
-}
-
 /* ---- the sandbox ---- */
 
 /* What this host can enforce of the catalog's limits; by cgroup, since a limit on each process's
@@ -292,8 +131,7 @@ static bool bases_are_there(const struct build_run *r)
 	return access(path, R_OK) == 0;
 }
 
-static void sandbox_put(const struct sandbox *box, const struct build_run *r, bool has_policy,
-	struct build_words *w)
+static void sandbox_put(const struct sandbox *box, const struct build_run *r, struct build_words *w)
 {
 	static const char *const begin[] = { "run", "-q", "-v", "--nested", "--no-protect",
 		"--no-tty", "--from=host", NULL };
@@ -305,11 +143,15 @@ static void sandbox_put(const struct sandbox *box, const struct build_run *r, bo
 	const bool is_pull = r->step == BUILD_PULL;
 
 	words(w, begin);
+	if (r->has_ids)
+		word(w, "--nested-ids");
 	word(w, "--workdir=%s", is_pull ? r->bases : r->store);
-	if (has_policy) {
+	if (r->has_policy) {
 		word(w, "--policy=%s/policy.json", r->dir);
 		about_put(box, w);
 	}
+	if (build_login(r))
+		word(w, "--provider=%s/provider.json", r->dir);
 	word(w, "--audit=%s/audit.jsonl", r->dir);
 	word(w, "--mount=%s/conf:/build/conf:ro", r->dir);
 	/* Where podman looks, whatever its words say. */
@@ -327,15 +169,18 @@ static void sandbox_put(const struct sandbox *box, const struct build_run *r, bo
 
 static void engine_put(const struct build_run *r, struct build_words *w)
 {
-	static const char *const store[] = { "--runroot=/tmp/run", "--storage-driver=vfs",
-		"--storage-opt=vfs.ignore_chown_errors=true", NULL };
+	static const char *const store[] = { "--runroot=/tmp/run", "--storage-driver=vfs", NULL };
 	const struct build_engine *e = build_engine_of(r->tool->engine);
 
-	word(w, "/usr/bin/unshare");
-	word(w, "-Urm");
+	if (!r->has_ids) {
+		word(w, "/usr/bin/unshare");
+		word(w, "-Urm");
+	}
 	word(w, "%s", e->path);
 	words(w, e->options);
 	words(w, store);
+	if (!r->has_ids)
+		word(w, "--storage-opt=vfs.ignore_chown_errors=true");
 	word(w, "--root=%s", r->step == BUILD_PULL ? r->bases : r->store);
 	if (r->step != BUILD_PULL && bases_are_there(r))
 		word(w, "--storage-opt=vfs.imagestore=/build/bases");
@@ -371,7 +216,7 @@ static void roots_put(const struct build_run *r, struct build_words *w)
 	}
 }
 
-static void build_put(const struct build_run *r, bool has_policy, struct build_words *w)
+static void build_put(const struct build_run *r, struct build_words *w)
 {
 	static const char *const options[] = { "build", "--isolation=chroot", "--network=host",
 		"--security-opt=seccomp=unconfined", "--pull=never", "--layers", "--format=oci",
@@ -382,11 +227,14 @@ static void build_put(const struct build_run *r, bool has_policy, struct build_w
 	word(w, "--file=/build/context/%.*s", CV_STR_ARG(r->file));
 	if (r->target.n)
 		word(w, "--target=%.*s", CV_STR_ARG(r->target));
-	if (has_policy)
+	if (r->has_policy)
 		roots_put(r, w);
 	for (uint32_t i = 0; r->build_args && i < r->build_args->n; i++)
 		word(w, "--build-arg=%.*s=%.*s", CV_STR_ARG(r->build_args->key[i]),
 			CV_STR_ARG(r->build_args->v[i].s));
+	for (uint32_t i = 0; r->labels && i < r->labels->n; i++)
+		word(w, "--label=%.*s=%.*s", CV_STR_ARG(r->labels->key[i]),
+			CV_STR_ARG(r->labels->v[i].s));
 	word(w, "--");
 	word(w, "/build/context");
 }
@@ -413,39 +261,28 @@ static struct cv_str archive_name(struct build_run *r)
 		is_odd ? "" : ":", is_odd ? 0 : (int)r->image.n, r->image.p);
 }
 
-static cv_code policy_write(
-	const struct sandbox *box, const struct build_run *r, bool *ret_has, struct cv_err *err)
-{
-	*ret_has = r->step == BUILD_PULL || r->step == BUILD_PUSH;
-	if (r->step == BUILD_PULL)
-		return registry_policy_write(r, r->pull[r->pull_at], "read-only", err);
-	if (r->step == BUILD_PUSH)
-		return registry_policy_write(r, r->push, "full", err);
-	return r->step == BUILD_BUILD ? own_policy_write(box, r, ret_has, err) : CV_OK;
-}
-
 cv_code build_plan_make(struct broker *b, const struct sandbox *box, struct build_run *r,
 	struct build_words *ret, struct cv_err *err)
 {
 	char cove[PATH_MAX];
-	bool has_policy = false;
 
 	(void)b;
 	*ret = (struct build_words){ .arena = &r->arena };
 	const struct build_engine *engine = build_engine_of(r->tool->engine);
-	if (access(engine->path, X_OK) < 0 || access("/usr/bin/unshare", X_OK) < 0)
+	if (access(engine->path, X_OK) < 0 || (!r->has_ids && access("/usr/bin/unshare", X_OK) < 0))
 		return cv_fail(err, CV_UNAVAILABLE, "%s is not installed on the host",
 			cv_tool_build_engine_name(r->tool->engine));
 	if (!self_find(cove, sizeof(cove)))
 		return cv_fail(err, CV_UNAVAILABLE, "cove is not beside cove-broker");
-	if (conf_write(r, err) != CV_OK || policy_write(box, r, &has_policy, err) != CV_OK)
+	if (build_conf_write(r, err) != CV_OK ||
+		build_policy_write(box, r, &r->has_policy, err) != CV_OK)
 		return err->code;
 	word(ret, "%s", cove);
-	sandbox_put(box, r, has_policy, ret);
+	sandbox_put(box, r, ret);
 	engine_put(r, ret);
 	switch (r->step) {
 	case BUILD_PULL: pull_put(r, ret); break;
-	case BUILD_BUILD: build_put(r, has_policy, ret); break;
+	case BUILD_BUILD: build_put(r, ret); break;
 	case BUILD_EXPORT: push_put(r, "digest", ret, archive_name(r)); break;
 	case BUILD_PUSH:
 		push_put(r, "pushed", ret,
@@ -498,8 +335,10 @@ cv_code build_bases_find(struct broker *b, struct build_run *r, const char *own,
 	if (!r->tool->cache.n)
 		snprintf(r->bases, sizeof(r->bases), "%s/bases", own);
 	else if (cache || home)
-		snprintf(r->bases, sizeof(r->bases), "%s%s/cove/images/%.*s", cache ? cache : home,
-			cache ? "" : "/.cache", CV_STR_ARG(r->tool->cache));
+		/* Files have their own ids in the one, and the user's in the other. */
+		snprintf(r->bases, sizeof(r->bases), "%s%s/cove/images/%.*s%s",
+			cache ? cache : home, cache ? "" : "/.cache", CV_STR_ARG(r->tool->cache),
+			r->has_ids ? "+ids" : "");
 	else
 		return cv_fail(err, CV_UNAVAILABLE,
 			"build.cache: neither HOME nor XDG_CACHE_HOME says where");

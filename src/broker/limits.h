@@ -116,13 +116,14 @@
 #define BROKER_OPEN_FILES       1024 /* RLIMIT_NOFILE of a tool: the broker's own is larger */
 
 /* Builds. */
-#define BUILD_PIDS             4096       /* of a compiler's tree; a bomb ends there */
-#define BUILD_POLICY_BYTES_MAX (2u << 20) /* a sandbox's policy, written anew */
-#define BUILD_SAID_BYTES_MAX   (1u << 20) /* what a step says on stdout and we read: a list */
-#define BUILD_EVENTS_MAX       256        /* decisions about one build, told one by one */
-#define BUILD_AUDIT_BYTES_MAX  (1u << 20) /* of them, as their proxies wrote them */
-#define BUILD_LOOK_MS          1000       /* between looks at what it takes on disk */
-#define BUILD_WORDS_MAX        256        /* of one command line, which we make */
+#define BUILD_PIDS              4096        /* of a compiler's tree; a bomb ends there */
+#define BUILD_POLICY_BYTES_MAX  (2u << 20)  /* a sandbox's policy, written anew */
+#define BUILD_POLICY_MEMORY_MAX (64u << 20) /* its endpoints, while it is written */
+#define BUILD_SAID_BYTES_MAX    (1u << 20)  /* what a step says on stdout and we read: a list */
+#define BUILD_EVENTS_MAX        256         /* decisions about one build, told one by one */
+#define BUILD_AUDIT_BYTES_MAX   (1u << 20)  /* of them, as their proxies wrote them */
+#define BUILD_LOOK_MS           1000        /* between looks at what it takes on disk */
+#define BUILD_WORDS_MAX         256         /* of one command line, which we make */
 
 /* Clones. */
 #define REPO_GIT_MEMORY        (2ull << 30) /* deltas of a large repository, and a bomb's end */

@@ -195,7 +195,7 @@ static bool go_take(struct broker *b, struct cv_str body)
 	snprintf(path, sizeof(path), "%s/broker.db", b->state_path);
 	if (cv_store_open_scratch(path, &b->store, &err) != CV_OK)
 		broker_die(err.code, "%s", err.msg);
-	spawn_clean(b->state_dir);
+	spawn_clean(b->state_dir, b->state_path);
 	b->control.state = CV_BROKER_READY;
 	return true;
 }
@@ -388,6 +388,7 @@ static bool policy_take(struct broker *b, struct cv_ipc_msg *m)
 			cv_policy_unref(s->policy);
 			s->policy = policy;
 			mcp_policy_changed(b, s);
+			build_policy_changed(b, s);
 		} else {
 			audit_note(b, true, "policy of %s: %s", s->name, err.msg);
 		}

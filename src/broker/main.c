@@ -17,6 +17,7 @@
  * (shepherd.c), and the broker itself takes in what a dead shepherd leaves.
  */
 #include "broker/broker.h"
+#include "broker/build_ids.h"
 #include "broker/fetch.h"
 #include "broker/mcp.h"
 #include "broker/mcp_client.h"
@@ -216,7 +217,7 @@ static void files_allow(void)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static struct broker b = {
 		.state_dir = -1,
@@ -227,6 +228,8 @@ int main(void)
 	struct cv_err err;
 	int children;
 
+	if (argc > 1)
+		return build_ids_main(argv + 1);
 	prctl(PR_SET_NAME, "cove-broker");
 	signal(SIGPIPE, SIG_IGN);
 	files_allow();

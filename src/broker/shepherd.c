@@ -236,6 +236,8 @@ static CV_NORETURN void become(
 		syscall(SYS_close_range, 3, ~0U, CLOSE_RANGE_CLOEXEC) == 0) {
 		if (p->run)
 			_exit(p->run(p->arg));
+		if (p->pass > 0)
+			fcntl(SPAWN_KEEP_FD, F_SETFD, 0);
 		execve(p->argv[0], p->argv, p->env);
 	}
 	failed.value = errno;

@@ -10,11 +10,14 @@
 
 #include "sys/fd.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -69,7 +72,8 @@ cv_code spawn_user_find(struct cv_str name, struct spawn_user *ret, struct cv_er
 static CV_NORETURN void shepherd_become(
 	const struct spawn_plan *plan, int control, int in, int out, int err)
 {
-	int fd[5] = { control, in, out, err, plan->run && plan->keep > 0 ? plan->keep : err };
+	const int given = plan->run ? plan->keep : plan->pass;
+	int fd[5] = { control, in, out, err, given > 0 ? given : err };
 
 	for (size_t i = 0; i < 5; i++) {
 		fd[i] = fcntl(fd[i], F_DUPFD_CLOEXEC, 10);
@@ -190,6 +194,19 @@ void spawn_wait_all(void)
 	}
 }
 
+/* Also what is of other ids than ours (build_ids.c). */
+static CV_NORETURN void tree_remove_all(const char *path)
+{
+	char *argv[] = { (char *)(uintptr_t)SPAWN_SELF, (char *)(uintptr_t) "remove",
+		(char *)(uintptr_t)path, NULL };
+
+	(void)syscall(SYS_close_range, 3, ~0U, 0);
+	tree_remove(AT_FDCWD, path);
+	if (access(path, F_OK) == 0)
+		execve(SPAWN_SELF, argv, argv + 3);
+	_exit(0);
+}
+
 /* Not through a shepherd: it would end with whoever holds its control.  One that fails leaves what
  * goes with the broker's directory. */
 void spawn_remove(const char *path)
@@ -198,17 +215,23 @@ void spawn_remove(const char *path)
 		return;
 	const pid_t pid = fork();
 
-	if (pid == 0) {
-		(void)syscall(SYS_close_range, 3, ~0U, 0);
-		tree_remove(AT_FDCWD, path);
-		_exit(0);
-	}
+	if (pid == 0)
+		tree_remove_all(path);
 	if (pid > 0) /* kept, so that it is not taken for an orphan */
 		shepherd[shepherd_count++] = pid;
 }
 
-void spawn_clean(int state_dir)
+void spawn_clean(int state_dir, const char *state_path)
 {
+	char path[PATH_MAX];
+
 	tree_remove(state_dir, "calls");
-	tree_remove(state_dir, "builds");
+	snprintf(path, sizeof(path), "%s/builds", state_path);
+	if (access(path, F_OK) < 0)
+		return;
+	const pid_t pid = fork();
+	if (pid == 0)
+		tree_remove_all(path);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }

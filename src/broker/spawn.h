@@ -35,9 +35,11 @@ struct spawn_plan {
 	int (*run)(const void *arg);
 	const void *arg;
 	int keep; /* a descriptor that run() finds as SPAWN_KEEP_FD */
+	int pass; /* or one that argv does; 0 or -1: none */
 };
 
 #define SPAWN_KEEP_FD 8
+#define SPAWN_SELF    "/proc/self/exe" /* as argv[0]: this program */
 
 struct spawned {
 	pid_t pid;        /* of the shepherd */
@@ -79,7 +81,7 @@ void spawn_remove(const char *path);
 void spawn_wait_all(void); /* every shepherd has ended, or two seconds are over */
 
 /* Removes what calls of an earlier broker left in our directory. */
-void spawn_clean(int state_dir);
+void spawn_clean(int state_dir, const char *state_path);
 
 /* ---- shepherd.c ---- */
 CV_NORETURN void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, int err);

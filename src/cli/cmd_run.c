@@ -272,6 +272,8 @@ static const struct cv_option option[] = {
 	{ "require", 0, "TIER", "refuse to run below this tier of isolation", set_require },
 	{ "nested", 0, NULL, "let it make namespaces: sandboxes and container builds inside",
 		cv_option_set_true, offsetof(struct cv_run_request, spec.is_nested) },
+	{ "nested-ids", 0, NULL, "the command is root there, among your ids of /etc/subuid",
+		cv_option_set_true, offsetof(struct cv_run_request, spec.has_ids) },
 	{ "no-protect", 0, NULL, "let the command write .git/hooks and the like", set_unprotected },
 	{ "dry-run", 'n', NULL, "print what would be done", cv_option_set_true,
 		offsetof(struct cv_run_request, is_dry_run) },

@@ -206,6 +206,7 @@ int main(void)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_DUMPABLE, 0);
 	fcntl(CV_INIT_LINK_FD, F_SETFD, FD_CLOEXEC);
+	fcntl(CV_INIT_IDS_FD, F_SETFD, FD_CLOEXEC); /* if it is there */
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &child, NULL);

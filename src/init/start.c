@@ -12,13 +12,16 @@
 #include "init/confine.h"
 #include "init/limits.h"
 #include "init/report.h"
+#include "ipc/init_link.h"
 #include "sys/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -153,6 +156,19 @@ static int exec_search(const struct start *s)
 	return why;
 }
 
+/* Root of a user namespace of its own.  That brings nothing here (mount_namespaces(7)): what it could
+ * mount away is locked, and the network belongs to another namespace. */
+static bool ids_enter(void)
+{
+	const uint32_t pid = (uint32_t)getpid();
+	char byte;
+
+	/* Its maps are the business of somebody else, who could not open them otherwise. */
+	return prctl(PR_SET_DUMPABLE, 1) == 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
+	       write(CV_INIT_IDS_FD, &pid, sizeof(pid)) == sizeof(pid) &&
+	       read(CV_INIT_IDS_FD, &byte, 1) == 1;
+}
+
 static CV_NORETURN void become(const struct start *s)
 {
 	const struct cv_plan_command *c = s->command;
@@ -170,6 +186,8 @@ static CV_NORETURN void become(const struct start *s)
 		stage = CV_INIT_STAGE_CWD;
 		what = c->cwd.p;
 	}
+	if (!what && (c->flags & CV_COMMAND_IDS) && !ids_enter())
+		what = "enter a user namespace";
 	if (what) {
 		report_failed(s->link, s->id, stage, errno, what);
 	} else if (confine(s->link, s->id, c)) {
@@ -184,7 +202,8 @@ pid_t start_command(const struct start *s)
 {
 	/* vfork(): nothing of ours is copied, and nothing is lost by waiting.  What the child writes
 	 * it writes into our memory: the arena, and what it is about to leave anyway. */
-	const pid_t pid = vfork();
+	const bool is_alone = s->command->flags & CV_COMMAND_IDS; /* unshare(2) wants that */
+	const pid_t pid = is_alone ? fork() : vfork();
 
 	if (pid == 0)
 		become(s);

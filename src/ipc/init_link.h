@@ -18,6 +18,9 @@
 #include "ipc/frame.h"
 
 #define CV_INIT_LINK_FD 3
+/* With CV_PLAN_IDS: of whom a command with CV_COMMAND_IDS gets the map of its user namespace.  Its process
+ * id goes in, a byte comes out when it is written, once. */
+#define CV_INIT_IDS_FD 5
 
 enum cv_init_state { CV_INIT_BUILD, CV_INIT_READY };
 

@@ -419,6 +419,8 @@ static void command_add(struct builder *b)
 		c->flags |= CV_COMMAND_LANDLOCK_REQUIRED;
 	if (s->is_nested)
 		c->flags |= CV_COMMAND_NESTED;
+	if (s->has_ids)
+		c->flags |= CV_COMMAND_IDS;
 	/* One byte, not none: core(5), a limit of 1 also stops cores that are piped to a program
 	 * of the host, which a limit of 0 does not. */
 	rlimit_add(c, RLIMIT_CORE, 1);
@@ -522,6 +524,8 @@ static uint32_t flags_of(const struct cv_run_spec *s, const struct cv_plan_files
 		flags |= CV_PLAN_RENEWAL;
 	if (files->has_renewal_command)
 		flags |= CV_PLAN_RENEWAL_COMMAND;
+	if (s->has_ids)
+		flags |= CV_PLAN_IDS;
 	return flags;
 }
 

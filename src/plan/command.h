@@ -38,6 +38,8 @@ enum {
 	CV_COMMAND_LANDLOCK_REQUIRED = 1 << 1, /* no Landlock, no command */
 	CV_COMMAND_NOTIFY = 1 << 2,            /* connect() is reported to the supervisor */
 	CV_COMMAND_NESTED = 1 << 3,            /* may make namespaces: no file rules by Landlock */
+	CV_COMMAND_IDS =
+		1 << 4, /* begins as root of a user namespace of its own, with CV_PLAN_IDS */
 };
 
 struct cv_plan_command {

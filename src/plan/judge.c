@@ -170,6 +170,8 @@ cv_code cv_plan_spec_judge(const struct cv_run_spec *s, bool has_main, struct cv
 		code = mounts_check(s, err);
 	if (code == CV_OK)
 		code = paths_check(s, err);
+	if (code == CV_OK && s->has_ids && !s->is_nested)
+		code = cv_fail(err, CV_INVALID, "--nested-ids is for --nested alone; add it");
 	if (code == CV_OK && s->is_nested && s->landlock == CV_LANDLOCK_HARD_REQUIREMENT)
 		code = cv_fail(err, CV_INVALID,
 			"--nested needs a sandbox without file rules of Landlock, and the policy says "

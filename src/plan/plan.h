@@ -74,6 +74,8 @@ enum {                            /* cv_plan.flags */
 	CV_PLAN_UPSTREAM_AUTH = 1 << 7,
 	CV_PLAN_RENEWAL = 1 << 8,         /* some of them are renewed: a courier runs */
 	CV_PLAN_RENEWAL_COMMAND = 1 << 9, /* ... and some by a command of the user's */
+	CV_PLAN_IDS =
+		1 << 10, /* the caller's range of ids is inside too, behind inner_uid and _gid */
 };
 
 #define CV_PLAN_FD             3 /* of the plan itself */

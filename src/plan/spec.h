@@ -69,6 +69,7 @@ struct cv_run_spec {
 	enum cv_tty_mode tty;
 	enum cv_tier tier_min;
 	bool is_nested; /* namespaces may be made inside */
+	bool has_ids;   /* the command begins in one, with the caller's range of ids */
 	bool is_quiet;
 	bool is_verbose;
 	const struct cv_spec_pin *pins;

@@ -525,7 +525,7 @@ void broker_stop(struct supervisor *s)
 					CV_MIN(s->broker_end_ms, (uint32_t)SUP_SERVERS_END_MS)));
 		helper_stop(&s->broker);
 	}
-	if (s->broker_state && !s->is_broker_state_kept &&
-		cv_tree_remove(s->broker_state, &err) != CV_OK)
+	const cv_code code = s->broker_state ? state_tree_remove(s, &err) : CV_OK;
+	if (code != CV_OK && !(code == CV_NOT_FOUND && s->is_broker_state_kept))
 		say("%s", err.msg);
 }

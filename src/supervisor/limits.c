@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <linux/close_range.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <time.h>
@@ -26,14 +27,39 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+cv_code state_tree_remove(const struct supervisor *s, struct cv_err *err)
+{
+	static char *const env[] = { NULL };
+	char path[PATH_MAX];
+	char *const argv[] = { (char *)(uintptr_t)s->plan.exe_broker.p,
+		(char *)(uintptr_t) "remove", path, NULL };
+	snprintf(path, sizeof(path), "%s%s", s->broker_state,
+		s->is_broker_state_kept ? "/builds" : "");
+	const cv_code code = cv_tree_remove(path, err);
+	int status;
+
+	if (code == CV_OK || code == CV_NOT_FOUND || !s->plan.exe_broker.n)
+		return code;
+	/* Builds leave files of the user's other ids; the broker's program can remove these. */
+	const pid_t pid = fork();
+	if (pid == 0) {
+		execve(argv[0], argv, env);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return code;
+	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? CV_OK : code;
+}
+
 /* The broker ends when its link does, a moment after us, and may still write. */
-static int state_remove(const char *path)
+static int state_remove(const struct supervisor *s)
 {
 	const struct timespec pause = { .tv_nsec = 100000000 };
 	struct cv_err err;
 
 	for (int i = 0; i < SUP_TREE_TRIES; i++) {
-		const cv_code code = cv_tree_remove(path, &err);
+		const cv_code code = state_tree_remove(s, &err);
 
 		if (code == CV_OK || code == CV_NOT_FOUND)
 			return 0;
@@ -65,7 +91,7 @@ static CV_NORETURN void janitor_main(const struct supervisor *s, int link)
 				 cv_cgroup_remove(s->cgroup, &err) != CV_OK))
 		status = 1;
 	if (s->broker_state && !s->is_broker_state_kept)
-		status |= state_remove(s->broker_state);
+		status |= state_remove(s);
 	_exit(status);
 }
 

@@ -160,6 +160,8 @@ CV_MUST cv_code broker_keeper_join(struct supervisor *s, struct cv_err *err); /*
 bool broker_is_awaited(const struct supervisor *s); /* the command can't be started yet */
 void broker_read(struct supervisor *s);
 void broker_stop(struct supervisor *s); /* and its directory is removed */
+/* limits.c: that directory, or what builds left in it when it is to stay. */
+CV_MUST cv_code state_tree_remove(const struct supervisor *s, struct cv_err *err);
 
 /* reload.c: the policy file changes. */
 void reload_start(struct supervisor *s); /* sets look_ms */

@@ -141,6 +141,13 @@ enum cv_tool_build_engine {
 	CV_TOOL_ENGINE_BUILDKIT
 };
 
+struct cv_tool_login {          /* to a registry, while its images are fetched or pushed */
+	struct cv_str registry; /* as references have it: HOST or HOST:PORT */
+	struct cv_str user, credential;
+	struct cv_str *hosts; /* that it sends a client to for a token: HOST or HOST:PORT */
+	size_t host_count;
+};
+
 struct cv_tool_build { /* defaults and bounds of container builds; none of them 0 */
 	enum cv_tool_build_operation operation;
 	enum cv_tool_build_engine engine;
@@ -153,6 +160,10 @@ struct cv_tool_build { /* defaults and bounds of container builds; none of them 
 	size_t host_count;
 	struct cv_str *allowed_ips; /* networks that are not public and registries may be in */
 	size_t allowed_ip_count;
+	struct cv_str *plain_http; /* registries without TLS: HOST or HOST:PORT */
+	size_t plain_http_count;
+	struct cv_tool_login *logins;
+	size_t login_count;
 	uint64_t context_bytes_max, image_bytes_max;
 	uint32_t context_files_max;
 	uint64_t memory_bytes;

@@ -111,6 +111,18 @@ static const struct cv_fill_key mcp_keys[] = {
 };
 static const struct cv_fill_table mcp_schema = { CV_FILL_TABLE("mcp", mcp_keys) };
 
+#define L struct cv_doc_login
+static const struct cv_fill_key login_keys[] = {
+	{ "user",       CV_FILL_TEXT,  AT(L, user), .is_required = true },
+	{ "credential", CV_FILL_TEXT,  AT(L, credential), .is_required = true },
+	{ "hosts",      CV_FILL_TEXTS, AT(L, hosts) },
+	{ "password",   CV_FILL_REFUSED,
+		.why = "a catalog holds no secret; declare it in credentials: and write credential: NAME" },
+};
+static const struct cv_fill_table login_schema = { CV_FILL_TABLE("a login", login_keys),
+	.size = sizeof(L), .has_pos = true, .at_key = offsetof(L, registry), .is_private = true,
+	.hint = "write REGISTRY: {user: NAME, credential: NAME}" };
+
 static const struct cv_fill_key build_keys[] = {
 	{ "operation",     CV_FILL_WORD,  AT(T, build.operation), .words = build_words },
 	{ "engine",        CV_FILL_WORD,  AT(T, build.engine), .words = engine_words },
@@ -119,6 +131,8 @@ static const struct cv_fill_key build_keys[] = {
 	{ "push",          CV_FILL_TEXTS, AT(T, build.push) },
 	{ "hosts",         CV_FILL_TEXTS, AT(T, build.hosts) },
 	{ "allowed_ips",   CV_FILL_TEXTS, AT(T, build.allowed_ips) },
+	{ "plain_http",    CV_FILL_TEXTS, AT(T, build.plain_http) },
+	{ "logins",        CV_FILL_NAMED, LIST(T, build.logins, build.login_count, login_schema) },
 	{ "context_bytes", CV_FILL_TEXT,  AT(T, build.context_bytes) },
 	{ "context_files", CV_FILL_TEXT,  AT(T, build.context_files) },
 	{ "image_bytes",   CV_FILL_TEXT,  AT(T, build.image_bytes) },

@@ -46,10 +46,18 @@ struct cv_doc_http { /* of http: and of server: */
 	struct cv_doc_pairs headers;
 };
 
+struct cv_doc_login {
+	struct cv_policy_pos pos;
+	struct cv_policy_text registry, user, credential;
+	struct cv_policy_texts hosts;
+};
+
 struct cv_doc_build {
 	enum cv_tool_build_operation operation;
 	enum cv_tool_build_engine engine;
-	struct cv_policy_texts base_images, push, hosts, allowed_ips;
+	struct cv_policy_texts base_images, push, hosts, allowed_ips, plain_http;
+	struct cv_doc_login *logins;
+	size_t login_count;
 	struct cv_policy_text context_bytes, context_files, image_bytes, memory, cpus, seconds,
 		cache;
 	bool needs_digest;

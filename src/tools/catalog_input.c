@@ -10,6 +10,7 @@
  * refused, never ignored.
  */
 #include "tools/catalog_int.h"
+#include "tools/containerfile.h"
 #include "wire/json_value.h"
 
 #define COLUMN_BITS 20
@@ -103,6 +104,9 @@ static const char *built_in(const struct cv_doc_tool *doc, enum cv_tool_backend 
 		    "\"push\":{\"type\":\"string\",\"minLength\":1,\"description\":\"Reference to push the image to\"},"
 		    "\"target\":{\"type\":\"string\",\"minLength\":1,\"description\":\"Stage to build; the last by default\"},"
 		    "\"build_args\":{\"type\":\"object\",\"maxProperties\":64,\"additionalProperties\":{\"type\":\"string\"},\"description\":\"Values of ARGs\"},"
+		    "\"labels\":{\"type\":\"object\",\"maxProperties\":64,\"additionalProperties\":{\"type\":\"string\",\"maxLength\":4096},\"description\":\"Labels of the image\"},"
+		    "\"platform\":{\"type\":\"string\",\"minLength\":1,\"description\":\"Only that of the machine that builds, " CV_CONTAINERFILE_PLATFORM
+		    "\"},"
 		    "\"sandbox\":{\"type\":\"string\",\"description\":\"Not needed; must be this sandbox\"}"
 		    "},\"required\":[\"tag\"],\"additionalProperties\":false}",
 	    push[] =

@@ -59,7 +59,8 @@ const struct cv_tool_pair *cv_catalog_pairs(struct cv_catalog_check *c,
 /* The tool at hand uses a credential, which the catalog has. */
 void cv_catalog_uses(struct cv_catalog_check *c, struct cv_str name);
 
-/* catalog_repo.c */
+/* catalog_build.c and catalog_repo.c */
+void cv_catalog_build(struct cv_catalog_check *c, const struct cv_doc_tool *d, struct cv_tool *t);
 void cv_catalog_repo(struct cv_catalog_check *c, const struct cv_doc_tool *d, struct cv_tool *t);
 
 /* catalog_input.c: the input's schema of the doc's tool, as it is shown; never NULL.  Its values'

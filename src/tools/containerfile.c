@@ -29,7 +29,6 @@ struct reader {
 	size_t arg_count;
 	const struct cv_containerfile_arg *given;
 	size_t given_count;
-	struct cv_str stage[CV_CONTAINERFILE_STAGES_MAX];
 	struct cv_containerfile *ret;
 	struct cv_err *err;
 };
@@ -245,14 +244,14 @@ static cv_code arg_read(struct reader *r, struct cv_str rest)
 	return code;
 }
 
-static bool is_stage(const struct reader *r, struct cv_str name)
+bool cv_containerfile_has_stage(const struct cv_containerfile *c, struct cv_str name)
 {
 	uint64_t number;
 
 	if (cv_str_to_u64(name, UINT32_MAX, &number))
-		return number < r->ret->stage_count;
-	for (size_t i = 0; i < r->ret->stage_count; i++)
-		if (r->stage[i].n && cv_str_eq_nocase(r->stage[i], name))
+		return number < c->stage_count;
+	for (size_t i = 0; i < c->stage_count; i++)
+		if (c->stage[i].n && cv_str_eq_nocase(c->stage[i], name))
 			return true;
 	return false;
 }
@@ -273,16 +272,43 @@ static cv_code image_add(struct reader *r, struct cv_str name)
 		       : cv_fail(r->err, CV_LIMIT, "the file's names take too much memory");
 }
 
-/* An option of FROM, all of which are refused: the platform is this machine's. */
+/* The options of FROM: a platform, which has to be this machine's.  Builders know it by two names
+ * that no ARG declares. */
+static cv_code from_options(struct reader *r, struct cv_str *word, struct cv_str *rest)
+{
+	static const struct cv_str key = CV_STR("--platform=");
+	static const struct cv_str ours[] = {
+		CV_STR(CV_CONTAINERFILE_PLATFORM),
+		CV_STR("$BUILDPLATFORM"),
+		CV_STR("${BUILDPLATFORM}"),
+		CV_STR("$TARGETPLATFORM"),
+		CV_STR("${TARGETPLATFORM}"),
+	};
+
+	while (cv_str_has_prefix(*word, CV_STR("--"))) {
+		const struct cv_str value = unquoted(cv_str_slice(*word, key.n, word->n));
+		bool is_ours = false;
+
+		for (size_t i = 0; i < CV_ARRAY_LEN(ours); i++)
+			is_ours = is_ours || cv_str_eq(value, ours[i]);
+		if (!cv_str_has_prefix(*word, key) || !is_ours)
+			return fail_line(r,
+				"FROM %.*s: images are of this machine's platform; leave it out or write "
+				"--platform=" CV_CONTAINERFILE_PLATFORM,
+				(int)CV_MIN(word->n, (size_t)40), word->p);
+		*word = word_take(rest);
+	}
+	return CV_OK;
+}
+
 static cv_code from_read(struct reader *r, struct cv_str rest)
 {
 	struct cv_str word = word_take(&rest);
 	struct cv_buf name;
-	cv_code code = CV_OK;
+	cv_code code = from_options(r, &word, &rest);
 
-	if (cv_str_has_prefix(word, CV_STR("--")))
-		return fail_line(r, "FROM %.*s: images are of this machine's platform",
-			(int)CV_MIN(word.n, (size_t)40), word.p);
+	if (code != CV_OK)
+		return code;
 	if (r->ret->stage_count == CV_CONTAINERFILE_STAGES_MAX)
 		return fail_line(r, "more than %d stages", CV_CONTAINERFILE_STAGES_MAX);
 	cv_buf_init(&name, VALUE_BYTES_MAX);
@@ -290,7 +316,7 @@ static cv_code from_read(struct reader *r, struct cv_str rest)
 		code = fail_line(r, "it can't be told which image FROM %.*s means",
 			(int)CV_MIN(word.n, (size_t)80), word.n ? word.p : "");
 	else if (!cv_str_eq(cv_buf_str(&name), CV_STR("scratch")) &&
-		 !is_stage(r, cv_buf_str(&name)))
+		 !cv_containerfile_has_stage(r->ret, cv_buf_str(&name)))
 		code = image_add(r, cv_buf_str(&name));
 	cv_buf_fini(&name);
 	if (code != CV_OK)
@@ -298,7 +324,7 @@ static cv_code from_read(struct reader *r, struct cv_str rest)
 	word = word_take(&rest);
 	if (word.n && !cv_str_eq_nocase(word, CV_STR("as")))
 		return fail_line(r, "FROM IMAGE, and perhaps AS NAME");
-	r->stage[r->ret->stage_count++] =
+	r->ret->stage[r->ret->stage_count++] =
 		word.n ? cv_arena_str(r->arena, word_take(&rest)) : CV_STR_NONE;
 	return CV_OK;
 }
@@ -310,7 +336,7 @@ static cv_code option_image(struct reader *r, struct cv_str name)
 	if (!name.n || cv_str_has_byte(name, '$') || cv_str_has_byte(name, '"'))
 		return fail_line(r, "it can't be told which image from=%.*s means",
 			(int)CV_MIN(name.n, (size_t)80), name.n ? name.p : "");
-	if (is_stage(r, name))
+	if (cv_containerfile_has_stage(r->ret, name))
 		return CV_OK;
 	return image_add(r, name);
 }

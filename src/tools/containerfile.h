@@ -24,8 +24,27 @@ struct cv_containerfile {
 		image[CV_CONTAINERFILE_IMAGES_MAX]; /* as written, ARGs filled in; each once */
 	uint32_t line[CV_CONTAINERFILE_IMAGES_MAX];
 	size_t image_count;
+	struct cv_str stage[CV_CONTAINERFILE_STAGES_MAX]; /* names; empty: it has none */
 	size_t stage_count;
 };
+
+/* Images are of the machine that builds them, so this is the only platform that there is. */
+#if defined(__x86_64__)
+#define CV_CONTAINERFILE_PLATFORM "linux/amd64"
+#elif defined(__aarch64__)
+#define CV_CONTAINERFILE_PLATFORM "linux/arm64"
+#elif defined(__riscv)
+#define CV_CONTAINERFILE_PLATFORM "linux/riscv64"
+#elif defined(__powerpc64__)
+#define CV_CONTAINERFILE_PLATFORM "linux/ppc64le"
+#elif defined(__s390x__)
+#define CV_CONTAINERFILE_PLATFORM "linux/s390x"
+#else
+#define CV_CONTAINERFILE_PLATFORM "linux"
+#endif
+
+/* A stage by its name, in any case, or by its number. */
+bool cv_containerfile_has_stage(const struct cv_containerfile *c, struct cv_str name);
 
 /* Names of FROM, of COPY --from and of RUN --mount=...,from=, that are neither `scratch` nor a stage.
  * args: what the call sets.  CV_INVALID: with the line. */

@@ -104,6 +104,11 @@ static bool is_registry(struct cv_str first)
 	       cv_str_eq(first, CV_STR("localhost"));
 }
 
+bool cv_image_registry_is_good(struct cv_str s)
+{
+	return is_registry(s) && registry_is_good(s);
+}
+
 bool cv_image_ref_parse(struct cv_str s, struct cv_image_ref *ret)
 {
 	struct cv_image_ref r = { 0 };

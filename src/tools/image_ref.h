@@ -23,6 +23,9 @@ struct cv_image_ref {           /* parts of the text, which they live as long as
 /* False: it is none. */
 CV_MUST bool cv_image_ref_parse(struct cv_str s, struct cv_image_ref *ret);
 
+/* "registry.test:5000": what stands before the first '/' of a reference, if that names a registry. */
+CV_MUST bool cv_image_registry_is_good(struct cv_str s);
+
 /* "debian" as "docker.io/library/debian:latest", as builders read it. */
 struct cv_str cv_image_ref_whole(const struct cv_image_ref *ref, struct cv_arena *arena);
 

@@ -66,6 +66,9 @@
 #define CV_TOOL_BUILD_CPU_MILLI_DEFAULT     2000
 #define CV_TOOL_BUILD_BYTES_MAX             (1ull << 40)
 #define CV_TOOL_BUILD_CPU_MAX               1024
+/* Each is a descriptor of the broker's while a build runs. */
+#define CV_TOOL_BUILD_LOGINS_MAX     8
+#define CV_TOOL_BUILD_USER_BYTES_MAX 255
 
 /* Files. */
 #define CV_TOOL_FILES_BYTES_DEFAULT (1ull << 30)

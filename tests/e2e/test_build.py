@@ -10,7 +10,6 @@ tool with curl; Debian's docker-registry behind the proxy.
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +17,11 @@ import tarfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import buildlab  # noqa: E402
 import world  # noqa: E402
+from buildlab import BUSYBOX, ENGINE, HEAD  # noqa: E402
 
 REGISTRY = "registry.test:5443"
-ENGINE = os.environ.get("CV_ENGINE", "buildah")
 CATALOG = f"""\
 version: 1
 tools:
@@ -59,79 +59,23 @@ network_policies:
 tools:
   all: {{tools: ["*"]}}
 """
-HEAD = ("A=\"Authorization: Bearer $COVE_TOOLS_TOKEN\"; J='Content-Type: application/json'; "
-        "U=$COVE_TOOLS_URL; call() { curl -sS -m 150 -H \"$A\" -H \"$J\" \"$U/v1/tools/$1\" -d \"$2\"; echo; }\n")
-BUSYBOX = "FROM scratch\nCOPY busybox /bin/busybox\n"
 tap = world.Tap()
-for program in (ENGINE, "busybox", "docker-registry"):
-    if not shutil.which(program):
-        tap.skip("container builds", f"{program} is not installed")
-        tap.done()
+buildlab.needed(tap, "docker-registry")
 w = world.World(["registry.test"])
 plain = world.Server(world.PRIVATE, 80)
 other = world.Server(world.PUBLIC, 80)
-tools = w.policy(CATALOG, "tools.yaml")
-policy = w.policy(POLICY)
-pins = [f"registry.test:5443:{world.PRIVATE}", f"plain.test:80:{world.PRIVATE}", f"other.test:80:{world.PUBLIC}"]
-state = os.path.join(w.dir, "state")
-os.mkdir(state, 0o700)
-ENV = {**os.environ, "TMPDIR": state}
+lab = buildlab.Builds(w, CATALOG, POLICY, [f"registry.test:5443:{world.PRIVATE}", f"plain.test:80:{world.PRIVATE}",
+                                           f"other.test:80:{world.PUBLIC}"])
+policy, tools, state, ENV = lab.policy, lab.tools, lab.state, lab.env
+context, cove, build, built = lab.context, lab.cove, lab.build, lab.built
 SECRET = os.path.join(w.dir, "secret")
 with open(SECRET, "w", encoding="ascii") as f:
     f.write("host-secret")
 
 
-def registry_start():
-    path = w.policy(f"""\
-version: 0.1
-storage: {{filesystem: {{rootdirectory: {w.dir}/registry}}}}
-http: {{addr: "{world.PRIVATE}:5443", tls: {{certificate: {w.pki.cert}, key: {w.pki.key}}}}}
-""", "registry.yaml")
-    return subprocess.Popen(["docker-registry", "serve", path], stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
-
-
-def context(containerfile=None, name="ctx", **files):
-    """A fresh context in the working directory, with busybox in it."""
-    path = os.path.join(w.work, name)
-    subprocess.run(["chmod", "-R", "u+rwx", path], check=False, capture_output=True)
-    shutil.rmtree(path, ignore_errors=True)
-    os.mkdir(path)
-    shutil.copy(shutil.which("busybox"), path)
-    if containerfile is not None:
-        files["Containerfile"] = containerfile
-    for k, v in files.items():
-        with open(os.path.join(path, k), "w", encoding="utf-8") as f:
-            f.write(v)
-    return path
-
-
-def cove(script, with_policy=policy, timeout=200):
-    return w.cove(["/bin/sh", "-c", HEAD + script], policy=with_policy, pins=pins, options=["--tools", tools],
-                  env=ENV, timeout=timeout)
-
-
-def build(arguments=None, tool="build_container", more=""):
-    """The answer to one call."""
-    body = json.dumps({"tag": "app", "context_dir": "ctx", **(arguments or {})})
-    r = cove(f"call {tool} '{body}'{more}")
-    try:
-        return json.loads(r.stdout.splitlines()[0])
-    except (IndexError, ValueError):
-        raise AssertionError((r.stdout, r.stderr)) from None
-
-
-def built(arguments=None, **kw):
-    answer = build(arguments, **kw)
-    assert "output" in answer and answer["output"]["status"] == "success", answer
-    return answer
-
-
 def refused(code, arguments=None, words="", **kw):
-    answer = build(arguments, **kw)
-    assert answer.get("error") == code and words in answer["detail"] + json.dumps(answer.get("errors", "")), answer
+    answer = lab.refused(code, arguments, words, **kw)
     assert "host-secret" not in json.dumps(answer), answer
-    return answer
 
 
 def files_of(archive):
@@ -146,6 +90,15 @@ def files_of(archive):
                 with tarfile.open(fileobj=outer.extractfile(m)) as layer:
                     names += layer.getnames()
     return names, index["manifests"][0]["digest"]
+
+
+def config_of(archive):
+    """What an image says of how it is run."""
+    with tarfile.open(archive) as outer:
+        small = [outer.extractfile(m).read() for m in outer.getmembers() if m.isfile() and m.size < 20000]
+    configs = [json.loads(b) for b in small if b.startswith(b"{") and b'"rootfs"' in b]
+    assert len(configs) == 1, configs
+    return configs[0].get("config", {})
 
 
 def from_scratch():
@@ -172,6 +125,23 @@ def dockerfile_and_arguments():
     built({"dockerfile": "sub/My.file", "tag": "a__b/c---d:E.f-1"})
     built({"dockerfile": "sub/My.file", "target": "one", "dest": f"{w.work}/one.tar"})
     assert "one" in files_of(os.path.join(w.work, "one.tar"))[0]
+    refused("bad_containerfile", {"dockerfile": "sub/My.file", "target": "three"}, words="there are one, two")
+
+
+def labels_and_platform():
+    platform = "linux/" + {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    context(f"FROM --platform=$BUILDPLATFORM scratch AS a\nCOPY busybox /bin/busybox\nFROM --platform={platform} a\n"
+            "LABEL kept=1\n")
+    built({"labels": {"org.opencontainers.image.title": "its = \"one\"", "a/b-c": ""}, "platform": platform,
+           "dest": "out.tar"})
+    labels = config_of(os.path.join(w.work, "out.tar"))["Labels"]
+    assert labels["org.opencontainers.image.title"] == "its = \"one\"" and labels["a/b-c"] == "", labels
+    assert labels["kept"] == "1", labels
+    refused("invalid_arguments", {"platform": "linux/mips"}, words=platform)
+    for key in ("-x", "a=b", "a b", "=", "1a"):
+        refused("invalid_arguments", {"labels": {key: "x"}}, words="names are letters")
+    context("FROM --platform=linux/mips scratch\n")
+    refused("bad_containerfile", words=f"--platform={platform}")
 
 
 def ignored():
@@ -217,10 +187,7 @@ def roots():
     archive = os.path.join(w.work, "out.tar")
     names = files_of(archive)[0]
     assert not any(n.endswith(".pem") for n in names), names
-    with tarfile.open(archive) as outer:
-        small = [outer.extractfile(m).read() for m in outer.getmembers() if m.isfile() and m.size < 20000]
-    configs = [json.loads(b) for b in small if b.startswith(b"{") and b'"rootfs"' in b]
-    assert len(configs) == 1 and "CERT" not in json.dumps(configs[0].get("config", {})), configs
+    assert "CERT" not in json.dumps(config_of(archive)), config_of(archive)
 
 
 def b4_add_is_refused():
@@ -234,7 +201,7 @@ def b4_without_network():
     bare = w.policy("version: 1\ntools:\n  all: {tools: [\"*\"]}\n", "bare.yaml")
     context(BUSYBOX + run_network("http://plain.test/here"))
     before = len(plain.seen)
-    r = cove("call build_container '{\"tag\":\"a\",\"context_dir\":\"ctx\"}'", with_policy=bare)
+    r = cove("call build_container '{\"tag\":\"a\",\"context_dir\":\"ctx\"}'", policy=bare)
     assert "REFUSED" in r.stdout and len(plain.seen) == before, (r.stdout, r.stderr)
 
 
@@ -447,10 +414,11 @@ def nothing_is_left():
     assert not os.listdir(state), os.listdir(state)
 
 
-registry = registry_start()
+registry = buildlab.Registry(w, 5443, pki=w.pki)
 try:
     tap.check("from scratch: archive, digest, size, owner", from_scratch)
     tap.check("another file, a stage, arguments", dockerfile_and_arguments)
+    tap.check("labels; the machine's platform, and no other", labels_and_platform)
     tap.check(".dockerignore", ignored)
     tap.check("B4 a RUN step is refused what the policy does not allow, by proxy and past it", b4_run_is_refused)
     tap.check("B4 a RUN step reaches what the policy allows the engine", b4_run_is_allowed)
@@ -472,7 +440,6 @@ try:
     tap.check("engines that build in a daemon are refused by name", other_engines)
     tap.check("nothing is left behind", nothing_is_left)
 finally:
-    registry.terminate()
-    registry.wait()
+    registry.close()
     w.close()
 tap.done()

@@ -72,7 +72,9 @@ static const char good[] =
 	"    mcp: {server: files, tool: read_file}\n"
 	"  build_container:\n"
 	"    description: Builds an image.\n"
-	"    build: {base_images: [\"docker.io/library/**\"], memory: 2GiB, cpus: 1.5, seconds: 600, cache: shared}\n"
+	"    build: {base_images: [\"docker.io/library/**\"], memory: 2GiB, cpus: 1.5, seconds: 600, cache: shared,\n"
+	"            plain_http: [\"plain.test:5000\"],\n"
+	"            logins: {\"r.test:5000\": {user: robot, credential: NPM, hosts: [auth.test]}}}\n"
 	"  fetch:\n"
 	"    description: Copies.\n"
 	"    files: {operation: fetch, root: /srv/data, bytes: 10MiB}\n";
@@ -175,6 +177,15 @@ static void a_whole_catalog(void **state)
 	assert_int_equal(t->build->memory_bytes, 2ull << 30);
 	assert_int_equal(t->seconds, 600);
 	assert_str(t->build->cache, "shared");
+	assert_int_equal(t->build->plain_http_count, 1);
+	assert_str(t->build->plain_http[0], "plain.test:5000");
+	assert_int_equal(t->build->login_count, 1);
+	assert_str(t->build->logins[0].registry, "r.test:5000");
+	assert_str(t->build->logins[0].user, "robot");
+	assert_str(t->build->logins[0].credential, "NPM");
+	assert_str(t->build->logins[0].hosts[0], "auth.test");
+	assert_int_equal(t->uses.n, 1);
+	assert_str(t->uses.v[0], "NPM");
 	assert_int_equal(tool(c, "fetch")->files->bytes_max, 10 << 20);
 	assert_int_equal(tool(c, "fetch")->concurrency, CV_TOOL_CONCURRENCY_DEFAULT);
 	cv_catalog_free(c);
@@ -318,6 +329,25 @@ static const struct {
 		"c:5:21: error: t.build.hosts: 'a.test:0' is no host" },
 	{ TOOL "    build: {allowed_ips: [10.0.0.0/33]}\n",
 		"c:5:27: error: t.build.allowed_ips: '10.0.0.0/33' is no network" },
+	{ TOOL "    build: {plain_http: [\"*.test:5000\"]}\n",
+		"t.build.plain_http: '*.test:5000' names no registry; write it as" },
+	{ TOOL "    build: {plain_http: [\"10.0.0.0/8\"]}\n", "'10.0.0.0/8' names no registry" },
+	{ TOOL "    build: {plain_http: [\"localhost:5000\"]}\n",
+		"'localhost:5000' is in each sandbox its own loopback; write a name" },
+	{ TOOL "    build: {plain_http: [\"127.0.0.1:5000\"]}\n", "its own loopback" },
+	{ TOOL "    build: {logins: {\"r.test\": {user: u, credential: C}}}\n",
+		"t.build.logins: there is no credential 'C'; declare it in credentials:" },
+	{ TOOL "    build: {logins: {\"r.test\": {user: u, password: hunter2}}}\n",
+		"a catalog holds no secret" },
+	{ TOOL "    build: {logins: {\"r.test\": {user: u}}}\n", "credential" },
+	{ TOOL "    build: {logins: {\"r.test\": {user: \"a:b\", credential: C}}}\n",
+		"printable characters without a colon" },
+	{ TOOL "    build: {logins: {\"r.test/a\": {user: u, credential: C}}}\n",
+		"'r.test/a' names no registry" },
+	{ TOOL "    build: {logins: {\"r.test\": {user: u, credential: C, hosts: [\"*.test\"]}}}\n",
+		"a credential goes to no pattern of hosts" },
+	{ TOOL "    build: {plain_http: [r.test], logins: {r.test: {user: u, credential: C}}}\n",
+		"credentials are not sent without TLS, which 'r.test' does not have; give it TLS" },
 	{ TOOL "    build: {base_images: [\"[\"]}\n", "c:5:27: error: t.build.base_images: '['" },
 	{ TOOL "    files: {operation: fetch, root: data}\n",
 		"t.files.root: 'data' is no absolute path" },

@@ -42,7 +42,11 @@ static const struct {
 	{ "FROM\n", NULL, "line 1" },
 	{ "FROM de\\bian\n", NULL, "line 1" },
 	{ "FROM a b\n", NULL, "AS NAME" },
-	{ "FROM --platform=linux/arm64 a\n", NULL, "platform" },
+	{ "FROM --platform=linux/mips a\n", NULL, "leave it out or write --platform=linux/" },
+	{ "FROM --as=x a\n", NULL, "platform" },
+	{ "FROM --platform=$BUILDPLATFORM a\nFROM --platform=" CV_CONTAINERFILE_PLATFORM " b AS c\n"
+	  "FROM --platform=\"${TARGETPLATFORM}\" c\n",
+		"a b", NULL },
 	{ "FROM a\nRUN --network=host true\n", NULL, "line 2" },
 	{ "FROM a\nRUN --security=insecure true\n", NULL, "line 2" },
 	{ "FROM a\nRUN --mount=type=secret,id=x true\n", NULL, "no secrets" },
