@@ -5,6 +5,9 @@
  *     workspace ─► route: provider, model ─► base URL, type, key (resolved when they are used)
  *          └─► a sandbox that starts: a file of routes for its proxy (plan/routes.h), and the
  *              provider's credentials for its keeper (compose.c)
+ *          └─► one that runs: the same text, pushed with the credentials (deliver.c)
+ *
+ * The file is also what is known of what a running sandbox has: one that has none is told nothing.
  *
  * Only provider, model and time are stored.  A key is never in a route: what the proxy sends, and
  * what a bundle has, is the name that a keeper knows it by.
@@ -371,6 +374,21 @@ static bool bundle_add(struct cv_gateway *g, const struct cv_object *route, stru
 	return true;
 }
 
+/* Of all that a bundle is made of: one that was deleted and set again is another. */
+static void revision_mix(const struct cv_gateway *g, const struct cv_object *route, uint64_t *io)
+{
+	const struct cv_object *provider = cv_object_find(g->objects, CV_OBJECT_PROVIDER,
+		route->scope, cv_str_of(route_of(route)->config->provider_name));
+	char text[2 * CV_OBJECT_ID_BYTES + 64];
+
+	snprintf(text, sizeof(text), "%s %llu %s %llu", route->id,
+		(unsigned long long)route->version, provider ? provider->id : "",
+		provider ? (unsigned long long)provider->version : 0);
+	*io ^= 0xcbf29ce484222325u;
+	for (const char *c = text; *c; c++) /* FNV-1a */
+		*io = (*io ^ (unsigned char)*c) * 0x100000001b3u;
+}
+
 static void on_bundle(struct cv_rpc_call *c, const ProtobufCMessage *request)
 {
 	static const char *const names[] = { CV_GW_ROUTE_USER, CV_GW_ROUTE_SYSTEM };
@@ -379,7 +397,7 @@ static void on_bundle(struct cv_rpc_call *c, const ProtobufCMessage *request)
 		g->objects, CV_OBJECT_SANDBOX, cv_str_of(cv_rpc_call_principal(c)->sandbox_id));
 	struct cv_arena *arena = cv_rpc_call_arena(c);
 	INF(GetInferenceBundleResponse) answer;
-	uint64_t versions = 0;
+	uint64_t h = 0;
 	char revision[32];
 
 	(void)request;
@@ -395,11 +413,11 @@ static void on_bundle(struct cv_rpc_call *c, const ProtobufCMessage *request)
 
 		if (!o)
 			continue;
-		versions = versions * 65537 + o->version;
+		revision_mix(g, o, &h);
 		if (!bundle_add(g, o, arena, &answer))
 			break;
 	}
-	snprintf(revision, sizeof(revision), "%llx", (unsigned long long)versions);
+	snprintf(revision, sizeof(revision), "%llx", (unsigned long long)h);
 	answer.revision = revision;
 	answer.generated_at_ms = cv_gw_unix_ms();
 	if (arena->is_overflown)
@@ -429,6 +447,39 @@ struct cv_object *cv_gw_inference_provider(
 	return o && !cv_gw_is_attached(sandbox, o) ? o : NULL;
 }
 
+const struct cv_object *cv_gw_inference_route(
+	const struct cv_gateway *g, const struct cv_object *sandbox)
+{
+	const struct cv_object *route;
+
+	(void)provider_of(g, sandbox, &route);
+	return route;
+}
+
+bool cv_gw_inference_is_by(
+	const struct cv_gateway *g, const struct cv_object *sandbox, struct cv_str provider)
+{
+	const struct cv_object *route = cv_gw_inference_route(g, sandbox);
+
+	return route && cv_str_eq(cv_str_of(route_of(route)->config->provider_name), provider);
+}
+
+#define PATH_BYTES (sizeof(DIRECTORY "/") + CV_OBJECT_ID_BYTES + sizeof(".yaml"))
+
+static void path_of(const struct cv_gw_box *b, char ret[PATH_BYTES])
+{
+	snprintf(ret, PATH_BYTES, DIRECTORY "/%s.yaml", b->object->id);
+}
+
+/* False: it had none. */
+static bool file_remove(struct cv_gw_box *b)
+{
+	char path[PATH_BYTES];
+
+	path_of(b, path);
+	return unlinkat(b->g->state_fd, path, 0) == 0;
+}
+
 static cv_code file_write(struct cv_gw_box *b, struct cv_str text, struct cv_err *err)
 {
 	char name[CV_OBJECT_ID_BYTES + sizeof(".yaml")];
@@ -443,30 +494,42 @@ static cv_code file_write(struct cv_gw_box *b, struct cv_str text, struct cv_err
 	return code;
 }
 
-/* A route that can't be made any more is said and left out: the sandbox itself can do without. */
-static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, struct cv_arena *arena,
-	struct cv_err *err)
+/* What its proxy is to have; empty: nothing.  A route that can't be made any more is said and left
+ * out: the sandbox itself can do without. */
+static void text_make(struct cv_gw_box *b, struct cv_buf *ret)
 {
 	const struct cv_object *route;
 	const struct cv_object *provider = provider_of(b->g, b->object, &route);
 	struct resolved r;
 	struct cv_err why;
+
+	if (!route)
+		return;
+	if (!provider || resolve(b->g, provider, &r, &why) != CV_OK ||
+		routes_text(route_of(route)->config, &r, ret, &why) != CV_OK) {
+		cv_buf_reset(ret);
+		cv_gw_box_log(b, "WARN", "inference", "inference.local has no route: %s",
+			provider ? why.msg : "its provider is gone");
+		return;
+	}
+	cv_gw_box_log(b, "INFO", "inference", "inference.local: provider %.*s, model %s",
+		CV_STR_ARG(provider->name), route_of(route)->config->model_id);
+}
+
+static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, struct cv_arena *arena,
+	struct cv_err *err)
+{
 	struct cv_buf text;
 	cv_code code = CV_OK;
 
-	if (!route)
-		return CV_OK;
 	cv_buf_init(&text, FILE_BYTES_MAX);
-	if (!provider || resolve(b->g, provider, &r, &why) != CV_OK ||
-		routes_text(route_of(route)->config, &r, &text, &why) != CV_OK) {
-		cv_gw_box_log(b, "WARN", "inference", "inference.local has no route: %s",
-			provider ? why.msg : "its provider is gone");
-	} else {
+	text_make(b, &text);
+	if (cv_buf_len(&text)) {
 		code = file_write(b, cv_buf_str(&text), err);
 		s->routes_file = cv_arena_printf(
 			arena, "%s/" DIRECTORY "/%s.yaml", b->g->state_dir, b->object->id);
-		cv_gw_box_log(b, "INFO", "inference", "inference.local: provider %.*s, model %s",
-			CV_STR_ARG(provider->name), route_of(route)->config->model_id);
+	} else {
+		file_remove(b);
 	}
 	cv_buf_fini(&text);
 	return code;
@@ -474,10 +537,33 @@ static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, stru
 
 static void on_deleted(struct cv_gw_box *b)
 {
-	char name[sizeof(DIRECTORY "/") + CV_OBJECT_ID_BYTES + sizeof(".yaml")];
+	file_remove(b);
+}
 
-	snprintf(name, sizeof(name), DIRECTORY "/%s.yaml", b->object->id);
-	unlinkat(b->g->state_fd, name, 0);
+void cv_gw_inference_push(struct cv_gw_box *b)
+{
+	struct cv_buf text;
+	struct cv_err err;
+	bool is_changed;
+	int fd;
+
+	cv_buf_init(&text, FILE_BYTES_MAX);
+	text_make(b, &text);
+	is_changed = cv_buf_len(&text) || file_remove(b);
+	/* The file first: who finds none has told his supervisor nothing. */
+	cv_code code = cv_buf_len(&text) ? file_write(b, cv_buf_str(&text), &err) : CV_OK;
+	if (code == CV_OK && is_changed)
+		code = cv_ipc_memfd("cove-routes", cv_buf_str(&text), &fd, &err);
+	if (code == CV_OK && is_changed) {
+		(void)!cv_gw_box_send(b, CV_GATEWAY_REQ_ROUTES, CV_STR_NONE, &fd, 1);
+		close(fd);
+	}
+	if (code != CV_OK)
+		cv_gw_box_log(b, "ERROR", "inference",
+			"the route of inference.local was not handed over: %s", err.msg);
+	else if (is_changed && !cv_buf_len(&text))
+		cv_gw_box_log(b, "INFO", "inference", "inference.local: no route any more");
+	cv_buf_fini(&text);
 }
 
 static cv_code part_start(struct cv_gateway *g, struct cv_err *err)

@@ -155,6 +155,70 @@ def supervisors_of_others_get_names_not_keys():
     assert (r.base_url, r.model_id, r.timeout_secs, r.api_key) == (
         f"https://{HOST}:443/v1", "the-model", 60, "openshell:resolve:env:MODEL_KEY"), r
     assert "openai_chat_completions" in r.protocols and m.revision and m.generated_at_ms
+    bundle = g.inference(False, g.sandbox_token(s.metadata.id)).GetInferenceBundle
+    revisions = {m.revision}
+    for change in (set_route,
+                   lambda: g.stub.UpdateProvider(pb.UpdateProviderRequest(provider=dm.Provider(
+                       metadata=dm.ObjectMeta(name="m"), config={"REGION": "x"}))),
+                   lambda: (inference.DeleteInferenceRoute(ib.DeleteInferenceRouteRequest()), set_route())):
+        assert bundle(ask_for).revision in revisions
+        change()
+        assert bundle(ask_for).revision not in revisions, "a change that is not seen"
+        revisions.add(bundle(ask_for).revision)
+
+
+def one_that_runs_follows_a_changed_route():
+    """The model, then another provider with another key and path: no restart, no wait of a person."""
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    assert '"the-model"' in ask(s)
+    set_route(model="changed")
+    until(lambda: '"changed"' in ask(s))
+    provider("other", "model", MODEL_KEY=KEY + "-other")
+    set_route("other", "theirs")
+    until(lambda: '"theirs"' in ask(s) and shown()["authorization"] == f"Bearer {KEY}-other")
+
+
+def one_that_ran_without_gets_it_too():
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="none")).sandbox
+    until(lambda: '"theirs"' in ask(s))
+
+
+def no_call_fails_while_it_changes():
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    body = json.dumps({"model": "x", "messages": []})
+    run(s, "rm -f /tmp/go /tmp/bad; touch /tmp/go; (while test -e /tmp/go; do "
+           f"curl -sS -m 20 -H 'content-type: application/json' -d '{body}' "
+           "https://inference.local/v1/chat/completions | grep -q '\"hi\"' || echo bad >>/tmp/bad; done) "
+           ">/dev/null 2>&1 &")
+    for i in range(4):
+        set_route("m" if i % 2 else "other", f"model-{i}")
+        time.sleep(0.4)
+    run(s, "rm /tmp/go; sleep 1")
+    assert run(s, "cat /tmp/bad 2>&1").strip().endswith("No such file or directory")
+
+
+def a_route_that_is_gone_is_gone_for_those_that_run():
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    assert inference.DeleteInferenceRoute(ib.DeleteInferenceRouteRequest()).deleted
+    until(lambda: "cluster inference is not configured" in ask(s))
+    before = len(server.seen)
+    ask(s)
+    assert len(server.seen) == before
+    set_route()
+    until(lambda: '"the-model"' in ask(s))
+
+
+def a_gateway_that_comes_back_tells_what_changed():
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    g.kill()
+    g.start()
+    global inference
+    inference = g.inference()
+    until(lambda: '"the-model"' in ask(s))
+    set_route(model="after")
+    until(lambda: '"after"' in ask(s))
+    set_route()
+    until(lambda: '"the-model"' in ask(s))
 
 
 def the_command_line_does_it():
@@ -174,7 +238,10 @@ try:
     for f in (what_is_wrong_is_said, without_a_route_there_is_none, a_route_is_set_and_shown,
               a_sandbox_calls_the_model, and_has_nothing_else_of_the_provider,
               another_value_is_used_at_once, one_that_is_attached_serves_too,
-              supervisors_of_others_get_names_not_keys, the_command_line_does_it):
+              supervisors_of_others_get_names_not_keys, one_that_runs_follows_a_changed_route,
+              one_that_ran_without_gets_it_too, no_call_fails_while_it_changes,
+              a_route_that_is_gone_is_gone_for_those_that_run,
+              a_gateway_that_comes_back_tells_what_changed, the_command_line_does_it):
         check(f)
 finally:
     for name in ("none", "one", "two"):
