@@ -24,7 +24,7 @@
  *     admission.[ch], quota.[ch]                            who may start, who waits
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
  *     service.c, service_http.c                             ports of sandboxes with host names
- *     inference.c                                           where model calls go
+ *     inference.c, inference_box.c, probe.[ch]              where model calls go
  *     ssh.[ch], ssh_key.c, ssh_server.c                     SSH into sandboxes
  *     provider.c, profile.c                                 credentials
  *     policy.c, settings.c, draft.c                         what sandboxes may do
@@ -152,6 +152,7 @@ struct cv_gateway {
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
 	struct cv_gw_refreshes *refreshes;
+	struct cv_gw_probes *probes;
 	struct cv_gw_admin *admin;
 	struct cv_gw_deliveries *deliveries;
 	struct cv_gw_logs *logs;

@@ -20,7 +20,31 @@ tap = world.Tap()
 HOST = "model.test"
 KEY = "sk-v4lue-of-the-model-0123456789"
 w = world.World([HOST])
-server = world.Server(world.PUBLIC, 443, w.pki, answer=lambda method, path, body: json.dumps(
+
+
+class Model(world._Handler):
+    """One of its models refuses the key, and shows it; one is slow."""
+
+    def _answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        model = json.loads(body or b"{}").get("model")
+        self.server.seen.append({"method": self.command, "path": self.path, "body": body,
+                                 "headers": dict(self.headers.items())})
+        if model == "late":
+            time.sleep(2)
+        is_refused = model == "refused"
+        answer = (json.dumps({"error": "bad key " + self.headers["Authorization"]}).encode() if is_refused
+                  else self.server.answer(self.command, self.path, body))
+        self.send_response(401 if is_refused else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_GET = do_POST = _answer
+
+
+server = world.Server(world.PUBLIC, 443, w.pki, handler=Model, answer=lambda method, path, body: json.dumps(
     {"id": "c", "object": "chat.completion", "model": json.loads(body)["model"] if body else "",
      "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}).encode())
 g = gatewaylab.Gateway(config={"resolve": [f"{HOST}:443:{world.PUBLIC}"], "upstream_ca": [w.pki.ca]})
@@ -114,6 +138,39 @@ def a_route_is_set_and_shown():
     assert (got.model_id, got.version, got.timeout_secs) == ("second", 2, 5)
     assert set_route(route_name="sandbox-system").route_name == "sandbox-system"
     set_route()
+
+
+def what_does_not_work_is_not_set():
+    """Its upstream is asked once, with the model and the key, unless the request says not to."""
+    before = len(server.seen)
+    m = set_route(no_verify=False)
+    assert m.validation_performed and [(e.url, e.protocol) for e in m.validated_endpoints] == [
+        (f"https://{HOST}:443/v1/chat/completions", "openai_chat_completions")], m
+    assert len(server.seen) == before + 1 and shown()["authorization"] == f"Bearer {KEY}"
+    assert json.loads(server.seen[-1]["body"])["model"] == "the-model"
+    assert not set_route().validation_performed and len(server.seen) == before + 1
+    for name, url, why in (("nowhere", "https://nowhere.test/v1", "name_not_found"),
+                           ("down", "https://127.0.0.1:9/v1", "connect_failed"),
+                           ("http", "http://127.0.0.1:9/v1", "connect_failed")):
+        provider(name, "openai", OPENAI_API_KEY=KEY)
+        g.stub.UpdateProvider(pb.UpdateProviderRequest(provider=dm.Provider(
+            metadata=dm.ObjectMeta(name=name), config={"OPENAI_BASE_URL": url})))
+        code, text = code_of(lambda: set_route(name, no_verify=False))
+        assert code == "FAILED_PRECONDITION" and why in text and url in text and KEY not in text, text
+        assert inference.GetInferenceRoute(ib.GetInferenceRouteRequest()).provider_name == "m"
+    code, text = code_of(lambda: set_route(model="refused", no_verify=False))
+    assert code == "FAILED_PRECONDITION" and "unauthorized: " in text and KEY not in text, text
+    got = inference.GetInferenceRoute(ib.GetInferenceRouteRequest())
+    assert (got.provider_name, got.model_id) == ("m", "the-model"), got
+
+
+def who_hangs_up_ends_it():
+    begun = time.monotonic()
+    assert code_of(lambda: inference.SetInferenceRoute(ib.SetInferenceRouteRequest(
+        provider_name="m", model_id="late"), timeout=0.5))[0] == "DEADLINE_EXCEEDED"
+    assert time.monotonic() - begun < 2
+    time.sleep(3)
+    assert inference.GetInferenceRoute(ib.GetInferenceRouteRequest()).model_id == "the-model"
 
 
 def a_sandbox_calls_the_model():
@@ -236,6 +293,7 @@ provider("m", "model", MODEL_KEY=KEY)
 provider("plain", "plain", PLAIN_KEY="nothing-much-0123456789")
 try:
     for f in (what_is_wrong_is_said, without_a_route_there_is_none, a_route_is_set_and_shown,
+              what_does_not_work_is_not_set, who_hangs_up_ends_it,
               a_sandbox_calls_the_model, and_has_nothing_else_of_the_provider,
               another_value_is_used_at_once, one_that_is_attached_serves_too,
               supervisors_of_others_get_names_not_keys, one_that_runs_follows_a_changed_route,
