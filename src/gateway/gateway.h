@@ -28,6 +28,7 @@
  *     ssh.[ch], ssh_key.c, ssh_server.c                     SSH into sandboxes
  *     provider.c, profile.c                                 credentials
  *     policy.c, settings.c, draft.c                         what sandboxes may do
+ *     folder*.c                                             policies and profiles from directories
  *     tools*.c, approval.c                                  host tools; what waits for a person
  *
  * A handler gets the gateway with cv_gw_of(c).
@@ -103,6 +104,7 @@ struct cv_gw_part {
 	X(ADMIN, admin)            \
 	X(EXTERNAL, external)      \
 	X(TRACE, trace)            \
+	X(FOLDER, folder)          \
 	/* each row ends so */
 /* clang-format on */
 
@@ -162,6 +164,7 @@ struct cv_gateway {
 	struct cv_gw_externals *externals;
 	struct cv_gw_admission *admission;
 	struct cv_gw_traces *traces;
+	struct cv_gw_folders *folders;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)
