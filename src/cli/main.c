@@ -85,8 +85,20 @@ static int fail_unknown(int argc, char **argv)
 	return EXIT_USAGE;
 }
 
+/* A link of that name to us is the client, which knows by it how to behave. */
+static bool is_openshell(const char *argv0)
+{
+	const struct cv_str path = cv_str_of(argv0 ? argv0 : "");
+	const size_t slash = cv_str_rfind_byte(path, '/');
+	const struct cv_str name = slash < path.n ? cv_str_slice(path, slash + 1, path.n) : path;
+
+	return cv_str_eq(name, CV_STR("openshell"));
+}
+
 int main(int argc, char **argv)
 {
+	if (is_openshell(argv[0]))
+		return cv_remote_run(argc, argv);
 	if (argc < 2) {
 		help(stderr);
 		return EXIT_USAGE;

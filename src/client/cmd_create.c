@@ -294,8 +294,8 @@ int cl_run_sandbox_create(struct cl *c)
 	else
 		printf("Created sandbox: %s\n", cl_shown(c, name));
 	cl_note(c, "[%.1fs] Requesting compute...", (double)(cl_clock_ms() - from) / 1000);
-	cl_wait_phase(c, id, OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY, from,
-		"OPENSHELL_PROVISION_TIMEOUT");
+	cl_wait_phase(c, id, OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY, CL_CREATION_EVENTS,
+		from, "OPENSHELL_PROVISION_TIMEOUT");
 	cl_note(c, "[%.1fs] Sandbox ready", (double)(cl_clock_ms() - from) / 1000);
 	approval_set(c, name);
 	uploads(c, id);

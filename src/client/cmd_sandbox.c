@@ -11,17 +11,6 @@
 
 /* ---- get ---- */
 
-static const char *map_text(struct cl *c, void *entries, size_t n)
-{
-	struct cl_entry *const *v = entries;
-	const char *all = "";
-
-	for (size_t i = 0; i < n; i++)
-		all = cl_print(c, "%s%s%s=%s", all, i ? ", " : "", cl_shown(c, v[i]->key),
-			cl_shown(c, v[i]->value));
-	return n ? all : "-";
-}
-
 static bool is_global(const Openshell__Sandbox__V1__GetSandboxConfigResponse *config)
 {
 	return config->policy_source == OPENSHELL__SANDBOX__V1__POLICY_SOURCE__POLICY_SOURCE_GLOBAL;
@@ -45,8 +34,8 @@ static void get_text(struct cl *c, const Openshell__V1__Sandbox *s,
 	cl_label(c, "Created:", cl_time(c, m->created_at_ms));
 	cl_label(c,
 		"Resource version:", cl_print(c, "%llu", (unsigned long long)m->resource_version));
-	cl_label(c, "Labels:", map_text(c, m->labels, m->n_labels));
-	cl_label(c, "Annotations:", map_text(c, m->annotations, m->n_annotations));
+	cl_label(c, "Labels:", cl_map_text(c, m->labels, m->n_labels));
+	cl_label(c, "Annotations:", cl_map_text(c, m->annotations, m->n_annotations));
 	cl_label(c, "Policy source:", is_global(config) ? "global" : "sandbox");
 	cl_label(c, "Revision:",
 		cl_print(c, "%u",
@@ -279,7 +268,7 @@ int cl_run_sandbox_stop(struct cl *c)
 	if (m->sandbox &&
 		cl_phase(m->sandbox) != OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED)
 		cl_wait_phase(c, m->sandbox->metadata->id,
-			OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED, cl_clock_ms(),
+			OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED, 0, cl_clock_ms(),
 			"OPENSHELL_LIFECYCLE_TIMEOUT");
 	cl_mark(c, 'v', "Stopped sandbox %s", cl_shown(c, name));
 	return 0;
@@ -299,7 +288,7 @@ int cl_run_sandbox_start(struct cl *c)
 	cl_queue_asked(c);
 	if (m->sandbox && cl_phase(m->sandbox) != OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY)
 		cl_wait_phase(c, m->sandbox->metadata->id,
-			OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY, cl_clock_ms(),
+			OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY, 0, cl_clock_ms(),
 			"OPENSHELL_LIFECYCLE_TIMEOUT");
 	cl_sandbox_remember(c, name);
 	cl_mark(c, 'v', "Started sandbox %s", cl_shown(c, name));

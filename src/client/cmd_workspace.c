@@ -69,6 +69,8 @@ int cl_run_workspace_get(struct cl *c)
 	cl_label(c, "Name:", cl_shown(c, m->workspace->metadata->name));
 	cl_label(c, "Phase:", phase_of(m->workspace));
 	cl_label(c, "Created:", cl_time(c, m->workspace->metadata->created_at_ms));
+	cl_label(c, "Labels:",
+		cl_map_text(c, m->workspace->metadata->labels, m->workspace->metadata->n_labels));
 	return 0;
 }
 

@@ -396,7 +396,7 @@ static const struct cl_command commands[] = {
 	ROW("inference delete", "Take the route away", FLAGS(inference_get_flags), NONE, inference_delete),
 
 	ROW("invoke", "One HTTP request to a port of a sandbox", FLAGS(invoke_flags), MAY("NAME"), invoke),
-	ROW("completions", "A script for bash, zsh or fish", NO_FLAGS, NEEDS("SHELL"), completions),
+	ROW("completions", "A script for bash, zsh, fish or PowerShell", NO_FLAGS, NEEDS("SHELL"), completions),
 	{ "complete", "What may stand in the place of the last word", NO_FLAGS, NONE, cl_run_complete, "WORD", true },
 	{ "doctor check", "Whether this host has what is needed", NO_FLAGS, NONE, cl_run_doctor_check, NULL, true },
 	{ "manual", "The manual page", NO_FLAGS, NONE, cl_run_manual, NULL, true },

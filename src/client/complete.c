@@ -156,6 +156,7 @@ static void offer_names(const struct typing *t, enum names names)
 	case NAMES_SHELL:
 		offer(t, CV_STR("bash"), "");
 		offer(t, CV_STR("fish"), "");
+		offer(t, CV_STR("powershell"), "");
 		offer(t, CV_STR("zsh"), "");
 		return;
 	case NAMES_NONE: return;

@@ -137,7 +137,7 @@ const char *cl_arg(const struct cl_words *w, size_t n); /* NULL: not given */
 void cl_help(const struct cl_grammar *g, const char *program, const char *group,
 	const struct cl_command *command, struct cv_buf *out);
 void cl_usage_line(const char *program, const struct cl_command *command, struct cv_buf *out);
-enum cl_shell { CL_SHELL_BASH, CL_SHELL_ZSH, CL_SHELL_FISH };
+enum cl_shell { CL_SHELL_BASH, CL_SHELL_ZSH, CL_SHELL_FISH, CL_SHELL_POWERSHELL };
 void cl_completions(const char *program, enum cl_shell shell, struct cv_buf *out);
 /* roff, section 1. */
 void cl_manual(const struct cl_grammar *g, const char *program, struct cv_buf *out);

@@ -173,6 +173,24 @@ static const char *const scripts[] = {
 		"  end\n"
 		"end\n"
 		"complete -c " P " -f -a '(__" P "_complete)'\n",
+	/* Windows PowerShell has no native completer that is asked for an empty word; 7 has. */
+	[CL_SHELL_POWERSHELL] =
+		"Register-ArgumentCompleter -Native -CommandName '" P "' -ScriptBlock {\n"
+		"  param($wordToComplete, $commandAst, $cursorPosition)\n"
+		"  $words = @($commandAst.CommandElements | Select-Object -Skip 1 |\n"
+		"    Where-Object { $_.Extent.EndOffset -lt $cursorPosition } |\n"
+		"    ForEach-Object { if ($null -ne $_.Value) { [string]$_.Value } else { $_.Extent.Text } })\n"
+		"  $words += $wordToComplete\n"
+		"  & '" P "' complete '--' @words 2>$null | ForEach-Object {\n"
+		"    if ($_ -eq ':files') {\n"
+		"      [System.Management.Automation.CompletionCompleters]::CompleteFilename($wordToComplete)\n"
+		"    } elseif ($_) {\n"
+		"      $found, $about = $_ -split \"`t\", 2\n"
+		"      if (-not $about) { $about = $found }\n"
+		"      [System.Management.Automation.CompletionResult]::new($found, $found, 'ParameterValue', $about)\n"
+		"    }\n"
+		"  }\n"
+		"}\n",
 };
 /* clang-format on */
 

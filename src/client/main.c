@@ -60,10 +60,10 @@ static void put_completions(struct cl *c, struct cv_buf *out)
 	else if (strcmp(shell, "fish") == 0)
 		cl_completions(c->program, CL_SHELL_FISH, out);
 	else if (strcmp(shell, "powershell") == 0)
-		cl_die(c, "there are no completions for powershell; there are for bash, zsh, fish");
+		cl_completions(c->program, CL_SHELL_POWERSHELL, out);
 	else
 		cl_die_usage(c,
-			"invalid value '%s' for '<SHELL>' [possible values: bash, zsh, fish]",
+			"invalid value '%s' for '<SHELL>' [possible values: bash, fish, zsh, powershell]",
 			shell);
 }
 

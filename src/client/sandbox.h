@@ -52,8 +52,10 @@ CV_MUST cv_code cl_turn_try(
 /* Waits until the sandbox is in that phase, showing what happens on the way (stderr, lines with the
  * time since from_ms); ends the program when it gets into phase Error, or nothing happens for 300 s
  * (OPENSHELL_PROVISION_TIMEOUT, OPENSHELL_LIFECYCLE_TIMEOUT: env). */
-void cl_wait_phase(struct cl *c, const char *id, Openshell__V1__SandboxPhase phase, int64_t from_ms,
-	const char *env);
+#define CL_CREATION_EVENTS 50 /* as other clients of the API ask for */
+/* events: how many of those before are told, too. */
+void cl_wait_phase(struct cl *c, const char *id, Openshell__V1__SandboxPhase phase, uint32_t events,
+	int64_t from_ms, const char *env);
 
 /* ---- commands in a sandbox (exec.c) ---- */
 

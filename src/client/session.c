@@ -194,6 +194,17 @@ void cl_label(struct cl *c, const char *label, const char *value)
 		printf("  %s %s\n", label, value);
 }
 
+const char *cl_map_text(struct cl *c, void *entries, size_t n)
+{
+	struct cl_entry *const *v = entries;
+	const char *all = "";
+
+	for (size_t i = 0; i < n; i++)
+		all = cl_print(c, "%s%s%s=%s", all, i ? ", " : "", cl_shown(c, v[i]->key),
+			cl_shown(c, v[i]->value));
+	return n ? all : "-";
+}
+
 int64_t cl_now_ms(void)
 {
 	struct timespec t;

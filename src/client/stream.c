@@ -169,8 +169,8 @@ static CV_NORETURN void die_waiting(struct cl *c, const struct waiting *w)
 		w->message ? w->message : "");
 }
 
-void cl_wait_phase(struct cl *c, const char *id, Openshell__V1__SandboxPhase phase, int64_t from_ms,
-	const char *env)
+void cl_wait_phase(struct cl *c, const char *id, Openshell__V1__SandboxPhase phase, uint32_t events,
+	int64_t from_ms, const char *env)
 {
 	struct waiting w = { .wanted = phase, .from_ms = from_ms, .patience_ms = patience(env) };
 	struct cl_stream st = { .on_message = saw, .arg = &w };
@@ -179,8 +179,8 @@ void cl_wait_phase(struct cl *c, const char *id, Openshell__V1__SandboxPhase pha
 	openshell__v1__watch_sandbox_request__init(&in);
 	in.id = cl_dup(c, id);
 	in.follow_status = true;
-	in.follow_events = true;
-	in.event_tail = 50;
+	in.follow_events = phase == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY;
+	in.event_tail = events;
 	w.deadline_ms = cl_clock_ms() + w.patience_ms;
 	cl_stream_open(
 		c, &st, CL_METHOD(WatchSandbox), &openshell__v1__sandbox_stream_event__descriptor);

@@ -6,7 +6,8 @@
  * environment, no .netrc, no reuse of connections or sessions between errands, no protocol but
  * https, TLS 1.2 or later, verified against the roots that were given and no others.
  *
- * http:// is for tests, to this host only, and only if the supervisor said so at the start.
+ * http:// is for tests, to this host only, and for probes of what is used without TLS (CV_COURIER_HTTP);
+ * only if who started it said so at the start.
  */
 #include "courier/courier.h"
 
@@ -36,10 +37,12 @@ static bool is_url_allowed(const struct courier *c, const char *url)
 		curl_url_set(parts, CURLUPART_URL, url, CURLU_DISALLOW_USER) == CURLUE_OK &&
 		curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
 		curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK;
-	const bool is_allowed = is_read && (!strcmp(scheme, "https") ||
-						   (!strcmp(scheme, "http") &&
-							   (c->flags & CV_COURIER_LOOPBACK_HTTP) &&
-							   is_loopback(host)));
+	const bool is_allowed =
+		is_read && (!strcmp(scheme, "https") ||
+				   (!strcmp(scheme, "http") &&
+					   ((c->flags & CV_COURIER_HTTP) ||
+						   ((c->flags & CV_COURIER_LOOPBACK_HTTP) &&
+							   is_loopback(host)))));
 
 	curl_free(scheme);
 	curl_free(host);
@@ -156,7 +159,8 @@ static bool options_set(struct courier *c, struct errand *e, const char *method,
 	struct curl_blob roots = {
 		.data = c->roots, .len = c->root_bytes, .flags = CURL_BLOB_NOCOPY
 	};
-	const char *const protocols = c->flags & CV_COURIER_LOOPBACK_HTTP ? "https,http" : "https";
+	const char *const protocols =
+		c->flags & (CV_COURIER_LOOPBACK_HTTP | CV_COURIER_HTTP) ? "https,http" : "https";
 	CURL *const easy = e->easy;
 
 #define SET(option, value) (curl_easy_setopt(easy, CURLOPT_##option, value) == CURLE_OK)

@@ -21,6 +21,7 @@ struct strategy {
 	cv_refresh_write *write;
 	cv_refresh_read *read;
 	const char *materials[MATERIALS_NEEDED_MAX]; /* must be there */
+	bool takes_http; /* a route may lead to a machine beside this one without TLS */
 };
 
 static const struct strategy strategies[] = {
@@ -37,6 +38,10 @@ static const struct strategy strategies[] = {
 		cv_refresh_github_write, cv_refresh_github_read,
 		{ "app_id", "installation_id", "private_key" } },
 	{ "command", "", cv_refresh_command_write, cv_refresh_command_read, { NULL } },
+	{ "probe_bearer", NULL, cv_refresh_probe_bearer_write, cv_refresh_probe_read, { "key" },
+		true },
+	{ "probe_key", NULL, cv_refresh_probe_key_write, cv_refresh_probe_read, { "key" }, true },
+	{ "probe_open", NULL, cv_refresh_probe_open_write, cv_refresh_probe_read, { NULL }, true },
 };
 
 #define REASON_ROW(name, verdict, slug, text) { CV_REFRESH_##verdict, slug, text },
@@ -126,16 +131,17 @@ static cv_code url_fill(const struct cv_cred_refresh *refresh, struct cv_str res
 }
 
 /* Only the courier knows whether http is allowed at all; here it may only mean this host. */
-static bool is_url(struct cv_str s)
+static bool is_url(struct cv_str s, bool takes_http)
 {
 	static const char *const starts[] = { "https://",
-		"http://127.0.0.1:", "http://[::1]:", "http://localhost:" };
+		"http://127.0.0.1:", "http://[::1]:", "http://localhost:", "http://" };
+	const size_t count = CV_ARRAY_LEN(starts) - !takes_http;
 
 	for (size_t i = 0; i < s.n; i++)
 		if (s.p[i] <= ' ' || s.p[i] >= 0x7f || s.p[i] == '@' || s.p[i] == '#' ||
 			s.p[i] == '\\')
 			return false;
-	for (size_t i = 0; i < CV_ARRAY_LEN(starts); i++)
+	for (size_t i = 0; i < count; i++)
 		if (cv_str_has_prefix(s, cv_str_of(starts[i])) && s.n > strlen(starts[i]))
 			return true;
 	return false;
@@ -154,7 +160,7 @@ static cv_code url_make(const struct cv_cred_refresh *refresh, const struct stra
 		return err->code;
 	if (b->is_overflown)
 		return cv_fail(err, CV_INVALID, "token_url is too long");
-	if (!is_url(cv_buf_str(b)))
+	if (!is_url(cv_buf_str(b), s->takes_http))
 		return cv_fail(err, CV_INVALID, "token_url is not a plain https:// URL");
 	return CV_OK;
 }

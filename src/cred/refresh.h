@@ -18,6 +18,7 @@
  *                              aws_session_token? session_name? external_id? aws_region?
  *   github_app_installation    app_id installation_id private_key repositories?
  *   command                    argv; env? names variables that it gets besides the usual
+ *   probe_bearer, probe_key, probe_open   key, but for the last: no renewal, see refresh_probe.c
  *
  * Outputs, the token itself first: access_token (and id_token) of OAuth; access_key_id,
  * secret_access_key and session_token of AWS; token of the others.
@@ -64,7 +65,11 @@ enum cv_refresh_verdict { CV_REFRESH_RENEWED, CV_REFRESH_DEAD, CV_REFRESH_LATER 
 	X(UNAVAILABLE, LATER, "issuer_unavailable", "the issuer cannot answer now")              \
 	X(ANSWER, LATER, "bad_answer", "the issuer's answer is not what its protocol says")      \
 	X(EXPIRED, LATER, "already_expired", "the new token has expired already")                \
-	X(COMMAND, LATER, "command_failed", "the command failed")
+	X(COMMAND, LATER, "command_failed", "the command failed")                                \
+	X(PROBE_KEY, DEAD, "unauthorized", "the upstream does not accept the credential")        \
+	X(PROBE_DENIED, DEAD, "forbidden", "the upstream denies the credential this model")      \
+	X(PROBE_MODEL, DEAD, "not_found", "the upstream knows no such address or model")         \
+	X(PROBE_CALL, DEAD, "call_refused", "the upstream refuses a call of this model")
 /* clang-format on */
 #define CV_REFRESH_REASON_ENUM(name, verdict, slug, text) CV_REFRESH_REASON_##name,
 enum cv_refresh_reason { CV_REFRESH_REASONS(CV_REFRESH_REASON_ENUM) CV_REFRESH_REASON_COUNT };

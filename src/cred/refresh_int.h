@@ -22,9 +22,10 @@ typedef void cv_refresh_read(const struct cv_cred_refresh *refresh,
 
 cv_refresh_write cv_refresh_oauth_token_write, cv_refresh_oauth_client_write,
 	cv_refresh_google_write, cv_refresh_aws_write, cv_refresh_github_write,
-	cv_refresh_command_write;
+	cv_refresh_command_write, cv_refresh_probe_bearer_write, cv_refresh_probe_key_write,
+	cv_refresh_probe_open_write;
 cv_refresh_read cv_refresh_oauth_read, cv_refresh_aws_read, cv_refresh_github_read,
-	cv_refresh_command_read;
+	cv_refresh_command_read, cv_refresh_probe_read;
 
 /* CV_STR_NONE if there is none of that name. */
 struct cv_str cv_refresh_material(const struct cv_cred_refresh *refresh, const char *name);

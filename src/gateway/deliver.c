@@ -74,9 +74,14 @@ uint64_t cv_gw_env_revision(const struct cv_gateway *g, const struct cv_object *
 	uint64_t h = 0xcbf29ce484222325u;
 
 	const struct cv_object *hidden = cv_gw_inference_provider(g, sandbox);
+	const struct cv_object *route = cv_gw_inference_route(g, sandbox);
 
-	if ((!m->spec || !m->spec->n_providers) && !hidden)
+	if ((!m->spec || !m->spec->n_providers) && !route)
 		return 0;
+	if (route) {
+		mix(&h, route->id, sizeof(route->id));
+		mix(&h, &route->version, sizeof(route->version));
+	}
 	if (hidden)
 		provider_mix(&h, g, hidden);
 	for (size_t i = 0; m->spec && i < m->spec->n_providers; i++) {
@@ -232,6 +237,7 @@ static void hand_over(struct cv_gw_box *b, uint64_t revision)
 	/* What they may do is known before there is anything to do it with; and what they no longer
 	 * may, even if no set can be made. */
 	cv_gw_policy_push(b->g, b->object);
+	cv_gw_inference_push(b);
 	e->next_arena = malloc(sizeof(*e->next_arena));
 	if (!e->next_arena) {
 		later(b, "no memory");
@@ -312,8 +318,8 @@ static void dirty_of(
 		const Openshell__V1__Sandbox *m = (const void *)o->message;
 
 		if (provider ? cv_gw_is_attached(o, provider) ||
-					cv_gw_inference_provider(g, o) == provider
-			     : m->spec && m->spec->n_providers)
+					cv_gw_inference_is_by(g, o, provider->name)
+			     : (m->spec && m->spec->n_providers) || cv_gw_inference_route(g, o))
 			dirty(cv_gw_box_of(o));
 	}
 }
@@ -338,7 +344,7 @@ static void on_object(
 	if (o->kind == CV_OBJECT_SANDBOX && change == CV_OBJECT_WRITTEN) {
 		if (!is_same_list((const void *)o->message, (const void *)was))
 			dirty(cv_gw_box_of(o));
-	} else if (o->kind == CV_OBJECT_PROVIDER && change == CV_OBJECT_WRITTEN) {
+	} else if (o->kind == CV_OBJECT_PROVIDER) { /* a route may name one that comes and goes */
 		dirty_of(g, cv_object_scope(g->objects, CV_OBJECT_SANDBOX, o->scope), o);
 	} else if (o->kind == CV_OBJECT_INFERENCE_ROUTE) {
 		const struct cv_object_range r =

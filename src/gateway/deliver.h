@@ -2,9 +2,9 @@
 /*
  * deliver.h - providers of sandboxes that run: what changed is handed over, in order
  *
- *     attach, detach, an update, a renewal, a profile
+ *     attach, detach, an update, a renewal, a profile, a route of inference.local
  *         --> revision differs from what the supervisor has
- *         --> LAYER, POLICY, CREDENTIALS --> CREDENTIALS_LOADED
+ *         --> LAYER, POLICY, ROUTES, CREDENTIALS --> CREDENTIALS_LOADED
  *
  * The revision is a function of what is attached and of its versions, so that a gateway that comes
  * back computes the same.  Commands that are started while a set is on its way wait for it, and get

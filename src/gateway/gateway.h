@@ -24,10 +24,11 @@
  *     admission.[ch], quota.[ch]                            who may start, who waits
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
  *     service.c, service_http.c                             ports of sandboxes with host names
- *     inference.c                                           where model calls go
+ *     inference.c, inference_box.c, probe.[ch]              where model calls go
  *     ssh.[ch], ssh_key.c, ssh_server.c                     SSH into sandboxes
  *     provider.c, profile.c                                 credentials
  *     policy.c, settings.c, draft.c                         what sandboxes may do
+ *     folder*.c                                             policies and profiles from directories
  *     tools*.c, approval.c                                  host tools; what waits for a person
  *
  * A handler gets the gateway with cv_gw_of(c).
@@ -104,6 +105,7 @@ struct cv_gw_part {
 	X(EXTERNAL, external)      \
 	X(EXEC_SSH, exec_ssh)      \
 	X(TRACE, trace)            \
+	X(FOLDER, folder)          \
 	/* each row ends so */
 /* clang-format on */
 
@@ -154,6 +156,7 @@ struct cv_gateway {
 	struct cv_gw_profiles *profiles;
 	struct cv_gw_vault *vault;
 	struct cv_gw_refreshes *refreshes;
+	struct cv_gw_probes *probes;
 	struct cv_gw_admin *admin;
 	struct cv_gw_deliveries *deliveries;
 	struct cv_gw_logs *logs;
@@ -163,6 +166,7 @@ struct cv_gateway {
 	struct cv_gw_externals *externals;
 	struct cv_gw_admission *admission;
 	struct cv_gw_traces *traces;
+	struct cv_gw_folders *folders;
 };
 
 static inline struct cv_gateway *cv_gw_of(const struct cv_rpc_call *c)

@@ -2,18 +2,21 @@
 /*
  * inference.c - SetInferenceRoute, GetInferenceRoute, DeleteInferenceRoute, GetInferenceBundle
  *
+ * A route is set when a call of its model was answered (probe.h), unless the request says no_verify.
+ *
  *     workspace ─► route: provider, model ─► base URL, type, key (resolved when they are used)
- *          └─► a sandbox that starts: a file of routes for its proxy (plan/routes.h), and the
- *              provider's credentials for its keeper (compose.c)
+ *          └─► a sandbox: routes for its proxy (inference_box.c), and the provider's credentials
+ *              for its keeper (compose.c)
  *
  * Only provider, model and time are stored.  A key is never in a route: what the proxy sends, and
  * what a bundle has, is the name that a keeper knows it by.
  */
-#include "gateway/inference.h"
+#include "gateway/inference_int.h"
 
 #include "gateway/access.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
+#include "gateway/probe.h"
 #include "gateway/profile.h"
 #include "gateway/provider.h"
 #include "gateway/sandbox.h"
@@ -25,26 +28,11 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define INF(name)       Openshell__Inference__V1__##name
 #define MODEL_BYTES_MAX 256
 #define TIMEOUT_MAX     3600
-#define DIRECTORY       "inference" /* in the state directory: a file of routes per sandbox */
-#define FILE_BYTES_MAX  16384
-#define RESOLVED_BYTES  2048
 #define PLACEHOLDER     "openshell:resolve:env:"
 
-static const INF(InferenceRoute) * route_of(const struct cv_object *o)
-{
-	return (const void *)o->message;
-}
-
 /* ---- what a provider means ---- */
-
-struct resolved {
-	enum cv_route_type type;
-	char base_url[RESOLVED_BYTES];
-	const char *key; /* NULL: none is sent */
-};
 
 /* How each kind of provider is talked to; others as the first, which many copy. */
 /* clang-format off */
@@ -85,20 +73,20 @@ static const char *key_of(const cv_gw_provider_pb *p, const struct cv_profile *p
 }
 
 /* A user's profile says where its service is. */
-static bool endpoint_url(const struct cv_profile *profile, char ret[RESOLVED_BYTES])
+static bool endpoint_url(const struct cv_profile *profile, char ret[CV_GW_RESOLVED_BYTES])
 {
 	const struct cv_policy_endpoint *e = profile->network.endpoints;
 
 	if (!profile->network.endpoint_count || !e->port_count ||
 		cv_str_find_byte(e->host.s, '*') < e->host.s.n)
 		return false;
-	snprintf(ret, RESOLVED_BYTES, "https://%.*s:%u/v1", CV_STR_ARG(e->host.s),
+	snprintf(ret, CV_GW_RESOLVED_BYTES, "https://%.*s:%u/v1", CV_STR_ARG(e->host.s),
 		(unsigned)e->ports[0]);
 	return true;
 }
 
 static bool url_find(const cv_gw_provider_pb *p, const struct cv_profile *profile, bool is_built_in,
-	struct resolved *ret)
+	struct cv_gw_resolved *ret)
 {
 	const struct kind *k = &kind[ret->type];
 	const struct cv_str given = config_of(p, k->base_key), region = config_of(p, "AWS_REGION"),
@@ -106,16 +94,16 @@ static bool url_find(const cv_gw_provider_pb *p, const struct cv_profile *profil
 			    location = config_of(p, "GOOGLE_CLOUD_LOCATION");
 
 	if (given.n)
-		snprintf(ret->base_url, RESOLVED_BYTES, "%.*s", CV_STR_ARG(given));
+		snprintf(ret->base_url, CV_GW_RESOLVED_BYTES, "%.*s", CV_STR_ARG(given));
 	else if (!is_built_in)
 		return endpoint_url(profile, ret->base_url);
 	else if (k->base_url)
-		snprintf(ret->base_url, RESOLVED_BYTES, "%s", k->base_url);
+		snprintf(ret->base_url, CV_GW_RESOLVED_BYTES, "%s", k->base_url);
 	else if (ret->type == CV_ROUTE_BEDROCK && region.n)
-		snprintf(ret->base_url, RESOLVED_BYTES,
+		snprintf(ret->base_url, CV_GW_RESOLVED_BYTES,
 			"https://bedrock-runtime.%.*s.amazonaws.com", CV_STR_ARG(region));
 	else if (ret->type == CV_ROUTE_VERTEX && project.n && location.n)
-		snprintf(ret->base_url, RESOLVED_BYTES,
+		snprintf(ret->base_url, CV_GW_RESOLVED_BYTES,
 			"https://%.*s-aiplatform.googleapis.com/v1/projects/%.*s/locations/%.*s",
 			CV_STR_ARG(location), CV_STR_ARG(project), CV_STR_ARG(location));
 	else
@@ -123,8 +111,8 @@ static bool url_find(const cv_gw_provider_pb *p, const struct cv_profile *profil
 	return true;
 }
 
-static cv_code resolve(const struct cv_gateway *g, const struct cv_object *provider,
-	struct resolved *ret, struct cv_err *err)
+cv_code cv_gw_route_resolve(const struct cv_gateway *g, const struct cv_object *provider,
+	struct cv_gw_resolved *ret, struct cv_err *err)
 {
 	const cv_gw_provider_pb *p = cv_gw_provider_of(provider);
 	struct cv_gw_profile profile;
@@ -133,7 +121,7 @@ static cv_code resolve(const struct cv_gateway *g, const struct cv_object *provi
 
 	if (code != CV_OK)
 		return code;
-	*ret = (struct resolved){ .type = CV_ROUTE_OPENAI };
+	*ret = (struct cv_gw_resolved){ .type = CV_ROUTE_OPENAI };
 	for (size_t i = 0; i < CV_ARRAY_LEN(kind); i++)
 		if (cv_str_eq(profile.profile->id.s, cv_str_of(kind[i].profile)))
 			ret->type = (enum cv_route_type)i;
@@ -151,7 +139,7 @@ static cv_code resolve(const struct cv_gateway *g, const struct cv_object *provi
 
 /* As plan/routes.h reads it; a JSON string is one of YAML. */
 static void file_put(
-	struct cv_buf *b, const INF(InferenceRouteConfig) * c, const struct resolved *r)
+	struct cv_buf *b, const INF(InferenceRouteConfig) * c, const struct cv_gw_resolved *r)
 {
 	cv_buf_printf(b,
 		"version: 1\nroutes:\n  - name: %s\n    type: %s\n    base_url: ", CV_GW_ROUTE_USER,
@@ -167,7 +155,7 @@ static void file_put(
 }
 
 /* What is written is read once here: a proxy must not be the first to find fault. */
-static cv_code routes_text(const INF(InferenceRouteConfig) * c, const struct resolved *r,
+cv_code cv_gw_route_text(const INF(InferenceRouteConfig) * c, const struct cv_gw_resolved *r,
 	struct cv_buf *ret, struct cv_err *err)
 {
 	struct cv_routes routes;
@@ -215,7 +203,7 @@ static enum cv_rpc_status set_check(struct cv_gateway *g, struct cv_str workspac
 {
 	INF(InferenceRouteConfig) config;
 	struct cv_object *provider;
-	struct resolved resolved;
+	struct cv_gw_resolved resolved;
 	struct cv_buf text;
 
 	if (!*r->provider_name || !*r->model_id || strlen(r->model_id) > MODEL_BYTES_MAX)
@@ -232,12 +220,12 @@ static enum cv_rpc_status set_check(struct cv_gateway *g, struct cv_str workspac
 	if (!provider)
 		return cv_fail(err, CV_NOT_FOUND, "provider '%.253s' not found", r->provider_name),
 		       CV_RPC_FAILED_PRECONDITION;
-	if (resolve(g, provider, &resolved, err) != CV_OK)
+	if (cv_gw_route_resolve(g, provider, &resolved, err) != CV_OK)
 		return CV_RPC_FAILED_PRECONDITION;
 	openshell__inference__v1__inference_route_config__init(&config);
 	config.model_id = r->model_id;
-	cv_buf_init(&text, FILE_BYTES_MAX);
-	const cv_code code = routes_text(&config, &resolved, &text, err);
+	cv_buf_init(&text, CV_GW_ROUTE_FILE_BYTES_MAX);
+	const cv_code code = cv_gw_route_text(&config, &resolved, &text, err);
 	cv_buf_fini(&text);
 	return code == CV_OK ? CV_RPC_OK : CV_RPC_INVALID_ARGUMENT;
 }
@@ -261,17 +249,140 @@ static enum cv_rpc_status route_store(struct cv_gateway *g, struct cv_str worksp
 		g->objects, CV_OBJECT_INFERENCE_ROUTE, &m->base, cv_gw_unix_ms(), io, err);
 }
 
+/* ---- whether it works ---- */
+
+struct probing { /* the state of a SetInferenceRoute that is being verified */
+	const INF(SetInferenceRouteRequest) * request;
+	char url[CV_GW_RESOLVED_BYTES + 2 * MODEL_BYTES_MAX];
+	const char *protocol;
+};
+
+/* The smallest call that an ordinary use of the route begins with, too. */
+static bool probe_make(const INF(SetInferenceRouteRequest) * r, const struct cv_gw_resolved *to,
+	struct probing *p, struct cv_gw_probe_ask *ret, struct cv_buf *body)
+{
+	const bool is_claude = to->type == CV_ROUTE_VERTEX &&
+			       cv_str_has_prefix(cv_str_of(r->model_id), CV_STR("claude"));
+	const bool is_messages = to->type == CV_ROUTE_ANTHROPIC || is_claude;
+
+	if (to->type == CV_ROUTE_BEDROCK) /* each of its models has a body of its own */
+		return false;
+	if (is_claude)
+		snprintf(p->url, sizeof(p->url), "%s/publishers/anthropic/models/%s:rawPredict",
+			to->base_url, r->model_id);
+	else
+		snprintf(p->url, sizeof(p->url), "%s/%s", to->base_url,
+			is_messages ? "messages" : "chat/completions");
+	p->protocol = is_messages ? "anthropic_messages" : "openai_chat_completions";
+	cv_buf_put_byte(body, '{');
+	if (is_claude) {
+		cv_buf_put(body, CV_STR("\"anthropic_version\":\"vertex-2023-10-16\""));
+	} else {
+		cv_buf_put(body, CV_STR("\"model\":"));
+		cv_buf_put_json_str(body, cv_str_of(r->model_id));
+	}
+	if (is_messages) /* others name it differently, each refusing the other's name */
+		cv_buf_put(body, CV_STR(",\"max_tokens\":1"));
+	cv_buf_put(body, CV_STR(",\"messages\":[{\"role\":\"user\",\"content\":\"Say OK.\"}]}"));
+	ret->url = cv_str_of(p->url);
+	ret->body = cv_buf_str(body);
+	ret->key = to->key;
+	ret->strategy = !to->key                         ? "probe_open"
+			: to->type == CV_ROUTE_ANTHROPIC ? "probe_key"
+							 : "probe_bearer";
+	return !body->is_overflown;
+}
+
+static void set_finish(struct cv_rpc_call *c, const struct probing *p);
+
+static void on_probed(struct cv_rpc_call *c, cv_code code, const char *why)
+{
+	const struct probing *p = cv_rpc_call_state(c);
+	struct cv_err err;
+
+	if (code == CV_OK) {
+		set_finish(c, p);
+		return;
+	}
+	cv_fail(&err, CV_DENIED,
+		"inference route not verified: %s: %s; with no_verify (--no-verify) it is set all "
+		"the same",
+		p->url, why);
+	cv_gw_fail(c, CV_RPC_FAILED_PRECONDITION, &err);
+}
+
+/* True: the rest comes with on_probed(), or the call has ended. */
+static bool probe_start(struct cv_rpc_call *c, struct cv_str workspace, struct probing *p)
+{
+	const INF(SetInferenceRouteRequest) *r = p->request;
+	struct cv_gateway *g = cv_gw_of(c);
+	struct cv_gw_probe_ask ask = { .provider = cv_object_find(g->objects, CV_OBJECT_PROVIDER,
+					       workspace, cv_str_of(r->provider_name)) };
+	struct cv_gw_resolved to;
+	struct cv_err err;
+	struct cv_buf body;
+	enum cv_rpc_status s = CV_RPC_OK;
+
+	if (r->no_verify || cv_gw_route_resolve(g, ask.provider, &to, &err) != CV_OK)
+		return false;
+	cv_buf_init(&body, 4096);
+	const bool is_one = probe_make(r, &to, p, &ask, &body);
+	if (is_one)
+		s = cv_gw_probe_begin(c, &ask, on_probed, &err);
+	cv_buf_fini(&body);
+	if (!is_one)
+		p->protocol = NULL;
+	if (s != CV_RPC_OK)
+		cv_gw_fail(c, s, &err);
+	return is_one;
+}
+
+static void set_closed(struct cv_rpc_call *c)
+{
+	cv_gw_probe_forget(cv_gw_of(c), c);
+}
+
+static enum cv_rpc_status set_open(struct cv_rpc_call *c, const INF(SetInferenceRouteRequest) * r,
+	struct cv_object **ret_workspace, struct cv_object **ret_route, struct cv_err *err)
+{
+	const enum cv_rpc_status s =
+		place_open(c, r->workspace, r->route_name, true, ret_workspace, ret_route, err);
+
+	return s == CV_RPC_OK ? set_check(cv_gw_of(c), (*ret_workspace)->name, r, err) : s;
+}
+
 static void on_set(struct cv_rpc_call *c, const ProtobufCMessage *request)
 {
-	const INF(SetInferenceRouteRequest) *r = (const void *)request;
-	struct cv_gateway *g = cv_gw_of(c);
-	INF(SetInferenceRouteResponse) answer;
+	struct probing *p = cv_arena_new(cv_rpc_call_arena(c), struct probing);
 	struct cv_object *w, *o = NULL;
 	struct cv_err err;
-	enum cv_rpc_status s = place_open(c, r->workspace, r->route_name, true, &w, &o, &err);
 
-	if (s == CV_RPC_OK)
-		s = set_check(g, w->name, r, &err);
+	if (!p) {
+		cv_rpc_finish(c, CV_RPC_RESOURCE_EXHAUSTED, "no memory");
+		return;
+	}
+	*p = (struct probing){ .request = (const void *)request };
+	const enum cv_rpc_status s = set_open(c, p->request, &w, &o, &err);
+	if (s != CV_RPC_OK) {
+		cv_gw_fail(c, s, &err);
+		return;
+	}
+	cv_rpc_call_set_state(c, p);
+	if (!probe_start(c, w->name, p))
+		set_finish(c, p);
+}
+
+/* All is looked up again: a probe takes its time. */
+static void set_finish(struct cv_rpc_call *c, const struct probing *p)
+{
+	const INF(SetInferenceRouteRequest) *r = p->request;
+	struct cv_gateway *g = cv_gw_of(c);
+	INF(SetInferenceRouteResponse) answer;
+	INF(ValidatedEndpoint) endpoint, *endpoints[] = { &endpoint };
+	struct cv_object *w, *o = NULL;
+	struct cv_err err;
+	enum cv_rpc_status s = set_open(c, r, &w, &o, &err);
+
 	if (s == CV_RPC_OK)
 		s = route_store(g, w->name, r, &o, &err);
 	if (s != CV_RPC_OK) {
@@ -288,8 +399,16 @@ static void on_set(struct cv_rpc_call *c, const ProtobufCMessage *request)
 	answer.model_id = r->model_id;
 	answer.version = o->version;
 	answer.route_name = (char *)(uintptr_t)o->name.p;
-	answer.timeout_secs = route_of(o)->config->timeout_secs;
+	answer.timeout_secs = cv_gw_route_of(o)->config->timeout_secs;
 	answer.workspace = (char *)(uintptr_t)o->scope.p;
+	answer.validation_performed = p->protocol != NULL;
+	if (answer.validation_performed) {
+		openshell__inference__v1__validated_endpoint__init(&endpoint);
+		endpoint.url = (char *)(uintptr_t)p->url;
+		endpoint.protocol = (char *)(uintptr_t)p->protocol;
+		answer.validated_endpoints = endpoints;
+		answer.n_validated_endpoints = 1;
+	}
 	cv_rpc_reply(c, &answer.base);
 }
 
@@ -311,9 +430,9 @@ static void on_get(struct cv_rpc_call *c, const ProtobufCMessage *request)
 		return;
 	}
 	openshell__inference__v1__get_inference_route_response__init(&answer);
-	answer.provider_name = route_of(o)->config->provider_name;
-	answer.model_id = route_of(o)->config->model_id;
-	answer.timeout_secs = route_of(o)->config->timeout_secs;
+	answer.provider_name = cv_gw_route_of(o)->config->provider_name;
+	answer.model_id = cv_gw_route_of(o)->config->model_id;
+	answer.timeout_secs = cv_gw_route_of(o)->config->timeout_secs;
 	answer.version = o->version;
 	answer.route_name = (char *)(uintptr_t)o->name.p;
 	answer.workspace = (char *)(uintptr_t)o->scope.p;
@@ -343,14 +462,14 @@ static void on_delete(struct cv_rpc_call *c, const ProtobufCMessage *request)
 static bool bundle_add(struct cv_gateway *g, const struct cv_object *route, struct cv_arena *arena,
 	INF(GetInferenceBundleResponse) * to)
 {
-	const INF(InferenceRouteConfig) *c = route_of(route)->config;
+	const INF(InferenceRouteConfig) *c = cv_gw_route_of(route)->config;
 	const struct cv_object *provider = cv_object_find(
 		g->objects, CV_OBJECT_PROVIDER, route->scope, cv_str_of(c->provider_name));
-	struct resolved *r = cv_arena_new(arena, struct resolved);
+	struct cv_gw_resolved *r = cv_arena_new(arena, struct cv_gw_resolved);
 	INF(ResolvedRoute) *m = cv_arena_new(arena, INF(ResolvedRoute));
 	struct cv_err err;
 
-	if (!r || !m || !provider || resolve(g, provider, r, &err) != CV_OK)
+	if (!r || !m || !provider || cv_gw_route_resolve(g, provider, r, &err) != CV_OK)
 		return r && m;
 	openshell__inference__v1__resolved_route__init(m);
 	m->name = (char *)(uintptr_t)route->name.p;
@@ -371,6 +490,21 @@ static bool bundle_add(struct cv_gateway *g, const struct cv_object *route, stru
 	return true;
 }
 
+/* Of all that a bundle is made of: one that was deleted and set again is another. */
+static void revision_mix(const struct cv_gateway *g, const struct cv_object *route, uint64_t *io)
+{
+	const struct cv_object *provider = cv_object_find(g->objects, CV_OBJECT_PROVIDER,
+		route->scope, cv_str_of(cv_gw_route_of(route)->config->provider_name));
+	char text[2 * CV_OBJECT_ID_BYTES + 64];
+
+	snprintf(text, sizeof(text), "%s %llu %s %llu", route->id,
+		(unsigned long long)route->version, provider ? provider->id : "",
+		provider ? (unsigned long long)provider->version : 0);
+	*io ^= 0xcbf29ce484222325u;
+	for (const char *c = text; *c; c++) /* FNV-1a */
+		*io = (*io ^ (unsigned char)*c) * 0x100000001b3u;
+}
+
 static void on_bundle(struct cv_rpc_call *c, const ProtobufCMessage *request)
 {
 	static const char *const names[] = { CV_GW_ROUTE_USER, CV_GW_ROUTE_SYSTEM };
@@ -379,7 +513,7 @@ static void on_bundle(struct cv_rpc_call *c, const ProtobufCMessage *request)
 		g->objects, CV_OBJECT_SANDBOX, cv_str_of(cv_rpc_call_principal(c)->sandbox_id));
 	struct cv_arena *arena = cv_rpc_call_arena(c);
 	INF(GetInferenceBundleResponse) answer;
-	uint64_t versions = 0;
+	uint64_t h = 0;
 	char revision[32];
 
 	(void)request;
@@ -395,11 +529,11 @@ static void on_bundle(struct cv_rpc_call *c, const ProtobufCMessage *request)
 
 		if (!o)
 			continue;
-		versions = versions * 65537 + o->version;
+		revision_mix(g, o, &h);
 		if (!bundle_add(g, o, arena, &answer))
 			break;
 	}
-	snprintf(revision, sizeof(revision), "%llx", (unsigned long long)versions);
+	snprintf(revision, sizeof(revision), "%llx", (unsigned long long)h);
 	answer.revision = revision;
 	answer.generated_at_ms = cv_gw_unix_ms();
 	if (arena->is_overflown)
@@ -408,82 +542,10 @@ static void on_bundle(struct cv_rpc_call *c, const ProtobufCMessage *request)
 		cv_rpc_reply(c, &answer.base);
 }
 
-/* ---- sandboxes ---- */
-
-static struct cv_object *provider_of(const struct cv_gateway *g, const struct cv_object *sandbox,
-	const struct cv_object **ret_route)
-{
-	*ret_route = cv_object_find(
-		g->objects, CV_OBJECT_INFERENCE_ROUTE, sandbox->scope, CV_STR(CV_GW_ROUTE_USER));
-	return *ret_route ? cv_object_find(g->objects, CV_OBJECT_PROVIDER, sandbox->scope,
-				    cv_str_of(route_of(*ret_route)->config->provider_name))
-			  : NULL;
-}
-
-struct cv_object *cv_gw_inference_provider(
-	const struct cv_gateway *g, const struct cv_object *sandbox)
-{
-	const struct cv_object *route;
-	struct cv_object *o = provider_of(g, sandbox, &route);
-
-	return o && !cv_gw_is_attached(sandbox, o) ? o : NULL;
-}
-
-static cv_code file_write(struct cv_gw_box *b, struct cv_str text, struct cv_err *err)
-{
-	char name[CV_OBJECT_ID_BYTES + sizeof(".yaml")];
-	int dir;
-	cv_code code = cv_gw_dir_open_at(b->g->state_fd, DIRECTORY, &dir, err);
-
-	if (code != CV_OK)
-		return code;
-	snprintf(name, sizeof(name), "%s.yaml", b->object->id);
-	code = cv_gw_file_write(dir, name, text, 0600, err);
-	close(dir);
-	return code;
-}
-
-/* A route that can't be made any more is said and left out: the sandbox itself can do without. */
-static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, struct cv_arena *arena,
-	struct cv_err *err)
-{
-	const struct cv_object *route;
-	const struct cv_object *provider = provider_of(b->g, b->object, &route);
-	struct resolved r;
-	struct cv_err why;
-	struct cv_buf text;
-	cv_code code = CV_OK;
-
-	if (!route)
-		return CV_OK;
-	cv_buf_init(&text, FILE_BYTES_MAX);
-	if (!provider || resolve(b->g, provider, &r, &why) != CV_OK ||
-		routes_text(route_of(route)->config, &r, &text, &why) != CV_OK) {
-		cv_gw_box_log(b, "WARN", "inference", "inference.local has no route: %s",
-			provider ? why.msg : "its provider is gone");
-	} else {
-		code = file_write(b, cv_buf_str(&text), err);
-		s->routes_file = cv_arena_printf(
-			arena, "%s/" DIRECTORY "/%s.yaml", b->g->state_dir, b->object->id);
-		cv_gw_box_log(b, "INFO", "inference", "inference.local: provider %.*s, model %s",
-			CV_STR_ARG(provider->name), route_of(route)->config->model_id);
-	}
-	cv_buf_fini(&text);
-	return code;
-}
-
-static void on_deleted(struct cv_gw_box *b)
-{
-	char name[sizeof(DIRECTORY "/") + CV_OBJECT_ID_BYTES + sizeof(".yaml")];
-
-	snprintf(name, sizeof(name), DIRECTORY "/%s.yaml", b->object->id);
-	unlinkat(b->g->state_fd, name, 0);
-}
-
 static cv_code part_start(struct cv_gateway *g, struct cv_err *err)
 {
-	static const struct cv_gw_box_hooks hooks = { .prepare = on_prepare,
-		.deleted = on_deleted };
+	static const struct cv_gw_box_hooks hooks = { .prepare = cv_gw_inference_prepare,
+		.deleted = cv_gw_inference_deleted };
 
 	(void)err;
 	cv_gw_box_hook(g, &hooks);
@@ -491,7 +553,7 @@ static cv_code part_start(struct cv_gateway *g, struct cv_err *err)
 }
 
 static const struct cv_gw_method methods[] = {
-	{ "SetInferenceRoute", { .message = on_set } },
+	{ "SetInferenceRoute", { .message = on_set, .closed = set_closed } },
 	{ "GetInferenceRoute", { .message = on_get } },
 	{ "DeleteInferenceRoute", { .message = on_delete } },
 	{ "GetInferenceBundle", { .message = on_bundle } },
@@ -502,4 +564,7 @@ const struct cv_gw_part cv_gw_part_inference = {
 	.methods = methods,
 	.method_count = CV_ARRAY_LEN(methods),
 	.start = part_start,
+	.stop = cv_gw_probes_stop,
+	.event = cv_gw_probes_event,
+	.turn = cv_gw_probes_turn,
 };

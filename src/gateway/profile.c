@@ -9,6 +9,7 @@
 #include "gateway/profile.h"
 
 #include "gateway/access.h"
+#include "gateway/folder.h"
 #include "gateway/pb.h"
 #include "policy/findings.h"
 
@@ -276,8 +277,17 @@ static void lint(struct cv_rpc_call *c, const ProtobufCMessage *m)
 
 /* ---- writing ---- */
 
+struct cv_str cv_gw_profile_file(const struct cv_object *o)
+{
+	const PB(StoredProviderProfile) *m = (const void *)o->message;
+
+	return m->metadata ? cv_pb_map_get(m->metadata->annotations, m->metadata->n_annotations,
+				     CV_STR(CV_GW_PROFILE_FILE_KEY))
+			   : CV_STR_NONE;
+}
+
 /* A message that owns what it holds. */
-static PB(StoredProviderProfile) * stored_new(struct cv_str scope, PB(ProviderProfile) * p)
+PB(StoredProviderProfile) * cv_gw_profile_stored_new(struct cv_str scope, PB(ProviderProfile) * p)
 {
 	PB(StoredProviderProfile) *m =
 		cv_pb_new(&openshell__v1__stored_provider_profile__descriptor);
@@ -298,7 +308,7 @@ static enum cv_rpc_status import_store(struct cv_gateway *g, struct cv_str scope
 
 	for (size_t i = 0; i < n; i++)
 		cv_object_group_create(group, CV_OBJECT_PROFILE,
-			&stored_new(scope, j->profiles[i])->base, cv_gw_unix_ms());
+			&cv_gw_profile_stored_new(scope, j->profiles[i])->base, cv_gw_unix_ms());
 	enum cv_rpc_status s = cv_object_group_commit(group, made, err);
 	for (size_t i = 0; i < n && s == CV_RPC_OK; i++) {
 		const struct cv_gw_profile p = { .object = made[i],
@@ -347,6 +357,19 @@ static void import(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	cv_rpc_reply(c, &r.base);
 }
 
+/* One that a file of the gateway says is changed there: it would be as before at the next look. */
+static enum cv_rpc_status file_check(const struct cv_object *o, struct cv_err *err)
+{
+	const struct cv_str file = cv_gw_profile_file(o);
+
+	if (!file.n)
+		return CV_RPC_OK;
+	cv_fail(err, CV_DENIED,
+		"provider profile '%.*s' comes from the gateway's file %.*s; change it there",
+		CV_STR_ARG(o->name), CV_STR_ARG(file));
+	return CV_RPC_FAILED_PRECONDITION;
+}
+
 /* The stored profile that an update means, and the version that its author has seen. */
 static enum cv_rpc_status update_open(struct cv_gateway *g, struct cv_str scope,
 	const PB(UpdateProviderProfilesRequest) * q, struct cv_object **ret, uint64_t *ret_version,
@@ -371,7 +394,7 @@ static enum cv_rpc_status update_open(struct cv_gateway *g, struct cv_str scope,
 	}
 	*ret = id.n ? cv_object_find(g->objects, CV_OBJECT_PROFILE, scope, id) : NULL;
 	if (*ret)
-		return CV_RPC_OK;
+		return file_check(*ret, err);
 	cv_fail(err, CV_NOT_FOUND, "provider profile '%.*s' not found", CV_STR_ARG(id));
 	return CV_RPC_NOT_FOUND;
 }
@@ -395,8 +418,8 @@ static void update(struct cv_rpc_call *c, const ProtobufCMessage *m)
 		s = judge(c, &item, 1, &j, &err);
 	openshell__v1__update_provider_profiles_response__init(&r);
 	if (s == CV_RPC_OK && !j.has_errors) {
-		s = cv_object_write(
-			g->objects, o, version, &stored_new(scope, j.profiles[0])->base, &err);
+		s = cv_object_write(g->objects, o, version,
+			&cv_gw_profile_stored_new(scope, j.profiles[0])->base, &err);
 		const struct cv_gw_profile p = { .object = o, .is_of_workspace = scope.n > 0 };
 		if (s == CV_RPC_OK)
 			s = status_of(cv_gw_profile_view(&p, j.arena, &r.profile, &err));
@@ -448,7 +471,7 @@ static void users_name(struct cv_gateway *g, const struct cv_object *profile, st
 	}
 }
 
-static enum cv_rpc_status delete_stored(
+enum cv_rpc_status cv_gw_profile_delete(
 	struct cv_gateway *g, struct cv_object *o, struct cv_err *err)
 {
 	enum cv_rpc_status s = CV_RPC_FAILED_PRECONDITION;
@@ -482,7 +505,9 @@ static void delete (struct cv_rpc_call *c, const ProtobufCMessage *m)
 			id.n ? cv_object_find(g->objects, CV_OBJECT_PROFILE, scope, id) : NULL;
 
 		if (o) {
-			s = delete_stored(g, o, &err);
+			s = file_check(o, &err);
+			if (s == CV_RPC_OK)
+				s = cv_gw_profile_delete(g, o, &err);
 			r.deleted = s == CV_RPC_OK;
 		} else if (cv_gw_profile_find(g, CV_STR_NONE, id, &p, &err) == CV_OK) {
 			if (!p.object) {

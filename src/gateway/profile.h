@@ -29,5 +29,14 @@ CV_MUST cv_code cv_gw_profile_view(const struct cv_gw_profile *p, struct cv_aren
 /* Built-in ones, by number; NULL behind the last. */
 const struct cv_profile *cv_gw_profile_builtin(const struct cv_gateway *g, size_t i);
 
+/* A message of its own, to be stored. */
+Openshell__V1__StoredProviderProfile *cv_gw_profile_stored_new(
+	struct cv_str scope, Openshell__V1__ProviderProfile *p);
+/* FAILED_PRECONDITION with who uses it. */
+CV_MUST enum cv_rpc_status cv_gw_profile_delete(
+	struct cv_gateway *g, struct cv_object *o, struct cv_err *err);
+/* The file that a stored one is of (folder.h); empty: a client brought it. */
+struct cv_str cv_gw_profile_file(const struct cv_object *o);
+
 cv_code cv_gw_profiles_start(struct cv_gateway *g, struct cv_err *err);
 void cv_gw_profiles_stop(struct cv_gateway *g);

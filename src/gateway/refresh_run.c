@@ -327,7 +327,7 @@ static cv_code begin(struct cv_gateway *g, struct cv_object *o, struct cv_err *e
 	cv_cred_set_init(&set);
 	cv_code code = set_make(provider, cv_gw_refresh_of(o), &set, err);
 	if (code == CV_OK)
-		code = cv_gw_renewal_begin(&r->renewal, g, &set,
+		code = cv_gw_renewal_begin(&r->renewal, g, &set, false,
 			(struct cv_watch){ CV_GW_WATCH(CV_GW_PART_REFRESH, 0), r->ref }, err);
 	cv_cred_set_fini(&set);
 	r->is_running = code == CV_OK;

@@ -91,7 +91,7 @@ static cv_code go_send(const struct cv_gw_renewal *r, int link, struct cv_err *e
 	struct cv_buf b;
 
 	cv_buf_init(&b, 8);
-	cv_ipc_put_u32(&b, 0);
+	cv_ipc_put_u32(&b, r->takes_http ? CV_COURIER_HTTP : 0);
 	const cv_code code =
 		cv_ipc_send(r->courier_link, CV_COURIER_CONTROL_GO, cv_buf_str(&b), &link, 1, err);
 	cv_buf_fini(&b);
@@ -148,9 +148,11 @@ static cv_code both_start(
 }
 
 cv_code cv_gw_renewal_begin(struct cv_gw_renewal *r, struct cv_gateway *g,
-	const struct cv_cred_set *set, struct cv_watch w, struct cv_err *err)
+	const struct cv_cred_set *set, bool takes_http, struct cv_watch w, struct cv_err *err)
 {
-	*r = (struct cv_gw_renewal){ .g = g, .courier_pidfd = -1, .courier_link = -1, .out = -1 };
+	*r = (struct cv_gw_renewal){
+		.g = g, .courier_pidfd = -1, .courier_link = -1, .out = -1, .takes_http = takes_http
+	};
 	r->until_ms = g->loop.now_ms + CV_GW_RENEWAL_MS;
 	cv_code code = both_start(r, set, err);
 	if (code == CV_OK)

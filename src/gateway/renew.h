@@ -19,11 +19,13 @@ struct cv_gw_renewal {
 	pid_t courier;
 	int courier_pidfd, courier_link, out;
 	int64_t until_ms; /* loop time */
+	bool takes_http;
 };
 
-/* Begins; w is what the loop says when there is an answer.  The set is copied. */
+/* Begins; w is what the loop says when there is an answer.  The set is copied.  takes_http: it may be
+ * asked without TLS, as probes may. */
 CV_MUST cv_code cv_gw_renewal_begin(struct cv_gw_renewal *r, struct cv_gateway *g,
-	const struct cv_cred_set *set, struct cv_watch w, struct cv_err *err);
+	const struct cv_cred_set *set, bool takes_http, struct cv_watch w, struct cv_err *err);
 
 struct cv_gw_renewal_output {
 	struct cv_str key, envelope; /* base64 */

@@ -7,6 +7,7 @@
 #include "gateway/policy.h"
 #include "gateway/policy_int.h"
 
+#include "gateway/folder.h"
 #include "gateway/pb.h"
 #include "policy/findings.h"
 #include "rpc/policy_merge.h"
@@ -184,16 +185,22 @@ static enum cv_rpc_status first_make(struct cv_gateway *g, const struct cv_objec
 	struct cv_arena *arena, struct cv_err *err)
 {
 	const Openshell__V1__Sandbox *s = (const void *)sandbox->message;
+	const bool has_own = s->spec && s->spec->policy;
+	char key[] = CV_GW_FOLDER_POLICY_KEY;
+	struct cv_pb_entry note = { .key = key }, *notes[] = { &note };
 	cv_policy_pb none, *policy;
+	struct cv_str file = CV_STR_NONE;
+	const cv_policy_pb *from =
+		has_own ? s->spec->policy : cv_gw_folder_policy(g, sandbox->scope, &file);
 
 	openshell__sandbox__v1__sandbox_policy__init(&none);
-	if (cv_policy_pb_canonical(s->spec && s->spec->policy ? s->spec->policy : &none, arena,
-		    &policy, err) != CV_OK)
+	if (cv_policy_pb_canonical(from ? from : &none, arena, &policy, err) != CV_OK)
 		return CV_RPC_INVALID_ARGUMENT;
+	note.value = (char *)(uintptr_t)file.p;
 	/* It is made of what is stored: one that is lost is made again. */
 	cv_objects_lazy(g->objects, true);
-	const enum cv_rpc_status status = cv_gw_revision_add(g, scope_of(sandbox), policy, NULL, 0,
-		OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_PENDING, NULL, err);
+	const enum cv_rpc_status status = cv_gw_revision_add(g, scope_of(sandbox), policy, notes,
+		file.n > 0, OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_PENDING, NULL, err);
 	cv_objects_lazy(g->objects, false);
 	return status;
 }

@@ -23,6 +23,7 @@ enum cv_courier_state { CV_COURIER_NEW, CV_COURIER_READY };
 enum {
 	CV_COURIER_LOOPBACK_HTTP = 1 << 0, /* http:// to this host: tests only */
 	CV_COURIER_COMMANDS = 1 << 1,      /* a plan has a command: files stay reachable */
+	CV_COURIER_HTTP = 1 << 2, /* http:// to whomever: for what is used without TLS later, too */
 };
 
 /* clang-format off */

@@ -63,7 +63,9 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 					 * CV_GATEWAY_KEPT_*, str about (ipc/kept.h), u32 rows << 16 | columns; its \
 					 * stdin; what the PARTs said.  KEPT or FAILED is the answer */ \
 	X(KEPT_PACE, 12, 0, IN(OPEN), 0) /* u32 id, u64 place in its ring: what comes behind it is not read \
-					 * by somebody who wants it all; ~0: nobody does. Until the link breaks */
+					 * by somebody who wants it all; ~0: nobody does. Until the link breaks */ \
+	X(ROUTES, 0, 1, IN(OPEN), 0)    /* memfd: routes of inference.local (plan/routes.h) in the place of the \
+					 * former, together with the next CREDENTIALS; empty: none, at once */
 
 /* supervisor to gateway */
 #define CV_GATEWAY_REPLIES(X)                                                                  \

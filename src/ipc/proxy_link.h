@@ -30,7 +30,8 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(PIN, 1024, 0, IN(NEW), 0)               /* str host, u32 port, str address */       \
 	X(AUDIT_SINK, 8, 1, IN(NEW), 0)           /* u32 cv_audit_form, u32 is_required */    \
 	X(BUDGET, 1024, 0, IN(NEW), 0)            /* str: as plan/budget.h reads it */        \
-	X(ROUTES, 0, 1, IN(NEW), CV_IPC_ONCE)     /* inference, as plan/routes.h reads it */  \
+	X(ROUTES, 0, 1, IN(NEW) | IN(READY), 0)   /* inference, as plan/routes.h reads it; \
+		another takes the place of the former; empty: none */                          \
 	X(LAYER, 0, 1, IN(NEW) | IN(READY), 0)    /* memfd: what providers lay over policies to come */ \
 	X(POLICY, 4096, 1, IN(NEW) | IN(READY), 0) /* str file name; memfd: text */           \
 	X(GO, 0, 0, IN(NEW), CV_IPC_ONCE)         /* start to accept */                       \

@@ -13,6 +13,7 @@
 #include "cred/set.h"
 #include "proxy/cred_int.h"
 #include "proxy/inside.h"
+#include "proxy/routes.h"
 #include "proxy/scrub.h"
 #include "proxy/sign.h"
 
@@ -123,9 +124,11 @@ static bool has_layer(const struct cv_policy_doc *doc, struct cv_str provider)
  * still judges the destination. */
 static bool is_of_route(const struct cv_proxy *p, const struct cv_flow *f, uint32_t entry)
 {
-	for (size_t i = 0; f->is_routed && i < p->routes.n; i++)
-		if (cv_host_eq(&p->routes.v[i].host, &f->host) && p->routes.v[i].port == f->port &&
-			cv_str_eq(p->routes.v[i].credential, p->creds.entries[entry].key))
+	const struct cv_routes *r = f->routes ? &f->routes->set : NULL;
+
+	for (size_t i = 0; r && i < r->n; i++)
+		if (cv_host_eq(&r->v[i].host, &f->host) && r->v[i].port == f->port &&
+			cv_str_eq(r->v[i].credential, p->creds.entries[entry].key))
 			return true;
 	return false;
 }

@@ -123,6 +123,7 @@ struct cv_attempt {   /* a socket that is being connected */
 	int64_t since_ms;
 };
 
+struct cv_call_routes;
 struct cv_local;
 struct cv_mint;
 
@@ -159,7 +160,8 @@ struct cv_flow {
 	/* The destination that was decided on. */
 	struct cv_host host;
 	uint16_t port;
-	struct cv_policy *policy; /* referenced: the snapshot that decided */
+	struct cv_policy *policy;      /* referenced: the snapshot that decided */
+	struct cv_call_routes *routes; /* referenced: with is_routed, those that it was made from */
 	struct cv_verdict verdict;
 
 	struct cv_ip addr[CV_DNS_ADDRS_MAX]; /* checked; or the upstream proxy's */

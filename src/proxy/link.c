@@ -9,6 +9,7 @@
  */
 #include "base/assert.h"
 #include "proxy/approve.h"
+#include "proxy/routes.h"
 #include "proxy/tools.h"
 #include "sys/fd.h"
 
@@ -122,7 +123,7 @@ static bool budget_take(struct cv_proxy *p, struct cv_str body)
 static bool routes_take(struct cv_proxy *p, int fd)
 {
 	const struct cv_str text = fd_text(p, fd, CV_ROUTES_FILE_BYTES_MAX + 1);
-	const bool is_good = cv_routes_load(text, &p->routes, NULL) == CV_OK;
+	const bool is_good = cv_call_routes_take(p, text);
 
 	free((char *)(uintptr_t)text.p);
 	return is_good;
@@ -260,7 +261,6 @@ void cv_link_start(struct cv_proxy *p)
 		.rule_count = CV_PROXY_REQ_COUNT,
 		.state = CV_PROXY_NEW,
 	};
-	cv_routes_init(&p->routes);
 	p->message = malloc(CV_IPC_BODY_BYTES_MAX + 8);
 	cv_assert(p->message);
 	while (!p->is_ready)

@@ -48,46 +48,46 @@ static const struct {
 
 /* ---- which routes ---- */
 
-static bool is_fit(const struct cv_proxy *p, size_t route, enum cv_infer_protocol protocol)
+static bool is_fit(const struct cv_call_routes *r, size_t route, enum cv_infer_protocol protocol)
 {
-	return type[p->routes.v[route].type].protocols >> protocol & 1;
+	return type[r->set.v[route].type].protocols >> protocol & 1;
 }
 
 /* Of the routes from, up to end (of one order), the one whose turn it is: each gains its weight,
  * the richest is taken and pays all that was handed out, so that shares come out even. */
 static size_t turn_take(
-	struct cv_proxy *p, size_t from, size_t end, enum cv_infer_protocol protocol)
+	struct cv_call_routes *r, size_t from, size_t end, enum cv_infer_protocol protocol)
 {
 	int64_t sum = 0;
 	size_t best = end;
 
 	for (size_t i = from; i < end; i++) {
-		if (!is_fit(p, i, protocol))
+		if (!is_fit(r, i, protocol))
 			continue;
-		sum += p->routes.v[i].weight;
-		p->route_turn[i] += p->routes.v[i].weight;
-		if (best == end || p->route_turn[i] > p->route_turn[best])
+		sum += r->set.v[i].weight;
+		r->turn[i] += r->set.v[i].weight;
+		if (best == end || r->turn[i] > r->turn[best])
 			best = i;
 	}
 	if (best < end)
-		p->route_turn[best] -= sum;
+		r->turn[best] -= sum;
 	return best;
 }
 
-void cv_call_routes_order(struct cv_proxy *p, struct cv_local_call *call)
+void cv_call_routes_order(struct cv_local_call *call)
 {
-	const struct cv_routes *r = &p->routes;
+	const struct cv_routes *r = &call->routes->set;
 
 	call->order_count = call->order_next = 0;
 	for (size_t from = 0, end; from < r->n; from = end) {
 		end = from + 1;
 		while (end < r->n && r->v[end].order == r->v[from].order)
 			end++;
-		const size_t first = turn_take(p, from, end, call->protocol);
+		const size_t first = turn_take(call->routes, from, end, call->protocol);
 		if (first < end)
 			call->order[call->order_count++] = (uint8_t)first;
 		for (size_t i = from; i < end; i++)
-			if (i != first && is_fit(p, i, call->protocol))
+			if (i != first && is_fit(call->routes, i, call->protocol))
 				call->order[call->order_count++] = (uint8_t)i;
 	}
 }
@@ -283,6 +283,7 @@ static void inner_fill(struct cv_proxy *p, struct cv_flow *inner, const struct c
 	inner->src_port = f->src_port;
 	inner->who_problem = f->who_problem;
 	inner->policy = cv_policy_ref(p->policy);
+	inner->routes = cv_call_routes_ref(f->local->call->routes);
 	inner->verdict = f->verdict;
 	inner->verdict.obligations = CV_OBLIGE_INSPECT | CV_OBLIGE_DECLARED_HOST;
 	inner->who = f->who ? malloc(sizeof(*f->who)) : NULL;

@@ -74,8 +74,8 @@ static bool refuse(
 	cv_buf_init(&body, 1024);
 	cv_buf_printf(&body, "{\"error\":\"%s\"", r->error);
 	if (r == &no_routes)
-		cv_buf_put(&body,
-			CV_STR(",\"hint\":\"start the sandbox with cove run --inference FILE\""));
+		cv_buf_put(&body, CV_STR(",\"hint\":\"set a route: cove run --inference FILE, or "
+					 "cove inference set\""));
 	if (detail) {
 		cv_buf_put(&body, CV_STR(",\"detail\":\""));
 		cv_buf_put_json(&body, cv_str_of(detail));
@@ -163,7 +163,7 @@ static bool route_next(struct cv_proxy *p, struct cv_flow *f, const struct refus
 	inner_end(p, f);
 	cv_flow_drop_server(f);
 	while (call->order_next < call->order_count) {
-		const struct cv_route *r = &p->routes.v[call->order[call->order_next++]];
+		const struct cv_route *r = &call->routes->set.v[call->order[call->order_next++]];
 		const struct cv_budget_where where = where_route(r);
 		const struct cv_budget *over = cv_budgets_exceeded(&p->budgets, &where);
 
@@ -191,7 +191,8 @@ static bool route_next(struct cv_proxy *p, struct cv_flow *f, const struct refus
 static bool has_next(const struct cv_proxy *p, const struct cv_local_call *call)
 {
 	for (size_t i = call->order_next; i < call->order_count; i++) {
-		const struct cv_budget_where where = where_route(&p->routes.v[call->order[i]]);
+		const struct cv_budget_where where =
+			where_route(&call->routes->set.v[call->order[i]]);
 
 		if (!cv_budgets_exceeded(&p->budgets, &where))
 			return true;
@@ -291,12 +292,13 @@ static bool call_refused(struct cv_proxy *p, struct cv_flow *f)
 
 	if (call->protocol == CV_INFER_NONE || r->is_upgrade)
 		return refuse(p, f, &not_a_call, NULL);
-	if (!p->routes.n)
+	call->routes = cv_call_routes_ref(p->routes);
+	if (!call->routes)
 		return refuse(p, f, &no_routes, NULL);
 	over = cv_budgets_exceeded(&p->budgets, &where);
 	if (over)
 		return budget_refuse(p, f, over);
-	cv_call_routes_order(p, call);
+	cv_call_routes_order(call);
 	if (!call->order_count)
 		return refuse(p, f, &no_fit, NULL);
 	if (r->body == CV_H1_BODY_LENGTH && r->length > CV_PROXY_CALL_BYTES_MAX)
@@ -632,6 +634,7 @@ void cv_local_inference_end(struct cv_proxy *p, struct cv_flow *f)
 	cv_buf_fini(&call->body);
 	cv_buf_fini(&call->wire);
 	cv_arena_fini(&call->arena);
+	cv_call_routes_unref(call->routes);
 	free(call);
 	f->local->call = NULL;
 }

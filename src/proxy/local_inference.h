@@ -3,8 +3,8 @@
  * local_inference.h - https://inference.local, a call at a time; see local_inference.c
  */
 #pragma once
-#include "plan/routes.h"
 #include "proxy/local.h"
+#include "proxy/routes.h"
 #include "wire/infer.h"
 #include "wire/infer_filter.h"
 #include "wire/infer_usage.h"
@@ -30,7 +30,8 @@ struct cv_local_call {
 	uint32_t chunks;
 	struct cv_buf body;
 
-	uint8_t order[CV_ROUTES_MAX]; /* routes to try, as indices */
+	struct cv_call_routes *routes; /* referenced: those that were there when it began */
+	uint8_t order[CV_ROUTES_MAX];  /* routes to try, as indices */
 	size_t order_count, order_next;
 	const struct cv_route *route; /* the one that was asked last */
 	const struct cv_budget *over; /* a route was passed over, since this is used up */
@@ -49,7 +50,7 @@ struct cv_local_call {
 /* ---- local_call.c: what a route is asked ---- */
 
 /* The routes that can be asked, in the order in which they are. */
-void cv_call_routes_order(struct cv_proxy *p, struct cv_local_call *call);
+void cv_call_routes_order(struct cv_local_call *call);
 
 /* Head and body for call->route into call->wire.  False: they do not fit. */
 CV_MUST bool cv_call_wire_make(struct cv_local_call *call);

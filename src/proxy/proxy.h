@@ -11,7 +11,6 @@
 #pragma once
 #include "ipc/keeper_link.h"
 #include "plan/forward.h"
-#include "plan/routes.h"
 #include "plan/toolmap.h"
 #include "policy/policy.h"
 #include "proxy/budget.h"
@@ -104,11 +103,10 @@ struct cv_proxy {
 	struct cv_str facts[CV_PROXY_FACT_COUNT]; /* of metadata servers; borrow from facts_text */
 	char *facts_text;                         /* owned; NULL: no such server */
 	struct cv_budgets budgets;
-	int64_t route_turn[CV_ROUTES_MAX]; /* what each is owed of its weight */
-	struct cv_routes routes;           /* of inference.local; none: not configured */
-	struct cv_toolmap toolmap;         /* of host tools */
-	bool has_tools;                    /* the run has a broker, be it there or not */
-	uint64_t ask_id;                   /* of the last request that was held for a person */
+	struct cv_call_routes *routes; /* of inference.local; NULL: not configured */
+	struct cv_toolmap toolmap;     /* of host tools */
+	bool has_tools;                /* the run has a broker, be it there or not */
+	uint64_t ask_id;               /* of the last request that was held for a person */
 	uint32_t asks_held;
 	size_t local_bytes;                 /* held by answers of our own, of all flows */
 	struct cv_spool spool;              /* bodies on disk */

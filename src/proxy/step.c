@@ -12,6 +12,7 @@
 #include "proxy/denial.h"
 #include "proxy/local.h"
 #include "proxy/mint.h"
+#include "proxy/routes.h"
 #include "proxy/spend.h"
 #include "proxy/tools.h"
 #include "proxy/h2.h"
@@ -94,6 +95,8 @@ void cv_flow_end(struct cv_proxy *p, struct cv_flow *f, bool reset)
 	f->stream = NULL;
 	cv_policy_unref(f->policy);
 	f->policy = NULL;
+	cv_call_routes_unref(f->routes);
+	f->routes = NULL;
 	free((void *)(uintptr_t)f->http.method.p);
 	cv_body_fini(&f->http.up);
 	cv_body_fini(&f->http.down);

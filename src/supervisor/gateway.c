@@ -312,6 +312,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_CREDENTIALS:
 		push_credentials(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));
 		break;
+	case CV_GATEWAY_REQ_ROUTES: push_routes(s, cv_take_fd(m->fds[0])); break;
 	case CV_GATEWAY_REQ_STOP: service_stop(s, cv_ipc_get_u32(&r)); break;
 	case CV_GATEWAY_REQ_SETTLED: settled(s, &r); break;
 	case CV_GATEWAY_REQ_STDIN_END: exec_stdin_end(s, cv_ipc_get_u32(&r)); break;

@@ -183,10 +183,13 @@ static cv_code budgets_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
-static cv_code routes_send(struct supervisor *s, struct cv_err *err)
+cv_code routes_send(struct supervisor *s, struct cv_err *err)
 {
 	struct cv_buf b;
 
+	if (s->service.is_on && s->service.routes >= 0)
+		return cv_ipc_send(s->proxy.link, CV_PROXY_REQ_ROUTES, CV_STR_NONE,
+			&s->service.routes, 1, err);
 	if (!s->plan.routes_file.n)
 		return CV_OK;
 	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * push.c - policies and credentials that the gateway sends
+ * push.c - policies, credentials and routes of model calls that the gateway sends
  *
  * A policy is judged by the proxy, as a file is that was changed (reload.c); one at a time, and of
  * those that wait the newest.  The last that was found good is what a proxy gets that has to be
@@ -13,6 +13,8 @@
 #include "sys/fd.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static void revision_tell(struct supervisor *s, uint32_t type, uint64_t revision, const char *why)
 {
@@ -62,7 +64,7 @@ void push_init(struct supervisor *s)
 	const struct service_policy none = { .text = -1, .layer = -1 };
 
 	v->policy = v->policy_next = v->policy_waiting = none;
-	v->layer = -1;
+	v->layer = v->routes = v->routes_next = -1;
 }
 
 /* A copy of our own, that nobody changes any more. */
@@ -203,6 +205,42 @@ void push_proxy_died(struct supervisor *s)
 	s->service.is_policy_judged = false;
 }
 
+/* ---- routes ---- */
+
+/* A proxy that is not there gets them when it is started. */
+static void routes_take(struct supervisor *s, int fd)
+{
+	struct service *v = &s->service;
+	struct cv_err err;
+
+	cv_fd_cleanup(&v->routes);
+	v->routes = fd;
+	if (s->proxy.pid && routes_send(s, &err) != CV_OK && !helper_is_gone(&s->proxy))
+		say("the routes of inference.local were not handed over: %s", err.msg);
+}
+
+void push_routes(struct supervisor *s, int fd)
+{
+	struct service *v = &s->service;
+	struct stat st;
+	struct cv_err err;
+	int mine;
+	const cv_code code = copy(fd, "cove-routes", &mine, &err);
+
+	close(fd);
+	if (code != CV_OK) {
+		say("routes of inference.local were not taken: %s", err.msg);
+		return;
+	}
+	cv_fd_cleanup(&v->routes_next);
+	v->routes_next = -1;
+	/* What is taken away needs no credential, and must not wait for any. */
+	if (fstat(mine, &st) == 0 && st.st_size == 0)
+		routes_take(s, mine);
+	else
+		v->routes_next = mine;
+}
+
 /* ---- credentials ---- */
 
 static void credentials_answer(struct supervisor *s, const char *why)
@@ -271,6 +309,9 @@ void push_keeper_result(struct supervisor *s, struct cv_str body)
 			return;
 		}
 	}
+	/* Behind the catalog that has their credential. */
+	if (v->routes_next >= 0)
+		routes_take(s, cv_take_fd(v->routes_next));
 	credentials_answer(s, NULL);
 }
 

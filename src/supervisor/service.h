@@ -84,4 +84,6 @@ struct service {
 	int credentials_next; /* memfd: for the keeper; -1 */
 	uint64_t credentials_next_revision;
 	bool is_credentials_judged; /* the keeper has them */
+	int routes, routes_next; /* memfds: of inference.local, instead of the plan's file; for the
+				     * credentials to come; -1 */
 };

@@ -176,6 +176,7 @@ CV_MUST cv_code policy_send(struct supervisor *s, struct cv_err *err);
 CV_MUST cv_code policy_fd_send(struct supervisor *s, int fd, struct cv_err *err);
 /* peers.c: what providers lay over every policy of this run. */
 CV_MUST cv_code layer_send(struct supervisor *s, struct cv_err *err);
+CV_MUST cv_code routes_send(struct supervisor *s, struct cv_err *err);
 
 /* limits.c: a cgroup around the sandbox, and who removes what is left when we can't. */
 CV_MUST cv_code limits_enter(struct supervisor *s, struct cv_err *err);
@@ -283,3 +284,4 @@ void push_keeper_look(struct supervisor *s); /* the keeper is ready */
 void push_keeper_died(struct supervisor *s);
 void push_keeper_result(struct supervisor *s, struct cv_str body);
 void push_credentials(struct supervisor *s, uint64_t revision, int fd); /* takes it */
+void push_routes(struct supervisor *s, int fd);                         /* takes it */

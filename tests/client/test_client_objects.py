@@ -216,6 +216,7 @@ def workspaces_are_apart():
     assert run("-w", "w1", "sandbox", "list").stdout == "No sandboxes found.\n"
     assert "w1" in run("ws", "list").stdout
     assert json.loads(run("workspace", "get", "w1", "-o", "json").stdout)["labels"] == {"a": "b"}
+    assert "Labels: a=b" in run("workspace", "get", "w1").stdout
     assert run("workspace", "delete", "w1", "none").stdout == (
         "✓ Deleted workspace w1\n! Workspace none not found\n")
 

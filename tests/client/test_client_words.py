@@ -5,6 +5,7 @@ finds the one that is meant.
 Method: the program itself, with a home of its own."""
 import json
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -29,6 +30,12 @@ def help_at_every_level():
     assert "--approval-mode <MODE>" in one and "manual|auto" in one and "--keep " not in one
     assert "Usage: openshell sandbox get" in c("sb", "get", "-h", program="openshell").stdout
     assert c("--version", program="/usr/bin/openshell").stdout.startswith("openshell ")
+    # A link to the whole program is that client, too.
+    link = os.path.join(home.name, "openshell")
+    os.symlink(world.COVE, link)
+    for words, start in ((["--version"], "openshell "), (["--help"], "openshell: ")):
+        done = subprocess.run([link, *words], env=c.env, capture_output=True, text=True, check=True)
+        assert done.stdout.startswith(start), done
 
 
 def wrong_words_are_two_and_name_the_nearest():
@@ -41,7 +48,7 @@ def wrong_words_are_two_and_name_the_nearest():
             (["sandbox", "list", "--limit", "-3"], "not a number"),
             (["logs", "--since", "soon"], "5m"), (["logs", "--level", "loud"], "possible values"),
             (["logs", "--source", "x"], "possible values"),
-            (["completions", "tcsh"], "bash, zsh, fish"),
+            (["completions", "tcsh"], "bash, fish, zsh, powershell"),
             (["sandbox", "delete"], "--all"), (["policy", "set", "x"], "--policy"),
             (["policy", "update", "x", "--add-endpoint", "nohost"], "HOST:PORT"),
             (["policy", "update", "x", "--add-allow", "h:1:GET"], "METHOD:PATH"),
@@ -119,7 +126,9 @@ def completions_are_scripts():
         for program in ("cove", "openshell"):
             script = c("completions", shell, program=program).stdout
             assert program + " complete -- " in script and "\1" not in script, script
-    assert "bash, zsh, fish" in c("completions", "powershell", status=1).stderr
+    for program in ("cove", "openshell"):
+        script = c("completions", "powershell", program=program).stdout
+        assert f"-CommandName '{program}'" in script and f"& '{program}' complete '--' @words" in script
 
 
 def openshell_s_doctor():

@@ -93,7 +93,7 @@ def words_of_the_table():
     assert complete("sandbox", "list", "--output=j") == ["--output=json"]
     assert complete("sandbox", "list", "--output", "=", "y") == ["yaml"], "as bash cuts it"
     assert complete("sandbox", "list", "--output", "=") == ["table", "json", "yaml"]
-    assert complete("completions", "") == ["bash", "fish", "zsh"]
+    assert complete("completions", "") == ["bash", "fish", "powershell", "zsh"]
     assert complete("sandbox", "exec", "--", "") == [":files"] and complete("sandbox", "exec", "ls", "") == [":files"]
     assert complete("sandbox", "upload", "box-one", "") == [":files"]
     assert complete("policy", "set", "--policy", "x") == [":files"]
@@ -159,6 +159,19 @@ def in_fish():
     assert says("cove sandbox upload box-one some-f") == ["some-file"]
 
 
+def in_powershell():
+    if not shutil.which("pwsh"):
+        raise look.Unavailable("unavailable: no pwsh")
+    def says(line):
+        done = subprocess.run(["pwsh", "-NoProfile", "-Command", "cove completions powershell | Out-String | "
+                               "Invoke-Expression; (TabExpansion2 '%s' %d).CompletionMatches.CompletionText"
+                               % (line, len(line))],
+                              env=ENV, cwd=g.directory, capture_output=True, text=True, check=True, timeout=60)
+        return done.stdout.split()
+    assert says("cove sandb") == ["sandbox"]
+    assert says("cove sandbox get box-") == ["box-one", "box-two"]
+
+
 def t_a_name_is_a_word():
     """A gateway that wants more than to be listed: none of its names reaches a shell."""
     evil = ["$(touch %s/pwned)" % g.directory, "`touch %s/pwned`" % g.directory, "a b", "-rf", "x;y", "*", "a\nb",
@@ -191,7 +204,7 @@ try:
     c("provider", "create", "--name", "mine", "--type", "github", "--credential", "GITHUB_TOKEN=x")
     with open(os.path.join(g.directory, "some-file"), "w") as some:
         some.write("")
-    for f in (words_of_the_table, names_of_the_gateway, no_gateway_is_silence, in_bash, in_zsh, in_fish,
+    for f in (words_of_the_table, names_of_the_gateway, no_gateway_is_silence, in_bash, in_zsh, in_fish, in_powershell,
               t_a_name_is_a_word):
         check(f)
 finally:

@@ -20,7 +20,31 @@ tap = world.Tap()
 HOST = "model.test"
 KEY = "sk-v4lue-of-the-model-0123456789"
 w = world.World([HOST])
-server = world.Server(world.PUBLIC, 443, w.pki, answer=lambda method, path, body: json.dumps(
+
+
+class Model(world._Handler):
+    """One of its models refuses the key, and shows it; one is slow."""
+
+    def _answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        model = json.loads(body or b"{}").get("model")
+        self.server.seen.append({"method": self.command, "path": self.path, "body": body,
+                                 "headers": dict(self.headers.items())})
+        if model == "late":
+            time.sleep(2)
+        is_refused = model == "refused"
+        answer = (json.dumps({"error": "bad key " + self.headers["Authorization"]}).encode() if is_refused
+                  else self.server.answer(self.command, self.path, body))
+        self.send_response(401 if is_refused else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_GET = do_POST = _answer
+
+
+server = world.Server(world.PUBLIC, 443, w.pki, handler=Model, answer=lambda method, path, body: json.dumps(
     {"id": "c", "object": "chat.completion", "model": json.loads(body)["model"] if body else "",
      "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}).encode())
 g = gatewaylab.Gateway(config={"resolve": [f"{HOST}:443:{world.PUBLIC}"], "upstream_ca": [w.pki.ca]})
@@ -116,6 +140,39 @@ def a_route_is_set_and_shown():
     set_route()
 
 
+def what_does_not_work_is_not_set():
+    """Its upstream is asked once, with the model and the key, unless the request says not to."""
+    before = len(server.seen)
+    m = set_route(no_verify=False)
+    assert m.validation_performed and [(e.url, e.protocol) for e in m.validated_endpoints] == [
+        (f"https://{HOST}:443/v1/chat/completions", "openai_chat_completions")], m
+    assert len(server.seen) == before + 1 and shown()["authorization"] == f"Bearer {KEY}"
+    assert json.loads(server.seen[-1]["body"])["model"] == "the-model"
+    assert not set_route().validation_performed and len(server.seen) == before + 1
+    for name, url, why in (("nowhere", "https://nowhere.test/v1", "name_not_found"),
+                           ("down", "https://127.0.0.1:9/v1", "connect_failed"),
+                           ("http", "http://127.0.0.1:9/v1", "connect_failed")):
+        provider(name, "openai", OPENAI_API_KEY=KEY)
+        g.stub.UpdateProvider(pb.UpdateProviderRequest(provider=dm.Provider(
+            metadata=dm.ObjectMeta(name=name), config={"OPENAI_BASE_URL": url})))
+        code, text = code_of(lambda: set_route(name, no_verify=False))
+        assert code == "FAILED_PRECONDITION" and why in text and url in text and KEY not in text, text
+        assert inference.GetInferenceRoute(ib.GetInferenceRouteRequest()).provider_name == "m"
+    code, text = code_of(lambda: set_route(model="refused", no_verify=False))
+    assert code == "FAILED_PRECONDITION" and "unauthorized: " in text and KEY not in text, text
+    got = inference.GetInferenceRoute(ib.GetInferenceRouteRequest())
+    assert (got.provider_name, got.model_id) == ("m", "the-model"), got
+
+
+def who_hangs_up_ends_it():
+    begun = time.monotonic()
+    assert code_of(lambda: inference.SetInferenceRoute(ib.SetInferenceRouteRequest(
+        provider_name="m", model_id="late"), timeout=0.5))[0] == "DEADLINE_EXCEEDED"
+    assert time.monotonic() - begun < 2
+    time.sleep(3)
+    assert inference.GetInferenceRoute(ib.GetInferenceRouteRequest()).model_id == "the-model"
+
+
 def a_sandbox_calls_the_model():
     s = sandbox("one")
     out = ask(s)
@@ -155,6 +212,70 @@ def supervisors_of_others_get_names_not_keys():
     assert (r.base_url, r.model_id, r.timeout_secs, r.api_key) == (
         f"https://{HOST}:443/v1", "the-model", 60, "openshell:resolve:env:MODEL_KEY"), r
     assert "openai_chat_completions" in r.protocols and m.revision and m.generated_at_ms
+    bundle = g.inference(False, g.sandbox_token(s.metadata.id)).GetInferenceBundle
+    revisions = {m.revision}
+    for change in (set_route,
+                   lambda: g.stub.UpdateProvider(pb.UpdateProviderRequest(provider=dm.Provider(
+                       metadata=dm.ObjectMeta(name="m"), config={"REGION": "x"}))),
+                   lambda: (inference.DeleteInferenceRoute(ib.DeleteInferenceRouteRequest()), set_route())):
+        assert bundle(ask_for).revision in revisions
+        change()
+        assert bundle(ask_for).revision not in revisions, "a change that is not seen"
+        revisions.add(bundle(ask_for).revision)
+
+
+def one_that_runs_follows_a_changed_route():
+    """The model, then another provider with another key and path: no restart, no wait of a person."""
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    assert '"the-model"' in ask(s)
+    set_route(model="changed")
+    until(lambda: '"changed"' in ask(s))
+    provider("other", "model", MODEL_KEY=KEY + "-other")
+    set_route("other", "theirs")
+    until(lambda: '"theirs"' in ask(s) and shown()["authorization"] == f"Bearer {KEY}-other")
+
+
+def one_that_ran_without_gets_it_too():
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="none")).sandbox
+    until(lambda: '"theirs"' in ask(s))
+
+
+def no_call_fails_while_it_changes():
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    body = json.dumps({"model": "x", "messages": []})
+    run(s, "rm -f /tmp/go /tmp/bad; touch /tmp/go; (while test -e /tmp/go; do "
+           f"curl -sS -m 20 -H 'content-type: application/json' -d '{body}' "
+           "https://inference.local/v1/chat/completions | grep -q '\"hi\"' || echo bad >>/tmp/bad; done) "
+           ">/dev/null 2>&1 &")
+    for i in range(4):
+        set_route("m" if i % 2 else "other", f"model-{i}")
+        time.sleep(0.4)
+    run(s, "rm /tmp/go; sleep 1")
+    assert run(s, "cat /tmp/bad 2>&1").strip().endswith("No such file or directory")
+
+
+def a_route_that_is_gone_is_gone_for_those_that_run():
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    assert inference.DeleteInferenceRoute(ib.DeleteInferenceRouteRequest()).deleted
+    until(lambda: "cluster inference is not configured" in ask(s))
+    before = len(server.seen)
+    ask(s)
+    assert len(server.seen) == before
+    set_route()
+    until(lambda: '"the-model"' in ask(s))
+
+
+def a_gateway_that_comes_back_tells_what_changed():
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    g.kill()
+    g.start()
+    global inference
+    inference = g.inference()
+    until(lambda: '"the-model"' in ask(s))
+    set_route(model="after")
+    until(lambda: '"after"' in ask(s))
+    set_route()
+    until(lambda: '"the-model"' in ask(s))
 
 
 def the_command_line_does_it():
@@ -172,9 +293,13 @@ provider("m", "model", MODEL_KEY=KEY)
 provider("plain", "plain", PLAIN_KEY="nothing-much-0123456789")
 try:
     for f in (what_is_wrong_is_said, without_a_route_there_is_none, a_route_is_set_and_shown,
+              what_does_not_work_is_not_set, who_hangs_up_ends_it,
               a_sandbox_calls_the_model, and_has_nothing_else_of_the_provider,
               another_value_is_used_at_once, one_that_is_attached_serves_too,
-              supervisors_of_others_get_names_not_keys, the_command_line_does_it):
+              supervisors_of_others_get_names_not_keys, one_that_runs_follows_a_changed_route,
+              one_that_ran_without_gets_it_too, no_call_fails_while_it_changes,
+              a_route_that_is_gone_is_gone_for_those_that_run,
+              a_gateway_that_comes_back_tells_what_changed, the_command_line_does_it):
         check(f)
 finally:
     for name in ("none", "one", "two"):

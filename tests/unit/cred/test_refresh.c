@@ -315,6 +315,50 @@ static void retry_after(void **state)
 	assert_int_equal(result.retry_s, 0);
 }
 
+/* No renewal: the body is the caller's, and outlives the wiping of requests. */
+static void probes(void **state)
+{
+	static const char *const key[] = { "key=sk-1", NULL };
+	const struct {
+		int status;
+		enum cv_refresh_reason reason;
+	} rows[] = {
+		{ 200, CV_REFRESH_REASON_OK },
+		{ 302, CV_REFRESH_REASON_PROBE_CALL },
+		{ 400, CV_REFRESH_REASON_PROBE_CALL },
+		{ 401, CV_REFRESH_REASON_PROBE_KEY },
+		{ 403, CV_REFRESH_REASON_PROBE_DENIED },
+		{ 404, CV_REFRESH_REASON_PROBE_MODEL },
+		{ 429, CV_REFRESH_REASON_LIMITED },
+		{ 503, CV_REFRESH_REASON_UNAVAILABLE },
+	};
+	char body[] = "{\"model\":\"m\"}";
+	struct cv_cred_refresh r = plan("probe_bearer", "http://10.0.0.5:8080/v1", key);
+
+	(void)state;
+	r.scopes = cv_str_of(body);
+	assert_int_equal(cv_refresh_check(&r, &err), CV_OK);
+	assert_int_equal(ask(&r), CV_OK);
+	assert_str(header("Authorization"), "Bearer sk-1");
+	assert_str(request.body, "{\"model\":\"m\"}");
+	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
+		answer(&r, rows[i].status, "sk-1 is wrong", NULL, 0);
+		assert_int_equal(result.reason, rows[i].reason);
+	}
+	r = plan("probe_key", "https://api.test/v1/messages", key);
+	r.scopes = cv_str_of(body);
+	assert_int_equal(ask(&r), CV_OK);
+	assert_str(header("x-api-key"), "sk-1");
+	r = plan("probe_open", "https://api.test/v1", NULL);
+	r.scopes = cv_str_of(body);
+	assert_int_equal(ask(&r), CV_OK);
+	assert_int_equal(request.header_count, 2);
+	/* What is renewed never goes out without TLS. */
+	r = plan("oauth2_refresh_token", "http://10.0.0.5/token",
+		MATERIALS("client_id=c", "refresh_token=t"));
+	assert_int_equal(cv_refresh_check(&r, &err), CV_INVALID);
+}
+
 static int key_make(void **state)
 {
 	EVP_PKEY *const key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
@@ -345,6 +389,7 @@ int main(void)
 		cmocka_unit_test(answers_of_issuers),
 		cmocka_unit_test(outputs_and_rotation),
 		cmocka_unit_test(retry_after),
+		cmocka_unit_test(probes),
 	};
 
 	return cmocka_run_group_tests(tests, key_make, arena_end);

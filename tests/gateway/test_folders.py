@@ -1,0 +1,217 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Goal: directories of policies and of provider profiles are followed while the gateway runs: an edit
+holds at the next request, what is wrong changes nothing and is said with its line, and who got a
+policy of his own keeps it.
+Method: a real gateway, sandboxes with curl against a server of ours, files written as editors do."""
+import os
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import gatewaylab  # noqa: E402
+import rpclab  # noqa: E402
+import world  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
+
+tap = world.Tap()
+HOST = "site.test"
+w = world.World([HOST])
+server = world.Server(world.PUBLIC, 443, w.pki)
+home = tempfile.mkdtemp(prefix="cove-folders-")
+policies, profiles = os.path.join(home, "policies"), os.path.join(home, "profiles")
+os.mkdir(policies)
+g = gatewaylab.Gateway(config={"resolve": [f"{HOST}:443:{world.PUBLIC}"], "upstream_ca": [w.pki.ca],
+                               "policies_dir": policies, "profiles_dir": profiles})
+pb, sb, dm = g.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")
+
+
+def write(path, text):
+    """As editors do: another file, then renamed."""
+    with open(path + "~", "w", encoding="utf-8") as f:
+        f.write(text)
+    os.rename(path + "~", path)
+
+
+def policy(access):
+    return f"""version: 1
+network_policies:
+  site:
+    endpoints:
+      - {{host: {HOST}, port: 443, protocol: rest, access: {access}, enforcement: enforce}}
+    binaries: [{{path: "/**"}}]
+"""
+
+
+def profile(name="lab", host=HOST):
+    return f"""id: {name}
+display_name: Lab
+category: other
+credentials:
+  - name: token
+    env_vars: [LAB_TOKEN]
+endpoints:
+  - {{host: {host}, port: 443, protocol: rest, access: read-only, enforcement: enforce}}
+binaries: [{{path: "/**"}}]
+"""
+
+
+def sandbox(name, **spec):
+    g.stub.CreateSandbox(pb.CreateSandboxRequest(name=name, spec=pb.SandboxSpec(
+        command=["/bin/sleep", "1000"], **spec)))
+    return until(lambda: (s := get(name)).status.phase == 2 and s)
+
+
+def get(name):
+    return g.stub.GetSandbox(pb.GetSandboxRequest(name=name)).sandbox
+
+
+def status(name, method="GET"):
+    out = b""
+    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(sandbox_id=get(name).metadata.id, command=[
+            "curl", "-s", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}", "-X", method,
+            f"https://{HOST}/"]), timeout=30):
+        out += e.stdout.data if e.WhichOneof("payload") == "stdout" else b""
+    return out.decode()
+
+
+def latest(name):
+    return g.stub.GetSandboxPolicyStatus(pb.GetSandboxPolicyStatusRequest(name=name)).revision
+
+
+def check(f):
+    tap.check(f.__name__.replace("_", " "), f)
+
+
+def without_files_nothing_is_allowed():
+    sandbox("early")
+    assert status("early") in ("000", "403")
+
+
+def a_file_that_comes_holds_for_those_that_run():
+    write(os.path.join(policies, "default.yaml"), policy("read-only"))
+    until(lambda: status("early") == "200")
+    assert status("early", "POST") == "403"
+    assert dict(latest("early").provenance) == {"policy-file": "default.yaml"}
+
+
+def and_for_those_that_come():
+    sandbox("late")
+    assert status("late") == "200" and status("late", "POST") == "403"
+    assert latest("late").version == 1 and latest("late").provenance["policy-file"] == "default.yaml"
+
+
+def an_edit_holds_at_the_next_request():
+    begun = time.monotonic()
+    write(os.path.join(policies, "default.yaml"), policy("read-write"))
+    until(lambda: status("late", "POST") == "200")
+    assert time.monotonic() - begun < 5, "an edit that takes its time"
+    until(lambda: status("early", "POST") == "200")
+
+
+def what_is_wrong_changes_nothing_and_is_said():
+    since = len(g.lines)
+    write(os.path.join(policies, "default.yaml"), "version: 1\nnetwork_polices: {}\n")
+    line = g.logged("the policy is not taken", since)
+    assert line and "default.yaml" in line and "2:1" in line, line
+    assert status("late", "POST") == "200"
+
+
+def who_has_a_policy_of_his_own_keeps_it():
+    own = sb.SandboxPolicy(version=1)
+    sandbox("own", policy=own)
+    g.stub.UpdateConfig(pb.UpdateConfigRequest(name="early", policy=own))
+    write(os.path.join(policies, "default.yaml"), policy("full"))
+    until(lambda: status("late", "DELETE") == "200")
+    assert status("own") in ("000", "403") and status("early") in ("000", "403")
+    assert not latest("early").provenance
+
+
+def a_file_that_goes_takes_nothing_away():
+    os.unlink(os.path.join(policies, "default.yaml"))
+    time.sleep(0.5)
+    assert status("late") == "200"
+    write(os.path.join(policies, "default.yaml"), policy("full"))
+
+
+def what_can_not_change_while_it_runs_does_not():
+    since = len(g.lines)
+    write(os.path.join(policies, "default.yaml"), "landlock: {compatibility: hard_requirement}\n" + policy("full"))
+    line = g.logged("keeps its policy", since)
+    assert line and "landlock" in line, line
+    assert status("late") == "200"
+    write(os.path.join(policies, "default.yaml"), policy("full"))
+
+
+def a_directory_that_comes_later_is_found():
+    assert code_of(lambda: g.stub.GetProviderProfile(pb.GetProviderProfileRequest(id="lab")))[0] == "NOT_FOUND"
+    os.mkdir(profiles)
+    write(os.path.join(profiles, "lab.yaml"), profile())
+    until(lambda: code_of(lambda: g.stub.GetProviderProfile(pb.GetProviderProfileRequest(id="lab")))[0] == "OK")
+    p = g.stub.GetProviderProfile(pb.GetProviderProfileRequest(id="lab")).profile
+    assert (p.source, p.scope, p.display_name) == ("user", "platform", "Lab"), p
+
+
+def a_profile_of_a_file_serves_and_follows_it():
+    g.stub.CreateProvider(pb.CreateProviderRequest(provider=dm.Provider(
+        metadata=dm.ObjectMeta(name="lab"), type="lab", credentials={"LAB_TOKEN": "value-0123456789"})))
+    sandbox("uses", providers=["lab"], policy=sb.SandboxPolicy(version=1))
+    assert status("uses") == "200" and status("uses", "POST") == "403"
+    write(os.path.join(profiles, "lab.yaml"), profile().replace("read-only", "read-write"))
+    until(lambda: status("uses", "POST") == "200")
+
+
+def clients_are_sent_to_the_file():
+    p = g.stub.GetProviderProfile(pb.GetProviderProfileRequest(id="lab")).profile
+    for call in (lambda: g.stub.DeleteProviderProfile(pb.DeleteProviderProfileRequest(id="lab")),
+                 lambda: g.stub.UpdateProviderProfiles(pb.UpdateProviderProfilesRequest(
+                     id="lab", profile=pb.ProviderProfileImportItem(source="x", profile=p)))):
+        code, text = code_of(call)
+        assert code == "FAILED_PRECONDITION" and "lab.yaml" in text, (code, text)
+
+
+def a_wrong_profile_leaves_the_former():
+    since = len(g.lines)
+    write(os.path.join(profiles, "lab.yaml"), "id: lab\nnosuch: 1\n")
+    assert g.logged("the profile is not taken", since)
+    time.sleep(0.3)
+    assert status("uses", "POST") == "200"
+
+
+def one_that_is_used_stays_and_goes_when_it_is_not():
+    since = len(g.lines)
+    os.unlink(os.path.join(profiles, "lab.yaml"))
+    line = g.logged("the profile stays", since)
+    assert line and "provider 'lab'" in line, line
+    g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name="uses"))
+    until(lambda: g.stub.DeleteProvider(pb.DeleteProviderRequest(name="lab")).deleted
+          if code_of(lambda: get("uses"))[0] == "NOT_FOUND" else None)
+    write(os.path.join(profiles, "other.yaml"), profile("other"))
+    until(lambda: code_of(lambda: g.stub.GetProviderProfile(pb.GetProviderProfileRequest(id="lab")))[0] == "NOT_FOUND")
+
+
+def a_gateway_that_was_away_catches_up():
+    g.stop()
+    write(os.path.join(policies, "default.yaml"), policy("read-only"))
+    g.start()
+    until(lambda: status("late", "POST") == "403")
+    assert status("late") == "200"
+
+
+try:
+    for step in (without_files_nothing_is_allowed, a_file_that_comes_holds_for_those_that_run,
+                 and_for_those_that_come, an_edit_holds_at_the_next_request,
+                 what_is_wrong_changes_nothing_and_is_said, who_has_a_policy_of_his_own_keeps_it,
+                 a_file_that_goes_takes_nothing_away, what_can_not_change_while_it_runs_does_not,
+                 a_directory_that_comes_later_is_found, a_profile_of_a_file_serves_and_follows_it,
+                 clients_are_sent_to_the_file, a_wrong_profile_leaves_the_former,
+                 one_that_is_used_stays_and_goes_when_it_is_not, a_gateway_that_was_away_catches_up):
+        check(step)
+finally:
+    for name in ("early", "late", "own", "uses"):
+        code_of(lambda: g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name=name)))
+    time.sleep(1)
+    g.close()
+    w.close()
+tap.done()
