@@ -320,6 +320,13 @@ static enum cv_pass file_pass(struct cv_body *b, struct cv_buf *stage, struct cv
 	return CV_PASS_MOVED;
 }
 
+bool cv_body_is_starved(const struct cv_body *b, const struct cv_leg *from)
+{
+	const struct cv_str text = cv_leg_text(from);
+
+	return b->kind == CV_H1_BODY_CHUNKED ? cv_chunk_is_starved(&b->chunk, text) : text.n == 0;
+}
+
 enum cv_pass cv_body_pass(
 	struct cv_body *b, struct cv_buf *scratch, struct cv_leg *from, struct cv_leg *to)
 {

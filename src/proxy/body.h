@@ -72,6 +72,9 @@ CV_MUST bool cv_body_start_held(struct cv_body *b, struct cv_str bytes);
 CV_MUST bool cv_body_start_spooled(struct cv_body *b, struct cv_str bytes, struct cv_spooled *file,
 	struct cv_buf *tail, const struct cv_chunk *rest);
 
+/* Whether what is there of it gives nothing without more: where from has ended, it was cut. */
+bool cv_body_is_starved(const struct cv_body *b, const struct cv_leg *from);
+
 /* Moves what is there, as far as there is room.  scratch is empty before and after. */
 enum cv_pass cv_body_pass(
 	struct cv_body *b, struct cv_buf *scratch, struct cv_leg *from, struct cv_leg *to);

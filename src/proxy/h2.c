@@ -104,9 +104,24 @@ void cv_h2_mark(struct cv_h2 *h2)
 	p->dirty[p->dirty_count++] = h2->flow->index;
 }
 
+/* Rules that the library, which forgets what is closed, can't keep. */
+static void ids_check(struct cv_h2 *h2, const struct cv_h2_frame *f)
+{
+	const enum cv_h2_ids_rc rc = cv_h2_ids_note(&h2->ids, f, !h2->is_client);
+
+	if (rc == CV_H2_IDS_AGAIN)
+		control_take(h2);
+	if (rc < CV_H2_IDS_ENDED || h2->abuse)
+		return;
+	h2->abuse = rc == CV_H2_IDS_ENDED ? "a frame for a stream that its sender has ended"
+					  : "a stream's id is lower than the last";
+	h2->abuse_error = rc == CV_H2_IDS_ENDED ? NGHTTP2_STREAM_CLOSED : NGHTTP2_PROTOCOL_ERROR;
+}
+
 /* Every frame, also those that the library passes over without a word. */
 static void frame_count(struct cv_h2 *h2, const struct cv_h2_frame *f)
 {
+	ids_check(h2, f);
 	switch (f->type) {
 	case NGHTTP2_HEADERS: h2->continuations = 0; break; /* counted by their streams' ends */
 	case NGHTTP2_RST_STREAM: break;

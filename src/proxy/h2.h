@@ -24,6 +24,7 @@
 #include "proxy/flow.h"
 #include "wire/h2_frame.h"
 #include "wire/h2_head.h"
+#include "wire/h2_ids.h"
 
 #include <nghttp2/nghttp2.h>
 
@@ -94,9 +95,11 @@ struct cv_h2 {
 	struct cv_h2_fields fields; /* of the block that is being read */
 	bool has_block;
 	struct cv_h2_scan scan;
+	struct cv_h2_ids ids;
 	uint32_t continuations;
 	struct cv_h2_rate control, resets;
-	const char *abuse; /* not NULL: what the peer overdid */
+	const char *abuse;    /* not NULL: what the peer overdid, or did wrong */
+	uint32_t abuse_error; /* ... which: what it did wrong */
 
 	enum cv_h2_upstream upstream; /* D */
 	struct cv_ref up;             /* D: its U; index UINT32_MAX: none */

@@ -166,8 +166,8 @@ static bool is_spent(const struct cv_h2 *h2)
 static void abuse_end(struct cv_h2 *h2)
 {
 	cv_decide_record_refusal(h2->p, h2->flow, "l7",
-		h2->is_over ? "h2_protocol_error" : "h2_flood", h2->abuse, 0);
-	cv_h2_terminate(h2, NGHTTP2_ENHANCE_YOUR_CALM);
+		h2->is_over || h2->abuse_error ? "h2_protocol_error" : "h2_flood", h2->abuse, 0);
+	cv_h2_terminate(h2, h2->abuse_error ? h2->abuse_error : NGHTTP2_ENHANCE_YOUR_CALM);
 	h2->abuse = NULL;
 	h2->flow->deadline_ms = h2->p->loop.now_ms + CV_PROXY_LINGER_MS;
 }

@@ -479,7 +479,7 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 		if (up == CV_PASS_BAD && !h->has_response)
 			return malformed_refuse(
 				p, f, "bad_chunk", "chunked body is malformed", 400);
-		if (up == CV_PASS_BAD || (c->is_eof && !h->up.is_read && !cv_leg_text(c).n)) {
+		if (up == CV_PASS_BAD || (c->is_eof && !h->up.is_read && cv_body_is_starved(&h->up, c))) {
 			cv_flow_end(p, f, true); /* a body that can't be framed, or was cut */
 			return false;
 		}
@@ -503,8 +503,8 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 		}
 		if (h->down.is_done)
 			return exchange_end(p, f);
-		if (s->is_eof && !cv_leg_text(s).n && !h->down.is_read &&
-			!cv_buf_len(&h->down.input))
+		if (s->is_eof && !h->down.is_read && !cv_buf_len(&h->down.input) &&
+			cv_body_is_starved(&h->down, s))
 			return response_end(p, f);
 	}
 	if (c->is_broken) {

@@ -263,7 +263,7 @@ static bool body_step(struct cv_proxy *p, struct cv_flow *f)
 	cv_leg_take(c, given - in.n);
 	if (call->up.is_done)
 		return call_start(p, f);
-	if (c->is_broken || (c->is_eof && !cv_leg_text(c).n)) {
+	if (c->is_broken || (c->is_eof && cv_body_is_starved(&call->up, c))) {
 		cv_flow_end(p, f, true);
 		return false;
 	}
@@ -583,7 +583,7 @@ static bool pass_step(struct cv_proxy *p, struct cv_flow *f)
 		return pass_end(p, f);
 	if (call->is_stream && call->passed > CV_PROXY_CALL_STREAM_MAX)
 		return pass_fail(p, f, STREAM_ERROR("the response is longer than 32 MiB"));
-	if ((s->is_eof || s->is_broken) && !cv_leg_text(s).n) {
+	if ((s->is_eof || s->is_broken) && cv_body_is_starved(&call->down, s)) {
 		if (call->down.kind == CV_H1_BODY_CLOSE && !s->is_broken)
 			return pass_end(p, f);
 		return pass_fail(p, f, STREAM_ERROR("the upstream's response was cut"));

@@ -55,9 +55,24 @@ static void reset_take(struct cv_rpc_conn *c)
 		c->abuse = "too many streams ended early";
 }
 
+/* Rules that the library, which forgets what is closed, can't keep. */
+static void ids_check(struct cv_rpc_conn *c, const struct cv_h2_frame *f)
+{
+	const enum cv_h2_ids_rc rc = cv_h2_ids_note(&c->ids, f, true);
+
+	if (rc == CV_H2_IDS_AGAIN)
+		control_take(c);
+	if (rc < CV_H2_IDS_ENDED || c->abuse)
+		return;
+	c->abuse = rc == CV_H2_IDS_ENDED ? "a frame for a stream that its sender has ended"
+					 : "a stream's id is lower than the last";
+	c->abuse_error = rc == CV_H2_IDS_ENDED ? NGHTTP2_STREAM_CLOSED : NGHTTP2_PROTOCOL_ERROR;
+}
+
 /* Every frame, also those that the library passes over without a word. */
 static void frame_count(struct cv_rpc_conn *c, const struct cv_h2_frame *f)
 {
+	ids_check(c, f);
 	switch (f->type) {
 	case NGHTTP2_HEADERS: c->continuations = 0; break;
 	case NGHTTP2_RST_STREAM: break; /* counted below, when it meant a stream */
@@ -275,7 +290,7 @@ size_t cv_rpc_h2_fill(struct cv_rpc_conn *c, char *to, size_t room)
 	size_t have = 0;
 
 	if (c->abuse && !c->is_ending) {
-		cv_rpc_h2_goaway(c, NGHTTP2_ENHANCE_YOUR_CALM);
+		cv_rpc_h2_goaway(c, c->abuse_error ? c->abuse_error : NGHTTP2_ENHANCE_YOUR_CALM);
 		c->is_ending = true;
 	}
 	while (room - have >= frame) {

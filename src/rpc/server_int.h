@@ -25,6 +25,7 @@
 #include "wire/chunk.h"
 #include "wire/h1.h"
 #include "wire/h2_frame.h"
+#include "wire/h2_ids.h"
 
 #include <nghttp2/nghttp2.h>
 
@@ -125,10 +126,12 @@ struct cv_rpc_conn {
 	/* HTTP/2 */
 	nghttp2_session *h2;
 	struct cv_h2_scan scan;
+	struct cv_h2_ids ids;
 	struct cv_rpc_rate control, resets;
 	uint32_t continuations;
 	bool is_pinged;
 	const char *abuse;
+	uint32_t abuse_error; /* what was done wrong; 0: too much was done */
 
 	/* HTTP/1 */
 	size_t scanned;

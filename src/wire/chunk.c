@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "base/hex.h"
+#include "wire/h1_int.h"
 
 enum chunk_state {
 	CHUNK_SIZE,
@@ -155,6 +156,16 @@ enum cv_chunk_event cv_chunk_next(struct cv_chunk *c, struct cv_str *in, struct 
 			return CV_CHUNK_BAD;
 		*in = cv_str_slice(*in, 1, in->n);
 	}
+}
+
+bool cv_chunk_is_starved(const struct cv_chunk *c, struct cv_str in)
+{
+	size_t scanned = 0, end;
+
+	if (in.n == 0)
+		return true;
+	return c->state == CHUNK_TRAILER && in.n < CV_CHUNK_TRAILER_BYTES_MAX &&
+	       cv_h1_head_end(in, SIZE_MAX, &scanned, &end) == CV_H1_MORE;
 }
 
 size_t cv_chunk_line(uint64_t n, char dst[static CV_CHUNK_LINE_BYTES_MAX])

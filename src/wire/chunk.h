@@ -59,6 +59,10 @@ void cv_chunk_init(struct cv_chunk *c);
 CV_MUST enum cv_chunk_event cv_chunk_next(
 	struct cv_chunk *c, struct cv_str *in, struct cv_str *ret_data);
 
+/* Whether in, what was not taken, gives nothing more without more behind it: at the end of the bytes,
+ * the body was cut. */
+bool cv_chunk_is_starved(const struct cv_chunk *c, struct cv_str in);
+
 #define CV_CHUNK_LINE_BYTES_MAX (CV_CHUNK_DIGITS_MAX + 2)
 #define CV_CHUNK_END            CV_STR("0\r\n\r\n") /* last chunk, no trailers */
 #define CV_CHUNK_DATA_END       CV_STR("\r\n")      /* behind the data of each chunk */

@@ -25,7 +25,7 @@ tap = world.Tap()
 directory = tempfile.TemporaryDirectory(prefix="cove-rpc-")
 pki = world.Pki(directory.name, ["localhost"])
 server = rpcserver.Server()
-CALM, PROTOCOL = 11, 1
+CALM, PROTOCOL, STREAM_CLOSED = 11, 1, 5
 SERVICE = "/openshell.v1.OpenShell/"
 
 
@@ -195,6 +195,8 @@ def flood(what, *, count=5000, wanted=CALM):
     for i in range(count):
         r.send(what(i))
     got = r.error()
+    while got[0] == "rst":
+        got = r.error()
     assert got == ("goaway", wanted) or got[0] == "closed", got  # closed: the reset overtook it
     r.sock.close()
     healthy()
@@ -250,6 +252,18 @@ def too_many_streams():
     assert refused[0] in (RST, GOAWAY), refused
     c.sock.close()
     waits(lambda: server.open() == (0, 0))
+    healthy()
+
+
+def behind_its_end():
+    """Ended by the client itself, so what follows can't have been under way: the connection's error."""
+    for late in (frame(DATA, 0, 1, b"x"), frame(HEADERS, END_HEADERS | END_STREAM, 1, block(head()))):
+        r = h2lab.Raw(server.connect())
+        r.send(frame(HEADERS, END_HEADERS, 1, block(head())), frame(DATA, END_STREAM, 1, message()))
+        assert not isinstance(r.read(lambda f: f[0] == HEADERS and f[1] & END_STREAM), str), r.frames
+        r.send(late)
+        assert r.error() in (("goaway", STREAM_CLOSED), ("closed", None)), r.frames
+        r.sock.close()
     healthy()
 
 
@@ -447,6 +461,9 @@ for name, check in (
         ("t19 a flood of SETTINGS", lambda: flood(lambda i: frame(SETTINGS))),
         ("t19 a flood of empty DATA", lambda: flood(
             lambda i: (frame(HEADERS, END_HEADERS, 1, block(head())) if i == 0 else b"") + frame(DATA, 0, 1))),
+        ("t19 a flood of HEADERS for a stream that is over", lambda: flood(
+            lambda i: frame(HEADERS, END_HEADERS, 1, block(head("GetSandbox"))))),
+        ("t19 frames behind their sender's own end", behind_its_end),
         ("t19 rapid reset", rapid_reset), ("t19 made you reset", made_you_reset),
         ("t19 CONTINUATION without end", continuations), ("long heads", long_head),
         ("more streams than allowed", too_many_streams), ("heads and frames that break rules", bad_heads),

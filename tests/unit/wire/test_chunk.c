@@ -160,6 +160,32 @@ static void t10_trailers_bounded(void **state)
 }
 
 /* What is written comes back, and the two ends of the range of sizes have the right line. */
+/* T10: a body that was cut is known to be, wherever; what is only not read yet is not. */
+static void t10_cut_anywhere(void **state)
+{
+	const struct cv_str s = CV_STR("5\r\nhello\r\n0\r\nA: b\r\nC: d\r\n\r\n");
+	const struct cv_str trailers = CV_STR("A: b\r\nC: d\r\n\r\n");
+	struct cv_chunk c;
+
+	(void)state;
+	for (size_t n = 0; n < s.n; n++) {
+		const struct cv_str cut = cv_str_slice(s, 0, n);
+		struct cv_buf out;
+		size_t rest;
+
+		cv_buf_init(&out, 1000);
+		assert_int_equal(feed(cut, n, 1, &c, &out, &rest), CV_CHUNK_MORE);
+		assert_true(cv_chunk_is_starved(&c, cv_str_slice(cut, n - rest, n)));
+		if (n >= s.n - trailers.n) { /* all of them came, and nobody has read them yet */
+			assert_int_equal(rest, n - (s.n - trailers.n));
+			assert_false(cv_chunk_is_starved(&c, trailers));
+		}
+		cv_buf_fini(&out);
+	}
+	cv_chunk_init(&c);
+	assert_false(cv_chunk_is_starved(&c, CV_STR("5\r")));
+}
+
 static void writes_what_it_reads(void **state)
 {
 	static const struct cv_h1_header trailer[] = {
@@ -204,6 +230,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t10_chunks),
 		cmocka_unit_test(t10_trailers_bounded),
+		cmocka_unit_test(t10_cut_anywhere),
 		cmocka_unit_test(writes_what_it_reads),
 	};
 

@@ -1,0 +1,442 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What other HTTP/1 parsers were found to read in different ways, asked of ours, in both directions.
+
+Goal: of a message that any two programs read differently not one byte gets through, or exactly one
+message does that all read alike.  The classes are those that the HTTP Garden
+(github.com/narfindustries/http-garden) has found in servers and in what stands before them: line
+ends, blanks and bytes in names and values, numbers as various libraries read them, codings, versions,
+chunks.  Method: each fault is put into a request, for a server that keeps what reaches it, and into
+an answer, for a client of HTTP/1 and one of HTTP/2; what is behind it is marked EVIL.  What
+smuggling.wt and test_http.py have already is not repeated.
+"""
+import os
+import socket
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import h2lab  # noqa: E402  (first: it may start another Python)
+import proxylab  # noqa: E402
+import world  # noqa: E402
+from proxylab import Bytes, Lab, read_all  # noqa: E402
+
+POLICY = """
+version: 1
+network_policies:
+  api:
+    endpoints:
+      - {host: api.test, ports: [80, 443], protocol: rest, enforcement: enforce, access: full}
+    binaries: [{path: /usr/bin/curl}]
+"""
+P = world.PUBLIC
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+HOST = b"Host: api.test\r\n"
+EVIL = b"GET /EVIL HTTP/1.1\r\n" + HOST + b"\r\n"
+PATIENCE_S = 3
+
+w = world.World(["api.test"])
+proxylab.add_local("10.200.0.0", 24)
+lab = Lab(w, POLICY, pins=[("api.test", 80, P), ("api.test", 443, P)])
+tap = world.Tap()
+origin, tls_origin = Bytes(P, 80, answer=OK), Bytes(P, 443, answer=OK, pki=w.pki)
+
+# ---- the faults ----
+
+LINES = {  # one or more lines of a head
+    "a length with a sign and an underscore": b"Content-Length: +1_0",
+    "a length with an underscore": b"Content-Length: 1_0",
+    "a length in octal": b"Content-Length: 010",
+    "a length of two zeros": b"Content-Length: 00",
+    "a length with a blank and a digit": b"Content-Length: 1\t0",
+    "a length with NUL": b"Content-Length: 10\0",
+    "a length with a no-break space": b"Content-Length: 10\xa0",
+    "a length with NEL in front": b"Content-Length: \x8510",
+    "a length with a form feed": b"Content-Length: \x0c10",
+    "a length with a comma": b"Content-Length: 10,",
+    "a length in quotes": b"Content-Length: \"10\"",
+    "a length with a parameter": b"Content-Length: 10;a",
+    "a length in another script's digits": "Content-Length: ١٠".encode(),
+    "a length as a float": b"Content-Length: 1e1",
+    "an empty length, then one": b"Content-Length: \r\nContent-Length: 43",
+    "a length, then an empty one": b"Content-Length: 43\r\nContent-Length:",
+    "no length, then one": b"Content-Length: 0\r\nContent-Length: 31",
+    "a length's name with NEL": b"Content-Length\x85: 10",
+    "a length's name with a no-break space": b"Content-Length\xa0: 10",
+    "a length's name with a vertical tab": b"Content-Length\x0b: 10",
+    "a length's name with NUL": b"Content-Length\0: 10",
+    "a coding behind an empty element": b"Transfer-Encoding: ,chunked",
+    "a coding before an empty element": b"Transfer-Encoding: chunked,",
+    "a coding behind an empty element, and a length": b"Transfer-Encoding: ,chunked\r\nContent-Length: 5",
+    "a coding in no-break spaces": b"Transfer-Encoding: \xa0chunked\xa0",
+    "a coding with NEL": b"Transfer-Encoding: \x85chunked",
+    "a coding in high bytes": b"Transfer-Encoding: \xffchunked\xff",
+    "a coding that is unknown": b"Transfer-Encoding: blegh",
+    "a coding with NUL": b"Transfer-Encoding: chunked\0",
+    "a coding twice in a line": b"Transfer-Encoding: chunked chunked",
+    "a coding twice in a list": b"Transfer-Encoding: chunked, chunked",
+    "a coding in halves": b"Transfer-Encoding: chun\r\nTransfer-Encoding: ked",
+    "an empty coding": b"Transfer-Encoding:",
+    "an empty coding, then one": b"Transfer-Encoding:\r\nTransfer-Encoding: chunked",
+    "an empty coding, and a length": b"Transfer-Encoding:\r\nContent-Length: 5",
+    "an unknown coding, and a length": b"Transfer-Encoding: x\r\nContent-Length: 5",
+    "a coding with a dotless i": "Transfer-Encodıng: chunked".encode(),
+    "a coding with a long s": "Tranſfer-Encoding: chunked".encode(),
+    "a coding's name over two lines": b"Transfer-\r\nEncoding: chunked",
+    "a colon on the next line": b"Transfer-Encoding\r\n: chunked",
+    "LF in a name": b"Te\nst: test",
+    "a name alone, with NUL": b"a:b\r\nc\0",
+    "neither name nor value": b":\r\nI: am cut off",
+    "no name": b": ignored",
+    "CR, then a line of its own": b"\rZGET /EVIL: x",
+    "CR between two fields": b"Visible: a\rSmuggled: b",
+    "LF LF for a value": b"Useless:\n\nGET /EVIL HTTP/1.1",
+    "text behind NUL": b"Test: test\0EVIL",
+    "NUL at a value's end": b"Test: evil\0",
+    "CR at a value's start": b"Test: \revil",
+    "CR CR LF": b"Test: x\r",
+    "a high byte in a name": b"\xefoo: bar",
+    "a vertical tab before a name": b"\x0bContent-Length: 10",
+    "a form feed for a line of its own": b"\x0c",
+    "a tab for a line of its own": b"\t",
+    "a space for a line of its own": b" ",
+    "a field that goes on behind a blank line": b"A: b\r\n \r\nContent-Length: 10",
+}
+LINES_OF_REQUESTS = {
+    "NUL in Host": b"Host: api.test\0.evil.test",
+    "a high byte around Host": b"Host: \xffapi.test\xff",
+    "a no-break space behind Host": b"Host: api.test\xa0",
+    "a slash behind Host": b"Host: api.test/",
+    "Host as a URL": b"Host: http://api.test",
+    "Host with a port that is none": b"Host: api.test:80x",
+    "Host with a port and an @": b"Host: api.test:80@evil.test",
+    "two Hosts in a line": b"Host: api.test api.test",
+    "Host in the spelling of CGI": b"Host: api.test\r\nHTTP_HOST: x\r\nHost_: y\r\nhost: api.test",
+}
+STARTS = {
+    "a version with more digits": b"GET /x HTTP/1.32",
+    "a version of 255": b"GET /x HTTP/4294967295.255",
+    "a version with zeros in front": b"GET /x HTTP/01.1",
+    "a version with three numbers": b"GET /x HTTP/1.1.1",
+    "a version with a sign": b"GET /x HTTP/+1.1",
+    "a version with a comma": b"GET /x HTTP/1,1",
+    "a version with CR": b"GET /x HTTP/\r\r1.1",
+    "a version that is none": b"\0 / HTTP/............0596.7407.",
+    "a version of letters": b"GET /x HTTP/a.b",
+    "another protocol": b"GET /x HTPP/1.1",
+    "a method with separators": b"G=\":<>(e),[T];?\" /get HTTP/1.1",
+    "a target that is none": b"GET ! HTTP/1.1",
+    "LF for a space": b"GET /\nHTTP/1.1",
+    "LF for a space, then fields": b"GET /x\nHTTP/1.1\nHost: api.test",
+    "a form feed for a space": b"GET /x\x0cHTTP/1.1",
+    "a no-break space for a space": b"GET /x\xa0HTTP/1.1",
+    "a fragment": b"GET /x#y HTTP/1.1",
+    "an empty line first": b"\r\nGET /x HTTP/1.1",
+    "LF first": b"\nGET /x HTTP/1.1",
+    "NUL first": b"\0GET /x HTTP/1.1",
+    "two versions": b"GET /x HTTP/1.1 HTTP/1.1",
+    "two targets": b"GET /x /EVIL HTTP/1.1",
+    "a field for a line": b"Host: api.test",
+    "a target in high bytes": "GET /ſ HTTP/1.1".encode(),
+}
+STARTS_OF_ANSWERS = {
+    "two spaces": b"HTTP/1.1  200 OK",
+    "a tab for a space": b"HTTP/1.1\t200 OK",
+    "a status with a sign": b"HTTP/1.1 +200 OK",
+    "a status of four digits": b"HTTP/1.1 2000 OK",
+    "a status of two digits": b"HTTP/1.1 20 OK",
+    "a status of letters": b"HTTP/1.1 2OO OK",
+    "a status below 100": b"HTTP/1.1 099 OK",
+    "a status of 000": b"HTTP/1.1 000 OK",
+    "a status above 599": b"HTTP/1.1 700 OK",
+    "NUL in the phrase": b"HTTP/1.1 200 O\0K",
+    "CR in the phrase": b"HTTP/1.1 200 O\rEVIL: K",
+    "LF behind the phrase": b"HTTP/1.1 200 OK\nEVIL: x",
+    "no status": b"HTTP/1.1",
+    "a lower-case protocol": b"http/1.1 200 OK",
+    "version 2": b"HTTP/2 200 OK",
+    "version 2.0": b"HTTP/2.0 200 OK",
+    "version 1.10": b"HTTP/1.10 200 OK",
+    "version 0.9": b"HTTP/0.9 200 OK",
+    "ICY": b"ICY 200 OK",
+    "an empty line first": b"\r\nHTTP/1.1 200 OK",
+    "a blank first": b" HTTP/1.1 200 OK",
+}
+CHUNKS = {  # bodies; what should come behind them is put there by who uses them
+    "a size with an underscore": b"0_2e\r\n\r\n",
+    "a size with a sign": b"-0x0\r\n\r\n",
+    "a size in hexadecimal notation": b"0x0\r\n\r\n",
+    "a size with a sign and nothing": b"+\r\n\r\n",
+    "a size with H behind it": b"5h\r\nhello\r\n0\r\n\r\n",
+    "a size with words behind it": b"1these-bytes-are-passed-over\r\nZ\r\n0\r\n\r\n",
+    "a size that is none": b"Z\r\nZZ\r\nZZZ\r\n\r\n",
+    "words for a size": b"INVALID!!!\r\n",
+    "no size": b"\r\n\r\n",
+    "blanks before the size": b"           0\r\n\r\n",
+    "a tab behind the size": b"0\t\r\n\r\n",
+    "NUL before the size": b"\x000\r\n\r\n",
+    "a form feed before the size": b"\x0c0\r\n\r\n",
+    "a size in another script's digits": "٥\r\nhello\r\n0\r\n\r\n".encode(),
+    "a size of 20 zeros": b"0" * 20 + b"\r\n\r\n",
+    "a size of 2^64 + 5": b"10000000000000005\r\nhello\r\n0\r\n\r\n",
+    "a size of 2^63": b"8000000000000000\r\nhello\r\n0\r\n\r\n",
+    "a size of 2^64 - 10": b"fffffffffffffff6\r\nhello\r\n0\r\n\r\n",
+    "CR in front of an extension": b"5\r\r;ABCD\r\n34\r\nE\r\n0\r\n\r\n",
+    "CR in an extension": b"2;a=b\r\rXX\r\n0\r\n\r\n",
+    "an extension of nothing": b"2;\r\nXX\r\n0\r\n\r\n",
+    "an extension with LF": b"2;\nXX\r\n0\r\n\r\n",
+    "an extension in quotes": b"2;a=\"\r\nXX\r\n0\r\n\r\n\"\r\nXX\r\n0\r\n\r\n",
+    "CR and a byte behind the size": b"2\rXXX\r\n0\r\n\r\n",
+    "CR and a byte behind the last size": b"0\rX\r\n\r\n",
+    "LF behind the data": b"a\r\n0123456789\n0\r\n\r\n",
+    "nothing behind the data": b"5\r\nhello0\r\n\r\n",
+    "two bytes behind the data": b"5\r\nhelloXX0\r\n\r\n",
+    "an empty line before the last chunk": b"3\r\nabc\r\n\r\n0\r\n\r\n",
+    "LF behind the last size": b"0\n\r\n",
+    "LF for the last line": b"0\r\n\n",
+    "CR CR LF for the last line": b"0\r\n\r\r\n",
+    "a byte for the last line's CR": b"0\r\nX\n",
+    "an end in a trailer's name": b"0\r\nX",
+    "an end behind a trailer": b"0\r\nA: b\r\n",
+    "an end in the last line": b"0\r\n\r",
+    "a trailer without a colon": b"0\r\nXX\r\n\r\n",
+    "a trailer that goes on": b"0\r\nA: b\r\n c\r\n\r\n",
+    "a trailer with a blank in its name": b"0\r\nA : b\r\n\r\n",
+    "a trailer without a name": b"0\r\n: b\r\n\r\n",
+    "a trailer with CR": b"0\r\nA: b\rC: d\r\n\r\n",
+    "a trailer with NUL": b"0\r\nA: b\0\r\n\r\n",
+    "a trailer with LF": b"0\r\nA: b\nC: d\r\n\r\n",
+    "a blank first in the trailers": b"0\r\n \r\n\r\n",
+    "a coding in the trailers": b"0\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "a length of CGI in the trailers": b"0\r\nContent_Length: 5\r\n\r\n",
+}
+
+
+# ---- requests ----
+
+def talk(data, answer=OK, is_close=False):
+    origin.answer, origin.is_close, origin.seen = answer, is_close, b""
+    s, status, _ = lab.tunnel("api.test", 80)
+    assert status == 200
+    s.settimeout(PATIENCE_S)
+    s.sendall(data)
+    return s
+
+
+def refused(data):
+    """4xx or 5xx of our own, and the end; the server has seen nothing."""
+    got = read_all(talk(data))
+    assert got[9:10] in (b"4", b"5") and b"<timeout>" not in got, (data, got)
+    assert origin.seen == b"", (data, origin.seen)
+
+
+def cut(body):
+    """A head may have passed; the request never completes, and nothing behind it is one."""
+    got = read_all(talk(b"POST /x HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n" + body + EVIL,
+                        answer=b""))
+    assert got.startswith(b"HTTP/1.1 400 ") and b"<timeout>" not in got, got
+    time.sleep(0.02)
+    assert b"EVIL" not in origin.seen and b"\r\n0\r\n" not in origin.seen, origin.seen
+
+
+def ends_early(body):
+    """The client has shut its side: the request is cut at the server too, at once."""
+    def check():
+        s = talk(CHUNKED + body, answer=b"")
+        s.shutdown(socket.SHUT_WR)
+        got = read_all(s)
+        assert b"<timeout>" not in got and not got.startswith(b"HTTP/1.1 200"), got
+        assert b"\r\n0\r\n" not in origin.seen, origin.seen
+    return check
+
+
+def passes(data, *want):
+    """The server gets exactly these requests."""
+    def check():
+        s = talk(data)
+        end = time.monotonic() + PATIENCE_S
+        while len(origin.seen) < sum(map(len, want)) and time.monotonic() < end:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        assert origin.seen == b"".join(want), origin.seen
+        s.close()
+    return check
+
+
+def each_byte(bytes_of, message):
+    def check():
+        for byte in bytes_of:
+            refused(message(bytes([byte])))
+    return check
+
+
+TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+NO_TOKEN = [b for b in range(256) if b not in TOKEN and b != ord(":")]
+NO_VALUE = [b for b in range(256) if (b < 32 and b != 9) or b == 127]
+NO_TARGET = [b for b in range(256) if b <= 32 or b >= 127 or b == ord("#")]
+POST = b"POST /x HTTP/1.1\r\n" + HOST
+BEHIND = b"\r\n\r\n0\r\n\r\n" + EVIL
+
+for name, line in {**LINES, **LINES_OF_REQUESTS}.items():
+    head = b"POST /x HTTP/1.1\r\n" + (b"" if b"Host" in line[:9] else HOST)
+    tap.check(f"t10 request with {name}: refused", lambda head=head, line=line: refused(head + line + BEHIND))
+    if not line.startswith(b"Host"):
+        tap.check(f"t10 request with {name}, first: refused",
+                  lambda line=line: refused(b"POST /x HTTP/1.1\r\n" + line + b"\r\n" + HOST + BEHIND[2:]))
+for name, line in STARTS.items():
+    tap.check(f"t10 request line with {name}: refused",
+              lambda line=line: refused(line + b"\r\n" + HOST + b"\r\n" + EVIL))
+for name, body in CHUNKS.items():
+    tap.check(f"t10 request body with {name}: cut", lambda body=body: cut(body))
+
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+for name, check in (
+        ("every byte that is no token's in a name is refused", each_byte(
+            NO_TOKEN, lambda b: POST + b"X" + b + b"Y: z" + BEHIND)),
+        ("every byte that is no token's at a name's end is refused", each_byte(
+            NO_TOKEN, lambda b: POST + b"Content-Length" + b + b": 5" + BEHIND)),
+        ("every byte that no value may have is refused", each_byte(
+            NO_VALUE, lambda b: POST + b"X: y" + b + b"z" + BEHIND)),
+        ("every byte that is no token's in a method is refused", each_byte(
+            [*NO_TOKEN, ord(":")], lambda b: b"PO" + b + b"ST /x HTTP/1.1\r\n" + HOST + BEHIND[2:])),
+        ("every byte that is no target's is refused", each_byte(
+            NO_TARGET, lambda b: b"POST /x" + b + b"y HTTP/1.1\r\n" + HOST + BEHIND[2:])),
+        ("every byte that is no digit in a length is refused", each_byte(
+            [b for b in range(256) if not 48 <= b <= 57], lambda b: POST + b"Content-Length: 1" + b + b"0" + BEHIND)),
+        ("lines that end in LF alone are refused", lambda: refused(b"GET /x HTTP/1.1\nHost: api.test\n\n")),
+        ("HTTP/0.9 is refused", lambda: refused(b"GET /x\r\n\r\n")),
+        ("HTTP/1.1 without Host is refused", lambda: refused(b"GET /x HTTP/1.1\r\n\r\n")),
+        ("a body of GET stays a body", passes(
+            b"GET /x HTTP/1.1\r\n" + HOST + b"Content-Length: 10\r\n\r\n1234567890",
+            b"GET /x HTTP/1.1\r\nHost: api.test\r\nContent-Length: 10\r\n\r\n1234567890")),
+        ("a request in a body stays a body", passes(
+            POST + b"Content-Length: %d\r\n\r\n" % len(EVIL) + EVIL,
+            POST + b"Content-Length: %d\r\n\r\n" % len(EVIL) + EVIL)),
+        ("behind an empty body the next request begins", passes(
+            POST + b"Content-Length: 0\r\n\r\nPOST /y HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc",
+            POST + b"Content-Length: 0\r\n\r\n", b"POST /y HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc")),
+        ("a chunk that looks like an end is data", passes(
+            CHUNKED + b"0017\r\n0\r\n\r\nGET /EVIL HTTP/1.1\r\n0\r\n\r\n",
+            CHUNKED + b"17\r\n0\r\n\r\nGET /EVIL HTTP/1.1\r\n0\r\n\r\n")),
+        ("a trailer that looks like a request is a field", passes(
+            CHUNKED + b"0\r\nX:POST /EVIL HTTP/1.1\r\n\r\n", CHUNKED + b"0\r\nX: POST /EVIL HTTP/1.1\r\n\r\n")),
+        ("an end in the data cuts the request", ends_early(b"5\r\nhe")),
+        ("an end in the trailers cuts the request", ends_early(b"5\r\nhello\r\n0\r\nA: b\r\n")),
+        ("a byte behind the body is no part of it", passes(CHUNKED + b"0\r\n\r\n\0", CHUNKED + b"0\r\n\r\n")),
+        ("behind the request that closes nothing is read", passes(
+            b"GET /x HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n" + EVIL,
+            b"GET /x HTTP/1.1\r\n" + HOST + b"\r\n")),
+        ("blanks around a value are cut off, also where a trailer has them", passes(
+            POST + b"X: \t y \t\r\nTransfer-Encoding:chunked \r\n\r\n0\r\nZ:\t y \t\r\n\r\n",
+            POST + b"X: y\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nZ: y\r\n\r\n"))):
+    tap.check(f"t10 {name}", check)
+
+
+# ---- answers ----
+
+def no_answer(data, is_close=True):
+    """For a client of HTTP/1: 502 and the end, or the end; the mark never comes."""
+    s = talk(b"GET /x HTTP/1.1\r\n" + HOST + b"\r\n", data, is_close)
+    got = read_all(s)
+    assert got.startswith((b"HTTP/1.1 502 ", b"<reset>")) or got == b"", (data, got)
+    assert b"EVIL" not in got and b"<timeout>" not in got, (data, got)
+
+
+def no_answer_h2(data):
+    tls_origin.answer, tls_origin.is_close = data, True
+    c = h2lab.Client(lab.tls("api.test", 443, alpn=("h2",)))
+    s = c.ask("GET", "/x")
+    assert s["reset"] is not None or s["head"].get(":status") == "502", (data, s)
+    assert b"EVIL" not in s["body"] and "evil" not in str(s["head"]).lower(), (data, s)
+    c.sock.close()
+
+
+def answer_cut(body):
+    """The head has passed; the body has no end, and the mark never comes."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    s = talk(b"GET /x HTTP/1.1\r\n" + HOST + b"\r\n", head + body + b"EVIL", is_close=True)
+    got = read_all(s)
+    assert b"EVIL" not in got and b"\r\n0\r\n" not in got[:-1] and b"<timeout>" not in got, got
+    tls_origin.answer, tls_origin.is_close = head + body + b"EVIL", True
+    c = h2lab.Client(lab.tls("api.test", 443, alpn=("h2",)))
+    r = c.ask("GET", "/x")
+    assert b"EVIL" not in r["body"] and not r["end"] and r["reset"] is not None or r["head"][":status"] == "502", r
+    c.sock.close()
+
+
+def both(data):
+    no_answer(data)
+    no_answer_h2(data)
+
+
+for name, line in LINES.items():
+    tap.check(f"t10 answer with {name}: 502",
+              lambda line=line: both(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\n0\r\n\r\nEVIL"))
+for name, line in STARTS_OF_ANSWERS.items():
+    tap.check(f"t10 status line with {name}: 502",
+              lambda line=line: both(line + b"\r\nContent-Length: 4\r\n\r\nEVIL"))
+for name, body in CHUNKS.items():
+    tap.check(f"t10 answer's body with {name}: cut", lambda body=body: answer_cut(body))
+
+
+def answers(data, want, request=b"GET /x HTTP/1.1\r\n" + HOST + b"\r\n", is_close=False):
+    """The client gets exactly this, and then the answer to its next request."""
+    def check():
+        s = talk(request, data, is_close)
+        got = b""
+        while len(got) < len(want) and (piece := s.recv(65536)):
+            got += piece
+        assert got == want, got
+        time.sleep(0.1)  # what the server said too much is here
+        origin.answer = OK
+        try:
+            s.sendall(b"GET /next HTTP/1.1\r\n" + HOST + b"\r\n")
+            got = read_all(s) if is_close else s.recv(65536)
+        except OSError:
+            got = b""
+        assert got in (OK, b"") or is_close, got
+        assert b"EVIL" not in got, got
+        s.close()
+    return check
+
+
+R = b"HTTP/1.1 200 OK\r\n"
+MORE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"
+for name, check in (
+        ("every byte that is no token's in a name is no answer", lambda: [
+            no_answer(R + b"X" + bytes([b]) + b"Y: z\r\nContent-Length: 0\r\n\r\nEVIL") for b in NO_TOKEN] and None),
+        ("every byte that no value may have is no answer", lambda: [
+            no_answer(R + b"X: y" + bytes([b]) + b"z\r\nContent-Length: 0\r\n\r\nEVIL") for b in NO_VALUE] and None),
+        ("lines that end in LF alone are no answer", lambda: both(b"HTTP/1.1 200 OK\nContent-Length: 4\n\nEVIL")),
+        ("HTTP/0.9 is no answer", lambda: both(b"<html>EVIL</html>\r\n\r\n")),
+        ("an answer behind 204 belongs to nobody", answers(
+            b"HTTP/1.1 204 No\r\n\r\n" + MORE, b"HTTP/1.1 204 No\r\n\r\n")),
+        ("an answer behind 304 belongs to nobody", answers(
+            b"HTTP/1.1 304 No\r\nContent-Length: 44\r\n\r\n" + MORE,
+            b"HTTP/1.1 304 No\r\nContent-Length: 44\r\n\r\n")),
+        ("304 with a coding has no body", answers(
+            b"HTTP/1.1 304 No\r\nTransfer-Encoding: chunked\r\n\r\n" + MORE, b"HTTP/1.1 304 No\r\n\r\n")),
+        ("an answer behind that to HEAD belongs to nobody", answers(
+            R + b"Content-Length: 44\r\n\r\n" + MORE, R + b"Content-Length: 44\r\n\r\n",
+            b"HEAD /x HTTP/1.1\r\n" + HOST + b"\r\n")),
+        ("an answer to HEAD with a coding has no body", answers(
+            R + b"Transfer-Encoding: chunked\r\n\r\n" + MORE, R + b"\r\n",
+            b"HEAD /x HTTP/1.1\r\n" + HOST + b"\r\n")),
+        ("204 with a coding is no answer", lambda: both(
+            b"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nEVIL\r\n0\r\n\r\n")),
+        ("103 with a length is no answer", lambda: both(
+            b"HTTP/1.1 103 Hints\r\nContent-Length: 4\r\n\r\nEVIL" + OK)),
+        ("100 with a coding is no answer", lambda: both(
+            b"HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nEVIL\r\n0\r\n\r\n" + OK)),
+        ("an answer behind a chunked body belongs to nobody", answers(
+            R + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + MORE,
+            R + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")),
+        ("a coding in HTTP/1.0 is no answer", lambda: both(
+            b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nEVIL\r\n0\r\n\r\n")),
+        ("a trailer that looks like an answer is a field", answers(
+            R + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX:HTTP/1.1 200 OK\r\n\r\n",
+            R + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: HTTP/1.1 200 OK\r\n\r\n"))):
+    tap.check(f"t10 {name}", check)
+tap.check("the proxy ends well", lambda: lab.close() == 0 or 1 / 0)
+w.close()
+tap.done()
