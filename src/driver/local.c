@@ -63,6 +63,7 @@ static cv_code local_open(struct cv_str state, struct cv_driver **ret, struct cv
 		return cv_fail(err, CV_LIMIT, "no memory");
 	cv_arena_init(&d->arena, ARENA_MAX);
 	d->sandboxes = -1;
+	d->nursery.pidfd = d->nursery.link = -1;
 	cv_buf_init(&d->shape, CV_PLAN_BYTES_MAX);
 	d->path = cv_arena_printf(&d->arena, "%.*s/sandboxes", CV_STR_ARG(state));
 	if (!d->path.p)
@@ -82,6 +83,7 @@ static cv_code local_open(struct cv_str state, struct cv_driver **ret, struct cv
 	cv_driver_spares_remove(d);
 	d->has_removed = true; /* an earlier owner may have left some */
 	cv_driver_remover_turn(d);
+	cv_driver_nursery_init(&d->nursery, d->programs.exe_keeper);
 	*ret = d;
 	return CV_OK;
 }
@@ -92,6 +94,7 @@ static void local_close(struct cv_driver *d)
 		return;
 	if (d->sandboxes >= 0)
 		close(d->sandboxes);
+	cv_driver_nursery_fini(&d->nursery);
 	cv_buf_fini(&d->shape);
 	cv_arena_fini(&d->arena);
 	free(d);
@@ -367,15 +370,11 @@ static cv_code plan_memfd(const struct cv_plan *plan, int *ret, struct cv_err *e
 	return code;
 }
 
-static cv_code process_start(struct cv_driver *d, struct making *m, const struct cv_plan *plan,
+static cv_code process_start(struct cv_driver *d, struct making *m, struct cv_plan *plan,
 	struct cv_driver_process *ret, struct cv_err *err)
 {
 	const struct cv_str log_path = path_in(m, "log");
-	CV_AUTO_FD int plan_fd = -1;
-	cv_code code = plan_memfd(plan, &plan_fd, err);
-
-	if (code != CV_OK)
-		return code;
+	CV_AUTO_FD int plan_fd = -1, keeper = -1;
 	CV_AUTO_FD int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	CV_AUTO_FD int log =
 		log_path.p ? open(log_path.p,
@@ -383,8 +382,16 @@ static cv_code process_start(struct cv_driver *d, struct making *m, const struct
 			   : -1;
 	if (nothing < 0 || log < 0)
 		return cv_fail_errno(err, "open the log of %.*s", CV_STR_ARG(m->s->id));
+	if (plan->flags & CV_PLAN_NETWORK)
+		cv_driver_nursery_child(&d->nursery, log, &keeper);
+	if (keeper >= 0)
+		plan->gateway.flags |= CV_PLAN_GATEWAY_KEEPER;
+	const cv_code code = plan_memfd(plan, &plan_fd, err);
+	if (code != CV_OK)
+		return code;
 	const int fds[] = { nothing, log, log, plan_fd,
-		plan->flags & CV_PLAN_CREDENTIALS ? m->s->credentials : -1 };
+		plan->flags & CV_PLAN_CREDENTIALS ? m->s->credentials : -1, -1, keeper };
+	_Static_assert(CV_ARRAY_LEN(fds) == CV_PLAN_FD_COUNT, "a place for each");
 	return cv_driver_spawn(
 		d->supervisor.p, fds, CV_ARRAY_LEN(fds), &ret->pid, &ret->pidfd, err);
 }
@@ -556,6 +563,12 @@ static void local_reap(struct cv_driver *d, struct cv_str id, struct cv_driver_p
 	(void)unlinkat(d->sandboxes, path, 0);
 }
 
+static void local_turn(struct cv_driver *d)
+{
+	cv_driver_remover_turn(d);
+	cv_driver_nursery_turn(&d->nursery);
+}
+
 const struct cv_driver_type cv_driver_local = {
 	.capabilities = { "cove", CV_VERSION, true, true },
 	.open = local_open,
@@ -566,5 +579,5 @@ const struct cv_driver_type cv_driver_local = {
 	.adopt = cv_driver_local_adopt,
 	.reap = local_reap,
 	.remove = cv_driver_local_remove,
-	.turn = cv_driver_remover_turn,
+	.turn = local_turn,
 };
