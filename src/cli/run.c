@@ -280,8 +280,9 @@ static cv_code descriptors_place(const struct cv_run_request *r, const struct cv
 	struct run_providers *providers, struct cv_str plan_bytes, struct cv_err *err)
 {
 	const bool has[] = { true, plan->flags & CV_PLAN_CREDENTIALS,
-		plan->flags & CV_PLAN_UPSTREAM_AUTH };
-	int fd[] = { -1, -1, -1 }; /* for CV_PLAN_FD and the two behind it */
+		plan->flags & CV_PLAN_UPSTREAM_AUTH, false };
+	int fd[] = { -1, -1, -1, -1 }; /* for CV_PLAN_FD and those behind it */
+	_Static_assert(CV_ARRAY_LEN(fd) == CV_PLAN_FD_COUNT - CV_PLAN_FD, "a place for each");
 	cv_code code = cv_ipc_memfd("cove-plan", plan_bytes, &fd[0], err);
 
 	if (code == CV_OK && has[1])

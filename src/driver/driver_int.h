@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "driver/nursery.h"
 
 #define CV_DRIVER_ID_BYTES_MAX  64  /* UUIDs have 36 */
 #define CV_DRIVER_RUN_BYTES_MAX 256 /* two ids, a token and two numbers */
@@ -20,8 +21,11 @@ struct cv_driver {
 	struct cv_str supervisor;
 	struct cv_buf shape; /* of the spares that were started last (plan/claim.h) */
 	uint64_t shape_number;
-	pid_t remover;    /* 0: none runs */
-	bool has_removed; /* there may be directories that wait for one */
+	struct cv_driver_nursery nursery;
+	int recycled;            /* STATE/recycled, open; -1: there is none */
+	uint32_t recycled_count; /* directories in it: 0, 1, ... */
+	pid_t remover;           /* 0: none runs */
+	bool has_removed;        /* there may be directories that wait for one */
 };
 
 /* A single component of a path that is no hidden name: letters, digits, dots and dashes. */
@@ -33,6 +37,11 @@ cv_code cv_driver_local_adopt(
 	struct cv_driver *d, struct cv_str id, struct cv_driver_process *ret, struct cv_err *err);
 
 cv_code cv_driver_local_remove(struct cv_driver *d, struct cv_str id, struct cv_err *err);
+/* recycle.c: a directory of which only our own files are left, instead of its removal: false: it is
+ * still there.  And one of these for id, if there is any, and id has none yet. */
+void cv_driver_recycle_open(struct cv_driver *d, struct cv_str state);
+bool cv_driver_recycle_put(struct cv_driver *d, struct cv_str id);
+void cv_driver_recycle_take(struct cv_driver *d, struct cv_str id);
 /* Spares of an earlier owner, which end with its links: their directories go. */
 void cv_driver_spares_remove(struct cv_driver *d);
 void cv_driver_remover_turn(struct cv_driver *d);

@@ -11,7 +11,8 @@
  *                        policy.yaml   as it was when it started
  *                        tools-N.yaml  catalogs of host tools, likewise
  *                        tools/        the token (the gateway's), the broker's directory
- *                        run           "INSTANCE TOKEN\n", then "PID START\n" once there is one
+ *                        run           "INSTANCE TOKEN\n", then "PID START\n" once there is one; dashes
+ *                                      when there is none any more
  *     STATE/sandboxes/.removed-ID      what a process of ours is removing
  *
  * `run` needs no fsync: what it names does not survive the machine either.
@@ -62,7 +63,8 @@ static cv_code local_open(struct cv_str state, struct cv_driver **ret, struct cv
 	if (!d)
 		return cv_fail(err, CV_LIMIT, "no memory");
 	cv_arena_init(&d->arena, ARENA_MAX);
-	d->sandboxes = -1;
+	d->sandboxes = d->recycled = -1;
+	d->nursery.pidfd = d->nursery.link = -1;
 	cv_buf_init(&d->shape, CV_PLAN_BYTES_MAX);
 	d->path = cv_arena_printf(&d->arena, "%.*s/sandboxes", CV_STR_ARG(state));
 	if (!d->path.p)
@@ -80,8 +82,10 @@ static cv_code local_open(struct cv_str state, struct cv_driver **ret, struct cv
 		return code;
 	}
 	cv_driver_spares_remove(d);
+	cv_driver_recycle_open(d, state);
 	d->has_removed = true; /* an earlier owner may have left some */
 	cv_driver_remover_turn(d);
+	cv_driver_nursery_init(&d->nursery, d->programs.exe_keeper);
 	*ret = d;
 	return CV_OK;
 }
@@ -92,6 +96,9 @@ static void local_close(struct cv_driver *d)
 		return;
 	if (d->sandboxes >= 0)
 		close(d->sandboxes);
+	if (d->recycled >= 0)
+		close(d->recycled);
+	cv_driver_nursery_fini(&d->nursery);
 	cv_buf_fini(&d->shape);
 	cv_arena_fini(&d->arena);
 	free(d);
@@ -111,8 +118,9 @@ static cv_code dir_name(struct cv_driver *d, struct making *m, struct cv_err *er
 	return m->mount.src.p ? CV_OK : cv_fail(err, CV_LIMIT, "no memory");
 }
 
-static cv_code dir_make(struct making *m, struct cv_err *err)
+static cv_code dir_make(struct cv_driver *d, struct making *m, struct cv_err *err)
 {
+	cv_driver_recycle_take(d, m->s->id);
 	if ((mkdir(m->dir.p, 0700) < 0 && errno != EEXIST) ||
 		(mkdir(m->mount.src.p, 0755) < 0 && errno != EEXIST))
 		return cv_fail_errno(err, "make %s", m->mount.src.p);
@@ -124,19 +132,23 @@ static struct cv_str path_in(struct making *m, const char *name)
 	return cv_arena_printf(&m->arena, "%.*s/%s", CV_STR_ARG(m->dir), name);
 }
 
+/* What is there is written over and then cut: a file that was cut to nothing first is one whose data
+ * some file systems send to the disk when it is closed. */
 static cv_code file_write(
 	struct making *m, const char *name, struct cv_str text, int *ret_fd, struct cv_err *err)
 {
 	const struct cv_str path = path_in(m, name);
+	struct stat st;
 
 	if (!path.p)
 		return cv_fail(err, CV_LIMIT, "no memory");
-	CV_AUTO_FD int fd =
-		open(path.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	CV_AUTO_FD int fd = open(path.p, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return cv_fail_errno(err, "make %s", path.p);
 	if (text.n && write(fd, text.p, text.n) != (ssize_t)text.n)
 		return cv_fail_errno(err, "write %s", path.p);
+	if (fstat(fd, &st) < 0 || ((size_t)st.st_size > text.n && ftruncate(fd, (off_t)text.n) < 0))
+		return cv_fail_errno(err, "cut %s", path.p);
 	if (ret_fd)
 		*ret_fd = cv_take_fd(fd);
 	return CV_OK;
@@ -367,15 +379,11 @@ static cv_code plan_memfd(const struct cv_plan *plan, int *ret, struct cv_err *e
 	return code;
 }
 
-static cv_code process_start(struct cv_driver *d, struct making *m, const struct cv_plan *plan,
+static cv_code process_start(struct cv_driver *d, struct making *m, struct cv_plan *plan,
 	struct cv_driver_process *ret, struct cv_err *err)
 {
 	const struct cv_str log_path = path_in(m, "log");
-	CV_AUTO_FD int plan_fd = -1;
-	cv_code code = plan_memfd(plan, &plan_fd, err);
-
-	if (code != CV_OK)
-		return code;
+	CV_AUTO_FD int plan_fd = -1, keeper = -1;
 	CV_AUTO_FD int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	CV_AUTO_FD int log =
 		log_path.p ? open(log_path.p,
@@ -383,8 +391,16 @@ static cv_code process_start(struct cv_driver *d, struct making *m, const struct
 			   : -1;
 	if (nothing < 0 || log < 0)
 		return cv_fail_errno(err, "open the log of %.*s", CV_STR_ARG(m->s->id));
+	if (plan->flags & CV_PLAN_NETWORK)
+		cv_driver_nursery_child(&d->nursery, log, &keeper);
+	if (keeper >= 0)
+		plan->gateway.flags |= CV_PLAN_GATEWAY_KEEPER;
+	const cv_code code = plan_memfd(plan, &plan_fd, err);
+	if (code != CV_OK)
+		return code;
 	const int fds[] = { nothing, log, log, plan_fd,
-		plan->flags & CV_PLAN_CREDENTIALS ? m->s->credentials : -1 };
+		plan->flags & CV_PLAN_CREDENTIALS ? m->s->credentials : -1, -1, keeper };
+	_Static_assert(CV_ARRAY_LEN(fds) == CV_PLAN_FD_COUNT, "a place for each");
 	return cv_driver_spawn(
 		d->supervisor.p, fds, CV_ARRAY_LEN(fds), &ret->pid, &ret->pidfd, err);
 }
@@ -445,7 +461,7 @@ static cv_code make(
 	if (code == CV_OK && m->s->is_spare)
 		code = shape_keep(d, m, &plan, &ret->shape, err);
 	if (code == CV_OK)
-		code = dir_make(m, err);
+		code = dir_make(d, m, err);
 	if (code == CV_OK && !m->s->is_spare)
 		code = file_write(m, POLICY_FILE, m->policy, NULL, err);
 	if (code == CV_OK)
@@ -539,6 +555,19 @@ static cv_code local_kill(struct cv_driver *d, int pidfd, struct cv_err *err)
 	return CV_OK;
 }
 
+/* It names nobody any more, and the token is gone.  Where it can't be written over it is removed. */
+static void run_void(struct cv_driver *d, const char *path)
+{
+	char text[CV_DRIVER_RUN_BYTES_MAX];
+	CV_AUTO_FD int fd = openat(d->sandboxes, path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	memset(text, '-', sizeof(text));
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size > (off_t)sizeof(text) ||
+		write(fd, text, (size_t)st.st_size) != st.st_size)
+		(void)unlinkat(d->sandboxes, path, 0);
+}
+
 static void local_reap(struct cv_driver *d, struct cv_str id, struct cv_driver_process *p)
 {
 	char path[CV_DRIVER_ID_BYTES_MAX + 8];
@@ -553,7 +582,13 @@ static void local_reap(struct cv_driver *d, struct cv_str id, struct cv_driver_p
 	if (!cv_driver_id_is_plain(id))
 		return;
 	snprintf(path, sizeof(path), "%.*s/run", CV_STR_ARG(id));
-	(void)unlinkat(d->sandboxes, path, 0);
+	run_void(d, path);
+}
+
+static void local_turn(struct cv_driver *d)
+{
+	cv_driver_remover_turn(d);
+	cv_driver_nursery_turn(&d->nursery);
 }
 
 const struct cv_driver_type cv_driver_local = {
@@ -566,5 +601,5 @@ const struct cv_driver_type cv_driver_local = {
 	.adopt = cv_driver_local_adopt,
 	.reap = local_reap,
 	.remove = cv_driver_local_remove,
-	.turn = cv_driver_remover_turn,
+	.turn = local_turn,
 };

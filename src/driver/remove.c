@@ -27,17 +27,20 @@
 	"removed-"
 #define TRIES 3 /* to remove one: what is added meanwhile makes it fail */
 
-/* The files that are ours, then what is empty.  True: nothing is left. */
+/* The workspace if it is empty, then the files that are ours, unless they are to be used again.  True:
+ * nothing is left. */
 static bool is_removed_at_once(struct cv_driver *d, struct cv_str id)
 {
 	static const struct {
 		const char *name;
 		int flags;
-	} rows[] = { { "run", 0 }, { "log", 0 }, { "policy.yaml", 0 },
-		{ "workspace", AT_REMOVEDIR }, { "", AT_REMOVEDIR } };
+	} rows[] = { { "workspace", AT_REMOVEDIR }, { "log", 0 }, { "run", 0 },
+		{ "policy.yaml", 0 }, { "", AT_REMOVEDIR } };
 	char path[CV_DRIVER_ID_BYTES_MAX + 16];
 
 	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
+		if (i == 2 && cv_driver_recycle_put(d, id))
+			return true;
 		snprintf(path, sizeof(path), "%.*s/%s", CV_STR_ARG(id), rows[i].name);
 		if (unlinkat(d->sandboxes, path, rows[i].flags) < 0 && errno != ENOENT)
 			return false;

@@ -10,6 +10,8 @@
  * leaves the keeper, the proxy's key never leaves the proxy, and a credential leaves for requests
  * that the keeper itself judged.  CATALOG comes first, unasked, before the supervisor has the CA:
  * so it is there before any request can be.
+ * The nursery's: from a gateway's driver, which asks for keepers that are forked and not started; the
+ * control link of such a one is its supervisor's, as of any other.
  * The broker's: a tool that was allowed is about to run, and its catalog says which credential it
  * needs.  The keeper asks its own list of grants, not the broker.
  */
@@ -22,7 +24,7 @@
  * former CAs are shown on, and trusted inside: as many deaths as a run survives in a minute. */
 #define CV_KEEPER_FORMER_CAS_MAX 5
 
-enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
+enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY, CV_KEEPER_NURSERY };
 
 /* clang-format off */
 /* supervisor to keeper */
@@ -35,14 +37,17 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY };
 	X(UPSTREAM, 0, 1, IN(NEW), CV_IPC_ONCE) /* memfd: user:password for the upstream proxy; before START */ \
 	X(BROKER, 0, 1, IN(NEW) | IN(READY), 0) /* the link of a broker, started (anew) */ \
 	X(VAULT, 0, 1, IN(NEW), CV_IPC_ONCE) /* first, instead of all others: memfd of keys; vault_link.h from here on */ \
-	X(SECRETS_ANEW, 0, 1, IN(READY), 0)     /* memfd: the set that holds from now on */
+	X(SECRETS_ANEW, 0, 1, IN(READY), 0)     /* memfd: the set that holds from now on */ \
+	X(NURSERY, 0, 0, IN(NEW), CV_IPC_ONCE)  /* first, instead of all others: from here on CHILD alone */ \
+	X(CHILD, 0, 2, IN(NURSERY), 0)          /* a new keeper's control link, and its stderr */
 
 /* keeper to supervisor */
 #define CV_KEEPER_CONTROL_REPLIES(X)                                                    \
 	X(CA, 8192, 0, IN(NEW), CV_IPC_ONCE)    /* str PEM of the CA certificate */      \
 	X(FATAL, 4096, 0, IN(NEW) | IN(READY), CV_IPC_ONCE)                                  \
 	X(SECRETS_RESULT, 4096, 0, IN(READY), 0) /* of SECRETS_ANEW: u32 cv_code, u32 some are renewed, \
-						  * str why not; the proxy needs another link then */
+						  * str why not; the proxy needs another link then */ \
+	X(BORN, 0, 1, IN(NEW), CV_IPC_ONCE)     /* first, of a nursery's child: its pidfd */
 
 /* proxy to keeper */
 #define CV_KEEPER_REQS(X)                                                               \

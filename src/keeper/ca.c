@@ -2,34 +2,37 @@
 /*
  * ca.c - one run's certificate authority, on OpenSSL 3.0; see ca.h
  *
- * What a certificate says is a table (struct extension): the text forms are OpenSSL's
+ * Its own certificate is made at each start and by hand (ca_cert.h), leaves by the library.
+ *
+ * What a leaf says is a table (struct extension): the text forms are OpenSSL's
  * x509v3_config(5).  A name is judged byte by byte before it becomes part of such a text, because
  * commas and colons have a meaning there.
  */
 #include "keeper/ca.h"
 
-#include "base/assert.h"
+#include "keeper/ca_cert.h"
 #include "tls/fail.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
-#define BACKDATE_S     3600          /* the sandbox's clock is ours, but clients compare strictly */
-#define LEAF_S         (24 * 3600)   /* a leaf outlives no working day; the proxy asks again */
-#define CA_S           (30 * LEAF_S) /* a run may be long; browsers refuse no CA for its length */
-#define SERIAL_BYTES   16  /* RFC 5280 section 4.1.2.2: at most 20, 64 random bits or more */
-#define HOST_BYTES_MAX 253 /* RFC 1035 section 2.3.4, as text without the last dot */
-#define CN_BYTES_MAX   64  /* ub-common-name, RFC 5280 appendix A */
+#define BACKDATE_S          3600 /* the sandbox's clock is ours, but clients compare strictly */
+#define LEAF_S              (24 * 3600) /* a leaf outlives no working day; the proxy asks again */
+#define CA_S                (30 * LEAF_S) /* a run may be long; browsers refuse no CA for its length */
+#define HOST_BYTES_MAX      253           /* RFC 1035 section 2.3.4, as text without the last dot */
+#define SIGNATURE_BYTES_MAX 72 /* of P-256: two numbers of 33 bytes, RFC 3279 section 2.2.3 */
+#define POINT_UNCOMPRESSED  4
 
 struct cv_ca {
 	EVP_PKEY *key;
-	X509 *cert;
+	struct cv_buf der; /* the certificate */
+	X509 *cert;        /* the same; NULL before the first leaf */
 	int64_t not_after_s;
 };
 
@@ -64,63 +67,70 @@ static bool extensions_add(X509 *cert, X509 *issuer, const struct extension *ext
 	return true;
 }
 
-static bool serial_set(X509 *cert)
-{
-	unsigned char bytes[SERIAL_BYTES];
-	bool is_set = false;
-
-	if (RAND_bytes(bytes, sizeof(bytes)) != 1)
-		return false;
-	bytes[0] &= 0x7f; /* positive */
-	bytes[0] |= 0x40; /* and of full length */
-	BIGNUM *n = BN_bin2bn(bytes, sizeof(bytes), NULL);
-	if (n)
-		is_set = BN_to_ASN1_INTEGER(n, X509_get_serialNumber(cert)) != NULL;
-	BN_free(n);
-	return is_set;
-}
-
-static bool subject_set(X509_NAME *name, struct cv_str cn)
-{
-	const struct cv_str cut = cv_str_slice(cn, 0, CN_BYTES_MAX);
-
-	return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cut.p,
-		       (int)cut.n, -1, 0) == 1;
-}
-
 static bool validity_set(X509 *cert, int64_t from_s, int64_t to_s)
 {
 	return ASN1_TIME_set(X509_getm_notBefore(cert), from_s) &&
 	       ASN1_TIME_set(X509_getm_notAfter(cert), to_s);
 }
 
+/* ---- the authority ---- */
+
+static bool serial_random(unsigned char ret[CA_SERIAL_BYTES])
+{
+	if (RAND_bytes(ret, CA_SERIAL_BYTES) != 1)
+		return false;
+	ret[0] &= 0x7f; /* positive */
+	ret[0] |= 0x40; /* and of full length */
+	return true;
+}
+
+static bool text_sign(EVP_PKEY *key, struct cv_str text, unsigned char *ret, size_t *ret_n)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	const bool is_signed =
+		ctx && EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
+		EVP_DigestSign(ctx, ret, ret_n, (const unsigned char *)text.p, text.n) == 1;
+
+	EVP_MD_CTX_free(ctx);
+	return is_signed;
+}
+
+static bool self_sign(EVP_PKEY *key, struct ca_cert *c, struct cv_buf *ret_der)
+{
+	unsigned char signature[SIGNATURE_BYTES_MAX];
+	size_t n = 0, signed_n = sizeof(signature);
+	struct cv_buf tbs;
+
+	cv_buf_init(&tbs, CA_DER_BYTES);
+	const bool is_made = EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, c->point,
+				     sizeof(c->point), &n) == 1 &&
+			     n == sizeof(c->point) && c->point[0] == POINT_UNCOMPRESSED &&
+			     serial_random(c->serial) && ca_cert_tbs_put(&tbs, c) &&
+			     text_sign(key, cv_buf_str(&tbs), signature, &signed_n) &&
+			     ca_cert_put(ret_der, cv_buf_str(&tbs),
+				     (struct cv_str){ (const char *)signature, signed_n });
+	cv_buf_fini(&tbs);
+	return is_made;
+}
+
 cv_code cv_ca_new(struct cv_str run, int64_t now_s, struct cv_ca **ret, struct cv_err *err)
 {
-	static const struct extension ext[] = {
-		{ NID_basic_constraints, "critical,CA:TRUE,pathlen:0" },
-		{ NID_key_usage, "critical,keyCertSign" },
-		{ NID_subject_key_identifier, "hash" },
-	};
-	CV_AUTO(pkey_cleanup) EVP_PKEY *key = EVP_EC_gen("P-256");
-	CV_AUTO(x509_cleanup) X509 *cert = X509_new();
-	char cn[CN_BYTES_MAX + 1];
-
-	snprintf(cn, sizeof(cn), "cove run %.*s", CV_STR_ARG(run));
-	if (!key || !cert || X509_set_version(cert, X509_VERSION_3) != 1 || !serial_set(cert) ||
-		!subject_set(X509_get_subject_name(cert), cv_str_of(cn)) ||
-		X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1 ||
-		!validity_set(cert, now_s - BACKDATE_S, now_s + CA_S) ||
-		X509_set_pubkey(cert, key) != 1 ||
-		!extensions_add(cert, cert, ext, CV_ARRAY_LEN(ext)) ||
-		!X509_sign(cert, key, EVP_sha256()))
-		return cv_tls_fail(err, "make the run's CA");
-
 	struct cv_ca *ca = calloc(1, sizeof(*ca));
+	char cn[CA_CN_BYTES_MAX + 1];
+
 	if (!ca)
 		return cv_fail(err, CV_LIMIT, "make the run's CA: no memory");
-	*ca = (struct cv_ca){ key, cert, now_s + CA_S };
-	key = NULL;
-	cert = NULL;
+	snprintf(cn, sizeof(cn), "cove run %.*s", CV_STR_ARG(run));
+	ca->not_after_s = now_s + CA_S;
+	cv_buf_init(&ca->der, CA_DER_BYTES);
+	struct ca_cert c = {
+		.cn = cv_str_of(cn), .from_s = now_s - BACKDATE_S, .to_s = now_s + CA_S
+	};
+	ca->key = EVP_EC_gen("P-256");
+	if (!ca->key || !self_sign(ca->key, &c, &ca->der)) {
+		cv_ca_free(ca);
+		return cv_tls_fail(err, "make the run's CA");
+	}
 	*ret = ca;
 	return CV_OK;
 }
@@ -131,25 +141,38 @@ void cv_ca_free(struct cv_ca *ca)
 		return;
 	EVP_PKEY_free(ca->key); /* the library wipes private keys */
 	X509_free(ca->cert);
+	cv_buf_fini(&ca->der);
 	free(ca);
 }
 
 cv_code cv_ca_pem(const struct cv_ca *ca, struct cv_buf *ret, struct cv_err *err)
 {
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *text = NULL;
-	cv_code code = CV_OK;
+	return ca_cert_pem_put(ret, cv_buf_str(&ca->der))
+		       ? CV_OK
+		       : cv_fail(err, CV_LIMIT, "write the CA certificate: no room");
+}
 
-	if (!bio || PEM_write_bio_X509(bio, ca->cert) != 1) {
-		code = cv_tls_fail(err, "write the CA certificate");
-	} else {
-		const long n = BIO_get_mem_data(bio, &text);
+/* As the library wants to see it, for leaves. */
+static bool is_parsed(struct cv_ca *ca)
+{
+	const struct cv_str der = cv_buf_str(&ca->der);
+	const unsigned char *at = (const unsigned char *)der.p;
 
-		if (!cv_buf_put(ret, (struct cv_str){ text, (size_t)n }))
-			code = cv_fail(err, CV_LIMIT, "write the CA certificate: no room");
-	}
-	BIO_free(bio);
-	return code;
+	if (!ca->cert)
+		ca->cert = d2i_X509(NULL, &at, (long)der.n);
+	return ca->cert != NULL;
+}
+
+/* ---- leaves ---- */
+
+static bool serial_set(X509 *cert)
+{
+	unsigned char bytes[CA_SERIAL_BYTES];
+	BIGNUM *n = serial_random(bytes) ? BN_bin2bn(bytes, sizeof(bytes), NULL) : NULL;
+	const bool is_set = n && BN_to_ASN1_INTEGER(n, X509_get_serialNumber(cert)) != NULL;
+
+	BN_free(n);
+	return is_set;
 }
 
 /* Letters, digits, hyphens and underscores in labels that are not empty. */
@@ -227,8 +250,8 @@ static cv_code der_put(X509 *cert, struct cv_buf *ret, struct cv_err *err)
 	return CV_OK;
 }
 
-cv_code cv_ca_leaf_sign(const struct cv_ca *ca, struct cv_str host, struct cv_str spki,
-	int64_t now_s, struct cv_buf *ret_der, int64_t *ret_not_after_s, struct cv_err *err)
+cv_code cv_ca_leaf_sign(struct cv_ca *ca, struct cv_str host, struct cv_str spki, int64_t now_s,
+	struct cv_buf *ret_der, int64_t *ret_not_after_s, struct cv_err *err)
 {
 	char san[HOST_BYTES_MAX + 32];
 	const struct extension ext[] = {
@@ -246,7 +269,8 @@ cv_code cv_ca_leaf_sign(const struct cv_ca *ca, struct cv_str host, struct cv_st
 	if (!key)
 		return cv_fail(err, CV_INVALID, "not a P-256 public key");
 	CV_AUTO(x509_cleanup) X509 *cert = X509_new();
-	if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 || !serial_set(cert) ||
+	if (!cert || !is_parsed(ca) || X509_set_version(cert, X509_VERSION_3) != 1 ||
+		!serial_set(cert) ||
 		X509_set_issuer_name(cert, X509_get_subject_name(ca->cert)) != 1 ||
 		!validity_set(cert, now_s - BACKDATE_S, not_after_s) ||
 		X509_set_pubkey(cert, key) != 1 ||

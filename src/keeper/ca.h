@@ -25,5 +25,5 @@ CV_MUST cv_code cv_ca_pem(const struct cv_ca *ca, struct cv_buf *ret, struct cv_
 /* A leaf for host (canonical DNS name, or canonical text of an address) and the P-256 public key
  * in spki (DER SubjectPublicKeyInfo, RFC 5280 section 4.1).  CV_INVALID for a name that is not
  * one name, or a key of another kind. */
-CV_MUST cv_code cv_ca_leaf_sign(const struct cv_ca *ca, struct cv_str host, struct cv_str spki,
+CV_MUST cv_code cv_ca_leaf_sign(struct cv_ca *ca, struct cv_str host, struct cv_str spki,
 	int64_t now_s, struct cv_buf *ret_der, int64_t *ret_not_after_s, struct cv_err *err);

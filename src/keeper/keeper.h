@@ -8,9 +8,10 @@
 #include "keeper/renew.h"
 #include "keeper/vault.h"
 
-#define KEEPER_WAITS_MAX 64    /* of requests at once for a renewal; few programs send more */
-#define KEEPER_WAIT_MS   10000 /* an issuer takes less; the proxy waits longer (CV_PROXY_KEEPER_MS) */
-#define KEEPER_WHY_BYTES 128
+#define KEEPER_WAITS_MAX     64 /* of requests at once for a renewal; few programs send more */
+#define KEEPER_WAIT_MS       10000 /* an issuer takes less; the proxy waits longer (CV_PROXY_KEEPER_MS) */
+#define KEEPER_WHY_BYTES     128
+#define KEEPER_PEM_BYTES_MAX 4096
 
 struct keeper_wait { /* a RELEASE whose credential is being renewed */
 	char *body;  /* of the message; NULL: this place is free */
@@ -65,6 +66,10 @@ CV_MUST cv_code keeper_secrets_anew(struct keeper *k, int fd, struct cv_err *err
 void keeper_broker_take(struct keeper *k, int link);
 void keeper_broker_serve(struct keeper *k);
 void keeper_broker_look(struct keeper *k);
+
+/* nursery.c: the role of a nursery, which ends with its link.  Returns in each child, which is a keeper
+ * that nobody has told anything yet. */
+CV_MUST cv_code keeper_nursery_serve(struct keeper *k, struct cv_err *err);
 
 /* seal.c: the role of a vault.  fd: the keys; serve() ends the process with its link. */
 CV_MUST cv_code keeper_seal_start(struct keeper *k, int fd, struct cv_err *err);

@@ -34,8 +34,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define PEM_BYTES_MAX 4096
-
 /* One line to the supervisor, then the end: nothing here can be repaired. */
 CV_NORETURN static void die(const struct cv_err *err)
 {
@@ -61,8 +59,8 @@ static cv_code start_answer(struct keeper *k, struct cv_ipc_msg *m, struct cv_er
 
 	if (!cv_ipc_reader_is_done(&r))
 		return cv_fail(err, CV_PROTO, "START: bad body");
-	cv_buf_init(&pem, PEM_BYTES_MAX);
-	cv_buf_init(&body, PEM_BYTES_MAX);
+	cv_buf_init(&pem, KEEPER_PEM_BYTES_MAX);
+	cv_buf_init(&body, KEEPER_PEM_BYTES_MAX);
 	k->proxy = cv_take_fd(m->fds[0]);
 	code = keeper_catalog_send(k, err);
 	if (code == CV_OK)
@@ -110,6 +108,8 @@ static void start(struct keeper *k)
 			keeper_broker_take(k, cv_take_fd(m.fds[0]));
 		else if (m.type == CV_KEEPER_CONTROL_VAULT)
 			code = vault_start(k, m.fds[0], &err);
+		else if (m.type == CV_KEEPER_CONTROL_NURSERY)
+			code = keeper_nursery_serve(k, &err); /* goes on as a child, NEW again */
 		else if (k->vault)
 			cv_vault_again(k->vault);
 		cv_ipc_msg_fini(&m);

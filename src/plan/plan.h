@@ -81,7 +81,8 @@ enum {                            /* cv_plan.flags */
 #define CV_PLAN_FD             3 /* of the plan itself */
 #define CV_PLAN_CREDENTIALS_FD 4
 #define CV_PLAN_UPSTREAM_FD    5
-#define CV_PLAN_FD_COUNT       6 /* none of ours from here on */
+#define CV_PLAN_KEEPER_FD      6
+#define CV_PLAN_FD_COUNT       7 /* none of ours from here on */
 
 /* A run with providers and without a policy file: what the proxy is given instead. */
 #define CV_PLAN_NO_POLICY_NAME      "(no policy)"
@@ -94,6 +95,9 @@ enum {                                      /* cv_plan_gateway.flags */
 	CV_PLAN_GATEWAY_MAIN_ENDS = 1 << 1, /* the gateway gets the ends of the main command; else
 					     * its output is the supervisor's */
 	CV_PLAN_GATEWAY_SPARE = 1 << 2, /* built ahead: stands until it is told which one it is */
+	/* Descriptor CV_PLAN_KEEPER_FD is the control link of a keeper that is being made; those
+	 * after it, should it die, are started as in any run. */
+	CV_PLAN_GATEWAY_KEEPER = 1 << 3,
 };
 
 /* A sandbox that belongs to a gateway (ipc/gateway_link.h); without a socket it belongs to nobody,

@@ -9,6 +9,8 @@
  * the leaves that it had, which the former ones signed.  At most CV_KEEPER_FORMER_CAS_MAX former ones
  * are kept, and the proxy forgets leaves accordingly.
  *
+ * The roots are there before the first authority is, while that is being made.
+ *
  * The files are written in place, because the bundle is mounted in a second place, which follows
  * the file and not the name; and programs read them meanwhile.  So each authority stands in a place of
  * its own, filled up with newlines: a new one moves no other and crosses no page, and whoever reads
@@ -21,7 +23,11 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define BUNDLE "etc/openshell-tls/ca-bundle.pem"
 
 cv_code ca_add(struct supervisor *s, struct cv_str pem, struct cv_err *err)
 {
@@ -51,12 +57,17 @@ static void authorities_put(const struct supervisor *s, struct cv_buf *b)
 	}
 }
 
+static int file_open(const struct supervisor *s, const char *path)
+{
+	return openat(
+		s->built[CV_BUILT_LAYER], path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+}
+
 /* What is there already is written over with the same. */
 static cv_code file_write(
 	struct supervisor *s, const char *path, size_t at, struct cv_str text, struct cv_err *err)
 {
-	CV_AUTO_FD int fd = openat(
-		s->built[CV_BUILT_LAYER], path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	CV_AUTO_FD int fd = file_open(s, path);
 
 	while (fd >= 0 && text.n) {
 		const ssize_t n = pwrite(fd, text.p, text.n, (off_t)at);
@@ -71,39 +82,63 @@ static cv_code file_write(
 		       : CV_OK;
 }
 
-/* The host's roots are read once: a sandbox does not see them change. */
-static cv_code bundle_write(struct supervisor *s, struct cv_err *err)
-{
-	const size_t at = s->ca_at;
-	cv_code code = CV_OK;
-	struct cv_buf b;
+/* ---- the roots ---- */
 
-	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
-	if (!at) {
-		code = roots_read(s, &b, err);
-		fill_up(&b);
-		s->ca_at = cv_buf_len(&b);
-	}
-	authorities_put(s, &b);
-	if (code == CV_OK && b.is_overflown)
-		code = cv_fail(err, CV_LIMIT, "the trusted roots are too large");
+/* By the kernel: they are 200 KiB, and of no interest here. */
+static cv_code file_copy(int to, const char *from, size_t *bytes, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return cv_fail_errno(err, "open %s", from);
+	if (!S_ISREG(st.st_mode))
+		return cv_fail(err, CV_INVALID, "%s: not a regular file", from);
+	do {
+		n = sendfile(to, fd, NULL, SUP_ROOTS_BYTES_MAX);
+		*bytes += n > 0 ? (size_t)n : 0;
+		if (*bytes >= SUP_ROOTS_BYTES_MAX)
+			return cv_fail(err, CV_LIMIT, "%s: too large", from);
+	} while (n > 0);
+	*bytes += 1;
+	return n < 0 || write(to, "\n", 1) != 1 ? cv_fail_errno(err, "copy %s", from) : CV_OK;
+}
+
+/* Once: a sandbox does not see the host's change. */
+static cv_code roots_write(struct supervisor *s, struct cv_err *err)
+{
+	static const char filling[SUP_CA_BYTES] = { [0 ... SUP_CA_BYTES - 1] = '\n' };
+	CV_AUTO_FD int fd = file_open(s, BUNDLE);
+	size_t bytes = 0;
+	cv_code code = CV_OK;
+
+	if (fd < 0)
+		return cv_fail_errno(err, "make /%s in the sandbox", BUNDLE);
+	if (s->plan.roots.n)
+		code = file_copy(fd, s->plan.roots.p, &bytes, err);
+	for (uint32_t i = 0; code == CV_OK && i < s->plan.ca_count; i++)
+		code = file_copy(fd, s->plan.ca_files[i].p, &bytes, err);
+	const size_t rest = SUP_CA_BYTES - bytes % SUP_CA_BYTES;
+	if (code == CV_OK && write(fd, filling, rest) != (ssize_t)rest)
+		code = cv_fail_errno(err, "write /%s in the sandbox", BUNDLE);
 	if (code == CV_OK)
-		code = file_write(s, "etc/openshell-tls/ca-bundle.pem", at, cv_buf_str(&b), err);
-	cv_buf_fini(&b);
+		s->ca_at = bytes + rest;
 	return code;
 }
 
 cv_code ca_files_write(struct supervisor *s, struct cv_err *err)
 {
+	cv_code code = s->ca_at ? CV_OK : roots_write(s, err);
 	struct cv_buf b;
 
-	if (!s->ca_count || s->has_ca_files)
-		return CV_OK;
-	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
+	if (code != CV_OK || !s->ca_count || s->has_ca_files)
+		return code;
+	cv_buf_init(&b, SUP_CA_BYTES * CV_ARRAY_LEN(s->ca));
 	authorities_put(s, &b);
-	cv_code code = file_write(s, "etc/openshell-tls/openshell-ca.pem", 0, cv_buf_str(&b), err);
+	code = file_write(s, "etc/openshell-tls/openshell-ca.pem", 0, cv_buf_str(&b), err);
 	if (code == CV_OK)
-		code = bundle_write(s, err);
+		code = file_write(s, BUNDLE, s->ca_at, cv_buf_str(&b), err);
 	cv_buf_fini(&b);
 	s->has_ca_files = code == CV_OK;
 	return code;

@@ -59,8 +59,30 @@ cv_code helper_start(struct helper *h, struct cv_str exe, const struct cv_ipc_ru
 	return CV_OK;
 }
 
+void helper_adopt(struct helper *h, int link, const struct cv_ipc_rule *rules, uint32_t rule_count)
+{
+	h->pid = HELPER_ADOPTED;
+	h->link = link;
+	h->rules = (struct cv_ipc_link){ rules, rule_count, 0, 0 };
+}
+
+/* One that has not said yet which process it is ends with its link. */
+static void adopted_stop(struct helper *h)
+{
+	struct pollfd end = { h->pidfd, POLLIN, 0 };
+
+	if (h->pidfd < 0)
+		return;
+	syscall(SYS_pidfd_send_signal, h->pidfd, SIGKILL, NULL, 0);
+	while (poll(&end, 1, -1) < 0 && errno == EINTR)
+		;
+	close(h->pidfd);
+	h->pidfd = -1;
+}
+
 void helper_stop(struct helper *h)
 {
+	adopted_stop(h);
 	if (h->pid > 0) {
 		kill(h->pid, SIGKILL);
 		while (waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)

@@ -10,7 +10,9 @@
  * ends when its link closes. */
 CV_MUST cv_code helper_start(struct helper *h, struct cv_str exe, const struct cv_ipc_rule *rules,
 	uint32_t rule_count, struct cv_err *err);
-/* Kills and reaps. */
+/* Takes one that somebody else has started, by its link. */
+void helper_adopt(struct helper *h, int link, const struct cv_ipc_rule *rules, uint32_t rule_count);
+/* Kills it, and waits until it is gone. */
 void helper_stop(struct helper *h);
 /* Whether the other end of its link is closed. */
 bool helper_is_gone(const struct helper *h);

@@ -81,9 +81,12 @@ static cv_code plan_read(struct supervisor *s, struct cv_err *err)
 		s->credentials = CV_PLAN_CREDENTIALS_FD;
 	if (s->plan.flags & CV_PLAN_UPSTREAM_AUTH)
 		s->upstream = CV_PLAN_UPSTREAM_FD;
+	if (s->plan.gateway.flags & CV_PLAN_GATEWAY_KEEPER)
+		s->keeper_given = CV_PLAN_KEEPER_FD;
 	/* Before anything is started: the sandbox's first process must never inherit one. */
 	if ((s->credentials >= 0 && fcntl(s->credentials, F_SETFD, FD_CLOEXEC) < 0) ||
-		(s->upstream >= 0 && fcntl(s->upstream, F_SETFD, FD_CLOEXEC) < 0))
+		(s->upstream >= 0 && fcntl(s->upstream, F_SETFD, FD_CLOEXEC) < 0) ||
+		(s->keeper_given >= 0 && fcntl(s->keeper_given, F_SETFD, FD_CLOEXEC) < 0))
 		return cv_fail_errno(err, "the credentials' descriptor");
 	return CV_OK;
 }
@@ -196,15 +199,16 @@ int main(void)
 	for (int i = 0; i < CV_BUILT_COUNT; i++)
 		s->built[i] = -1;
 	s->credentials = s->upstream = s->signals = s->watch = s->notify = s->notify_waiting =
-		s->keeper_for_proxy = s->broker_for_proxy = s->sandbox.link = s->janitor_link = -1;
+		s->keeper_given = s->keeper_for_proxy = s->broker_for_proxy = s->sandbox.link =
+			s->janitor_link = -1;
 	s->service.link = s->service.dial_epoll = s->service.credentials_next = -1;
 	s->service.kept_epoll = -1;
 	push_init(s);
 	events_init(s);
-	s->keeper = (struct helper){ .name = "cove-keeper", .link = -1 };
-	s->proxy = (struct helper){ .name = "cove-proxy", .link = -1 };
-	s->courier = (struct helper){ .name = "cove-courier", .link = -1 };
-	s->broker = (struct helper){ .name = "cove-broker", .link = -1 };
+	s->keeper = (struct helper){ .name = "cove-keeper", .pidfd = -1, .link = -1 };
+	s->proxy = (struct helper){ .name = "cove-proxy", .pidfd = -1, .link = -1 };
+	s->courier = (struct helper){ .name = "cove-courier", .pidfd = -1, .link = -1 };
+	s->broker = (struct helper){ .name = "cove-broker", .pidfd = -1, .link = -1 };
 	if (start(s, &err) != CV_OK)
 		run_fail(s, &err);
 	loop_run(s);

@@ -570,9 +570,14 @@ static cv_code keeper_configure(struct supervisor *s, struct cv_err *err)
 
 cv_code keeper_start(struct supervisor *s, struct cv_err *err)
 {
-	cv_code code = helper_start(&s->keeper, s->plan.exe_keeper, cv_keeper_control_reply_rule,
-		CV_KEEPER_CONTROL_REPLY_COUNT, err);
+	cv_code code = CV_OK;
 
+	if (s->keeper_given >= 0)
+		helper_adopt(&s->keeper, cv_take_fd(s->keeper_given), cv_keeper_control_reply_rule,
+			CV_KEEPER_CONTROL_REPLY_COUNT);
+	else
+		code = helper_start(&s->keeper, s->plan.exe_keeper, cv_keeper_control_reply_rule,
+			CV_KEEPER_CONTROL_REPLY_COUNT, err);
 	if (code == CV_OK)
 		code = keeper_configure(s, err);
 	if (code == CV_OK)
@@ -658,6 +663,8 @@ void keeper_read(struct supervisor *s)
 	if (m.type == CV_KEEPER_CONTROL_REPLY_CA) {
 		ca_take(s, cv_ipc_get_str(&r));
 		push_keeper_look(s);
+	} else if (m.type == CV_KEEPER_CONTROL_REPLY_BORN) {
+		s->keeper.pidfd = cv_take_fd(m.fds[0]);
 	} else if (m.type == CV_KEEPER_CONTROL_REPLY_SECRETS_RESULT) {
 		push_keeper_result(s, m.body);
 	} else {

@@ -20,10 +20,13 @@
 #include <sys/types.h>
 #include <time.h>
 
+#define HELPER_ADOPTED (-1)
+
 /* A program of ours beside the sandbox (helper.c). */
 struct helper {
 	const char *name;
-	pid_t pid; /* 0: not running */
+	pid_t pid; /* 0: not running; HELPER_ADOPTED: not our child */
+	int pidfd; /* of an adopted one that said which it is; else -1 */
 	int link;  /* -1: not running */
 	struct cv_ipc_link rules;
 	int64_t window_ms; /* when the present window of restarts began */
@@ -62,6 +65,7 @@ struct supervisor {
 	bool is_broker_state_kept;                   /* it is there before and after the run */
 	uint32_t broker_end_ms;                      /* that its servers may take to end */
 	bool is_broker_told;                         /* of the sandbox, and to go */
+	int keeper_given;     /* the link of a keeper that was made ahead, until it is taken; -1 */
 	int keeper_for_proxy; /* the proxy's end of its link to the keeper, until handed over */
 	char *ca[CV_KEEPER_FORMER_CAS_MAX + 1]; /* ca.c; PEM, malloc'd; the newest in turn */
 	unsigned ca_count;                      /* that there have been */

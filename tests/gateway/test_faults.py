@@ -51,9 +51,11 @@ def table():
 
 
 def below(*roots):
-    """{pid: stat} of these and all that came from them."""
+    """{pid: stat} of these, all that came from them, and the keepers of supervisors among them."""
     all_of = table()
     found = {p: all_of[p] for p in roots if p in all_of}
+    for p in [p for p, s in found.items() if s[0].startswith("cove-super")]:
+        found.update({k: all_of[k] for k in look.adopted(p) if k in all_of and all_of[k][0] == "cove-keeper"})
     while True:
         more = {p: s for p, s in all_of.items() if s[1] in found and p not in found}
         if not more:
@@ -118,7 +120,7 @@ class Lab:
             return None
         if name == "supervisor":
             return pid
-        found = [p for p, s in below(pid).items() if s[0] == "cove-" + name and s[1] == pid]
+        found = [p for p, s in below(pid).items() if s[0] == "cove-" + name and (s[1] == pid or name == "keeper")]
         return found[0] if found else None
 
     def all_parts(self, box):

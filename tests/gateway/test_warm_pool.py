@@ -44,7 +44,7 @@ def spares():
 
 
 def stand(pid):
-    """Keeper and PID 1 of the sandbox are there, and it waits."""
+    """Keeper (the nursery's child) and PID 1 of the sandbox are there, and it waits."""
     try:
         with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
             children = f.read().split()
@@ -59,7 +59,7 @@ def stand(pid):
                 names.add(f.read().strip())
         except OSError:
             pass
-    return names >= {"cove-keeper", "cove-init"}
+    return "cove-init" in names and look.adopted(pid)
 
 
 def full():

@@ -135,6 +135,18 @@ def paths(pid):
     return {number: os.readlink(f"/proc/self/fd/{fd}") for number, fd in descriptors(pid)}
 
 
+def adopted(pid):
+    """The processes that it has a pidfd of: a supervisor's keeper may be none of its children."""
+    found = []
+    try:
+        for _, fd in descriptors(pid):
+            with open(f"/proc/self/fdinfo/{fd}", encoding="ascii", errors="replace") as f:
+                found += [int(line.split()[1]) for line in f if line.startswith("Pid:")]
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # it ended
+    return [p for p in found if p > 0]
+
+
 def descriptor_count(pid):
     try:
         return len(os.listdir(f"/proc/{pid}/fd"))

@@ -7,6 +7,9 @@
 #include "unit/test.h"
 
 #include "keeper/ca.c"
+#include "keeper/ca_cert.c"
+
+#include <openssl/pem.h>
 
 #define NOW 1790000000 /* September 2026; the code has no clock of its own */
 
@@ -62,6 +65,7 @@ static bool client_accepts(X509 *leaf, const char *host, const char *address)
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 	X509_VERIFY_PARAM *param;
 
+	assert_true(is_parsed(ca));
 	X509_STORE_add_cert(store, ca->cert);
 	X509_STORE_CTX_init(ctx, store, leaf, NULL);
 	param = X509_STORE_CTX_get0_param(ctx);
@@ -153,6 +157,93 @@ static void runs_do_not_trust_each_other(void **state)
 	cv_ca_free(other);
 }
 
+/* ---- the CA's own certificate ---- */
+
+static void extension_is(X509 *cert, int nid, bool is_critical, const char *text)
+{
+	X509_EXTENSION *x = X509_get_ext(cert, X509_get_ext_by_NID(cert, nid, -1));
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *said = NULL;
+
+	assert_non_null(x);
+	assert_int_equal(X509_EXTENSION_get_critical(x), is_critical);
+	assert_int_equal(X509V3_EXT_print(bio, x, 0, 0), 1);
+	const long n = BIO_get_mem_data(bio, &said);
+	assert_int_equal(n, strlen(text));
+	assert_memory_equal(said, text, (size_t)n);
+	BIO_free(bio);
+}
+
+/* The library reads it to the end, writes the same bytes, and finds in it what was meant. */
+static void the_certificate_is_as_the_library_writes_it(void **state)
+{
+	unsigned char again[CA_DER_BYTES], *at = again;
+	struct cv_buf pem;
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *text = NULL;
+
+	(void)state;
+	assert_true(is_parsed(ca));
+	assert_int_equal(
+		i2d_re_X509_tbs(ca->cert, NULL) > 0, 1); /* written anew, not as it was read */
+	assert_int_equal(i2d_X509(ca->cert, &at), cv_buf_len(&ca->der));
+	assert_memory_equal(again, cv_buf_str(&ca->der).p, cv_buf_len(&ca->der));
+	assert_int_equal(X509_verify(ca->cert, ca->key), 1);
+	assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(ca->cert), ca->key), 1);
+	assert_int_equal(X509_check_ca(ca->cert), 1);
+	assert_int_equal(X509_get_pathlen(ca->cert), 0);
+	assert_int_equal(
+		X509_get_extension_flags(ca->cert) & (EXFLAG_SS | EXFLAG_INVALID), EXFLAG_SS);
+	assert_int_equal(X509_get_ext_count(ca->cert), 3);
+	extension_is(ca->cert, NID_basic_constraints, true, "CA:TRUE, pathlen:0");
+	extension_is(ca->cert, NID_key_usage, true, "Certificate Sign");
+	assert_int_equal(X509_get0_subject_key_id(ca->cert)->length, 20);
+	text = X509_NAME_oneline(X509_get_subject_name(ca->cert), NULL, 0);
+	assert_string_equal(text, "/CN=cove run test");
+	OPENSSL_free(text);
+	assert_int_equal(PEM_write_bio_X509(bio, ca->cert), 1);
+	const long n = BIO_get_mem_data(bio, &text);
+	cv_buf_init(&pem, 4096);
+	assert_int_equal(cv_ca_pem(ca, &pem, &err), CV_OK);
+	assert_int_equal(cv_buf_len(&pem), n);
+	assert_memory_equal(cv_buf_str(&pem).p, text, (size_t)n);
+	cv_buf_fini(&pem);
+	BIO_free(bio);
+}
+
+static void dates_are_right_on_both_sides_of_2050(void **state)
+{
+	static const int64_t at[] = { 1790000000, 2521843200 - 1, 2524607999 + 3600, 4102444800 };
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(at); i++) {
+		struct cv_ca *one;
+
+		assert_int_equal(cv_ca_new(CV_STR("t"), at[i], &one, &err), CV_OK);
+		assert_true(is_parsed(one));
+		ASN1_TIME *from = ASN1_TIME_set(NULL, at[i] - BACKDATE_S),
+			  *to = ASN1_TIME_set(NULL, at[i] + CA_S);
+		assert_int_equal(ASN1_STRING_cmp(from, X509_get0_notBefore(one->cert)), 0);
+		assert_int_equal(ASN1_STRING_cmp(to, X509_get0_notAfter(one->cert)), 0);
+		ASN1_TIME_free(from);
+		ASN1_TIME_free(to);
+		cv_ca_free(one);
+	}
+}
+
+static void a_name_is_cut_or_refused(void **state)
+{
+	struct cv_ca *one;
+	char name[100];
+
+	(void)state;
+	memset(name, 'n', sizeof(name));
+	assert_int_equal(cv_ca_new((struct cv_str){ name, sizeof(name) }, NOW, &one, &err), CV_OK);
+	assert_true(is_parsed(one));
+	cv_ca_free(one);
+	assert_int_not_equal(cv_ca_new(CV_STR("\xff"), NOW, &one, &err), CV_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +251,9 @@ int main(void)
 		cmocka_unit_test(what_is_not_one_name_is_refused),
 		cmocka_unit_test(only_p256_keys_are_signed),
 		cmocka_unit_test(runs_do_not_trust_each_other),
+		cmocka_unit_test(the_certificate_is_as_the_library_writes_it),
+		cmocka_unit_test(dates_are_right_on_both_sides_of_2050),
+		cmocka_unit_test(a_name_is_cut_or_refused),
 	};
 
 	return cmocka_run_group_tests_name("keeper/ca", tests, ca_setup, ca_teardown);
