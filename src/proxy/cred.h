@@ -15,6 +15,7 @@
 #include "cred/rewrite.h"
 #include "cred/rewrite_body.h"
 #include "ipc/keeper_link.h"
+#include "proxy/bond.h"
 #include "proxy/limits.h"
 #include "wire/h1.h"
 #include "wire/h1_write.h"
@@ -69,6 +70,7 @@ struct cv_flow_cred {
 	char *secrets; /* the keeper's message, which the values borrow from; wiped */
 	size_t secret_bytes;
 	struct cv_str values[CV_PH_ENTRIES_MAX];
+	struct cv_bond bond; /* of a request with these */
 	/* of the last question that was answered so: what a 401 is about */
 	uint64_t epoch;
 	uint32_t given[CV_KEEPER_CREDS_MAX];
@@ -104,6 +106,12 @@ enum cv_cred_step { CV_CRED_OK, CV_CRED_WAIT, CV_CRED_AGAIN, CV_CRED_ANSWERED };
  * with cv_cred_apply() first. */
 enum cv_cred_step cv_cred_request(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path);
+
+/* What was released for f's request is another's by now: cv_cred_request() refuses it. */
+static inline bool cv_cred_is_taken_back(const struct cv_flow_cred *c)
+{
+	return c && c->state == CV_CRED_REFUSED;
+}
 
 /* A request in plain HTTP that passed cv_cred_is_without(): its body. */
 enum cv_cred_step cv_cred_body(

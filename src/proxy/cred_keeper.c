@@ -170,6 +170,7 @@ static bool catalog_change(struct cv_proxy *p, struct cv_ipc_reader r, uint32_t 
 	c->is_changing = false;
 	memset(c->unbound, 0, sizeof(c->unbound));
 	c->unbound_next = 0;
+	cv_bonds_end(p);
 	flows_forget(p);
 	scans_restart(p);
 	return true;
@@ -308,6 +309,7 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 	c->flags = cv_ipc_get_u32(&r);
 	c->epoch = key.epoch = cv_ipc_get_u64(&r);
 	c->given_count = 0;
+	c->bond = (struct cv_bond){ .kind = CV_BOND_PLAIN };
 	for (uint32_t n = cv_ipc_get_u32(&r); n && !r.is_bad; n--) {
 		const uint32_t i = cv_ipc_get_u32(&r);
 		const bool is_asked = cv_ipc_get_u32(&r) != 0;
@@ -315,8 +317,13 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 
 		if (i >= p->creds.count)
 			return false;
-		if (is_asked)
+		if (is_asked) {
 			c->values[i] = value;
+			c->bond.creds[i / 64] |= UINT64_C(1) << i % 64;
+			c->bond.kind = CV_BOND_CREDENTIAL;
+			c->bond.epoch = c->epoch;
+			c->bond.age = p->bond_age;
+		}
 		if (is_asked && c->given_count < CV_KEEPER_CREDS_MAX)
 			c->given[c->given_count++] = i;
 		key.creds[i / 64] |= UINT64_C(1) << i % 64;

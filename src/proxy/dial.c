@@ -289,7 +289,7 @@ void cv_dial_start(struct cv_proxy *p, struct cv_flow *f)
 				"the broker of host tools can't be reached");
 	} else if (cv_idle_take(p, f) || cv_idle_is_there(p, f)) {
 		cv_dial_done(p, f);
-	} else if (!attempt_next(p, f)) {
+	} else if (!(f->h2 && cv_h2_kept_take(p, f)) && !attempt_next(p, f)) {
 		none_connects(p, f);
 	}
 	cv_proxy_queue(p, f);

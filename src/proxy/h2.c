@@ -327,7 +327,9 @@ bool cv_h2_new(struct cv_proxy *p, struct cv_flow *f, bool is_client)
 	h2->flow = f;
 	h2->is_client = is_client;
 	h2->scan.left = is_client ? 0 : CV_H2_PREFACE_BYTES;
-	h2->up.index = UINT32_MAX;
+	for (size_t i = 0; i < CV_H2_UPSTREAMS_MAX; i++)
+		h2->up[i].index = UINT32_MAX;
+	h2->owner.index = UINT32_MAX;
 	f->h2 = h2;
 	return true;
 }

@@ -10,14 +10,15 @@
  * state HTTP whose client leg is no socket: what the stream brings is put there as the text of
  * HTTP/1.1, and the text that V answers becomes frames.  So one machine (http.c) judges, records,
  * rewrites and answers, whatever the connection speaks.  U is a flow without a client: one
- * connection to D's upstream, made when the first stream of D may pass; if the upstream chose
- * h2, V's server leg is virtual too, joined to a stream of U; if not, each V has a connection.
+ * connection to D's upstream, made when the first stream of a bond (bond.h) may pass; if the upstream
+ * chose h2, V's server leg is virtual too, joined to a stream of the U of its bond; if not, each V has
+ * a connection.  A U that D leaves behind is kept for a moment, for the next D (idle.h).
  *
  * Flow control is end to end: a window is opened again only as far as text was taken from it, and
  * text is made only while the leg has room.
  *
- * Ownership: D owns its V and U (they never outlive it, nor serve another: T22); V owns its links.
- *            A session and a link know each other, and either may go first.
+ * Ownership: D owns its V and U, one D at a time; a kept U has none.  V owns its links.  A session and a
+ *            link know each other, and either may go first.
  * Limits:    CV_H2_* in limits.h: what a peer sends beyond them ends its session.
  */
 #pragma once
@@ -42,7 +43,8 @@ struct cv_h2_link {
 	struct cv_h2_link *prev, *next; /* of the session's */
 	struct cv_flow *flow;
 	struct cv_leg *leg;
-	int32_t id; /* of the stream; -1: not opened yet, or closed */
+	struct cv_bond bond; /* up: of the request */
+	int32_t id;          /* of the stream; -1: not opened yet, or closed */
 
 	/* towards the flow */
 	struct cv_ioq raw; /* data that is no text yet */
@@ -101,9 +103,19 @@ struct cv_h2 {
 	const char *abuse;    /* not NULL: what the peer overdid, or did wrong */
 	uint32_t abuse_error; /* ... which: what it did wrong */
 
-	enum cv_h2_upstream upstream; /* D */
-	struct cv_ref up;             /* D: its U; index UINT32_MAX: none */
-	struct cv_ref owner;          /* U: its D */
+	enum cv_h2_upstream upstream;          /* D */
+	struct cv_ref up[CV_H2_UPSTREAMS_MAX]; /* D: its U of several bonds; UINT32_MAX: none */
+	uint32_t up_next;                      /* ... to be forgotten for another */
+	struct cv_ref owner;                   /* U: its D; UINT32_MAX: kept */
+	struct cv_bond bond;                   /* U: of all its streams */
+	bool is_private;                       /* U: never kept */
+	bool is_untried;                       /* U: was kept, and has said nothing since */
+	int64_t since_ms;                      /* U: when it was kept */
+};
+
+struct cv_h2_kept { /* sessions that nobody uses just now */
+	struct cv_ref v[CV_PROXY_IDLE_SESSIONS_MAX];
+	uint32_t count; /* an upper bound */
 };
 
 /* ---- h2.c: sessions of either side ---- */
@@ -148,10 +160,23 @@ bool cv_h2_up_step(struct cv_proxy *p, struct cv_flow *u);
 /* U could not be connected: its streams are told.  reason is of the step's arena. */
 void cv_h2_up_fail(struct cv_proxy *p, struct cv_flow *u, unsigned denial, const char *word);
 void cv_h2_up_timeout(struct cv_proxy *p, struct cv_flow *u);
+/* u's session runs: the streams that wait for it are told. */
+void cv_h2_up_run(struct cv_proxy *p, struct cv_flow *u);
 void cv_h2_up_drop(struct cv_proxy *p, struct cv_flow *u); /* its streams are cut off */
 /* The upstream never looked at the request: once more, on a connection that takes streams. */
 void cv_h2_up_rejoin(struct cv_proxy *p, struct cv_h2_link *link);
 void cv_h2_up_head(struct cv_h2_link *link, bool is_ended); /* fields has a response */
+
+/* ---- h2_kept.c ---- */
+
+/* u's owner goes: u is kept instead of ended, if it may be. */
+CV_MUST bool cv_h2_keep(struct cv_proxy *p, struct cv_flow *u);
+/* A session is kept that d's streams, or those of the D that d may become, might take. */
+bool cv_h2_kept_is_there(struct cv_proxy *p, struct cv_flow *d);
+/* u, whose addresses are checked, takes a kept session in place of its own, if there is one for it. */
+CV_MUST bool cv_h2_kept_take(struct cv_proxy *p, struct cv_flow *u);
+/* Ends those that are kept: all, or those whose bonds are over. */
+void cv_h2_kept_clear(struct cv_proxy *p, bool is_over_only);
 
 /* ---- vleg.c: virtual legs ---- */
 
@@ -166,5 +191,7 @@ CV_MUST bool cv_vleg_data(struct cv_h2_link *link, struct cv_str data);
 CV_MUST bool cv_vleg_trailers(struct cv_h2_link *link, const struct cv_h2_fields *f);
 CV_MUST bool cv_vleg_end(struct cv_h2_link *link);
 void cv_vleg_cut(struct cv_h2_link *link, uint32_t error);
+/* Of a session that broke before it said a word: the request is sent once more, by another. */
+CV_MUST bool cv_vleg_repeat(struct cv_h2_link *link);
 /* The stream is closed: nothing can be sent any more. */
 void cv_vleg_closed(struct cv_h2_link *link, uint32_t error);

@@ -148,7 +148,7 @@ void cv_h2_down_drop(struct cv_proxy *p, struct cv_flow *f)
 
 		if (u->state == CV_FLOW_FREE || u->state == CV_FLOW_DYING || !u->h2 ||
 			!u->h2->is_client || u->h2->owner.index != ref.index ||
-			u->h2->owner.gen != ref.gen)
+			u->h2->owner.gen != ref.gen || cv_h2_keep(p, u))
 			continue;
 		cv_flow_end(p, u, false);
 		cv_proxy_queue(p, u);

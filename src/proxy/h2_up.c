@@ -25,14 +25,61 @@ static struct cv_flow *owner_of(struct cv_proxy *p, const struct cv_flow *f)
 	return cv_flow_get(&p->flows, f->stream ? f->stream->owner : f->h2->owner);
 }
 
-/* D's U that takes new streams, if there is one. */
-static struct cv_flow *current(struct cv_proxy *p, const struct cv_flow *d)
+static bool is_taking(const struct cv_flow *u)
 {
-	struct cv_flow *u = cv_flow_get(&p->flows, d->h2->up);
+	return u && u->state != CV_FLOW_DYING && u->h2 && !u->h2->is_draining && !u->h2->is_over;
+}
 
-	if (!u || u->state == CV_FLOW_DYING || !u->h2 || u->h2->is_draining || u->h2->is_over)
-		return NULL;
-	return u;
+/* The same of one whose place another has got. */
+static struct cv_flow *forgotten(
+	struct cv_proxy *p, const struct cv_flow *d, const struct cv_bond *bond)
+{
+	for (uint32_t i = 0; i < p->flows.high; i++) {
+		struct cv_flow *u = &p->flows.v[i];
+
+		if (u->state != CV_FLOW_FREE && is_taking(u) && u->h2->is_client &&
+			u->h2->owner.index == d->index && u->h2->owner.gen == d->gen &&
+			cv_bond_carries(&u->h2->bond, bond))
+			return u;
+	}
+	return NULL;
+}
+
+/* D's U that takes new streams of that bond, if there is one. */
+static struct cv_flow *current(
+	struct cv_proxy *p, const struct cv_flow *d, const struct cv_bond *bond)
+{
+	bool has_room = false; /* so all of them are here */
+
+	for (size_t i = 0; i < CV_H2_UPSTREAMS_MAX; i++) {
+		struct cv_flow *u = cv_flow_get(&p->flows, d->h2->up[i]);
+
+		if (is_taking(u) && cv_bond_carries(&u->h2->bond, bond))
+			return u;
+		has_room |= !is_taking(u);
+	}
+	return has_room ? NULL : forgotten(p, d, bond);
+}
+
+static bool has_current(struct cv_proxy *p, const struct cv_flow *d)
+{
+	for (size_t i = 0; i < CV_H2_UPSTREAMS_MAX; i++)
+		if (is_taking(cv_flow_get(&p->flows, d->h2->up[i])))
+			return true;
+	return false;
+}
+
+/* u is current; if need be instead of another, which goes on with the streams that it has. */
+static void current_set(struct cv_proxy *p, struct cv_flow *d, const struct cv_flow *u)
+{
+	struct cv_h2 *h2 = d->h2;
+	size_t at = 0;
+
+	while (at < CV_H2_UPSTREAMS_MAX && is_taking(cv_flow_get(&p->flows, h2->up[at])))
+		at++;
+	if (at == CV_H2_UPSTREAMS_MAX)
+		at = h2->up_next++ % CV_H2_UPSTREAMS_MAX;
+	h2->up[at] = cv_flow_ref(u);
 }
 
 /* A stream whose head may pass, and which has no upstream yet. */
@@ -49,7 +96,9 @@ static void waiting_queue(struct cv_proxy *p, struct cv_flow *d)
 			cv_proxy_queue(p, l->flow);
 }
 
-static struct cv_flow *up_new(struct cv_proxy *p, struct cv_flow *d)
+/* For streams of that bond; is_repeatable: of the one that it is made for. */
+static struct cv_flow *up_new(
+	struct cv_proxy *p, struct cv_flow *d, const struct cv_bond *bond, bool is_repeatable)
 {
 	struct cv_flow *u = cv_h2_inner_new(p, d);
 
@@ -66,11 +115,13 @@ static struct cv_flow *up_new(struct cv_proxy *p, struct cv_flow *d)
 		return NULL;
 	}
 	u->h2->owner = cv_flow_ref(d);
+	u->h2->bond = *bond;
+	u->http.is_repeatable = is_repeatable;
 	if (has_connection)
 		cv_server_move(p, d, u);
 	/* what this turn allowed is not written yet: without its record this, too, is taken back */
 	u->is_decided = has_connection;
-	d->h2->up = cv_flow_ref(u);
+	current_set(p, d, u);
 	cv_proxy_queue(p, u);
 	return u;
 }
@@ -90,19 +141,20 @@ static enum cv_tls_step own_dial(struct cv_proxy *p, struct cv_flow *v)
 
 enum cv_tls_step cv_h2_upstream(struct cv_proxy *p, struct cv_flow *v)
 {
+	const struct cv_bond bond = cv_bond_of(v);
 	struct cv_flow *d = owner_of(p, v);
 
 	if (v->server.link)
 		return CV_TLS_DONE;
 	cv_assert(d && d->h2);
 	if (d->h2->upstream == CV_H2_UPSTREAM_UNKNOWN && !cv_leg_is_open(&d->server) &&
-		!current(p, d) && cv_idle_is_h1_only(p, d))
+		!has_current(p, d) && cv_idle_is_h1_only(p, d))
 		d->h2->upstream = CV_H2_UPSTREAM_H1;
 	if (d->h2->upstream == CV_H2_UPSTREAM_H1)
 		return own_dial(p, v);
-	struct cv_flow *u = current(p, d);
+	struct cv_flow *u = current(p, d, &bond);
 	if (!u)
-		u = up_new(p, d);
+		u = up_new(p, d, &bond, v->http.is_repeatable);
 	if (!u) {
 		snprintf(v->failure, sizeof(v->failure), "no connection is free");
 		return CV_TLS_FAILED;
@@ -110,6 +162,7 @@ enum cv_tls_step cv_h2_upstream(struct cv_proxy *p, struct cv_flow *v)
 	if (!u->h2->session)
 		return CV_TLS_WAIT;
 	cv_vleg_open(&v->server, &p->io, &v->stream->up);
+	v->stream->up.bond = bond;
 	cv_h2_link_add(u->h2, &v->stream->up);
 	return CV_TLS_DONE;
 }
@@ -117,10 +170,11 @@ enum cv_tls_step cv_h2_upstream(struct cv_proxy *p, struct cv_flow *v)
 void cv_h2_up_rejoin(struct cv_proxy *p, struct cv_h2_link *link)
 {
 	struct cv_flow *d = owner_of(p, link->flow);
-	struct cv_flow *u = d && d->h2 ? current(p, d) : NULL;
+	const bool may_go = d && d->h2 && !cv_bond_is_over(p, &link->bond);
+	struct cv_flow *u = may_go ? current(p, d, &link->bond) : NULL;
 
-	if (!u && d && d->h2)
-		u = up_new(p, d);
+	if (!u && may_go)
+		u = up_new(p, d, &link->bond, true);
 	link->is_waiting = u && !u->h2->session;
 	if (u && u->h2->session) {
 		cv_h2_link_add(u->h2, link);
@@ -131,16 +185,16 @@ void cv_h2_up_rejoin(struct cv_proxy *p, struct cv_h2_link *link)
 	}
 }
 
-/* Those that waited for the new connection; NULL: there is none. */
-static void rejoin_all(struct cv_proxy *p, struct cv_flow *d, struct cv_flow *u)
+/* Those that waited for the connection u, whose session runs, or never will. */
+static void rejoin_all(struct cv_proxy *p, struct cv_flow *d, struct cv_flow *u, bool is_well)
 {
 	for (struct cv_h2_link *l = d->h2->links; l; l = l->next) {
 		struct cv_h2_link *up = &l->flow->stream->up;
 
-		if (!up->is_waiting)
+		if (!up->is_waiting || !cv_bond_carries(&u->h2->bond, &up->bond))
 			continue;
 		up->is_waiting = false;
-		if (u) {
+		if (is_well) {
 			cv_h2_link_add(u->h2, up);
 			cv_vleg_flush(up->leg);
 		} else {
@@ -187,9 +241,12 @@ static void up_end(struct cv_proxy *p, struct cv_flow *u)
 void cv_h2_up_drop(struct cv_proxy *p, struct cv_flow *u)
 {
 	(void)p;
+	u->h2->is_draining = true; /* nothing joins it any more */
 	while (u->h2->links) {
 		struct cv_h2_link *l = u->h2->links;
 
+		if (u->h2->is_untried && cv_vleg_repeat(l))
+			continue;
 		cv_vleg_cut(l, NGHTTP2_INTERNAL_ERROR);
 		l->id = -1;
 		u->h2->links = l->next;
@@ -222,9 +279,11 @@ void cv_h2_up_fail(struct cv_proxy *p, struct cv_flow *u, unsigned denial, const
 	const struct cv_denial_text t = { .why = cv_str_of(word) };
 
 	if (d && d->h2) {
-		rejoin_all(p, d, NULL);
+		rejoin_all(p, d, u, false);
 		for (struct cv_h2_link *l = d->h2->links; l; l = l->next) {
-			if (!is_waiting(l->flow))
+			const struct cv_bond bond = cv_bond_of(l->flow);
+
+			if (!is_waiting(l->flow) || !cv_bond_carries(&u->h2->bond, &bond))
 				continue;
 			if (denial == CV_DENIAL_UPSTREAM_TLS)
 				fail_record(p, l->flow, t.why);
@@ -251,7 +310,7 @@ static void hand_over(struct cv_proxy *p, struct cv_flow *u, struct cv_flow *d)
 {
 	d->h2->upstream = CV_H2_UPSTREAM_H1;
 	u->server.is_h1_only = true;
-	rejoin_all(p, d, NULL);
+	rejoin_all(p, d, u, false);
 	for (struct cv_h2_link *l = d->h2->links; l; l = l->next) {
 		struct cv_flow *v = l->flow;
 
@@ -265,6 +324,17 @@ static void hand_over(struct cv_proxy *p, struct cv_flow *u, struct cv_flow *d)
 	}
 	waiting_queue(p, d);
 	up_end(p, u);
+}
+
+void cv_h2_up_run(struct cv_proxy *p, struct cv_flow *u)
+{
+	struct cv_flow *d = owner_of(p, u);
+
+	cv_assert(d && d->h2);
+	d->h2->upstream = CV_H2_UPSTREAM_H2;
+	cv_h2_idle(u->h2); /* until the first is joined */
+	waiting_queue(p, d);
+	rejoin_all(p, d, u, true);
 }
 
 /* True when the session runs. */
@@ -282,14 +352,11 @@ static bool start(struct cv_proxy *p, struct cv_flow *u)
 		hand_over(p, u, d);
 		return false;
 	}
-	d->h2->upstream = CV_H2_UPSTREAM_H2;
 	if (!cv_h2_session_start(u->h2)) {
 		cv_h2_up_fail(p, u, CV_DENIAL_UPSTREAM_TLS, "no memory for a session");
 		return false;
 	}
-	cv_h2_idle(u->h2); /* until the first is joined */
-	waiting_queue(p, d);
-	rejoin_all(p, d, u);
+	cv_h2_up_run(p, u);
 	return true;
 }
 
@@ -314,6 +381,8 @@ bool cv_h2_up_step(struct cv_proxy *p, struct cv_flow *u)
 	if (!h2->session && !start(p, u))
 		return false;
 	const bool has_moved = cv_leg_fill(s);
+	if (cv_leg_text(s).n)
+		h2->is_untried = false;
 	const bool is_well = s->is_broken || h2->is_over || cv_h2_receive(h2, s);
 	if (s->is_broken || (s->is_eof && !cv_leg_text(s).n) ||
 		(h2->is_draining && !h2->links && !nghttp2_session_want_write(h2->session))) {

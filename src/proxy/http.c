@@ -30,6 +30,8 @@
 #include "proxy/websocket.h"
 #include "wire/h1_write.h"
 
+#include "base/assert.h"
+
 #include <stdlib.h>
 
 static int64_t reply_ms(const struct cv_flow *f)
@@ -220,12 +222,15 @@ static bool is_connection_lost(const struct cv_flow *f)
 	return f->hold && f->server.has_hangup;
 }
 
-/* What carries a credential goes by a connection that nobody had before. */
+/* A switch of protocols goes by a connection that nobody had before, and a credential by one that
+ * carried nothing else. */
 static bool needs_connection(const struct cv_flow *f)
 {
-	return !f->stream &&
-	       (!cv_leg_is_open(&f->server) || is_connection_lost(f) ||
-		       (f->server.is_reused && (f->http.wants_new || cv_idle_is_credentialed(f))));
+	const struct cv_bond bond = cv_bond_of(f);
+
+	return !f->stream && (!cv_leg_is_open(&f->server) || is_connection_lost(f) ||
+				     (f->server.is_reused && f->http.wants_new) ||
+				     !cv_bond_carries(&f->server.bond, &bond));
 }
 
 enum stage {
@@ -291,8 +296,14 @@ static enum stage request_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_
 	case CV_MIDDLEWARE_ANSWERED: return STAGE_MOVED;
 	case CV_MIDDLEWARE_OK: break;
 	}
+	if (f->http.is_decided && !f->is_tunnel)
+		return plain_body_pass(p, f, r);
+	/* Sent once more, it needs its credentials once more; and they may have been taken back while it
+	 * waited for its upstream. */
+	if (f->http.is_decided && (f->http.is_replayed || cv_cred_is_taken_back(f->cred)))
+		return cred_stage(cv_cred_request(p, f, r, path));
 	if (f->http.is_decided)
-		return f->is_tunnel ? STAGE_OK : plain_body_pass(p, f, r);
+		return STAGE_OK;
 	if (f->is_tools)
 		stage = tools_stage(cv_tools_judge(p, f, r, path));
 	if (stage != STAGE_OK)
@@ -332,13 +343,20 @@ static bool head_send(struct cv_proxy *p, struct cv_flow *f, struct cv_str path)
 {
 	const size_t head_bytes = p->request.head_bytes;
 	const bool is_repeatable = cv_idle_is_repeatable(f, &p->request);
-	f->server.is_private |= cv_idle_is_credentialed(f) ||
-				cv_idle_is_private(p->request.header, p->request.header_count);
+	const struct cv_bond bond = cv_bond_of(f);
+
+	if (!f->is_tools && !f->server.link) {
+		cv_assert(cv_bond_carries(&f->server.bond, &bond));
+		f->server.bond = bond;
+	}
 	switch (head_write(p, f, &p->request, path)) {
 	case HEAD_ANSWERED: return true;
 	case HEAD_LONG: return head_refuse(p, f, CV_H1_HEAD_LONG);
 	case HEAD_WRITTEN: break;
 	}
+	/* with what was put in: the scheme may be part of it */
+	if (cv_idle_is_private(p->request.header, p->request.header_count))
+		cv_idle_seal(f);
 	const bool is_put = cv_leg_put(&f->server, cv_buf_str(&p->head)) == cv_buf_len(&p->head);
 	cv_cred_forget(p, f);
 	if (!is_put)

@@ -85,13 +85,22 @@ static bool switch_protocols(struct cv_proxy *p, struct cv_flow *f, struct cv_h1
 	return true;
 }
 
+/* The server does not take the credential: what it thinks of the connection now is not known. */
+static bool is_refused(const struct cv_flow *f, const struct cv_h1_response *r)
+{
+	const struct cv_bond *b = f->server.link ? &f->server.link->bond : &f->server.bond;
+
+	return r->status == 407 || (r->status == 401 && b->kind == CV_BOND_CREDENTIAL);
+}
+
 /* A final response: what it decides about the connections, and how its body is read. */
 static void response_accept(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_response *r)
 {
 	struct cv_http *h = &f->http;
 
-	f->server.is_private |=
-		h->asked == CV_H1_ASKED_HEAD || cv_idle_is_private(r->header, r->header_count);
+	f->server.is_private |= h->asked == CV_H1_ASKED_HEAD;
+	if (cv_idle_is_private(r->header, r->header_count) || is_refused(f, r))
+		cv_idle_seal(f);
 	h->client_closes = !client_stays(f, r);
 	h->server_closes = !r->is_keep_alive || r->body == CV_H1_BODY_CLOSE;
 	cv_body_start(&h->down, r->body, r->length);

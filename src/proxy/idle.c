@@ -2,6 +2,7 @@
 /* idle.c - see idle.h */
 #include "proxy/idle.h"
 
+#include "proxy/h2.h"
 #include "proxy/proxy.h"
 
 #include <errno.h>
@@ -11,18 +12,6 @@
 #define WATCHED_USED (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 /* ---- what may be kept, and sent twice ---- */
-
-bool cv_idle_is_credentialed(const struct cv_flow *f)
-{
-	if (!f->cred || f->cred->state == CV_CRED_IDLE)
-		return false;
-	if (f->cred->state != CV_CRED_RELEASED || !f->cred->is_unbound)
-		return true;
-	for (size_t i = 0; i < CV_ARRAY_LEN(f->cred->values); i++)
-		if (f->cred->values[i].p)
-			return true;
-	return false; /* nobody is bound to this host: the keeper was only asked */
-}
 
 /* Between two exchanges: the last one is over, and nothing of a next one was sent. */
 static bool is_between(const struct cv_flow *f)
@@ -47,19 +36,19 @@ static bool is_clean(const struct cv_leg *s)
 				   !SSL_get_shutdown(s->ssl)));
 }
 
-static bool may_keep(const struct cv_flow *f)
+static bool may_keep(const struct cv_proxy *p, const struct cv_flow *f)
 {
 	return f->server.fd >= 0 && !f->server.link && !f->h2 && !f->local && !f->is_routed &&
 	       !f->is_tools && is_between(f) && is_wanted(f) &&
-	       (f->server.ssl != NULL) == f->is_tls && is_clean(&f->server);
+	       (f->server.ssl != NULL) == f->is_tls && is_clean(&f->server) &&
+	       !cv_bond_is_over(p, &f->server.bond);
 }
 
 bool cv_idle_is_repeatable(const struct cv_flow *f, const struct cv_h1_request *r)
 {
 	static const struct cv_str method[] = { CV_STR("GET"), CV_STR("HEAD"), CV_STR("OPTIONS") };
 
-	if (r->body != CV_H1_BODY_NONE || r->is_upgrade || f->hold || f->middleware ||
-		cv_idle_is_credentialed(f))
+	if (r->body != CV_H1_BODY_NONE || r->is_upgrade || f->hold || f->middleware)
 		return false;
 	for (size_t i = 0; i < CV_ARRAY_LEN(method); i++)
 		if (cv_str_eq(r->method, method[i]))
@@ -67,9 +56,25 @@ bool cv_idle_is_repeatable(const struct cv_flow *f, const struct cv_h1_request *
 	return false;
 }
 
+/* Whether word begins an element of a list of challenges or credentials. */
+static bool has_word(struct cv_str s, struct cv_str word)
+{
+	for (size_t i = 0; i + word.n <= s.n; i++) {
+		const char before = i ? s.p[i - 1] : ' ';
+		const char after = i + word.n < s.n ? s.p[i + word.n] : ' ';
+
+		if ((before == ' ' || before == ',' || before == '\t') &&
+			(after == ' ' || after == ',' || after == '\t') &&
+			cv_str_eq_nocase(cv_str_slice(s, i, i + word.n), word))
+			return true;
+	}
+	return false;
+}
+
 bool cv_idle_is_private(const struct cv_h1_header *headers, size_t n)
 {
-	static const struct cv_str scheme[] = { CV_STR("ntlm"), CV_STR("negotiate") };
+	static const struct cv_str scheme[] = { CV_STR("ntlm"), CV_STR("negotiate"),
+		CV_STR("nego2"), CV_STR("kerberos") };
 
 	for (size_t i = 0; i < n; i++) {
 		const struct cv_h1_header *h = &headers[i];
@@ -78,10 +83,17 @@ bool cv_idle_is_private(const struct cv_h1_header *headers, size_t n)
 			h->field != CV_H1_FIELD_WWW_AUTHENTICATE)
 			continue;
 		for (size_t k = 0; k < CV_ARRAY_LEN(scheme); k++)
-			if (cv_str_eq_nocase(cv_str_slice(h->value, 0, scheme[k].n), scheme[k]))
+			if (has_word(h->value, scheme[k]))
 				return true;
 	}
 	return false;
+}
+
+void cv_idle_seal(struct cv_flow *f)
+{
+	f->server.is_private = true;
+	if (f->server.link && f->server.link->h2)
+		f->server.link->h2->is_private = true;
 }
 
 /* ---- the kept ones ---- */
@@ -128,7 +140,7 @@ void cv_idle_put(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_idles *all = &p->idles;
 
-	if (!may_keep(f))
+	if (!may_keep(p, f))
 		return;
 	struct cv_idle *e = slot_get(all);
 	const struct cv_watch w = {
@@ -154,12 +166,12 @@ void cv_idle_put(struct cv_proxy *p, struct cv_flow *f)
 	next_set(all);
 }
 
-static bool is_address_checked(const struct cv_flow *f, const struct cv_idle *e)
+bool cv_idle_is_checked(const struct cv_flow *f, const struct cv_ip *ip)
 {
 	if (f->is_forwarded)
-		return cv_ip_eq(&e->ip, &f->dialled);
+		return cv_ip_eq(ip, &f->dialled);
 	for (size_t i = 0; i < f->addr_count; i++)
-		if (cv_ip_eq(&e->ip, &f->addr[i]))
+		if (cv_ip_eq(ip, &f->addr[i]))
 			return true;
 	return false;
 }
@@ -167,7 +179,7 @@ static bool is_address_checked(const struct cv_flow *f, const struct cv_idle *e)
 static bool is_match(const struct cv_flow *f, const struct cv_idle *e)
 {
 	return e->is_used && e->port == f->port && cv_host_eq(&e->host, &f->host) &&
-	       e->is_forwarded == f->is_forwarded && is_address_checked(f, e);
+	       e->is_forwarded == f->is_forwarded && cv_idle_is_checked(f, &e->ip);
 }
 
 bool cv_idle_is_there(struct cv_proxy *p, struct cv_flow *f)
@@ -175,15 +187,16 @@ bool cv_idle_is_there(struct cv_proxy *p, struct cv_flow *f)
 	const uint32_t raw = CV_OBLIGE_TLS_SKIP | CV_OBLIGE_TCP | CV_OBLIGE_POSTGRES;
 	const struct cv_idles *all = &p->idles;
 
-	if (!all->count || !f->is_tunnel || f->is_inner || f->is_routed || f->http.is_late ||
-		(f->verdict.obligations & raw) || !(f->verdict.obligations & CV_OBLIGE_INSPECT))
+	if ((!all->count && !p->h2_kept.count) || !f->is_tunnel || f->is_inner || f->is_routed ||
+		f->http.is_late || (f->verdict.obligations & raw) ||
+		!(f->verdict.obligations & CV_OBLIGE_INSPECT))
 		return false;
-	for (size_t i = 0; i < CV_PROXY_IDLE_UPSTREAMS_MAX; i++)
+	for (size_t i = 0; all->count && i < CV_PROXY_IDLE_UPSTREAMS_MAX; i++)
 		if (is_match(f, &all->v[i])) {
 			f->dialled = all->v[i].ip;
 			return true;
 		}
-	return false;
+	return cv_h2_kept_is_there(p, f);
 }
 
 bool cv_idle_is_h1_only(const struct cv_proxy *p, const struct cv_flow *f)
@@ -194,21 +207,29 @@ bool cv_idle_is_h1_only(const struct cv_proxy *p, const struct cv_flow *f)
 	return false;
 }
 
+bool cv_idle_is_fresh(const struct cv_proxy *p, const struct cv_flow *f, int64_t since_ms)
+{
+	const int64_t ms =
+		f->http.is_repeatable ? CV_PROXY_IDLE_UPSTREAM_MS : CV_PROXY_IDLE_REUSE_MS;
+
+	return p->loop.now_ms - since_ms <= ms;
+}
+
 /* The one that was in use last: the least likely to be closed just now. */
 static struct cv_idle *find(struct cv_proxy *p, const struct cv_flow *f)
 {
+	const struct cv_bond bond = cv_bond_of(f);
 	struct cv_idle *best = NULL;
 
 	for (size_t i = 0; i < CV_PROXY_IDLE_UPSTREAMS_MAX; i++) {
 		struct cv_idle *e = &p->idles.v[i];
 
 		if (is_match(f, e) && (e->leg.ssl != NULL) == f->is_tls &&
+			cv_bond_carries(&e->leg.bond, &bond) &&
 			(!best || e->since_ms > best->since_ms))
 			best = e;
 	}
-	const int64_t ms =
-		f->http.is_repeatable ? CV_PROXY_IDLE_UPSTREAM_MS : CV_PROXY_IDLE_REUSE_MS;
-	return best && p->loop.now_ms - best->since_ms <= ms ? best : NULL;
+	return best && cv_idle_is_fresh(p, f, best->since_ms) ? best : NULL;
 }
 
 /* Nothing came since the loop looked last. */
@@ -225,7 +246,7 @@ bool cv_idle_take(struct cv_proxy *p, struct cv_flow *f)
 	struct cv_idle *e;
 
 	if (!p->idles.count || f->h2 || f->is_routed || f->http.is_replayed || f->http.wants_new ||
-		cv_idle_is_credentialed(f) || !(f->http.is_late || f->http.is_decided))
+		!(f->http.is_late || f->http.is_decided))
 		return false;
 	while ((e = find(p, f))) {
 		if (!is_silent(&e->leg) ||
@@ -269,4 +290,13 @@ void cv_idle_clear(struct cv_proxy *p)
 	for (size_t i = 0; p->idles.count && i < CV_PROXY_IDLE_UPSTREAMS_MAX; i++)
 		if (p->idles.v[i].is_used)
 			drop(&p->idles, &p->idles.v[i]);
+	cv_h2_kept_clear(p, false);
+}
+
+void cv_idle_clear_over(struct cv_proxy *p)
+{
+	for (size_t i = 0; p->idles.count && i < CV_PROXY_IDLE_UPSTREAMS_MAX; i++)
+		if (p->idles.v[i].is_used && cv_bond_is_over(p, &p->idles.v[i].leg.bond))
+			drop(&p->idles, &p->idles.v[i]);
+	cv_h2_kept_clear(p, true);
 }

@@ -128,6 +128,7 @@ void cv_keeper_take(struct cv_proxy *p, int link)
 		return; /* watched with everything else */
 	cv_proxy_watch(p, link, CV_WATCH_KEEPER, 0);
 	cv_leaves_ca_next(p->leaves, CV_KEEPER_FORMER_CAS_MAX);
+	cv_bonds_end(p);
 	cv_scrubs_fini(&p->scrubs); /* the next one counts its epochs from the beginning */
 	cv_keeper_drain(p);         /* the catalog */
 	cv_creds_keeper_back(p);
@@ -177,7 +178,9 @@ static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 		explicit_bzero(p->message, m->body.n + 8);
 		return is_good;
 	}
-	case CV_KEEPER_REPLY_RENEWAL: return cv_renewal_record(p, m->body);
+	case CV_KEEPER_REPLY_RENEWAL:
+		cv_bonds_end(p); /* another value, or none */
+		return cv_renewal_record(p, m->body);
 	case CV_KEEPER_REPLY_COUNT: break;
 	}
 	return false;

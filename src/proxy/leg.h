@@ -11,6 +11,7 @@
  *     socket <--send-- out <--(TLS)-- put
  */
 #pragma once
+#include "proxy/bond.h"
 #include "proxy/io.h"
 
 #include <openssl/ssl.h>
@@ -35,11 +36,12 @@ struct cv_leg {
 	bool is_broken;           /* reset, or TLS failed: nothing can be sent or will come */
 	bool wants_shut, is_shut; /* half-close, once out is empty */
 	/* Of an upstream's, for idle.h. */
-	bool has_served; /* a whole exchange of HTTP/1.1 */
-	bool is_private; /* has something that is not for another flow */
-	bool is_reused;  /* came from another flow ... */
-	bool is_untried; /* ... and has said nothing since */
-	bool is_h1_only; /* h2 was offered, and http/1.1 chosen */
+	bool has_served;     /* a whole exchange of HTTP/1.1 */
+	bool is_private;     /* has something that is not for another flow */
+	bool is_reused;      /* came from another flow ... */
+	bool is_untried;     /* ... and has said nothing since */
+	bool is_h1_only;     /* h2 was offered, and http/1.1 chosen */
+	struct cv_bond bond; /* whose requests go by it; of HTTP/2 the session has it */
 };
 
 /* Takes fd. */

@@ -15,6 +15,7 @@
 
 /* Connections to upstreams that wait for the next flow (idle.h). */
 #define CV_PROXY_IDLE_UPSTREAMS_MAX 64 /* a descriptor each, 1 to 2 MiB of TLS all together */
+#define CV_PROXY_IDLE_SESSIONS_MAX  16 /* of HTTP/2: one carries what others take many for */
 #define CV_PROXY_IDLE_UPSTREAM_MS \
 	15000 /* a program's calls in a row; servers keep them 5 to 75 s */
 #define CV_PROXY_IDLE_REUSE_MS \
@@ -55,7 +56,9 @@
 
 /* HTTP/2.  A session's peer may make us hold its windows and its header tables; what it can make us
  * do is counted below, since cheap frames cost us more than its sender (T19). */
-#define CV_H2_STREAMS_MAX       128 /* at a time, of one session: common, and RFC 9113's least */
+#define CV_H2_STREAMS_MAX 128 /* at a time, of one session: common, and RFC 9113's least */
+#define CV_H2_UPSTREAMS_MAX \
+	4 /* bonds of one session's streams at a time, before one is forgotten */
 #define CV_H2_STREAM_WINDOW     (256 * 1024)  /* 2.5 MB/s at 100 ms; held only while nobody reads */
 #define CV_H2_SESSION_WINDOW    (1024 * 1024) /* of all its streams together */
 #define CV_H2_TABLE_BYTES       4096          /* HPACK, each direction: the protocol's default */

@@ -16,6 +16,7 @@
 #include "proxy/budget.h"
 #include "proxy/cred.h"
 #include "proxy/flow.h"
+#include "proxy/h2.h"
 #include "proxy/identity.h"
 #include "proxy/idle.h"
 #include "proxy/middleware.h"
@@ -59,6 +60,7 @@ struct cv_proxy {
 	struct cv_iopool io;
 	struct cv_flow_pool flows;
 	struct cv_idles idles;
+	struct cv_h2_kept h2_kept;
 
 	/* Indices of flows: to be stepped, and stepped in this turn. */
 	uint32_t queue[2 * CV_PROXY_POOL_MAX], touched[CV_PROXY_POOL_MAX];
@@ -95,6 +97,7 @@ struct cv_proxy {
 	struct cv_scrubs scrubs;
 	struct cv_middlewares middlewares;
 	uint32_t cred_tag;
+	uint32_t bond_age;                      /* of connections that carry a credential: bond.h */
 	int roots_fd[CV_PROXY_ROOTS_FILES_MAX]; /* read when the first upstream speaks TLS */
 	size_t roots_count;
 	struct cv_str roots, hosts; /* owned */

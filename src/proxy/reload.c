@@ -92,6 +92,7 @@ static void policy_swap(struct cv_proxy *p, struct cv_policy *policy)
 {
 	cv_policy_unref(p->policy);
 	p->policy = policy;
+	cv_bonds_end(p);
 	cv_idle_clear(p);
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];

@@ -64,6 +64,7 @@ void cv_server_move(struct cv_proxy *p, struct cv_flow *from, struct cv_flow *to
 
 	cv_leg_move(&from->server, &to->server);
 	to->dialled = from->dialled;
+	to->is_forwarded = from->is_forwarded;
 	cv_loop_remove(&p->loop, to->server.fd);
 	if (cv_loop_add(&p->loop, to->server.fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, w,
 		    NULL) != CV_OK)

@@ -239,6 +239,25 @@ static bool retry(struct cv_h2_link *link)
 	return true;
 }
 
+/* Nothing of the request has to be kept for that but its head, and twice is as good as once. */
+static bool is_repeatable(const struct cv_h2_link *link)
+{
+	static const struct cv_str method[] = { CV_STR("GET "), CV_STR("HEAD "),
+		CV_STR("OPTIONS ") };
+	const struct cv_str head = cv_buf_str(&link->retry);
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(method); i++)
+		if (cv_str_has_prefix(head, method[i]))
+			return true;
+	return false;
+}
+
+bool cv_vleg_repeat(struct cv_h2_link *link)
+{
+	link->id = -1;
+	return is_repeatable(link) && retry(link);
+}
+
 void cv_vleg_closed(struct cv_h2_link *link, uint32_t error)
 {
 	struct cv_h2 *h2 = link->h2;

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -323,6 +324,24 @@ class Lab:
                           **box.descendants(self.process.pid)}.items():
             found.setdefault(name, []).append(pid)
         return found
+
+    def policy_load(self, text=None):
+        """Another policy, or the same once more, is in force when this returns."""
+        def loads():
+            with open(self.world.audit, encoding="utf-8", errors="replace") as f:
+                return f.read().count("Policy reloaded successfully")
+
+        before, self.loads = loads(), getattr(self, "loads", 0) + 1
+        if text is None:
+            with open(self.policy_path, encoding="utf-8") as f:
+                text = f.read()
+        with open(self.policy_path, "w", encoding="utf-8") as f:
+            f.write(f"{text}# {self.loads}\n")
+        self.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 10
+        while loads() == before:
+            assert time.monotonic() < end, "the policy was not loaded"
+            time.sleep(0.02)
 
     def stderr(self):
         with open(self.stderr_path, encoding="utf-8", errors="replace") as f:
