@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 
 #include "base/buf.h"
+#include "cli/doctor.h"
 #include "sys/probe.h"
 
 #define OUTPUT_BYTES_MAX (256u << 10) /* some rows of a few hundred bytes */
@@ -16,6 +17,7 @@
 struct doctor_options {
 	enum cv_output output;
 	enum cv_tier require;
+	bool wants_apparmor;
 };
 
 #define TIER_NAME(name, text) [CV_TIER_##name] = text,
@@ -39,6 +41,9 @@ static const struct cv_option option[] = {
 	{ "output", 'o', "text|json", "how to print it", cv_option_set_output,
 		offsetof(struct doctor_options, output) },
 	{ "require", 0, "TIER", "exit with 1 when this host is below the tier", set_require },
+	{ "apparmor", 0, NULL,
+		"print a profile that lets cove make user namespaces, and nothing else",
+		cv_option_set_true, offsetof(struct doctor_options, wants_apparmor) },
 };
 
 /* --- As text ------------------------------------------------------------------------------ */
@@ -107,10 +112,31 @@ static void print_json(
 	cv_buf_put(out, CV_STR("]}\n"));
 }
 
+/* Tries everything.  Whether the tier is enough. */
+static bool report_put(const struct doctor_options *o, struct cv_buf *out)
+{
+	struct cv_probe_report report;
+
+	cv_probe_all(&report);
+	if (o->output == CV_OUTPUT_JSON)
+		print_json(&report, o, out);
+	else
+		print_text(&report, o, out);
+	return report.tier >= o->require;
+}
+
+static cv_code out_write(const struct cv_buf *out, struct cv_err *err)
+{
+	const struct cv_str text = cv_buf_str(out);
+
+	if (!text.n || fwrite(text.p, 1, text.n, stdout) != text.n || fflush(stdout) != 0)
+		return cv_fail(err, CV_SYSTEM, "write the report");
+	return CV_OK;
+}
+
 static int doctor_run(const struct cv_command *self, int argc, char **argv)
 {
 	struct doctor_options o = { .require = CV_TIER_NAMESPACES };
-	struct cv_probe_report report;
 	struct cv_err err = { 0 };
 	struct cv_buf out;
 	int first, status;
@@ -121,21 +147,13 @@ static int doctor_run(const struct cv_command *self, int argc, char **argv)
 		(void)cv_fail(&err, CV_INVALID, "takes no operand: %s", argv[first]);
 		return cv_command_fail(self, &err);
 	}
-	cv_probe_all(&report);
 	cv_buf_init(&out, OUTPUT_BYTES_MAX);
-	if (o.output == CV_OUTPUT_JSON)
-		print_json(&report, &o, &out);
-	else
-		print_text(&report, &o, &out);
-	const struct cv_str text = cv_buf_str(&out);
-	const bool is_written =
-		text.n && fwrite(text.p, 1, text.n, stdout) == text.n && fflush(stdout) == 0;
+	const bool is_enough = o.wants_apparmor ? doctor_apparmor_profile(&out, &err) == CV_OK
+						: report_put(&o, &out);
+	if (err.code == CV_OK)
+		(void)out_write(&out, &err);
 	cv_buf_fini(&out);
-	if (!is_written) {
-		(void)cv_fail(&err, CV_SYSTEM, "write the report");
-		return cv_command_fail(self, &err);
-	}
-	return report.tier < o.require;
+	return err.code == CV_OK ? !is_enough : cv_command_fail(self, &err);
 }
 
 const struct cv_command cv_cmd_doctor = {

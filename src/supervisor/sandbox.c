@@ -26,6 +26,7 @@
 #include "sys/caps.h"
 #include "sys/fd.h"
 #include "sys/idmap.h"
+#include "sys/userns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -177,7 +178,7 @@ static cv_code ids_map(const struct cv_plan *plan, uid_t uid, gid_t gid, struct 
 	snprintf(text, sizeof(text), "%u %u 1\n", plan->inner_gid, gid);
 	if (code == CV_OK)
 		code = proc_write("/proc/self/gid_map", text, err);
-	return code;
+	return code == CV_OK ? code : cv_userns_explain(err); /* AppArmor refuses only here */
 }
 
 static cv_code built_send(const struct build *b, const struct cv_netns_fds *net, struct cv_err *err)
@@ -281,10 +282,9 @@ cv_code sandbox_start(
 		become_init(plan, pair[1], init_fd, outside, uid, gid);
 	close(pair[1]);
 	if (pid < 0) {
-		code = cv_fail_errno(
-			err, "new namespaces (clone3); 'cove doctor' tells what is missing");
+		cv_fail_errno(err, "new namespaces (clone3)");
 		close(pair[0]);
-		return code;
+		return cv_userns_explain(err);
 	}
 	*ret = (struct sandbox){ pid, pidfd, pair[0] };
 	if (outside >= 0)

@@ -327,13 +327,36 @@ static cv_code rules_load(struct cv_err *err)
 	return cv_nl_send(sock, &b, "nf_tables rules with tproxy", err);
 }
 
+/* What a kernel says that has no such module, or may not load it: ENOENT without tproxy, EOPNOTSUPP
+ * without nf_tables, EPROTONOSUPPORT without its netlink. */
+static bool is_module_missing(const struct cv_err *err)
+{
+	return err->sys == ENOENT || err->sys == EOPNOTSUPP || err->sys == EPROTONOSUPPORT;
+}
+
+static cv_code rules_try(struct cv_err *err)
+{
+	struct cv_err why;
+
+	if (rules_load(&why) == CV_OK)
+		return CV_OK;
+	*err = why;
+	if (is_module_missing(&why)) {
+		(void)cv_fail(err, CV_UNAVAILABLE, "%.*s; to enable: %s",
+			CV_ERR_MSG_BYTES_MAX - (int)sizeof(CV_NETNS_REMEDY) - 16, why.msg,
+			CV_NETNS_REMEDY);
+		err->sys = why.sys;
+	}
+	return err->code;
+}
+
 cv_code cv_netns_setup(int proc, struct cv_netns_fds *ret, struct cv_err *err)
 {
 	struct cv_netns_fds fds = { -1, -1, -1, -1, -1 };
 
 	if (lo_up(err) != CV_OK || addresses_and_routes(err) != CV_OK ||
 		fast_open_off(proc, err) != CV_OK || sockets_open(&fds, err) != CV_OK ||
-		rules_load(err) != CV_OK) {
+		rules_try(err) != CV_OK) {
 		cv_netns_fds_close(&fds);
 		return cv_wrap(err, "sandbox network");
 	}

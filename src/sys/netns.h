@@ -13,6 +13,9 @@
 #pragma once
 #include "base/err.h"
 
+/* For a host whose kernel has no nf_tables loaded, and does not load it by itself. */
+#define CV_NETNS_REMEDY      "modprobe -a nf_tables nft_tproxy"
+
 #define CV_NETNS_SANDBOX_IP4 "10.200.0.2" /* source of the sandbox's connections */
 #define CV_NETNS_SANDBOX_IP6 "fd00:200::2"
 #define CV_NETNS_PROXY_IP4   "10.200.0.1" /* where programs find the explicit proxy and DNS */

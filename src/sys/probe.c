@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "sys/fd.h"
+#include "sys/netns.h"
 #include "sys/probe_try.h"
 
 #include <errno.h>
@@ -20,7 +21,9 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#define TRY_MS     3000 /* a loaded machine makes a network namespace in tens of milliseconds */
+/* Tens of milliseconds when all is well; the first network of a host loads modules, which took an
+ * emulated machine that was busy more than three seconds. */
+#define TRY_MS     15000
 
 #define LANDLOCK   CV_PROBE_TIER_BIT(CV_TIER_LANDLOCK)
 #define NAMESPACES CV_PROBE_TIER_BIT(CV_TIER_NAMESPACES)
@@ -47,7 +50,7 @@ static const struct probe probe[CV_PROBE_COUNT] = {
 		"no sandbox of namespaces at all", "sysctl -w user.max_user_namespaces=15000" },
 	[CV_PROBE_NETNS] = { "network-interception", cv_probe_try_netns, NAMESPACES,
 		"every connection ends at the proxy",
-		"no network that a policy could decide on", "modprobe -a nf_tables nft_tproxy" },
+		"no network that a policy could decide on", CV_NETNS_REMEDY },
 	[CV_PROBE_SECCOMP] = { "seccomp", cv_probe_try_seccomp, LANDLOCK | NAMESPACES,
 		"the kernel from the sandbox's system calls",
 		"the whole kernel is in reach", "boot a kernel with CONFIG_SECCOMP_FILTER" },
@@ -98,22 +101,24 @@ static CV_NORETURN void child_run(cv_probe_try_fn *try, int to)
 	_exit(write(to, &o, sizeof(o)) == sizeof(o) ? 0 : 1);
 }
 
+static const char no_answer[] = "no answer in time";
+
 /* Waits for the whole outcome.  NULL, or why there is none. */
-static const char *outcome_read(int from, struct cv_probe_outcome *ret)
+static const char *outcome_read(int from, int ms, struct cv_probe_outcome *ret)
 {
 	struct pollfd p = { .fd = from, .events = POLLIN };
 	int n;
 
 	do {
-		n = poll(&p, 1, TRY_MS);
+		n = poll(&p, 1, ms);
 	} while (n < 0 && errno == EINTR);
 	if (n == 0)
-		return "no answer in time";
+		return no_answer;
 	/* Less than PIPE_BUF, so it comes in one piece. */
 	return read(from, ret, sizeof(*ret)) == sizeof(*ret) ? NULL : "the attempt was killed";
 }
 
-static void outcome_of(const struct probe *p, struct cv_probe_outcome *ret)
+static void outcome_of(const struct probe *p, int ms, struct cv_probe_outcome *ret)
 {
 	struct cv_probe_outcome o = { 0 };
 	int pipe_fd[2];
@@ -128,33 +133,28 @@ static void outcome_of(const struct probe *p, struct cv_probe_outcome *ret)
 		child_run(p->try, pipe_fd[1]);
 	close(pipe_fd[1]);
 	CV_AUTO_FD int from = pipe_fd[0];
-	const char *why = pid < 0 ? "fork failed" : outcome_read(from, &o);
+	const char *why = pid < 0 ? "fork failed" : outcome_read(from, ms, &o);
 	if (pid > 0) {
 		kill(pid, SIGKILL);
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
-	if (why)
-		snprintf(ret->detail, sizeof(ret->detail), "%s", why);
-	else
+	if (!why) {
 		*ret = o;
+		return;
+	}
+	snprintf(ret->detail, sizeof(ret->detail), "%s", why);
+	if (why == no_answer) /* nothing is known of the mechanism */
+		snprintf(ret->enable, sizeof(ret->enable), "ask again when this host is less busy");
 }
 
+/* Other tiers are what a host could have: this build makes no sandbox of them. */
 enum cv_tier cv_probe_tier(const struct cv_probe_row rows[CV_PROBE_COUNT])
 {
-	bool is_possible[CV_TIER_COUNT];
-
-	for (int t = 0; t < CV_TIER_COUNT; t++) {
-		is_possible[t] = true;
-		for (int i = 0; i < CV_PROBE_COUNT; i++)
-			if ((rows[i].needed_for & CV_PROBE_TIER_BIT(t)) &&
-				rows[i].status == CV_PROBE_MISSING)
-				is_possible[t] = false;
-	}
-	/* gVisor and virtual machines need a driver that this build does not have. */
-	return is_possible[CV_TIER_NAMESPACES] ? CV_TIER_NAMESPACES
-	       : is_possible[CV_TIER_LANDLOCK] ? CV_TIER_LANDLOCK
-					       : CV_TIER_NONE;
+	for (int i = 0; i < CV_PROBE_COUNT; i++)
+		if ((rows[i].needed_for & NAMESPACES) && rows[i].status == CV_PROBE_MISSING)
+			return CV_TIER_NONE;
+	return CV_TIER_NAMESPACES;
 }
 
 void cv_probe_all(struct cv_probe_report *ret)
@@ -165,7 +165,7 @@ void cv_probe_all(struct cv_probe_report *ret)
 		struct cv_probe_row *row = &ret->rows[i];
 		struct cv_probe_outcome o;
 
-		outcome_of(p, &o);
+		outcome_of(p, TRY_MS, &o);
 		row->name = p->name;
 		row->status = o.status < CV_PROBE_STATUS_COUNT ? o.status : CV_PROBE_MISSING;
 		row->protects = p->protects;

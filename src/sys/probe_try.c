@@ -14,6 +14,7 @@
 #include "sys/netns.h"
 #include "sys/proc.h"
 #include "sys/seccomp.h"
+#include "sys/userns.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -85,43 +87,17 @@ void cv_probe_try_kernel(struct cv_probe_outcome *o)
 
 /* --- Namespaces --------------------------------------------------------------------------- */
 
-/* Knobs that forbid user namespaces to ordinary users, and what they say when they do. */
-static const struct {
-	const char *path, *name, *forbids, *enable;
-} knob[] = {
-	{ "/proc/sys/user/max_user_namespaces", "user.max_user_namespaces", "0",
-		"sysctl -w user.max_user_namespaces=15000" },
-	{ "/proc/sys/kernel/unprivileged_userns_clone", "kernel.unprivileged_userns_clone", "0",
-		"sysctl -w kernel.unprivileged_userns_clone=1" },
-	{ "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-		"kernel.apparmor_restrict_unprivileged_userns", "1",
-		"sysctl -w kernel.apparmor_restrict_unprivileged_userns=0" },
-};
-
-static bool knob_is(const char *path, const char *value)
-{
-	CV_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char text[32];
-	const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
-	struct cv_str rest = { text, n > 0 ? (size_t)n : 0 };
-
-	return n > 0 && cv_str_eq(cv_str_cut(&rest, '\n'), cv_str_of(value));
-}
-
 /* Why namespaces are refused, as far as the host tells. */
 static void explain(struct cv_probe_outcome *o)
 {
+	const struct cv_userns_knob *k = cv_userns_knob_find();
 	const size_t n = strlen(o->detail);
 
-	snprintf(o->enable, sizeof(o->enable),
-		"leave the outer container, or give it --security-opt seccomp=unconfined");
-	for (size_t i = 0; i < CV_ARRAY_LEN(knob); i++)
-		if (knob_is(knob[i].path, knob[i].forbids)) {
-			snprintf(o->enable, sizeof(o->enable), "%s", knob[i].enable);
-			snprintf(o->detail + n, sizeof(o->detail) - n, " (%s is %s)", knob[i].name,
-				knob[i].forbids);
-			return;
-		}
+	snprintf(o->enable, sizeof(o->enable), "%s",
+		k ? k->enable
+		  : "leave the outer container, or give it --security-opt seccomp=unconfined");
+	if (k)
+		snprintf(o->detail + n, sizeof(o->detail) - n, " (%s is %s)", k->name, k->forbids);
 }
 
 static bool map_write(const char *path, const char *text)
@@ -262,8 +238,9 @@ void cv_probe_try_seccomp(struct cv_probe_outcome *o)
 }
 
 /* A process under the filter of a sandbox that connects: tells the number of its listener, then
- * waits until that was fetched. */
-static CV_NORETURN void identity_client(int sock)
+ * waits until that was fetched.  It holds a listener of its own, so a connect that nobody looks at
+ * would last for ever: it ends with who made it. */
+static CV_NORETURN void identity_client(pid_t parent, int sock)
 {
 	const struct sockaddr_in to = { .sin_family = AF_INET,
 		.sin_port = htons(9),
@@ -272,6 +249,8 @@ static CV_NORETURN void identity_client(int sock)
 	int listener = -1;
 	char go;
 
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(1);
 	const int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (cv_proc_no_new_privs_set(&err) == CV_OK)
 		(void)!cv_seccomp_install(CV_SECCOMP_AGENT_NOTIFY, &listener, &err);
@@ -323,9 +302,9 @@ void cv_probe_try_identity(struct cv_probe_outcome *o)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return say_errno(o, "socketpair");
-	const pid_t pid = fork();
+	const pid_t self = getpid(), pid = fork();
 	if (pid == 0)
-		identity_client(pair[1]);
+		identity_client(self, pair[1]);
 	close(pair[1]);
 	CV_AUTO_FD int sock = pair[0];
 	if (pid < 0 || read(sock, &number, sizeof(number)) != sizeof(number))
