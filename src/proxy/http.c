@@ -497,7 +497,8 @@ static bool exchange_step(struct cv_proxy *p, struct cv_flow *f)
 		if (up == CV_PASS_BAD && !h->has_response)
 			return malformed_refuse(
 				p, f, "bad_chunk", "chunked body is malformed", 400);
-		if (up == CV_PASS_BAD || (c->is_eof && !h->up.is_read && cv_body_is_starved(&h->up, c))) {
+		if (up == CV_PASS_BAD ||
+			(c->is_eof && !h->up.is_read && cv_body_is_starved(&h->up, c))) {
 			cv_flow_end(p, f, true); /* a body that can't be framed, or was cut */
 			return false;
 		}

@@ -39,7 +39,28 @@ w = world.World(["api.test"])
 proxylab.add_local("10.200.0.0", 24)
 lab = Lab(w, POLICY, pins=[("api.test", 80, P), ("api.test", 443, P)])
 tap = world.Tap()
-origin, tls_origin = Bytes(P, 80, answer=OK), Bytes(P, 443, answer=OK, pki=w.pki)
+
+
+class Origin(Bytes):
+    """Counts its connections that are open."""
+    opened = 0
+
+    def _serve(self, s):
+        self.opened += 1
+        try:
+            super()._serve(s)
+        finally:
+            self.opened -= 1
+
+    def settle(self):
+        """A request that was cut ends its connection: then all of it has been seen."""
+        end = time.monotonic() + PATIENCE_S
+        while self.opened and time.monotonic() < end:
+            time.sleep(0.005)
+        assert not self.opened, f"{self.opened} connections stayed"
+
+
+origin, tls_origin = Origin(P, 80, answer=OK), Origin(P, 443, answer=OK, pki=w.pki)
 
 # ---- the faults ----
 
@@ -235,7 +256,7 @@ def cut(body):
     got = read_all(talk(b"POST /x HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n" + body + EVIL,
                         answer=b""))
     assert got.startswith(b"HTTP/1.1 400 ") and b"<timeout>" not in got, got
-    time.sleep(0.02)
+    origin.settle()
     assert b"EVIL" not in origin.seen and b"\r\n0\r\n" not in origin.seen, origin.seen
 
 
@@ -246,6 +267,7 @@ def ends_early(body):
         s.shutdown(socket.SHUT_WR)
         got = read_all(s)
         assert b"<timeout>" not in got and not got.startswith(b"HTTP/1.1 200"), got
+        origin.settle()
         assert b"\r\n0\r\n" not in origin.seen, origin.seen
     return check
 
@@ -437,6 +459,109 @@ for name, check in (
             R + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX:HTTP/1.1 200 OK\r\n\r\n",
             R + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: HTTP/1.1 200 OK\r\n\r\n"))):
     tap.check(f"t10 {name}", check)
+
+
+# ---- HTTP/2 made HTTP/1 ----
+
+G = [(":method", "POST"), (":scheme", "https"), (":authority", "api.test"), (":path", "/x")]
+END, HEADERS_END = h2lab.END_STREAM, h2lab.END_HEADERS
+
+
+def data(text, end=0):
+    return h2lab.frame(h2lab.DATA, end, 1, text)
+
+
+def head(fields, end=0):
+    return h2lab.frame(h2lab.HEADERS, HEADERS_END | end, 1, h2lab.block(fields))
+
+
+def from_h2(*frames):
+    """What the server of HTTP/1 has seen of them, when the stream is over."""
+    tls_origin.answer = lambda seen: OK if b"\r\n0\r\n" in seen or b"Content-Length" in seen else b""
+    tls_origin.is_close, tls_origin.seen = False, b""
+    r = h2lab.Raw(lab.tls("api.test", 443, alpn=("h2",)))
+    r.send(*frames)
+    r.read(lambda f: f[2] == 1 and (f[0] == h2lab.RST or f[1] & END and f[0] in (h2lab.DATA, h2lab.HEADERS)), 2)
+    seen = None
+    while seen != tls_origin.seen:  # good connections are kept, so no end says that this is all
+        seen = tls_origin.seen
+        time.sleep(0.1)
+    r.sock.close()
+    return seen
+
+
+def becomes(frames, fields, body):
+    """Exactly one request of HTTP/1, with these fields behind Host."""
+    def check():
+        seen = from_h2(*frames)
+        assert seen == b"POST /x HTTP/1.1\r\n" + HOST + fields + b"\r\n" + body, seen
+    return check
+
+
+def never_whole(*frames):
+    """A head may have passed; the request has no end, or the server has seen nothing."""
+    def check():
+        seen = from_h2(*frames)
+        assert b"\r\n0\r\n" not in seen and b"EVIL" not in seen and b"Content-Length: 3\r\n\r\nabc" not in seen, seen
+    return check
+
+
+def sees_nothing(*frames):
+    def check():
+        seen = from_h2(*frames)
+        assert seen == b"", seen
+    return check
+
+
+TE = b"Transfer-Encoding: chunked\r\n"
+for name, check in (
+        ("DATA that looks like an end and a request is data", becomes(
+            (head(G), data(b"0\r\n\r\n" + EVIL, END)), TE,
+            b"%x\r\n" % (len(EVIL) + 5) + b"0\r\n\r\n" + EVIL + b"\r\n0\r\n\r\n")),
+        ("DATA of nothing does not end a body", becomes(
+            (head(G), data(b""), data(b"abcd"), data(b""), data(b"", END)), TE, b"4\r\nabcd\r\n0\r\n\r\n")),
+        ("padding is no data", becomes(
+            (head(G), h2lab.frame(h2lab.DATA, END | 8, 1, b"\x05abc" + b"EVIL\0")), TE, b"3\r\nabc\r\n0\r\n\r\n")),
+        ("a length stays one", becomes(
+            (head(G + [("content-length", "3")]), data(b"a"), data(b"bc", END)), b"Content-Length: 3\r\n", b"abc")),
+        ("crumbs of cookies are one field", becomes(
+            (head(G + [("cookie", "a=b"), ("x", "y"), ("cookie", "c=d"), ("cookie", "e")]), data(b"", END)),
+            b"x: y\r\ncookie: a=b; c=d; e\r\n" + TE, b"0\r\n\r\n")),
+        ("trailers are trailers", becomes(
+            (head(G), data(b"abc"), head([("x-sum", "1")], END)), TE, b"3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n")),
+        ("framing, routing and credentials in trailers go no further", becomes(
+            (head(G), data(b"abc"), head([("content-length", "9"), ("host", "other.test"), ("authorization", "x"),
+                                          ("x-sum", "1")], END)), TE, b"3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n")),
+        ("two lengths in trailers have no end", never_whole(
+            head(G), data(b"abc"), head([("content-length", "9"), ("content_length", "9")], END))),
+        ("transfer-encoding in trailers has no end", never_whole(
+            head(G), data(b"abc"), head([("transfer-encoding", "chunked")], END))),
+        ("CR LF in trailers has no end", never_whole(
+            head(G), data(b"abc"), head([("x", "y\r\n\r\nGET /EVIL HTTP/1.1")], END))),
+        ("an upper-case name in trailers has no end", never_whole(
+            head(G), data(b"abc"), head([("Transfer-Encoding", "x")], END))),
+        ("more DATA than the length has no end", never_whole(
+            head(G + [("content-length", "3")]), data(b"abcEVIL", END))),
+        ("less DATA than the length has no end", never_whole(
+            head(G + [("content-length", "30")]), data(b"abc", END))),
+        ("DATA where the length says nothing", never_whole(
+            head(G + [("content-length", "0")]), data(EVIL, END))),
+        ("transfer_encoding is nobody's", sees_nothing(head(G + [("transfer_encoding", "chunked")]), data(b"0", END))),
+        ("http_host and host_ are no Host", becomes(
+            (head(G + [("http_host", "x"), ("host_", "y")]), data(b"", END)),
+            b"http_host: x\r\nhost_: y\r\n" + TE, b"0\r\n\r\n")),
+        ("proxy-authorization goes no further", becomes(
+            (head(G + [("proxy-authorization", "x"), ("proxy_authorization", "y")]), data(b"", END)), TE, b"0\r\n\r\n")),
+        ("1,000 small fields", sees_nothing(head(G + [("x%d" % i, "") for i in range(1000)], END))),
+        ("1,000 crumbs", sees_nothing(head(G + [("cookie", "a")] * 3000, END))),
+        ("a reset in the body has no end", never_whole(
+            head(G), data(b"abc"), h2lab.frame(h2lab.RST, 0, 1, b"\0\0\0\x08"))),
+        ("a request in CONTINUATIONs of a byte", becomes(
+            (h2lab.frame(h2lab.HEADERS, 0, 1, h2lab.block(G)), *(
+                h2lab.frame(h2lab.CONTINUATION, 0, 1, bytes([b])) for b in h2lab.block([("x", "y")])),
+             h2lab.frame(h2lab.CONTINUATION, HEADERS_END, 1, b""), data(b"", END)),
+            b"x: y\r\n" + TE, b"0\r\n\r\n"))):
+    tap.check(f"t10 t19 {name}", check)
 tap.check("the proxy ends well", lambda: lab.close() == 0 or 1 / 0)
 w.close()
 tap.done()

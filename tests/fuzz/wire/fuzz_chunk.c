@@ -31,6 +31,7 @@ static enum cv_chunk_event feed(
 		if (e != CV_CHUNK_MORE || n == s.n)
 			return e;
 		cv_assert(in.n < CV_CHUNK_TRAILER_BYTES_MAX); /* what a caller must keep */
+		cv_assert(cv_chunk_is_starved(c, in));        /* a source that ends here was cut */
 	}
 }
 
