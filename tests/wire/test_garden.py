@@ -3,12 +3,10 @@
 """What other HTTP/1 parsers were found to read in different ways, asked of ours, in both directions.
 
 Goal: of a message that any two programs read differently not one byte gets through, or exactly one
-message does that all read alike.  The classes are those that the HTTP Garden
-(github.com/narfindustries/http-garden) has found in servers and in what stands before them: line
-ends, blanks and bytes in names and values, numbers as various libraries read them, codings, versions,
-chunks.  Method: each fault is put into a request, for a server that keeps what reaches it, and into
-an answer, for a client of HTTP/1 and one of HTTP/2; what is behind it is marked EVIL.  What
-smuggling.wt and test_http.py have already is not repeated.
+message does that all read alike.  Method: each fault of tests/lib/garden.py is put into a request,
+for a server that keeps what reaches it, and into an answer, for a client of HTTP/1 and one of HTTP/2;
+then frames of HTTP/2 whose server speaks HTTP/1.  What smuggling.wt and test_http.py have already is
+not repeated.
 """
 import os
 import socket
@@ -19,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import h2lab  # noqa: E402  (first: it may start another Python)
 import proxylab  # noqa: E402
 import world  # noqa: E402
+from garden import CHUNKS, LINES, LINES_OF_REQUESTS, STARTS, STARTS_OF_ANSWERS  # noqa: E402
 from proxylab import Bytes, Lab, read_all  # noqa: E402
 
 POLICY = """
@@ -61,177 +60,6 @@ class Origin(Bytes):
 
 
 origin, tls_origin = Origin(P, 80, answer=OK), Origin(P, 443, answer=OK, pki=w.pki)
-
-# ---- the faults ----
-
-LINES = {  # one or more lines of a head
-    "a length with a sign and an underscore": b"Content-Length: +1_0",
-    "a length with an underscore": b"Content-Length: 1_0",
-    "a length in octal": b"Content-Length: 010",
-    "a length of two zeros": b"Content-Length: 00",
-    "a length with a blank and a digit": b"Content-Length: 1\t0",
-    "a length with NUL": b"Content-Length: 10\0",
-    "a length with a no-break space": b"Content-Length: 10\xa0",
-    "a length with NEL in front": b"Content-Length: \x8510",
-    "a length with a form feed": b"Content-Length: \x0c10",
-    "a length with a comma": b"Content-Length: 10,",
-    "a length in quotes": b"Content-Length: \"10\"",
-    "a length with a parameter": b"Content-Length: 10;a",
-    "a length in another script's digits": "Content-Length: ١٠".encode(),
-    "a length as a float": b"Content-Length: 1e1",
-    "an empty length, then one": b"Content-Length: \r\nContent-Length: 43",
-    "a length, then an empty one": b"Content-Length: 43\r\nContent-Length:",
-    "no length, then one": b"Content-Length: 0\r\nContent-Length: 31",
-    "a length's name with NEL": b"Content-Length\x85: 10",
-    "a length's name with a no-break space": b"Content-Length\xa0: 10",
-    "a length's name with a vertical tab": b"Content-Length\x0b: 10",
-    "a length's name with NUL": b"Content-Length\0: 10",
-    "a coding behind an empty element": b"Transfer-Encoding: ,chunked",
-    "a coding before an empty element": b"Transfer-Encoding: chunked,",
-    "a coding behind an empty element, and a length": b"Transfer-Encoding: ,chunked\r\nContent-Length: 5",
-    "a coding in no-break spaces": b"Transfer-Encoding: \xa0chunked\xa0",
-    "a coding with NEL": b"Transfer-Encoding: \x85chunked",
-    "a coding in high bytes": b"Transfer-Encoding: \xffchunked\xff",
-    "a coding that is unknown": b"Transfer-Encoding: blegh",
-    "a coding with NUL": b"Transfer-Encoding: chunked\0",
-    "a coding twice in a line": b"Transfer-Encoding: chunked chunked",
-    "a coding twice in a list": b"Transfer-Encoding: chunked, chunked",
-    "a coding in halves": b"Transfer-Encoding: chun\r\nTransfer-Encoding: ked",
-    "an empty coding": b"Transfer-Encoding:",
-    "an empty coding, then one": b"Transfer-Encoding:\r\nTransfer-Encoding: chunked",
-    "an empty coding, and a length": b"Transfer-Encoding:\r\nContent-Length: 5",
-    "an unknown coding, and a length": b"Transfer-Encoding: x\r\nContent-Length: 5",
-    "a coding with a dotless i": "Transfer-Encodıng: chunked".encode(),
-    "a coding with a long s": "Tranſfer-Encoding: chunked".encode(),
-    "a coding's name over two lines": b"Transfer-\r\nEncoding: chunked",
-    "a colon on the next line": b"Transfer-Encoding\r\n: chunked",
-    "LF in a name": b"Te\nst: test",
-    "a name alone, with NUL": b"a:b\r\nc\0",
-    "neither name nor value": b":\r\nI: am cut off",
-    "no name": b": ignored",
-    "CR, then a line of its own": b"\rZGET /EVIL: x",
-    "CR between two fields": b"Visible: a\rSmuggled: b",
-    "LF LF for a value": b"Useless:\n\nGET /EVIL HTTP/1.1",
-    "text behind NUL": b"Test: test\0EVIL",
-    "NUL at a value's end": b"Test: evil\0",
-    "CR at a value's start": b"Test: \revil",
-    "CR CR LF": b"Test: x\r",
-    "a high byte in a name": b"\xefoo: bar",
-    "a vertical tab before a name": b"\x0bContent-Length: 10",
-    "a form feed for a line of its own": b"\x0c",
-    "a tab for a line of its own": b"\t",
-    "a space for a line of its own": b" ",
-    "a field that goes on behind a blank line": b"A: b\r\n \r\nContent-Length: 10",
-}
-LINES_OF_REQUESTS = {
-    "NUL in Host": b"Host: api.test\0.evil.test",
-    "a high byte around Host": b"Host: \xffapi.test\xff",
-    "a no-break space behind Host": b"Host: api.test\xa0",
-    "a slash behind Host": b"Host: api.test/",
-    "Host as a URL": b"Host: http://api.test",
-    "Host with a port that is none": b"Host: api.test:80x",
-    "Host with a port and an @": b"Host: api.test:80@evil.test",
-    "two Hosts in a line": b"Host: api.test api.test",
-    "Host in the spelling of CGI": b"Host: api.test\r\nHTTP_HOST: x\r\nHost_: y\r\nhost: api.test",
-}
-STARTS = {
-    "a version with more digits": b"GET /x HTTP/1.32",
-    "a version of 255": b"GET /x HTTP/4294967295.255",
-    "a version with zeros in front": b"GET /x HTTP/01.1",
-    "a version with three numbers": b"GET /x HTTP/1.1.1",
-    "a version with a sign": b"GET /x HTTP/+1.1",
-    "a version with a comma": b"GET /x HTTP/1,1",
-    "a version with CR": b"GET /x HTTP/\r\r1.1",
-    "a version that is none": b"\0 / HTTP/............0596.7407.",
-    "a version of letters": b"GET /x HTTP/a.b",
-    "another protocol": b"GET /x HTPP/1.1",
-    "a method with separators": b"G=\":<>(e),[T];?\" /get HTTP/1.1",
-    "a target that is none": b"GET ! HTTP/1.1",
-    "LF for a space": b"GET /\nHTTP/1.1",
-    "LF for a space, then fields": b"GET /x\nHTTP/1.1\nHost: api.test",
-    "a form feed for a space": b"GET /x\x0cHTTP/1.1",
-    "a no-break space for a space": b"GET /x\xa0HTTP/1.1",
-    "a fragment": b"GET /x#y HTTP/1.1",
-    "an empty line first": b"\r\nGET /x HTTP/1.1",
-    "LF first": b"\nGET /x HTTP/1.1",
-    "NUL first": b"\0GET /x HTTP/1.1",
-    "two versions": b"GET /x HTTP/1.1 HTTP/1.1",
-    "two targets": b"GET /x /EVIL HTTP/1.1",
-    "a field for a line": b"Host: api.test",
-    "a target in high bytes": "GET /ſ HTTP/1.1".encode(),
-}
-STARTS_OF_ANSWERS = {
-    "two spaces": b"HTTP/1.1  200 OK",
-    "a tab for a space": b"HTTP/1.1\t200 OK",
-    "a status with a sign": b"HTTP/1.1 +200 OK",
-    "a status of four digits": b"HTTP/1.1 2000 OK",
-    "a status of two digits": b"HTTP/1.1 20 OK",
-    "a status of letters": b"HTTP/1.1 2OO OK",
-    "a status below 100": b"HTTP/1.1 099 OK",
-    "a status of 000": b"HTTP/1.1 000 OK",
-    "a status above 599": b"HTTP/1.1 700 OK",
-    "NUL in the phrase": b"HTTP/1.1 200 O\0K",
-    "CR in the phrase": b"HTTP/1.1 200 O\rEVIL: K",
-    "LF behind the phrase": b"HTTP/1.1 200 OK\nEVIL: x",
-    "no status": b"HTTP/1.1",
-    "a lower-case protocol": b"http/1.1 200 OK",
-    "version 2": b"HTTP/2 200 OK",
-    "version 2.0": b"HTTP/2.0 200 OK",
-    "version 1.10": b"HTTP/1.10 200 OK",
-    "version 0.9": b"HTTP/0.9 200 OK",
-    "ICY": b"ICY 200 OK",
-    "an empty line first": b"\r\nHTTP/1.1 200 OK",
-    "a blank first": b" HTTP/1.1 200 OK",
-}
-CHUNKS = {  # bodies; what should come behind them is put there by who uses them
-    "a size with an underscore": b"0_2e\r\n\r\n",
-    "a size with a sign": b"-0x0\r\n\r\n",
-    "a size in hexadecimal notation": b"0x0\r\n\r\n",
-    "a size with a sign and nothing": b"+\r\n\r\n",
-    "a size with H behind it": b"5h\r\nhello\r\n0\r\n\r\n",
-    "a size with words behind it": b"1these-bytes-are-passed-over\r\nZ\r\n0\r\n\r\n",
-    "a size that is none": b"Z\r\nZZ\r\nZZZ\r\n\r\n",
-    "words for a size": b"INVALID!!!\r\n",
-    "no size": b"\r\n\r\n",
-    "blanks before the size": b"           0\r\n\r\n",
-    "a tab behind the size": b"0\t\r\n\r\n",
-    "NUL before the size": b"\x000\r\n\r\n",
-    "a form feed before the size": b"\x0c0\r\n\r\n",
-    "a size in another script's digits": "٥\r\nhello\r\n0\r\n\r\n".encode(),
-    "a size of 20 zeros": b"0" * 20 + b"\r\n\r\n",
-    "a size of 2^64 + 5": b"10000000000000005\r\nhello\r\n0\r\n\r\n",
-    "a size of 2^63": b"8000000000000000\r\nhello\r\n0\r\n\r\n",
-    "a size of 2^64 - 10": b"fffffffffffffff6\r\nhello\r\n0\r\n\r\n",
-    "CR in front of an extension": b"5\r\r;ABCD\r\n34\r\nE\r\n0\r\n\r\n",
-    "CR in an extension": b"2;a=b\r\rXX\r\n0\r\n\r\n",
-    "an extension of nothing": b"2;\r\nXX\r\n0\r\n\r\n",
-    "an extension with LF": b"2;\nXX\r\n0\r\n\r\n",
-    "an extension in quotes": b"2;a=\"\r\nXX\r\n0\r\n\r\n\"\r\nXX\r\n0\r\n\r\n",
-    "CR and a byte behind the size": b"2\rXXX\r\n0\r\n\r\n",
-    "CR and a byte behind the last size": b"0\rX\r\n\r\n",
-    "LF behind the data": b"a\r\n0123456789\n0\r\n\r\n",
-    "nothing behind the data": b"5\r\nhello0\r\n\r\n",
-    "two bytes behind the data": b"5\r\nhelloXX0\r\n\r\n",
-    "an empty line before the last chunk": b"3\r\nabc\r\n\r\n0\r\n\r\n",
-    "LF behind the last size": b"0\n\r\n",
-    "LF for the last line": b"0\r\n\n",
-    "CR CR LF for the last line": b"0\r\n\r\r\n",
-    "a byte for the last line's CR": b"0\r\nX\n",
-    "an end in a trailer's name": b"0\r\nX",
-    "an end behind a trailer": b"0\r\nA: b\r\n",
-    "an end in the last line": b"0\r\n\r",
-    "a trailer without a colon": b"0\r\nXX\r\n\r\n",
-    "a trailer that goes on": b"0\r\nA: b\r\n c\r\n\r\n",
-    "a trailer with a blank in its name": b"0\r\nA : b\r\n\r\n",
-    "a trailer without a name": b"0\r\n: b\r\n\r\n",
-    "a trailer with CR": b"0\r\nA: b\rC: d\r\n\r\n",
-    "a trailer with NUL": b"0\r\nA: b\0\r\n\r\n",
-    "a trailer with LF": b"0\r\nA: b\nC: d\r\n\r\n",
-    "a blank first in the trailers": b"0\r\n \r\n\r\n",
-    "a coding in the trailers": b"0\r\nTransfer-Encoding: chunked\r\n\r\n",
-    "a length of CGI in the trailers": b"0\r\nContent_Length: 5\r\n\r\n",
-}
-
 
 # ---- requests ----
 
