@@ -31,17 +31,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-static const char *const step_word[BUILD_STEP_COUNT] = {
-	[BUILD_CONTEXT] = "context",
-	[BUILD_PULL] = "pull",
-	[BUILD_BUILD] = "build",
-	[BUILD_EXPORT] = "export",
-	[BUILD_DELIVER] = "deliver",
-	[BUILD_PUSH] = "push",
-	[BUILD_LIST] = "list",
-	[BUILD_CLEAN] = "clean",
-};
-
 /* ---- arguments ---- */
 
 static struct cv_str argument(const struct cv_value *arguments, const char *name)
@@ -135,20 +124,6 @@ static struct cv_str path_of(const struct sandbox *box, struct build_run *r, str
 
 /* ---- the run ---- */
 
-CV_PRINTF(5, 6)
-static void refuse(struct build_run *r, enum call_outcome outcome, int status, const char *code,
-	const char *fmt, ...)
-{
-	va_list ap;
-
-	r->outcome = outcome;
-	r->status = status;
-	r->code = code;
-	va_start(ap, fmt);
-	vsnprintf(r->detail, sizeof(r->detail), fmt, ap);
-	va_end(ap);
-}
-
 static void step_run(struct broker *b, struct job *j, enum build_step step);
 
 static void push_read(struct build_run *r, struct cv_str s)
@@ -159,7 +134,7 @@ static void push_read(struct build_run *r, struct cv_str s)
 		return;
 	r->push = cv_image_ref_whole(&ref, &r->arena);
 	if (!build_push_is_allowed(r, &ref))
-		refuse(r, CALL_FAILED, 403, "push_denied", "%.*s may not be pushed to",
+		build_refuse(r, CALL_FAILED, 403, "push_denied", "%.*s may not be pushed to",
 			(int)CV_MIN(r->push.n, (size_t)200), r->push.p);
 }
 
@@ -175,7 +150,7 @@ static void arguments_read(const struct sandbox *box, const struct job *j, struc
 		return;
 	r->image = cv_image_ref_own(tag, r->space, &r->arena);
 	if (!r->image.n) {
-		refuse(r, CALL_FAILED, 403, "foreign_tag",
+		build_refuse(r, CALL_FAILED, 403, "foreign_tag",
 			"'%.*s' is not a name of this run; its images are %.*s...",
 			(int)CV_MIN(tag.n, (size_t)100), tag.n ? tag.p : "", CV_STR_ARG(r->space));
 		return;
@@ -189,7 +164,7 @@ static void arguments_read(const struct sandbox *box, const struct job *j, struc
 	push_read(r, r->tool->operation == CV_TOOL_BUILD_PUSH ? argument(a, "destination")
 							      : argument(a, "push"));
 	if (r->outcome == CALL_OK && box->root < 0 && r->tool->operation == CV_TOOL_BUILD_BUILD)
-		refuse(r, CALL_BROKEN, 0, NULL, "the sandbox's files can't be reached");
+		build_refuse(r, CALL_BROKEN, 0, NULL, "the sandbox's files can't be reached");
 }
 
 static const enum build_step first_step[] = {
@@ -199,17 +174,6 @@ static const enum build_step first_step[] = {
 };
 
 static const struct spawned nothing = { .control = -1, .in = -1, .out = -1, .err = -1 };
-
-static void run_free(struct build_run *r)
-{
-	spawn_close(&r->p);
-	spawn_close(&r->look);
-	build_logins_drop(r);
-	cv_buf_fini(&r->said);
-	cv_buf_fini(&r->last);
-	cv_arena_fini(&r->arena);
-	free(r);
-}
 
 /* Once in a log, at its beginning. */
 static void one_id_tell(struct broker *b, struct job *j, const struct cv_err *why)
@@ -243,96 +207,15 @@ static bool build_start(struct broker *b, struct job *j, struct cv_err *err)
 		one_id_tell(b, j, &none);
 	if (build_logins_take(r, j->keys, err) != CV_OK ||
 		dirs_make(b, box, j->id, r, err) != CV_OK) {
-		run_free(r);
+		build_run_free(r);
 		return false;
 	}
 	j->run = r;
 	arguments_read(box, j, r);
 	if (r->arena.is_overflown && r->outcome == CALL_OK)
-		refuse(r, CALL_BROKEN, 0, NULL, "no memory");
+		build_refuse(r, CALL_BROKEN, 0, NULL, "no memory");
 	step_run(b, j, r->outcome == CALL_OK ? first_step[r->tool->operation] : BUILD_CLEAN);
 	return true;
-}
-
-/* ---- the end ---- */
-
-static void output_put(const struct build_run *r, struct cv_buf *b)
-{
-	if (r->tool->operation == CV_TOOL_BUILD_LIST) {
-		cv_buf_put(b, cv_buf_len(&r->said) ? cv_buf_str(&r->said) : CV_STR("[]"));
-		return;
-	}
-	cv_buf_printf(b, "{\"status\":\"success\"");
-	put_member_str(b, "tag", r->image);
-	if (r->digest[0]) {
-		put_member_str(b, "digest", cv_str_of(r->digest));
-		cv_buf_printf(b, ",\"size\":%llu", (unsigned long long)r->size);
-	}
-	if (r->dest.n)
-		put_member_str(b, "dest", r->dest);
-	if (r->pushed[0]) {
-		struct cv_str name = cv_str_slice(r->push, 0, cv_str_rfind_byte(r->push, ':'));
-
-		cv_buf_printf(b, ",\"pushed\":\"%.*s@%s\"", CV_STR_ARG(name), r->pushed);
-		put_member_str(b, "pushed_tag", r->push);
-	}
-	cv_buf_put_byte(b, '}');
-}
-
-static struct cv_str log_tail(const struct job *j)
-{
-	struct cv_str s = cv_buf_str(&j->log);
-
-	if (s.n > BROKER_STDERR_BYTES_MAX)
-		s = cv_str_slice(s, s.n - BROKER_STDERR_BYTES_MAX, s.n);
-	while (s.n && ((unsigned char)s.p[0] & 0xc0) == 0x80) /* the middle of a character */
-		s = cv_str_slice(s, 1, s.n);
-	return s;
-}
-
-/* An error with a code of its own. */
-static void end_refused(struct broker *b, struct job *j, const struct build_run *r)
-{
-	const struct cv_str tail = log_tail(j);
-	struct cv_buf body;
-
-	cv_buf_init(&body, 8 * BROKER_STDERR_BYTES_MAX + 65536);
-	error_begin(&body, r->code, "%s", r->detail);
-	if (tail.n)
-		put_member_str(&body, "stderr", tail);
-	error_end(&body);
-	job_end(b, j, JOB_FAILED, r->status, r->code, &body);
-}
-
-static void finish(struct broker *b, struct job *j)
-{
-	struct build_run *r = j->run;
-	struct cv_buf output;
-
-	j->run = NULL; /* it is no more, whoever asks */
-	call_log_end(b, j);
-	if (j->is_stopping && j->stop_state == JOB_CANCELLED)
-		r->outcome = CALL_CANCELLED;
-	if (j->is_stopping && j->stop_state == JOB_TIMED_OUT)
-		r->outcome = CALL_TIMEOUT;
-	if (r->outcome == CALL_FAILED && r->code) {
-		end_refused(b, j, r);
-		run_free(r);
-		return;
-	}
-	cv_buf_init(&output, 2 * BUILD_SAID_BYTES_MAX);
-	if (r->outcome == CALL_OK)
-		output_put(r, &output);
-	call_end(b, j,
-		&(struct call_end){
-			.outcome = r->outcome,
-			.detail = r->detail[0] ? r->detail : NULL,
-			.output = cv_buf_str(&output),
-			.bytes = cv_buf_len(&output),
-			.stderr_tail = log_tail(j),
-		});
-	cv_buf_fini(&output);
-	run_free(r);
 }
 
 /* ---- steps ---- */
@@ -355,7 +238,7 @@ static void progress_tell(struct broker *b, struct job *j, const struct build_ru
 		snprintf(text, sizeof(text), "{\"step\":\"pull\",\"image\":\"%.*s\"}",
 			CV_STR_ARG(r->pull[r->pull_at]));
 	else
-		snprintf(text, sizeof(text), "{\"step\":\"%s\"}", step_word[r->step]);
+		snprintf(text, sizeof(text), "{\"step\":\"%s\"}", build_step_word(r->step));
 	job_progress(b, j, cv_str_of(text));
 }
 
@@ -429,7 +312,7 @@ static void look_start(struct broker *b, struct job *j, struct build_run *r)
 	if (r->step != BUILD_BUILD && r->step != BUILD_EXPORT)
 		return;
 	if (spawn(&plan, &r->look, &err) != CV_OK || !watch(b, j, r->look.control, WATCH_RUN_IN))
-		refuse(r, CALL_BROKEN, 0, NULL, "nothing can look at the disk");
+		build_refuse(r, CALL_BROKEN, 0, NULL, "nothing can look at the disk");
 }
 
 static void step_run(struct broker *b, struct job *j, enum build_step step)
@@ -463,10 +346,10 @@ static void step_run(struct broker *b, struct job *j, enum build_step step)
 		cv_fail(&err, CV_SYSTEM, "it can't be watched");
 	}
 	if (step == BUILD_CLEAN) { /* what is left goes with the broker's directory */
-		finish(b, j);
+		build_finish(b, j);
 		return;
 	}
-	refuse(r, CALL_BROKEN, 0, NULL, "%s: %s", step_word[step], err.msg);
+	build_refuse(r, CALL_BROKEN, 0, NULL, "%s: %s", build_step_word(step), err.msg);
 	step_run(b, j, BUILD_CLEAN);
 }
 
@@ -477,7 +360,7 @@ static enum build_step context_ended(struct build_run *r)
 
 	if (build_bases_read(r, &err) == CV_OK)
 		return r->pull_count ? BUILD_PULL : BUILD_BUILD;
-	refuse(r, CALL_FAILED, err.code == CV_DENIED ? 403 : 400,
+	build_refuse(r, CALL_FAILED, err.code == CV_DENIED ? 403 : 400,
 		err.code == CV_DENIED ? "base_image_denied" : "bad_containerfile", "%s", err.msg);
 	return BUILD_CLEAN;
 }
@@ -488,7 +371,7 @@ static enum build_step export_ended(struct build_run *r)
 
 	if (build_digest_read(r, "digest", r->digest, &err) != CV_OK ||
 		build_size_read(r, &err) != CV_OK) {
-		refuse(r, CALL_FAILED, 0, NULL, "%s", err.msg);
+		build_refuse(r, CALL_FAILED, 0, NULL, "%s", err.msg);
 		return BUILD_CLEAN;
 	}
 	return r->dest.n ? BUILD_DELIVER : r->push.n ? BUILD_PUSH : BUILD_CLEAN;
@@ -506,74 +389,13 @@ static enum build_step step_next(struct build_run *r)
 	case BUILD_DELIVER: return r->push.n ? BUILD_PUSH : BUILD_CLEAN;
 	case BUILD_PUSH:
 		if (build_digest_read(r, "pushed", r->pushed, &err) != CV_OK)
-			refuse(r, CALL_FAILED, 0, NULL, "%s", err.msg);
+			build_refuse(r, CALL_FAILED, 0, NULL, "%s", err.msg);
 		return BUILD_CLEAN;
 	case BUILD_LIST:
 	case BUILD_CLEAN:
 	case BUILD_STEP_COUNT: break;
 	}
 	return BUILD_CLEAN;
-}
-
-/* What the proxy says of a server that answers a TLS hello with something else. */
-static bool is_without_tls(struct cv_str said)
-{
-	static const char *const words[] = { "SSL routines::wrong version number",
-		"SSL routines::http request", "SSL routines::packet length too long" };
-
-	for (size_t i = 0; said.n && i < CV_ARRAY_LEN(words); i++)
-		if (memmem(said.p, said.n, words[i], strlen(words[i])))
-			return true;
-	return false;
-}
-
-/* A step that speaks to a registry. */
-static void registry_failure_tell(struct build_run *r, int exit)
-{
-	const struct cv_str registry = build_registry(r);
-	char fix[2 * CV_IMAGE_REF_BYTES_MAX] = "";
-
-	if (is_without_tls(cv_buf_str(&r->last)))
-		snprintf(fix, sizeof(fix),
-			"; %.*s answers without TLS, which it may if the catalog's build says "
-			"plain_http: [\"%.*s\"]",
-			CV_STR_ARG(registry), CV_STR_ARG(registry));
-	if (r->step == BUILD_PULL)
-		refuse(r, CALL_FAILED, 502, "base_image_failed", "%.*s can't be fetched%s",
-			(int)CV_MIN(r->pull[r->pull_at].n, (size_t)200), r->pull[r->pull_at].p,
-			fix);
-	else
-		refuse(r, CALL_FAILED, 0, NULL, "%s: ended with exit code %d%s", step_word[r->step],
-			exit, fix);
-}
-
-/* Why a step failed, as one sentence: ours say it themselves. */
-static void failure_tell(struct build_run *r, const struct spawn_report *report)
-{
-	struct cv_str said = cv_buf_str(&r->last);
-	const struct cv_str line = cv_str_cut(&said, '\n');
-	const bool is_ours = r->step == BUILD_CONTEXT || r->step == BUILD_DELIVER;
-	const int exit = report && WIFEXITED(report->value) ? WEXITSTATUS(report->value) : -1;
-
-	if (r->outcome != CALL_OK)
-		return; /* it was said why */
-	if (!report || r->start_errno)
-		refuse(r, CALL_BROKEN, 0, NULL, "%s: %s", step_word[r->step],
-			report ? strerror(r->start_errno) : "the process was lost");
-	else if (r->is_flooding)
-		refuse(r, CALL_FAILED, 0, NULL, "it wrote more than it may, and was ended");
-	else if (r->is_too_large)
-		refuse(r, CALL_FAILED, 413, "image_too_large",
-			"the images of this run take more than %llu bytes",
-			(unsigned long long)r->tool->image_bytes_max);
-	else if (is_ours)
-		refuse(r, CALL_FAILED, 400, r->step == BUILD_CONTEXT ? "bad_context" : "bad_dest",
-			"%.*s", (int)CV_MIN(line.n, (size_t)300), line.n ? line.p : "");
-	else if (r->step == BUILD_PULL || r->step == BUILD_PUSH)
-		registry_failure_tell(r, exit);
-	else
-		refuse(r, CALL_FAILED, 0, NULL, "%s: ended with exit code %d", step_word[r->step],
-			exit);
 }
 
 static void step_ended(struct broker *b, struct job *j, const struct spawn_report *report)
@@ -585,11 +407,11 @@ static void step_ended(struct broker *b, struct job *j, const struct spawn_repor
 	spawn_close(&r->p);
 	spawn_close(&r->look); /* its shepherd sees that */
 	if (r->step == BUILD_CLEAN) {
-		finish(b, j);
+		build_finish(b, j);
 		return;
 	}
 	if (!is_good || r->outcome != CALL_OK)
-		failure_tell(r, report);
+		build_failure_tell(r, report);
 	step_run(b, j,
 		r->outcome != CALL_OK || j->is_stopping || !is_good ? BUILD_CLEAN : step_next(r));
 }
@@ -662,7 +484,7 @@ static void look_read(struct job *j)
 	r->is_too_large = n == sizeof(report) && WIFEXITED(report.value) &&
 			  WEXITSTATUS(report.value) == BUILD_LOOK_TOO_MUCH;
 	if (!r->is_too_large)
-		refuse(r, CALL_BROKEN, 0, NULL, "nobody looks at the disk any more");
+		build_refuse(r, CALL_BROKEN, 0, NULL, "nobody looks at the disk any more");
 	spawn_tell(&r->p, SPAWN_KILL);
 }
 
@@ -693,7 +515,7 @@ void build_policy_changed(struct broker *b, const struct sandbox *s)
 			pool_get(&b->sandboxes, j->sandbox) != s ||
 			build_policy_again(s, r, &err) == CV_OK)
 			continue;
-		refuse(r, CALL_BROKEN, 0, NULL, "its policy changed: %s", err.msg);
+		build_refuse(r, CALL_BROKEN, 0, NULL, "its policy changed: %s", err.msg);
 		spawn_tell(&r->p, SPAWN_KILL);
 	}
 }
@@ -726,7 +548,7 @@ static void build_drop(struct broker *b, struct job *j)
 	if (!r)
 		return;
 	j->run = NULL;
-	run_free(r);
+	build_run_free(r);
 }
 
 const struct backend build_backend = {

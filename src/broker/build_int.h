@@ -63,6 +63,18 @@ struct build_run {
 CV_MUST cv_code build_arguments_check(const struct cv_tool *t, const struct cv_value *arguments,
 	struct cv_arena *arena, struct cv_str *ret_pointer, struct cv_err *err);
 
+/* ---- build_end.c ---- */
+
+const char *build_step_word(enum build_step step);
+/* Why it will fail; status 0: as outcome has it, and no code. */
+CV_PRINTF(5, 6)
+void build_refuse(struct build_run *r, enum call_outcome outcome, int status, const char *code,
+	const char *fmt, ...);
+/* Why a step failed, as one sentence, unless it was said.  NULL: its process was lost. */
+void build_failure_tell(struct build_run *r, const struct spawn_report *report);
+void build_finish(struct broker *b, struct job *j); /* the answer; the run is freed */
+void build_run_free(struct build_run *r);
+
 /* ---- build_plan.c ---- */
 
 struct build_engine {
