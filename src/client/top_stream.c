@@ -434,7 +434,7 @@ static void due(struct cl_top_stream *s)
 		s->usage_ms = now + USAGE_EVERY_MS;
 		usage_ask(s);
 	}
-	if (now >= s->drafts_ms)
+	if (now >= s->drafts_ms && !is_asked(s, CALL_DRAFTS))
 		drafts_ask_due(s);
 	if (now >= s->others_ms && !is_asked(s, CALL_DRAFTS)) {
 		s->others_ms = now + DRAFTS_EVERY_MS;

@@ -41,11 +41,11 @@ struct cv_gw_exec_ssh {
 	struct cv_ref ref, box;
 	struct cv_gw_exec *exec; /* NULL: dropped */
 	enum ssh_state state;
-	uint32_t channel; /* while it is dialled */
-	bool is_tty;
-	uint32_t size;   /* rows << 16 | columns */
-	int ends[ENDS];  /* that the command gets when it runs; -1 */
-	int inner[ENDS]; /* the process' */
+	uint32_t channel;       /* while it is dialled */
+	bool is_tty, is_reaped; /* reaped: its number may be another's */
+	uint32_t size;          /* rows << 16 | columns */
+	int ends[ENDS];         /* that the command gets when it runs; -1 */
+	int inner[ENDS];        /* the process' */
 	struct cv_buf line, term;
 	pid_t pid;
 	int pidfd, link;
@@ -112,8 +112,8 @@ void exec_ssh_drop(struct cv_gw_exec *x)
 	y->deadline_ms = 0;
 	if (y->pid <= 0)
 		run_free(y);
-	else
-		(void)kill(y->pid, SIGKILL); /* not waited for yet: the number is its own */
+	else if (!y->is_reaped)
+		(void)kill(y->pid, SIGKILL);
 }
 
 static bool pipe_make(int *ret_read, int *ret_write)
@@ -354,8 +354,12 @@ bool exec_ssh_dial_message(struct cv_gw_box *b, uint32_t channel, struct cv_ipc_
 	}
 	CV_AUTO_FD int relay = cv_take_fd(m->fds[0]);
 	cv_code code = process_spawn(y, relay, &err);
-	if (code == CV_OK)
-		code = process_watch(y, &err);
+	if (code == CV_OK && (code = process_watch(y, &err)) != CV_OK) {
+		(void)kill(y->pid, SIGKILL); /* nobody would hear of its end */
+		while (waitpid(y->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		y->pid = 0;
+	}
 	if (code != CV_OK) {
 		cv_log(CV_LOG_ERROR, "exec", CV_LOG_NONE, "%s", err.msg);
 		relay_fail(x, err.msg);
@@ -471,7 +475,7 @@ static void on_process(run *y)
 
 	if (waitpid(y->pid, &status, WNOHANG) != y->pid)
 		return;
-	y->pid = 0;
+	y->is_reaped = true;
 	link_read(y); /* what it said last may still be there */
 	if (WIFSIGNALED(status) && y->exec)
 		cv_log(CV_LOG_WARN, "exec", CV_LOG_NONE,
@@ -548,7 +552,7 @@ static void part_stop(struct cv_gateway *g)
 	for (size_t i = 0; i < s->all.n; i++) {
 		run *y = s->all.v[i].thing;
 
-		if (y && y->pid > 0)
+		if (y && y->pid > 0 && !y->is_reaped)
 			(void)kill(y->pid, SIGKILL);
 		if (y)
 			run_free(y);
