@@ -211,15 +211,19 @@ void spare_link_lost(struct cv_gw_link *l)
 
 /* ---- it is claimed ---- */
 
+/* The oldest, which is the next to be replaced. */
 static struct cv_gw_spare *ready_one(struct cv_gw_sandboxes *s)
 {
+	struct cv_gw_spare *oldest = NULL;
+
 	for (size_t i = 0; i < s->spares.n; i++) {
 		struct cv_gw_spare *p = s->spares.v[i].thing;
 
-		if (p && p->is_ready && !p->is_ending && p->link && !p->link->is_broken)
-			return p;
+		if (p && p->is_ready && !p->is_ending && p->link && !p->link->is_broken &&
+			(!oldest || p->born_ms < oldest->born_ms))
+			oldest = p;
 	}
-	return NULL;
+	return oldest;
 }
 
 static void become(struct cv_gw_box *b, struct cv_gw_spare *p)

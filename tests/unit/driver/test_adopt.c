@@ -26,6 +26,10 @@ static void test_run(void **state)
 	assert_int_equal(p.token[31], 0x1f);
 	assert_int_equal(pid, 42);
 	assert_int_equal(started, 4711);
+	/* void, and written over without having been cut yet */
+	assert_false(parse("----------", &p, &pid, &started));
+	assert_true(parse(INSTANCE " " TOKEN "\n---------", &p, &pid, &started));
+	assert_int_equal(pid, 0);
 	/* cut off anywhere behind the first line: it will dial */
 	assert_true(parse(INSTANCE " " TOKEN "\n", &p, &pid, &started));
 	assert_int_equal(pid, 0);
