@@ -3,7 +3,7 @@
 questions "what is left behind?" and "what did each attempt say?".
 
 each_user(main) runs a test file's main() as the caller and, when that is root, once more as an
-ordinary user with a directory of its own; each pass prints its own plan, and tests/run.py adds
+ordinary user with a directory of its own, and where that matters as one with control groups; each pass prints its own plan, and tests/run.py adds
 them.  A probe is a program in tests/sandbox/probes/ that prints a line for each attempt: the
 attempt's name and the errno's name, or OK.
 
@@ -12,6 +12,7 @@ can be found, however many other runs there are on the machine.
 """
 import contextlib
 import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -30,7 +31,8 @@ _PASS = "CV_BOX_PASS"
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def each_user(main):
+def each_user(main, delegated=False):
+    """delegated: a third pass, as the user in control groups that are the user's own."""
     who = os.environ.get(_PASS)
     if who is None and os.geteuid() == 0:
         print("# pass 1 of 2: root", flush=True)
@@ -41,17 +43,98 @@ def each_user(main):
             ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups",
              sys.executable, *sys.argv], env=os.environ | {_PASS: "user", "HOME": "/nonexistent"},
             check=False).returncode
-        sys.exit(1 if failed else 0)
+        sys.exit(1 if failed | (delegated and _delegated_pass()) else 0)
     if who is None:
         print("# one pass, as an ordinary user; as root: not run, for the caller is not", flush=True)
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    tap = Tap("root" if os.geteuid() == 0 else "user")
+    tap = Tap("root" if os.geteuid() == 0 else "user" if who in (None, "user") else who)
     box = Box()
     try:
         main(tap, box)
     finally:
         box.close()
     tap.done()
+
+
+def _delegated_pass():
+    print(f"# pass 3: uid {USER}, in control groups of its own", flush=True)
+    with delegation() as leaves:
+        if not leaves:
+            print("1..1\nok 1 - delegated # SKIP unavailable: no control group can be made here")
+            return 0
+
+        def enter():
+            for leaf in leaves:
+                with open(os.path.join(leaf, "cgroup.procs"), "w", encoding="ascii") as f:
+                    f.write("0")
+            os.setgroups([])
+            os.setresgid(USER, USER, USER)
+            os.setresuid(USER, USER, USER)
+
+        return subprocess.run([sys.executable, *sys.argv], preexec_fn=enter, check=False,
+                              env=os.environ | {_PASS: "delegated", "HOME": "/nonexistent"}).returncode
+
+
+@contextlib.contextmanager
+def delegation():
+    """Control groups that belong to USER, in each hierarchy that limits something, as a service
+    manager delegates them: the directories that a process has to be put into.  With v2 that is one
+    below the group, which may have controllers only while no process is in it itself."""
+    made, leaves = [], []
+
+    def own(path):
+        os.mkdir(path)
+        made.append(path)
+        for name in ("", "cgroup.procs", "tasks", "cgroup.threads", "cgroup.subtree_control"):
+            with contextlib.suppress(FileNotFoundError):
+                os.chown(os.path.join(path, name), USER, USER)
+        return path
+
+    try:
+        for kind, mount, group, controllers in hierarchies():
+            name = f"delegated-test-{os.getpid()}"
+            with contextlib.suppress(OSError):
+                if kind == "v1":
+                    leaves.append(own(os.path.join(mount + group, name)))
+                    continue
+                for word in controllers:
+                    with open(f"{mount}/cgroup.subtree_control", "w", encoding="ascii") as f:
+                        f.write(f"+{word}")
+                leaves.append(own(os.path.join(own(os.path.join(mount, name)), "leaf")))
+        yield leaves
+    finally:
+        for path in reversed(made):
+            until(lambda path=path: not _rmdir_fails(path), 3)
+
+
+def _rmdir_fails(path):
+    try:
+        os.rmdir(path)
+    except OSError as error:
+        return error.errno != errno.ENOENT
+    return False
+
+
+def hierarchies():
+    """(v1 or v2, mount point, own group, controllers that limit something) of each that has some."""
+    wanted, own, found = {"memory", "cpu", "pids", "freezer"}, {}, []
+    with open("/proc/self/cgroup", encoding="utf-8") as f:
+        for line in f:
+            _, names, group = line.rstrip("\n").split(":", 2)
+            own[frozenset(names.split(",")) & wanted if names else "v2"] = group
+    with open("/proc/self/mountinfo", encoding="utf-8") as f:
+        for line in f:
+            words, _, rest = line.rstrip("\n").partition(" - ")
+            kind, _, options = rest.split(" ", 2)
+            mount = words.split(" ")[4]
+            names = frozenset(options.split(",")) & wanted
+            if kind == "cgroup" and names and names in own and os.path.isdir(mount + own[names]):
+                found.append(("v1", mount, own[names], names))
+            elif kind == "cgroup2":
+                with open(f"{mount}/cgroup.controllers", encoding="ascii") as controllers:
+                    if names := frozenset(controllers.read().split()) & wanted:
+                        found.append(("v2", mount, own["v2"], names))
+    return found
 
 
 class Tap(world.Tap):

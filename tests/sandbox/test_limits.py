@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Goal: p10, p13: what --memory, --pids and --cpu promise is kept, or the run is refused with 125;
 a command that eats everything eats its own.
-Method: hogs inside; the supervisor's answer and this machine's health from outside."""
+Method: hogs inside; the supervisor's answer and this machine's health from outside.  As root, as a
+user, and as a user in a control group of its own, v1 or v2: what this machine has."""
 import os
 import resource
 import subprocess
@@ -70,6 +71,8 @@ def main(tap, b):
                           stdin=subprocess.DEVNULL, check=False).stderr
     tap.ok("memory limited by" in said and "pids limited by" in said, "p13 the run says how it limits",
            said)
+    if tap.who == "delegated":
+        tap.ok(said.count("limited by cgroup") == 2, "p13 a delegated group is used", said)
     if "RLIMIT_AS" in said:
         for name in ("files in /tmp count as memory", "the limit is the sandbox's, not each process's"):
             tap.skip(f"p10 {name}", "unavailable: no delegated control group; RLIMIT_AS bounds each "
@@ -129,4 +132,4 @@ def main(tap, b):
 
 
 if __name__ == "__main__":
-    box.each_user(main)
+    box.each_user(main, delegated=True)
