@@ -586,7 +586,8 @@ static cv_code whole_check(const struct cv_gw_config *c, struct cv_err *err)
 	if (!cv_str_eq(c->log_format, CV_STR("text")) && !cv_str_eq(c->log_format, CV_STR("json")))
 		return cv_fail(err, CV_INVALID, "log.format '%.*s' is neither text nor json",
 			CV_STR_ARG(c->log_format));
-	if (c->port > UINT16_MAX || c->health_port > UINT16_MAX || c->metrics_port > UINT16_MAX)
+	if (c->port > UINT16_MAX || c->health_port > UINT16_MAX || c->metrics_port > UINT16_MAX ||
+		c->older_port > UINT16_MAX)
 		return cv_fail(err, CV_INVALID, "a port is at most 65535");
 	if (!c->tls_cert.n != !c->tls_key.n)
 		return cv_fail(err, CV_INVALID, "tls.cert and tls.key need each other");

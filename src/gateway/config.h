@@ -94,6 +94,7 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	X(traces_headers, MAP, "traces.headers", "", "", "", LIVE, "name: value, sent with them")                       \
 	X(traces_sample, TEXT, "traces.sample", "traces-sample", "TRACES_SAMPLE", "1", LIVE, "part of the traces that begin here, from 0 to 1") \
 	X(traces_ca, TEXT, "traces.ca", "traces-ca", "TRACES_CA", "", LIVE, "authorities (PEM) for the collector; the system's") \
+	X(older_port, U32, "older_port", "older-port", "OLDER_PORT", "0", FIXED, "port for clients with the messages of March 2026, as AgentRegistry's adapter has; 0: off") \
 	X(policies_dir, TEXT, "policies_dir", "policies-dir", "POLICIES_DIR", "", LIVE, "directory of WORKSPACE.yaml, the policy of its sandboxes that came without one; watched") \
 	X(profiles_dir, TEXT, "profiles_dir", "profiles-dir", "PROFILES_DIR", "", LIVE, "directory of provider profiles of the platform; watched") \
 	/* each row ends so */

@@ -30,9 +30,10 @@
 #define COMMAND_ARGS_MAX     256
 #define COMMAND_ARG_MAX      (32u << 10)
 #define COMMAND_BYTES_MAX    (256u << 10)
-#define CPU_MILLI_MAX        (1000u * 4096)      /* as many CPUs as Linux knows */
-#define MEMORY_BYTES_MAX     (UINT64_C(1) << 52) /* what x86 can address */
-#define PIDS_MAX             4194304             /* PID_MAX_LIMIT, proc(5) */
+#define COMMAND_VARIABLE     "OPENSHELL_SANDBOX_COMMAND" /* a client without spec.command says it so */
+#define CPU_MILLI_MAX        (1000u * 4096)              /* as many CPUs as Linux knows */
+#define MEMORY_BYTES_MAX     (UINT64_C(1) << 52)         /* what x86 can address */
+#define PIDS_MAX             4194304                     /* PID_MAX_LIMIT, proc(5) */
 
 typedef enum cv_rpc_status status;
 
@@ -216,7 +217,7 @@ static status template_check(const Openshell__V1__SandboxTemplate *t, struct cv_
 		s = map_check("template.annotations", t->annotations, t->n_annotations, err);
 	if (s == CV_RPC_OK)
 		s = environment_check("template.environment", t->environment, t->n_environment,
-			ENV_VALUE_BYTES_MAX, "", err);
+			ENV_VALUE_BYTES_MAX, COMMAND_VARIABLE, err);
 	if (s == CV_RPC_OK)
 		s = struct_check("template.resources", t->resources, err);
 	if (s == CV_RPC_OK)
@@ -269,7 +270,7 @@ static status spec_check(const Openshell__V1__SandboxSpec *spec, struct cv_err *
 
 	if (s == CV_RPC_OK)
 		s = environment_check("spec.environment", spec->environment, spec->n_environment,
-			ENV_VALUE_BYTES_MAX, "", err);
+			ENV_VALUE_BYTES_MAX, COMMAND_VARIABLE, err);
 	if (s == CV_RPC_OK && spec->n_providers > PROVIDERS_MAX)
 		s = too_much("spec.providers", "entries", spec->n_providers, PROVIDERS_MAX, err);
 	if (s == CV_RPC_OK && policy_bytes > CV_POLICY_PB_BYTES_MAX)
@@ -308,6 +309,23 @@ static void map_copy(void *to, size_t *to_n, const ProtobufCMessageDescriptor *t
 		cv_pb_map_set(to, to_n, type, cv_str_of(v[i]->key), cv_str_of(v[i]->value));
 }
 
+/* Words between blanks: there may be no shell in the image. */
+static void command_of_variable(Openshell__V1__SandboxSpec *spec)
+{
+	const Openshell__V1__SandboxTemplate *t = spec->template_;
+	struct cv_str rest =
+		cv_pb_map_get(spec->environment, spec->n_environment, CV_STR(COMMAND_VARIABLE));
+
+	if (!rest.n && t)
+		rest = cv_pb_map_get(t->environment, t->n_environment, CV_STR(COMMAND_VARIABLE));
+	while (rest.n) {
+		const struct cv_str word = cv_str_cut(&rest, ' ');
+
+		if (word.n)
+			cv_pb_append_str(&spec->command, &spec->n_command, word);
+	}
+}
+
 Openshell__V1__Sandbox *create_message(
 	const Openshell__V1__CreateSandboxRequest *r, struct cv_str name, struct cv_str workspace)
 {
@@ -325,6 +343,8 @@ Openshell__V1__Sandbox *create_message(
 		&openshell__datamodel__v1__object_meta__annotations_entry__descriptor,
 		r->annotations, r->n_annotations);
 	m->spec = cv_pb_copy(r->spec);
+	if (!m->spec->n_command)
+		command_of_variable(m->spec);
 	if (!m->spec->n_command) {
 		cv_pb_append_str(&m->spec->command, &m->spec->n_command, CV_STR("/bin/bash"));
 		cv_pb_append_str(&m->spec->command, &m->spec->n_command, CV_STR("-l"));

@@ -129,8 +129,10 @@ static cv_code port_open(const char *address, uint32_t port, bool must_be_loopba
 	return CV_OK;
 }
 
+typedef cv_code listen_fn(struct cv_rpc_server *s, int fd, SSL_CTX *tls, struct cv_err *err);
+
 static cv_code listener_add(struct cv_gateway *g, const char *what, uint32_t port, SSL_CTX *tls,
-	bool must_be_loopback, uint16_t *ret_port, struct cv_err *err)
+	bool must_be_loopback, listen_fn *take, uint16_t *ret_port, struct cv_err *err)
 {
 	char number[16], scheme[8];
 	uint16_t bound = 0;
@@ -139,7 +141,7 @@ static cv_code listener_add(struct cv_gateway *g, const char *what, uint32_t por
 		port_open(g->config->bind_address.p, port, must_be_loopback, &fd, &bound, err);
 
 	if (code == CV_OK)
-		code = cv_rpc_server_listen(g->server, fd, tls, err);
+		code = take(g->server, fd, tls, err);
 	if (code != CV_OK)
 		return cv_wrap(err, "%s", what);
 	snprintf(number, sizeof(number), "%u", (unsigned)bound);
@@ -181,12 +183,18 @@ cv_code cv_gw_listen(struct cv_gateway *g, struct cv_err *err)
 	if (code == CV_OK && !c->disable_tls)
 		code = cv_gw_tls_new(g, &tls, err);
 	if (code == CV_OK)
-		code = listener_add(g, "clients", c->port, tls, !tls, &port, err);
+		code = listener_add(
+			g, "clients", c->port, tls, !tls, cv_rpc_server_listen, &port, err);
+	if (code == CV_OK && c->older_port)
+		code = listener_add(g, "clients of March 2026", c->older_port, tls, !tls,
+			cv_rpc_server_listen_older, NULL, err);
 	SSL_CTX_free(tls); /* the server has its own reference */
 	if (code == CV_OK && c->health_port)
-		code = listener_add(g, "health", c->health_port, NULL, false, NULL, err);
+		code = listener_add(
+			g, "health", c->health_port, NULL, false, cv_rpc_server_listen, NULL, err);
 	if (code == CV_OK && c->metrics_port)
-		code = listener_add(g, "metrics", c->metrics_port, NULL, false, NULL, err);
+		code = listener_add(g, "metrics", c->metrics_port, NULL, false,
+			cv_rpc_server_listen, NULL, err);
 	if (code != CV_OK)
 		return code;
 	/* For whoever asked for any port; and so that a person finds it. */

@@ -15,6 +15,7 @@
 #include "rpc/server_int.h"
 
 #include "base/assert.h"
+#include "rpc/dialect.h"
 #include "rpc/grpc_text.h"
 #include "rpc/nest.h"
 
@@ -43,11 +44,41 @@ static void head_send(struct cv_rpc_xchg *x)
 		cv_rpc_xchg_head(x, 200, head_fields, CV_ARRAY_LEN(head_fields), true);
 }
 
+/* As its client knows the message. */
+static bool older_write(struct cv_buf *out, const ProtobufCMessage *m)
+{
+	const size_t n = protobuf_c_message_get_packed_size(m);
+	uint8_t head[CV_RPC_FRAME_HEAD_BYTES];
+	struct cv_buf now, then;
+
+	cv_buf_init(&now, n + 1);
+	cv_buf_init(&then, 2 * n + 4096);
+	char *const to = cv_buf_reserve(&now, n + 1);
+	bool is_good = to && n <= UINT32_MAX / 4;
+	if (is_good) {
+		protobuf_c_message_pack(m, (uint8_t *)to);
+		is_good = cv_dialect_answer(m->descriptor->name, (struct cv_str){ to, n }, &then);
+	}
+	if (is_good) {
+		cv_rpc_frame_head_write((uint32_t)cv_buf_len(&then), head);
+		is_good = cv_buf_put(out, (struct cv_str){ (const char *)head, sizeof(head) }) &&
+			  cv_buf_put(out, cv_buf_str(&then));
+	}
+	cv_buf_fini(&now);
+	cv_buf_fini(&then);
+	return is_good;
+}
+
+static bool message_write(struct cv_rpc_xchg *x, const ProtobufCMessage *m)
+{
+	return x->is_older ? older_write(&x->out, m) : cv_rpc_frame_write(&x->out, m);
+}
+
 static bool grpc_send(struct cv_rpc_call *c, const ProtobufCMessage *m)
 {
 	struct cv_rpc_xchg *x = xchg_of(c);
 
-	if (x->server->held > CV_RPC_HELD_BYTES_MAX || !cv_rpc_frame_write(&x->out, m)) {
+	if (x->server->held > CV_RPC_HELD_BYTES_MAX || !message_write(x, m)) {
 		cv_rpc_finish(c, CV_RPC_RESOURCE_EXHAUSTED,
 			"the answer is larger than what may wait for its client");
 		return true;
@@ -92,6 +123,15 @@ static void grpc_finish(struct cv_rpc_call *c)
 	struct cv_rpc_field f[CV_RPC_TRAILERS_MAX + 3] = { head_fields[0] };
 
 	cv_rpc_due(x);
+	if (x->is_older && c->status == CV_RPC_NOT_FOUND && !x->is_head_sent &&
+		cv_dialect_may_lack(c->method->name)) {
+		static const char nothing[CV_RPC_FRAME_HEAD_BYTES]; /* deleted = false */
+
+		c->status = CV_RPC_OK;
+		c->status_message = CV_STR_NONE;
+		cv_buf_put(&x->out, (struct cv_str){ nothing, sizeof(nothing) });
+		head_send(x);
+	}
 	x->is_out_ended = true;
 	if (x->is_head_sent) {
 		x->has_trailers = true;
@@ -124,6 +164,7 @@ const struct cv_rpc_carrier cv_rpc_grpc_carrier = {
 static void call_fill(struct cv_rpc_xchg *x, const struct cv_rpc_method *m)
 {
 	x->kind = CV_RPC_XCHG_CALL;
+	x->is_older = x->conn && x->conn->is_older;
 	x->call = (struct cv_rpc_call){
 		.carrier = &cv_rpc_grpc_carrier,
 		.carried = x,
@@ -212,6 +253,7 @@ static void message_take(struct cv_rpc_xchg *x, struct cv_str bytes)
 	struct cv_arena *a = is_single(c) ? &x->message : &x->server->message;
 	ProtobufCMessage *m = NULL;
 	const char *bad;
+	struct cv_buf translated;
 	struct cv_err err;
 	cv_code code;
 
@@ -219,6 +261,9 @@ static void message_take(struct cv_rpc_xchg *x, struct cv_str bytes)
 		cv_rpc_finish(c, CV_RPC_INTERNAL, "more than one message of the client");
 		return;
 	}
+	cv_buf_init(&translated, 2 * CV_RPC_MESSAGE_BYTES_MAX);
+	if (x->is_older && cv_dialect_request(c->method->in->name, bytes, &translated))
+		bytes = cv_buf_str(&translated); /* else it is refused as what it is */
 	code = cv_rpc_unpack(c->method->in, bytes, a, &m, &err);
 	/* A line of a log may hold anything: one NUL is no reason to lose all lines to come. */
 	bad = code == CV_OK && c->method->kind != CV_RPC_CLIENT_STREAM
@@ -235,6 +280,7 @@ static void message_take(struct cv_rpc_xchg *x, struct cv_str bytes)
 		(void)cv_rpc_call_message(c, m);
 	if (!is_single(c))
 		cv_arena_reset(a);
+	cv_buf_wipe(&translated);
 }
 
 /* True when there may be another message. */

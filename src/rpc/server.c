@@ -201,10 +201,11 @@ static uint16_t port_of(int fd) /* of our end */
 		       : ntohs(((const struct sockaddr_in *)(const void *)&own)->sin_port);
 }
 
-static void conn_take(struct cv_rpc_server *s, int fd, SSL_CTX *tls, bool is_loopback)
+static void conn_take(
+	struct cv_rpc_server *s, int fd, const struct cv_rpc_listener *l, bool is_loopback)
 {
 	const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-	struct cv_rpc_conn *c = cv_rpc_conn_new(s, fd, tls);
+	struct cv_rpc_conn *c = cv_rpc_conn_new(s, fd, l->tls);
 	struct cv_watch w = { .kind = s->config.watch_kind };
 
 	if (!c) {
@@ -212,7 +213,7 @@ static void conn_take(struct cv_rpc_server *s, int fd, SSL_CTX *tls, bool is_loo
 		return;
 	}
 	c->is_loopback = is_loopback;
-	if (s->config.is_local_only && !tls)
+	if (s->config.is_local_only && !l->tls)
 		c->port = port_of(fd);
 	if (!slot_take(s, c)) {
 		cv_rpc_conn_free(c);
@@ -222,6 +223,7 @@ static void conn_take(struct cv_rpc_server *s, int fd, SSL_CTX *tls, bool is_loo
 	if (s->conns)
 		s->conns->prev = c;
 	s->conns = c;
+	c->is_older = l->is_older;
 	s->conn_count++;
 	w.ref = c->ref;
 	if (cv_loop_add(s->config.loop, fd, events, w, NULL) != CV_OK)
@@ -237,7 +239,7 @@ static void accept_some(struct cv_rpc_server *s, struct cv_rpc_listener *l)
 			accept4(l->fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			conn_take(s, fd, l->tls, is_near(&from));
+			conn_take(s, fd, l, is_near(&from));
 			continue;
 		}
 		if (errno == EAGAIN) {
@@ -482,6 +484,16 @@ cv_code cv_rpc_server_listen(struct cv_rpc_server *s, int fd, SSL_CTX *tls, stru
 	s->listeners[s->listener_count++] =
 		(struct cv_rpc_listener){ .fd = fd, .tls = tls, .can_accept = true };
 	return CV_OK;
+}
+
+cv_code cv_rpc_server_listen_older(
+	struct cv_rpc_server *s, int fd, SSL_CTX *tls, struct cv_err *err)
+{
+	const cv_code code = cv_rpc_server_listen(s, fd, tls, err);
+
+	if (code == CV_OK)
+		s->listeners[s->listener_count - 1].is_older = true;
+	return code;
 }
 
 void cv_rpc_server_set_tls(struct cv_rpc_server *s, SSL_CTX *tls)

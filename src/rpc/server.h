@@ -58,6 +58,9 @@ void cv_rpc_server_free(struct cv_rpc_server *s); /* closes everything; closed()
  * authority set in it certificates are asked for and verified (SSL_VERIFY_PEER). */
 CV_MUST cv_code cv_rpc_server_listen(
 	struct cv_rpc_server *s, int fd, SSL_CTX *tls, struct cv_err *err);
+/* The same; calls there are in the messages of dialect.h. */
+CV_MUST cv_code cv_rpc_server_listen_older(
+	struct cv_rpc_server *s, int fd, SSL_CTX *tls, struct cv_err *err);
 /* Another context for connections to come, on the listener that had one. */
 void cv_rpc_server_set_tls(struct cv_rpc_server *s, SSL_CTX *tls);
 

@@ -52,6 +52,7 @@ struct cv_rpc_request { /* the part of an exchange that pages see */
 struct cv_rpc_xchg {
 	struct cv_rpc_server *server;
 	struct cv_rpc_conn *conn;        /* NULL: the stream or the connection is gone */
+	bool is_older;                   /* a call in the messages of dialect.h */
 	struct cv_rpc_xchg *prev, *next; /* of the connection */
 	struct cv_rpc_xchg *next_due;
 	int32_t id; /* of the stream; 0: HTTP/1 */
@@ -115,6 +116,7 @@ struct cv_rpc_conn {
 	bool is_known; /* a call that not everybody may make was let in */
 	bool has_more; /* text of TLS that was taken from the socket already */
 	uint16_t port; /* ours, where it must be named; 0 */
+	bool is_older; /* as its listener */
 	bool is_dirty, is_loopback, is_ending; /* closed as soon as all is sent */
 	struct cv_buf in;                      /* HTTP/1, and the preface */
 	struct cv_buf out;                     /* what the socket did not take */
@@ -150,6 +152,7 @@ struct cv_rpc_listener {
 	int fd;
 	SSL_CTX *tls; /* NULL: plaintext */
 	bool can_accept;
+	bool is_older; /* its clients speak dialect.h */
 };
 
 struct cv_rpc_slot {

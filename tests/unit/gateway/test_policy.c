@@ -7,6 +7,16 @@
 #include "gateway/draft_notes.c"
 #include "gateway/revisions.c"
 
+/* No directory says a policy here. */
+const cv_policy_pb *cv_gw_folder_policy(
+	const struct cv_gateway *g, struct cv_str workspace, struct cv_str *ret_file)
+{
+	(void)g;
+	(void)workspace;
+	*ret_file = CV_STR_NONE;
+	return NULL;
+}
+
 static struct cv_gateway g;
 static struct cv_gw_policies policies;
 static struct cv_object *box;
