@@ -217,11 +217,11 @@ def nowhere_else():
     names = {}
     for pid in everything():
         name = boxlib.comm(pid)
-        if name in ("cove-gateway", "cove-supervisor", "cove-init", "sleep"):
+        if name in ("cove-gateway", "cove-nursery", "cove-supervisor", "cove-init", "sleep"):
             names[name] = names.get(name, 0) + 1
             for value in (ONE, TWO, SECOND):
                 assert not (at := memory_has(pid, [value.encode()])), f"{name} {pid}: {at}"
-    assert names.get("cove-gateway") == 1 and names.get("cove-supervisor", 0) >= 2, names
+    assert names.get("cove-gateway") == names.get("cove-nursery") == 1 and names.get("cove-supervisor", 0) >= 2, names
     print("# searched:", names)
 
 
