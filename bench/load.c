@@ -340,14 +340,15 @@ int main(int argc, char **argv)
 {
 	static struct conn conn[CONNECTIONS_MAX];
 	const char *proxy = NULL, *ca = NULL, *pinned = NULL;
-	unsigned long connections = 16, seconds = 5;
+	unsigned long connections = 16;
+	double seconds = 5;
 	int opt;
 
 	while ((opt = getopt(argc, argv, "x:c:d:na:r:k:p:")) != -1) {
 		switch (opt) {
 		case 'x': proxy = optarg; break;
 		case 'c': connections = strtoul(optarg, NULL, 10); break;
-		case 'd': seconds = strtoul(optarg, NULL, 10); break;
+		case 'd': seconds = strtod(optarg, NULL); break;
 		case 'n': g.is_new_each = true; break;
 		case 'a': ca = optarg; break;
 		case 'r': pinned = optarg; break;
@@ -371,7 +372,7 @@ int main(int argc, char **argv)
 	g.sample_ns = malloc(SAMPLES_MAX * sizeof(*g.sample_ns));
 	g.epoll = epoll_create1(EPOLL_CLOEXEC);
 	const int64_t start = now_ns();
-	g.end_ns = start + (int64_t)seconds * 1000000000LL;
+	g.end_ns = start + (int64_t)(seconds * 1e9);
 	for (size_t i = 0; i < connections; i++)
 		conn_open(&conn[i]);
 	while (now_ns() < g.end_ns) {
