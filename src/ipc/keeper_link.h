@@ -56,7 +56,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY, CV_KEEPER_NURSERY };
 	X(REJECTED, 12, 0, IN(READY), 0)        /* u32 credential, u64 epoch that it was released in: \
 						 * its server answered 401 */ \
 	X(MINT, 49152, 0, IN(READY), 0)         /* cv_keeper_mint: tokens of a token endpoint's answer */ \
-	X(UPSTREAM, 4, 0, IN(READY), 0)         /* u32 tag: a connection to the upstream proxy */
+	X(UPSTREAM, 4, 0, IN(READY), 0)         /* u32 tag: a connection to the upstream proxy */ \
+	X(RELEASES, 32768, 0, IN(READY), 0)     /* str body of a RELEASE, again and again: of one turn */
 
 /* keeper to proxy */
 #define CV_KEEPER_REPLIES(X)                                                            \
@@ -75,7 +76,9 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY, CV_KEEPER_NURSERY };
 		/* u32 tag, u32 n; n x u32 credential, of each token of MINT (none: refused); u32 m; \
 		 * m x (u32 credential, str key, str placeholder, str provider): new ones, and ones in the \
 		 * place of others; tag 0: unasked, behind CATALOG */ \
-	X(UPSTREAM_VALUE, 2048, 0, IN(READY), 0) /* u32 tag, str value of Proxy-Authorization; empty: none */
+	X(UPSTREAM_VALUE, 2048, 0, IN(READY), 0) /* u32 tag, str value of Proxy-Authorization; empty: none */ \
+	X(ANSWERS, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0)                               \
+		/* u32 RELEASED or REFUSED, str body of one, again and again: of some of RELEASES */
 /* clang-format on */
 
 /* clang-format off */
@@ -136,6 +139,7 @@ struct cv_keeper_release {
 };
 
 bool cv_keeper_release_put(struct cv_buf *b, const struct cv_keeper_release *r);
+size_t cv_keeper_release_bytes(const struct cv_keeper_release *r); /* that it puts */
 CV_MUST bool cv_keeper_release_get(struct cv_str body, struct cv_keeper_release *ret);
 
 #define CV_KEEPER_TOKENS_MAX 8 /* of one answer */

@@ -27,9 +27,13 @@ struct keeper {
 	struct keeper_wait wait[KEEPER_WAITS_MAX]; /* of the proxy's link */
 	int proxy;                                 /* the proxy's link, -1 when there is none */
 	struct cv_buf out;                         /* a reply that holds values */
+	struct cv_buf answers;                     /* ... and those to one RELEASES */
+	bool is_gathering;                         /* into answers */
+	uint32_t wait_count;                       /* used places of wait */
 	struct cv_buf upstream; /* value of Proxy-Authorization, for the upstream proxy */
 	struct keeper_wait tool_wait[KEEPER_WAITS_MAX]; /* of the broker's link */
-	int broker;                                     /* its link, -1 when there is none */
+	uint32_t tool_wait_count;
+	int broker; /* its link, -1 when there is none */
 	struct cv_ipc_link tools;
 	struct keeper_seal *seal; /* NULL: this is a run's keeper, not a vault */
 	char buf[CV_IPC_BODY_BYTES_MAX + 8];
@@ -43,6 +47,8 @@ CV_MUST cv_code keeper_leaf_answer(struct keeper *k, struct cv_str body, struct 
 /* release.c: what the proxy may know of the credentials, and RELEASE. */
 CV_MUST cv_code keeper_catalog_send(struct keeper *k, struct cv_err *err);
 CV_MUST cv_code keeper_release_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
+/* RELEASES: each of its questions is answered as if it had come alone. */
+CV_MUST cv_code keeper_releases_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
 CV_MUST cv_code keeper_rejected_take(struct keeper *k, struct cv_str body, struct cv_err *err);
 /* Requests that wait for a renewal: those that it has come for, or that waited too long, are
  * answered.  A failure ends the proxy's link. */

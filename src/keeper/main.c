@@ -194,6 +194,7 @@ static cv_code request_answer(
 	case CV_KEEPER_REQ_REJECTED: return keeper_rejected_take(k, body, err);
 	case CV_KEEPER_REQ_MINT: return keeper_mint_answer(k, body, err);
 	case CV_KEEPER_REQ_UPSTREAM: return keeper_upstream_answer(k, body, err);
+	case CV_KEEPER_REQ_RELEASES: return keeper_releases_answer(k, body, err);
 	case CV_KEEPER_REQ_COUNT: break;
 	}
 	return cv_fail(err, CV_PROTO, "no such request");

@@ -9,6 +9,9 @@
  *     RELEASE -> judged -> RELEASED, REFUSED
  *                   |
  *                   +-- stale --> waits --> judged again, after each renewal and at its end
+ *
+ * The questions of one turn of the proxy come in one message, RELEASES, and each is judged on its own.
+ * Only the way is shared: their answers go back in one, ANSWERS, as far as they fit.
  */
 #include "keeper/keeper.h"
 #include "sys/clock.h"
@@ -105,24 +108,43 @@ static void refused_put(const struct keeper *k, const struct cv_keeper_release *
 	cv_ipc_put_str(b, cv_str_of(why));
 }
 
-/* Values pass through one buffer, which never moves and is wiped. */
-static cv_code out_send(struct keeper *k, enum cv_keeper_reply type, struct cv_err *err)
+/* Values pass through two buffers, which never move and are wiped. */
+static cv_code buf_make(struct cv_buf *b, struct cv_err *err)
 {
-	const struct cv_str s = cv_buf_str(&k->out);
-	const cv_code code = cv_ipc_send(k->proxy, type, s, NULL, 0, err);
+	if (b->data)
+		return CV_OK;
+	cv_buf_init(b, CV_IPC_BODY_BYTES_MAX);
+	return cv_buf_reserve(b, CV_IPC_BODY_BYTES_MAX) ? CV_OK
+							: cv_fail(err, CV_LIMIT, "no memory");
+}
 
-	explicit_bzero(k->out.data, k->out.end);
-	cv_buf_reset(&k->out);
+static cv_code buf_send(
+	struct keeper *k, enum cv_keeper_reply type, struct cv_buf *b, struct cv_err *err)
+{
+	const cv_code code = cv_ipc_send(k->proxy, type, cv_buf_str(b), NULL, 0, err);
+
+	explicit_bzero(b->data, b->end);
+	cv_buf_reset(b);
 	return code;
 }
 
-static cv_code out_make(struct keeper *k, struct cv_err *err)
+/* At once; or into answers, which go when they are full. */
+static cv_code out_send(struct keeper *k, enum cv_keeper_reply type, struct cv_err *err)
 {
-	if (k->out.data)
-		return CV_OK;
-	cv_buf_init(&k->out, CV_IPC_BODY_BYTES_MAX);
-	return cv_buf_reserve(&k->out, CV_IPC_BODY_BYTES_MAX) ? CV_OK
-							      : cv_fail(err, CV_LIMIT, "no memory");
+	const size_t n = cv_buf_len(&k->out) + 8;
+	cv_code code = CV_OK;
+
+	if (!k->is_gathering)
+		return buf_send(k, type, &k->out, err);
+	if (cv_buf_len(&k->answers) + n > CV_IPC_BODY_BYTES_MAX)
+		code = buf_send(k, CV_KEEPER_REPLY_ANSWERS, &k->answers, err);
+	if (code != CV_OK || n > CV_IPC_BODY_BYTES_MAX)
+		return code == CV_OK ? buf_send(k, type, &k->out, err) : code;
+	cv_ipc_put_u32(&k->answers, type);
+	cv_ipc_put_str(&k->answers, cv_buf_str(&k->out));
+	explicit_bzero(k->out.data, k->out.end);
+	cv_buf_reset(&k->out);
+	return CV_OK;
 }
 
 /* ---- waiting for a renewal ---- */
@@ -144,11 +166,14 @@ static bool wait_put(struct keeper *k, struct cv_str body)
 		return false;
 	memcpy(copy, body.p, body.n);
 	*w = (struct keeper_wait){ copy, body.n, cv_clock_ms() + KEEPER_WAIT_MS };
+	k->wait_count++;
 	return true;
 }
 
-static void wait_end(struct keeper_wait *w)
+static void wait_end(struct keeper *k, struct keeper_wait *w)
 {
+	if (w->body)
+		k->wait_count--;
 	free(w->body);
 	*w = (struct keeper_wait){ 0 };
 }
@@ -156,13 +181,15 @@ static void wait_end(struct keeper_wait *w)
 void keeper_waits_drop(struct keeper *k)
 {
 	for (size_t i = 0; i < KEEPER_WAITS_MAX; i++)
-		wait_end(&k->wait[i]);
+		wait_end(k, &k->wait[i]);
 }
 
 int keeper_waits_ms(const struct keeper *k)
 {
 	int64_t until_ms = INT64_MAX;
 
+	if (!k->wait_count && !k->tool_wait_count)
+		return -1;
 	for (size_t i = 0; i < KEEPER_WAITS_MAX; i++)
 		if (k->wait[i].body)
 			until_ms = CV_MIN(until_ms, k->wait[i].until_ms);
@@ -188,7 +215,7 @@ static void judge(struct keeper *k, const struct cv_keeper_release *r, struct cv
 static cv_code answer(struct keeper *k, const struct cv_keeper_release *r,
 	struct cv_vault_answer *a, const char *why, struct cv_err *err)
 {
-	if (out_make(k, err) != CV_OK)
+	if (buf_make(&k->out, err) != CV_OK)
 		return err->code;
 	if (a->release == CV_RELEASE_OK && !released_put(k, r, a->flags, &k->out))
 		a->release = CV_RELEASE_LARGE;
@@ -219,7 +246,7 @@ cv_code keeper_waits_look(struct keeper *k, struct cv_err *err)
 {
 	cv_code code = CV_OK;
 
-	for (size_t i = 0; i < KEEPER_WAITS_MAX && code == CV_OK; i++) {
+	for (size_t i = 0; k->wait_count && i < KEEPER_WAITS_MAX && code == CV_OK; i++) {
 		struct keeper_wait *w = &k->wait[i];
 		struct cv_keeper_release r;
 		struct cv_vault_answer a;
@@ -233,7 +260,7 @@ cv_code keeper_waits_look(struct keeper *k, struct cv_err *err)
 		if (has_to_wait(k, &a, w->until_ms - cv_clock_ms(), why))
 			continue;
 		code = answer(k, &r, &a, why, err);
-		wait_end(w);
+		wait_end(k, w);
 	}
 	return code;
 }
@@ -254,6 +281,27 @@ cv_code keeper_release_answer(struct keeper *k, struct cv_str body, struct cv_er
 		snprintf(why, sizeof(why), "busy: too many requests wait for a renewal");
 	}
 	return answer(k, &r, &a, why, err);
+}
+
+cv_code keeper_releases_answer(struct keeper *k, struct cv_str body, struct cv_err *err)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	cv_code code = buf_make(&k->answers, err);
+
+	k->is_gathering = true;
+	while (code == CV_OK && r.rest.n) {
+		const struct cv_str one = cv_ipc_get_str(&r);
+
+		code = r.is_bad ? cv_fail(err, CV_PROTO, "RELEASES: bad body")
+				: keeper_release_answer(k, one, err);
+	}
+	k->is_gathering = false;
+	if (code == CV_OK && cv_buf_len(&k->answers))
+		code = buf_send(k, CV_KEEPER_REPLY_ANSWERS, &k->answers, err);
+	if (k->answers.data)
+		explicit_bzero(k->answers.data, k->answers.end);
+	cv_buf_reset(&k->answers);
+	return code;
 }
 
 /* The server of a request that had this credential answered 401. */

@@ -101,6 +101,7 @@ static bool wait_begin(struct keeper *k, struct cv_str body)
 		return false;
 	memcpy(copy, body.p, body.n);
 	*w = (struct keeper_wait){ copy, body.n, cv_clock_ms() + KEEPER_WAIT_MS };
+	k->tool_wait_count++;
 	return true;
 }
 
@@ -128,6 +129,7 @@ static void broker_drop(struct keeper *k)
 		free(k->tool_wait[i].body);
 		k->tool_wait[i] = (struct keeper_wait){ 0 };
 	}
+	k->tool_wait_count = 0;
 }
 
 void keeper_broker_take(struct keeper *k, int link)
@@ -154,7 +156,7 @@ void keeper_broker_look(struct keeper *k)
 	struct cv_err err;
 	cv_code code = CV_OK;
 
-	for (size_t i = 0; i < KEEPER_WAITS_MAX && code == CV_OK; i++) {
+	for (size_t i = 0; k->tool_wait_count && i < KEEPER_WAITS_MAX && code == CV_OK; i++) {
 		struct keeper_wait *w = &k->tool_wait[i];
 		bool waits;
 
@@ -165,6 +167,7 @@ void keeper_broker_look(struct keeper *k)
 		if (waits)
 			continue;
 		free(w->body);
+		k->tool_wait_count--;
 		*w = (struct keeper_wait){ 0 };
 	}
 	if (code != CV_OK)

@@ -90,10 +90,6 @@ enum cv_cred_step cred_sign_refuse(struct cv_proxy *p, struct cv_flow *f,
 		fault->slug, cv_str_of(fault->why));
 }
 
-struct plans { /* what stands where in one request */
-	struct cv_rewrite_plan head, body;
-};
-
 bool cv_cred_may_tunnel(const struct cv_flow *f)
 {
 	const struct cv_policy_endpoint *e = cv_policy_endpoint_of(f->policy, &f->verdict);
@@ -176,18 +172,28 @@ static bool is_signing_bound_still(
 	return true;
 }
 
-/* Head and body of the request; count 0 each: nothing of ours is in there. */
-static enum cv_cred_step collect(struct cv_proxy *p, struct cv_flow *f,
-	const struct cv_h1_request *r, struct cv_str path, struct plans *ret)
+/* Head and body of the request, into the plans; count 0 each: nothing of ours is in there. */
+static enum cv_cred_step collect(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
 {
 	const struct cv_rewrite_head head = rewrite_head(f, r, path);
+	struct cv_creds *c = &p->creds;
 
-	cv_arena_reset(&p->creds.scratch);
+	c->planned = CV_STR_NONE;
+	cv_arena_reset(&c->scratch);
 	const enum cv_rewrite_rc rc =
-		cv_rewrite_collect(&p->creds.set, &head, &p->creds.scratch, &ret->head);
+		cv_rewrite_collect(&c->set, &head, &c->scratch, &c->head_plan);
 	if (rc != CV_REWRITE_OK)
 		return cred_rewrite_refuse(p, f, r, rc);
-	return cred_body_look(p, f, r, ret->head.count || cv_sign_is_on(f), &ret->body);
+	return cred_body_look(p, f, r, c->head_plan.count || cv_sign_is_on(f), &c->body_plan);
+}
+
+/* The plans are of the head with that path, judged in this very step, and of nothing that was held
+ * or that a middleware may have changed since. */
+static bool is_planned(const struct cv_proxy *p, const struct cv_flow *f, struct cv_str path)
+{
+	return p->creds.planned.p && p->creds.planned.p == path.p && p->creds.planned.n == path.n &&
+	       !f->hold && !f->middleware;
 }
 
 /* A token in a URL gets into logs: Authorization is its place on the route to host tools. */
@@ -204,8 +210,8 @@ enum cv_cred_step cv_cred_request(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
 {
 	const bool is_signed = cv_sign_is_on(f);
+	const struct cv_rewrite_plan *head = &p->creds.head_plan, *body = &p->creds.body_plan;
 	struct cv_sign_fault fault;
-	struct plans plans;
 
 	cred_catalog_await(p);
 	if (p->has_keeper && !p->creds.has_catalog)
@@ -215,13 +221,13 @@ enum cv_cred_step cv_cred_request(
 		return cred_sign_refuse(p, f, r, &fault);
 	if (!p->creds.count && !cred_is_held(f))
 		return CV_CRED_OK;
-	const enum cv_cred_step step = collect(p, f, r, path, &plans);
+	const enum cv_cred_step step = collect(p, f, r, path);
 	if (step != CV_CRED_OK)
 		return step;
-	const bool has_any = plans.head.count || plans.body.count || is_signed;
+	const bool has_any = head->count || body->count || is_signed;
 	if (f->is_tools && !has_any)
 		return CV_CRED_OK;
-	if (f->is_tools && !is_token_placed(r, &plans.head))
+	if (f->is_tools && !is_token_placed(r, head))
 		return cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE, "token_place",
 			CV_STR("the token of host tools goes into Authorization: Bearer"));
 	if (!f->is_tls && !f->is_tools)
@@ -233,15 +239,14 @@ enum cv_cred_step cv_cred_request(
 			CV_STR("no memory"));
 	const struct cv_policy_endpoint *e = cv_policy_endpoint_of(f->policy,
 		f->verdict.obligations & CV_OBLIGE_INSPECT ? &f->http.verdict : &f->verdict);
-	if (!cred_is_bound_still(p, f, e, &plans.head) ||
-		!cred_is_bound_still(p, f, e, &plans.body) || !is_signing_bound_still(p, f, e))
+	if (!cred_is_bound_still(p, f, e, head) || !cred_is_bound_still(p, f, e, body) ||
+		!is_signing_bound_still(p, f, e))
 		return cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE,
 			"credential_endpoint_mismatch",
 			CV_STR("the policy does not bind its provider to this endpoint"));
 	if (!has_any && (f->cred->is_unbound || cred_is_unbound(&p->creds, f)))
 		return CV_CRED_OK;
-	if (f->cred->state == CV_CRED_IDLE &&
-		!cred_release_ask(p, f, r, path, &plans.head, &plans.body))
+	if (f->cred->state == CV_CRED_IDLE && !cred_release_ask(p, f, r, path, head, body))
 		return cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE,
 			"credential_endpoint_mismatch",
 			CV_STR("the path has no canonical form, or there are too many"));
@@ -252,9 +257,10 @@ enum cv_cred_step cv_cred_request(
 	case CV_CRED_REFUSED: return release_refuse(p, f, r);
 	case CV_CRED_RELEASED: break;
 	}
-	if ((f->cred->flags & CV_RELEASED_REQUIRED) && cred_has_own(&p->creds, f, r, &plans.head))
+	if ((f->cred->flags & CV_RELEASED_REQUIRED) && cred_has_own(&p->creds, f, r, head))
 		return cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_OWN, "own_credential_refused",
 			CV_STR("leave out your own, or use the placeholder from the environment"));
+	p->creds.planned = path;
 	return CV_CRED_OK;
 }
 
@@ -294,7 +300,6 @@ bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *
 	struct cv_creds *c = &p->creds;
 	const struct cv_rewrite_head head = rewrite_head(f, r, e->path);
 	struct cv_sign_fault fault;
-	struct plans plans;
 	enum cv_rewrite_rc rc;
 
 	if (!c->count || !f->cred || f->cred->state != CV_CRED_RELEASED) {
@@ -303,12 +308,12 @@ bool cv_cred_apply(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_request *
 		cred_sign_refuse(p, f, r, &cv_sign_fault_unasked);
 		return false;
 	}
-	if (collect(p, f, r, e->path, &plans) != CV_CRED_OK)
+	if (!is_planned(p, f, e->path) && collect(p, f, r, e->path) != CV_CRED_OK)
 		return false;
 	rc = cv_rewrite_apply(
-		&c->set, &head, &plans.head, f->cred->values, &c->scratch, &c->applied);
-	if (rc == CV_REWRITE_OK && plans.body.count) {
-		rc = cv_rewrite_body_apply(&c->set, *body, &plans.body, f->cred->values,
+		&c->set, &head, &c->head_plan, f->cred->values, &c->scratch, &c->applied);
+	if (rc == CV_REWRITE_OK && c->body_plan.count) {
+		rc = cv_rewrite_body_apply(&c->set, *body, &c->body_plan, f->cred->values,
 			&c->scratch, &c->applied_body);
 		*body = c->applied_body;
 	}
@@ -331,7 +336,7 @@ enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f,
 	const struct cv_policy_endpoint *e, struct cv_str text, struct cv_str method,
 	struct cv_str path, struct cv_str *ret_value, const char **ret_slug)
 {
-	static struct plans plans; /* scratch; of the head's only the first is used */
+	struct cv_rewrite_plan *plan = &p->creds.head_plan;
 	const struct cv_h1_request r = { .method = method, .path = path };
 	struct cv_ph_hit hit;
 
@@ -342,11 +347,12 @@ enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f,
 		return CV_CRED_OK;
 	if (hit.at != 0 || hit.n != text.n || hit.entry >= p->creds.count || !cred_flow_make(f))
 		return CV_CRED_ANSWERED;
-	plans.head.count = 1;
-	plans.head.use[0] = (struct cv_rewrite_use){ .entry = hit.entry, .form = hit.form };
-	if (!cred_is_bound_still(p, f, e, &plans.head))
+	p->creds.planned = CV_STR_NONE;
+	plan->count = 1;
+	plan->use[0] = (struct cv_rewrite_use){ .entry = hit.entry, .form = hit.form };
+	if (!cred_is_bound_still(p, f, e, plan))
 		return CV_CRED_ANSWERED;
-	if (f->cred->state == CV_CRED_IDLE && !cred_release_ask(p, f, &r, path, &plans.head, NULL))
+	if (f->cred->state == CV_CRED_IDLE && !cred_release_ask(p, f, &r, path, plan, NULL))
 		return CV_CRED_ANSWERED;
 	switch (f->cred->state) {
 	case CV_CRED_IDLE:

@@ -48,6 +48,12 @@ struct cv_creds { /* of the run */
 	struct cv_unbound unbound[CV_PROXY_UNBOUND_MAX];
 	uint32_t unbound_next;
 	struct cv_ph_set set;
+	struct cv_buf asks;            /* of this turn, not sent yet: RELEASES */
+	uint32_t ask_count, ask_round; /* ... so many; how often some were sent */
+	uint32_t ask_serial;
+	/* What stands where in the request of this step; scratch. */
+	struct cv_rewrite_plan head_plan, body_plan;
+	struct cv_str planned;      /* the path of a head that they are of; p NULL: none */
 	struct cv_rewrite applied;  /* to the head that is being written */
 	struct cv_str applied_body; /* ... and to its body; p NULL: nothing was made */
 };
@@ -63,9 +69,10 @@ enum cv_cred_state {
 struct cv_flow_cred {
 	enum cv_cred_state state;
 	uint32_t tag;
-	bool needs_value; /* ASKED: some credential is to be put in */
-	uint32_t flags;   /* CV_RELEASED_ */
-	bool is_unbound;  /* nobody is bound to this flow's host and port: said once */
+	bool needs_value;   /* ASKED: some credential is to be put in */
+	uint32_t ask_round; /* ASKED: goes with that one */
+	uint32_t flags;     /* CV_RELEASED_ */
+	bool is_unbound;    /* nobody is bound to this flow's host and port: said once */
 	/* RELEASED */
 	char *secrets; /* the keeper's message, which the values borrow from; wiped */
 	size_t secret_bytes;
@@ -90,6 +97,8 @@ void cv_creds_fini(struct cv_creds *c);
 CV_MUST bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body);
 CV_MUST bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body);
 CV_MUST bool cv_creds_refused_take(struct cv_proxy *p, struct cv_str body);
+/* The questions of this turn go to the keeper; after the steps of all flows. */
+void cv_creds_ask(struct cv_proxy *p);
 /* The keeper is gone.  Requests that need a value are refused; those that only have to be judged wait
  * for the next one, as long as they would for an answer. */
 void cv_creds_keeper_lost(struct cv_proxy *p);
@@ -162,6 +171,7 @@ enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f,
 /* f's server answered 401: the keeper is told which values it refused. */
 void cv_cred_rejected(struct cv_proxy *p, struct cv_flow *f);
 
-/* The head is written: no value is held any more. */
+/* The head is written, and is what p->head has: no value is held any more. */
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f);
-void cv_cred_end(struct cv_flow *f); /* of the flow */
+void cv_cred_head_lost(struct cv_proxy *p); /* it could not be: what there is of it goes, too */
+void cv_cred_end(struct cv_flow *f);        /* of the flow */

@@ -23,6 +23,13 @@
 #define RELEASE_BYTES_MAX 32768      /* what the link takes */
 #define CATALOG_BYTES_MAX (4u << 20) /* the automaton of 192 placeholders */
 
+/* A tag says which flow asks, and which question of all: a flow has one at a time, and what is answered
+ * late is another's than the one of a million questions later. */
+#define TAG_INDEX_BITS  12
+#define TAG_INDEX_MASK  ((1u << TAG_INDEX_BITS) - 1)
+#define TAG_SERIAL_MASK (UINT32_MAX >> TAG_INDEX_BITS)
+_Static_assert(CV_PROXY_POOL_MAX <= 1u << TAG_INDEX_BITS, "each flow has an index in a tag");
+
 struct entry {
 	struct cv_str key, text, provider;
 };
@@ -31,6 +38,7 @@ void cv_creds_fini(struct cv_creds *c)
 {
 	cv_arena_fini(&c->arena);
 	cv_arena_fini(&c->scratch);
+	cv_buf_fini(&c->asks);
 	*c = (struct cv_creds){ 0 };
 }
 
@@ -233,22 +241,21 @@ void cred_catalog_await(struct cv_proxy *p)
 /* The flow that asked; NULL when it ended meanwhile. */
 static struct cv_flow *asker(struct cv_proxy *p, uint32_t tag)
 {
-	for (uint32_t i = 0; i < p->flows.high; i++) {
-		struct cv_flow *f = &p->flows.v[i];
+	const uint32_t at = tag & TAG_INDEX_MASK;
+	struct cv_flow *f = at < p->flows.high ? &p->flows.v[at] : NULL;
 
-		if (f->state != CV_FLOW_FREE && f->cred && f->cred->state == CV_CRED_ASKED &&
-			f->cred->tag == tag)
-			return f;
-	}
-	return NULL;
+	return f && f->state != CV_FLOW_FREE && f->cred && f->cred->state == CV_CRED_ASKED &&
+			       f->cred->tag == tag
+		       ? f
+		       : NULL;
 }
 
 void cred_secrets_wipe(struct cv_flow_cred *c)
 {
-	if (c->secrets) {
-		explicit_bzero(c->secrets, c->secret_bytes);
-		free(c->secrets);
-	}
+	if (!c->secrets)
+		return; /* and no value */
+	explicit_bzero(c->secrets, c->secret_bytes);
+	free(c->secrets);
 	c->secrets = NULL;
 	memset(c->values, 0, sizeof(c->values));
 }
@@ -286,7 +293,8 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
 	struct cv_flow *f = asker(p, cv_ipc_get_u32(&r));
-	struct cv_str all[2 * CV_PH_ENTRIES_MAX]; /* present values, and those before a renewal */
+	static struct cv_str
+		all[2 * CV_PH_ENTRIES_MAX]; /* present values, and those before a renewal */
 	struct cv_scrub_key key = { 0 };
 	struct cv_flow_cred *c;
 	size_t count = 0;
@@ -374,6 +382,8 @@ bool cv_cred_timeout(struct cv_proxy *p, struct cv_flow *f)
 
 void cv_creds_keeper_lost(struct cv_proxy *p)
 {
+	cv_buf_reset(&p->creds.asks);
+	p->creds.ask_count = 0;
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
 
@@ -421,18 +431,66 @@ static bool asked_add(struct cv_keeper_release *ask, const struct cv_rewrite_pla
 	return true;
 }
 
-/* A link that ended is a keeper that will be started anew, whether we have read of the end or not. */
-static enum cv_cred_state question_send(
-	struct cv_proxy *p, const struct cv_flow *f, const struct cv_buf *b)
+/* What becomes of a question that can't be sent.  A link that ended is a keeper that will be started
+ * anew, whether we have read of the end or not. */
+static enum cv_cred_state unsent(const struct cv_proxy *p, const struct cv_flow *f, cv_code code)
 {
-	const cv_code code = p->keeper < 0 ? CV_SYSTEM
-					   : cv_ipc_send(p->keeper, CV_KEEPER_REQ_RELEASE,
-						     cv_buf_str(b), NULL, 0, NULL);
-
-	if (code == CV_OK)
-		return CV_CRED_ASKED;
 	return code == CV_SYSTEM && p->has_keeper && !f->cred->needs_value ? CV_CRED_AWAY
 									   : CV_CRED_REFUSED;
+}
+
+void cv_creds_ask(struct cv_proxy *p)
+{
+	struct cv_creds *c = &p->creds;
+	const struct cv_str all = cv_buf_str(&c->asks);
+	const bool is_one = c->ask_count == 1; /* without the length before it */
+	cv_code code;
+
+	if (!c->ask_count)
+		return;
+	code = p->keeper < 0 ? CV_SYSTEM
+			     : cv_ipc_send(p->keeper,
+				       is_one ? CV_KEEPER_REQ_RELEASE : CV_KEEPER_REQ_RELEASES,
+				       is_one ? cv_str_slice(all, 4, all.n) : all, NULL, 0, NULL);
+	const uint32_t round = c->ask_round++;
+	cv_buf_reset(&c->asks);
+	c->ask_count = 0;
+	for (uint32_t i = 0; code != CV_OK && i < p->flows.high; i++) {
+		struct cv_flow *f = &p->flows.v[i];
+
+		if (f->state == CV_FLOW_FREE || !f->cred || f->cred->state != CV_CRED_ASKED ||
+			f->cred->ask_round != round)
+			continue;
+		if (unsent(p, f, code) == CV_CRED_AWAY)
+			f->cred->state = CV_CRED_AWAY; /* its deadline stays */
+		else
+			answered(p, f, CV_CRED_REFUSED);
+	}
+}
+
+/* Into this turn's message; a former part of it goes first where both are too much for one. */
+static enum cv_cred_state question_put(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_keeper_release *ask)
+{
+	const size_t n = cv_keeper_release_bytes(ask);
+	struct cv_creds *c = &p->creds;
+
+	if (p->keeper < 0)
+		return unsent(p, f, CV_SYSTEM);
+	if (n + 4 > RELEASE_BYTES_MAX)
+		return CV_CRED_REFUSED;
+	if (c->ask_count == CV_PROXY_QUESTIONS_MAX ||
+		cv_buf_len(&c->asks) + n + 4 > RELEASE_BYTES_MAX)
+		cv_creds_ask(p);
+	if (!c->asks.max)
+		cv_buf_init(&c->asks, RELEASE_BYTES_MAX);
+	if (!cv_buf_reserve(&c->asks, n + 4))
+		return CV_CRED_REFUSED;
+	cv_ipc_put_u32(&c->asks, (uint32_t)n);
+	cv_keeper_release_put(&c->asks, ask);
+	c->ask_count++;
+	f->cred->ask_round = c->ask_round;
+	return CV_CRED_ASKED;
 }
 
 bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
@@ -446,7 +504,6 @@ bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 		.method = r->method,
 		.path = path,
 	};
-	struct cv_buf b;
 
 	/* Where nobody decides about requests the path was left as it came. */
 	if (r->form != CV_H1_FORM_ASTERISK) {
@@ -457,14 +514,10 @@ bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 	if (!asked_add(&ask, head) || (body && !asked_add(&ask, body)) ||
 		(cv_sign_is_on(f) && !cv_sign_ask(p, &ask)))
 		return false;
-	if (++p->cred_tag == 0)
-		p->cred_tag = 1;
-	ask.tag = f->cred->tag = p->cred_tag;
-	cv_buf_init(&b, RELEASE_BYTES_MAX);
+	ask.tag = f->cred->tag =
+		(p->creds.ask_serial++ & TAG_SERIAL_MASK) << TAG_INDEX_BITS | f->index;
 	f->cred->needs_value = ask.count > 0;
-	f->cred->state =
-		cv_keeper_release_put(&b, &ask) ? question_send(p, f, &b) : CV_CRED_REFUSED;
-	cv_buf_fini(&b);
+	f->cred->state = question_put(p, f, &ask);
 	f->deadline_ms = p->loop.now_ms + CV_PROXY_KEEPER_MS;
 	f->cred->refusal = CV_RELEASE_KEEPER;
 	f->cred->why[0] = '\0';
@@ -490,6 +543,12 @@ void cv_cred_rejected(struct cv_proxy *p, struct cv_flow *f)
 	c->given_count = 0;
 }
 
+void cv_cred_head_lost(struct cv_proxy *p)
+{
+	if (p->head.data)
+		explicit_bzero(p->head.data, p->head.cap);
+}
+
 void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f)
 {
 	if (!f->cred)
@@ -503,8 +562,8 @@ void cv_cred_forget(struct cv_proxy *p, struct cv_flow *f)
 		p->creds.applied_body = CV_STR_NONE;
 		if (cv_sign_is_on(f))
 			cv_arena_wipe(&p->creds.scratch); /* the session token is in there */
-		if (p->head.data)
-			explicit_bzero(p->head.data, p->head.cap);
+		if (p->head.end)
+			explicit_bzero(p->head.data, p->head.end);
 	}
 	f->cred->state = CV_CRED_IDLE;
 }

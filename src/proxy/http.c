@@ -351,7 +351,7 @@ static bool head_send(struct cv_proxy *p, struct cv_flow *f, struct cv_str path)
 	}
 	switch (head_write(p, f, &p->request, path)) {
 	case HEAD_ANSWERED: return true;
-	case HEAD_LONG: return head_refuse(p, f, CV_H1_HEAD_LONG);
+	case HEAD_LONG: cv_cred_head_lost(p); return head_refuse(p, f, CV_H1_HEAD_LONG);
 	case HEAD_WRITTEN: break;
 	}
 	/* with what was put in: the scheme may be part of it */

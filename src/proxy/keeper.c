@@ -156,6 +156,23 @@ static bool leaf_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 	return false;
 }
 
+static bool answers_take(struct cv_proxy *p, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	bool is_good = true;
+
+	while (is_good && r.rest.n) {
+		const uint32_t type = cv_ipc_get_u32(&r);
+		const struct cv_str one = cv_ipc_get_str(&r);
+
+		is_good = !r.is_bad && (type == CV_KEEPER_REPLY_RELEASED
+						       ? cv_creds_released_take(p, one)
+						       : type == CV_KEEPER_REPLY_REFUSED &&
+								 cv_creds_refused_take(p, one));
+	}
+	return is_good;
+}
+
 static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 {
 	if (!(p->keeper_in.seen & 1u << CV_KEEPER_REPLY_CATALOG))
@@ -174,6 +191,12 @@ static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 	case CV_KEEPER_REPLY_MINTED: return cv_mint_take(p, m->body);
 	case CV_KEEPER_REPLY_UPSTREAM_VALUE: {
 		const bool is_good = cv_forward_value_take(p, m->body);
+
+		explicit_bzero(p->message, m->body.n + 8);
+		return is_good;
+	}
+	case CV_KEEPER_REPLY_ANSWERS: {
+		const bool is_good = answers_take(p, m->body);
 
 		explicit_bzero(p->message, m->body.n + 8);
 		return is_good;

@@ -13,6 +13,9 @@
 #define CV_PROXY_ATTEMPTS_MAX    3   /* addresses tried at a time: both families, and one more */
 #define CV_PROXY_ROUNDS_MAX      4   /* of work for one flow in one turn, for the same reason */
 
+#define CV_PROXY_QUESTIONS_MAX \
+	8 /* questions of one message: the keeper begins while others are put */
+
 /* Connections to upstreams that wait for the next flow (idle.h). */
 #define CV_PROXY_IDLE_UPSTREAMS_MAX 64 /* a descriptor each, 1 to 2 MiB of TLS all together */
 #define CV_PROXY_IDLE_SESSIONS_MAX  16 /* of HTTP/2: one carries what others take many for */

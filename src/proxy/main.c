@@ -258,6 +258,7 @@ static void serve(struct cv_proxy *p)
 		sweep(p);
 		step_all(p);
 		step_inner(p);
+		cv_creds_ask(p); /* the keeper works while we send */
 		send_all(p);
 	}
 }

@@ -215,6 +215,7 @@ void cv_flow_timeout(struct cv_proxy *p, struct cv_flow *f)
 bool cv_step(struct cv_proxy *p, struct cv_flow *f)
 {
 	cv_arena_reset(&p->arena);
+	p->creds.planned = CV_STR_NONE;
 	switch (f->state) {
 	case CV_FLOW_HEAD: return cv_explicit_step(p, f);
 	case CV_FLOW_QUIET: return cv_transparent_step(p, f);
