@@ -12,6 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import box  # noqa: E402
 import credlab  # noqa: E402
 import world  # noqa: E402
 from credlab import OK, equal, field, request  # noqa: E402
@@ -220,12 +221,17 @@ def policy_changes_under_way():
     """In use when it happens: its client's next request goes by another, and nobody takes it later."""
     before = fresh()
     text = request("GET", "api.test", "/x", WITH).decode()
-    job = lab.start_talk("api.test", [text, 0.4, text], count=2)
-    time.sleep(0.2)
+    job = lab.start_talk("api.test", [text, 2, text], count=2, timeout=10)
+    assert box.until(lambda: words(before) == [[A]], 5)
     lab.policy_load()
     reply = credlab.Reply(lab.wait(job))
     equal(reply.data.count(b"HTTP/1.1 200"), 2)
     equal(words(before), [[A], [A]])
+
+
+def asked():
+    with open(os.path.join(lab.world.dir, "asked"), encoding="utf-8") as f:
+        return len(f.readlines())
 
 
 def renewed():
@@ -239,13 +245,7 @@ def renewed():
     equal(send(TOLD).status, 401)
     equal(len(lab.origin.connections) - before, 2)
     lab.origin.answer = OK
-    end = time.monotonic() + 10
-    with open(os.path.join(lab.world.dir, "asked"), encoding="utf-8") as f:
-        while len(f.readlines()) < 1:
-            assert time.monotonic() < end, "not renewed"
-            time.sleep(0.05)
-            f.seek(0)
-    time.sleep(0.5)
+    assert box.until(lambda: asked() == 2, 10), "not renewed"
     equal(send(TOLD, timeout=15).status, 200)
     third, = lab.origin.connections[before + 2:]
     assert shown(third)[0] not in first and len(shown(third)) == 1, shown(third)

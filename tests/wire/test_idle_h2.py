@@ -6,11 +6,13 @@ streams without any (T22); not after GOAWAY, another policy, for another authori
 logged in.
 Method: a real run; python3-h2 as client in the sandbox and as server, which keeps its connections apart."""
 import os
+import signal
 import socket
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import box  # noqa: E402
 import h2lab  # noqa: E402
 import credlab  # noqa: E402
 import h2.events  # noqa: E402
@@ -113,6 +115,16 @@ def at_once():
     equal(sorted(map(str, got)), sorted(map(str, [{A}, {B}, {N}])))
 
 
+def answers_apart():
+    """The keeper is asked about many streams at once, and refuses some: each gets its own answer."""
+    fresh()
+    server.seen.clear()
+    answers = lab.h2("free.test", *[{"path": f"/{i}", "fields": KEY if i % 3 else []} for i in range(20)], port=8443)
+    equal([s["head"].get(":status") for s in answers], ["403" if i % 3 else "200" for i in range(20)])
+    equal(sorted(h[":path"] for h in server.seen), sorted(f"/{i}" for i in range(0, 20, 3)))
+    assert ONE not in repr(server.seen)
+
+
 def many_bonds():
     """More kinds of streams than a client's session remembers at a time."""
     pairs = [[*KEY, ["x-more", lab.inside["MY_TWO"]]], KEY, OF_TWO, []]
@@ -174,6 +186,17 @@ def policy():
     equal(len(server.conns) - before, 2)
 
 
+def another_keeper():
+    """Which counts versions from the beginning: the same number is not the same version."""
+    before = fresh()
+    equal(client(KEY), ["200"])
+    pid, = lab.processes()["cove-keeper"]
+    os.kill(pid, signal.SIGKILL)
+    assert box.until(lambda: lab.processes().get("cove-keeper", [pid]) != [pid], 10)
+    assert box.until(lambda: client(KEY) == ["200"], 10)
+    equal(len(server.conns) - before, 2)
+
+
 def scrubbed():
     """Of the second client, too, though its session is the first one's."""
     before = fresh(body=f"was {ONE}".encode())
@@ -192,6 +215,7 @@ for title, one in [
         ("t22 nor with another", lambda: check([KEY], [OF_TWO], [KEY], want=[[A, A], [B]])),
         ("t22 nor as streams of one client", lambda: check([[], KEY, [], OF_TWO, KEY], want=[[N, N], [A, A], [B]])),
         ("t22 nor at once", at_once),
+        ("t22 what is asked together is answered apart", answers_apart),
         ("t22 more kinds of streams than are remembered", many_bonds),
         ("authorities are apart", apart),
         ("what the second client gets is scrubbed", scrubbed),
@@ -202,7 +226,8 @@ for title, one in [
         ("t22 not kept: the credential was refused", not_kept(status="401")),
         ("not kept: 407", not_kept(status="407")),
         ("not kept: a login of the connection", not_kept(fields=[("www-authenticate", "Negotiate abc")])),
-        ("t22 not kept: another policy", policy)]:
+        ("t22 not kept: another policy", policy),
+        ("t22 not kept: another keeper", another_keeper)]:
     tap.check(title, one)
 lab.close()
 lab.remove()
