@@ -6,6 +6,8 @@
 
 #include "base/assert.h"
 
+#include <stdlib.h>
+
 bool cv_str_eq_nocase(struct cv_str a, struct cv_str b)
 {
 	if (a.n != b.n)
@@ -112,4 +114,16 @@ bool cv_str_to_cstr(struct cv_str s, char *dst, size_t size)
 		memcpy(dst, s.p, s.n);
 	dst[s.n] = '\0';
 	return true;
+}
+
+char *cv_str_dup(struct cv_str s)
+{
+	char *text = malloc(s.n + 1);
+
+	if (!text)
+		return NULL;
+	if (s.n)
+		memcpy(text, s.p, s.n);
+	text[s.n] = '\0';
+	return text;
 }

@@ -69,3 +69,7 @@ CV_MUST bool cv_str_to_u64(struct cv_str s, uint64_t max, uint64_t *ret);
 
 /* Copies s and a NUL into dst of size bytes; false (dst empty) if it does not fit or holds NUL. */
 CV_MUST bool cv_str_to_cstr(struct cv_str s, char *dst, size_t size);
+
+/* The same in memory that is the caller's to free; NULL without memory.  strndup(3) is for texts that
+ * end with a NUL: it stops at one, and a sanitizer has it read for one. */
+CV_MUST char *cv_str_dup(struct cv_str s);

@@ -94,7 +94,7 @@ static struct rule_use *rule_use(struct sandbox *box, struct cv_str name)
 	if (box->rule_count == BROKER_RULES_MAX)
 		return NULL;
 	u = &box->rule[box->rule_count];
-	u->name = strndup(name.p, name.n);
+	u->name = cv_str_dup(name);
 	if (!u->name)
 		return NULL;
 	box->rule_count++;
@@ -158,7 +158,7 @@ static struct job *job_make(struct call *c, const struct rule_use *use)
 	j->waiting_bytes = j->arena.used + 2 * cv_buf_len(&j->canonical);
 	c->box->waiting_bytes += j->waiting_bytes;
 	if (c->s->request.idempotency_key.n)
-		j->key = strndup(c->s->request.idempotency_key.p, c->s->request.idempotency_key.n);
+		j->key = cv_str_dup(c->s->request.idempotency_key);
 	return j;
 }
 

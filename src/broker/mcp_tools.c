@@ -180,8 +180,8 @@ static struct tool_slot *slot_new(
 	struct broker *b, const struct mcp_server *m, struct cv_str name, const struct mcp_entry *e)
 {
 	struct tool_slot *s = b->slot_count < BROKER_SLOTS_MAX ? calloc(1, sizeof(*s)) : NULL;
-	char *own = s ? strndup(name.p, name.n) : NULL;
-	char *theirs = own ? strndup(e->name.p, e->name.n) : NULL;
+	char *own = s ? cv_str_dup(name) : NULL;
+	char *theirs = own ? cv_str_dup(e->name) : NULL;
 
 	if (!theirs) {
 		free(own);

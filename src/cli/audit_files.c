@@ -61,7 +61,7 @@ static void unescape(char *z)
 
 static char *text_of(struct cv_str s)
 {
-	return strndup(s.p ? s.p : "", s.n);
+	return cv_str_dup(s);
 }
 
 /* id parent dev root POINT OPTIONS tags... - TYPE source options */

@@ -34,7 +34,7 @@ static cv_code builtin_read(struct tools_set *s, struct cv_str word, struct cv_e
 		if (asprintf(&name, CV_BUILTIN_CATALOG_PREFIX "%s", b->id) < 0)
 			return cv_fail(err, CV_LIMIT, "no memory");
 		s->names[s->count] = cv_str_of(name);
-		s->texts[s->count++] = strndup(b->text, b->bytes);
+		s->texts[s->count++] = cv_str_dup((struct cv_str){ b->text, b->bytes });
 		return s->texts[s->count - 1] ? CV_OK : cv_fail(err, CV_LIMIT, "no memory");
 	}
 	return cv_fail(err, CV_NOT_FOUND,
@@ -52,12 +52,14 @@ static cv_code file_read(struct tools_set *s, struct cv_str word, struct cv_err 
 	if (!cv_str_to_cstr(word, path, sizeof(path)))
 		return cv_fail(err, CV_INVALID, "a path of more than %zu bytes", sizeof(path));
 	cv_buf_init(&text, CV_GW_FILE_BYTES_MAX);
-	const cv_code code = cv_gw_file_read(AT_FDCWD, path, &text, err);
+	cv_code code = cv_gw_file_read(AT_FDCWD, path, &text, err);
+	if (code == CV_OK && cv_str_has_byte(cv_buf_str(&text), '\0'))
+		code = cv_fail(err, CV_INVALID, "%s: a NUL byte", path); /* it is a text from here on */
 	if (code == CV_OK) {
 		char *name = strdup(path);
 
 		s->names[s->count] = cv_str_of(name ? name : "");
-		s->texts[s->count++] = strndup(cv_buf_str(&text).p, cv_buf_len(&text));
+		s->texts[s->count++] = cv_str_dup(cv_buf_str(&text));
 	}
 	cv_buf_fini(&text);
 	if (code == CV_OK && (!s->names[s->count - 1].n || !s->texts[s->count - 1]))

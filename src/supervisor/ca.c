@@ -32,7 +32,7 @@
 cv_code ca_add(struct supervisor *s, struct cv_str pem, struct cv_err *err)
 {
 	char **place = &s->ca[s->ca_count % CV_ARRAY_LEN(s->ca)];
-	char *text = pem.n <= SUP_CA_BYTES ? strndup(pem.p, pem.n) : NULL;
+	char *text = pem.n <= SUP_CA_BYTES ? cv_str_dup(pem) : NULL;
 
 	if (!text)
 		return cv_fail(err, CV_LIMIT, "no room for a certificate authority");

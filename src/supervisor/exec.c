@@ -435,7 +435,7 @@ void exec_failed(
 	x->state = EXEC_FAILED;
 	x->stage = stage;
 	x->error = error;
-	x->why = strndup(why.p ? why.p : "", why.n);
+	x->why = cv_str_dup(why);
 	ends_close(x);
 	tell(s, x);
 }

@@ -214,7 +214,7 @@ void service_ready(struct supervisor *s)
 void service_why(struct supervisor *s, struct cv_str why)
 {
 	if (s->service.is_on && !s->service.why)
-		s->service.why = strndup(why.p, why.n);
+		s->service.why = cv_str_dup(why);
 }
 
 static void accepted(struct supervisor *s)

@@ -479,7 +479,7 @@ static void proxy_handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_PROXY_REPLY_RESOLVE: resolve_answer(s, m->body); break;
 	case CV_PROXY_REPLY_REPORT_TEXT:
 		free(s->report);
-		s->report = strndup(cv_ipc_get_str(&r).p, r.is_bad ? 0 : m->body.n - 4);
+		s->report = cv_str_dup(cv_ipc_get_str(&r));
 		break;
 	case CV_PROXY_REPLY_FATAL:
 		text = cv_ipc_get_str(&r);

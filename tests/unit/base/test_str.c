@@ -74,6 +74,19 @@ static void to_cstr(void **state)
 	assert_false(cv_str_to_cstr(CV_STR("a\0b"), z, sizeof(z)));
 }
 
+static void copies(void **state)
+{
+	const char part[3] = { 'a', '\0', 'b' };
+	char *z = cv_str_dup((struct cv_str){ part, sizeof(part) });
+
+	(void)state;
+	assert_memory_equal(z, "a\0b", 4);
+	free(z);
+	z = cv_str_dup(CV_STR_NONE);
+	assert_string_equal(z, "");
+	free(z);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -81,6 +94,7 @@ int main(void)
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(compares),
 		cmocka_unit_test(to_cstr),
+		cmocka_unit_test(copies),
 	};
 
 	return cmocka_run_group_tests_name("base/str", tests, NULL, NULL);
