@@ -81,6 +81,10 @@ static const struct probe probe[CV_PROBE_COUNT] = {
 	[CV_PROBE_KVM] = { "kvm", cv_probe_try_kvm, CV_PROBE_TIER_BIT(CV_TIER_VM),
 		"the host's kernel, by a machine of its own",
 		"the tier vm, which this build can't make yet", "usermod -aG kvm $USER" },
+	[CV_PROBE_CELLS] = { "host-tool-cells", cv_probe_try_cells, 0,
+		"what host tools of one run have from those of another",
+		"host tools reach processes and files of the user's other runs",
+		"sysctl -w user.max_user_namespaces=15000" },
 };
 /* clang-format on */
 

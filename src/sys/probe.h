@@ -17,7 +17,8 @@
 	X(LANDLOCK, "landlock")      X(OVERLAY, "overlay")                                 \
 	X(PIDFD, "pidfd")            X(MEMORY, "limit-memory")                             \
 	X(CPU, "limit-cpu")          X(PIDS, "limit-pids")                                 \
-	X(GVISOR, "gvisor")          X(KVM, "kvm")
+	X(GVISOR, "gvisor")          X(KVM, "kvm")                                         \
+	X(CELLS, "host-tool-cells")
 /* clang-format on */
 #define CV_PROBE_ENUM(name, text) CV_PROBE_##name,
 enum cv_probe { CV_PROBES(CV_PROBE_ENUM) CV_PROBE_COUNT };

@@ -7,6 +7,7 @@
  */
 #include "sys/probe_try.h"
 
+#include "sys/cell.h"
 #include "sys/cgroup.h"
 #include "sys/fd.h"
 #include "sys/identity.h"
@@ -395,4 +396,17 @@ void cv_probe_try_kvm(struct cv_probe_outcome *o)
 	if (fd < 0)
 		return say_errno(o, "/dev/kvm");
 	say(o, CV_PROBE_OK, "/dev/kvm; this build does not use it");
+}
+
+void cv_probe_try_cells(struct cv_probe_outcome *o)
+{
+	struct cv_cells cells;
+	struct cv_err err;
+
+	if (cv_cells_open(&cells, &err) != CV_OK) {
+		say_err(o, &err);
+		return explain(o);
+	}
+	say(o, CV_PROBE_OK, "pid and mount namespaces%s",
+		cells.userns < 0 ? "" : ", without privileges");
 }
