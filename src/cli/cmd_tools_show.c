@@ -109,9 +109,10 @@ static void tool_text(struct cv_buf *out, const struct cv_catalog *c, const stru
 	for (size_t i = 0; i < t->uses.n; i++)
 		cv_buf_printf(
 			out, "%s%.*s", i ? ", " : "\n    credentials  ", CV_STR_ARG(t->uses.v[i]));
-	cv_buf_printf(out, "\n    limits       %u s, %u at once, %llu bytes%s\n", t->seconds,
+	cv_buf_printf(out, "\n    limits       %u s, %u at once, %llu bytes%s%s\n", t->seconds,
 		t->concurrency, (unsigned long long)t->result_bytes_max,
-		t->is_read_only ? ", read only" : "");
+		t->is_read_only ? ", read only" : "",
+		t->command && !t->command->room.is_private ? ", not private" : "");
 }
 
 static void show_text(const struct cv_catalog *c, struct cv_buf *out)

@@ -28,7 +28,10 @@
  *         command:                       # exactly one backend
  *           argv: [/usr/bin/deploy, "--service={service}", "{?verbose:--verbose}"]    # template.h
  *           env: {TOKEN: "{credential:GITHUB_TOKEN}", PATH: /usr/bin:/bin}
- *           workdir: /srv/deploy
+ *           workdir: /srv/deploy           # none: one of its own, empty, with these bounds
+ *           workdir_bytes: 256MiB
+ *           workdir_files: 65536
+ *           private: true                  # sees no process but its own; servers have these three too
  *           stdin: json                  # none (default), json: the arguments, or "{body}"
  *           user: deploy                 # as root only
  *           sandbox: {policy: FILE}      # inside a cove sandbox of its own
@@ -82,6 +85,11 @@ struct cv_tool_pair { /* of env, of headers */
 	const struct cv_template *value;
 };
 
+struct cv_tool_room { /* of a process's own directory, and what it sees besides */
+	uint64_t bytes, files;
+	bool is_private; /* not the processes of the machine, nor the directories of other runs */
+};
+
 struct cv_tool_command {
 	const struct cv_template **argv; /* the first has no places */
 	size_t argc;
@@ -93,6 +101,7 @@ struct cv_tool_command {
 	struct cv_str stdin_argument; /* CV_TOOL_STDIN_ARGUMENT: its name */
 	struct cv_str sandbox_policy; /* file; empty: not in a sandbox */
 	bool is_sandboxed;
+	struct cv_tool_room room;
 };
 
 struct cv_tool_http {         /* also of CV_TOOL_SERVER, where base and socket are empty */
@@ -116,6 +125,7 @@ struct cv_tool_server { /* of servers:, by the contract of host servers */
 	struct cv_tool_uses uses;
 	uint32_t start_ms, stop_ms; /* until /healthz answers; between SIGTERM and SIGKILL */
 	bool is_exposed;            /* as host.openshell.internal:port, where policy says so */
+	struct cv_tool_room room;
 	struct cv_policy_pos pos;
 };
 
@@ -130,6 +140,7 @@ struct cv_tool_mcp { /* of mcp_servers: */
 	struct cv_str *allow; /* globs over its tools' names */
 	size_t allow_count;
 	struct cv_str prefix; /* of the names of its tools here: "files." */
+	struct cv_tool_room room;
 	struct cv_policy_pos pos;
 };
 

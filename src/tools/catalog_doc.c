@@ -9,6 +9,13 @@
 #define AT(type, member) .at = offsetof(type, member)
 #define LIST(type, member, count, schema) \
 	AT(type, member), .at_n = offsetof(type, count), .sub = &(schema)
+/* Of a process of the host's: the last rows of its table. */
+#define ROOM(type, member)                                                 \
+	{ "workdir_bytes", CV_FILL_TEXT, AT(type, member.bytes) },         \
+		{ "workdir_files", CV_FILL_TEXT, AT(type, member.files) }, \
+	{                                                                  \
+		"private", CV_FILL_BOOL, AT(type, member.is_private)       \
+	}
 #define PAIRS(type, member) AT(type, member.v), .at_n = offsetof(type, member.n)
 
 /* clang-format off */
@@ -50,9 +57,16 @@ static const struct cv_fill_key server_keys[] = {
 	{ "start_seconds", CV_FILL_TEXT,  AT(S, start) },
 	{ "stop_seconds",  CV_FILL_TEXT,  AT(S, stop) },
 	{ "expose",        CV_FILL_BOOL,  AT(S, is_exposed) },
+	ROOM(S, room),
 };
+
+static void server_init(void *elem)
+{
+	((S *)elem)->room.is_private = true;
+}
+
 static const struct cv_fill_table server_schema = { CV_FILL_TABLE("a server", server_keys),
-	.size = sizeof(S), .has_pos = true, .at_key = offsetof(S, name) };
+	.size = sizeof(S), .has_pos = true, .at_key = offsetof(S, name), .init = server_init };
 
 #define M struct cv_doc_mcp
 static const struct cv_fill_key mcp_server_keys[] = {
@@ -62,9 +76,16 @@ static const struct cv_fill_key mcp_server_keys[] = {
 	{ "headers", CV_FILL_PAIRS, PAIRS(M, headers) },
 	{ "allow",   CV_FILL_TEXTS, AT(M, allow) },
 	{ "prefix",  CV_FILL_TEXT,  AT(M, prefix) },
+	ROOM(M, room),
 };
+
+static void mcp_server_init(void *elem)
+{
+	((M *)elem)->room.is_private = true;
+}
+
 static const struct cv_fill_table mcp_server_schema = { CV_FILL_TABLE("an MCP server", mcp_server_keys),
-	.size = sizeof(M), .has_pos = true, .at_key = offsetof(M, name) };
+	.size = sizeof(M), .has_pos = true, .at_key = offsetof(M, name), .init = mcp_server_init };
 
 #define T struct cv_doc_tool
 static const struct cv_fill_key sandbox_keys[] = {
@@ -79,6 +100,7 @@ static const struct cv_fill_key command_keys[] = {
 	{ "user",    CV_FILL_TEXT,   AT(T, command.user) },
 	{ "stdin",   CV_FILL_TEXT,   AT(T, command.stdin_text) },
 	{ "sandbox", CV_FILL_INSIDE, .sub = &sandbox_schema, .at_has = offsetof(T, command.has_sandbox) },
+	ROOM(T, command.room),
 	{ "shell",   CV_FILL_REFUSED,
 		.why = "there is no shell; write the words into argv, or a script's path" },
 };
@@ -208,6 +230,7 @@ static const struct cv_fill_key tool_keys[] = {
 static void tool_init(void *elem)
 {
 	((T *)elem)->is_destructive = true; /* MCP's default: who says nothing promises nothing */
+	((T *)elem)->command.room.is_private = true;
 }
 
 static const struct cv_fill_table tool_schema = { CV_FILL_TABLE("a tool", tool_keys),

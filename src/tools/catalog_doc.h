@@ -19,12 +19,18 @@ struct cv_doc_credential {
 	struct cv_policy_texts command;
 };
 
+struct cv_doc_room {
+	struct cv_policy_text bytes, files;
+	bool is_private;
+};
+
 struct cv_doc_server {
 	struct cv_policy_pos pos;
 	struct cv_policy_text name, port, socket, start, stop;
 	struct cv_policy_texts argv;
 	struct cv_doc_pairs env;
 	bool is_exposed;
+	struct cv_doc_room room;
 };
 
 struct cv_doc_mcp {
@@ -32,6 +38,7 @@ struct cv_doc_mcp {
 	struct cv_policy_text name, url, prefix;
 	struct cv_policy_texts argv, allow;
 	struct cv_doc_pairs env, headers;
+	struct cv_doc_room room;
 };
 
 struct cv_doc_command {
@@ -39,6 +46,7 @@ struct cv_doc_command {
 	struct cv_doc_pairs env;
 	struct cv_policy_text workdir, user, stdin_text, policy;
 	bool has_sandbox;
+	struct cv_doc_room room;
 };
 
 struct cv_doc_http { /* of http: and of server: */

@@ -33,6 +33,9 @@ uint64_t cv_catalog_number(struct cv_catalog_check *c, const struct cv_policy_te
 	const char *field, uint64_t min, uint64_t max, uint64_t otherwise);
 uint64_t cv_catalog_bytes(struct cv_catalog_check *c, const struct cv_policy_text *t,
 	const char *field, uint64_t max, uint64_t otherwise);
+/* prefix: "command." or "".  why_none: why nothing is bounded here; NULL: it is. */
+struct cv_tool_room cv_catalog_room(struct cv_catalog_check *c, const struct cv_doc_room *d,
+	const char *prefix, const char *why_none);
 
 /* Absolute, without "." and ".." and empty parts. */
 bool cv_catalog_path_is_good(struct cv_str path);

@@ -121,6 +121,28 @@ void cv_catalog_credentials(struct cv_catalog_check *c)
 	c->catalog->credential_count = n;
 }
 
+/* ---- a process's directory ---- */
+
+struct cv_tool_room cv_catalog_room(struct cv_catalog_check *c, const struct cv_doc_room *d,
+	const char *prefix, const char *why_none)
+{
+	const struct cv_policy_text *given = d->bytes.is_present ? &d->bytes : &d->files;
+	char bytes[32], files[32];
+
+	snprintf(bytes, sizeof(bytes), "%sworkdir_bytes", prefix);
+	snprintf(files, sizeof(files), "%sworkdir_files", prefix);
+	if (why_none && given->is_present)
+		cv_catalog_report(c, given->pos, given == &d->bytes ? bytes : files, "leave it out",
+			"%s", why_none);
+	return (struct cv_tool_room){
+		.bytes = cv_catalog_bytes(
+			c, &d->bytes, bytes, CV_TOOL_ROOM_BYTES_MAX, CV_TOOL_ROOM_BYTES_DEFAULT),
+		.files = cv_catalog_number(
+			c, &d->files, files, 1, CV_TOOL_ROOM_FILES_MAX, CV_TOOL_ROOM_FILES_DEFAULT),
+		.is_private = d->is_private,
+	};
+}
+
 /* ---- servers ---- */
 
 static void server_read(
@@ -128,6 +150,7 @@ static void server_read(
 {
 	*out = (struct cv_tool_server){ .name = d->name.s, .pos = d->pos, .socket = d->socket.s };
 	out->is_exposed = d->is_exposed;
+	out->room = cv_catalog_room(c, &d->room, "", NULL);
 	c->uses = &out->uses;
 	out->argv = argv_read(c, &d->argv, &out->argc);
 	out->env = cv_catalog_pairs(c, &d->env, "env", CV_TEMPLATE_ENV, &out->env_count);
@@ -208,6 +231,8 @@ static void mcp_read(
 		cv_catalog_pairs(c, &d->headers, "headers", CV_TEMPLATE_HEADER, &out->header_count);
 	out->allow = cv_catalog_strs(
 		c, &d->allow, "allow", CV_TOOL_GLOBS_MAX, CV_GLOB_TEXT, &out->allow_count);
+	out->room = cv_catalog_room(
+		c, &d->room, "", d->url.is_present ? "there is no process to give one" : NULL);
 	check_prefix(c, &d->prefix);
 }
 

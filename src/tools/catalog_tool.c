@@ -87,6 +87,8 @@ static void command_read(struct cv_catalog_check *c, const struct cv_doc_tool *d
 	out->is_sandboxed = k->has_sandbox;
 	cv_catalog_path(c, &k->policy, "command.sandbox.policy");
 	out->sandbox_policy = k->policy.s;
+	out->room = cv_catalog_room(c, &k->room, "command.",
+		k->workdir.is_present ? "only a directory of the call's own is bounded" : NULL);
 	t->command = out;
 }
 

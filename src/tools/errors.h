@@ -37,7 +37,8 @@
 	X(NO_TOOLS, 503, "no_tools")                                                 \
 	X(TOOL_TIMEOUT, 504, "tool_timeout")                                         \
 	X(APPROVAL_TIMEOUT, 504, "approval_timeout")                                 \
-	X(BROKER_TIMEOUT, 504, "broker_timeout")
+	X(BROKER_TIMEOUT, 504, "broker_timeout")                                     \
+	X(WORKDIR_FULL, 507, "workdir_full")
 /* clang-format on */
 
 #define CV_TOOL_ERROR_ENUM(name, status, code) CV_TOOL_ERROR_##name,

@@ -52,6 +52,13 @@
 #define CV_TOOL_RESULT_BYTES_DEFAULT (1u << 20)
 #define CV_TOOL_RESULT_BYTES_MAX     (64u << 20) /* it is held in memory, scrubbed */
 
+/* A directory of a process's own.  It is memory up to the third, and on a disk where more is asked for. */
+#define CV_TOOL_ROOM_BYTES_DEFAULT (256u << 20)
+#define CV_TOOL_ROOM_FILES_DEFAULT 65536
+#define CV_TOOL_ROOM_MEMORY_MAX    (1ull << 30)
+#define CV_TOOL_ROOM_BYTES_MAX     (1ull << 40)
+#define CV_TOOL_ROOM_FILES_MAX     10000000
+
 /* Servers: until /healthz answers, and between SIGTERM and SIGKILL. */
 #define CV_TOOL_START_SECONDS_DEFAULT 15
 #define CV_TOOL_STOP_SECONDS_DEFAULT  5

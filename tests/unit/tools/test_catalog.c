@@ -365,6 +365,13 @@ static const struct {
 		"c:5:36: error: t.input/properties/x/type: must be one of null" },
 	{ TOOL "    input: {properties: {x: {}}, requried: [x]}\n    command: {argv: [/bin/true], stdin: json}\n",
 		"c:5:44: error: t.input/requried: is no keyword; \"required\" is" },
+	{ COMMAND
+		"      argv: [/bin/echo, \"{x}\", \"{l...}\"]\n      workdir: /srv\n      workdir_bytes: 1MiB\n",
+		"t.command.workdir_bytes: only a directory of the call's own is bounded; leave it out" },
+	{ COMMAND "      argv: [/bin/echo, \"{x}\", \"{l...}\"]\n      workdir_files: 0\n",
+		"t.command.workdir_files: expected a number from 1 to 10000000, found '0'" },
+	{ "version: 1\nmcp_servers: {m: {url: \"https://a.example\", workdir_files: 9}}\n",
+		"m.workdir_files: there is no process to give one; leave it out" },
 	/* limits */
 	{ TOOL "    command: {argv: [/bin/true]}\n    limits: {seconds: 0}\n",
 		"c:6:23: error: t.limits.seconds: expected a number from 1 to 86400, found '0'" },
@@ -451,6 +458,34 @@ static const struct {
 		"urls: http to 'b.example'" },
 	{ "version: 1\nurls: {a: \"https://b\"}\n", "urls: 'a': " },
 };
+
+static void rooms(void **state)
+{
+	struct cv_catalog *c = NULL;
+
+	(void)state;
+	assert_int_equal(
+		cv_catalog_load(CV_STR("c"),
+			CV_STR("version: 1\n"
+			       "servers: {s: {argv: [/bin/s], private: false}}\n"
+			       "mcp_servers: {m: {argv: [/bin/m], workdir_bytes: 2GiB, allow: [x]}}\n"
+			       "tools:\n"
+			       "  a: {description: d, command: {argv: [/bin/true]}}\n"
+			       "  b: {description: d, command: {argv: [/bin/true], private: false,\n"
+			       "      workdir_bytes: 4MiB, workdir_files: 7}}\n"),
+			&c, &findings),
+		CV_OK);
+	assert_true(c->tools[0].command->room.is_private);
+	assert_int_equal(c->tools[0].command->room.bytes, 256u << 20);
+	assert_int_equal(c->tools[0].command->room.files, 65536);
+	assert_false(c->tools[1].command->room.is_private);
+	assert_int_equal(c->tools[1].command->room.bytes, 4u << 20);
+	assert_int_equal(c->tools[1].command->room.files, 7);
+	assert_false(c->servers[0].room.is_private);
+	assert_true(c->mcps[0].room.is_private);
+	assert_int_equal(c->mcps[0].room.bytes, 2ull << 30);
+	cv_catalog_free(c);
+}
 
 static void mistakes(void **state)
 {
@@ -758,6 +793,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			s6_other_names_are_refused_where_nobody_spoke_of_them, setup, teardown),
 		cmocka_unit_test_setup_teardown(mistakes, setup, teardown),
+		cmocka_unit_test_setup_teardown(rooms, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			c1_a_secret_in_a_catalog_is_never_quoted, setup, teardown),
 		cmocka_unit_test_setup_teardown(unused_arguments_are_warned_of, setup, teardown),
