@@ -413,6 +413,7 @@ enum call_outcome {
 	CALL_BROKEN, /* it could not be asked, or its answer could not be read */
 	CALL_TIMEOUT,
 	CALL_CANCELLED,
+	CALL_FULL, /* of a command: its own directory is */
 };
 
 /* ---- call_keys.c ---- */

@@ -116,7 +116,18 @@ static const struct end_row row[] = {
 	[CALL_BROKEN] = { JOB_FAILED, 502, "backend_failed" },
 	[CALL_TIMEOUT] = { JOB_TIMED_OUT, 504, "tool_timeout" },
 	[CALL_CANCELLED] = { JOB_CANCELLED, 409, "cancelled" },
+	[CALL_FULL] = { JOB_FAILED, 507, "workdir_full" },
 };
+
+static void full_put(
+	struct cv_buf *b, const char *code, const struct cv_tool_room *room, bool is_ended)
+{
+	error_begin(b, code, "the tool's own directory is full: %llu bytes in %llu files at most%s",
+		(unsigned long long)room->bytes, (unsigned long long)room->files,
+		is_ended ? "; it was ended" : "");
+	cv_buf_printf(b, ",\"limit\":{\"bytes\":%llu,\"files\":%llu}",
+		(unsigned long long)room->bytes, (unsigned long long)room->files);
+}
 
 static void sentence_begin(struct cv_buf *b, const struct job *j, const struct call_end *e)
 {
@@ -129,6 +140,7 @@ static void sentence_begin(struct cv_buf *b, const struct job *j, const struct c
 		cv_buf_printf(b, ",\"seconds\":%u", j->seconds);
 		return;
 	case CALL_CANCELLED: error_begin(b, code, "the call was cancelled"); return;
+	case CALL_FULL: full_put(b, code, &j->tool->command->room, e->is_ended_for_it); return;
 	case CALL_FAILED:
 		if (e->detail)
 			error_begin(b, code, "%s", e->detail);

@@ -14,8 +14,9 @@ struct call_end {
 	struct cv_str stderr_tail;
 	bool has_exit;
 	int exit, signal;
-	int status;   /* of an HTTP backend; 0: none */
-	bool is_json; /* the server says that output is JSON */
+	bool is_ended_for_it; /* CALL_FULL: it did not end by itself */
+	int status;           /* of an HTTP backend; 0: none */
+	bool is_json;         /* the server says that output is JSON */
 };
 
 /* Shapes the answer, records it, and ends the job. */

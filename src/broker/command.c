@@ -4,7 +4,9 @@
  *
  * Its words are the catalog's, with arguments only in the places that it has for them (template.h):
  * no shell, and no value is read as an option.  Its environment is what the catalog says, what the
- * launcher lets tools inherit, and a PATH.  Its directory is its own, unless the catalog names one.
+ * launcher lets tools inherit, and a PATH.  Its directory is its own, unless the catalog names one, and
+ * TMPDIR is the same, so that what is only passing goes with the call too.  A command that fails when
+ * its directory was seen full, or that was ended for it, has its own error: workdir_full.
  *
  * What it writes on stdout is the result, up to the call's limit; the rest is read and dropped, and
  * past BROKER_DRAIN_BYTES_MAX it is ended.  What it writes on stderr is the job's log.
@@ -42,7 +44,9 @@ struct command_run {
 	uint64_t out_bytes, err_bytes;
 	bool is_killed; /* grace is over */
 	bool is_flooding;
-	int start_errno; /* it could not be started */
+	bool is_full, is_ended_for_it; /* its directory */
+	char *remove;                  /* which its shepherd does not see; NULL: nothing */
+	int start_errno;               /* it could not be started */
 };
 
 /* ---- its words ---- */
@@ -50,10 +54,11 @@ struct command_run {
 struct words {
 	struct cv_arena arena;
 	char *argv[ARGS_MAX + 1];
-	char *env[BROKER_ENV_MAX + ARGS_MAX + 2];
+	char *env[BROKER_ENV_MAX + ARGS_MAX + 3];
 	size_t env_count;
 	struct cv_str wrong; /* the argument that does not fit */
 	char workdir[PATH_MAX + 64];
+	bool owns_workdir;
 };
 
 static struct words words; /* large; nothing in it outlives the call that fills it */
@@ -101,6 +106,12 @@ static cv_code env_make(struct broker *b, struct words *w, const struct cv_tool_
 	const struct cv_template_values *values, struct cv_err *err)
 {
 	env_put(w, PATH_DEFAULT);
+	if (w->owns_workdir && !c->is_sandboxed) {
+		const struct cv_str temporary = cv_arena_printf(&w->arena, "TMPDIR=%s", w->workdir);
+
+		if (temporary.p)
+			env_put(w, temporary.p);
+	}
 	for (size_t i = 0; i < b->env_count; i++)
 		env_put(w, b->env[i]);
 	for (size_t i = 0; i < c->env_count; i++) {
@@ -126,24 +137,29 @@ static cv_code env_make(struct broker *b, struct words *w, const struct cv_tool_
 	return CV_OK;
 }
 
-static cv_code workdir_make(struct broker *b, struct job *j, struct words *w,
-	const struct spawn_user *user, bool *ret_is_own, struct cv_err *err)
+/* j NULL: only to see whether the arguments fit. */
+static cv_code workdir_name(struct broker *b, const struct cv_tool_command *c, const struct job *j,
+	struct words *w, struct cv_err *err)
 {
-	const struct cv_tool_command *c = j->tool->command;
+	w->workdir[0] = 0;
+	w->owns_workdir = j && !c->workdir.n;
+	if (w->owns_workdir)
+		snprintf(w->workdir, sizeof(w->workdir), "%s/calls/%s", b->state_path, j->id);
+	else if (!cv_str_to_cstr(c->workdir, w->workdir, sizeof(w->workdir)))
+		return cv_fail(err, CV_INVALID, "workdir is too long");
+	return CV_OK;
+}
 
-	*ret_is_own = !c->workdir.n;
-	if (c->workdir.n)
-		return cv_str_to_cstr(c->workdir, w->workdir, sizeof(w->workdir))
-			       ? CV_OK
-			       : cv_fail(err, CV_INVALID, "workdir is too long");
+static cv_code workdir_make(
+	struct broker *b, struct spawn_plan *plan, bool *ret_has_made, struct cv_err *err)
+{
+	if (!plan->owns_workdir)
+		return CV_OK;
 	if (mkdirat(b->state_dir, "calls", 0711) < 0 && errno != EEXIST)
 		return cv_fail_errno(err, "mkdir calls");
-	snprintf(w->workdir, sizeof(w->workdir), "%s/calls/%s", b->state_path, j->id);
-	if (mkdir(w->workdir, 0700) < 0)
-		return cv_fail_errno(err, "mkdir %s", w->workdir);
-	if (user->is_set && chown(w->workdir, user->uid, user->gid) < 0)
-		return cv_fail_errno(err, "chown %s", w->workdir);
-	return CV_OK;
+	const cv_code code = spawn_workdir_make(plan, ret_has_made, err);
+	plan->remove = *ret_has_made ? plan->workdir : NULL;
+	return code;
 }
 
 static bool env_has(const struct words *w, struct cv_str name)
@@ -222,9 +238,10 @@ static bool watch(struct broker *b, struct job *j, int fd, uint32_t events, enum
 				 (struct cv_watch){ (uint8_t)kind, j->ref }, err) == CV_OK;
 }
 
-/* keys NULL: only to see whether the arguments fit. */
+/* keys, j NULL: only to see whether the arguments fit. */
 static cv_code words_make(struct broker *b, const struct cv_tool *t,
-	const struct cv_value *arguments, struct keys *keys, struct words *w, struct cv_err *err)
+	const struct cv_value *arguments, struct keys *keys, const struct job *j, struct words *w,
+	struct cv_err *err)
 {
 	const struct cv_template_values values = {
 		.arguments = arguments,
@@ -234,9 +251,9 @@ static cv_code words_make(struct broker *b, const struct cv_tool *t,
 
 	w->env_count = 0;
 	w->wrong = CV_STR("");
-	w->workdir[0] = 0;
 	cv_arena_init(&w->arena, 4 * BROKER_BODY_BYTES_MAX);
-	if (argv_make(w, t->command, &values, err) != CV_OK ||
+	if (workdir_name(b, t->command, j, w, err) != CV_OK ||
+		argv_make(w, t->command, &values, err) != CV_OK ||
 		env_make(b, w, t->command, &values, err) != CV_OK)
 		return err->code;
 	return CV_OK;
@@ -246,7 +263,7 @@ static cv_code command_check(struct broker *b, const struct cv_tool *t,
 	const struct cv_value *arguments, struct cv_arena *arena, struct cv_str *ret_pointer,
 	struct cv_err *err)
 {
-	const cv_code code = words_make(b, t, arguments, NULL, &words, err);
+	const cv_code code = words_make(b, t, arguments, NULL, NULL, &words, err);
 
 	cv_arena_wipe(&words.arena);
 	if (code != CV_OK && words.wrong.n)
@@ -258,25 +275,31 @@ static bool command_start(struct broker *b, struct job *j, struct cv_err *err)
 {
 	const struct cv_tool_command *c = j->tool->command;
 	struct words *const w = &words;
-	struct spawn_plan plan = { .argv = w->argv, .env = w->env, .workdir = w->workdir };
+	struct spawn_plan plan = {
+		.argv = w->argv,
+		.env = w->env,
+		.workdir = w->workdir,
+		.room = &c->room,
+		.owns_workdir = !c->workdir.n,
+		.cleans_up = c->is_sandboxed,
+	};
 	struct command_run *run = calloc(1, sizeof(*run));
-	bool is_own = false, is_started = false;
+	bool has_made = false, is_started = false;
 
 	if (!run)
 		return cv_fail(err, CV_LIMIT, "no memory"), false;
 	stdin_make(j, &run->in, &plan.has_stdin);
 	cv_buf_init(&run->out, (size_t)CV_MAX(j->bytes_max, (uint64_t)1));
 	run->p = (struct spawned){ .control = -1, .in = -1, .out = -1, .err = -1 };
-	if (words_make(b, j->tool, j->arguments, j->keys, w, err) == CV_OK &&
+	if (words_make(b, j->tool, j->arguments, j->keys, j, w, err) == CV_OK &&
 		(!c->user.n || spawn_user_find(c->user, &plan.user, err) == CV_OK) &&
-		workdir_make(b, j, w, &plan.user, &is_own, err) == CV_OK &&
-		(!c->is_sandboxed || box_put(w, c, err) == CV_OK)) {
-		plan.cleans_up = c->is_sandboxed;
-		plan.remove = is_own ? w->workdir : NULL;
+		(!c->is_sandboxed || box_put(w, c, err) == CV_OK) &&
+		workdir_make(b, &plan, &has_made, err) == CV_OK)
 		is_started = spawn(&plan, &run->p, err) == CV_OK;
-		if (!is_started && is_own)
-			tree_remove(AT_FDCWD, w->workdir);
-	}
+	if (is_started && has_made && spawn_has_cells() && c->room.is_private && !c->is_sandboxed)
+		run->remove = strdup(w->workdir);
+	else if (!is_started && has_made)
+		tree_remove(AT_FDCWD, w->workdir);
 	cv_arena_wipe(&w->arena);
 	j->run = run;
 	if (!is_started || !watch(b, j, run->p.control, EPOLLIN, WATCH_RUN, err) ||
@@ -400,6 +423,17 @@ static struct cv_str log_tail(const struct job *j)
 	return s;
 }
 
+static void run_free(struct command_run *run)
+{
+	spawn_close(&run->p); /* its shepherd, if there is one, sees that and ends it all */
+	if (run->remove)
+		spawn_remove(run->remove);
+	free(run->remove);
+	cv_buf_fini(&run->out);
+	cv_buf_wipe(&run->in);
+	free(run);
+}
+
 static void finish(struct broker *b, struct job *j, const struct spawn_report *report)
 {
 	struct command_run *run = j->run;
@@ -428,6 +462,10 @@ static void finish(struct broker *b, struct job *j, const struct spawn_report *r
 		};
 	} else if (run->is_flooding) {
 		e.detail = "it wrote more than it may, and was ended";
+	} else if (run->is_ended_for_it ||
+		   (run->is_full && !(is_exit && exit_is_ok(j->tool, e.exit)))) {
+		e.outcome = CALL_FULL;
+		e.is_ended_for_it = run->is_ended_for_it;
 	} else if (is_exit && exit_is_ok(j->tool, e.exit)) {
 		e.outcome = CALL_OK;
 	}
@@ -437,10 +475,7 @@ static void finish(struct broker *b, struct job *j, const struct spawn_report *r
 		e.outcome = CALL_TIMEOUT;
 	j->run = NULL; /* it is no more, whoever asks */
 	call_end(b, j, &e);
-	spawn_close(&run->p);
-	cv_buf_fini(&run->out);
-	cv_buf_wipe(&run->in);
-	free(run);
+	run_free(run);
 }
 
 static void control_read(struct broker *b, struct job *j, struct command_run *run)
@@ -452,6 +487,11 @@ static void control_read(struct broker *b, struct job *j, struct command_run *ru
 		return;
 	if (n == sizeof(report) && report.kind == SPAWN_REPORT_FAILED) {
 		run->start_errno = report.value ? report.value : EIO; /* its end is said too */
+		return;
+	}
+	if (n == sizeof(report) && report.kind == SPAWN_REPORT_FULL) {
+		run->is_full = true;
+		run->is_ended_for_it |= report.value != 0;
 		return;
 	}
 	/* All that could write has ended, so what is in the pipes is all there is. */
@@ -512,10 +552,7 @@ static void command_drop(struct broker *b, struct job *j)
 	if (!run)
 		return;
 	j->run = NULL;
-	spawn_close(&run->p); /* its shepherd sees that and ends it all */
-	cv_buf_fini(&run->out);
-	cv_buf_wipe(&run->in);
-	free(run);
+	run_free(run);
 }
 
 const struct backend command_backend = {

@@ -114,6 +114,13 @@
 #define BROKER_GRACE_MS         5000        /* between SIGTERM and SIGKILL */
 #define BROKER_ARGV_BYTES_MAX   131072      /* the kernel's limit of one word, as the sum of all */
 #define BROKER_OPEN_FILES       1024 /* RLIMIT_NOFILE of a tool: the broker's own is larger */
+#define BROKER_HIDDEN_MAX       16   /* directories that tools don't see */
+
+/* Their own directories. */
+#define BROKER_QUOTA_LOOK_MS \
+	100 /* between looks: what a fast disk takes in that is a few dozen MB */
+#define BROKER_QUOTA_LOOK_MAX_MS 2000 /* however long one takes */
+#define BROKER_QUOTA_LOOK_SHARE  10   /* of the time, a tenth at most is spent looking */
 
 /* Builds. */
 #define BUILD_PIDS              4096        /* of a compiler's tree; a bomb ends there */

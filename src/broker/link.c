@@ -181,6 +181,55 @@ static void catalog_check(const struct broker *b)
 	}
 }
 
+static bool hide_take(struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	const struct cv_str dir = cv_ipc_get_str(&r);
+	char path[PATH_MAX];
+
+	if (!cv_ipc_reader_is_done(&r) || !cv_str_to_cstr(dir, path, sizeof(path)) || *path != '/')
+		return false;
+	spawn_hide(path);
+	return true;
+}
+
+static bool wants_cells(const struct cv_catalog *c)
+{
+	for (size_t i = 0; i < c->tool_count; i++)
+		if (c->tools[i].command && !c->tools[i].command->is_sandboxed &&
+			c->tools[i].command->room.is_private)
+			return true;
+	for (size_t i = 0; i < c->server_count; i++)
+		if (c->servers[i].room.is_private)
+			return true;
+	for (size_t i = 0; i < c->mcp_count; i++)
+		if (c->mcps[i].argc && c->mcps[i].room.is_private)
+			return true;
+	return false;
+}
+
+/* Before servers start.  Where there can be no cells tools run as they always did, and it is said. */
+static void cells_open(struct broker *b)
+{
+	struct cv_buf body;
+	struct cv_err err;
+	char text[1024];
+
+	spawn_hide(b->state_path);
+	if (!wants_cells(b->catalog) || spawn_cells_open(&err) == CV_OK)
+		return;
+	snprintf(text, sizeof(text),
+		"host tools can reach processes and files of this user's other runs, and what they "
+		"write is bounded by looking at it ('cove doctor' says more): %s",
+		err.msg);
+	audit_note(b, true, "%s", text);
+	cv_buf_init(&body, 2048);
+	cv_ipc_put_str(&body, cv_str_of(text));
+	(void)!cv_ipc_send_now(
+		CV_BROKER_CONTROL_FD, CV_BROKER_CONTROL_REPLY_SAY, cv_buf_str(&body), NULL);
+	cv_buf_fini(&body);
+}
+
 static bool go_take(struct broker *b, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
@@ -196,6 +245,7 @@ static bool go_take(struct broker *b, struct cv_str body)
 	if (cv_store_open_scratch(path, &b->store, &err) != CV_OK)
 		broker_die(err.code, "%s", err.msg);
 	spawn_clean(b->state_dir, b->state_path);
+	cells_open(b);
 	b->control.state = CV_BROKER_READY;
 	return true;
 }
@@ -440,7 +490,7 @@ static bool about_take(struct broker *b, struct cv_str body)
 		return false;
 	struct about *a = &s->about[s->about_count];
 	a->key = (enum cv_broker_about)key;
-	a->value = strndup(value.n ? value.p : "", value.n);
+	a->value = cv_str_dup(value);
 	s->about_count += a->value != NULL;
 	return a->value != NULL;
 }
@@ -486,6 +536,7 @@ static bool message_take(struct broker *b, struct cv_ipc_msg *m)
 	case CV_BROKER_CONTROL_PIN: return pin_take(b, m->body);
 	case CV_BROKER_CONTROL_ABOUT: return about_take(b, m->body);
 	case CV_BROKER_CONTROL_HOLD: return hold_take(b, m->body);
+	case CV_BROKER_CONTROL_HIDE: return hide_take(m->body);
 	case CV_BROKER_CONTROL_COUNT: break;
 	}
 	cv_unreachable(); /* the link's table knows no other */

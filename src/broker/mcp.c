@@ -115,7 +115,7 @@ static struct cv_str text_of(struct cv_str body, struct cv_buf *scratch)
 
 static bool is_tools_own(int status)
 {
-	return status == 502 || status == 504 || status == 409;
+	return status == 502 || status == 504 || status == 507 || status == 409;
 }
 
 static void call_answer_put(struct mcp *m, const struct answer *a)

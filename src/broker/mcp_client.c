@@ -48,7 +48,7 @@ static CV_NORETURN void mcp_die(const struct mcp_server *m, const char *why)
 struct mcp_words {
 	struct cv_arena arena;
 	char *argv[CV_TOOL_ARGS_MAX + 1];
-	char *env[BROKER_ENV_MAX + CV_TOOL_ENV_MAX + 2];
+	char *env[BROKER_ENV_MAX + CV_TOOL_ENV_MAX + 4];
 	size_t env_count;
 	char workdir[PATH_MAX + 64];
 };
@@ -80,6 +80,9 @@ static bool words_make(struct broker *b, struct mcp_server *m, struct mcp_words 
 	w->argv[n] = NULL;
 	w->env_count = 0;
 	env_put(w, CV_STR(PATH_DEFAULT));
+	snprintf(w->workdir, sizeof(w->workdir), "%s/mcp/%.*s", b->state_path,
+		CV_STR_ARG(m->its->name));
+	env_put(w, cv_arena_printf(&w->arena, "TMPDIR=%s", w->workdir));
 	for (size_t i = 0; i < b->env_count; i++)
 		env_put(w, cv_str_of(b->env[i]));
 	for (size_t i = 0; i < m->its->env_count; i++) {
@@ -91,9 +94,7 @@ static bool words_make(struct broker *b, struct mcp_server *m, struct mcp_words 
 				   CV_STR_ARG(cv_buf_str(&value))));
 		cv_buf_wipe(&value);
 	}
-	snprintf(w->workdir, sizeof(w->workdir), "%s/mcp/%.*s", b->state_path,
-		CV_STR_ARG(m->its->name));
-	return !w->arena.is_overflown && (mkdir(w->workdir, 0700) == 0 || errno == EEXIST);
+	return !w->arena.is_overflown;
 }
 
 static bool watch(struct broker *b, struct mcp_server *m, int fd, uint32_t events, enum watch kind)
@@ -109,11 +110,17 @@ static bool process_start(struct broker *b, struct mcp_server *m, struct cv_err 
 		.env = words.env,
 		.workdir = words.workdir,
 		.has_stdin = true,
+		.room = &m->its->room,
+		.owns_workdir = true,
 	};
+	bool has_made;
 
 	cv_buf_init(&m->in, 2 * MCP_MESSAGE_BYTES_MAX);
 	cv_buf_init(&m->out, MCP_OUT_BYTES_MAX);
-	const bool is_good = words_make(b, m, &words) && spawn(&plan, &m->p, err) == CV_OK;
+	const bool is_good =
+		words_make(b, m, &words) &&
+		(spawn_workdir_make(&plan, &has_made, err) == CV_OK || err->sys == EEXIST) &&
+		spawn(&plan, &m->p, err) == CV_OK;
 	cv_arena_wipe(&words.arena);
 	if (!is_good)
 		return cv_fail(err, CV_SYSTEM, "can't be started"), false;
@@ -263,7 +270,12 @@ static void control_read(struct broker *b, struct mcp_server *m)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	mcp_log_read(m);
-	if (n != sizeof(report))
+	if (n == sizeof(report) && report.kind == SPAWN_REPORT_FULL)
+		audit_note(b, true,
+			"MCP server %.*s: its directory is full: %llu bytes in %llu files at most",
+			CV_STR_ARG(m->its->name), (unsigned long long)m->its->room.bytes,
+			(unsigned long long)m->its->room.files);
+	else if (n != sizeof(report))
 		mcp_down(b, m, "it was lost");
 	else if (report.kind == SPAWN_REPORT_FAILED)
 		mcp_down(b, m, "it can't be started: %s", strerror(report.value));

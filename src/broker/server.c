@@ -161,7 +161,7 @@ static void place_make(struct server *s)
 struct server_words {
 	struct cv_arena arena;
 	char *argv[CV_TOOL_ARGS_MAX + 5];
-	char *env[BROKER_ENV_MAX + CV_TOOL_ENV_MAX + 4];
+	char *env[BROKER_ENV_MAX + CV_TOOL_ENV_MAX + 5];
 	size_t env_count;
 	char workdir[PATH_MAX + 64];
 };
@@ -182,6 +182,13 @@ static void env_put(struct server_words *w, struct cv_str pair)
 	w->env[w->env_count] = NULL;
 }
 
+static void workdir_name(struct broker *b, struct server *s, struct server_words *w)
+{
+	snprintf(w->workdir, sizeof(w->workdir), "%s/servers/%.*s", b->state_path,
+		CV_STR_ARG(s->its->name));
+	env_put(w, cv_arena_printf(&w->arena, "TMPDIR=%s", w->workdir));
+}
+
 static void env_make(struct broker *b, struct server *s, struct server_words *w)
 {
 	const struct cv_template_values values = { .credential = keys_get, .arg = s->keys };
@@ -189,6 +196,7 @@ static void env_make(struct broker *b, struct server *s, struct server_words *w)
 
 	w->env_count = 0;
 	env_put(w, CV_STR(PATH_DEFAULT));
+	workdir_name(b, s, w);
 	for (size_t i = 0; i < b->env_count; i++)
 		env_put(w, cv_str_of(b->env[i]));
 	env_put(w, cv_arena_printf(&w->arena, "TOKEN=%s", s->token));
@@ -222,14 +230,6 @@ static void argv_make(struct server *s, struct server_words *w)
 	w->argv[n] = NULL;
 }
 
-static void workdir_make(struct broker *b, struct server *s, struct server_words *w)
-{
-	snprintf(w->workdir, sizeof(w->workdir), "%s/servers/%.*s", b->state_path,
-		CV_STR_ARG(s->its->name));
-	if (mkdir(w->workdir, 0700) < 0 && errno != EEXIST)
-		server_die(s, "can't have a directory");
-}
-
 static void watch(struct broker *b, struct server *s, int fd, enum watch kind)
 {
 	struct cv_err err;
@@ -241,8 +241,15 @@ static void watch(struct broker *b, struct server *s, int fd, enum watch kind)
 
 static void launch(struct broker *b, struct server *s)
 {
-	struct spawn_plan plan = { .argv = words.argv, .env = words.env, .workdir = words.workdir };
+	struct spawn_plan plan = {
+		.argv = words.argv,
+		.env = words.env,
+		.workdir = words.workdir,
+		.room = &s->its->room,
+		.owns_workdir = true,
+	};
 	struct cv_err err;
+	bool has_made;
 
 	log_open(b, s);
 	if (!keys_scrub_init(&s->log_scrub, s->keys, NULL))
@@ -251,7 +258,8 @@ static void launch(struct broker *b, struct server *s)
 	cv_arena_init(&words.arena, 4u << 20);
 	argv_make(s, &words);
 	env_make(b, s, &words);
-	workdir_make(b, s, &words);
+	if (spawn_workdir_make(&plan, &has_made, &err) != CV_OK && err.sys != EEXIST)
+		server_die(s, "can't have a directory");
 	if (words.arena.is_overflown)
 		server_die(s, "can't be started: its words are too long");
 	if (spawn(&plan, &s->p, &err) != CV_OK)
@@ -414,7 +422,9 @@ static void ended(struct broker *b, struct server *s, const struct spawn_report 
 		spawn_close(&s->p);
 		return;
 	}
-	if (s->start_errno)
+	if (s->is_full)
+		snprintf(why, sizeof(why), "was ended: its directory is full (workdir_bytes)");
+	else if (s->start_errno)
 		snprintf(why, sizeof(why), "can't be started: %s", strerror(s->start_errno));
 	else if (!report)
 		snprintf(why, sizeof(why), "was lost");
@@ -426,6 +436,16 @@ static void ended(struct broker *b, struct server *s, const struct spawn_report 
 	server_die(s, why);
 }
 
+static void full_tell(struct broker *b, struct server *s, bool is_ended)
+{
+	const struct cv_tool_room *room = &s->its->room;
+
+	s->is_full |= is_ended;
+	audit_note(b, true, "server %.*s: its directory is full: %llu bytes in %llu files at most",
+		CV_STR_ARG(s->its->name), (unsigned long long)room->bytes,
+		(unsigned long long)room->files);
+}
+
 static void control_read(struct broker *b, struct server *s)
 {
 	struct spawn_report report;
@@ -435,6 +455,8 @@ static void control_read(struct broker *b, struct server *s)
 		return;
 	if (n == sizeof(report) && report.kind == SPAWN_REPORT_FAILED)
 		s->start_errno = report.value ? report.value : EIO; /* its end is said too */
+	else if (n == sizeof(report) && report.kind == SPAWN_REPORT_FULL)
+		full_tell(b, s, report.value != 0);
 	else
 		ended(b, s, n == sizeof(report) ? &report : NULL);
 }

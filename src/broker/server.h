@@ -40,6 +40,7 @@ struct server {
 	struct fetch *health;
 	int64_t due_ms, health_ms;
 	int start_errno; /* it could not be started */
+	bool is_full;    /* it was ended for what it wrote */
 };
 
 /* After GO: starts all that the catalog names. */

@@ -13,11 +13,17 @@
  * the group's signal.  A bomb that stays in its group is over at once; one whose parts make groups of
  * their own is hunted group by group, each of which only becomes our child.
  *
- * The command's first process also gets SIGKILL when the shepherd dies, and the broker is a
- * subreaper too; so it takes the death of both at once to leave anything.
+ * In a cell the shepherd is PID 1: whoever kills it, the kernel kills everything in there, so that
+ * nothing can be left, and nobody in there can kill it.  Without one the command's first process gets
+ * SIGKILL when the shepherd dies, and the broker and the supervisor are subreapers too; so it takes
+ * the death of all three at once to leave anything.
+ *
+ * It also looks at how full the command's directory is (quota.h).
  */
 #include "broker/limits.h"
+#include "broker/quota.h"
 #include "broker/spawn.h"
+#include "sys/children.h"
 #include "sys/fd.h"
 #include "sys/proc.h"
 
@@ -37,101 +43,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-#define CHILDREN_MAX   4096 /* looked at in one pass; there is always another */
 #define CLEAN_PAUSE_MS 10
-
-/* ---- all of it ---- */
-
-/* Our children by the kernel's list, which kernels without it leave empty. */
-static size_t children_list(pid_t *ret, size_t max)
-{
-	static char text[CHILDREN_MAX * 8];
-	char path[64];
-	size_t n = 0;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-	CV_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	const ssize_t bytes = read(fd, text, sizeof(text));
-	struct cv_str rest = { text, bytes > 0 ? (size_t)bytes : 0 };
-	while (rest.n && n < max) {
-		uint64_t pid;
-
-		if (cv_str_to_u64(cv_str_cut(&rest, ' '), INT32_MAX, &pid))
-			ret[n++] = (pid_t)pid;
-		if (!rest.p)
-			break;
-	}
-	return n;
-}
-
-/* The parent of a process, from "PID (NAME) STATE PPID"; a name may hold anything. */
-static pid_t parent_of(const char *pid)
-{
-	char path[64], text[512];
-	uint64_t parent;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
-	CV_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
-	struct cv_str s = { text, n > 0 ? (size_t)n : 0 };
-	const size_t close_at = cv_str_rfind_byte(s, ')');
-	if (close_at + 4 > s.n)
-		return -1;
-	s = cv_str_slice(s, close_at + 4, s.n);
-	return cv_str_to_u64(cv_str_cut(&s, ' '), INT32_MAX, &parent) ? (pid_t)parent : -1;
-}
-
-static size_t children_scan(pid_t *ret, size_t max)
-{
-	DIR *d = opendir("/proc");
-	const struct dirent *e;
-	size_t n = 0;
-
-	while (d && n < max && (e = readdir(d)))
-		if (e->d_name[0] >= '1' && e->d_name[0] <= '9' &&
-			parent_of(e->d_name) == getpid()) {
-			uint64_t pid;
-
-			if (cv_str_to_u64(cv_str_of(e->d_name), INT32_MAX, &pid))
-				ret[n++] = (pid_t)pid;
-		}
-	if (d)
-		closedir(d);
-	return n;
-}
-
-static bool is_kept(pid_t pid, const pid_t *keep, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (keep[i] == pid)
-			return true;
-	return false;
-}
-
-size_t children_kill(const pid_t *keep, size_t keep_count, int signal_number)
-{
-	static pid_t pid[CHILDREN_MAX];
-	const pid_t ours = getpgrp();
-	size_t n = children_list(pid, CHILDREN_MAX), told = 0;
-
-	if (!n)
-		n = children_scan(pid, CHILDREN_MAX);
-	for (size_t i = 0; i < n; i++) {
-		if (is_kept(pid[i], keep, keep_count))
-			continue;
-		const pid_t group = getpgid(pid[i]);
-
-		if (group > 1 && group != ours)
-			kill(-group, signal_number);
-		kill(pid[i], signal_number);
-		told++;
-	}
-	return told;
-}
 
 /* ---- directories ---- */
 
@@ -197,15 +112,25 @@ static bool user_become(const struct spawn_user *u)
 				     setresuid(u->uid, u->uid, u->uid) == 0);
 }
 
-static void limits_set(void)
+static void limits_set(const struct spawn_plan *p)
 {
-	struct rlimit files, core = { 0, 0 };
+	struct rlimit files, core = { 0, 0 }, size = { p->file_bytes, p->file_bytes };
 
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = CV_MIN(files.rlim_max, (rlim_t)BROKER_OPEN_FILES);
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	setrlimit(RLIMIT_CORE, &core);
+	if (p->file_bytes)
+		setrlimit(RLIMIT_FSIZE, &size);
+}
+
+/* What a user namespace would give to its root, should that be who we are. */
+static bool rights_drop(void)
+{
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+		;
+	return errno == EINVAL; /* past the last */
 }
 
 /* Each of its signals as a program expects it. */
@@ -226,10 +151,11 @@ static CV_NORETURN void become(
 
 	signals_reset();
 	umask(022);
-	limits_set();
+	limits_set(p);
 	/* The order matters: the way to its directory is the broker's alone, and a change of user
 	 * forgets the death signal (prctl(2)). */
 	if (setsid() >= 0 && chdir(p->workdir) == 0 && user_become(&p->user) &&
+		(!p->is_weak || rights_drop()) &&
 		cv_proc_die_with_parent(shepherd, NULL) == CV_OK && dup2(in, 0) >= 0 &&
 		dup2(out, 1) >= 0 && dup2(err, 2) >= 0 &&
 		fcntl(control, F_SETFD, FD_CLOEXEC) == 0 &&
@@ -251,8 +177,19 @@ struct herd {
 	pid_t first; /* the command's first process */
 	bool has_ended, is_alone;
 	bool cleans_up; /* spawn_plan */
+	bool is_init;   /* of a cell: all that there is, is the herd */
 	int status;
+	int control;
+	struct quota quota;
+	bool is_over; /* it is ended for what it wrote */
 };
+
+static size_t signal_all(const struct herd *h, int signal_number)
+{
+	if (h->is_init)
+		return kill(-1, signal_number) == 0;
+	return cv_children_kill(NULL, 0, signal_number);
+}
 
 /* Takes the status of everyone who has ended. */
 static void reap(struct herd *h)
@@ -287,7 +224,7 @@ static void kill_all(struct herd *h)
 		reap(h);
 		if (h->is_alone)
 			return;
-		children_kill(NULL, 0, SIGKILL);
+		(void)signal_all(h, SIGKILL);
 		/* Who is in the kernel for long (a dead disk) is waited for, but not by spinning. */
 		poll(NULL, 0, pass < 100 ? 1 : 50);
 	}
@@ -297,12 +234,65 @@ static void term_all(const struct herd *h)
 {
 	if (!h->has_ended)
 		kill(-h->first, SIGTERM);
-	children_kill(NULL, 0, SIGTERM);
+	(void)signal_all(h, SIGTERM);
+}
+
+/* ---- its directory ---- */
+
+static int64_t clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void full_tell(const struct herd *h, bool is_ended)
+{
+	const struct spawn_report full = { SPAWN_REPORT_FULL, is_ended };
+
+	(void)!send(h->control, &full, sizeof(full), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Said when it becomes full; only on a disk somebody has to end what fills it. */
+static void quota_look(struct herd *h)
+{
+	const bool is_full = quota_is_reached(&h->quota);
+
+	h->is_over = is_full && !h->quota.is_in_memory && !h->has_ended;
+	if (is_full && !h->quota.was_full)
+		full_tell(h, h->is_over);
+	h->quota.was_full = is_full;
+}
+
+static void quota_begin(struct herd *h, const struct spawn_plan *p)
+{
+	const int dir = p->owns_workdir && p->room
+				? open(p->workdir, O_PATH | O_DIRECTORY | O_CLOEXEC)
+				: -1;
+
+	quota_init(&h->quota, dir, p->is_in_memory, dir < 0 ? 0 : p->room->bytes,
+		dir < 0 ? 0 : p->room->files);
+}
+
+/* A file that may not grow ends who writes to it, before anybody looks. */
+static void quota_end(struct herd *h)
+{
+	if (h->quota.dir < 0)
+		return;
+	if (h->has_ended && WIFSIGNALED(h->status) && WTERMSIG(h->status) == SIGXFSZ)
+		full_tell(h, true);
+	else if (!h->is_over)
+		quota_look(h);
+	close(h->quota.dir);
 }
 
 /* Until nothing is left. */
 static void watch(struct herd *h, int control, int children)
 {
+	const bool is_bounded = h->quota.dir >= 0;
+	int64_t look_ms = clock_ms() + h->quota.wait_ms;
+
 	for (;;) {
 		struct pollfd p[] = { { .fd = control, .events = POLLIN },
 			{ .fd = children, .events = POLLIN } };
@@ -311,7 +301,15 @@ static void watch(struct herd *h, int control, int children)
 		reap(h);
 		if (h->has_ended || h->is_alone)
 			break;
-		if (poll(p, 2, -1) < 0)
+		const int64_t left = look_ms - clock_ms();
+		if (is_bounded && left <= 0) {
+			quota_look(h);
+			if (h->is_over)
+				break;
+			look_ms = clock_ms() + h->quota.wait_ms;
+			continue;
+		}
+		if (poll(p, 2, is_bounded ? (int)left : -1) <= 0)
 			continue;
 		if (p[1].revents) {
 			struct signalfd_siginfo info;
@@ -326,14 +324,20 @@ static void watch(struct herd *h, int control, int children)
 		else if (n >= 0 || (errno != EAGAIN && errno != EINTR))
 			break; /* KILL, or the broker is gone */
 	}
+	quota_end(h);
 	kill_all(h);
 }
 
 void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, int err)
 {
 	struct spawn_report report = { .kind = SPAWN_REPORT_ENDED };
-	struct herd h = { .cleans_up = plan->cleans_up };
+	struct herd h = {
+		.cleans_up = plan->cleans_up,
+		.is_init = plan->is_in_cell,
+		.control = control,
+	};
 	sigset_t chld, all;
+	struct cv_err e;
 
 	prctl(PR_SET_NAME, "cove-shepherd");
 	setsid();                         /* a terminal's signals are for others */
@@ -345,6 +349,14 @@ void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, i
 	const int children = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (children < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		_exit(70);
+	if (plan->is_in_cell && spawn_cell_enter(plan, &e) != CV_OK) {
+		const struct spawn_report refused = { SPAWN_REPORT_FAILED, e.sys ? e.sys : EPERM };
+
+		(void)!write(control, &refused, sizeof(refused));
+		(void)!write(control, &report, sizeof(report));
+		_exit(0);
+	}
+	quota_begin(&h, plan);
 	const pid_t self = getpid();
 	/* The child changes nothing but what is its own in the kernel until it is another program; so it
 	 * may borrow our memory, which is half the cost of a call.  Work of our own stays what it is. */
@@ -361,7 +373,7 @@ void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, i
 	else
 		watch(&h, control, children);
 	report.value = h.status;
-	if (plan->remove)
+	if (plan->remove && !plan->is_in_cell) /* which does not see it any more */
 		tree_remove(AT_FDCWD, plan->remove);
 	(void)!write(control, &report, sizeof(report));
 	_exit(0);

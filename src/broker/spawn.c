@@ -4,10 +4,12 @@
  *
  * The shepherd is forked with every descriptor of the broker's, and closes all but its own at once:
  * it must not keep another call's pipes open.  The broker's memory stays mapped until it ends,
- * which costs nothing but what either of them writes to.
+ * which costs nothing but what either of them writes to.  One in a cell must not allocate from it
+ * (sys/cell.h), so work of our own is in none.
  */
 #include "broker/spawn.h"
 
+#include "sys/children.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -90,12 +92,15 @@ static CV_NORETURN void shepherd_become(
 	shepherd_run(plan, 4, 5, 6, 7);
 }
 
-cv_code spawn(const struct spawn_plan *plan, struct spawned *ret, struct cv_err *err)
+cv_code spawn(const struct spawn_plan *given, struct spawned *ret, struct cv_err *err)
 {
+	struct spawn_plan placed = *given;
+	const struct spawn_plan *const plan = &placed;
 	int control[2] = { -1, -1 }, in[2] = { -1, -1 }, out[2] = { -1, -1 }, oops[2] = { -1, -1 };
 
 	if (shepherd_count == SHEPHERDS_MAX)
 		return cv_fail(err, CV_LIMIT, "too many commands run");
+	spawn_place(&placed);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control) < 0 ||
 		(plan->has_stdin && pipe2(in, O_CLOEXEC) < 0) ||
 		(!plan->has_stdin && (in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0) ||
@@ -105,7 +110,7 @@ cv_code spawn(const struct spawn_plan *plan, struct spawned *ret, struct cv_err 
 	CV_AUTO_FD int o0 = out[0], o1 = out[1], e0 = oops[0], e1 = oops[1];
 	if (e1 < 0)
 		return CV_SYSTEM;
-	const pid_t pid = fork();
+	const pid_t pid = plan->is_in_cell ? spawn_cell_fork() : fork();
 	if (pid == 0)
 		shepherd_become(plan, c1, i0, o1, e1);
 	if (pid < 0)
@@ -176,7 +181,7 @@ void spawn_close(struct spawned *s)
 bool spawn_orphans_kill(void)
 {
 	spawn_reap();
-	return children_kill(shepherd, shepherd_count, SIGKILL) == 0;
+	return cv_children_kill(shepherd, shepherd_count, SIGKILL) == 0;
 }
 
 void spawn_wait_all(void)
@@ -188,7 +193,7 @@ void spawn_wait_all(void)
 		poll(NULL, 0, 5);
 	}
 	/* A shepherd that was kept from it goes itself, and who it leaves is our child then. */
-	for (int ms = 0; ms < END_MS && children_kill(NULL, 0, SIGKILL); ms += 5) {
+	for (int ms = 0; ms < END_MS && cv_children_kill(NULL, 0, SIGKILL); ms += 5) {
 		spawn_reap();
 		poll(NULL, 0, 5);
 	}

@@ -40,7 +40,8 @@ enum cv_broker_state { CV_BROKER_NEW, CV_BROKER_READY };
 	X(ABOUT, 8192, 0, IN(NEW) | IN(READY), 0) /* str name, u32 cv_broker_about, str: of how it runs */ \
 	X(ROOTS, 0, 1, IN(NEW), CV_IPC_ONCE)     /* memfd: PEM of the roots that https:// is verified by */ \
 	X(PIN, 1024, 0, IN(NEW), 0)              /* as the courier's: str host, u32 port, str address */ \
-	X(HOLD, 4, 0, IN(NEW), CV_IPC_ONCE)      /* u32: seconds until a held call is denied */
+	X(HOLD, 4, 0, IN(NEW), CV_IPC_ONCE)      /* u32: seconds until a held call is denied */    \
+	X(HIDE, 4096, 0, IN(NEW), 0)             /* str: a directory that no tool is to see */
 
 /* broker to whoever started it */
 #define CV_BROKER_CONTROL_REPLIES(X)                                                              \
@@ -49,7 +50,8 @@ enum cv_broker_state { CV_BROKER_NEW, CV_BROKER_READY };
 	X(ASK, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0) /* cv_ask of approve_link.h: a call is held */ \
 	X(ASK_END, 8, 0, IN(READY), 0)           /* u64 id: nobody waits for it any more */        \
 	X(SANDBOX_ENDED, 256, 0, IN(READY), 0)   /* str name: nothing of it is left */             \
-	X(ENDS_IN, 4, 0, IN(NEW), CV_IPC_ONCE)   /* u32 ms that servers may take to end; before READY */
+	X(ENDS_IN, 4, 0, IN(NEW), CV_IPC_ONCE)   /* u32 ms that servers may take to end; before READY */ \
+	X(SAY, 4096, 0, IN(NEW) | IN(READY), 0)  /* str: what a person should know of this host */
 
 /* proxy to broker, on a sandbox's link */
 #define CV_BROKER_REQS(X)                                                                         \

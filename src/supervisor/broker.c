@@ -11,6 +11,9 @@
  * there, and the command waits for READY.  Either may be started again: a new broker is configured
  * from nothing and finds the records of jobs in its directory; a new proxy gets another link to the
  * broker that runs.  The directory is removed when the run ends, by the janitor if not by us.
+ *
+ * All runs of a user have theirs in one directory, cove-tools-UID, and those of a gateway in its own: so
+ * there is one place that the tools of every run are not shown (HIDE).
  */
 #include "supervisor/supervisor.h"
 
@@ -19,6 +22,7 @@
 #include "ipc/broker_link.h"
 #include "supervisor/helper.h"
 #include "supervisor/limits.h"
+#include "sys/children.h"
 #include "sys/fd.h"
 #include "sys/tree.h"
 #include "tools/builtin.h"
@@ -29,6 +33,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -64,30 +69,77 @@ static cv_code put(struct supervisor *s, enum cv_broker_control type, struct cv_
 
 /* ---- its directory ---- */
 
+#define STATE_TRIES 3 /* another run that ends may remove it under our hands */
+
+/* The user's own, in a directory that may be everybody's. */
+static cv_code states_make(const char *path, struct cv_err *err)
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return cv_fail_errno(err, "make %s", path);
+	if (lstat(path, &st) < 0)
+		return cv_fail_errno(err, "look at %s", path);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
+		return cv_fail(err, CV_DENIED, "%s is not yours alone (0700)", path);
+	return CV_OK;
+}
+
+static cv_code state_make_new(struct supervisor *s, struct cv_err *err)
+{
+	for (int i = 0; i < STATE_TRIES; i++) {
+		if (asprintf(&s->broker_states, "%.*s/cove-tools-%u",
+			    CV_STR_ARG(s->plan.tools_state), (unsigned)geteuid()) < 0)
+			s->broker_states = NULL;
+		if (!s->broker_states ||
+			asprintf(&s->broker_state, "%s/XXXXXX", s->broker_states) < 0)
+			s->broker_state = NULL;
+		if (!s->broker_state)
+			return cv_fail(err, CV_LIMIT, "no memory");
+		if (states_make(s->broker_states, err) == CV_OK) {
+			if (mkdtemp(s->broker_state)) /* 0700 */
+				return CV_OK;
+			cv_fail_errno(err, "make %s", s->broker_state);
+		}
+		free(s->broker_state);
+		free(s->broker_states);
+		s->broker_state = s->broker_states = NULL;
+		if (err->sys != ENOENT)
+			break;
+	}
+	return err->code;
+}
+
+/* STATE/sandboxes/ID/tools/state: all of STATE is the gateway's. */
+static cv_code states_find(struct supervisor *s, struct cv_err *err)
+{
+	const struct cv_str own = cv_str_of(s->broker_state);
+	struct cv_str above = own;
+
+	if (cv_str_has_suffix(above, CV_STR("/tools/state"))) {
+		above = cv_str_slice(above, 0, above.n - strlen("/tools/state"));
+		above = cv_str_slice(above, 0, cv_str_rfind_byte(above, '/'));
+	}
+	const bool is_known = cv_str_has_suffix(above, CV_STR("/sandboxes"));
+	above = is_known ? cv_str_slice(above, 0, above.n - strlen("/sandboxes")) : own;
+	s->broker_states = cv_str_dup(above);
+	return s->broker_states ? CV_OK : cv_fail(err, CV_LIMIT, "no memory");
+}
+
 cv_code broker_state_make(struct supervisor *s, struct cv_err *err)
 {
 	if (!has_tools(s))
 		return CV_OK;
 	if (s->service.is_on) { /* the sandbox's own, which the gateway removes with it */
 		s->is_broker_state_kept = true;
-		s->broker_state = strndup(s->plan.tools_state.p, s->plan.tools_state.n);
+		s->broker_state = cv_str_dup(s->plan.tools_state);
 		if (!s->broker_state)
 			return cv_fail(err, CV_LIMIT, "no memory");
-		return mkdir(s->broker_state, 0700) == 0 || errno == EEXIST
-			       ? CV_OK
-			       : cv_fail_errno(err, "make %s", s->broker_state);
+		if (mkdir(s->broker_state, 0700) < 0 && errno != EEXIST)
+			return cv_fail_errno(err, "make %s", s->broker_state);
+		return states_find(s, err);
 	}
-	if (asprintf(&s->broker_state, "%.*s/cove-tools-XXXXXX", CV_STR_ARG(s->plan.tools_state)) <
-		0) {
-		s->broker_state = NULL;
-		return cv_fail(err, CV_LIMIT, "no memory");
-	}
-	if (mkdtemp(s->broker_state)) /* 0700 */
-		return CV_OK;
-	const cv_code code = cv_fail_errno(err, "make %s", s->broker_state);
-	free(s->broker_state);
-	s->broker_state = NULL;
-	return code;
+	return state_make_new(s, err);
 }
 
 /* ---- configuration ---- */
@@ -151,6 +203,17 @@ static cv_code state_send(struct supervisor *s, struct cv_err *err)
 	cv_buf_init(&b, 4096);
 	cv_ipc_put_str(&b, cv_str_of(s->broker_state));
 	return put(s, CV_BROKER_CONTROL_STATE, &b, NULL, err);
+}
+
+static cv_code hide_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	if (!*s->broker_states)
+		return CV_OK;
+	cv_buf_init(&b, 4096);
+	cv_ipc_put_str(&b, cv_str_of(s->broker_states));
+	return put(s, CV_BROKER_CONTROL_HIDE, &b, NULL, err);
 }
 
 static cv_code env_send(struct supervisor *s, struct cv_str pair, struct cv_err *err)
@@ -332,6 +395,8 @@ static cv_code begin(struct supervisor *s, struct cv_err *err)
 	if (code == CV_OK)
 		code = state_send(s, err);
 	if (code == CV_OK)
+		code = hide_send(s, err);
+	if (code == CV_OK)
 		code = hold_send(s, err);
 	for (uint32_t i = 0; code == CV_OK && i < s->plan.tools_env_count; i++)
 		code = env_send(s, s->plan.tools_env[i], err);
@@ -440,12 +505,23 @@ cv_code broker_join(struct supervisor *s, struct cv_err *err)
 
 /* ---- what it says ---- */
 
+/* Who was a child of one of its tools, and was in no cell, is ours now: we are a subreaper.  Each that
+ * ends leaves its own children to us. */
+static void orphans_end(const struct supervisor *s)
+{
+	const pid_t ours[] = { s->sandbox.pid, s->keeper.pid, s->courier.pid, s->proxy.pid,
+		s->broker.pid, s->janitor };
+
+	cv_children_end(ours, CV_ARRAY_LEN(ours), SUP_ORPHANS_MS);
+}
+
 static void died(struct supervisor *s)
 {
 	const bool was_ready = s->broker.rules.state == CV_BROKER_READY;
 	struct cv_err err;
 
 	helper_stop(&s->broker);
+	orphans_end(s);
 	approve_drop(s, ASKER_BROKER);
 	cv_fail(&err, CV_UNAVAILABLE, "the broker of host tools %s",
 		was_ready ? "dies again and again" : "did not start");
@@ -483,6 +559,10 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_BROKER_CONTROL_REPLY_ASK: approve_ask(s, ASKER_BROKER, m->body); break;
 	case CV_BROKER_CONTROL_REPLY_ASK_END: approve_ask_end(s, ASKER_BROKER, m->body); break;
 	case CV_BROKER_CONTROL_REPLY_ENDS_IN: s->broker_end_ms = cv_ipc_get_u32(&r); break;
+	case CV_BROKER_CONTROL_REPLY_SAY:
+		text = cv_ipc_get_str(&r);
+		say("%.*s", CV_STR_ARG(text));
+		break;
 	case CV_BROKER_CONTROL_REPLY_SANDBOX_ENDED:
 	case CV_BROKER_CONTROL_REPLY_COUNT: break;
 	}
@@ -524,8 +604,11 @@ void broker_stop(struct supervisor *s)
 				(int)CV_MAX((uint32_t)SUP_BROKER_END_MS,
 					CV_MIN(s->broker_end_ms, (uint32_t)SUP_SERVERS_END_MS)));
 		helper_stop(&s->broker);
+		orphans_end(s);
 	}
 	const cv_code code = s->broker_state ? state_tree_remove(s, &err) : CV_OK;
 	if (code != CV_OK && !(code == CV_NOT_FOUND && s->is_broker_state_kept))
 		say("%s", err.msg);
+	if (s->broker_states && !s->is_broker_state_kept)
+		(void)!rmdir(s->broker_states); /* unless other runs are there */
 }

@@ -12,6 +12,7 @@
 
 #include "supervisor/limits.h"
 #include "sys/cgroup.h"
+#include "sys/children.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/tree.h"
@@ -78,7 +79,7 @@ static CV_NORETURN void janitor_main(const struct supervisor *s, int link)
 	sigfillset(&all); /* whoever signals our whole group does not mean us */
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	setsid();
-	prctl(PR_SET_NAME, "cove-janitor");
+	prctl(PR_SET_NAME, CV_JANITOR_NAME);
 	if (dup2(link, 0) < 0)
 		_exit(1);
 	syscall(SYS_close_range, 1, ~0U, 0);
@@ -92,6 +93,8 @@ static CV_NORETURN void janitor_main(const struct supervisor *s, int link)
 		status = 1;
 	if (s->broker_state && !s->is_broker_state_kept)
 		status |= state_remove(s);
+	if (s->broker_state && !s->is_broker_state_kept)
+		(void)!rmdir(s->broker_states);
 	_exit(status);
 }
 

@@ -19,7 +19,8 @@
 #define SUP_LOOK_SLOWLY_MS     1000           /* ... and when it can't be */
 #define SUP_KILL_GRACE_MS      5000           /* from TERM to KILL after --timeout */
 #define SUP_CATALOG_BYTES_MAX  (4u << 20)     /* what the reader of catalogs takes */
-#define SUP_BROKER_END_MS      7000   /* for tools to end: 5 s from TERM to KILL, and then some */
+#define SUP_BROKER_END_MS      7000 /* for tools to end: 5 s from TERM to KILL, and then some */
+#define SUP_ORPHANS_MS         2000 /* for what a dead broker's tools left, to be killed and gone */
 #define SUP_SERVERS_END_MS     660000 /* for servers of a catalog, whose stop_seconds say more */
 #define SUP_TREE_TRIES         50     /* to remove the broker's directory, 100 ms apart */
 #define SUP_COURIER_END_MS     1000   /* for the courier to end its commands */

@@ -29,6 +29,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -136,6 +137,8 @@ static cv_code start(struct supervisor *s, struct cv_err *err)
 	code = service_start(s, err);
 	if (code == CV_OK)
 		code = broker_state_make(s, err);
+	if (code == CV_OK && s->broker_state && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		code = cv_fail_errno(err, "PR_SET_CHILD_SUBREAPER");
 	if (code == CV_OK)
 		code = limits_enter(s, err);
 	if (code == CV_OK)

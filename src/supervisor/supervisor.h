@@ -62,6 +62,7 @@ struct supervisor {
 	int broker_for_proxy; /* the proxy's end of its link to the broker, until handed over */
 	int broker_catalog[CV_PLAN_TOOLS_FILES_MAX]; /* --tools as they were read: memfds; -1 */
 	char *broker_state;                          /* its directory; NULL: none was made */
+	char *broker_states;                         /* that all runs of the user have theirs in */
 	bool is_broker_state_kept;                   /* it is there before and after the run */
 	uint32_t broker_end_ms;                      /* that its servers may take to end */
 	bool is_broker_told;                         /* of the sandbox, and to go */

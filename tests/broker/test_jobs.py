@@ -186,13 +186,13 @@ def slow_readers_make_nothing_pile_up():
 
 
 def cancel_kills_all_of_it():
-    path = os.path.join(lab.dir, "pids")
-    job = box.job("sh", script(f"(setsid sleep 1000 & echo $! >> {path}); sleep 1000 & echo $! >> {path}; wait"))
-    assert eventually(lambda: os.path.exists(path) and len(open(path).read().split()) == 2)
+    before = lab.shepherds()
+    job = box.job("sh", script("(setsid sleep 1000 & echo $!); sleep 1000 & echo $!; wait"))
+    assert eventually(lambda: len(lab.shepherds() - before) >= 4), "shepherd, shell and two"
+    pids = lab.shepherds() - before
     r = box.request("POST", f"/v1/jobs/{job}/cancel")
     assert r.status == 202, r
     assert box.wait(job)["state"] == "cancelled"
-    pids = open(path).read().split()
     assert eventually(lambda: not any(os.path.exists(f"/proc/{p}") for p in pids)), pids
     for method, to in (("POST", "/cancel"), ("DELETE", "")):
         r = box.request(method, f"/v1/jobs/{job}{to}")
@@ -327,15 +327,15 @@ def limits_of_the_policy():
 
 def a_sandbox_that_ends():
     ending = Sandbox(lab, "ending")
-    path = os.path.join(lab.dir, "ending-pid")
-    ending.job("sh", script(f"echo $$ > {path}; exec sleep 1000"))
+    before = lab.shepherds()
+    ending.job("sh", script("exec sleep 1000"))
     stream = ending.open()
     stream.send("POST", "/v1/tools/sh", script("sleep 1000"))
-    assert eventually(lambda: os.path.exists(path) and open(path).read())
+    assert eventually(lambda: len(lab.shepherds() - before) == 4)
+    pids = lab.shepherds() - before
     ending.end()
     lab.wait_ended("ending")
-    pid = int(open(path).read())
-    assert eventually(lambda: not os.path.exists(f"/proc/{pid}"), 2)
+    assert eventually(lambda: not any(os.path.exists(f"/proc/{p}") for p in pids), 2)
     again = Sandbox(lab, "ending")
     assert again.request("GET", "/v1/jobs").json == {"jobs": []}, "nothing of it is left"
     again.end()

@@ -24,8 +24,8 @@ BROKER = os.path.join(BUILD, "src/broker/cove-broker")
 KEEPER = os.path.join(BUILD, "src/keeper/cove-keeper")
 
 CONTROLS = ("CATALOG STATE AUDIT_SINK KEEPER ENV GO SANDBOX LINK POLICY ROOT SANDBOX_END "
-            "ANSWER ABOUT ROOTS PIN HOLD").split()
-REPLIES = "READY FATAL ASK ASK_END SANDBOX_ENDED ENDS_IN".split()
+            "ANSWER ABOUT ROOTS PIN HOLD HIDE").split()
+REPLIES = "READY FATAL ASK ASK_END SANDBOX_ENDED ENDS_IN SAY".split()
 OPEN = 0
 TOOLS, SERVER = 0, 1
 DENY, ALLOW, TIMEOUT, FLOOD = 0, 1, 2, 3
@@ -278,7 +278,8 @@ class Sandbox:
 
 class Lab:
     def __init__(self, catalog, state=None, is_ready=True, env=(), required=True, audit_path=None,
-                 keeper=None, roots=None, pins=()):
+                 keeper=None, roots=None, pins=(), hide=(), prefix=()):
+        self.prefix = list(prefix)  # words before the broker's
         self.dir = tempfile.mkdtemp(prefix="cove-broker-")
         self.state = state or os.path.join(self.dir, "state")
         os.makedirs(self.state, mode=0o700, exist_ok=True)
@@ -294,6 +295,8 @@ class Lab:
             self.send("CATALOG", pack_str("tools.yaml"), [fd])
             os.close(fd)
         self.send("STATE", pack_str(self.state))
+        for path in hide:
+            self.send("HIDE", pack_str(path))
         for form, path in enumerate((self.audit_path, self.line_path)):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             self.send("AUDIT_SINK", struct.pack("<II", form, required and form == 0), [fd])
@@ -328,7 +331,7 @@ class Lab:
 
         self.stderr_path = os.path.join(self.dir, "stderr")
         with open(self.stderr_path, "w") as stderr:
-            return subprocess.Popen([BROKER], preexec_fn=child, close_fds=False, stderr=stderr,
+            return subprocess.Popen(self.prefix + [BROKER], preexec_fn=child, close_fds=False, stderr=stderr,
                                     env={k: v for k, v in os.environ.items() if "SAN_OPTIONS" in k})
 
     def send(self, kind, body=b"", fds=()):

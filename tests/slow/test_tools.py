@@ -38,6 +38,14 @@ tools:
     description: Shows what tools are given.
     command: {argv: [/usr/bin/env]}
 """
+DAEMONS = CATALOG + """\
+  daemons:
+    description: Leaves daemons behind, which no cell ends.
+    input: {properties: {mark: {type: string}}, required: [mark]}
+    command:
+      argv: [/bin/sh, -c, "trap '' TERM; (setsid sh -c '(setsid sleep $0 &); exec sleep $0' $0 &); sleep $0", "{mark}"]
+      private: false
+"""
 POLICY = """\
 version: 1
 network_policies:
@@ -54,6 +62,7 @@ w = world.World(["api.test"])
 api = world.Server(world.PRIVATE, 443, w.pki)
 plain = world.Server(world.PRIVATE, 80)
 policy, tools = w.policy(POLICY), w.policy(CATALOG, "tools.yaml")
+daemons = (w.policy(POLICY + "  more: {tools: [daemons]}\n", "daemons-policy.yaml"), w.policy(DAEMONS, "daemons.yaml"))
 pins = [f"api.test:443:{world.PRIVATE}", f"plain.test:80:{world.PRIVATE}"]
 runtime = os.path.join(w.dir, "runtime")
 os.mkdir(runtime, 0o700)
@@ -102,9 +111,9 @@ def children(pid, name):
 class Running:
     """A run that stays, with its supervisor's pid."""
 
-    def __init__(self, script, with_tools=True):
-        cmd = [world.COVE, "run", "-q", "--workdir", w.work, "--ca", w.pki.ca, "--policy", policy]
-        cmd += ["--tools", tools] if with_tools else []
+    def __init__(self, script, with_tools=True, files=(policy, tools)):
+        cmd = [world.COVE, "run", "-q", "--workdir", w.work, "--ca", w.pki.ca, "--policy", files[0]]
+        cmd += ["--tools", files[1]] if with_tools else []
         self.process = subprocess.Popen([*cmd, "--", "/bin/sh", "-c", HEAD + script], env=ENV, text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.pid = self.process.pid
@@ -288,7 +297,7 @@ def a_quiet_call():
 
 
 def sleeps(mark):
-    return subprocess.run(["pgrep", "-f", f"^/bin/sleep {mark}$"], capture_output=True, check=False).returncode == 0
+    return subprocess.run(["pgrep", "-f", f"^(/bin/)?sleep {mark}$"], capture_output=True, check=False).returncode == 0
 
 
 def kill_the_broker():
@@ -301,6 +310,29 @@ def kill_the_broker():
     assert "broker_unavailable" in out and " 503" in out and "again" in out, (out, err)
     wait_until(lambda: not sleeps(mark))
     assert "the broker of host tools died" in err, err
+
+
+def kill_the_broker_and_its_shepherds():
+    """In one instant, and no cell that ends with them: who their tools' daemons go to is the supervisor."""
+    for i in range(8):
+        mark = str(3000000 + 10 * os.getpid() + i)
+        r = Running(f"echo up; call daemons '{{\"mark\":\"{mark}\"}}'; call echo '{{\"text\":\"again\"}}'",
+                    files=daemons)
+        assert r.line() == "up"
+        wait_until(lambda: count_of(mark) >= (3 if i % 2 else 1))
+        broker = children(r.pid, "cove-broker")[0]
+        doomed = [broker, *children(broker, "")]
+        for s in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in doomed:
+                os.kill(pid, s)
+        wait_until(lambda: not sleeps(mark))
+        out, err = r.end()
+        assert "again" in out and "the broker of host tools died" in err, (out, err)
+
+
+def count_of(mark):
+    return len(subprocess.run(["pgrep", "-f", f"^s(h|leep) .*{mark}|^/bin/sleep {mark}$|^sleep {mark}$"],
+                              capture_output=True, check=False).stdout.split())
 
 
 def kill_the_proxy():
@@ -358,6 +390,7 @@ tap.check("a dry run shows the tools", a_dry_run)
 tap.check("a policy that changes decides the next call and the lists", reload)
 tap.check("the run's summary counts calls", the_summary)
 tap.check("a broker that is killed during a call", kill_the_broker)
+tap.check("a broker that is killed with its shepherds, and tools that are in no cell", kill_the_broker_and_its_shepherds)
 tap.check("a proxy that is killed", kill_the_proxy)
 tap.check("a supervisor that is killed leaves nothing", kill_the_supervisor)
 tap.check("40 seconds without a byte", a_quiet_call)
