@@ -176,6 +176,19 @@ bool audit_proc_is_run(const struct audit_table *t, const struct audit_proc *p)
 	return true;
 }
 
+/* Deeper in namespaces than the supervisor because a shepherd of its broker made some for a tool.  The
+ * first that is deeper tells: a sandbox's is its init, whose parent is a supervisor. */
+static bool is_in_cell(const struct audit_table *t, const struct audit_proc *p,
+	const struct audit_proc *supervisor)
+{
+	const struct audit_proc *above = p;
+
+	for (int i = 0; above && above->levels > supervisor->levels && i < ANCESTORS_MAX; i++)
+		above = audit_table_find(t, above->ppid);
+	return above && above->ppid == supervisor->pid && above->levels == supervisor->levels &&
+	       has_name(above, BROKER_NAME);
+}
+
 enum audit_role audit_proc_role(const struct audit_table *t, const struct audit_proc *p,
 	const struct audit_proc *supervisor)
 {
@@ -185,7 +198,7 @@ enum audit_role audit_proc_role(const struct audit_table *t, const struct audit_
 		return AUDIT_ROLE_SUPERVISOR;
 	/* What is deeper in namespaces is the sandbox's, whatever it calls itself. */
 	if (p->levels > supervisor->levels)
-		return AUDIT_ROLE_SANDBOX;
+		return is_in_cell(t, p, supervisor) ? AUDIT_ROLE_KEEPER : AUDIT_ROLE_SANDBOX;
 	for (int i = 0; child->ppid != supervisor->pid && i < ANCESTORS_MAX; i++) {
 		child = audit_table_find(t, child->ppid);
 		if (!child)
