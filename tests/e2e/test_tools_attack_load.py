@@ -62,7 +62,19 @@ tools:
   parricide:
     description: Kills who watches it.
     command: {argv: [/bin/sh, -c, "setsid sleep 4711 & kill -9 $PPID; sleep 4711"]}
-    limits: {seconds: 5}
+    limits: {seconds: 2}
+  parricide_open:
+    description: The same where it can.
+    command:
+      argv: [/bin/sh, -c, "setsid sleep 4711 & kill -9 $PPID; sleep 4711"]
+      private: false
+    limits: {seconds: 2}
+  stopper_open:
+    description: Stops it where it can.
+    command:
+      argv: [/bin/sh, -c, "setsid sleep 4711 & kill -STOP $PPID; sleep 4711"]
+      private: false
+    limits: {seconds: 2}
   stopper:
     description: Stops who watches it.
     command: {argv: [/bin/sh, -c, "setsid sleep 4711 & kill -STOP $PPID; sleep 4711"]}
@@ -358,15 +370,15 @@ time.sleep(0.5); say(call("echo", '{"text":"still there"}', seconds=20))
 def p10_tools_end():
     """Each of these ends in its time, and its answer says how."""
     run, out = attack(r"""
-for tool in ("daemon", "holder", "parricide", "stopper", "stubborn", "forks", "descriptors"):
+for tool in ("daemon", "holder", "parricide", "parricide_open", "stopper", "stopper_open", "stubborn", "forks", "descriptors"):
     at = time.time(); a = call(tool, "{}", seconds=40); say([tool, status(a), body(a), time.time() - at])
 say(call("echo", '{"text":"still there"}', seconds=20))
 """, timeout=120)
     by = {row[0]: row for row in out[:-1]}
     assert "still there" in out[-1], out
     assert by["daemon"][1] == by["holder"][1] == 200 and "done" in by["daemon"][2], by
-    assert by["parricide"][1] == 502 and by["parricide"][3] < 5, by["parricide"]
-    for name in ("stopper", "stubborn", "forks"):
+    assert by["parricide_open"][1] == 502 and by["parricide_open"][3] < 2, by["parricide_open"]
+    for name in ("parricide", "stopper", "stopper_open", "stubborn", "forks"):
         assert by[name][1] == 504 and by[name][3] < 20, by[name]
     assert by["descriptors"][1] == 200, by["descriptors"]
     all_gone()
