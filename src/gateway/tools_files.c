@@ -54,7 +54,8 @@ static cv_code file_read(struct tools_set *s, struct cv_str word, struct cv_err 
 	cv_buf_init(&text, CV_GW_FILE_BYTES_MAX);
 	cv_code code = cv_gw_file_read(AT_FDCWD, path, &text, err);
 	if (code == CV_OK && cv_str_has_byte(cv_buf_str(&text), '\0'))
-		code = cv_fail(err, CV_INVALID, "%s: a NUL byte", path); /* it is a text from here on */
+		code = cv_fail(
+			err, CV_INVALID, "%s: a NUL byte", path); /* it is a text from here on */
 	if (code == CV_OK) {
 		char *name = strdup(path);
 
