@@ -7,6 +7,7 @@ with one that can't.
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import textwrap
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import look  # noqa: E402
 from brokerlab import BUILD, Lab, Sandbox, Tap, descendants, eventually  # noqa: E402
 
 USER = 61234  # no account, owns nothing
@@ -116,13 +118,19 @@ with open(server_path, "w", encoding="utf-8") as server_file:
     server_file.write(SERVER)
 one, first = make(base, "one", server_path)
 two, second = make(base, "two")
+if any(kind == "SAY" for kind, _ in one.replies):
+    print("1..0 # SKIP unavailable: this host lets nobody make a cell", flush=True)
+    one.close()
+    two.close()
+    sys.exit(0)
 
 
 # ---- how much ----
 
 def is_full(r, lab, is_ended):
     assert (r.status, r.json["error"]) == (507, "workdir_full"), r
-    assert set(r.json["limit"]) == {"bytes", "files"} and ("it was ended" in r.json["detail"]) == is_ended, r
+    assert set(r.json["limit"]) == {"bytes", "files"}, r
+    assert is_ended is None or ("it was ended" in r.json["detail"]) == is_ended, r
     assert lab.events()[-1]["status_code"] == "workdir_full", lab.events()[-1]
 
 
@@ -169,12 +177,14 @@ def p10_a_server_has_one_too():
 
 
 def p10_where_nothing_can_be_made():
+    if subprocess.run([*WITHOUT[:-1], "true"], capture_output=True, check=False).returncode:
+        raise look.Unavailable("unavailable: nobody may make a user namespace here")
     lab, box = make(base, "without", prefix=WITHOUT)
     said = lab.wait("SAY").decode(errors="replace")
     assert "can reach processes and files of this user's other runs" in said, said
     assert sh(box, "echo fine").json["output"] == "fine\n"
     start = time.monotonic()
-    is_full(sh(box, "head -c 1000000000 /dev/zero >x; exit $?", "small"), lab, False)
+    is_full(sh(box, "head -c 1000000000 /dev/zero >x; exit $?", "small"), lab, None)  # whoever is first
     is_full(sh(box, "exec head -c 1000000000 /dev/zero >x", "small"), lab, True)
     is_full(sh(box, "for i in $(seq 200); do : >$i; done; sleep 20", "small"), lab, True)
     assert time.monotonic() - start < 15
@@ -382,6 +392,8 @@ if IS_ROOT and PASS not in os.environ:
 failed = Tap().run([t for t in TESTS if not sys.argv[1:] or t.__name__ in sys.argv[1:]])
 one.close()
 two.close()
+for made in (base, shared):
+    shutil.rmtree(made, ignore_errors=True)
 if IS_ROOT and PASS not in os.environ:
     failed |= subprocess.run(["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", sys.executable,
                               *sys.argv], env=os.environ | {PASS: "user", "HOME": "/nonexistent", "CV_BUILD": BUILD},
