@@ -173,7 +173,45 @@ def discovery_documents():
     assert listed == {"sh", "held"} == {t["name"] for t in rpc("tools/list")["result"]["tools"]}
 
 
+def b12_anothers_session_and_events():
+    """A session and its events are of the sandbox that they were made in; who has seen their ids has nothing."""
+    other = Sandbox(lab, "other", POLICY)
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize",
+             "params": {"protocolVersion": "2025-11-25", "capabilities": {},
+                        "clientInfo": {"name": "t", "version": "1"}}}
+    r = post(hello, version=None)
+    session = r.headers["mcp-session-id"]
+    ask = {"jsonrpc": "2.0", "id": 2, "method": "tools/call",
+           "params": {"name": "sh", "arguments": {"script": "sleep 0.8; echo mine"}}}
+    stream = box.open()
+    stream.send("POST", "/mcp", ask, mcp_protocol_version="2025-11-25", mcp_session_id=session,
+                accept="application/json, text/event-stream")
+    assert stream.head()[0] == 200
+    event = next(line[3:].strip() for line in stream.chunk().decode().splitlines() if line.startswith("id:"))
+    stream.close()
+    for headers in ({"mcp_session_id": session}, {"mcp_session_id": session, "last_event_id": event},
+                    {"last_event_id": event}):
+        r = other.request("GET", "/mcp", accept="text/event-stream", mcp_protocol_version="2025-11-25", **headers)
+        assert (r.status, r.json["error"]) in ((404, "unknown_session"), (400, "unknown_event")), (headers, r)
+    r = other.request("POST", "/mcp", {"jsonrpc": "2.0", "id": 3, "method": "tools/list"}, mcp_session_id=session,
+                      mcp_protocol_version="2025-11-25", accept="application/json")
+    assert r.status == 404, r
+    other.request("POST", "/mcp", {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}},
+                  mcp_protocol_version="2025-11-25", accept="application/json")
+    assert other.request("DELETE", "/mcp", mcp_session_id=session).status == 404
+    time.sleep(1)
+    r = box.open()
+    r.send("GET", "/mcp", accept="text/event-stream", mcp_session_id=session, last_event_id=event,
+           mcp_protocol_version="2025-11-25")
+    assert r.head()[0] == 200
+    text = ""
+    while "mine" not in text:
+        text += r.chunk().decode()
+    r.close()
+    other.end()
+
+
 TESTS = [initialize, list_is_filtered, calls, refusals_are_errors_with_the_usual_data,
          t16_messages_that_are_none, batches_where_the_version_has_them, held_and_lost,
-         discovery_documents]
+         discovery_documents, b12_anothers_session_and_events]
 sys.exit(Tap().run(TESTS))
