@@ -123,14 +123,14 @@ def kept_ones_are_shared():
 
 
 def streams_go_by_it():
-    """Each to this upstream of HTTP/1.1 has a connection of its own."""
+    """Each to this upstream of HTTP/1.1 has a connection of its own, or the one that the other has left."""
     seen = len(upstream.heads)
     s, status, head = lab.tunnel("a.wild.test", 443)
     assert status == 200, head
     c = h2lab.Client(lab.wrap(s, "a.wild.test", alpn=("h2",)), authority="a.wild.test")
     first, second = (c.send(c.head(path=path)) for path in ("/1", "/2"))
     assert c.finish(first)["body"] == b"GET /1\n" and c.finish(second)["body"] == b"GET /2\n"
-    assert len(upstream.heads) == seen + 2, upstream.heads[seen:]
+    assert seen < len(upstream.heads) <= seen + 2, upstream.heads[seen:]
 
 
 def bytes_behind_the_head_are_the_servers():
