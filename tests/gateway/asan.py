@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# alone: it needs the sanitized build, which is made beside the others
 """Runs tests of the gateway with the gateway of the sanitized build (build-asan/), and with the other
 programs as they are: their filters don't allow what a sanitizer does.
 
