@@ -133,7 +133,6 @@ GLOBALS = ["-g x", "--gateway x", "--gateway-endpoint http://127.0.0.1:1", "--ga
            "-v", "-vv", "-v -v", "--verbose"]
 # Understood, and refused by a sentence.
 REFUSED = [
-    ("completions powershell", "there are no completions for powershell"),
     (f"sandbox create --from {home.name}", "name it in the gateway's configuration"),
     (f"sandbox create --from {home.name}/built", "gateways build no images"),
     (f"sandbox create --from {home.name}/built/Dockerfile", "gateways build no images"),

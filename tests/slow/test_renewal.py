@@ -250,8 +250,10 @@ def mid_run():
         time.sleep(0.5)
     assert len(seen) >= 3 and len(told) >= 3, (seen, told)
     for tokens in (seen, told):
-        for (_, at), (_, after) in zip(tokens, tokens[1:]):
-            assert 2 < after - at < 12, tokens
+        times = [at for _, at in tokens]
+        assert all(after - at < 12 for at, after in zip(times, times[1:])), tokens
+        # one may be seen late; none is asked for long before it has to be
+        assert (times[-1] - times[0]) / (len(times) - 1) > 2, tokens
     equal(lab.sh("env | sort")["out"], inside)
 
 

@@ -226,8 +226,10 @@ static void test_bad_quotas(void **state)
 	assert_null(read_all("quotas: {queue: {length: 5000}}\n", NULL, NULL, 0));
 	assert_null(read_all("quotas: {queue: {max_wait_secs: 0}}\n", NULL, NULL, 0));
 	assert_null(read_all("quotas: {queue: {length: 4, workspace_length: 5}}\n", NULL, NULL, 0));
-	assert_non_null(
-		read_all("quotas: {queue: {length: 4, workspace_length: 4}}\n", NULL, NULL, 0));
+	struct cv_gw_config *c =
+		read_all("quotas: {queue: {length: 4, workspace_length: 4}}\n", NULL, NULL, 0);
+	assert_non_null(c);
+	cv_gw_config_free(c);
 }
 
 static void test_reload(void **state)
