@@ -226,7 +226,7 @@ def large():
         s.close()
     assert rss < 150000 or "san" in proxylab.BUILD, rss
     assert statuses == {503}, statuses
-    assert box.until(lambda: ask("/v1/policy/current")[0] == 200, 5), "not when those are closed"
+    assert box.until(lambda: ask("/v1/policy/current")[0] == 200, 20), "not when those are closed"
     assert lab.policy(POLICY)[0] == 0
 
 
