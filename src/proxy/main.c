@@ -162,13 +162,17 @@ static void step_inner(struct cv_proxy *p)
 	p->queue_count -= n - kept;
 }
 
-/* A leg that sent something has room again: whoever waited for that goes on. */
+/* A leg that sent something has room again: whoever waited for that goes on.  One that broke by it
+ * makes no further edge: its flow is told now, or would stay until its deadline. */
 static void flow_send(struct cv_proxy *p, struct cv_flow *f)
 {
+	const int broken = f->server.is_broken + f->client.is_broken;
 	const bool has_server_moved = cv_leg_flush(&f->server);
 	const bool has_client_moved = cv_leg_flush(&f->client);
 
-	if ((has_server_moved || has_client_moved) &&
+	if (f->server.is_broken + f->client.is_broken > broken)
+		cv_proxy_queue(p, f);
+	else if ((has_server_moved || has_client_moved) &&
 		(f->state == CV_FLOW_CLOSING || f->state == CV_FLOW_WEBSOCKET ||
 			f->state == CV_FLOW_PG || cv_leg_has_more(&f->client) ||
 			cv_leg_has_more(&f->server) || cv_leg_text(&f->client).n ||
