@@ -3,8 +3,8 @@
  * build_int.h - what the files of the backend `build` share
  *
  * A call is a row of steps, each a process under a shepherd: work on files (build_files.c), or
- * buildah, or podman, in a sandbox of its own (build_plan.c, build_conf.c).  build.c goes from one to
- * the next.
+ * buildah, or podman, in a sandbox of its own (build_plan.c, build_conf.c, build_policy.c).  build.c
+ * goes from one to the next.
  */
 #pragma once
 #include "broker/broker.h"
@@ -103,6 +103,7 @@ CV_MUST cv_code build_bases_find(
 /* ---- build_conf.c ---- */
 
 struct cv_str build_registry(const struct build_run *r); /* that the step is about; empty: none */
+bool build_is_plain_http(const struct build_run *r, struct cv_str registry);
 const struct cv_tool_login *build_login(const struct build_run *r); /* for it; NULL: none */
 /* The values of the tool's logins, while the call still has them. */
 CV_MUST cv_code build_logins_take(struct build_run *r, const struct keys *keys, struct cv_err *err);
@@ -111,6 +112,12 @@ void build_logins_drop(struct build_run *r);
 CV_MUST cv_code build_login_open(const struct build_run *r, int *ret, struct cv_err *err);
 /* Files that the step's engine, and its `cove run`, read. */
 CV_MUST cv_code build_conf_write(const struct build_run *r, struct cv_err *err);
+/* A file of the step's directory, at once: whoever reads it meanwhile has the one or the other. */
+CV_MUST cv_code build_file_write(
+	const struct build_run *r, const char *name, struct cv_str text, struct cv_err *err);
+
+/* ---- build_policy.c ---- */
+
 CV_MUST cv_code build_policy_write(
 	const struct sandbox *box, const struct build_run *r, bool *ret_has, struct cv_err *err);
 /* The sandbox has another policy: the proxy of a BUILD that runs reads this file anew. */
