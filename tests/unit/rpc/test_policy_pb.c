@@ -219,10 +219,10 @@ static void texts_are_quoted(void **state)
 	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
 		struct cv_err err;
 		struct cv_buf out;
-		struct writer w = { .out = &out, .err = &err };
+		struct cv_yout w = { .out = &out, .err = &err };
 
 		cv_buf_init(&out, 4096);
-		put_scalar(&w, rows[i].in);
+		cv_yout_scalar(&w, rows[i].in);
 		assert_int_equal(cv_buf_len(&out), strlen(rows[i].out));
 		assert_memory_equal(cv_buf_str(&out).p, rows[i].out, strlen(rows[i].out));
 		cv_buf_fini(&out);
