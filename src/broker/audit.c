@@ -7,6 +7,8 @@
  */
 #include "broker/broker.h"
 
+#include "sys/clock.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -62,7 +64,7 @@ void audit_job(struct broker *b, const struct job *j)
 		.has_counts = true,
 		.bytes_up = cv_buf_len(&j->canonical),
 		.bytes_down = j->bytes_out,
-		.duration_us = j->start_us ? (uint64_t)(clock_us() - j->start_us) : 0,
+		.duration_us = j->start_us ? (uint64_t)(cv_clock_us() - j->start_us) : 0,
 		.has_exit_code = j->has_exit,
 		.exit_code = j->exit,
 	};

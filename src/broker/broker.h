@@ -327,9 +327,6 @@ struct broker {
 	uint32_t hold_seconds; /* until a held call is denied */
 };
 
-int64_t clock_unix_ms(void);
-int64_t clock_us(void); /* monotonic */
-
 /* Something is to be done at that time of the loop's clock. */
 static inline void due_at(struct broker *b, int64_t ms)
 {
@@ -439,6 +436,7 @@ void job_publish(struct broker *b, struct job *j);
 void job_end(struct broker *b, struct job *j, enum job_state to, int status, const char *code,
 	struct cv_buf *body);
 void job_log(struct broker *b, struct job *j, struct cv_str bytes);
+struct cv_str job_log_tail(const struct job *j); /* what of it goes into an answer */
 /* Asks for its end.  False: it has ended already. */
 bool job_cancel(struct broker *b, struct job *j);
 void job_due(struct broker *b, struct job *j);

@@ -17,6 +17,7 @@
 #include "broker/build_ids.h"
 
 #include "base/sha256.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -75,7 +76,7 @@ void build_sandbox_end(const struct broker *b, const struct sandbox *s)
 	if (!own_path(b, s, path, sizeof(path)))
 		return;
 	/* Another sandbox of this name may come while it is being removed. */
-	snprintf(gone, sizeof(gone), "%s.%lld", path, (long long)clock_us());
+	snprintf(gone, sizeof(gone), "%s.%lld", path, (long long)cv_clock_us());
 	if (rename(path, gone) == 0)
 		spawn_remove(gone);
 }

@@ -131,17 +131,6 @@ static void output_put(const struct build_run *r, struct cv_buf *b)
 	cv_buf_put_byte(b, '}');
 }
 
-static struct cv_str log_tail(const struct job *j)
-{
-	struct cv_str s = cv_buf_str(&j->log);
-
-	if (s.n > BROKER_STDERR_BYTES_MAX)
-		s = cv_str_slice(s, s.n - BROKER_STDERR_BYTES_MAX, s.n);
-	while (s.n && ((unsigned char)s.p[0] & 0xc0) == 0x80) /* the middle of a character */
-		s = cv_str_slice(s, 1, s.n);
-	return s;
-}
-
 void build_run_free(struct build_run *r)
 {
 	spawn_close(&r->p);
@@ -156,7 +145,7 @@ void build_run_free(struct build_run *r)
 /* An error with a code of its own. */
 static void end_refused(struct broker *b, struct job *j, const struct build_run *r)
 {
-	const struct cv_str tail = log_tail(j);
+	const struct cv_str tail = job_log_tail(j);
 	struct cv_buf body;
 
 	cv_buf_init(&body, 8 * BROKER_STDERR_BYTES_MAX + 65536);
@@ -192,7 +181,7 @@ void build_finish(struct broker *b, struct job *j)
 			.detail = r->detail[0] ? r->detail : NULL,
 			.output = cv_buf_str(&output),
 			.bytes = cv_buf_len(&output),
-			.stderr_tail = log_tail(j),
+			.stderr_tail = job_log_tail(j),
 		});
 	cv_buf_fini(&output);
 	build_run_free(r);

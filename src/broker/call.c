@@ -9,6 +9,7 @@
  */
 #include "broker/call_end.h"
 #include "broker/call_int.h"
+#include "sys/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -209,7 +210,7 @@ static void go(struct call *c, struct job *j, struct rule_use *use)
 	c->s->is_asynchronous = c->is_asynchronous;
 	if (!c->is_asynchronous || c->wait_seconds)
 		wait_for(c, j);
-	j->start_us = clock_us();
+	j->start_us = cv_clock_us();
 	if (is_held) {
 		hold_start(b, j);
 	} else if (!is_free(c->box, j)) {

@@ -412,17 +412,6 @@ static bool exit_is_ok(const struct cv_tool *t, int code)
 	return !t->exit_ok_count && code == 0;
 }
 
-static struct cv_str log_tail(const struct job *j)
-{
-	struct cv_str s = cv_buf_str(&j->log);
-
-	if (s.n > BROKER_STDERR_BYTES_MAX)
-		s = cv_str_slice(s, s.n - BROKER_STDERR_BYTES_MAX, s.n);
-	while (s.n && ((unsigned char)s.p[0] & 0xc0) == 0x80) /* the middle of a character */
-		s = cv_str_slice(s, 1, s.n);
-	return s;
-}
-
 static void run_free(struct command_run *run)
 {
 	spawn_close(&run->p); /* its shepherd, if there is one, sees that and ends it all */
@@ -446,7 +435,7 @@ static void finish(struct broker *b, struct job *j, const struct spawn_report *r
 		.output = cv_buf_str(&run->out),
 		.is_truncated = run->out_bytes > cv_buf_len(&run->out),
 		.bytes = run->out_bytes,
-		.stderr_tail = log_tail(j),
+		.stderr_tail = job_log_tail(j),
 		.has_exit = is_exit,
 		.exit = is_exit ? WEXITSTATUS(report->value) : 0,
 		.signal = report && WIFSIGNALED(report->value) ? WTERMSIG(report->value) : 0,

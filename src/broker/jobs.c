@@ -15,6 +15,7 @@
 
 #include "base/assert.h"
 #include "base/time.h"
+#include "sys/clock.h"
 #include "wire/json.h"
 
 #include <stdio.h>
@@ -117,6 +118,17 @@ void job_result_get(struct broker *b, struct job *j, struct cv_buf *ret)
 			b->store, KIND_RESULT, store_key(b, j, key, sizeof(key)), ret, NULL, NULL);
 }
 
+struct cv_str job_log_tail(const struct job *j)
+{
+	struct cv_str s = cv_buf_str(&j->log);
+
+	if (s.n > BROKER_STDERR_BYTES_MAX)
+		s = cv_str_slice(s, s.n - BROKER_STDERR_BYTES_MAX, s.n);
+	while (s.n && ((unsigned char)s.p[0] & 0xc0) == 0x80) /* the middle of a character */
+		s = cv_str_slice(s, 1, s.n);
+	return s;
+}
+
 void job_log_get(struct broker *b, struct job *j, uint64_t offset, size_t n, struct cv_buf *ret)
 {
 	char key[STORE_KEY_BYTES];
@@ -180,7 +192,7 @@ struct job *job_new(struct broker *b, struct sandbox *box, const struct cv_tool 
 	j->tool = t ? &tool_slot_find(b, t->name)->tool : NULL;
 	if (t && !cv_str_to_cstr(t->name, j->tool_name, sizeof(j->tool_name)))
 		j->tool_name[0] = 0; /* the catalog's names are shorter */
-	j->created_ms = clock_unix_ms();
+	j->created_ms = cv_clock_unix_ms();
 	cv_arena_init(&j->arena, BROKER_ARENA_BYTES_MAX);
 	cv_buf_init(&j->canonical, 8 * BROKER_BODY_BYTES_MAX);
 	cv_buf_init(&j->log, 2 * BROKER_LOG_BYTES_MAX);
@@ -280,7 +292,7 @@ void job_state_set(struct broker *b, struct job *j, enum job_state to)
 	j->state = to;
 	job_count(b, j, to, true);
 	if (to == JOB_RUNNING)
-		j->started_ms = clock_unix_ms();
+		j->started_ms = cv_clock_unix_ms();
 	if (j->is_published && !job_state_is_end(to))
 		record_save(b, j);
 }
@@ -367,7 +379,7 @@ void job_end(struct broker *b, struct job *j, enum job_state to, int status, con
 		hold_forget(b, j);
 	j->status = status;
 	j->due_ms = j->publish_ms = 0;
-	j->ended_ms = clock_unix_ms();
+	j->ended_ms = cv_clock_unix_ms();
 	snprintf(j->error, sizeof(j->error), "%s", code ? code : "");
 	cv_buf_fini(&j->result);
 	j->result = *body;

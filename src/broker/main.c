@@ -34,7 +34,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define ORPHANS_MS       10 /* between looks at what a dead shepherd left */
@@ -59,22 +58,6 @@ void broker_die(cv_code code, const char *fmt, ...)
 	while (recv(CV_BROKER_CONTROL_FD, text, sizeof(text), MSG_DONTWAIT) > 0)
 		;
 	_exit(cv_code_row(code)->exit);
-}
-
-int64_t clock_unix_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-int64_t clock_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 static void event_handle(struct broker *b, const struct cv_loop_event *e)

@@ -10,6 +10,7 @@
 #include "broker/quota.h"
 
 #include "broker/limits.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <dirent.h>
@@ -19,7 +20,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <time.h>
 
 #define DEPTH_MAX 128 /* each level is a descriptor */
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
@@ -94,21 +94,13 @@ static void walk(struct walk *w, int at, const char *name, unsigned depth)
 		closedir(d);
 }
 
-static uint64_t clock_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static bool disk_look(struct quota *q)
 {
 	struct walk w = { .bytes_max = q->bytes, .files_max = q->files };
-	const uint64_t begun = clock_ms();
+	const uint64_t begun = cv_clock_ms();
 
 	walk(&w, q->dir, NULL, DEPTH_MAX);
-	const uint64_t took = clock_ms() - begun;
+	const uint64_t took = cv_clock_ms() - begun;
 	q->wait_ms = (unsigned)CV_MAX((uint64_t)BROKER_QUOTA_LOOK_MS,
 		CV_MIN(took * BROKER_QUOTA_LOOK_SHARE, (uint64_t)BROKER_QUOTA_LOOK_MAX_MS));
 	return is_too_much(&w);

@@ -18,6 +18,7 @@
 
 #include "broker/broker.h"
 #include "broker/fetch.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "tools/template.h"
 
@@ -486,7 +487,7 @@ uint32_t servers_stop_ms(const struct broker *b)
 
 static int64_t now_ms(void)
 {
-	return clock_us() / 1000;
+	return cv_clock_us() / 1000;
 }
 
 /* All at once, each with its own deadline; until the last has ended. */

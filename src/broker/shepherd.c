@@ -24,6 +24,7 @@
 #include "broker/quota.h"
 #include "broker/spawn.h"
 #include "sys/children.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/proc.h"
 
@@ -43,7 +44,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CLEAN_PAUSE_MS 10
@@ -239,14 +239,6 @@ static void term_all(const struct herd *h)
 
 /* ---- its directory ---- */
 
-static int64_t clock_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static void full_tell(const struct herd *h, bool is_ended)
 {
 	const struct spawn_report full = { SPAWN_REPORT_FULL, is_ended };
@@ -291,7 +283,7 @@ static void quota_end(struct herd *h)
 static void watch(struct herd *h, int control, int children)
 {
 	const bool is_bounded = h->quota.dir >= 0;
-	int64_t look_ms = clock_ms() + h->quota.wait_ms;
+	int64_t look_ms = cv_clock_ms() + h->quota.wait_ms;
 
 	for (;;) {
 		struct pollfd p[] = { { .fd = control, .events = POLLIN },
@@ -301,12 +293,12 @@ static void watch(struct herd *h, int control, int children)
 		reap(h);
 		if (h->has_ended || h->is_alone)
 			break;
-		const int64_t left = look_ms - clock_ms();
+		const int64_t left = look_ms - cv_clock_ms();
 		if (is_bounded && left <= 0) {
 			quota_look(h);
 			if (h->is_over)
 				break;
-			look_ms = clock_ms() + h->quota.wait_ms;
+			look_ms = cv_clock_ms() + h->quota.wait_ms;
 			continue;
 		}
 		if (poll(p, 2, is_bounded ? (int)left : -1) <= 0)

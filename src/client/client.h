@@ -81,8 +81,6 @@ const char *cl_time(struct cl *c, int64_t ms);                     /* "YYYY-MM-D
 void cl_label(struct cl *c, const char *label, const char *value); /* "  Label: value" */
 /* "k=v, k2=v2" of a map<string, string>, as it may be shown; "-": empty. */
 const char *cl_map_text(struct cl *c, void *entries, size_t n);
-int64_t cl_now_ms(void);   /* since 1970 */
-int64_t cl_clock_ms(void); /* monotonic */
 /* NAME in "KEY=VALUE"; *ret_value is behind the '='. */
 char *cl_pair(struct cl *c, const char *pair, const char **ret_value);
 /* Asks on the terminal; false where there is none, or for anything but yes. */

@@ -12,6 +12,7 @@
 #include "ipc/approve_show.h"
 
 #include "cove.pb-c.h"
+#include "sys/clock.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -41,7 +42,8 @@ static struct cv_ask ask_of(const Cove__V1__Approval *a)
 	const char *number = strrchr(a->id, '-');
 	struct cv_ask ask = {
 		.id = number ? strtoull(number + 1, NULL, 10) : 0,
-		.seconds = (uint32_t)CV_MAX((a->expires_at_ms - cl_now_ms() + 999) / 1000, 0),
+		.seconds =
+			(uint32_t)CV_MAX((a->expires_at_ms - cv_clock_unix_ms() + 999) / 1000, 0),
 		.sandbox = cv_str_of(a->sandbox_name),
 		.who = cv_str_of(a->binary),
 		.what = cv_str_of(a->subject),

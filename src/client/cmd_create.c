@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "client/structs.h"
+#include "sys/clock.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -275,7 +276,7 @@ int cl_run_sandbox_create(struct cl *c)
 {
 	const bool is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 	const bool is_structured = cl_form(c) != CL_FORM_TABLE;
-	const int64_t from = cl_clock_ms();
+	const int64_t from = cv_clock_ms();
 	const char *addr;
 	uint32_t port;
 
@@ -293,10 +294,10 @@ int cl_run_sandbox_create(struct cl *c)
 		cl_note(c, "Provisioning sandbox (structured output on stdout)...");
 	else
 		printf("Created sandbox: %s\n", cl_shown(c, name));
-	cl_note(c, "[%.1fs] Requesting compute...", (double)(cl_clock_ms() - from) / 1000);
+	cl_note(c, "[%.1fs] Requesting compute...", (double)(cv_clock_ms() - from) / 1000);
 	cl_wait_phase(c, id, OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY, CL_CREATION_EVENTS,
 		from, "OPENSHELL_PROVISION_TIMEOUT");
-	cl_note(c, "[%.1fs] Sandbox ready", (double)(cl_clock_ms() - from) / 1000);
+	cl_note(c, "[%.1fs] Sandbox ready", (double)(cv_clock_ms() - from) / 1000);
 	approval_set(c, name);
 	uploads(c, id);
 	if (cl_has(&c->w, "forward"))

@@ -6,6 +6,7 @@
  */
 #include "client/commands.h"
 #include "client/sandbox.h"
+#include "sys/clock.h"
 
 #include "wire/chunk.h"
 #include "wire/h1.h"
@@ -215,13 +216,13 @@ int cl_run_invoke(struct cl *c)
 	cv_buf_init(&a.in, PENDING_BYTES_MAX);
 	request_put(c, &request, method, port);
 	const int64_t end =
-		cl_clock_ms() + (int64_t)cl_number(&c->w, "timeout", TIMEOUT_DEFAULT_S) * 1000;
+		cv_clock_ms() + (int64_t)cl_number(&c->w, "timeout", TIMEOUT_DEFAULT_S) * 1000;
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), true);
 	cl_stream_open(
 		c, &st, CL_METHOD(ForwardTcp), &openshell__v1__tcp_forward_frame__descriptor);
 	target_send(c, &st, s->metadata->id, port);
 	while (!a.is_done && !st.is_ended) {
-		const int64_t left = end - cl_clock_ms();
+		const int64_t left = end - cv_clock_ms();
 
 		if (left <= 0) {
 			cl_note(c, "Error: no answer in time");

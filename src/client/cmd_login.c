@@ -17,6 +17,7 @@
 
 #include "base/base64.h"
 #include "base/shown.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "wire/json_value.h"
 
@@ -184,7 +185,7 @@ static void browser_login(
 	const char *url = authorize_url(c, o, &a, must_prompt);
 	cl_note(c, "Log in with your browser. If it does not open, go to:\n\n  %s\n", url);
 	browser_open(c, url);
-	if (!cl_redirect_wait(c, listener, cv_str_of(a.state), cl_clock_ms() + LOGIN_MS, &r))
+	if (!cl_redirect_wait(c, listener, cv_str_of(a.state), cv_clock_ms() + LOGIN_MS, &r))
 		cl_die(c, "nobody logged in within %d minutes", LOGIN_MS / 60000);
 	if (r.error.p)
 		die_refused(c, r.error, r.description);
@@ -247,7 +248,7 @@ static void device_begin(struct cl *c, const struct cl_oidc *o, struct device *r
 		.url = word_of(c, v, "verification_uri"),
 		.whole_url = word_of(c, v, "verification_uri_complete"),
 		.interval_ms = 1000 * seconds_of(v, "interval", INTERVAL_S, INTERVAL_S_MAX),
-		.until_ms = cl_clock_ms() + 1000 * seconds_of(v, "expires_in", 600, CODE_S_MAX) };
+		.until_ms = cv_clock_ms() + 1000 * seconds_of(v, "expires_in", 600, CODE_S_MAX) };
 	if (!ret->code.n || !ret->user_code || !ret->url)
 		cl_die(c, "%s answered without a code", cl_shown(c, o->issuer));
 }
@@ -262,7 +263,7 @@ static void device_login(struct cl *c, const struct cl_oidc *o, struct cl_token 
 	cl_note(c, "Go to %s and enter the code %s", d.url, d.user_code);
 	if (d.whole_url)
 		cl_note(c, "or to %s", d.whole_url);
-	while (cl_clock_ms() + d.interval_ms < d.until_ms) {
+	while (cv_clock_ms() + d.interval_ms < d.until_ms) {
 		(void)poll(NULL, 0, (int)d.interval_ms);
 		cl_oidc_form_begin(o, &form);
 		cl_form_put(&form, "grant_type",

@@ -9,6 +9,7 @@
 #include "client/sandbox.h"
 
 #include "base/shown.h"
+#include "sys/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +98,7 @@ static int64_t since(struct cl *c)
 {
 	const char *text = cl_flag(&c->w, "since");
 
-	return text ? cl_now_ms() - cl_duration_ms(c, text) : 0;
+	return text ? cv_clock_unix_ms() - cl_duration_ms(c, text) : 0;
 }
 
 static void saw(struct cl_stream *st, ProtobufCMessage *m)

@@ -9,6 +9,7 @@
 #include "client/policy.h"
 #include "client/policy_change.h"
 #include "client/sandbox.h"
+#include "sys/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,7 @@ static Openshell__V1__GetSandboxPolicyStatusResponse *status_ask(
 static int wait_loaded(struct cl *c, const char *name, uint32_t version)
 {
 	const int64_t end =
-		cl_clock_ms() + (int64_t)cl_number(&c->w, "timeout", WAIT_DEFAULT_S) * 1000;
+		cv_clock_ms() + (int64_t)cl_number(&c->w, "timeout", WAIT_DEFAULT_S) * 1000;
 	const struct timespec pause = { 0, ASK_EVERY_MS * 1000000L };
 
 	do {
@@ -70,7 +71,7 @@ static int wait_loaded(struct cl *c, const char *name, uint32_t version)
 			return CL_EXIT_FAILED;
 		}
 		nanosleep(&pause, NULL);
-	} while (cl_clock_ms() < end);
+	} while (cv_clock_ms() < end);
 	cl_mark(c, 'x', "Timeout waiting for policy version %u to load", version);
 	return CL_EXIT_TIMEOUT;
 }

@@ -5,6 +5,7 @@
 #include "client/commands.h"
 #include "client/policy.h"
 #include "client/sandbox.h"
+#include "sys/clock.h"
 
 #include <string.h>
 #include <time.h>
@@ -189,9 +190,9 @@ static Openshell__V1__Sandbox *sandbox_or_null(struct cl *c, const char *name)
 static void wait_gone(struct cl *c, const char *name, const char *id)
 {
 	const struct timespec pause = { 0, DELETE_PAUSE_MS * 1000000L };
-	const int64_t end = cl_clock_ms() + DELETE_WAIT_MS;
+	const int64_t end = cv_clock_ms() + DELETE_WAIT_MS;
 
-	while (cl_clock_ms() < end) {
+	while (cv_clock_ms() < end) {
 		const Openshell__V1__Sandbox *s = sandbox_or_null(c, name);
 
 		if (!s || strcmp(s->metadata->id, id) != 0)
@@ -268,7 +269,7 @@ int cl_run_sandbox_stop(struct cl *c)
 	if (m->sandbox &&
 		cl_phase(m->sandbox) != OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED)
 		cl_wait_phase(c, m->sandbox->metadata->id,
-			OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED, 0, cl_clock_ms(),
+			OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED, 0, cv_clock_ms(),
 			"OPENSHELL_LIFECYCLE_TIMEOUT");
 	cl_mark(c, 'v', "Stopped sandbox %s", cl_shown(c, name));
 	return 0;
@@ -288,7 +289,7 @@ int cl_run_sandbox_start(struct cl *c)
 	cl_queue_asked(c);
 	if (m->sandbox && cl_phase(m->sandbox) != OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY)
 		cl_wait_phase(c, m->sandbox->metadata->id,
-			OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY, 0, cl_clock_ms(),
+			OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY, 0, cv_clock_ms(),
 			"OPENSHELL_LIFECYCLE_TIMEOUT");
 	cl_sandbox_remember(c, name);
 	cl_mark(c, 'v', "Started sandbox %s", cl_shown(c, name));

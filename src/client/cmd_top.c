@@ -11,6 +11,7 @@
 #include "client/top_draw.h"
 #include "client/top_stream.h"
 #include "client/top_usage.h"
+#include "sys/clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -57,11 +58,12 @@ static size_t height_for(size_t rows) /* which the frame gives a third of to wha
 
 static int once_print(struct cl *c)
 {
-	cl_top_frame(&top, ONCE_WIDTH, height_for(top.box_count), cl_now_ms(), &frame);
+	cl_top_frame(&top, ONCE_WIDTH, height_for(top.box_count), cv_clock_unix_ms(), &frame);
 	rows_print(c, 0);
 	if (top.chunk_count) {
 		top.view = CL_TOP_APPROVALS;
-		cl_top_frame(&top, ONCE_WIDTH, height_for(top.chunk_count), cl_now_ms(), &frame);
+		cl_top_frame(
+			&top, ONCE_WIDTH, height_for(top.chunk_count), cv_clock_unix_ms(), &frame);
 		rows_print(c, top.quota ? 2 : 1);
 	}
 	return 0;
@@ -135,7 +137,7 @@ static int once_out(struct cl *c)
 static int once(struct cl *c)
 {
 	cl_top_stream_once(c, &top, cl_has(&c->w, "all-workspaces"));
-	cl_top_usage(&top, cl_now_ms());
+	cl_top_usage(&top, cv_clock_unix_ms());
 	return cl_form(c) == CL_FORM_TABLE ? once_print(c) : once_out(c);
 }
 
@@ -164,7 +166,7 @@ static void show(void)
 	size_t width, height;
 
 	cl_top_screen_size(&width, &height);
-	cl_top_frame(&top, width, height, cl_now_ms(), &frame);
+	cl_top_frame(&top, width, height, cv_clock_unix_ms(), &frame);
 	cl_top_screen_show(&frame);
 }
 
@@ -187,11 +189,11 @@ static int live(struct cl *c)
 		cl_die(c, "top needs a terminal (TERM, stdin and stdout)\n"
 			  "hint: cove top --once prints what there is");
 	while (keys_take() && !(has_key && terminal_is_gone())) {
-		const int64_t now = cl_clock_ms();
+		const int64_t now = cv_clock_ms();
 
 		if (now - usage_ms >= USAGE_MS) {
 			usage_ms = now;
-			cl_top_usage(&top, cl_now_ms());
+			cl_top_usage(&top, cv_clock_unix_ms());
 		}
 		if (has_key || now - drawn_ms >= FRAME_MS) {
 			drawn_ms = now;

@@ -15,6 +15,7 @@
 #include "client/commands.h"
 #include "client/sandbox.h"
 #include "client/terminal.h"
+#include "sys/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -187,7 +188,7 @@ int cl_exec(struct cl *c, const struct cl_exec *e)
 	struct run r = { .e = e, .has_stdin = !e->has_no_stdin };
 	struct cl_stream st = { .on_message = saw, .arg = &r };
 	const int64_t deadline =
-		e->timeout_s ? cl_clock_ms() + (int64_t)e->timeout_s * 1000 + LINGER_MS : INT64_MAX;
+		e->timeout_s ? cv_clock_ms() + (int64_t)e->timeout_s * 1000 + LINGER_MS : INT64_MAX;
 
 	cv_buf_init(&r.fed, FED_BYTES_MAX);
 	fflush(stdout);
@@ -201,7 +202,7 @@ int cl_exec(struct cl *c, const struct cl_exec *e)
 	while (!st.is_ended) {
 		const bool reads = r.has_stdin && !e->feed && !st.is_full;
 		struct pollfd in = { STDIN_FILENO, POLLIN, 0 };
-		const int64_t left = deadline - cl_clock_ms();
+		const int64_t left = deadline - cv_clock_ms();
 
 		if (left <= 0) {
 			cl_terminal_restore();

@@ -13,6 +13,7 @@
 #include "client/terminal.h"
 
 #include "cove.pb-c.h"
+#include "sys/clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -300,11 +301,11 @@ static void wait_for_gateway(struct attached *a)
 			"arrived; the command goes on",
 			(unsigned long long)(a->sent - a->accepted));
 	if (!a->away_ms) {
-		a->away_ms = cl_clock_ms();
+		a->away_ms = cv_clock_ms();
 		say(a, "the connection to the gateway was lost; the command goes on");
 	}
 	do
-		if (cl_clock_ms() - a->away_ms > AWAY_MS_MAX) {
+		if (cv_clock_ms() - a->away_ms > AWAY_MS_MAX) {
 			cl_terminal_restore();
 			cl_die(a->c, "the gateway did not come back; go on with: %s",
 				how_to_attach(a));

@@ -19,6 +19,7 @@
 #include "client/terminal.h"
 
 #include "cove.pb-c.h"
+#include "sys/clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -177,7 +178,7 @@ static void request_make(struct cl *c, const struct cl_exec *e, struct cv_str in
 static const Cove__V1__Exec *started(
 	struct cl *c, const struct cl_exec *e, struct cv_str in, bool is_detached)
 {
-	const int64_t until = cl_clock_ms() + START_MS_MAX;
+	const int64_t until = cv_clock_ms() + START_MS_MAX;
 	Openshell__V1__ExecSandboxRequest r;
 	Cove__V1__StartExecRequest q;
 	const Cove__V1__StartExecResponse *m;
@@ -198,9 +199,9 @@ static const Cove__V1__Exec *started(
 			return NULL;
 		if (s != CV_RPC_UNAVAILABLE && s != CV_RPC_ABORTED)
 			break;
-		while (!cl_reconnect(c, &backoff_ms) && cl_clock_ms() < until)
+		while (!cl_reconnect(c, &backoff_ms) && cv_clock_ms() < until)
 			;
-		if (cl_clock_ms() >= until || !c->rpc)
+		if (cv_clock_ms() >= until || !c->rpc)
 			break;
 	}
 	if (s != CV_RPC_OK)
@@ -287,10 +288,10 @@ static void signals_pass(struct following *f)
 	}
 	if (!f->sent_signal) {
 		f->sent_signal = came_signal;
-		f->sent_ms = cl_clock_ms();
+		f->sent_ms = cv_clock_ms();
 		kill_ask(f, came_signal);
 	} else if (f->harder < CV_ARRAY_LEN(harder) &&
-		   cl_clock_ms() >= f->sent_ms + harder[f->harder].after_ms) {
+		   cv_clock_ms() >= f->sent_ms + harder[f->harder].after_ms) {
 		kill_ask(f, harder[f->harder++].sig);
 	}
 }
@@ -335,7 +336,7 @@ static bool follow_once(struct following *f)
 static void wait_for_gateway(struct following *f)
 {
 	if (!f->away_ms) {
-		f->away_ms = cl_clock_ms();
+		f->away_ms = cv_clock_ms();
 		cl_note(f->c,
 			"%s: the connection to the gateway was lost; the command goes on, and so do "
 			"we when it is back",
@@ -343,7 +344,7 @@ static void wait_for_gateway(struct following *f)
 	}
 	do {
 		signals_pass(f);
-		if (cl_clock_ms() - f->away_ms > AWAY_MS_MAX)
+		if (cv_clock_ms() - f->away_ms > AWAY_MS_MAX)
 			cl_die(f->c, "the gateway did not come back; go on with: %s",
 				how_to_attach(f->c, f->k, f->offset));
 	} while (!cl_reconnect(f->c, &f->backoff_ms));

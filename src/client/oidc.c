@@ -9,6 +9,7 @@
 #include "client/oidc.h"
 
 #include "base/base64.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "wire/json_value.h"
 
@@ -221,7 +222,7 @@ void cl_oidc_store(struct cl *c, const struct cl_gateway *g, const struct cl_tok
 	if (t->refresh.p)
 		cl_out_bytes(&o, "refresh_token", t->refresh);
 	if (t->lives_s)
-		cl_out_int(&o, "expires_at", cl_now_ms() / 1000 + (int64_t)t->lives_s);
+		cl_out_int(&o, "expires_at", cv_clock_unix_ms() / 1000 + (int64_t)t->lives_s);
 	cl_out_str(&o, "issuer", g->oidc_issuer ? g->oidc_issuer : "");
 	cl_out_str(&o, "client_id", g->oidc_issuer ? client_id : "");
 	cl_out_end(&o);
@@ -269,7 +270,7 @@ static bool stored_read(struct cl *c, const struct cl_gateway *g, struct stored 
 
 static bool is_over(const struct stored *s)
 {
-	return s->expires_s && s->expires_s - EARLY_S <= cl_now_ms() / 1000;
+	return s->expires_s && s->expires_s - EARLY_S <= cv_clock_unix_ms() / 1000;
 }
 
 static cv_code renew(struct cl *c, const struct cl_gateway *g, struct stored *s, struct cv_err *err)

@@ -8,6 +8,7 @@
  */
 #include "client/redirect.h"
 
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <arpa/inet.h>
@@ -84,7 +85,7 @@ static void visitor_take(struct visitor *all, int listener)
 		if (all[i].fd < 0 || all[i].since_ms < v->since_ms)
 			v = &all[i];
 	visitor_drop(v);
-	*v = (struct visitor){ .fd = fd, .since_ms = cl_clock_ms() };
+	*v = (struct visitor){ .fd = fd, .since_ms = cv_clock_ms() };
 	cv_buf_init(&v->head, CL_REDIRECT_BYTES_MAX);
 }
 
@@ -133,12 +134,12 @@ bool cl_redirect_wait(
 
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 		v[i] = (struct visitor){ .fd = -1 };
-	while (!is_there && cl_clock_ms() < until_ms) {
+	while (!is_there && cv_clock_ms() < until_ms) {
 		struct pollfd p[CONNECTIONS_MAX + 1] = { { .fd = listener, .events = POLLIN } };
 
 		for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 			p[i + 1] = (struct pollfd){ .fd = v[i].fd, .events = POLLIN };
-		if (poll(p, CONNECTIONS_MAX + 1, (int)(until_ms - cl_clock_ms()) + 1) <= 0)
+		if (poll(p, CONNECTIONS_MAX + 1, (int)(until_ms - cv_clock_ms()) + 1) <= 0)
 			continue;
 		for (size_t i = 0; i < CONNECTIONS_MAX && !is_there; i++)
 			if (p[i + 1].revents)

@@ -205,22 +205,6 @@ const char *cl_map_text(struct cl *c, void *entries, size_t n)
 	return n ? all : "-";
 }
 
-int64_t cl_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-int64_t cl_clock_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 bool cl_confirm(struct cl *c, const char *question)
 {
 	char answer[16];

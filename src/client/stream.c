@@ -4,6 +4,8 @@
  */
 #include "client/sandbox.h"
 
+#include "sys/clock.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,8 +91,8 @@ static void progress(struct cl *c, struct waiting *w, const char *what)
 	if (w->last && strcmp(w->last, what) == 0)
 		return;
 	w->last = what;
-	w->deadline_ms = cl_clock_ms() + w->patience_ms;
-	cl_note(c, "[%.1fs] %s", (double)(cl_clock_ms() - w->from_ms) / 1000, what);
+	w->deadline_ms = cv_clock_ms() + w->patience_ms;
+	cl_note(c, "[%.1fs] %s", (double)(cv_clock_ms() - w->from_ms) / 1000, what);
 }
 
 static void saw_sandbox(struct cl *c, struct waiting *w, const Openshell__V1__Sandbox *s)
@@ -98,7 +100,7 @@ static void saw_sandbox(struct cl *c, struct waiting *w, const Openshell__V1__Sa
 	const Openshell__V1__SandboxCondition *ready = cl_sandbox_condition(s);
 
 	if (cl_phase(s) != w->phase)
-		w->deadline_ms = cl_clock_ms() + w->patience_ms;
+		w->deadline_ms = cv_clock_ms() + w->patience_ms;
 	w->phase = cl_phase(s);
 	w->reason = ready ? cl_shown(c, ready->reason) : "Unknown";
 	w->message = ready ? cl_shown(c, ready->message) : "";
@@ -106,7 +108,7 @@ static void saw_sandbox(struct cl *c, struct waiting *w, const Openshell__V1__Sa
 		progress(c, w, cl_shown(c, cl_sandbox_queued(s)));
 		w->deadline_ms = INT64_MAX;
 	} else if (w->deadline_ms == INT64_MAX) {
-		w->deadline_ms = cl_clock_ms() + w->patience_ms;
+		w->deadline_ms = cv_clock_ms() + w->patience_ms;
 	}
 	w->is_done = w->phase == w->wanted;
 	w->is_failed = w->phase == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_ERROR;
@@ -181,14 +183,14 @@ void cl_wait_phase(struct cl *c, const char *id, Openshell__V1__SandboxPhase pha
 	in.follow_status = true;
 	in.follow_events = phase == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY;
 	in.event_tail = events;
-	w.deadline_ms = cl_clock_ms() + w.patience_ms;
+	w.deadline_ms = cv_clock_ms() + w.patience_ms;
 	cl_stream_open(
 		c, &st, CL_METHOD(WatchSandbox), &openshell__v1__sandbox_stream_event__descriptor);
 	cl_stream_send(&st, &in.base);
 	if (st.s)
 		cv_rpc_stream_half_close(st.s);
 	while (!w.is_done && !w.is_failed && !st.is_ended) {
-		const int64_t left = w.deadline_ms - cl_clock_ms();
+		const int64_t left = w.deadline_ms - cv_clock_ms();
 
 		if (left <= 0)
 			die_waiting(c, &w);

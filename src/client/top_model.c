@@ -16,21 +16,9 @@
 
 #define CHANGES_BYTES_MAX (256u << 10) /* of one proposal's text */
 
-static char *dup_str(struct cv_str s)
-{
-	char *p = malloc(s.n + 1);
-
-	if (!p)
-		return NULL;
-	if (s.n)
-		memcpy(p, s.p, s.n);
-	p[s.n] = '\0';
-	return p;
-}
-
 static char *dup_z(const char *z)
 {
-	return dup_str(cv_str_of(z));
+	return cv_str_dup(cv_str_of(z));
 }
 
 /* One line that is safe to show. */
@@ -40,7 +28,7 @@ static char *shown(const char *z, size_t bytes_max)
 
 	cv_buf_init(&b, CHANGES_BYTES_MAX);
 	(void)cv_shown_put_line(&b, cv_str_of(z), bytes_max);
-	char *p = dup_str(cv_buf_str(&b));
+	char *p = cv_str_dup(cv_buf_str(&b));
 	cv_buf_fini(&b);
 	return p;
 }
@@ -329,7 +317,7 @@ static char *changes_of(const Openshell__V1__PolicyChunk *k)
 		lines_put(&b, "", cv_buf_str(&text));
 	}
 	const bool is_whole = rule_put(&b, k) && !b.is_overflown && !text.is_overflown;
-	char *p = is_whole ? dup_str(cv_buf_str(&b))
+	char *p = is_whole ? cv_str_dup(cv_buf_str(&b))
 			   : dup_z("This cannot be shown here: see cove rule get.\n");
 	cv_buf_fini(&text);
 	cv_buf_fini(&b);
@@ -346,7 +334,7 @@ static char *endpoints_of(const Openshell__Sandbox__V1__NetworkPolicyRule *r)
 			cv_buf_put(&b, CV_STR(", "));
 		endpoint_put(&b, r->endpoints[i]);
 	}
-	char *p = dup_str(cv_buf_str(&b));
+	char *p = cv_str_dup(cv_buf_str(&b));
 	cv_buf_fini(&b);
 	return p;
 }
@@ -422,7 +410,7 @@ static void question_add(struct cl_top *t, const Cove__V1__Approval *a)
 		.program = shown(a->binary, CL_TOP_TEXT_MAX),
 		.rationale = dup_z(strcmp(a->kind, "network") == 0 ? "held request" : "held call"),
 		.notes = dup_z(is_whole ? "" : "not all of it is shown: see cove approve"),
-		.changes = text.is_overflown ? dup_z("") : dup_str(cv_buf_str(&text)) };
+		.changes = text.is_overflown ? dup_z("") : cv_str_dup(cv_buf_str(&text)) };
 
 	cv_buf_fini(&text);
 	chunk_keep(t, &c);

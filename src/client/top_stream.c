@@ -9,6 +9,7 @@
 #include "client/top_stream.h"
 
 #include "client/sandbox.h"
+#include "sys/clock.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -111,7 +112,7 @@ static void on_ended(void *arg, enum cv_rpc_status status, const char *message)
 
 	if (watch) { /* asked again, in a while; of one that is gone the watch ends, too */
 		watch->is_draft_due = true;
-		s->drafts_ms = cl_clock_ms() + DRAFTS_EVERY_MS;
+		s->drafts_ms = cv_clock_ms() + DRAFTS_EVERY_MS;
 	}
 	call->s = NULL;
 	free(call->box_id);
@@ -380,7 +381,7 @@ static void lose(struct cl_top_stream *s, const struct cv_err *err)
 {
 	disconnect(s);
 	state_set(s, cl_print(s->c, "not connected: %s", err->msg));
-	s->retry_ms = cl_clock_ms() + s->retry_wait_ms;
+	s->retry_ms = cv_clock_ms() + s->retry_wait_ms;
 	s->retry_wait_ms = CV_MIN(2 * s->retry_wait_ms, (int64_t)RETRY_MAX_MS);
 }
 
@@ -416,7 +417,7 @@ void cl_top_stream_fini(struct cl_top_stream *s)
 
 static void due(struct cl_top_stream *s)
 {
-	const int64_t now = cl_clock_ms();
+	const int64_t now = cv_clock_ms();
 
 	if (!s->c->rpc) {
 		if (now >= s->retry_ms)

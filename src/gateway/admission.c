@@ -16,6 +16,7 @@
 #include "gateway/metrics.h"
 #include "gateway/pb.h"
 #include "gateway/sandbox_int.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,7 +96,7 @@ void cv_gw_admission_note(const struct cv_gw_box *b, Openshell__V1__SandboxStatu
 
 	if (never && s->phase != PHASE(PROVISIONING) &&
 		!cv_time_parse(cv_str_of(never->last_transition_time), &since_ms))
-		since_ms = cv_gw_unix_ms();
+		since_ms = cv_clock_unix_ms();
 	note_put(s, since_ms, b->wait_until_ms, never != NULL);
 }
 
@@ -104,7 +105,7 @@ void cv_gw_admission_note(const struct cv_gw_box *b, Openshell__V1__SandboxStatu
 static void note_read(struct cv_gw_box *b)
 {
 	const Openshell__V1__SandboxCondition *c = condition_of(status_of(b), COND_WAITS);
-	const int64_t now = cv_gw_unix_ms();
+	const int64_t now = cv_clock_unix_ms();
 
 	if (!c || !cv_time_parse(cv_str_of(c->last_transition_time), &b->wait_since_ms))
 		b->wait_since_ms = now;
@@ -343,7 +344,7 @@ static enum cv_rpc_status decide(const struct cv_rpc_call *c, struct cv_str work
 	if (closed)
 		return refuse(&why, workspace, a->defaults, closed, err);
 	cv_metric_add(CV_METRIC_ADMISSIONS, 1, "queued");
-	*ret_until_ms = cv_gw_unix_ms() + (int64_t)wait_ms;
+	*ret_until_ms = cv_clock_unix_ms() + (int64_t)wait_ms;
 	return CV_RPC_OK;
 }
 
@@ -358,7 +359,7 @@ enum cv_rpc_status cv_gw_admission_create(
 
 	if (s == CV_RPC_OK && until_ms) {
 		m->status->phase = PHASE(PROVISIONING);
-		note_put(m->status, cv_gw_unix_ms(), until_ms, true);
+		note_put(m->status, cv_clock_unix_ms(), until_ms, true);
 	}
 	return s;
 }
@@ -372,7 +373,7 @@ enum cv_rpc_status cv_gw_admission_start(const struct cv_rpc_call *c, struct cv_
 		decide(c, b->object->scope, &a, &b->quota.counted, &until_ms, err);
 
 	*ret = until_ms ? PHASE(PROVISIONING) : PHASE(READY);
-	b->wait_since_ms = cv_gw_unix_ms();
+	b->wait_since_ms = cv_clock_unix_ms();
 	b->wait_until_ms = until_ms;
 	return s;
 }
@@ -381,7 +382,7 @@ enum cv_rpc_status cv_gw_admission_start(const struct cv_rpc_call *c, struct cv_
 
 static double waited_s(const struct cv_gw_box *b)
 {
-	return (double)CV_MAX(cv_gw_unix_ms() - b->wait_since_ms, 0) / 1000;
+	return (double)CV_MAX(cv_clock_unix_ms() - b->wait_since_ms, 0) / 1000;
 }
 
 static void admit(struct cv_gw_box *b)
@@ -430,7 +431,7 @@ static void expire(struct cv_gateway *g)
 	struct cv_gw_admission *t = table_of(g);
 	struct cv_quota_holder *h;
 
-	while (may_write(g) && (h = cv_quota_expired(&t->q, cv_gw_unix_ms())))
+	while (may_write(g) && (h = cv_quota_expired(&t->q, cv_clock_unix_ms())))
 		give_up(h->owner, "AdmissionTimedOut", "timed_out");
 }
 
@@ -467,7 +468,7 @@ int64_t cv_gw_admission_turn(struct cv_gateway *g)
 
 	if (!t->q.queued || g->is_draining)
 		return INT64_MAX;
-	if (cv_gw_unix_ms() >= t->due_ms)
+	if (cv_clock_unix_ms() >= t->due_ms)
 		expire(g);
 	if (t->is_due)
 		t->is_due = pump(g);
@@ -477,7 +478,7 @@ int64_t cv_gw_admission_turn(struct cv_gateway *g)
 	t->has_moved = false;
 	if (t->is_due)
 		return CV_MAX(t->retry_ms, g->loop.now_ms);
-	const int64_t left = t->due_ms == INT64_MAX ? INT64_MAX : t->due_ms - cv_gw_unix_ms();
+	const int64_t left = t->due_ms == INT64_MAX ? INT64_MAX : t->due_ms - cv_clock_unix_ms();
 	return left == INT64_MAX ? left : CV_MAX(t->retry_ms, g->loop.now_ms + CV_MAX(left, 0) + 1);
 }
 

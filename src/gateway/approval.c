@@ -14,6 +14,7 @@
 #include "ipc/approve_show.h"
 
 #include "cove.pb-c.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,7 +319,7 @@ static struct approval *approval_new(struct cv_gw_box *b, struct cv_str body)
 	a->box = b->ref;
 	a->question = a->ask.id;
 	a->serial = ++t->serial;
-	a->asked_ms = cv_gw_unix_ms();
+	a->asked_ms = cv_clock_unix_ms();
 	a->expires_ms = a->asked_ms + (int64_t)a->ask.seconds * 1000;
 	snprintf(a->id, sizeof(a->id), "%s-%llu", b->process.instance,
 		(unsigned long long)a->question);

@@ -26,6 +26,7 @@
 #include "gateway/serve.h"
 
 #include "openshell.pb-c.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +81,7 @@ cv_code cv_gw_token_mint(struct cv_gateway *g, struct cv_str sandbox_id, struct 
 	int64_t *ret_expires_at_ms, struct cv_err *err)
 {
 	const struct cv_str issuer = cv_str_of(g->auth->issuer);
-	const int64_t now_s = cv_gw_unix_ms() / 1000;
+	const int64_t now_s = cv_clock_unix_ms() / 1000;
 	const uint32_t ttl_s = ttl_of(g, sandbox_id);
 	const int64_t end_s = ttl_s ? now_s + ttl_s : 0;
 	char subject[128];
@@ -156,7 +157,7 @@ static enum cv_rpc_status sandbox_verify(
 		!cv_str_eq(cv_str_slice(subject, prefix, subject.n), id) ||
 		!cv_str_to_cstr(id, ret->sandbox_id, sizeof(ret->sandbox_id)))
 		return refuse("token", err);
-	if (cv_jwt_check_times(t, cv_gw_unix_ms() / 1000, true, err) != CV_OK)
+	if (cv_jwt_check_times(t, cv_clock_unix_ms() / 1000, true, err) != CV_OK)
 		return refuse("times", err);
 	if (!cv_object_find_id(g->objects, CV_OBJECT_SANDBOX, id)) {
 		cv_fail(err, CV_DENIED, "the sandbox of this token is gone");

@@ -11,6 +11,7 @@
 #include "gateway/access.h"
 #include "gateway/pb.h"
 #include "rpc/policy_merge.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -512,7 +513,7 @@ void cv_gw_draft_denied(struct cv_gateway *g, struct cv_str sandbox_id, struct c
 	uint32_t port, struct cv_str binary)
 {
 	struct cv_gw_drafts *d = g->drafts;
-	const int64_t now = cv_gw_unix_ms();
+	const int64_t now = cv_clock_unix_ms();
 	struct denial *v = NULL;
 	size_t own = 0;
 

@@ -9,6 +9,7 @@
 #include "gateway/log.h"
 #include "gateway/pb.h"
 #include "rpc/policy_merge.h"
+#include "sys/clock.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,7 +46,7 @@ void draft_history(struct cv_gateway *g, const struct cv_object *sandbox, const 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	e->timestamp_ms = cv_gw_unix_ms();
+	e->timestamp_ms = cv_clock_unix_ms();
 	cv_pb_str_set(&e->event_type, cv_str_of(event));
 	cv_pb_str_set(&e->description, cv_str_of(text));
 	cv_pb_str_set(&e->chunk_id, cv_str_of(chunk_id));
@@ -154,7 +155,7 @@ bool draft_decide(struct cv_gateway *g, struct cv_object *o, const char *status,
 	} else {
 		k->_decided_at_ms_case =
 			OPENSHELL__V1__STORED_DRAFT_CHUNK___DECIDED_AT_MS_DECIDED_AT_MS;
-		k->decided_at_ms = cv_gw_unix_ms();
+		k->decided_at_ms = cv_clock_unix_ms();
 	}
 	return cv_object_write(g->objects, o, CV_OBJECT_ANY_VERSION, &k->base, &err) == CV_RPC_OK;
 }
@@ -405,7 +406,7 @@ enum cv_rpc_status draft_take(struct cv_gateway *g, const struct cv_object *sand
 	cv_pb_str_set(&k->status, CV_STR("pending"));
 	cv_pb_str_set(&k->rationale, cv_str_slice(cv_str_of(p->rationale), 0, DRAFT_TEXT_MAX));
 	k->confidence = p->is_mechanistic ? 0 : p->confidence;
-	k->created_at_ms = cv_gw_unix_ms();
+	k->created_at_ms = cv_clock_unix_ms();
 	k->hit_count = CV_MAX(p->hits, 1);
 	k->first_seen_ms = p->first_ms ? p->first_ms : k->created_at_ms;
 	k->last_seen_ms = p->last_ms ? p->last_ms : k->created_at_ms;

@@ -12,6 +12,7 @@
 #include "gateway/pb.h"
 #include "gateway/profile.h"
 #include "policy/findings.h"
+#include "sys/clock.h"
 
 #define ARENA_MAX (4u << 20)
 
@@ -53,7 +54,7 @@ static void store(struct cv_gateway *g, struct cv_str file, Openshell__V1__Provi
 	const enum cv_rpc_status s =
 		o ? cv_object_write(g->objects, o, CV_OBJECT_ANY_VERSION, &m->base, &err)
 		  : cv_object_create(
-			    g->objects, CV_OBJECT_PROFILE, &m->base, cv_gw_unix_ms(), &o, &err);
+			    g->objects, CV_OBJECT_PROFILE, &m->base, cv_clock_unix_ms(), &o, &err);
 	if (s != CV_RPC_OK)
 		refuse(file, err.msg);
 	else

@@ -184,8 +184,5 @@ const struct cv_rpc_method *cv_gw_methods(size_t *ret_n);
 const struct cv_rpc_page *cv_gw_pages(size_t *ret_n);
 extern const struct cv_gw_part *const cv_gw_part[CV_GW_PART_COUNT];
 
-/* CLOCK_REALTIME in milliseconds: for created_at_ms and the like; timers use g->loop.now_ms. */
-int64_t cv_gw_unix_ms(void);
-
 /* Ends the call with a status that came with a sentence. */
 void cv_gw_fail(struct cv_rpc_call *c, enum cv_rpc_status s, const struct cv_err *err);

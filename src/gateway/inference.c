@@ -24,6 +24,7 @@
 #include "plan/routes.h"
 
 #include "inference.pb-c.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -246,7 +247,7 @@ static enum cv_rpc_status route_store(struct cv_gateway *g, struct cv_str worksp
 	if (*io)
 		return cv_object_write(g->objects, *io, CV_OBJECT_ANY_VERSION, &m->base, err);
 	return cv_object_create(
-		g->objects, CV_OBJECT_INFERENCE_ROUTE, &m->base, cv_gw_unix_ms(), io, err);
+		g->objects, CV_OBJECT_INFERENCE_ROUTE, &m->base, cv_clock_unix_ms(), io, err);
 }
 
 /* ---- whether it works ---- */
@@ -535,7 +536,7 @@ static void on_bundle(struct cv_rpc_call *c, const ProtobufCMessage *request)
 	}
 	snprintf(revision, sizeof(revision), "%llx", (unsigned long long)h);
 	answer.revision = revision;
-	answer.generated_at_ms = cv_gw_unix_ms();
+	answer.generated_at_ms = cv_clock_unix_ms();
 	if (arena->is_overflown)
 		cv_rpc_finish(c, CV_RPC_RESOURCE_EXHAUSTED, "no memory");
 	else

@@ -19,8 +19,7 @@
 #include "gateway/metrics.h"
 #include "gateway/sandbox.h"
 #include "openshell.pb-c.h"
-
-#include <time.h>
+#include "sys/clock.h"
 
 #define PROBE_MS          1000 /* between questions to the store */
 #define ANSWER_BYTES_MAX  4096
@@ -33,18 +32,10 @@ static struct {
 	char why[CV_ERR_MSG_BYTES_MAX];
 } probe;
 
-static double seconds_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
 /* A record that nobody writes: not found is an answer. */
 static void store_probe(struct cv_gateway *g)
 {
-	const double began = seconds_now();
+	const int64_t began_us = cv_clock_us();
 	struct cv_err err = { .msg = "" };
 	struct cv_buf b;
 	cv_code code;
@@ -57,7 +48,7 @@ static void store_probe(struct cv_gateway *g)
 	probe.is_known = true;
 	probe.at_ms = g->loop.now_ms;
 	probe.is_well = code == CV_OK || code == CV_NOT_FOUND;
-	probe.seconds = seconds_now() - began;
+	probe.seconds = (double)(cv_clock_us() - began_us) / 1e6;
 	memcpy(probe.why, err.msg, sizeof(probe.why));
 	cv_metric_set(CV_METRIC_DATABASE_HEALTHY, probe.is_well);
 	cv_metric_observe(CV_METRIC_DATABASE_SECONDS, probe.seconds);

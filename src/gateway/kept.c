@@ -24,6 +24,7 @@
 #include "gateway/log.h"
 #include "gateway/pb.h"
 #include "plan/exec.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -480,7 +481,7 @@ static void on_box_ended(struct cv_gw_box *b)
 		}
 		k->number = 0;
 		if (!k->is_lost)
-			k->lost_ms = cv_gw_unix_ms();
+			k->lost_ms = cv_clock_unix_ms();
 		k->is_lost = true;
 		followers_pump(k);
 	}

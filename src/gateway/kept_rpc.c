@@ -14,6 +14,7 @@
 #include "gateway/pb.h"
 
 #include "base/utf8.h"
+#include "sys/clock.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -178,7 +179,7 @@ static bool about_make(
 		.is_tty = r->tty,
 		.has_stdin = q->keep_stdin && !r->tty,
 		.workdir = cut(cv_str_of(r->workdir), KEPT_WORKDIR_BYTES, &is_other_cut),
-		.created_ms = cv_gw_unix_ms() };
+		.created_ms = cv_clock_unix_ms() };
 	digest_of(r, a.digest);
 	for (size_t i = 0; i < r->n_command; i++) {
 		if (left < 8 || a.arg_count == KEPT_ARGS_MAX) {

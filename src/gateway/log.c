@@ -8,10 +8,10 @@
 
 #include "base/buf.h"
 #include "base/time.h"
+#include "sys/clock.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MESSAGE_BYTES_MAX 1024
@@ -65,12 +65,7 @@ static void line_put(struct cv_buf *b, enum cv_log_level level, const char *targ
 	struct cv_log_fields fields, struct cv_str message)
 {
 	char text[CV_TIME_TEXT_BYTES];
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-
-	const struct cv_str when =
-		cv_time_format((int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000, text);
+	const struct cv_str when = cv_time_format(cv_clock_unix_ms(), text);
 
 	if (form_now == CV_LOG_JSON) {
 		cv_buf_put(b, CV_STR("{"));

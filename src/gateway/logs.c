@@ -21,6 +21,7 @@
 #include "gateway/pb.h"
 #include "gateway/state.h"
 #include "rpc/unpack.h"
+#include "sys/clock.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -199,7 +200,7 @@ void cv_gw_box_log(struct cv_gw_box *b, const char *level, const char *target, c
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	text_put(b, cv_gw_unix_ms(), cv_str_of(level), cv_str_of(target), cv_str_of(text),
+	text_put(b, cv_clock_unix_ms(), cv_str_of(level), cv_str_of(target), cv_str_of(text),
 		"gateway");
 }
 
@@ -387,7 +388,7 @@ static void pushed(struct cv_gw_box *b, const line_t *m)
 	cv_arena_init(&arena, LINE_ARENA_MAX);
 	openshell__v1__sandbox_log_line__init(&line);
 	line.sandbox_id = b->object->id;
-	line.timestamp_ms = m->timestamp_ms > 0 ? m->timestamp_ms : cv_gw_unix_ms();
+	line.timestamp_ms = m->timestamp_ms > 0 ? m->timestamp_ms : cv_clock_unix_ms();
 	line.level = clean(&arena, cv_str_of(m->level), LEVEL_BYTES_MAX);
 	line.target = clean(&arena, cv_str_of(m->target), TARGET_BYTES_MAX);
 	line.message = clean(&arena, cv_str_of(m->message), TEXT_BYTES_MAX);
@@ -479,7 +480,7 @@ static int64_t part_turn(struct cv_gateway *g)
 	if (s->is_pending)
 		all_write(g);
 	if (g->loop.now_ms >= s->sweep_ms) {
-		logfile_sweep(s->dir, cv_gw_unix_ms(), is_there, g);
+		logfile_sweep(s->dir, cv_clock_unix_ms(), is_there, g);
 		s->sweep_ms = g->loop.now_ms + SWEEP_MS;
 	}
 	return s->sweep_ms;

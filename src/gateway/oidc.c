@@ -15,6 +15,7 @@
 #include "gateway/config.h"
 #include "gateway/curl_loop.h"
 #include "gateway/log.h"
+#include "sys/clock.h"
 #include "wire/json_value.h"
 
 #include <stdio.h>
@@ -310,7 +311,7 @@ enum cv_rpc_status cv_gw_oidc_verify(
 		cv_fail(err, CV_DENIED, "invalid token: it is for another audience");
 		return status;
 	}
-	if (cv_jwt_check_times(t, cv_gw_unix_ms() / 1000, false, err) != CV_OK)
+	if (cv_jwt_check_times(t, cv_clock_unix_ms() / 1000, false, err) != CV_OK)
 		return status;
 	if (!name_take(t, ret)) {
 		cv_fail(err, CV_DENIED, "invalid token: it names no subject");

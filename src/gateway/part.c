@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define PART(name, lower) [CV_GW_PART_##name] = &cv_gw_part_##lower,
 const struct cv_gw_part *const cv_gw_part[CV_GW_PART_COUNT] = { CV_GW_PARTS(PART) };
@@ -111,14 +110,6 @@ const struct cv_rpc_page *cv_gw_pages(size_t *ret_n)
 	}
 	*ret_n = page_n;
 	return page;
-}
-
-int64_t cv_gw_unix_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 void cv_gw_fail(struct cv_rpc_call *c, enum cv_rpc_status s, const struct cv_err *err)

@@ -9,6 +9,7 @@
 
 #include "base/assert.h"
 #include "gateway/admission.h"
+#include "sys/clock.h"
 
 #define BIT(s) (1u << CV_GW_##s)
 
@@ -76,7 +77,7 @@ void cv_gw_box_changed(struct cv_gw_box *b)
 
 	cv_gw_admission_recount(b);
 	if (now != b->told) {
-		b->since_ms = cv_gw_unix_ms();
+		b->since_ms = cv_clock_unix_ms();
 		cv_gw_box_log(b, "INFO", "sandbox", "phase %s", cv_gw_phase_name(now));
 	}
 	b->told = now;

@@ -12,6 +12,7 @@
 #include "gateway/folder.h"
 #include "gateway/pb.h"
 #include "policy/findings.h"
+#include "sys/clock.h"
 
 #include <stdlib.h>
 
@@ -308,7 +309,7 @@ static enum cv_rpc_status import_store(struct cv_gateway *g, struct cv_str scope
 
 	for (size_t i = 0; i < n; i++)
 		cv_object_group_create(group, CV_OBJECT_PROFILE,
-			&cv_gw_profile_stored_new(scope, j->profiles[i])->base, cv_gw_unix_ms());
+			&cv_gw_profile_stored_new(scope, j->profiles[i])->base, cv_clock_unix_ms());
 	enum cv_rpc_status s = cv_object_group_commit(group, made, err);
 	for (size_t i = 0; i < n && s == CV_RPC_OK; i++) {
 		const struct cv_gw_profile p = { .object = made[i],

@@ -18,6 +18,7 @@
 #include "gateway/refresh.h"
 #include "gateway/vault.h"
 #include "driver/host.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 
@@ -171,7 +172,7 @@ static enum cv_rpc_status created(struct cv_rpc_call *c, const provider *from,
 		return s;
 	}
 	return cv_object_create(
-		g->objects, CV_OBJECT_PROVIDER, &m->base, cv_gw_unix_ms(), ret, err);
+		g->objects, CV_OBJECT_PROVIDER, &m->base, cv_clock_unix_ms(), ret, err);
 }
 
 static void create(struct cv_rpc_call *c, const ProtobufCMessage *m)

@@ -14,6 +14,7 @@
 #include "gateway/profile.h"
 #include "gateway/provider.h"
 #include "ipc/vault_link.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 
@@ -357,8 +358,8 @@ static enum cv_rpc_status stored(const struct configuring *x, struct cv_object *
 		cv_pb_str_set(&m->metadata->name, cv_buf_str(&name));
 		cv_pb_str_set(&m->metadata->workspace, x->provider->scope);
 		cv_buf_fini(&name);
-		s = cv_object_create(
-			x->g->objects, CV_OBJECT_REFRESH, &m->base, cv_gw_unix_ms(), ret, x->err);
+		s = cv_object_create(x->g->objects, CV_OBJECT_REFRESH, &m->base, cv_clock_unix_ms(),
+			ret, x->err);
 	}
 	if (s == CV_RPC_OK)
 		cv_gw_refresh_begin(x->g, *ret);

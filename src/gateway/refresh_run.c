@@ -14,6 +14,7 @@
 #include "gateway/provider.h"
 #include "gateway/slots.h"
 #include "ipc/vault_link.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,7 +173,7 @@ static cv_gw_refresh_pb *state_make(
 	cv_pb_str_set(&m->last_error, why);
 	m->next_refresh_at_ms = next_ms(r);
 	if (!why.n) {
-		m->last_refresh_at_ms = cv_gw_unix_ms();
+		m->last_refresh_at_ms = cv_clock_unix_ms();
 		m->expires_at_ms = r->schedule.expires_s * 1000;
 	}
 	for (size_t i = 0; rotated.n && i < m->n_secret_material_handles; i++)

@@ -11,6 +11,7 @@
 #include "gateway/pb.h"
 #include "policy/findings.h"
 #include "rpc/policy_merge.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,7 +89,7 @@ static void status_set(
 	if (s == OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_LOADED) {
 		r->_loaded_at_ms_case =
 			OPENSHELL__V1__STORED_POLICY_REVISION___LOADED_AT_MS_LOADED_AT_MS;
-		r->loaded_at_ms = cv_gw_unix_ms();
+		r->loaded_at_ms = cv_clock_unix_ms();
 	}
 	if (why.n) {
 		if (!r->_load_error_case)
@@ -148,7 +149,7 @@ enum cv_rpc_status cv_gw_revision_add(struct cv_gateway *g, struct cv_str scope,
 	r->version = last ? cv_gw_revision_of(last)->version + 1 : 1;
 	cv_pb_str_set(&r->policy_hash, cv_str_of(hash));
 	cv_pb_str_set(&r->status, cv_str_of(status_names[status]));
-	r->created_at_ms = cv_gw_unix_ms();
+	r->created_at_ms = cv_clock_unix_ms();
 	if (status == OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_LOADED) {
 		r->_loaded_at_ms_case =
 			OPENSHELL__V1__STORED_POLICY_REVISION___LOADED_AT_MS_LOADED_AT_MS;

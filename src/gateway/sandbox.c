@@ -573,7 +573,7 @@ struct cv_gw_box *box_new(struct cv_gateway *g, struct cv_object *o)
 	b->object = o;
 	b->process.pidfd = -1;
 	b->is_first = true;
-	b->since_ms = cv_gw_unix_ms();
+	b->since_ms = cv_clock_unix_ms();
 	if (!cv_gw_admission_join(b)) {
 		cv_slots_remove(&g->sandboxes->boxes, b->ref);
 		free(b);

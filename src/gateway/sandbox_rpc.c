@@ -122,7 +122,7 @@ static enum cv_rpc_status create(struct cv_rpc_call *c,
 		cv_pb_free(m);
 		return s;
 	}
-	s = cv_object_create(g->objects, CV_OBJECT_SANDBOX, &m->base, cv_gw_unix_ms(), &o, err);
+	s = cv_object_create(g->objects, CV_OBJECT_SANDBOX, &m->base, cv_clock_unix_ms(), &o, err);
 	if (s != CV_RPC_OK)
 		return s;
 	*ret = box_new(g, o);

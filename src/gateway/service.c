@@ -14,6 +14,7 @@
 #include "gateway/labels.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 
@@ -196,7 +197,7 @@ static enum cv_rpc_status expose(struct cv_rpc_call *c, const V1(ExposeServiceRe
 	*ret = was;
 	s = was ? cv_object_write(g->objects, was, CV_OBJECT_ANY_VERSION, &m->base, err)
 		: cv_object_create(
-			  g->objects, CV_OBJECT_SERVICE, &m->base, cv_gw_unix_ms(), ret, err);
+			  g->objects, CV_OBJECT_SERVICE, &m->base, cv_clock_unix_ms(), ret, err);
 	if (s == CV_RPC_OK)
 		cv_gw_box_log(b, "INFO", "service", "%s%sexposed: 127.0.0.1:%u", r->service,
 			*r->service ? " " : "", r->target_port);

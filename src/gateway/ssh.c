@@ -19,6 +19,7 @@
 #include "gateway/config.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static bool is_expired(const struct cv_object *o)
 {
 	const int64_t at = session_of(o)->expires_at_ms;
 
-	return at && cv_gw_unix_ms() >= at;
+	return at && cv_clock_unix_ms() >= at;
 }
 
 /* Removes sessions of the sandbox (NULL: of all) that are too old, or all of them. */
@@ -117,7 +118,7 @@ static session *session_new(const struct cv_gw_box *b, const char *hash)
 	cv_pb_str_set(&m->sandbox_id, cv_str_of(b->object->id));
 	snprintf(hashed, sizeof(hashed), "sha256:%s", hash);
 	cv_pb_str_set(&m->token, cv_str_of(hashed));
-	m->expires_at_ms = ttl_s ? cv_gw_unix_ms() + (int64_t)ttl_s * 1000 : 0;
+	m->expires_at_ms = ttl_s ? cv_clock_unix_ms() + (int64_t)ttl_s * 1000 : 0;
 	return m;
 }
 
@@ -155,7 +156,7 @@ static enum cv_rpc_status session_create(
 	cv_object_id_make(token);
 	token_hash(cv_str_of(token), hash);
 	s = cv_object_create(g->objects, CV_OBJECT_SSH_SESSION, &session_new(b, hash)->base,
-		cv_gw_unix_ms(), &o, err);
+		cv_clock_unix_ms(), &o, err);
 	if (s != CV_RPC_OK)
 		return s;
 	openshell__v1__create_ssh_session_response__init(&out);

@@ -14,6 +14,7 @@
 #include "gateway/sandbox_int.h"
 
 #include "base/time.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static void condition_put(Openshell__V1__SandboxStatus *s, const struct box_fail
 	cv_pb_str_set(&c->status, CV_STR("False"));
 	cv_pb_str_set(&c->reason, cv_str_of(f->reason));
 	cv_pb_str_set(&c->message, cv_str_of(f->message));
-	cv_pb_str_set(&c->last_transition_time, cv_time_format(cv_gw_unix_ms(), text));
+	cv_pb_str_set(&c->last_transition_time, cv_time_format(cv_clock_unix_ms(), text));
 	cv_pb_append(&s->conditions, &s->n_conditions, c);
 	if (f->exit_code >= 0) {
 		s->_exit_code_case = OPENSHELL__V1__SANDBOX_STATUS___EXIT_CODE_EXIT_CODE;
@@ -67,7 +68,7 @@ enum cv_rpc_status box_want_write(struct cv_gw_box *b, Openshell__V1__SandboxPha
 	condition_put(m->status, f);
 	cv_gw_admission_note(b, m->status);
 	if (phase == PHASE(DELETING))
-		m->metadata->deletion_timestamp_ms = cv_gw_unix_ms();
+		m->metadata->deletion_timestamp_ms = cv_clock_unix_ms();
 	const enum cv_rpc_status s =
 		cv_object_write(b->g->objects, b->object, CV_OBJECT_ANY_VERSION, &m->base, err);
 	if (s == CV_RPC_OK) {

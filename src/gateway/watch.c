@@ -13,6 +13,7 @@
 
 #include "gateway/draft_int.h"
 #include "rpc/unpack.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,7 +58,7 @@ void watch_platform(
 	if (!lines)
 		return;
 	openshell__v1__platform_event__init(&p);
-	p.timestamp_ms = cv_gw_unix_ms();
+	p.timestamp_ms = cv_clock_unix_ms();
 	p.source = (char *)(uintptr_t) "cove";
 	p.type = (char *)(uintptr_t) "Normal";
 	p.reason = (char *)(uintptr_t)reason;

@@ -14,6 +14,7 @@
 
 #include "datamodel.pb-c.h"
 #include "openshell.pb-c.h"
+#include "sys/clock.h"
 
 typedef Openshell__Datamodel__V1__Workspace workspace;
 #define PHASE(name) OPENSHELL__DATAMODEL__V1__WORKSPACE_PHASE__WORKSPACE_PHASE_##name
@@ -72,7 +73,7 @@ static void create(struct cv_rpc_call *c, const ProtobufCMessage *m)
 				&openshell__datamodel__v1__object_meta__labels_entry__descriptor,
 				cv_str_of(q->labels[i]->key), cv_str_of(q->labels[i]->value));
 		s = cv_object_create(
-			g->objects, CV_OBJECT_WORKSPACE, &w->base, cv_gw_unix_ms(), &o, &err);
+			g->objects, CV_OBJECT_WORKSPACE, &w->base, cv_clock_unix_ms(), &o, &err);
 	}
 	if (s != CV_RPC_OK) {
 		cv_gw_fail(c, s, &err);
@@ -155,7 +156,7 @@ static enum cv_rpc_status terminate(struct cv_gateway *g, struct cv_object *o, s
 	if (!w->status)
 		w->status = cv_pb_new(&openshell__datamodel__v1__workspace_status__descriptor);
 	w->status->phase = PHASE(TERMINATING);
-	w->metadata->deletion_timestamp_ms = cv_gw_unix_ms();
+	w->metadata->deletion_timestamp_ms = cv_clock_unix_ms();
 	return cv_object_write(g->objects, o, CV_OBJECT_ANY_VERSION, &w->base, err);
 }
 
@@ -230,7 +231,7 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 	if (cv_object_find(g->objects, CV_OBJECT_WORKSPACE, CV_STR_NONE, name))
 		return CV_OK;
 	if (cv_object_create(g->objects, CV_OBJECT_WORKSPACE, &workspace_new(name)->base,
-		    cv_gw_unix_ms(), NULL, err) != CV_RPC_OK)
+		    cv_clock_unix_ms(), NULL, err) != CV_RPC_OK)
 		return cv_wrap(err, "make the default workspace");
 	return CV_OK;
 }

@@ -13,6 +13,8 @@
  */
 #include "keeper/keeper.h"
 
+#include "sys/clock.h"
+
 #include <stdlib.h>
 
 #define SECRETS_BYTES_MAX (16u << 20) /* as at the start */
@@ -62,7 +64,7 @@ cv_code keeper_secrets_anew(struct keeper *k, int fd, struct cv_err *err)
 	if (code == CV_OK && k->vault)
 		code = values_keep(k->vault, vault, err);
 	if (code == CV_OK)
-		code = keeper_renewals_init(&renewals, vault, keeper_now_s(), err);
+		code = keeper_renewals_init(&renewals, vault, cv_clock_unix_s(), err);
 	if (code == CV_OK)
 		code = keeper_renewals_succeed(&renewals, &k->renewals, err);
 	if (code != CV_OK) {

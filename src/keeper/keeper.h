@@ -39,8 +39,6 @@ struct keeper {
 	char buf[CV_IPC_BODY_BYTES_MAX + 8];
 };
 
-int64_t keeper_now_s(void); /* main.c; of the clock that expiry is in */
-
 /* leaf.c: LEAF is answered.  A failure ends the proxy's link. */
 CV_MUST cv_code keeper_leaf_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
 

@@ -22,6 +22,7 @@
  * link it came on: the proxy's, and leaves stop; or the supervisor's, and the keeper ends.
  */
 #include "keeper/keeper.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/proc.h"
 #include "sys/seccomp.h"
@@ -32,7 +33,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* One line to the supervisor, then the end: nothing here can be repaired. */
 CV_NORETURN static void die(const struct cv_err *err)
@@ -40,14 +40,6 @@ CV_NORETURN static void die(const struct cv_err *err)
 	(void)!cv_ipc_send(CV_KEEPER_CONTROL_FD, CV_KEEPER_CONTROL_REPLY_FATAL, cv_str_of(err->msg),
 		NULL, 0, NULL);
 	_exit(cv_code_row(err->code)->exit);
-}
-
-int64_t keeper_now_s(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec;
 }
 
 static cv_code start_answer(struct keeper *k, struct cv_ipc_msg *m, struct cv_err *err)
@@ -64,7 +56,7 @@ static cv_code start_answer(struct keeper *k, struct cv_ipc_msg *m, struct cv_er
 	k->proxy = cv_take_fd(m->fds[0]);
 	code = keeper_catalog_send(k, err);
 	if (code == CV_OK)
-		code = cv_ca_new(run, keeper_now_s(), &k->ca, err);
+		code = cv_ca_new(run, cv_clock_unix_s(), &k->ca, err);
 	if (code == CV_OK)
 		code = cv_ca_pem(k->ca, &pem, err);
 	if (code == CV_OK) {
@@ -175,7 +167,7 @@ static void control_serve(struct keeper *k)
 	if (code != CV_OK)
 		die(&err);
 	if (m.type == CV_KEEPER_CONTROL_COURIER)
-		keeper_renewals_courier(&k->renewals, cv_take_fd(m.fds[0]), keeper_now_s());
+		keeper_renewals_courier(&k->renewals, cv_take_fd(m.fds[0]), cv_clock_unix_s());
 	else if (m.type == CV_KEEPER_CONTROL_BROKER)
 		keeper_broker_take(k, cv_take_fd(m.fds[0]));
 	else if (m.type == CV_KEEPER_CONTROL_SECRETS_ANEW)
@@ -215,7 +207,8 @@ static void proxy_serve(struct keeper *k)
 
 static int wait_ms(const struct keeper *k)
 {
-	const int a = keeper_waits_ms(k), b = keeper_renewals_wait_ms(&k->renewals, keeper_now_s());
+	const int a = keeper_waits_ms(k),
+		  b = keeper_renewals_wait_ms(&k->renewals, cv_clock_unix_s());
 
 	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
@@ -238,14 +231,14 @@ static void serve(struct keeper *k)
 			exit(1);
 		}
 		if (p[2].revents)
-			keeper_renewals_read(&k->renewals, k->buf, keeper_now_s());
+			keeper_renewals_read(&k->renewals, k->buf, cv_clock_unix_s());
 		if (p[1].revents)
 			proxy_serve(k);
 		if (p[3].revents)
 			keeper_broker_serve(k);
 		if (p[0].revents)
 			control_serve(k);
-		keeper_renewals_step(&k->renewals, keeper_now_s());
+		keeper_renewals_step(&k->renewals, cv_clock_unix_s());
 		if (keeper_waits_look(k, &err) != CV_OK)
 			proxy_drop(k);
 		keeper_broker_look(k);

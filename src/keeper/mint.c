@@ -9,6 +9,7 @@
 #include "keeper/keeper.h"
 
 #include "cred/limits.h"
+#include "sys/clock.h"
 
 #include <string.h>
 #include <sys/random.h>
@@ -78,7 +79,8 @@ static size_t all_mint(
 		if (provider == CV_CRED_NONE || getrandom(seed, sizeof(seed), 0) != sizeof(seed))
 			return 0;
 		creds[i] = cv_vault_mint(k->vault, provider, m->token[i].kind, m->token[i].value,
-			expires_of(m->token[i].lives_s, keeper_now_s()), keeper_now_s(), seed);
+			expires_of(m->token[i].lives_s, cv_clock_unix_s()), cv_clock_unix_s(),
+			seed);
 		if (creds[i] == CV_CRED_NONE)
 			return 0;
 	}

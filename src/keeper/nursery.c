@@ -15,6 +15,7 @@
  * itself before it serves anybody, and is told by nobody but its supervisor.
  */
 #include "keeper/keeper.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "tls/fail.h"
 
@@ -31,7 +32,7 @@ static cv_code practise(struct cv_err *err)
 {
 	struct cv_ca *ca;
 	struct cv_buf pem;
-	cv_code code = cv_ca_new(CV_STR("nursery"), keeper_now_s(), &ca, err);
+	cv_code code = cv_ca_new(CV_STR("nursery"), cv_clock_unix_s(), &ca, err);
 
 	if (code != CV_OK)
 		return code;

@@ -33,7 +33,7 @@ cv_code keeper_secrets_take(struct keeper *k, int fd, struct cv_err *err)
 	code = cv_vault_new((struct cv_str){ text, n }, &k->vault, err);
 	explicit_bzero(text, n);
 	free(text);
-	return code == CV_OK ? keeper_renewals_init(&k->renewals, k->vault, keeper_now_s(), err)
+	return code == CV_OK ? keeper_renewals_init(&k->renewals, k->vault, cv_clock_unix_s(), err)
 			     : code;
 }
 
@@ -207,7 +207,7 @@ static void judge(struct keeper *k, const struct cv_keeper_release *r, struct cv
 {
 	*ret = (struct cv_vault_answer){ .release = CV_RELEASE_OK };
 	if (k->vault)
-		cv_vault_release(k->vault, r, keeper_now_s(), ret);
+		cv_vault_release(k->vault, r, cv_clock_unix_s(), ret);
 	else if (r->count)
 		ret->release = CV_RELEASE_UNKNOWN;
 }
@@ -234,7 +234,7 @@ static bool has_to_wait(struct keeper *k, struct cv_vault_answer *a, int64_t wai
 	ret_why[0] = '\0';
 	if (a->release != CV_RELEASE_STALE)
 		return false;
-	if (keeper_renewals_is_hopeful(&k->renewals, a->cred, keeper_now_s() + wait_ms / 1000,
+	if (keeper_renewals_is_hopeful(&k->renewals, a->cred, cv_clock_unix_s() + wait_ms / 1000,
 		    ret_why, KEEPER_WHY_BYTES) &&
 		wait_ms > 0)
 		return true;
@@ -313,6 +313,6 @@ cv_code keeper_rejected_take(struct keeper *k, struct cv_str body, struct cv_err
 
 	if (!cv_ipc_reader_is_done(&r))
 		return cv_fail(err, CV_PROTO, "REJECTED: bad body");
-	keeper_renewals_rejected(&k->renewals, cred, epoch, keeper_now_s());
+	keeper_renewals_rejected(&k->renewals, cred, epoch, cv_clock_unix_s());
 	return CV_OK;
 }

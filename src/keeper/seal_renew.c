@@ -16,6 +16,7 @@
 
 #include "cred/carry.h"
 #include "cred/limits_profile.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -217,7 +218,7 @@ cv_code keeper_seal_renew(const struct keeper_seal *s, int in, int out, char *bu
 	struct cv_buf *reply, struct cv_err *err)
 {
 	struct renewing x = { .seal = s };
-	const int64_t now_s = keeper_now_s();
+	const int64_t now_s = cv_clock_unix_s();
 	struct cv_buf context, outputs;
 	cv_code code = set_read(in, &x.set, err);
 

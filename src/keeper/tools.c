@@ -70,11 +70,11 @@ static cv_code answer(
 		return cv_fail(err, CV_PROTO, "RELEASE_TOOL: bad body");
 	if (!k->vault || !cv_vault_grant_find(k->vault, who, name, &cred))
 		return refuse(k, tag, CV_RELEASE_MISMATCH, "the tool was not given it", err);
-	enum cv_release state = cv_vault_release_tool(k->vault, cred, keeper_now_s());
+	enum cv_release state = cv_vault_release_tool(k->vault, cred, cv_clock_unix_s());
 	if (state == CV_RELEASE_STALE) {
-		*ret_waits =
-			wait_ms > 0 && keeper_renewals_is_hopeful(&k->renewals, cred,
-					       keeper_now_s() + wait_ms / 1000, why, sizeof(why));
+		*ret_waits = wait_ms > 0 &&
+			     keeper_renewals_is_hopeful(&k->renewals, cred,
+				     cv_clock_unix_s() + wait_ms / 1000, why, sizeof(why));
 		if (*ret_waits)
 			return CV_OK;
 		state = CV_RELEASE_RENEWAL;

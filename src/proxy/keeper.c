@@ -15,18 +15,10 @@
  */
 #include "proxy/mint.h"
 #include "proxy/proxy.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <string.h>
-#include <time.h>
-
-static int64_t wall_s(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return t.tv_sec;
-}
 
 static struct cv_leaf_wait *wait_find(struct cv_proxy *p, const struct cv_host *host)
 {
@@ -78,7 +70,7 @@ static bool leaf_ask(struct cv_proxy *p, struct cv_flow *f)
 
 X509 *cv_keeper_leaf(struct cv_proxy *p, struct cv_flow *f, bool *ret_waits)
 {
-	X509 *leaf = cv_leaves_find(p->leaves, cv_host_str(&f->host), wall_s());
+	X509 *leaf = cv_leaves_find(p->leaves, cv_host_str(&f->host), cv_clock_unix_s());
 
 	*ret_waits = false;
 	if (leaf)

@@ -8,8 +8,7 @@
  */
 #include "cred/metadata.h"
 #include "proxy/local.h"
-
-#include <time.h>
+#include "sys/clock.h"
 
 /* The fields that decide: names of the servers' own, and what tells a proxy's request. */
 static struct cv_metadata_request asked(
@@ -42,16 +41,13 @@ static void google(struct cv_proxy *p, const struct cv_metadata_request *request
 static void aws(struct cv_proxy *p, const struct cv_metadata_request *request,
 	struct cv_metadata_answer *ret)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
 	const struct cv_metadata_aws facts = {
 		.path = p->facts[CV_PROXY_FACT_AWS_PATH],
 		.authorization = p->facts[CV_PROXY_FACT_AWS_AUTHORIZATION],
 		.key_id = p->facts[CV_PROXY_FACT_AWS_KEY_ID],
 		.secret = p->facts[CV_PROXY_FACT_AWS_SECRET],
 		.session_token = p->facts[CV_PROXY_FACT_AWS_TOKEN],
-		.expires_s = now.tv_sec + CV_METADATA_EXPIRES_S,
+		.expires_s = cv_clock_unix_s() + CV_METADATA_EXPIRES_S,
 	};
 
 	cv_metadata_aws(request, &facts, &p->arena, ret);

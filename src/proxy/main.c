@@ -29,11 +29,10 @@
 #include "base/assert.h"
 #include "proxy/spend.h"
 #include "proxy/tools.h"
+#include "sys/confine.h"
 #include "sys/fd.h"
-#include "sys/landlock.h"
 #include "sys/proc.h"
 #include "sys/trim.h"
-#include "sys/seccomp.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -316,17 +315,6 @@ static void parts_make(struct cv_proxy *p)
 	p->next_sweep_ms = p->idles.next_ms = INT64_MAX;
 }
 
-static void confine(struct cv_proxy *p)
-{
-	struct cv_err err;
-
-	must(p, cv_proc_no_new_privs_set(&err), &err);
-	const struct cv_landlock_caps caps = cv_landlock_probe();
-	if (caps.abi > 0) /* where the kernel has none, seccomp alone keeps files shut */
-		must(p, cv_landlock_deny_files(caps, &err), &err);
-	must(p, cv_seccomp_install(CV_SECCOMP_PROXY, NULL, &err), &err);
-}
-
 void cv_proxy_watch(struct cv_proxy *p, int fd, enum cv_watch_kind kind, uint32_t index)
 {
 	const struct cv_watch w = { .kind = (uint8_t)kind, .ref = { index, 0 } };
@@ -358,7 +346,7 @@ int main(void)
 	parts_make(p);
 	cv_link_start(p);
 	cv_trim(); /* most sandboxes wait most of the time */
-	confine(p);
+	must(p, cv_confine_fileless(CV_SECCOMP_PROXY, &err), &err);
 	cv_proxy_watch(p, p->link, CV_WATCH_LINK, 0);
 	cv_proxy_watch(p, p->keeper, CV_WATCH_KEEPER, 0);
 	cv_tools_broker_watch(p);

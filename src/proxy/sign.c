@@ -9,11 +9,11 @@
 
 #include "cred/sigv4.h"
 #include "proxy/proxy.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 const struct cv_str cv_sign_drop[] = { CV_STR("authorization"), CV_STR("x-amz-content-sha256"),
 	CV_STR("x-amz-date"), CV_STR("x-amz-region-set"), CV_STR("x-amz-security-token") };
@@ -278,10 +278,8 @@ static cv_code sign(struct cv_proxy *p, const struct cv_flow *f, const struct cv
 	struct cv_sigv4_result result;
 	uint32_t at[KEY_COUNT];
 	struct cv_sha256 sha;
-	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	scope.now_s = now.tv_sec;
+	scope.now_s = cv_clock_unix_s();
 	if (!is_key_there(p, KEY_ID, &at[KEY_ID]) || !is_key_there(p, SECRET, &at[SECRET]))
 		return cv_fail(err, CV_INVALID, "there are no keys");
 	const struct cv_sigv4_keys keys = {

@@ -77,4 +77,3 @@ int bytes_in_fd(const struct client *c); /* where input comes from; -1: no more,
 void client_tell(struct client *c, uint32_t type, struct cv_str body);
 CV_NORETURN CV_PRINTF(2, 3) void client_fail(struct client *c, const char *fmt, ...);
 CV_NORETURN void client_end(struct client *c);
-int64_t clock_ms(void);

@@ -13,9 +13,9 @@
 #include "ssh/exec.h"
 
 #include "ssh/signals.h"
-#include "sys/landlock.h"
+#include "sys/clock.h"
+#include "sys/confine.h"
 #include "sys/proc.h"
-#include "sys/seccomp.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,16 +24,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-int64_t clock_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ---- to the gateway ---- */
 
@@ -169,19 +160,6 @@ static void ends_take(struct client *c)
 	unblock(c->link);
 }
 
-static void confine(void)
-{
-	struct cv_err err;
-
-	if (cv_proc_no_new_privs_set(&err) != CV_OK)
-		die(err.msg);
-	const struct cv_landlock_caps caps = cv_landlock_probe();
-	if (caps.abi > 0 && cv_landlock_deny_files(caps, &err) != CV_OK)
-		die(err.msg);
-	if (cv_seccomp_install(CV_SECCOMP_SSH, NULL, &err) != CV_OK)
-		die(err.msg);
-}
-
 /* ---- the loop ---- */
 
 static void server_read(struct client *c)
@@ -225,7 +203,7 @@ static void turn(struct client *c)
 			.events = POLLOUT };
 	if (poll(p, CV_ARRAY_LEN(p), (int)CV_MAX(due - c->now_ms, 0)) < 0 && errno != EINTR)
 		die("poll fails");
-	c->now_ms = clock_ms();
+	c->now_ms = cv_clock_ms();
 	if (link_has_more && cv_ipc_outbox_flush(&c->out, c->link, &err) != CV_OK)
 		die(err.msg);
 	if (p[1].revents & (POLLIN | POLLHUP))
@@ -258,10 +236,11 @@ int main(void)
 	cv_buf_init(&c.line, CV_SSH_EXEC_LINE_MAX + 1);
 	told(&c);
 	ends_take(&c);
-	confine();
+	if (cv_confine_fileless(CV_SECCOMP_SSH, &err) != CV_OK)
+		die(err.msg);
 	start_connect(&c);
 	start_command(&c);
-	c.now_ms = c.heard_ms = clock_ms();
+	c.now_ms = c.heard_ms = cv_clock_ms();
 	bytes_pump(&c);
 	while (!(bytes_are_over(&c) && (c.has_status || c.is_gone)))
 		turn(&c);

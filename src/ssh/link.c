@@ -8,6 +8,7 @@
 #include "ssh/ssh.h"
 
 #include "plan/exec.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <fcntl.h>
@@ -152,7 +153,7 @@ void link_read(struct sshd *s)
 void link_dial(struct chan *c, uint32_t port)
 {
 	const uint32_t v[] = { c->id, port };
-	const int64_t until = clock_ms() + SSH_DIAL_MS;
+	const int64_t until = cv_clock_ms() + SSH_DIAL_MS;
 	struct sshd *s = c->s;
 	struct cv_err err;
 
@@ -162,7 +163,7 @@ void link_dial(struct chan *c, uint32_t port)
 		const bool has_more = !cv_ipc_outbox_is_empty(&s->out);
 		struct pollfd p = { .fd = s->link,
 			.events = (short)(POLLIN | (has_more ? POLLOUT : 0)) };
-		const int64_t left = until - clock_ms();
+		const int64_t left = until - cv_clock_ms();
 
 		if (left <= 0) {
 			c->has_failed = true;

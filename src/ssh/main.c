@@ -11,16 +11,15 @@
  */
 #include "ssh/ssh.h"
 
-#include "sys/landlock.h"
+#include "sys/clock.h"
+#include "sys/confine.h"
 #include "sys/proc.h"
-#include "sys/seccomp.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define KEY_BYTES_MAX 4096
@@ -36,14 +35,6 @@ void die(const char *what)
 	if (what)
 		fprintf(stderr, "cove-ssh: %s\n", what);
 	_exit(what ? 1 : 0);
-}
-
-int64_t clock_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* ---- start ---- */
@@ -95,19 +86,6 @@ static void session_start(struct sshd *s)
 	if (ssh_bind_accept_fd(b, s->session, CV_SSH_CLIENT_FD) != SSH_OK)
 		die(ssh_get_error(b));
 	ssh_bind_free(b); /* the session has a copy of the key */
-}
-
-static void confine(void)
-{
-	struct cv_err err;
-
-	if (cv_proc_no_new_privs_set(&err) != CV_OK)
-		die(err.msg);
-	const struct cv_landlock_caps caps = cv_landlock_probe();
-	if (caps.abi > 0 && cv_landlock_deny_files(caps, &err) != CV_OK)
-		die(err.msg);
-	if (cv_seccomp_install(CV_SECCOMP_SSH, NULL, &err) != CV_OK)
-		die(err.msg);
 }
 
 /* ---- the loop ---- */
@@ -177,7 +155,7 @@ static void turn(struct sshd *s)
 	}
 	if (poll(p, n, wait_ms(s)) < 0 && errno != EINTR)
 		die("poll fails");
-	s->now_ms = clock_ms();
+	s->now_ms = cv_clock_ms();
 	for (size_t i = 2; i < n; i++)
 		who[i].c->ready[who[i].which] = p[i].revents;
 	if (link_has_more && cv_ipc_outbox_flush(&s->out, s->link, &err) != CV_OK)
@@ -217,9 +195,10 @@ int main(void)
 	if (fcntl(s.link, F_SETFL, fcntl(s.link, F_GETFL) | O_NONBLOCK) < 0)
 		die("the link can't be made non-blocking");
 	session_start(&s);
-	confine();
+	if (cv_confine_fileless(CV_SECCOMP_SSH, &err) != CV_OK)
+		die(err.msg);
 	requests_serve(&s);
-	s.now_ms = clock_ms();
+	s.now_ms = cv_clock_ms();
 	s.login_until_ms = s.now_ms + SSH_LOGIN_MS;
 	keys_exchange(&s);
 	if (ssh_event_add_session(s.event, s.session) != SSH_OK)

@@ -115,5 +115,4 @@ void requests_serve(struct sshd *s); /* sets the callbacks */
 /* The sftp server was not at that path: asks for the next.  False: there is none. */
 bool requests_sftp_next(struct chan *c);
 
-int64_t clock_ms(void);
 CV_NORETURN void die(const char *what);

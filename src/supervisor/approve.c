@@ -10,6 +10,7 @@
 
 #include "base/sha256.h"
 #include "ipc/approve_show.h"
+#include "sys/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,7 +51,7 @@ struct question *approve_next(struct supervisor *s, uint64_t after)
 
 uint32_t approve_seconds(const struct question *q)
 {
-	return (uint32_t)CV_MAX((q->due_ms - now_ms() + 999) / 1000, 0);
+	return (uint32_t)CV_MAX((q->due_ms - cv_clock_ms() + 999) / 1000, 0);
 }
 
 static struct question *place_find(struct approvals *a)
@@ -132,7 +133,7 @@ static bool may_stand(const struct cv_ask *ask, enum cv_approval_answer answer)
 /* False: no more now. */
 static bool rate_take(struct approvals *a)
 {
-	const int64_t now = now_ms();
+	const int64_t now = cv_clock_ms();
 
 	if (now - a->window_ms >= MINUTE_MS || !a->window_ms) {
 		a->window_ms = now;
@@ -187,7 +188,7 @@ static struct question *question_new(
 	q->id = ++a->last_id;
 	q->asker = asker;
 	q->theirs = ask->id;
-	q->due_ms = now_ms() + ms;
+	q->due_ms = cv_clock_ms() + ms;
 	q->ask.id = q->id;
 	q->ask.sandbox = cv_str_of(a->name);
 	return q;
@@ -300,7 +301,7 @@ int64_t approve_due_ms(const struct supervisor *s)
 
 void approve_due(struct supervisor *s)
 {
-	const int64_t now = now_ms();
+	const int64_t now = cv_clock_ms();
 
 	for (size_t i = 0; i < CV_ARRAY_LEN(s->approvals.question); i++) {
 		struct question *q = &s->approvals.question[i];

@@ -11,6 +11,7 @@
 #include "supervisor/supervisor.h"
 
 #include "supervisor/limits.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -99,7 +100,7 @@ void dial_open(struct supervisor *s, uint32_t channel, uint32_t port)
 			.channel = channel,
 			.port = (uint16_t)port,
 			.fd = -1,
-			.until_ms = now_ms() + SUP_DIAL_MS };
+			.until_ms = cv_clock_ms() + SUP_DIAL_MS };
 		s->service.dial_count++;
 		ask(s, d);
 		return;
@@ -214,7 +215,7 @@ int64_t dial_due_ms(const struct supervisor *s)
 void dial_due(struct supervisor *s)
 {
 	for (size_t i = 0; s->service.dial_count && i < SUP_DIALS_MAX; i++)
-		if (s->service.dials[i].is_used && now_ms() >= s->service.dials[i].until_ms)
+		if (s->service.dials[i].is_used && cv_clock_ms() >= s->service.dials[i].until_ms)
 			give_up(s, &s->service.dials[i], ETIMEDOUT);
 }
 

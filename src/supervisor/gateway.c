@@ -21,6 +21,7 @@
 #include "supervisor/supervisor.h"
 
 #include "supervisor/limits.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -47,7 +48,7 @@ static void redial_later(struct service *v)
 {
 	v->backoff_ms = v->backoff_ms ? CV_MIN(2 * v->backoff_ms, (int64_t)SUP_REDIAL_MS_MAX)
 				      : SUP_REDIAL_MS;
-	v->redial_ms = now_ms() + v->backoff_ms;
+	v->redial_ms = cv_clock_ms() + v->backoff_ms;
 }
 
 static void nobodys(struct service *v, bool is_it)
@@ -55,12 +56,12 @@ static void nobodys(struct service *v, bool is_it)
 	if (!is_it)
 		v->nobodys_ms = 0;
 	else if (!v->nobodys_ms)
-		v->nobodys_ms = now_ms();
+		v->nobodys_ms = cv_clock_ms();
 }
 
 static bool is_nobodys(const struct service *v)
 {
-	return v->nobodys_ms && now_ms() - v->nobodys_ms >= SUP_NOBODYS_MS;
+	return v->nobodys_ms && cv_clock_ms() - v->nobodys_ms >= SUP_NOBODYS_MS;
 }
 
 /* A gateway that is down takes its socket away, but not its directory. */
@@ -242,7 +243,7 @@ void service_stop(struct supervisor *s, uint32_t grace_ms)
 	if (!v->is_on || s->outcome != OUTCOME_NONE)
 		return;
 	v->is_stopping = true;
-	s->deadline_ms = now_ms() + CV_MAX(grace_ms, 1u);
+	s->deadline_ms = cv_clock_ms() + CV_MAX(grace_ms, 1u);
 	if (v->is_ready)
 		exec_signal_all(s, SIGTERM);
 	service_stop_look(s);
@@ -383,7 +384,7 @@ int64_t service_due_ms(const struct supervisor *s)
 
 void service_due(struct supervisor *s)
 {
-	if (s->service.redial_ms && now_ms() >= s->service.redial_ms)
+	if (s->service.redial_ms && cv_clock_ms() >= s->service.redial_ms)
 		dial(s);
 	if (is_nobodys(&s->service) && s->outcome == OUTCOME_NONE && !s->service.is_stopping) {
 		say("the sandbox belongs to no gateway any more: it ends");
@@ -398,7 +399,7 @@ void service_due(struct supervisor *s)
 void service_end(struct supervisor *s)
 {
 	struct service *v = &s->service;
-	const int64_t until = now_ms() + SUP_ENDED_MS;
+	const int64_t until = cv_clock_ms() + SUP_ENDED_MS;
 
 	if (!v->is_on || (s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE))
 		return;
@@ -406,11 +407,11 @@ void service_end(struct supervisor *s)
 	v->is_ended = true;
 	v->is_ready = false;
 	ended_tell(s);
-	while (!v->is_ended_settled && !is_nobodys(v) && now_ms() < until) {
+	while (!v->is_ended_settled && !is_nobodys(v) && cv_clock_ms() < until) {
 		struct pollfd w = { v->link, service_interest(s), 0 };
 		const int64_t due = v->redial_ms ? CV_MIN(v->redial_ms, until) : until;
 
-		if (poll(&w, 1, (int)CV_MAX(due - now_ms(), (int64_t)0)) > 0 && w.revents)
+		if (poll(&w, 1, (int)CV_MAX(due - cv_clock_ms(), (int64_t)0)) > 0 && w.revents)
 			service_serve(s, w.revents);
 		service_due(s);
 	}

@@ -5,6 +5,7 @@
 #include "supervisor/helper.h"
 
 #include "supervisor/limits.h"
+#include "sys/clock.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -103,7 +104,7 @@ bool helper_is_gone(const struct helper *h)
 
 bool helper_may_restart(struct helper *h)
 {
-	const int64_t now = now_ms();
+	const int64_t now = cv_clock_ms();
 
 	if (now - h->window_ms > SUP_RESTART_WINDOW_MS) {
 		h->window_ms = now;

@@ -9,6 +9,7 @@
 #include "supervisor/supervisor.h"
 
 #include "supervisor/limits.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -88,7 +89,7 @@ void inside_command(struct supervisor *s)
 	}
 	s->is_commanded = true;
 	if (s->plan.timeout_ms)
-		s->deadline_ms = now_ms() + (int64_t)s->plan.timeout_ms;
+		s->deadline_ms = cv_clock_ms() + (int64_t)s->plan.timeout_ms;
 	/* When the sandbox died meanwhile, its end of the link says why. */
 	if (command_send(s, &err) != CV_OK && err.sys != EPIPE && err.sys != ECONNRESET)
 		run_fail(s, &err);

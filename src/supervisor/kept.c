@@ -18,6 +18,7 @@
 
 #include "ipc/kept.h"
 #include "supervisor/limits.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -55,14 +56,6 @@ struct kept {
 	uint32_t status;
 };
 
-static int64_t unix_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 cv_code kept_init(struct supervisor *s, struct cv_err *err)
 {
 	s->service.kept_epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -94,7 +87,7 @@ struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, uint3
 		return NULL;
 	}
 	if (seconds)
-		k->deadline_ms = now_ms() + (int64_t)seconds * 1000;
+		k->deadline_ms = cv_clock_ms() + (int64_t)seconds * 1000;
 	return k;
 }
 
@@ -282,7 +275,7 @@ static void finish(struct kept *k, int code, enum cv_kept_reason reason)
 	input_close(k); /* what a terminal's command left behind is hung up on */
 	k->deadline_ms = k->tail_ms = 0;
 	k->is_over = true;
-	cv_kept_end(&k->map, code, reason, unix_ms());
+	cv_kept_end(&k->map, code, reason, cv_clock_unix_ms());
 	cv_kept_close(&k->map);
 	raise_event(k);
 }
@@ -303,10 +296,10 @@ static void advance(struct kept *k)
 {
 	if (k->is_over || !k->has_exited || is_ahead(k))
 		return;
-	if ((k->end[0].fd < 0 && k->end[1].fd < 0) || (k->tail_ms && now_ms() >= k->tail_ms))
+	if ((k->end[0].fd < 0 && k->end[1].fd < 0) || (k->tail_ms && cv_clock_ms() >= k->tail_ms))
 		finish_exit(k);
 	else if (!k->tail_ms)
-		k->tail_ms = now_ms() + SUP_KEPT_TAIL_MS;
+		k->tail_ms = cv_clock_ms() + SUP_KEPT_TAIL_MS;
 }
 
 void kept_serve(struct supervisor *s)
@@ -323,7 +316,7 @@ void kept_serve(struct supervisor *s)
 		if (pump(k, (int)(end - k->end), SUP_KEPT_TURN_MAX)) {
 			raise_event(k);
 			if (k->tail_ms)
-				k->tail_ms = now_ms() + SUP_KEPT_TAIL_MS;
+				k->tail_ms = cv_clock_ms() + SUP_KEPT_TAIL_MS;
 		}
 		watch(s, k);
 		advance(k);
@@ -336,7 +329,7 @@ static void pace_set(struct supervisor *s, struct kept *k, uint64_t place)
 	if (k->is_over)
 		return;
 	if (k->tail_ms) /* it was not silent, we did not listen */
-		k->tail_ms = now_ms() + SUP_KEPT_TAIL_MS;
+		k->tail_ms = cv_clock_ms() + SUP_KEPT_TAIL_MS;
 	watch(s, k);
 	advance(k);
 }
@@ -414,11 +407,11 @@ static void late(struct supervisor *s, struct kept *k)
 {
 	if (!k->is_timed_out) {
 		k->is_timed_out = true;
-		k->deadline_ms = now_ms() + SUP_KEPT_TERM_MS;
+		k->deadline_ms = cv_clock_ms() + SUP_KEPT_TERM_MS;
 		inside_signal_to(s, k->id, SIGTERM);
 	} else if (!k->is_killed) {
 		k->is_killed = true;
-		k->deadline_ms = now_ms() + SUP_KEPT_DEAD_MS;
+		k->deadline_ms = cv_clock_ms() + SUP_KEPT_DEAD_MS;
 		inside_signal_to(s, k->id, SIGKILL);
 	} else {
 		finish(k, TIMEOUT_STATUS, CV_KEPT_TIMED_OUT); /* it can't be killed now */
@@ -428,11 +421,11 @@ static void late(struct supervisor *s, struct kept *k)
 void kept_due(struct supervisor *s)
 {
 	for (struct kept *k = s->service.kept; k; k = k->next) {
-		if (k->deadline_ms && now_ms() >= k->deadline_ms)
+		if (k->deadline_ms && cv_clock_ms() >= k->deadline_ms)
 			late(s, k);
-		if (k->tail_ms && now_ms() >= k->tail_ms && is_ahead(k))
-			k->tail_ms = now_ms() + SUP_KEPT_TAIL_MS;
-		else if (k->tail_ms && now_ms() >= k->tail_ms)
+		if (k->tail_ms && cv_clock_ms() >= k->tail_ms && is_ahead(k))
+			k->tail_ms = cv_clock_ms() + SUP_KEPT_TAIL_MS;
+		else if (k->tail_ms && cv_clock_ms() >= k->tail_ms)
 			advance(k);
 	}
 }

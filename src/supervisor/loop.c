@@ -13,6 +13,7 @@
 #include "supervisor/supervisor.h"
 
 #include "supervisor/limits.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -112,7 +113,7 @@ static void on_deadline(struct supervisor *s)
 {
 	if (!s->is_timed_out && !s->service.is_stopping) {
 		s->is_timed_out = true;
-		s->deadline_ms = now_ms() + SUP_KILL_GRACE_MS;
+		s->deadline_ms = cv_clock_ms() + SUP_KILL_GRACE_MS;
 		inside_signal(s, SIGTERM);
 		return;
 	}
@@ -179,7 +180,7 @@ static int wait_ms(const struct supervisor *s)
 	const int64_t ask_ms = approve_due_ms(s);
 	if (ask_ms && (!until || ask_ms < until))
 		until = ask_ms;
-	return until ? (int)CV_MIN(CV_MAX(until - now_ms(), 0), (int64_t)60000) : -1;
+	return until ? (int)CV_MIN(CV_MAX(until - cv_clock_ms(), 0), (int64_t)60000) : -1;
 }
 
 void loop_run(struct supervisor *s)
@@ -194,9 +195,9 @@ void loop_run(struct supervisor *s)
 			cv_fail_errno(&err, "poll");
 			run_fail(s, &err);
 		}
-		if (s->deadline_ms && now_ms() >= s->deadline_ms)
+		if (s->deadline_ms && cv_clock_ms() >= s->deadline_ms)
 			on_deadline(s);
-		if (s->look_ms && now_ms() >= s->look_ms)
+		if (s->look_ms && cv_clock_ms() >= s->look_ms)
 			reload_look(s);
 		approve_due(s);
 		service_due(s);

@@ -20,6 +20,7 @@
 
 #include "supervisor/helper.h"
 #include "supervisor/limits.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -510,7 +511,7 @@ void proxy_read(struct supervisor *s)
 
 void proxy_report(struct supervisor *s)
 {
-	const int64_t until = now_ms() + SUP_REPORT_MS;
+	const int64_t until = cv_clock_ms() + SUP_REPORT_MS;
 
 	if (!s->proxy.pid || s->proxy.rules.state != CV_PROXY_READY ||
 		cv_ipc_send(s->proxy.link, CV_PROXY_REQ_REPORT, CV_STR_NONE, NULL, 0, NULL) !=
@@ -520,7 +521,7 @@ void proxy_report(struct supervisor *s)
 		struct pollfd w = { s->proxy.link, POLLIN, 0 };
 		struct cv_ipc_msg m;
 
-		if (poll(&w, 1, (int)CV_MAX(until - now_ms(), 0)) <= 0 ||
+		if (poll(&w, 1, (int)CV_MAX(until - cv_clock_ms(), 0)) <= 0 ||
 			cv_ipc_recv(s->proxy.link, &s->proxy.rules, s->message, &m, NULL) != CV_OK)
 			return;
 		proxy_handle(s, &m);

@@ -16,6 +16,7 @@
 
 #include "supervisor/helper.h"
 #include "supervisor/limits.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -99,8 +100,8 @@ void reload_start(struct supervisor *s)
 {
 	if (!s->plan.policy_file.n)
 		return;
-	s->watch_ms = now_ms() + SUP_WATCH_AFTER_MS;
-	s->look_ms = now_ms() + SUP_LOOK_MS;
+	s->watch_ms = cv_clock_ms() + SUP_WATCH_AFTER_MS;
+	s->look_ms = cv_clock_ms() + SUP_LOOK_MS;
 }
 
 static bool is_changed(struct supervisor *s)
@@ -132,11 +133,12 @@ static void watch_begin(struct supervisor *s)
 
 void reload_look(struct supervisor *s)
 {
-	const bool is_late = now_ms() >= s->watch_ms;
+	const bool is_late = cv_clock_ms() >= s->watch_ms;
 
 	if (is_late)
 		watch_begin(s);
-	s->look_ms = s->watch >= 0 ? 0 : now_ms() + (is_late ? SUP_LOOK_SLOWLY_MS : SUP_LOOK_MS);
+	s->look_ms =
+		s->watch >= 0 ? 0 : cv_clock_ms() + (is_late ? SUP_LOOK_SLOWLY_MS : SUP_LOOK_MS);
 	if (is_changed(s))
 		reload_event(s, true);
 }

@@ -97,8 +97,6 @@ struct supervisor {
 	char message[8 + CV_IPC_BODY_BYTES_MAX];
 };
 
-int64_t now_ms(void); /* monotonic */
-
 /* "cove: ..." on stderr. */
 CV_PRINTF(1, 2) void say(const char *fmt, ...);
 

@@ -7,9 +7,8 @@
 #include "sys/loop.h"
 
 #include "base/assert.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
-
-#include <time.h>
 
 static uint64_t watch_pack(struct cv_watch w)
 {
@@ -25,20 +24,12 @@ static struct cv_watch watch_unpack(uint64_t v)
 	};
 }
 
-static void clock_read(struct cv_loop *l)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	l->now_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 cv_code cv_loop_init(struct cv_loop *l, struct cv_err *err)
 {
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll < 0)
 		return cv_fail_errno(err, "epoll_create1");
-	clock_read(l);
+	l->now_ms = cv_clock_ms();
 	return CV_OK;
 }
 
@@ -79,7 +70,7 @@ size_t cv_loop_wait(struct cv_loop *l, int timeout_ms, struct cv_loop_event ret[
 		cv_assert(errno == EINTR); /* anything else is a bug of ours */
 		n = 0;
 	}
-	clock_read(l);
+	l->now_ms = cv_clock_ms();
 	for (int i = 0; i < n; i++)
 		ret[i] = (struct cv_loop_event){
 			.watch = watch_unpack(e[i].data.u64),

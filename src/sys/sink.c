@@ -4,8 +4,9 @@
  */
 #include "sys/sink.h"
 
+#include "sys/clock.h"
+
 #include <errno.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A turn's events on a busy proxy take some 100 KiB; a failing sink may keep as much as a few
@@ -64,10 +65,7 @@ static bool render(
 
 void cv_audit_sinks_event(struct cv_audit_sinks *s, struct cv_audit_event *e)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	e->time_ms = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	e->time_ms = cv_clock_unix_ms();
 	e->seq = ++s->seq;
 	for (size_t i = 0; i < s->n; i++) {
 		struct cv_audit_sink *k = &s->v[i];
