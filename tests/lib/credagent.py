@@ -61,7 +61,8 @@ def is_whole(data, method):
 
 def talk(job):
     """Sends pieces over a tunnel, TLS or not, or to the proxy itself; returns all that came back.  A
-    piece is a text, a pause in seconds, or [text, how often]; once refused, the rest is left out."""
+    piece is a text, a pause in seconds, or [text, how often]; once refused, the rest is left out.
+    When all is sent, a file of the name `sent` is there."""
     s = socket.create_connection(PROXY, timeout=job.get("timeout", 5))
     answer = {"connect": b"", "data": b"", "end": "", "times": []}
     try:
@@ -89,6 +90,8 @@ def talk(job):
                 s.sendall(text.encode("latin-1") * times)
             except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
                 break
+        if "sent" in job:
+            open(os.path.join(os.path.dirname(__file__), job["sent"]), "w").close()
         while left:
             piece = s.recv(65536)
             if not piece:

@@ -319,13 +319,14 @@ def killed_while_asked():
     os.kill(pid, signal.SIGSTOP)
     lab.origin.answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(VALUE) + 4}\r\n\r\nit: {VALUE}".encode()
     lab.origin.forget()
-    begin = time.monotonic()
     needs = lab.start_talk("api.test", request("GET", "api.test", "/needs", [
-        f"Authorization: Bearer {lab.inside['MY_KEY']}"]), timeout=25)
-    judged = lab.start_talk("api.test", request("GET", "api.test", "/judged"), timeout=25)
-    time.sleep(0.5)
+        f"Authorization: Bearer {lab.inside['MY_KEY']}"]), timeout=25, sent="needs")
+    judged = lab.start_talk("api.test", request("GET", "api.test", "/judged"), timeout=25, sent="judged")
+    assert box.until(lambda: {"needs", "judged"} <= set(os.listdir(lab.world.work)), 20)
+    time.sleep(0.2)
     early = lab.origin.seen()
     os.kill(pid, signal.SIGKILL)
+    begin = time.monotonic()
     needs, judged = (credlab.Reply(lab.wait(job)) for job in (needs, judged))
     assert time.monotonic() - begin < 5, "as long as an answer is waited for"
     equal((needs.status, needs.error), (503, "credential_keeper_unavailable"), repr(needs))
