@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import look  # noqa: E402
-from brokerlab import BUILD, Lab, Sandbox, Tap, descendants, eventually  # noqa: E402
+from brokerlab import BUILD, Lab, Sandbox, Tap, descendants, eventually, marked  # noqa: E402
 
 USER = 61234  # no account, owns nothing
 PASS = "CV_CELLS_PASS"
@@ -90,19 +90,6 @@ def make(base, name, server=None, **kw):
     state = os.path.join(base, name)
     lab = Lab(catalog(server), state=state, hide=[base], **kw)
     return lab, Sandbox(lab, name)
-
-
-def marked(mark=MARK):
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            try:
-                with open(f"/proc/{name}/cmdline", "rb") as f:
-                    if mark.encode() in f.read():
-                        found.append(int(name))
-            except OSError:
-                pass
-    return found
 
 
 def sh(box, script, tool="sh", **kw):

@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import look  # noqa: E402
-from brokerlab import BROKER, Lab, Sandbox, Tap, eventually  # noqa: E402
+from brokerlab import BROKER, Lab, Sandbox, Tap, eventually, marked  # noqa: E402
 
 MARK = f"cove-test-{os.getpid()}"
 
@@ -99,20 +99,6 @@ box = Sandbox(lab, "one")
 
 def sh(script, tool="sh", **headers):
     return box.call(tool, {"script": script}, **headers)
-
-
-def marked(mark=MARK):
-    """Processes whose command line has the mark."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
-            try:
-                with open(f"/proc/{name}/cmdline", "rb") as f:
-                    if mark.encode() in f.read():
-                        found.append(int(name))
-            except OSError:
-                pass
-    return found
 
 
 def parent(pid):
@@ -282,7 +268,7 @@ def in_a_sandbox_of_its_own():
     for what in ("/root", "/home", "/usr/x"):
         assert f"'{what}'" in r.json["stderr"], r
     r = box.call("boxed", {"script": f"exec -a {MARK} sleep 1000"}, prefer="respond-async")
-    assert eventually(marked)
+    assert eventually(lambda: marked(MARK))
     assert box.request("POST", f"/v1/jobs/{r.json['id']}/cancel").status in (200, 202)
     assert nothing_left()
 

@@ -5,19 +5,16 @@ tables that --help prints; and those of a gateway beside them, each once.
 Method: `cove complete` for each row of each command's --help, and a real bash on a pseudo-terminal with
 the script that `cove completions bash` prints."""
 import os
-import pty
 import re
-import select
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import look  # noqa: E402
 import world  # noqa: E402
+from shelllab import with_completion  # noqa: E402
 from world import COVE  # noqa: E402
 
 tap = world.Tap()
@@ -95,40 +92,6 @@ def values_operands_and_what_is_not_ours():
     assert "--list" in complete("approve", "--")
 
 
-class Shell:
-    def __init__(self, *argv, setup=()):
-        if not shutil.which(argv[0]):
-            raise look.Unavailable("unavailable: no " + argv[0])
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(home)
-            os.execvpe(argv[0], list(argv), ENV)
-        self.text = ""
-        for line in setup:
-            os.write(self.fd, line.encode() + b"\n")
-        os.write(self.fd, b"echo begi''ns\n")
-        self.until("begins")
-
-    def until(self, wanted, seconds=20):
-        end = time.monotonic() + seconds
-        while not re.search(wanted, self.text):
-            assert time.monotonic() < end, f"no {wanted!r} in {self.text!r}"
-            if select.select([self.fd], [], [], 0.1)[0]:
-                self.text += os.read(self.fd, 65536).decode(errors="replace")
-
-    def tab(self, line, wanted):
-        self.text = ""
-        os.write(self.fd, line.encode() + b"\t")
-        self.until(wanted)
-        os.write(self.fd, b"\x15")
-        time.sleep(0.1)
-
-    def close(self):
-        os.close(self.fd)
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-
-
 def keys_in_a(shell):
     shell.tab("cove doc", "cove doctor ")
     shell.tab("cove policy expl", "policy explain ")
@@ -143,14 +106,14 @@ def keys_in_a(shell):
 
 
 def in_bash():
-    shell = Shell("bash", "--norc", "--noprofile", "-i", setup=["source <(cove completions bash)"])
+    shell = with_completion("bash", cwd=home, env=ENV)
     shell.tab("cove run --output=js", "--output=json")
     shell.tab("cove run -- some-p", r"some-p\x07*olicy.yaml")
     keys_in_a(shell)
 
 
 def in_zsh():
-    keys_in_a(Shell("zsh", "-f", "-i", setup=["autoload -U compinit && compinit -u", "source <(cove completions zsh)"]))
+    keys_in_a(with_completion("zsh", cwd=home, env=ENV))
 
 
 def in_fish():

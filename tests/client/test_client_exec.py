@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
 import world  # noqa: E402
+from gatewaylab import until  # noqa: E402
 
 tap = world.Tap()
 g = gatewaylab.Gateway(tls=False)
@@ -50,15 +51,6 @@ def listed():
 
 def the_last():
     return listed()[-1]
-
-
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if what():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")
 
 
 # ---- what it is ----

@@ -5,11 +5,7 @@ is never more than a word to a shell.
 Method: the shells themselves, interactive on a pseudo-terminal, with the script that the client prints."""
 import concurrent.futures
 import os
-import pty
-import re
-import select
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +16,7 @@ import gatewaylab  # noqa: E402
 import look  # noqa: E402
 import rpclab  # noqa: E402
 import world  # noqa: E402
+from shelllab import with_completion  # noqa: E402
 import grpc  # noqa: E402
 
 tap = world.Tap()
@@ -39,45 +36,6 @@ def check(f):
 def complete(*words):
     """What the client offers for the last word."""
     return [line.partition("\t")[0] for line in c("complete", "--", *words).stdout.splitlines()]
-
-
-class Shell:
-    def __init__(self, *argv, setup=()):
-        if not shutil.which(argv[0]):
-            raise look.Unavailable("unavailable: no " + argv[0])
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(g.directory)
-            os.execvpe(argv[0], list(argv), ENV)
-        self.text = ""
-        for line in setup:
-            os.write(self.fd, line.encode() + b"\n")
-        os.write(self.fd, b"echo begi''ns\n")
-        self.until("begins")
-
-    def until(self, wanted, seconds=20):
-        end = time.monotonic() + seconds
-        while not re.search(wanted, self.text):
-            assert time.monotonic() < end, f"no {wanted!r} in {self.text!r}"
-            if select.select([self.fd], [], [], 0.1)[0]:
-                self.text += os.read(self.fd, 65536).decode(errors="replace")
-        return self.text
-
-    def tab(self, line, wanted):
-        """Types the line and the key; then clears the line."""
-        self.text = ""
-        os.write(self.fd, line.encode() + b"\t")
-        self.until(wanted)
-        os.write(self.fd, b"\x15")
-        time.sleep(0.1)
-
-    def close(self):
-        os.close(self.fd)
-        try:
-            os.kill(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        os.waitpid(self.pid, 0)
 
 
 # ---- what is offered ----
@@ -135,13 +93,13 @@ def in_a(shell):
 
 
 def in_bash():
-    shell = Shell("bash", "--norc", "--noprofile", "-i", setup=["source <(cove completions bash)"])
+    shell = with_completion("bash", cwd=g.directory, env=ENV)
     shell.tab("cove sandbox list --output=ya", "--output=yaml")
     in_a(shell)
 
 
 def in_zsh():
-    in_a(Shell("zsh", "-f", "-i", setup=["autoload -U compinit && compinit -u", "source <(cove completions zsh)"]))
+    in_a(with_completion("zsh", cwd=g.directory, env=ENV))
 
 
 def in_fish():
@@ -188,7 +146,7 @@ def t_a_name_is_a_word():
     c("gateway", "add", "http://127.0.0.1:%d" % port, "--name", "evil")
     c("gateway", "select", "test")
     assert complete("-g", "evil", "sandbox", "get", "") == ["fine-1"]
-    shell = Shell("bash", "--norc", "--noprofile", "-i", setup=["source <(cove completions bash)"])
+    shell = with_completion("bash", cwd=g.directory, env=ENV)
     shell.tab("cove -g evil sandbox get ", "fine-1")
     shell.close()
     assert not os.path.exists(os.path.join(g.directory, "pwned"))

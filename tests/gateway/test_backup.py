@@ -6,7 +6,6 @@ Method: the program's own commands against a real gateway; a value that reaches 
 proof that an envelope can still be opened."""
 import base64
 import os
-import subprocess
 import sys
 import time
 
@@ -14,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import gatewaylab  # noqa: E402
 import rpclab  # noqa: E402
 import world  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 HOST = "api.test"
@@ -25,15 +24,6 @@ CONFIG = {"resolve": [f"{HOST}:443:{world.PUBLIC}"], "upstream_ca": [w.pki.ca]}
 g = gatewaylab.Gateway(config=CONFIG)
 pb, sb, dm = g.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")
 FILE = os.path.join(w.dir, "copy.db")
-
-
-def until(what, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if v := what():
-            return v
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")
 
 
 def equal(got, want):

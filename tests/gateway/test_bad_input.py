@@ -21,8 +21,7 @@ world.enter_user_namespace()  # so that the gateway can be looked into; before g
 import gatewaylab  # noqa: E402
 import oidclab  # noqa: E402
 import rpclab  # noqa: E402
-import grpc  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 from google.protobuf.descriptor import FieldDescriptor as FD  # noqa: E402
 
 tap = world.Tap()
@@ -344,15 +343,6 @@ def fds_of(g):
 def memory_of(g):
     with open("/proc/%d/statm" % g.process.pid, encoding="ascii") as f:
         return int(f.read().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
-def until(what, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if what():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def streams_reset_at_each_message():

@@ -12,7 +12,7 @@ import credlab  # noqa: E402
 import gatewaylab  # noqa: E402
 import rpclab  # noqa: E402
 import world  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 HOST, ONE, TWO = "api.test", "v4lue-ONE-0123456789abcdef", "v4lue-TWO-0123456789abcdef"
@@ -20,15 +20,6 @@ w = world.World([HOST])
 origin = credlab.Origin(w.pki)
 g = gatewaylab.Gateway(config={"resolve": [f"{HOST}:443:{world.PUBLIC}"], "upstream_ca": [w.pki.ca]})
 pb, sb, dm = g.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")
-
-
-def until(what, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if v := what():
-            return v
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that")
 
 
 def ask(key="MY_TOKEN", times=1):

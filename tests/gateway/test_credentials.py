@@ -16,7 +16,7 @@ import look  # noqa: E402
 import rpclab  # noqa: E402
 import world  # noqa: E402
 from credlab import memory_has  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 HOST, OTHER = "api.test", "other.test"
@@ -29,15 +29,6 @@ server = world.Server(world.PUBLIC, 443, w.pki, answer=lambda method, path, body
 g = gatewaylab.Gateway(config={"resolve": [f"{n}:443:{world.PUBLIC}" for n in (HOST, OTHER)],
                                "upstream_ca": [w.pki.ca]})
 pb, sb, dm = g.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")
-
-
-def until(what, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if v := what():
-            return v
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that")
 
 
 def profile(name, key, host=HOST):

@@ -19,7 +19,7 @@ import gatewaylab  # noqa: E402
 import rpclab  # noqa: E402
 import world  # noqa: E402
 from foreignlab import Forward, Supervisor  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 g = gatewaylab.Gateway(tls=False, config={"images": {"theirs": "external", "ours": "host"}})
@@ -33,16 +33,6 @@ MB = 1 << 20
 
 def check(f):
     tap.check(f.__name__.replace("_", " "), f)
-
-
-def until(what, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that")
 
 
 def make(name, image="theirs", **kw):

@@ -20,9 +20,8 @@ import look  # noqa: E402
 import world  # noqa: E402
 world.enter_user_namespace()  # so that processes can be looked into; before grpc is there with its threads
 import gatewaylab  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
-WAIT_S = 45
 SEED = int(os.environ.get("CV_SEED", "0")) or random.randrange(1 << 30)
 RANDOM_TRIES = int(os.environ.get("CV_FAULT_TRIES", "2"))
 PROVISIONING, READY, ERROR, DELETING, STOPPING, STOPPED, STARTING = 1, 2, 3, 4, 6, 7, 8
@@ -34,48 +33,26 @@ print("# CV_SEED=%d" % SEED)
 
 # ---- processes ----
 
-def stat_of(pid):
-    """(comm, parent, start time, state) or None."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-            text = f.read()
-    except OSError:
-        return None
-    comm = text[text.index("(") + 1:text.rindex(")")]
-    rest = text[text.rindex(")") + 2:].split()
-    return comm, int(rest[1]), rest[19], rest[0]
-
-
 def table():
-    return {int(p): s for p, s in ((p, stat_of(p)) for p in os.listdir("/proc") if p.isdigit()) if s}
+    return {int(p): s for p, s in ((p, look.stat(p)) for p in os.listdir("/proc") if p.isdigit()) if s}
 
 
 def below(*roots):
     """{pid: stat} of these, all that came from them, and the keepers of supervisors among them."""
     all_of = table()
     found = {p: all_of[p] for p in roots if p in all_of}
-    for p in [p for p, s in found.items() if s[0].startswith("cove-super")]:
-        found.update({k: all_of[k] for k in look.adopted(p) if k in all_of and all_of[k][0] == "cove-keeper"})
+    for p in [p for p, s in found.items() if s.comm.startswith("cove-super")]:
+        found.update({k: all_of[k] for k in look.adopted(p) if k in all_of and all_of[k].comm == "cove-keeper"})
     while True:
-        more = {p: s for p, s in all_of.items() if s[1] in found and p not in found}
+        more = {p: s for p, s in all_of.items() if s.parent in found and p not in found}
         if not more:
             return found
         found.update(more)
 
 
 def lives(pid, stat):
-    now = stat_of(pid)
-    return now and now[2] == stat[2] and now[3] != "Z"
-
-
-def until(what, seconds=WAIT_S, why=""):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.005)
-    raise AssertionError(f"it did not come to that: {why}")
+    now = look.stat(pid)
+    return now and now.start == stat.start and now.state != "Z"
 
 
 def kill(pid, how=signal.SIGKILL):
@@ -113,14 +90,14 @@ class Lab:
         if name == "gateway":
             return self.g.process.pid
         if name == "vault":
-            found = [p for p, s in table().items() if s[1] == self.g.process.pid and s[0] == "cove-keeper"]
+            found = [p for p, s in table().items() if s.parent == self.g.process.pid and s.comm == "cove-keeper"]
             return found[0] if found else None
         pid = self.supervisor(box)
-        if not pid or not stat_of(pid):
+        if not pid or not look.stat(pid):
             return None
         if name == "supervisor":
             return pid
-        found = [p for p, s in below(pid).items() if s[0] == "cove-" + name and (s[1] == pid or name == "keeper")]
+        found = [p for p, s in below(pid).items() if s.comm == "cove-" + name and (s.parent == pid or name == "keeper")]
         return found[0] if found else None
 
     def all_parts(self, box):
@@ -235,9 +212,9 @@ class Lab:
         for p in (p for p in os.listdir("/proc") if p.isdigit()):
             for n in ("net", "mnt", "pid", "user"):
                 try:
-                    s = stat_of(p) if os.readlink(f"/proc/{p}/ns/{n}") in spaces else None
+                    s = look.stat(p) if os.readlink(f"/proc/{p}/ns/{n}") in spaces else None
                     # A namespace's number is used again: the processes of others are younger.
-                    if s and s[3] != "Z" and int(s[2]) < now - 100:
+                    if s and s.state != "Z" and s.start < now - 100:
                         held[p] = s
                 except (OSError, TypeError):
                     pass
@@ -505,7 +482,7 @@ def the_table(chosen):
         tap.check("and a new sandbox works", lab.a_new_one_works)
         fds = look.descriptor_count(lab.g.process.pid)
         tap.ok(fds < 40, "no descriptor stays open", fds)
-        zombies = [(p, s[0]) for p, s in table().items() if s[1] == lab.g.process.pid and s[3] == "Z"]
+        zombies = [(p, s.comm) for p, s in table().items() if s.parent == lab.g.process.pid and s.state == "Z"]
         tap.ok(not zombies, "no zombie stays", zombies)
     finally:
         lab.close()
@@ -705,13 +682,13 @@ def damaged_files_beside_it():
         f.write(os.urandom(200))
     lab.g.start()
     until(lambda: lab.phase(box) in (READY, ERROR), 60, "a run that says nothing")
-    print("#   run is noise: phase", lab.phase(box), "the old supervisor lives:", bool(stat_of(pid)))
-    until(lambda: lab.phase(box) == ERROR or lab.supervisor(box) == pid or not stat_of(pid) or
-          stat_of(pid)[3] == "Z", 90, "two supervisors of one sandbox")
+    print("#   run is noise: phase", lab.phase(box), "the old supervisor lives:", bool(look.stat(pid)))
+    until(lambda: lab.phase(box) == ERROR or lab.supervisor(box) == pid or not look.stat(pid) or
+          look.stat(pid).state == "Z", 90, "two supervisors of one sandbox")
     lab.delete(box)
     lab.wait(box, 0)
     for orphan in (pid, third):
-        until(lambda: not stat_of(orphan) or stat_of(orphan)[3] == "Z", 90, "a supervisor stays for ever")
+        until(lambda: not look.stat(orphan) or look.stat(orphan).state == "Z", 90, "a supervisor stays for ever")
     lab.g.kill()
     with open(os.path.join(lab.g.state, "port"), "wb") as f:
         f.write(b"\xff" * 100)

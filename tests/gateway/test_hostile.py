@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -21,7 +20,7 @@ import gatewaylab  # noqa: E402
 import oidclab  # noqa: E402
 import rpclab  # noqa: E402
 import world  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 g = gatewaylab.Gateway(tls=False)
@@ -30,16 +29,6 @@ c = clientlab.Client(g)
 out = tempfile.mkdtemp(prefix="cove-hostile-")
 READY = 2
 ESCAPES = "\x1b]0;owned\x07\x1b[31m\r\u202e\u200b"
-
-
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.01)
-    raise AssertionError("it did not come to that")
 
 
 def make(name, **kw):

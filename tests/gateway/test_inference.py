@@ -14,7 +14,7 @@ import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
 import rpclab  # noqa: E402
 import world  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 HOST = "model.test"
@@ -51,15 +51,6 @@ g = gatewaylab.Gateway(config={"resolve": [f"{HOST}:443:{world.PUBLIC}"], "upstr
 pb, sb, dm = g.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")
 ib = rpclab.module("inference_pb2")
 inference = g.inference()
-
-
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if v := what():
-            return v
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")
 
 
 def profile(name, is_capable, key):

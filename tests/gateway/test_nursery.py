@@ -23,20 +23,9 @@ PLACE = os.path.join(g.state, "sandboxes")
 READY, ERROR = 2, 3
 
 
-def stat_of(pid):
-    """(comm, parent, session, state) or None."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-            text = f.read()
-    except OSError:
-        return None
-    rest = text[text.rindex(")") + 2:].split()
-    return text[text.index("(") + 1:text.rindex(")")], int(rest[1]), int(rest[3]), rest[0]
-
-
 def children(pid, comm):
     return [int(p) for p in os.listdir("/proc") if p.isdigit()
-            for s in [stat_of(p)] if s and s[1] == pid and s[0] == comm and s[3] != "Z"]
+            for s in [look.stat(p)] if s and s.parent == pid and s.comm == comm and s.state != "Z"]
 
 
 def nursery():
@@ -52,7 +41,7 @@ def supervisor(box):
 def keeper(box):
     """Forked, or started after one that died."""
     pid = supervisor(box)
-    found = [p for p in look.adopted(pid) if (stat_of(p) or [""])[0] == "cove-keeper"] + children(pid, "cove-keeper")
+    found = [p for p in look.adopted(pid) if (look.stat(p) or [""])[0] == "cove-keeper"] + children(pid, "cove-keeper")
     return found[0] if found else 0
 
 
@@ -91,8 +80,8 @@ def keepers_are_the_nurserys_and_have_nothing_in_common():
     boxes = [create(f"n{i}") for i in range(6)]
     pids = [keeper(b) for b in boxes]
     assert len(set(pids)) == len(boxes), pids
-    assert {stat_of(p)[1] for p in pids} == {nursery()}, "forked"
-    assert all(stat_of(p)[2] == p for p in pids), "a session of its own each"
+    assert {look.stat(p).parent for p in pids} == {nursery()}, "forked"
+    assert all(look.stat(p).session == p for p in pids), "a session of its own each"
     pems = [authorities(b)[0] for b in boxes]
     for word in ("-pubkey", "-serial"):
         assert len({said(p, word) for p in pems}) == len(boxes), word
@@ -126,7 +115,7 @@ def one_that_dies_is_started_by_its_supervisor():
     box, before = get("n2"), keeper(get("n2"))
     os.kill(before, signal.SIGKILL)
     until(lambda: keeper(box) not in (0, before))
-    assert stat_of(keeper(box))[1] == supervisor(box)
+    assert look.stat(keeper(box)).parent == supervisor(box)
     until(lambda: len(authorities(box)) == 2)
 
 
@@ -137,7 +126,7 @@ def a_nursery_that_dies_takes_nobody_along():
     create("after")
     until(lambda: nursery() not in (0, pid))
     assert keeper(get("n3")) == before and look.runs(before)
-    assert stat_of(keeper(create("later")))[1] == nursery()
+    assert look.stat(keeper(create("later"))).parent == nursery()
 
 
 def a_nursery_that_hangs_stops_nobody():
@@ -160,7 +149,7 @@ def keepers_outlive_a_gateway_and_nurseries_do_not():
     g.start()
     until(lambda: get("n3").status.phase == READY)
     assert keeper(get("n3")) == before and look.runs(before)
-    assert stat_of(keeper(create("anew")))[1] == nursery()
+    assert look.stat(keeper(create("anew"))).parent == nursery()
 
 
 for check in (keepers_are_the_nurserys_and_have_nothing_in_common, a_keeper_is_confined_as_one_that_is_started,

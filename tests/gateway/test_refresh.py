@@ -15,7 +15,7 @@ import issuers  # noqa: E402
 import rpclab  # noqa: E402
 import world  # noqa: E402
 from credlab import memory_has  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 HOST, ISSUER = "api.test", "issuer.test"
@@ -28,15 +28,6 @@ g = gatewaylab.Gateway(config={"resolve": [f"{HOST}:443:{world.PUBLIC}", f"{ISSU
 pb, sb, dm = g.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")
 MATERIAL = {"client_id": issuers.CLIENT, "client_secret": issuers.CLIENT_SECRET,
             "refresh_token": "rt-first-0123456789abcdef"}
-
-
-def until(what, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if v := what():
-            return v
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")
 
 
 def equal(got, want):

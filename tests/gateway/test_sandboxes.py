@@ -14,7 +14,7 @@ import look  # noqa: E402
 import world  # noqa: E402
 world.enter_user_namespace()  # so that supervisors can be looked into; before grpc is there with its threads
 import gatewaylab  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 
 tap = world.Tap()
@@ -38,16 +38,6 @@ def get(name):
 
 def phase(name):
     return get(name).status.phase
-
-
-def until(what, seconds=WAIT_S):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.01)
-    raise AssertionError("it did not come to that")
 
 
 def ready(name="", **kw):

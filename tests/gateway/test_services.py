@@ -19,13 +19,12 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
 import world  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 g = gatewaylab.Gateway(tls=False)
 pb = g.pb
 READY = 2
-WAIT_S = 30
 HOST = "default--web.openshell.localhost"
 
 SERVER = r'''
@@ -100,16 +99,6 @@ S(("127.0.0.1", 8000), H).serve_forever()
 
 def check(f):
     tap.check(f.__name__.replace("_", " "), f)
-
-
-def until(what, seconds=WAIT_S):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")
 
 
 def phase(name):

@@ -12,23 +12,13 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import gatewaylab  # noqa: E402
 import look  # noqa: E402
 import world  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 g = gatewaylab.Gateway(tls=False, config={"warm_pool": 2})
 pb = g.pb
 PLACE = os.path.join(g.state, "sandboxes")
 READY, ERROR, STOPPED = 2, 3, 7
-
-
-def until(what, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.01)
-    raise AssertionError("it did not come to that")
 
 
 def pid_of(name):

@@ -441,6 +441,20 @@ def descendants(pid):
     return found
 
 
+def marked(mark):
+    """Processes whose command line has the mark."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                with open(f"/proc/{name}/cmdline", "rb") as f:
+                    if mark.encode() in f.read():
+                        found.append(int(name))
+            except OSError:
+                pass
+    return found
+
+
 def memory(pid):
     """What a process has written to, but not a sanitizer's shadow."""
     return b"".join(data for _, _, data in look.memory(

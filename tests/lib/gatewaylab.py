@@ -44,15 +44,14 @@ def code_of(call):
         return e.code().name, e.details()
 
 
-def until(what, seconds=30):
-    """What `what` says, once that is true."""
+def until(what, seconds=45, why=""):
+    """What `what` says, once that is true; `why` may be a function, too."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        v = what()
-        if v:
+        if v := what():
             return v
         time.sleep(0.02)
-    raise AssertionError("it did not come to that")
+    raise AssertionError(f"it did not come to that: {why() if callable(why) else why}")
 
 
 class Gateway:

@@ -7,6 +7,7 @@ in, which root has, and an ordinary user after world.enter_network(): that makes
 So each function here opens the file, and where it may not, makes the call.  Who has neither gets
 Unavailable, of which the labs' Tap makes a skip.
 """
+import collections
 import contextlib
 import ctypes
 import errno
@@ -152,6 +153,20 @@ def descriptor_count(pid):
         return len(os.listdir(f"/proc/{pid}/fd"))
     except PermissionError:
         return sum(1 for _ in descriptors(pid))
+
+
+Stat = collections.namedtuple("Stat", "comm state parent session start")
+
+
+def stat(pid):
+    """What /proc/PID/stat says (proc(5)), or None."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            before, _, after = f.read().rpartition(")")
+    except OSError:
+        return None
+    rest = after.split()
+    return Stat(before.partition("(")[2], rest[0], int(rest[1]), int(rest[3]), int(rest[19]))
 
 
 def runs(pid):

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs whose credentials are renewed: profiles, instances, and issuers that are there before the run."""
+import time
+
 import credlab
 import issuers
 import world
@@ -25,6 +27,14 @@ OAUTH = """\
 CLIENT = "{client_id: {file: ./client-id}, client_secret: {file: ./client-secret}"
 FILES = {"client-id": issuers.CLIENT, "client-secret": issuers.CLIENT_SECRET, "rt": "rt-0\n",
          "key-id": issuers.KEY_ID, "key-secret": issuers.KEY_SECRET}
+
+
+def until(seconds, check):
+    """check() is true in time."""
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.1)
 
 
 def oauth(name, strategy, path="/oauth/token", port=PORT):

@@ -13,21 +13,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import disturb  # noqa: E402
 import world  # noqa: E402
 import gatewaylab  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 DAY_MS = 24 * 3600 * 1000
 READY, ERROR, STOPPED = 2, 3, 7
 tap = world.Tap()
-
-
-def until(what, seconds=20, why=""):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that: " + why)
 
 
 def phase(name):

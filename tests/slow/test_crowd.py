@@ -11,7 +11,6 @@ import selectors
 import socket
 import ssl
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -23,7 +22,7 @@ import world  # noqa: E402
 world.enter_user_namespace()  # so that the gateway can be looked into; before grpc is there with its threads
 import gatewaylab  # noqa: E402
 import rpclab  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 from h2lab import DATA, END_HEADERS, END_STREAM, HEADERS, RST, SETTINGS, block, frame  # noqa: E402
 
 pb, _ = rpclab.openshell()
@@ -31,16 +30,6 @@ tap = world.Tap()
 READY = 2
 starting = threading.Lock()  # one starts another program
 HELLO = h2lab.PREFACE + frame(SETTINGS)
-
-
-def until(what, seconds=20, why=""):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that: " + str(why() if callable(why) else why))
 
 
 def gateway(**kw):

@@ -14,8 +14,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
+import look  # noqa: E402
 import world  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 SECONDS = float(os.environ.get("CV_SOAK_SECONDS", "60"))
 SEED = int(os.environ.get("CV_SEED", "0")) or random.randrange(1 << 30)
@@ -33,16 +34,6 @@ done = {}
 number = 0
 
 
-def until(what, why=""):
-    end = time.monotonic() + WAIT_S
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.01)
-    raise AssertionError("it did not come to that: " + why)
-
-
 def get(name):
     return g.stub.GetSandbox(pb.GetSandboxRequest(name=name), timeout=WAIT_S).sandbox
 
@@ -52,7 +43,7 @@ def phase(name):
 
 
 def settle(name):
-    until(lambda: phase(name) == model[name]["phase"], "%s is %d, not %d" % (name, phase(name), model[name]["phase"]))
+    until(lambda: phase(name) == model[name]["phase"], WAIT_S, "%s is %d, not %d" % (name, phase(name), model[name]["phase"]))
 
 
 def run(name, *command, stdin=b""):
@@ -166,8 +157,8 @@ def delete():
     g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name=name), timeout=WAIT_S)
     gone = model.pop(name)
     if rnd.random() < 0.5:
-        until(lambda: code_of(lambda: phase(name))[0] == "NOT_FOUND", name)
-        until(lambda: not os.path.exists(os.path.join(g.state, "sandboxes", gone["id"])), "directory")
+        until(lambda: code_of(lambda: phase(name))[0] == "NOT_FOUND", WAIT_S, name)
+        until(lambda: not os.path.exists(os.path.join(g.state, "sandboxes", gone["id"])), WAIT_S, "directory")
     return True
 
 
@@ -193,7 +184,7 @@ def supervisor_dies():
     settle(name)
     # Not by the file `run`: a gateway that died in between may not have written the pid.
     log = os.path.join(g.state, "sandboxes", model[name]["id"], "log")
-    pid, = [p for p, s in ours().items() if s[0] == "cove-supervisor" and writes_to(int(p), log)]
+    pid, = [p for p, s in ours().items() if s.comm == "cove-supervisor" and writes_to(int(p), log)]
     os.kill(int(pid), signal.SIGKILL)
     model[name]["phase"] = ERROR
     settle(name)
@@ -244,25 +235,15 @@ def fds():
     return len(os.listdir(f"/proc/{g.process.pid}/fd"))
 
 
-def stat_of(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-            text = f.read()
-        rest = text[text.rindex(")") + 2:].split()
-        return text[text.index("(") + 1:text.rindex(")")], int(rest[1]), rest[0]
-    except OSError:
-        return None
-
-
 def ours():
     """Supervisors whose log is in our state, and the gateway's children."""
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        s = stat_of(pid)
+        s = look.stat(pid)
         if not s:
             continue
         try:
-            if s[1] == g.process.pid or (s[0].startswith("cove-") and any(
+            if s.parent == g.process.pid or (s.comm.startswith("cove-") and any(
                     os.readlink(f"/proc/{pid}/fd/{n}").startswith(g.state) for n in (1, 2))):
                 found[pid] = s
         except OSError:
@@ -276,13 +257,13 @@ def nothing_is_left():
     for name in names:
         g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name=name), timeout=WAIT_S)
         del model[name]
-    until(lambda: not g.stub.ListSandboxes(pb.ListSandboxesRequest(), timeout=WAIT_S).sandboxes, "all are gone")
-    until(lambda: not os.listdir(os.path.join(g.state, "sandboxes")), "directories")
+    until(lambda: not g.stub.ListSandboxes(pb.ListSandboxesRequest(), timeout=WAIT_S).sandboxes, WAIT_S, "all are gone")
+    until(lambda: not os.listdir(os.path.join(g.state, "sandboxes")), WAIT_S, "directories")
     # The gateway's own: its vault is a keeper, and keepers of sandboxes to come are forked from one more.
     own = ("cove-keeper", "cove-nursery")
-    until(lambda: not [s for s in ours().values() if s[0] not in own], "processes: %s" % ours())
-    assert all([s[0] for s in ours().values()].count(name) <= 1 for name in own), ours()
-    zombies = [s for s in ours().values() if s[2] == "Z"]
+    until(lambda: not [s for s in ours().values() if s.comm not in own], WAIT_S, "processes: %s" % ours())
+    assert all([s.comm for s in ours().values()].count(name) <= 1 for name in own), ours()
+    zombies = [s for s in ours().values() if s.state == "Z"]
     assert not zombies, zombies
     with open("/proc/self/mountinfo", encoding="utf-8") as f:
         assert g.state not in f.read()
@@ -338,7 +319,7 @@ try:
     tap.check("and it ends well", lambda: (_ for _ in ()).throw(AssertionError("status")) if g.stop() else None)
 finally:
     for p, s in ours().items():
-        if s[0] == "cove-supervisor":
+        if s.comm == "cove-supervisor":
             os.kill(int(p), signal.SIGKILL)
     g.close()
 tap.done()

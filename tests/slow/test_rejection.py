@@ -14,18 +14,9 @@ import credlab  # noqa: E402
 import renewlab  # noqa: E402
 import world  # noqa: E402
 from credlab import equal, field  # noqa: E402
+from renewlab import until  # noqa: E402
 
 tap = world.Tap()
-
-
-def until(seconds, check):
-    """check() is true in time."""
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
-
-
 LIMIT = 30  # CV_SCHEDULE_REJECTED_S
 REFUSED = renewlab.PROFILE % ("refused", renewlab.oauth("ROTATING", "oauth2_refresh_token") +
                      "  - {name: STILL, env_vars: [STILL], required: true}\n")

@@ -18,7 +18,7 @@ import look  # noqa: E402
 import renewlab  # noqa: E402
 import world  # noqa: E402
 from credlab import equal, field  # noqa: E402
-from renewlab import CLIENT, PROFILE, URL, oauth  # noqa: E402
+from renewlab import CLIENT, PROFILE, URL, oauth, until  # noqa: E402
 
 API, PORT = renewlab.API, renewlab.PORT
 WAITS_MAX = 64  # src/keeper/keeper.h
@@ -58,14 +58,6 @@ def refused(lab, key, *words, within=9.0):
     leaked = [s for s in (*SECRETS, "rt-0") if s.encode() in r.data]
     equal(leaked, [])
     assert time.monotonic() - began < within, "it took too long"
-
-
-def until(seconds, check):
-    """check() is true in time."""
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
 
 
 # ---- every strategy, once ----

@@ -23,22 +23,12 @@ import world  # noqa: E402
 import gatewaylab  # noqa: E402
 import pgserver  # noqa: E402
 import rpclab  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 READY, ERROR, STOPPED = 2, 3, 7
 WAIT_S = 30
 REFUSALS = {"UNAVAILABLE", "RESOURCE_EXHAUSTED", "INTERNAL"}
 inference_pb2 = rpclab.module("inference_pb2")
-
-
-def until(what, seconds=WAIT_S, why=""):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        v = what()
-        if v:
-            return v
-        time.sleep(0.02)
-    raise AssertionError("it did not come to that: " + str(why() if callable(why) else why))
 
 
 class World:
