@@ -41,6 +41,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -139,23 +140,25 @@ def nicely(nice, command):
 def run(test):
     result, started = Result(test.name), time.monotonic()
     env = os.environ | {"CV_BUILD": str(BUILD), "CV_COVE": str(COVE)} | test.env
-    try:
-        child = subprocess.Popen(
-            nicely(test.nice, test.command), cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, start_new_session=True)
-    except OSError as error:
-        result.failed.append(f"cannot be run: {error}")
-        return result
-    timed_out = False
-    try:
-        output, _ = child.communicate(timeout=test.seconds)
-    except subprocess.TimeoutExpired:
-        timed_out = True
-        end_group(child.pid)
-        output, _ = child.communicate()
-    finally:  # the user's Ctrl-C too
-        end_group(child.pid)
-    result.output = output[:OUTPUT_BYTES_MAX].decode("utf-8", "backslashreplace")
+    # A file, and no pipe: what a test that was ended leaves behind would hold a pipe open for ever.
+    with tempfile.TemporaryFile() as output:
+        try:
+            child = subprocess.Popen(
+                nicely(test.nice, test.command), cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=subprocess.STDOUT, start_new_session=True)
+        except OSError as error:
+            result.failed.append(f"cannot be run: {error}")
+            return result
+        timed_out = False
+        try:
+            child.wait(test.seconds)
+        except subprocess.TimeoutExpired:
+            timed_out = True
+        finally:  # the user's Ctrl-C too
+            end_group(child.pid)
+            child.wait()
+        output.seek(0)
+        result.output = output.read(OUTPUT_BYTES_MAX).decode("utf-8", "backslashreplace")
     if timed_out:
         read_tap(result, result.output, 0)
         result.failed.append(f"took longer than {test.seconds} s and was ended")

@@ -234,8 +234,8 @@ static bool sandbox_write(struct cv_str in, struct cv_buf *out)
 	while (in.n) {
 		if (!field_take(&in, &f))
 			return false;
-		if (f.wire == WIRE_BYTES && f.number < sizeof(part) / sizeof(part[0]) &&
-			part[f.number] && !part[f.number](f.bytes, out))
+		if (f.wire == WIRE_BYTES && f.number < CV_ARRAY_LEN(part) && part[f.number] &&
+			!part[f.number](f.bytes, out))
 			return false;
 	}
 	return true;
@@ -294,12 +294,12 @@ static bool run(
 
 bool cv_dialect_request(const char *type, struct cv_str in, struct cv_buf *out)
 {
-	return run(requests, sizeof(requests) / sizeof(requests[0]), type, in, out);
+	return run(requests, CV_ARRAY_LEN(requests), type, in, out);
 }
 
 bool cv_dialect_answer(const char *type, struct cv_str in, struct cv_buf *out)
 {
-	return run(answers, sizeof(answers) / sizeof(answers[0]), type, in, out);
+	return run(answers, CV_ARRAY_LEN(answers), type, in, out);
 }
 
 bool cv_dialect_may_lack(const char *method)

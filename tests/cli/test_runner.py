@@ -40,6 +40,8 @@ CASES = [
      "1", (0, 1, 1)),
     ("and no excuse for a failure", "echo 1..1; echo '# unavailable: no KVM'; echo not ok 1 - a; exit 1", "1", (0, 1, 0)),
     ("takes too long", "echo 1..2; echo ok 1 - a; sleep 60", "", (1, 2, 0)),
+    ("takes too long, and leaves somebody with its output", "echo 1..2; echo ok 1 - a; setsid sleep 20 & sleep 60", "",
+     (1, 2, 0)),
     ("bytes that are no text", "printf '1..1\\nok 1 - \\377\\0\\n'", "", (1, 0, 0)),
 ]
 
@@ -48,7 +50,9 @@ def main():
     print(f"1..{len(CASES) + 2}")
     for number, (about, script, must_work, expected) in enumerate(CASES, 1):
         os.environ["CV_MUST_WORK"] = must_work
+        begun = time.monotonic()
         result = runner.run(runner.Test("t", ["sh", "-c", script], seconds=1))
+        assert time.monotonic() < begun + 15, f"{about}: the runner waits"
         got = (len(result.passed), len(result.failed), len(result.skipped))
         print(f"{'ok' if got == expected else 'not ok'} {number} - {about}")
         if got != expected:

@@ -5,22 +5,19 @@ comes later goes on with it: one writes at a time, takes over only when he says 
 the screen; the command survives clients and the gateway, and its end is told always.
 Method: grpcio's stubs and the command line on pseudo-terminals, against a real cove-gateway and real
 sandboxes; clients go away in the middle, and the gateway is killed with SIGKILL."""
-import fcntl
 import hashlib
 import json
 import os
-import pty
 import queue
 import random
 import select
 import signal
-import struct
 import sys
-import termios
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import ttylab  # noqa: E402
 import world  # noqa: E402
 world.enter_user_namespace()
 import clientlab  # noqa: E402
@@ -134,15 +131,11 @@ class Terminal:
     """The command line on a pseudo-terminal."""
 
     def __init__(self, *words, rows=24, cols=80):
-        self.master, slave = pty.openpty()
-        self.size(rows, cols)
-        self.process = c.start(*words, stdin=slave, stdout=slave, stderr=slave, env={"TERM": "xterm"},
-                               preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)))
-        os.close(slave)
+        self.process, self.master = c.start_on_terminal(*words, rows=rows, cols=cols)
         self.out = b""
 
     def size(self, rows, cols):
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+        ttylab.size(self.master, rows, cols)
 
     def keys(self, b):
         os.write(self.master, b)

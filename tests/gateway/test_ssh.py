@@ -5,29 +5,25 @@ a token that is wrong, revoked or too old opens nothing, and a connection reache
 Method: the machine's own clients, through `cove ssh-proxy`, against a real gateway: with the configuration
 that `cove sandbox ssh-config` prints (the host key is checked), and with the command line of other
 clients (it is not).  What the machine has not is said aloud."""
-import fcntl
 import hashlib
 import os
-import pty
 import select
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
-import termios
 import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import look  # noqa: E402
+import ttylab  # noqa: E402
 import world  # noqa: E402
 world.enter_user_namespace()  # so that the gateway can be looked into; before grpc is there with its threads
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
-from gatewaylab import until  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 if not shutil.which("ssh"):
@@ -233,15 +229,12 @@ def a_client_that_goes_ends_its_command():
 
 class Terminal:
     def __init__(self, *more, size=(40, 100)):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            command = words("-tt", *more) if more else words("-tt", "")[:-1]
-            os.execvpe(command[0], command, dict(client.env, TERM="xterm"))
+        command = words("-tt", *more) if more else words("-tt", "")[:-1]
+        self.process, self.fd = ttylab.spawn(command, *size, env=dict(client.env, TERM="xterm"))
         self.said = b""
-        self.resize(*size)
 
     def resize(self, rows, cols):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+        ttylab.size(self.fd, rows, cols)
 
     def write(self, text):
         os.write(self.fd, text)
@@ -263,10 +256,9 @@ class Terminal:
     def end(self):
         end = time.monotonic() + 20
         while time.monotonic() < end:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
+            if self.process.poll() is not None:
                 os.close(self.fd)
-                return os.waitstatus_to_exitcode(status)
+                return self.process.returncode
             if select.select([self.fd], [], [], 0.05)[0]:
                 try:
                     os.read(self.fd, 65536)

@@ -11,6 +11,7 @@ import os
 import subprocess
 
 import rpclab
+import ttylab
 
 EXE = os.environ.get("CV_CLIENT", os.path.join(rpclab.BUILD, "src/client/cove-client"))
 
@@ -37,6 +38,10 @@ class Client:
         pipes.update(kw)
         return subprocess.Popen([program, *words], executable=EXE, env=dict(self.env, **(env or {})),
                                 **pipes)
+
+    def start_on_terminal(self, *words, env=None, rows=24, cols=80):
+        """(process, the terminal's other end)."""
+        return ttylab.spawn([EXE, *words], rows, cols, name="cove", env=dict(self.env, TERM="xterm", **(env or {})))
 
     def __call__(self, *words, stdin=b"", status=0, timeout=60, text=True, **kw):
         process = self.start(*words, **kw)

@@ -1,24 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """An interactive shell on a pseudo-terminal, and its tab key."""
 import os
-import pty
 import re
 import select
 import shutil
-import signal
 import time
 
 import look
+import ttylab
 
 
 class Shell:
     def __init__(self, *argv, cwd, env, setup=()):
         if not shutil.which(argv[0]):
             raise look.Unavailable("unavailable: no " + argv[0])
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(cwd)
-            os.execvpe(argv[0], list(argv), env)
+        self.process, self.fd = ttylab.spawn(argv, cwd=cwd, env=env)
         self.text = ""
         for line in setup:
             os.write(self.fd, line.encode() + b"\n")
@@ -43,11 +39,8 @@ class Shell:
 
     def close(self):
         os.close(self.fd)
-        try:
-            os.kill(self.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        os.waitpid(self.pid, 0)
+        self.process.kill()
+        self.process.wait()
 
 
 def with_completion(name, **where):
