@@ -234,6 +234,7 @@ def a_timeout_is_124_and_ends_it():
     _, _, code = run("sh", "-c", "trap '' TERM; while :; do sleep 4712; done", timeout_seconds=1)
     assert code == 124
     until(lambda: not children())
+    subprocess.run(["pkill", "-KILL", "-f", "sleep 4712"], check=True)  # theirs to end, and nobody does
 
 
 def who_goes_takes_his_command_with_him():
