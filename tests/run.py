@@ -256,9 +256,9 @@ def main():
 
     gates = wanted(gate_tests())
     scripts = wanted(script_tests(WAITING_FOLDERS + LONE_FOLDERS))
-    lone = [test for test in scripts if is_alone(test)]
-    waiting = [test for test in scripts if test not in lone]
     slow = wanted(script_tests(["slow"], SLOW_SECONDS_MAX))
+    lone = [test for test in scripts + slow if is_alone(test)]
+    waiting, slow = ([test for test in some if test not in lone] for some in (scripts, slow))
     if args.list:
         for test in gates + wanted(meson_tests()) + waiting + slow + lone:
             print(test.name)
@@ -288,7 +288,7 @@ def main():
                 done(run(test))
             for future in asleep:
                 done(future.result())
-        if not count + len(scripts) + len(slow):
+        if not count + len(waiting) + len(slow) + len(lone):
             missing = Result("(the pattern)")
             missing.failed.append("no test has a name like " + " or ".join(args.pattern))
             done(missing)

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
+# alone: thousands of handshakes are to be there at once, before the first of them is too old
 """Goal: 10,000 connections cost a bounded amount and keep nobody out; a stream that is cut leaves nothing.
 Method: connections of every unfinished kind (silent, in the middle of TLS, idle in HTTP/2, heads that
 come by the byte) to a gateway with room for them, and to one with 400 descriptors; then each streaming
