@@ -5,7 +5,8 @@
  * A walk is given up as soon as it has seen too much, so what it costs is bounded too; a tree that takes
  * long to walk is walked less often.  A file with several names counts once for all of them.  One that
  * has lost its name and is still open is not seen: there RLIMIT_FSIZE is what holds.  A directory that
- * its owner has closed is opened again; one that can't be is taken for full.
+ * its owner has closed is opened again; a tree with one that can't be, or one below DEPTH_MAX others, is
+ * taken for full.
  */
 #include "broker/quota.h"
 
@@ -87,6 +88,7 @@ static void walk(struct walk *w, int at, const char *name, unsigned depth)
 		w->files++;
 		w->bytes += (uint64_t)st.st_blocks * 512 /
 			    (S_ISDIR(st.st_mode) || !st.st_nlink ? 1 : st.st_nlink);
+		w->is_closed |= S_ISDIR(st.st_mode) && !depth;
 		if (S_ISDIR(st.st_mode) && depth)
 			walk(w, fd, e->d_name, depth - 1);
 	}

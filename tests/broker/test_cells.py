@@ -148,6 +148,8 @@ def p10_a_directory_on_a_disk_is_looked_at():
     is_full(sh(first, "mkdir -p a/b; cd a/b; chmod 0 ../..; for i in $(seq 2000); do : >$i; done; sleep 20", "open"),
             one, True)
     is_full(sh(first, "head -c 50000000 /dev/zero >x; sleep 20", "open"), one, True)
+    is_full(sh(first, "for i in $(seq 140); do mkdir d && cd d || exit 3; done; head -c 50000000 /dev/zero >x; sleep 20",
+               "open"), one, True)
     is_full(sh(first, "head -c 50000000 /dev/zero >x; sleep 20", "boxed"), one, True)
     r = sh(first, "for i in $(seq 30); do : >$i; done; head -c 1000000 /dev/zero >x; ls | wc -l", "disk")
     assert r.json["output"] == "31\n", r
