@@ -396,6 +396,8 @@ static cv_code start(struct cv_run_request *r, struct run_providers *providers,
 	if (code == CV_OK)
 		code = cv_driver_limits_fill(&r->spec, err);
 	if (code == CV_OK)
+		code = run_named_find(r, providers, tools, &files, arena, err);
+	if (code == CV_OK)
 		code = cv_plan_build(&r->spec, &files, arena, &plan, err);
 	if (code != CV_OK)
 		return code;

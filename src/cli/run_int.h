@@ -7,6 +7,7 @@
 #include "cli/run_provider.h"
 #include "cli/run_tools.h"
 #include "driver/host.h"
+#include "plan/named.h"
 #include "plan/plan.h"
 
 /* Reads and judges the policy with what the providers lay over it, and takes its static sections
@@ -21,3 +22,8 @@ CV_MUST cv_code run_forward_secret_read(
 	struct cv_run_request *r, struct run_providers *providers, struct cv_err *err);
 CV_MUST cv_code run_forward_fill(struct cv_run_request *r, struct run_providers *providers,
 	struct cv_plan_files *files, struct cv_err *err);
+
+/* run_named.c: which files the run was told of, into the spec; once all else of it is there. */
+CV_MUST cv_code run_named_find(struct cv_run_request *r, const struct run_providers *providers,
+	const struct run_tools *tools, const struct cv_plan_files *files, struct cv_arena *arena,
+	struct cv_err *err);

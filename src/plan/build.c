@@ -17,6 +17,7 @@
  */
 #include "plan/judge.h"
 #include "plan/limits.h"
+#include "plan/named.h"
 #include "plan/plan.h"
 #include "plan/protected.h"
 #include "plan/rootfs.h"
@@ -31,6 +32,8 @@ struct builder {
 	const struct cv_plan_files *files;
 	struct cv_arena *arena;
 	struct cv_plan *plan;
+	struct cv_named_place *named;
+	size_t named_count;
 	uint32_t op_cap, rule_cap, env_cap;
 	bool is_full;
 	struct cv_plan_op overflow; /* where operations go that found no room */
@@ -282,26 +285,6 @@ static void root_add(struct builder *b)
 
 /* ---- the user's own ---- */
 
-/* What cove makes by itself: a policy that names one of these only gets the Landlock rule. */
-static bool is_made_here(const struct builder *b, struct cv_str path)
-{
-	static const char *const trees[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64",
-		"/libx32", "/proc", "/var/log" };
-	static const char *const exact[] = { "/", "/etc", "/dev", "/dev/pts", "/dev/shm", "/tmp",
-		"/run", "/sandbox", "/var", "/dev/null", "/dev/zero", "/dev/full", "/dev/random",
-		"/dev/urandom", "/dev/tty" };
-
-	if (is_image(b))
-		return true; /* its files are the image's, never the host's */
-	for (size_t i = 0; i < CV_ARRAY_LEN(trees); i++)
-		if (cv_plan_path_is_beneath(path, cv_str_of(trees[i])))
-			return true;
-	for (size_t i = 0; i < CV_ARRAY_LEN(exact); i++)
-		if (cv_str_eq(path, cv_str_of(exact[i])))
-			return true;
-	return false;
-}
-
 static void policy_paths_add(struct builder *b)
 {
 	const struct cv_run_spec *s = b->spec;
@@ -310,7 +293,8 @@ static void policy_paths_add(struct builder *b)
 		const struct cv_spec_path *p = &s->paths[i];
 		const bool is_device = cv_str_has_prefix(p->path, CV_STR("/dev/"));
 
-		if (!is_made_here(b, p->path)) {
+		/* What cove makes by itself only gets the Landlock rule. */
+		if (!cv_plan_is_made_here(s, p->path)) {
 			if (p->kind == CV_PATH_ABSENT)
 				continue;
 			struct cv_plan_op *op = op_add(b,
@@ -360,6 +344,23 @@ static void mounts_add(struct builder *b)
 		op_add(b, CV_PLAN_BIND, m->src, m->dst)->flags =
 			m->is_readonly ? CV_PLAN_READONLY : 0;
 		rule_add(b, m->dst, m->is_readonly ? CV_ACCESS_KIND_READ : CV_ACCESS_KIND_WRITE);
+	}
+}
+
+/* Last, over all that shows them. */
+static void named_add(struct builder *b)
+{
+	for (size_t i = 0; i < b->named_count; i++) {
+		const struct cv_named_place *p = &b->named[i];
+		static const enum cv_plan_op_type type[] = {
+			[CV_NAMED_PIN] = CV_PLAN_KEEP,
+			[CV_NAMED_GUARD] = CV_PLAN_PROTECT,
+			[CV_NAMED_HIDE] = CV_PLAN_MASK,
+		};
+		struct cv_plan_op *op = op_add(b, type[p->step], CV_STR_NONE, p->path);
+
+		if (p->step == CV_NAMED_GUARD)
+			op->flags = CV_PLAN_READONLY | (p->is_policy ? CV_PLAN_POLICY : 0);
 	}
 }
 
@@ -438,8 +439,10 @@ static bool arrays_new(struct builder *b)
 	const struct cv_run_spec *s = b->spec;
 	struct cv_plan *p = b->plan;
 
-	b->op_cap =
-		(uint32_t)(FIXED_OPS_MAX + s->path_count + s->mount_count + 2 * s->protected_count);
+	if (!cv_plan_named_places(s, b->arena, &b->named, &b->named_count))
+		return false;
+	b->op_cap = (uint32_t)(FIXED_OPS_MAX + s->path_count + s->mount_count +
+			       2 * s->protected_count + b->named_count);
 	b->rule_cap = (uint32_t)(FIXED_OPS_MAX + s->path_count + s->mount_count);
 	b->env_cap = (uint32_t)(CV_PLAN_ENV_OWN_MAX + s->env_count);
 	p->ops = cv_arena_array(b->arena, b->op_cap, sizeof(p->ops[0]));
@@ -557,6 +560,7 @@ cv_code cv_plan_build(const struct cv_run_spec *spec, const struct cv_plan_files
 	if (spec->include_workdir)
 		workdir_add(&b);
 	mounts_add(&b);
+	named_add(&b);
 	/* An image's root stays writable: it is a layer that dies with the run, and Landlock says
 	 * where. */
 	op_add(&b, CV_PLAN_SEAL, CV_STR_NONE, CV_STR("/"))->flags =

@@ -47,6 +47,8 @@ enum {
 	CV_PLAN_READONLY = 1 << 1,
 	CV_PLAN_REPLACE = 1 << 2, /* what an image has at dst goes first */
 	CV_PLAN_NOEXEC = 1 << 3,
+	CV_PLAN_POLICY =
+		1 << 4, /* PROTECT: dst is the policy file, trusted while it is read-only */
 };
 
 struct cv_plan_op {

@@ -4,8 +4,8 @@
  *
  * A program on the host that trusts the directory (git, an editor, a shell, a CI runner) executes
  * what these paths say.  Those that exist are mounted read-only over themselves; one flag lifts
- * that.  (.git itself only where it is a file.)  What does not exist cannot be mounted over without leaving a dropping on the host, so it
- * is looked for again at the end of the run and named.
+ * that.  (.git itself only where it is a file.)  What does not exist cannot be mounted over without
+ * leaving a dropping on the host, so it is looked for again at the end of the run and named.
  */
 #pragma once
 #include "base/arena.h"
@@ -15,8 +15,6 @@
 /* clang-format off */
 #define CV_PROTECTED(X) /* path below the working directory, who executes it */             \
 	X(".git", "as a file it says where the repository is, and so what git executes")   \
-	X(".git/commondir", "moves the configuration and the hooks elsewhere")             \
-	X("HEAD", "with objects and refs beside it, this directory is the repository")      \
 	X(".git/hooks", "git runs these at commit, checkout and push")                     \
 	X(".git/config", "git runs its aliases, filters, fsmonitor, pagers and ssh commands") \
 	X(".git/config.worktree", "as .git/config")                                         \

@@ -48,6 +48,18 @@ struct cv_spec_path {
 	bool is_writable; /* policy says read_write */
 };
 
+/* A file of the host that the run was told of (named.h). */
+enum cv_named_kind {
+	CV_NAMED_FILE,
+	CV_NAMED_POLICY, /* which is read again */
+	CV_NAMED_SECRET, /* holds a value that the sandbox must not have */
+};
+
+struct cv_spec_named {
+	struct cv_str path; /* absolute, links resolved */
+	enum cv_named_kind kind;
+};
+
 struct cv_run_spec {
 	enum cv_rootfs_kind rootfs;
 	struct cv_str rootfs_dir;    /* CV_ROOTFS_DIR */
@@ -85,6 +97,8 @@ struct cv_run_spec {
 	/* the host */
 	const struct cv_spec_path *protected_paths; /* of plan/protected.h, as workdir has them */
 	size_t protected_count;
+	const struct cv_spec_named *named;
+	size_t named_count;
 	struct cv_str date;                    /* "2026-11-21", UTC: part of the logs' names */
 	bool memory_by_rlimit, pids_by_rlimit; /* no cgroup here can enforce that limit */
 	uint32_t host_uid, host_gid;

@@ -11,6 +11,12 @@
  * period of the kernel (fsnotify_destroy_group(), about 20 ms), which would be most of what a short
  * run takes.  Where there is no descriptor to be had (fs.inotify.max_user_instances is 128), the
  * file is looked at every SUP_LOOK_SLOWLY_MS.
+ *
+ * A policy that lies where the sandbox works is read-only in there (plan/named.h), and what was read
+ * counts only if it still is afterwards: a mount that is gone never comes back, so then it was there
+ * all the time, and nobody inside wrote a byte of what was read.  Whatever replaces the file on the
+ * host (an editor that renames) takes the mount away; then the text that was read last holds for the
+ * rest of the run.
  */
 #include "supervisor/supervisor.h"
 
@@ -18,6 +24,7 @@
 #include "supervisor/limits.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
+#include "sys/openat2.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +32,8 @@
 #include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Another file, or the same with another content, is another number.  Zeros: there is none. */
@@ -45,16 +54,32 @@ static bool mark_is(const struct policy_mark *a, const struct policy_mark *b)
 	       a->ctime.tv_nsec == b->ctime.tv_nsec;
 }
 
-cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err)
+static cv_code copy_of(int fd, int *ret, struct cv_err *err)
 {
-	/* What a gateway sent holds, and no file. */
-	if (s->service.policy.text >= 0) {
-		*ret = fcntl(s->service.policy.text, F_DUPFD_CLOEXEC, 3);
-		return *ret < 0 ? cv_fail_errno(err, "a copy of the policy") : CV_OK;
+	*ret = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return *ret < 0 ? cv_fail_errno(err, "a copy of the policy") : CV_OK;
+}
+
+/* Nobody inside can have written to it. */
+static bool is_out_of_reach(const struct supervisor *s)
+{
+	struct statfs fs;
+
+	for (uint32_t i = 0; s->is_commanded && i < s->plan.op_count; i++) {
+		const struct cv_plan_op *op = &s->plan.ops[i];
+
+		if (!(op->flags & CV_PLAN_POLICY))
+			continue;
+		CV_AUTO_FD int fd = cv_openat2(s->built[CV_BUILT_ROOT], op->dst.p + 1, O_PATH,
+			RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+		if (fd < 0 || fstatfs(fd, &fs) < 0 || !(fs.f_flags & ST_RDONLY))
+			return false;
 	}
-	/* Providers without a policy: their rules lie over an empty one. */
-	if (!s->plan.policy_file.n)
-		return cv_ipc_memfd("cove-policy", CV_STR(CV_PLAN_NO_POLICY_TEXT), ret, err);
+	return true;
+}
+
+static cv_code file_read(struct supervisor *s, int *ret, struct cv_err *err)
+{
 	CV_AUTO_FD int fd = open(s->plan.policy_file.p, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 	char *text;
@@ -67,8 +92,39 @@ cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err)
 	cv_code code = cv_ipc_fd_read_all(fd, SUP_POLICY_BYTES_MAX, &text, &n, err);
 	if (code != CV_OK)
 		return cv_wrap(err, "policy %.*s", CV_STR_ARG(s->plan.policy_name));
-	code = cv_ipc_memfd("cove-policy", (struct cv_str){ text, n }, ret, err);
+	if (is_out_of_reach(s))
+		code = cv_ipc_memfd("cove-policy", (struct cv_str){ text, n }, ret, err);
+	else
+		code = cv_fail(err, CV_DENIED,
+			"policy not reloaded, the old one stays: %.*s was replaced by another file, and "
+			"the sandbox may write there now; keep a policy that changes elsewhere",
+			CV_STR_ARG(s->plan.policy_name));
 	free(text);
+	return code;
+}
+
+cv_code policy_read(struct supervisor *s, int *ret, struct cv_err *err)
+{
+	/* What a gateway sent holds, and no file. */
+	if (s->service.policy.text >= 0)
+		return copy_of(s->service.policy.text, ret, err);
+	/* Providers without a policy: their rules lie over an empty one. */
+	if (!s->plan.policy_file.n)
+		return cv_ipc_memfd("cove-policy", CV_STR(CV_PLAN_NO_POLICY_TEXT), ret, err);
+	cv_code code = file_read(s, ret, err);
+	if (code == CV_DENIED && s->policy_text >= 0) {
+		if (!s->is_policy_lost)
+			say("%s", err->msg);
+		s->is_policy_lost = true;
+		return copy_of(s->policy_text, ret, err);
+	}
+	if (code != CV_OK)
+		return code;
+	cv_fd_cleanup(&s->policy_text);
+	s->policy_text = -1;
+	code = copy_of(*ret, &s->policy_text, err);
+	if (code != CV_OK)
+		close(*ret);
 	return code;
 }
 
@@ -155,7 +211,9 @@ static bool is_ours(struct supervisor *s)
 	while (s->watch >= 0 && (n = read(s->watch, events, sizeof(events))) > 0)
 		for (ssize_t at = 0; at < n;) {
 			const struct inotify_event *e = (const void *)(events + at);
-			if (e->len && cv_str_eq(cv_str_of(e->name), name))
+			/* What a flood of other files' events pushed out may have been ours. */
+			if ((e->mask & IN_Q_OVERFLOW) ||
+				(e->len && cv_str_eq(cv_str_of(e->name), name)))
 				is_found = true;
 			at += (ssize_t)sizeof(*e) + e->len;
 		}
@@ -167,7 +225,7 @@ void reload_event(struct supervisor *s, bool is_forced)
 	struct cv_err err;
 
 	/* Without a proxy there is nothing to tell: the next one reads the file as it is then. */
-	if ((!is_ours(s) && !is_forced) || s->proxy.pid == 0)
+	if ((!is_ours(s) && !is_forced) || s->proxy.pid == 0 || s->is_policy_lost)
 		return;
 	if (policy_send(s, &err) != CV_OK)
 		say("policy not reloaded, the old one stays: %s", err.msg);

@@ -83,6 +83,8 @@ struct supervisor {
 	int64_t deadline_ms;       /* --timeout, then the grace; 0: none */
 	int64_t look_ms, watch_ms; /* when to look at the policy file (0: never), to watch it */
 	struct policy_mark policy_mark; /* reload.c */
+	int policy_text;                /* what was read last; -1: nothing */
+	bool is_policy_lost;            /* the file is the sandbox's to write now */
 	bool is_timed_out;
 
 	struct cv_cgroup *cgroup; /* limits.c; NULL: no limit by cgroup */
