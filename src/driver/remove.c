@@ -48,8 +48,33 @@ static bool is_removed_at_once(struct cv_driver *d, struct cv_str id)
 	return true;
 }
 
+/* Also what is of other ids than ours. */
+static cv_code others_remove(const struct cv_driver *d, const char *name)
+{
+	static char *const env[] = { NULL };
+	char path[PATH_MAX];
+	char *const argv[] = { (char *)(uintptr_t)d->programs.exe_broker.p,
+		(char *)(uintptr_t) "remove", path, NULL };
+	int status = 0;
+
+	if (snprintf(path, sizeof(path), "%s/%s", d->path.p, name) >= (int)sizeof(path))
+		return CV_LIMIT;
+	const pid_t pid = fork();
+	if (pid == 0) {
+		while (open("/dev/null", O_RDWR) <
+			2) /* it opens files, and none may be its stderr */
+			;
+		execve(argv[0], argv, env);
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return CV_SYSTEM;
+	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? CV_OK : CV_SYSTEM;
+}
+
 /* In the remover: everything that waits; exit status 1 when something is left. */
-static CV_NORETURN void remover_main(const char *dir)
+static CV_NORETURN void remover_main(const struct cv_driver *d)
 {
 	struct cv_err err;
 	int status = 0;
@@ -58,7 +83,7 @@ static CV_NORETURN void remover_main(const char *dir)
 	setsid();
 	/* Listeners and connections of the owner are not ours to keep open. */
 	syscall(SYS_close_range, 0, ~0U, 0);
-	DIR *list = chdir(dir) < 0 ? NULL : opendir(".");
+	DIR *list = chdir(d->path.p) < 0 ? NULL : opendir(".");
 	for (struct dirent *e; list && (e = readdir(list));) {
 		cv_code code = CV_NOT_FOUND;
 
@@ -66,6 +91,8 @@ static CV_NORETURN void remover_main(const char *dir)
 			continue;
 		for (int i = 0; i < TRIES && (!i || code != CV_OK); i++)
 			code = cv_tree_remove(e->d_name, &err);
+		if (code != CV_OK && code != CV_NOT_FOUND)
+			code = others_remove(d, e->d_name);
 		status |= code != CV_OK && code != CV_NOT_FOUND;
 	}
 	_exit(status);
@@ -80,7 +107,7 @@ void cv_driver_remover_turn(struct cv_driver *d)
 	d->has_removed = false;
 	const pid_t pid = fork();
 	if (pid == 0)
-		remover_main(d->path.p);
+		remover_main(d);
 	/* Without a process now, later: names are gone already. */
 	d->remover = pid > 0 ? pid : 0;
 	d->has_removed = pid < 0;
