@@ -135,14 +135,15 @@ static cv_code words_parse(const struct cv_command *self, int argc, char **argv,
 	pid_t ignored;
 	if (*ret_run && run_parse(*ret_run, &ignored, err) != CV_OK)
 		return err->code;
-	if (request.is_self_test && (*ret_run || request.run.provider_count ||
-					    request.run.upstream_auth || request.audit_count))
+	const bool has_values =
+		request.run.provider_count || request.run.tools_count || request.run.upstream_auth;
+	if (request.is_self_test && (*ret_run || has_values || request.audit_count))
 		return cv_fail(err, CV_INVALID,
-			"--self-test makes its own run; give it no other, nor a provider");
-	if (!request.is_self_test && !request.run.provider_count && !request.run.upstream_auth)
+			"--self-test makes its own run; give it no other, nor a provider or a catalog");
+	if (!request.is_self_test && !has_values)
 		return cv_fail(err, CV_INVALID,
 			"no value to search for; name what the run was given, as in --provider "
-			"github");
+			"github, --tools FILE");
 	return CV_OK;
 }
 
