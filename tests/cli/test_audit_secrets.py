@@ -169,6 +169,23 @@ with run(USE) as live:
     both = audit("--self-test", "--upstream-proxy-auth", "env:HOME")
     tap.ok(both.returncode == 2 and "--self-test" in both.stderr, "not with --self-test", both.stderr)
 
+    # --- what a catalog of host tools has, and nothing else ---
+    write("tools-key", "hunter2-of-the-catalog")
+    catalog = write("tools.yaml", f"""\
+version: 1
+credentials: {{KEY: {{file: {w.dir}/tools-key}}}}
+tools: {{say: {{description: Says., command: {{argv: [/bin/echo, x], env: {{K: "{{credential:KEY}}"}}}}}}}}
+""")
+    only = [f"cove-{live.pid}", "--tools", catalog, "--best-effort"]
+    clean = audit(*only)
+    tap.ok(clean.returncode == 0, "c10_a catalog's value is nowhere", clean.stdout + clean.stderr)
+    with open(os.path.join(w.work, "note"), "w", encoding="ascii") as f:
+        f.write("hunter2-of-the-catalog\n")
+    found = audit(*only)
+    tap.ok(found.returncode == 1 and "note" in found.stdout and "hunter2" not in found.stdout + found.stderr,
+           "c10_a catalog's value is found", found.stdout + found.stderr)
+    os.unlink(os.path.join(w.work, "note"))
+
     # --- each encoding, in a file ---
     for name, (form, planted) in ENCODINGS.items():
         path = os.path.join(w.work, "note")
@@ -281,6 +298,7 @@ for name, words, status, part in (
         ("an output that is none", ["-o", "xml"], 2, "xml"),
         ("an unknown option", ["--besteffort"], 2, "--best-effort"),
         ("--self-test with a run", ["--self-test", "7"], 2, "makes its own run"),
+        ("--self-test with a catalog", ["--self-test", "--tools", "github"], 2, "makes its own run"),
         ("--self-test with a provider", ["--self-test", "--provider", "openai"], 2, "makes its own run")):
     r = audit(*words)
     tap.ok(r.returncode == status and part in r.stderr and len(r.stderr.splitlines()) == 1 and not r.stdout,
