@@ -5,12 +5,14 @@
 #include "driver/pin.h"
 
 #include "base/ip.h"
+#include "wire/host.h"
 
 cv_code cv_driver_pin_parse(struct cv_str text, struct cv_spec_pin *ret, struct cv_err *err)
 {
 	struct cv_str rest = text;
 	struct cv_spec_pin pin = { .host = cv_str_cut(&rest, ':') };
 	const struct cv_str port_text = rest.p ? cv_str_cut(&rest, ':') : CV_STR_NONE;
+	struct cv_host host;
 	struct cv_ip ip;
 	uint64_t port;
 
@@ -20,6 +22,10 @@ cv_code cv_driver_pin_parse(struct cv_str text, struct cv_spec_pin *ret, struct 
 		!cv_ip_parse(rest, &ip))
 		return cv_fail(
 			err, CV_INVALID, "'%.*s' is not HOST:PORT:ADDRESS", CV_STR_ARG(text));
+	const enum cv_host_rc rc = cv_host_parse_bare(pin.host, &host);
+	if (rc != CV_HOST_OK) /* the proxy would not take it either, and could not say so */
+		return cv_fail(err, CV_INVALID, "'%.*s': the host: %s", CV_STR_ARG(text),
+			cv_host_rc_text(rc));
 	pin.port = (uint16_t)port;
 	pin.addr = rest;
 	*ret = pin;

@@ -41,17 +41,17 @@ static void check_endpoint(struct cv_check *c)
 		const char *name;
 	} features[] = {
 		/* on rest endpoints nothing is upgraded */
-		{ e->websocket_credential_rewrite &&
-				(!has_provider(c) || e->protocol != CV_PROTOCOL_WEBSOCKET),
+		{ e->websocket_credential_rewrite && e->protocol != CV_PROTOCOL_WEBSOCKET,
 			"websocket_credential_rewrite" },
-		{ e->request_body_credential_rewrite && !has_provider(c),
-			"request_body_credential_rewrite" },
-		{ e->allow_uninspected_credentials && !has_provider(c),
-			"allow_uninspected_credentials" },
-		{ e->credential_signing.s.n > 0 && !has_provider(c), "credential_signing" },
-		{ e->has_credential_binding && !has_provider(c), "credential_binding" },
 		{ e->persisted_queries.s.n > 0, "persisted_queries" },
 		{ e->has_graphql_persisted_queries, "graphql_persisted_queries" },
+	}, of_providers[] = {
+		{ e->websocket_credential_rewrite && e->protocol == CV_PROTOCOL_WEBSOCKET,
+			"websocket_credential_rewrite" },
+		{ e->request_body_credential_rewrite, "request_body_credential_rewrite" },
+		{ e->allow_uninspected_credentials, "allow_uninspected_credentials" },
+		{ e->credential_signing.s.n > 0, "credential_signing" },
+		{ e->has_credential_binding, "credential_binding" },
 	};
 
 	if (has_protocol_not_built(e))
@@ -67,6 +67,11 @@ static void check_endpoint(struct cv_check *c)
 		if (features[i].is_there)
 			CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove it to run without it",
 				"%s is not enforced by this build", features[i].name);
+	for (size_t i = 0; i < CV_ARRAY_LEN(of_providers) && !has_provider(c); i++)
+		if (of_providers[i].is_there)
+			CV_CHECK_ERROR(c, CV_CHECK_HERE,
+				"attach one with --provider, or remove it to run without",
+				"%s means something only beside a provider", of_providers[i].name);
 }
 
 cv_code cv_policy_enforceable(const struct cv_policy_doc *doc, struct cv_findings *findings)
