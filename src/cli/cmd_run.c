@@ -103,7 +103,8 @@ static cv_code set_pids(void *into, const char *value, struct cv_err *err)
 {
 	uint64_t n;
 
-	if (cv_option_number(value, 1, 4194304, &n, err) != CV_OK) /* PID_MAX_LIMIT, proc(5) */
+	/* The sandbox's PID 1 and the command; PID_MAX_LIMIT, proc(5). */
+	if (cv_option_number(value, 2, 4194304, &n, err) != CV_OK)
 		return err->code;
 	((struct cv_run_request *)into)->spec.pids = (uint32_t)n;
 	return CV_OK;

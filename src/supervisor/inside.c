@@ -273,7 +273,8 @@ void inside_read(struct supervisor *s)
 	}
 	if (code == CV_NOT_FOUND) {
 		/* No EXITED came before: somebody killed PID 1, and the kernel all the rest. */
-		cv_fail(&err, CV_UNAVAILABLE, "the sandbox was killed");
+		cv_fail(&err, CV_UNAVAILABLE, "the sandbox was killed%s",
+			s->plan.memory_bytes ? "; --memory may be too little for it" : "");
 		run_fail(s, &err);
 	} else if (code != CV_UNAVAILABLE) {
 		cv_wrap(&err, "the sandbox's link");

@@ -121,7 +121,7 @@ def main(tap, b):
     tap.ok(not (new := box.traces(b) - before), "p16 no control group is left after kill -9", new)
 
     for option, value in (("--memory", "0"), ("--memory", "-1"), ("--memory", "12q"), ("--memory", ""),
-                          ("--memory", "99999999999999999999"), ("--pids", "0"), ("--pids", "x"),
+                          ("--memory", "99999999999999999999"), ("--pids", "0"), ("--pids", "1"), ("--pids", "x"),
                           ("--pids", "-5"), ("--cpu", "0"), ("--cpu", "nan"), ("--cpu", "-1"),
                           ("--cpu", "1e999"), ("--timeout", "0"), ("--timeout", "5x"),
                           ("--timeout", "-1s"), ("--timeout", "")):
