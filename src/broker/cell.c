@@ -4,7 +4,8 @@
  *
  * All are, whose catalog does not say otherwise, where this host lets us make any.  Not seen are the
  * directories that whoever started us named, in which every run of the user has its own, and ours
- * among them: a call sees its own directory and nothing beside it.
+ * among them: a call sees its own directory and nothing beside it.  One of them may come to be later, by
+ * a run that has its own elsewhere, or never.
  *
  * `cove run` as a tool is in none: it makes its own, and has a janitor that must outlive it.  Nor is a
  * command of another user where we have that one user only.
@@ -85,11 +86,25 @@ pid_t spawn_cell_fork(void)
 	return cv_cell_fork(&cells);
 }
 
+/* In /tmp anybody can make a directory, or a link, of that name: these are none of ours. */
+static bool is_ours(const char *dir)
+{
+	struct stat st;
+
+	return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+}
+
 cv_code spawn_cell_enter(const struct spawn_plan *p, struct cv_err *err)
 {
+	const char *hide[BROKER_HIDDEN_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < hidden_count; i++)
+		if (is_ours(hidden[i]))
+			hide[n++] = hidden[i];
 	const struct cv_cell_view view = {
-		.hide = hidden,
-		.hide_count = hidden_count,
+		.hide = hide,
+		.hide_count = n,
 		.own = p->owns_workdir ? p->workdir : NULL,
 		.is_kept = !p->is_in_memory,
 		.bytes = p->room->bytes,

@@ -69,7 +69,8 @@ static cv_code put(struct supervisor *s, enum cv_broker_control type, struct cv_
 
 /* ---- its directory ---- */
 
-#define STATE_TRIES 3 /* another run that ends may remove it under our hands */
+#define STATES_NAME "/cove-tools-%u" /* in which all runs of the user have their directories */
+#define STATE_TRIES 3                /* another run that ends may remove it under our hands */
 
 /* The user's own, in a directory that may be everybody's. */
 static cv_code states_make(const char *path, struct cv_err *err)
@@ -88,8 +89,8 @@ static cv_code states_make(const char *path, struct cv_err *err)
 static cv_code state_make_new(struct supervisor *s, struct cv_err *err)
 {
 	for (int i = 0; i < STATE_TRIES; i++) {
-		if (asprintf(&s->broker_states, "%.*s/cove-tools-%u",
-			    CV_STR_ARG(s->plan.tools_state), (unsigned)geteuid()) < 0)
+		if (asprintf(&s->broker_states, "%.*s" STATES_NAME, CV_STR_ARG(s->plan.tools_state),
+			    (unsigned)geteuid()) < 0)
 			s->broker_states = NULL;
 		if (!s->broker_states ||
 			asprintf(&s->broker_state, "%s/XXXXXX", s->broker_states) < 0)
@@ -205,15 +206,40 @@ static cv_code state_send(struct supervisor *s, struct cv_err *err)
 	return put(s, CV_BROKER_CONTROL_STATE, &b, NULL, err);
 }
 
-static cv_code hide_send(struct supervisor *s, struct cv_err *err)
+static cv_code hide_put(struct supervisor *s, struct cv_str dir, struct cv_err *err)
 {
 	struct cv_buf b;
 
-	if (!*s->broker_states)
-		return CV_OK;
 	cv_buf_init(&b, 4096);
-	cv_ipc_put_str(&b, cv_str_of(s->broker_states));
+	cv_ipc_put_str(&b, dir);
 	return put(s, CV_BROKER_CONTROL_HIDE, &b, NULL, err);
+}
+
+/* Ours is one of the places where launchers put them (cli/run_tools.c); other runs may have theirs at
+ * another. */
+static cv_code hide_send(struct supervisor *s, struct cv_err *err)
+{
+	const struct cv_str variable = CV_STR("XDG_RUNTIME_DIR=");
+	char user[64];
+	struct cv_str place[4] = { CV_STR("/tmp"), CV_STR("/var/tmp") };
+	char path[PATH_MAX];
+	cv_code code = CV_OK;
+
+	snprintf(user, sizeof(user), "/run/user/%u", (unsigned)geteuid());
+	place[2] = cv_str_of(user);
+	for (uint32_t i = 0; i < s->plan.tools_env_count; i++)
+		if (cv_str_has_prefix(s->plan.tools_env[i], variable))
+			place[3] = cv_str_slice(
+				s->plan.tools_env[i], variable.n, s->plan.tools_env[i].n);
+	if (*s->broker_states)
+		code = hide_put(s, cv_str_of(s->broker_states), err);
+	for (size_t i = 0; code == CV_OK && i < CV_ARRAY_LEN(place); i++)
+		if (cv_str_has_prefix(place[i], CV_STR("/")) && place[i].n < PATH_MAX / 2) {
+			snprintf(path, sizeof(path), "%.*s" STATES_NAME, CV_STR_ARG(place[i]),
+				(unsigned)geteuid());
+			code = hide_put(s, cv_str_of(path), err);
+		}
+	return code;
 }
 
 static cv_code env_send(struct supervisor *s, struct cv_str pair, struct cv_err *err)
