@@ -165,6 +165,12 @@ static cv_code budgets_check(
 		if (rule.scope == CV_BUDGET_ROUTE && !is_there)
 			return cv_fail(err, CV_INVALID, "--budget %.*s: there is no such route",
 				CV_STR_ARG(r->budgets[i]));
+		if (!r->routes_path && !r->spec.is_quiet &&
+			(rule.unit == CV_BUDGET_TOKENS || rule.unit == CV_BUDGET_USD))
+			fprintf(stderr,
+				"cove: --budget %.*s: %s are counted in calls of "
+				"https://inference.local, which this run does not have; add --inference\n",
+				CV_STR_ARG(r->budgets[i]), cv_budget_unit_word(rule.unit));
 	}
 	return CV_OK;
 }

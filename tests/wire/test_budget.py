@@ -139,7 +139,7 @@ def _(lab):
 
 
 def words(*options):
-    return w.cove(["true"], options=[x for o in options for x in ("--budget", o)])
+    return w.cove(["true"], options=[x for o in options for x in ("--budget", o)], quiet=False)
 
 
 def cli():
@@ -149,7 +149,8 @@ def cli():
         assert done.returncode == 2, (text, done)
         first = done.stderr.splitlines()[0]
         assert first.startswith("cove run: ") and "budget" in first, done.stderr
-    assert words("tokens=500k", "host=api.test:usd=0.5", "bytes=2GiB").returncode == 0
+    done = words("tokens=500k", "host=api.test:usd=0.5", "bytes=2GiB")
+    assert done.returncode == 0 and done.stderr.count("add --inference") == 2, done
 
 
 tap.check("bad words are told in one line, and nothing starts", cli)
