@@ -125,6 +125,7 @@ static cv_code start(struct supervisor *s, struct cv_err *err)
 	code = cv_proc_harden(err);
 	if (code != CV_OK)
 		return code;
+	guards_note(s);
 	code = service_start(s, err);
 	if (code == CV_OK)
 		code = broker_state_make(s, err);
@@ -179,6 +180,7 @@ static void end(struct supervisor *s)
 	broker_stop(s);
 	limits_leave(s);
 	watched_tell(s);
+	guards_tell(s);
 	service_end(s);
 }
 

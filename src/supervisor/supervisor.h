@@ -40,6 +40,13 @@ struct policy_mark {
 	struct timespec mtime, ctime;
 };
 
+/* Which file a protected path was (guards.c); zeros: none. */
+struct guard_mark {
+	uint64_t ino;
+	int64_t born_s;
+	uint32_t born_ns;
+};
+
 enum outcome { OUTCOME_NONE, OUTCOME_STATUS, OUTCOME_FAILED };
 
 struct supervisor {
@@ -85,6 +92,7 @@ struct supervisor {
 	struct policy_mark policy_mark; /* reload.c */
 	int policy_text;                /* what was read last; -1: nothing */
 	bool is_policy_lost;            /* the file is the sandbox's to write now */
+	struct guard_mark *guard;       /* of each operation of the plan */
 	bool is_timed_out;
 
 	struct cv_cgroup *cgroup; /* limits.c; NULL: no limit by cgroup */
@@ -104,6 +112,10 @@ CV_PRINTF(1, 2) void say(const char *fmt, ...);
 
 /* Ends the run with 125 and this message, unless it already ends. */
 void run_fail(struct supervisor *s, const struct cv_err *err);
+
+/* guards.c: what is protected in the working directory, and at the end what was replaced there. */
+void guards_note(struct supervisor *s);
+void guards_tell(const struct supervisor *s);
 
 /* loop.c: until outcome is set. */
 void loop_run(struct supervisor *s);

@@ -226,7 +226,28 @@ def host_git(tap, b):
                    f"p7 {name} that links to {'outside' if target == b.outside else target} reveals nothing", r)
 
 
+def replaced_meanwhile(tap, b):
+    """What the host's own git puts in place of a protected file can be written, and the run says so."""
+    for name, change, is_said in (
+            ("configuration that git on the host rewrites", lambda top: git(top, "config", "user.name", "x"), True),
+            ("twice", lambda top: [git(top, "config", "user.name", n) for n in "xyz"], True),
+            ("configuration that is written in place",
+             lambda top: b.write(".git/config", "[core]\n\tbare = false\n", where=top), False),
+            ("nothing", lambda top: None, False)):
+        top = repository(b, "replaced")
+        p = subprocess.Popen([box.COVE, "run", "-q", "--no-tty", "--workdir", top, "--", "/bin/sh", "-c",
+                              "echo ready; read x; echo '# mine' >>.git/config && echo WROTE"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        p.stdout.readline()
+        change(top)
+        out, err = p.communicate("go\n", timeout=20)
+        tap.ok((f"{top}/.git/config was replaced on the host" in err) == is_said and ("WROTE" in out) == is_said,
+               f"p11 {name}: {'writable from then on, and said' if is_said else 'protected, and nothing said'}",
+               out + err)
+
+
 def main(tap, b):
+    replaced_meanwhile(tap, b)
     every_way(tap, b)
     work_goes_on(tap, b)
     host_git(tap, b)
