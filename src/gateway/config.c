@@ -4,7 +4,8 @@
  *
  * Every value comes as text, whatever its source, and is put by put(); so a number in a variable
  * and one in the file are judged by the same words.  Default, file, environment and flags are put
- * in this order, and the last one stays.
+ * in this order, and the last one stays.  Then all of it is judged, also when something was wrong
+ * with a word before: whoever repairs a file wants to know all that there is to repair.
  */
 #include "gateway/config.h"
 
@@ -16,6 +17,7 @@
 #include "policy/findings.h"
 #include "policy/yaml_events.h"
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +44,12 @@ static const struct option option[] = { CV_GW_OPTIONS(ROW) };
 static void *field_of(struct cv_gw_config *c, const struct option *o)
 {
 	return (char *)c + o->at;
+}
+
+static void origin_set(struct cv_gw_config *c, const struct option *o, enum cv_gw_origin_kind kind,
+	struct cv_policy_pos pos)
+{
+	c->origin[o - option] = (struct cv_gw_origin){ kind, pos };
 }
 
 /* ---- one value ---- */
@@ -389,9 +397,10 @@ static void mapping_read(struct reading *r, struct cv_str section)
 			cv_yaml_skip(r->y);
 		if (!cv_yaml_next(r->y))
 			return;
-		if (o)
+		if (o) {
+			origin_set(r->c, o, CV_GW_BY_FILE, cv_yaml_pos(r->y));
 			value_read(r, o);
-		else if (is_head && cv_yaml_type(r->y) == CV_YAML_MAPPING)
+		} else if (is_head && cv_yaml_type(r->y) == CV_YAML_MAPPING)
 			mapping_read(r, cv_str_of(key));
 		else if (is_head && cv_yaml_type(r->y) != CV_YAML_NULL) {
 			REPORT(r, cv_yaml_pos(r->y), NULL, "%s: expected a mapping", key);
@@ -425,9 +434,8 @@ static void documents_read(struct reading *r)
 	}
 }
 
-static cv_code file_read(struct cv_gw_config *c, struct cv_str text, struct cv_findings *findings)
+static void file_read(struct cv_gw_config *c, struct cv_str text, struct cv_findings *findings)
 {
-	const size_t before = findings->error_count;
 	struct cv_yaml y;
 	struct reading r = { .c = c, .y = &y };
 
@@ -435,7 +443,6 @@ static cv_code file_read(struct cv_gw_config *c, struct cv_str text, struct cv_f
 		documents_read(&r);
 		cv_yaml_close(&y);
 	}
-	return cv_findings_code(findings, before);
 }
 
 /* ---- environment and flags ---- */
@@ -475,6 +482,7 @@ static cv_code env_read(struct cv_gw_config *c, char **env, struct cv_err *err)
 		if (!v.p)
 			continue;
 		list_forget(c, o);
+		origin_set(c, o, CV_GW_BY_ENV, (struct cv_policy_pos){ 0 });
 
 		const char *wanted = put(c, o, v);
 
@@ -549,6 +557,7 @@ static cv_code flags_read(
 		if (!is_seen[o - option]) /* further ones of a list add to it */
 			list_forget(c, o);
 		is_seen[o - option] = true;
+		origin_set(c, o, CV_GW_BY_FLAG, (struct cv_policy_pos){ 0 });
 
 		const char *wanted = put(c, o, value);
 
@@ -574,73 +583,165 @@ struct cv_str cv_gw_config_path(const struct cv_gw_config_source *s)
 
 /* ---- the whole ---- */
 
-static cv_code whole_check(const struct cv_gw_config *c, struct cv_err *err)
+static const struct option *option_named(const char *key)
 {
+	const struct option *o = option_by_key(cv_str_of(key));
+
+	cv_assert(o);
+	return o;
+}
+
+void cv_gw_config_refuse(const struct cv_gw_config *c, const char *key, struct cv_findings *findings,
+	struct cv_err *err, const char *fmt, ...)
+{
+	const struct option *o = option_named(key);
+	const struct cv_gw_origin *from = &c->origin[o - option];
+	char text[CV_ERR_MSG_BYTES_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (from->kind == CV_GW_BY_FILE)
+		cv_findings_add(findings, CV_FINDING_ERROR, from->pos, cv_str_of(key), NULL, "%s", text);
+	else if (err->code != CV_OK)
+		return; /* one of them at a time */
+	else if (from->kind == CV_GW_BY_FLAG)
+		(void)cv_fail(err, CV_INVALID, "--%s: %s", o->flag, text);
+	else if (from->kind == CV_GW_BY_ENV)
+		(void)cv_fail(err, CV_INVALID, "%s in the environment: %s", o->env, text);
+	else
+		(void)cv_fail(err, CV_INVALID, "%s: %s", key, text);
+}
+
+/* Numbers that not every number will do for. */
+#define AT(field) offsetof(struct cv_gw_config, field)
+static const struct {
+	const char *key;
+	size_t at;
+	uint32_t min, max;
+} range[] = {
+	{ "port", AT(port), 0, UINT16_MAX },
+	{ "health_port", AT(health_port), 0, UINT16_MAX },
+	{ "metrics_port", AT(metrics_port), 0, UINT16_MAX },
+	{ "older_port", AT(older_port), 0, UINT16_MAX },
+	{ "tools.approve_timeout_secs", AT(tools_approve_seconds), 1, CV_PLAN_APPROVE_MS_MAX / 1000 },
+	{ "quotas.queue.length", AT(queue_length), 0, CV_GW_QUEUE_LENGTH_MAX },
+	{ "quotas.queue.max_wait_secs", AT(queue_max_wait), 1, CV_GW_QUEUE_WAIT_MAX },
+};
+#undef AT
+
+static void ranges_check(
+	const struct cv_gw_config *c, struct cv_findings *findings, struct cv_err *err)
+{
+	for (size_t i = 0; i < CV_ARRAY_LEN(range); i++) {
+		const uint32_t v = *(const uint32_t *)(const void *)((const char *)c + range[i].at);
+
+		if (v < range[i].min || v > range[i].max)
+			cv_gw_config_refuse(c, range[i].key, findings, err,
+				"expected a number, %u to %u, found %u", range[i].min, range[i].max, v);
+	}
+}
+
+static bool is_one_of(struct cv_str s, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (cv_str_eq(s, cv_str_of(words[i])))
+			return true;
+	return false;
+}
+
+static void words_check(
+	const struct cv_gw_config *c, struct cv_findings *findings, struct cv_err *err)
+{
+	static const char *const formats[] = { "text", "json" };
 	enum cv_log_level level;
 
 	if (!cv_log_level_of(c->log_level, &level))
-		return cv_fail(err, CV_INVALID,
-			"log.level '%.*s' is none of error, warn, info, "
-			"debug, trace",
-			CV_STR_ARG(c->log_level));
-	if (!cv_str_eq(c->log_format, CV_STR("text")) && !cv_str_eq(c->log_format, CV_STR("json")))
-		return cv_fail(err, CV_INVALID, "log.format '%.*s' is neither text nor json",
-			CV_STR_ARG(c->log_format));
-	if (c->port > UINT16_MAX || c->health_port > UINT16_MAX || c->metrics_port > UINT16_MAX ||
-		c->older_port > UINT16_MAX)
-		return cv_fail(err, CV_INVALID, "a port is at most 65535");
-	if (!c->tls_cert.n != !c->tls_key.n)
-		return cv_fail(err, CV_INVALID, "tls.cert and tls.key need each other");
-	if (!c->rate_requests != !c->rate_window)
-		return cv_fail(err, CV_INVALID,
-			"rate_limit.requests and rate_limit.window_secs need each other");
+		cv_gw_config_refuse(c, "log.level", findings, err,
+			"expected error, warn, info, debug or trace, found '%.*s'",
+			CV_POLICY_QUOTE(c->log_level));
+	if (!is_one_of(c->log_format, formats, CV_ARRAY_LEN(formats)))
+		cv_gw_config_refuse(c, "log.format", findings, err,
+			"expected text or json, found '%.*s'", CV_POLICY_QUOTE(c->log_format));
 	if (c->oidc_issuer.n && !cv_str_has_prefix(c->oidc_issuer, CV_STR("https://")) &&
 		!cv_str_has_prefix(c->oidc_issuer, CV_STR("http://")))
-		return cv_fail(err, CV_INVALID, "oidc.issuer is no http or https URL");
-	if (!c->tools_approve_seconds || c->tools_approve_seconds > CV_PLAN_APPROVE_MS_MAX / 1000)
-		return cv_fail(err, CV_INVALID, "tools.approve_timeout_secs is 1 to %d",
-			CV_PLAN_APPROVE_MS_MAX / 1000);
-	if (c->quota_default_memory == CV_QUOTA_UNLIMITED ||
-		c->quota_default_cpu == CV_QUOTA_UNLIMITED)
-		return cv_fail(err, CV_INVALID,
-			"quotas.default_request is an amount, and can't be unlimited");
-	if (c->queue_length > CV_GW_QUEUE_LENGTH_MAX)
-		return cv_fail(err, CV_INVALID, "quotas.queue.length is at most %d",
-			CV_GW_QUEUE_LENGTH_MAX);
+		cv_gw_config_refuse(c, "oidc.issuer", findings, err,
+			"expected an http or https URL, found '%.*s'",
+			CV_POLICY_QUOTE(c->oidc_issuer));
+	/* Its value is not shown: it may hold a password. */
+	if (c->database.n && !cv_str_has_prefix(c->database, CV_STR("sqlite:")) &&
+		!cv_str_has_prefix(c->database, CV_STR("postgres://")) &&
+		!cv_str_has_prefix(c->database, CV_STR("postgresql://")))
+		cv_gw_config_refuse(c, "database", findings, err,
+			"expected sqlite:PATH or postgres://...");
+	if (c->state_dir.n && c->state_dir.p[0] != '/')
+		cv_gw_config_refuse(c, "state_dir", findings, err,
+			"expected an absolute path, found '%.*s'", CV_POLICY_QUOTE(c->state_dir));
+}
+
+/* Options that belong together. */
+static void pairs_check(
+	const struct cv_gw_config *c, struct cv_findings *findings, struct cv_err *err)
+{
+	if (!c->tls_cert.n != !c->tls_key.n)
+		cv_gw_config_refuse(c, c->tls_cert.n ? "tls.cert" : "tls.key", findings, err,
+			"tls.cert and tls.key need each other");
+	if (!c->rate_requests != !c->rate_window)
+		cv_gw_config_refuse(c,
+			c->rate_requests ? "rate_limit.requests" : "rate_limit.window_secs",
+			findings, err,
+			"rate_limit.requests and rate_limit.window_secs need each other");
+	if (c->quota_default_memory == CV_QUOTA_UNLIMITED)
+		cv_gw_config_refuse(c, "quotas.default_request.memory", findings, err,
+			"expected an amount, and not unlimited");
+	if (c->quota_default_cpu == CV_QUOTA_UNLIMITED)
+		cv_gw_config_refuse(c, "quotas.default_request.cpu", findings, err,
+			"expected an amount, and not unlimited");
 	if (c->queue_workspace_length > c->queue_length)
-		return cv_fail(err, CV_INVALID,
-			"quotas.queue.workspace_length is at most quotas.queue.length");
-	if (!c->queue_max_wait || c->queue_max_wait > CV_GW_QUEUE_WAIT_MAX)
-		return cv_fail(err, CV_INVALID, "quotas.queue.max_wait_secs is 1 to %d",
-			CV_GW_QUEUE_WAIT_MAX);
-	return CV_OK;
+		cv_gw_config_refuse(c, "quotas.queue.workspace_length", findings, err,
+			"expected at most quotas.queue.length, which is %u, found %u",
+			c->queue_length, c->queue_workspace_length);
+}
+
+static void whole_check(const struct cv_gw_config *c, const struct cv_gw_config_source *s,
+	struct cv_findings *findings, struct cv_err *err)
+{
+	ranges_check(c, findings, err);
+	words_check(c, findings, err);
+	pairs_check(c, findings, err);
+	for (size_t i = 0; s->checks && s->checks[i]; i++)
+		s->checks[i](c, findings, err);
 }
 
 cv_code cv_gw_config_new(const struct cv_gw_config_source *s, struct cv_gw_config **ret,
 	struct cv_findings *findings, struct cv_err *err)
 {
 	struct cv_gw_config *c = calloc(1, sizeof(*c));
-	cv_code code = CV_OK;
+	const size_t before = findings->error_count;
 
 	if (!c)
 		return cv_fail(err, CV_LIMIT, "no memory");
+	*err = (struct cv_err){ 0 };
 	cv_arena_init(&c->arena, ARENA_BYTES_MAX);
+	c->origin = cv_arena_array(&c->arena, CV_ARRAY_LEN(option), sizeof(*c->origin));
+	cv_assert(c->origin); /* the first few bytes of it */
 	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++)
 		cv_assert(!put(c, &option[i], cv_str_of(option[i].def)));
 	c->path = cv_arena_str(&c->arena, s->file_name);
-	if (s->file.p && file_read(c, s->file, findings) != CV_OK)
-		code = cv_fail(err, CV_INVALID, "the configuration file has errors");
-	if (code == CV_OK)
-		code = env_read(c, s->env, err);
-	if (code == CV_OK)
-		code = flags_read(c, s, err);
-	if (code == CV_OK)
-		code = whole_check(c, err);
-	if (code == CV_OK && c->arena.is_overflown)
-		code = cv_fail(err, CV_LIMIT, "the configuration is too large");
-	if (code != CV_OK) {
+	if (s->file.p)
+		file_read(c, s->file, findings);
+	if (env_read(c, s->env, err) == CV_OK)
+		(void)flags_read(c, s, err);
+	if (c->arena.is_overflown)
+		(void)cv_fail(err, CV_LIMIT, "the configuration is too large");
+	else
+		whole_check(c, s, findings, err);
+	if (err->code == CV_OK && cv_findings_code(findings, before) != CV_OK)
+		(void)cv_fail(err, CV_INVALID, "the configuration file has errors");
+	if (err->code != CV_OK || findings->error_count > before) {
 		cv_gw_config_free(c);
-		return code;
+		return err->code;
 	}
 	*ret = c;
 	return CV_OK;

@@ -114,13 +114,26 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 #define CV_GW_TYPE_CPU                                                   uint64_t
 #define CV_GW_TYPE_QUOTAS                                                struct cv_gw_config_quotas
 
+/* Who said an option's value, and where: for messages. */
+enum cv_gw_origin_kind { CV_GW_BY_DEFAULT, CV_GW_BY_FILE, CV_GW_BY_ENV, CV_GW_BY_FLAG };
+struct cv_gw_origin {
+	enum cv_gw_origin_kind kind;
+	struct cv_policy_pos pos; /* in the file */
+};
+
 #define CV_GW_OPTION_FIELD(field, type, key, flag, env, def, live, help) CV_GW_TYPE_##type field;
 struct cv_gw_config { /* texts end in a NUL, too */
 	struct cv_arena arena;
-	struct cv_str path; /* of the file that was read; empty: none */
+	struct cv_str path;          /* of the file that was read; empty: none */
+	struct cv_gw_origin *origin; /* of each row of CV_GW_OPTIONS */
 	CV_GW_OPTIONS(CV_GW_OPTION_FIELD)
 };
 #undef CV_GW_OPTION_FIELD
+
+/* A judge of the values that this file does not know: it looks at all of them, and says each fault by
+ * cv_gw_config_refuse(). */
+typedef void cv_gw_config_check_fn(
+	const struct cv_gw_config *c, struct cv_findings *findings, struct cv_err *err);
 
 /* Where the words come from. */
 struct cv_gw_config_source {
@@ -129,13 +142,20 @@ struct cv_gw_config_source {
 	char **env;              /* environ, or NULL */
 	char **flags;            /* words after the command's name; both "--a b" and "--a=b" */
 	size_t flag_count;
+	cv_gw_config_check_fn *const *checks; /* NULL behind the last; or NULL */
 };
 
-/* What is wrong with the file is in findings (line and column); what else is wrong, in err.
- * CV_INVALID.  Flags that are no option are an error. */
+/* All that is wrong with the file is in findings (line and column); of what else is wrong the first
+ * is in err.  CV_INVALID.  Flags that are no option are an error. */
 CV_MUST cv_code cv_gw_config_new(const struct cv_gw_config_source *s, struct cv_gw_config **ret,
 	struct cv_findings *findings, struct cv_err *err);
 void cv_gw_config_free(const struct cv_gw_config *c); /* NULL is fine */
+
+/* The value of the option with this key is wrong: a finding with its place if the file says it, else
+ * err, if that has none yet, with the name of the flag or variable that says it. */
+CV_PRINTF(5, 6)
+void cv_gw_config_refuse(const struct cv_gw_config *c, const char *key, struct cv_findings *findings,
+	struct cv_err *err, const char *fmt, ...);
 
 /* --config FILE in flags, or the environment's; CV_STR_NONE: neither. */
 struct cv_str cv_gw_config_path(const struct cv_gw_config_source *s);

@@ -61,16 +61,16 @@ static bool is_document(struct cv_str name)
 static void file_give(
 	struct cv_gateway *g, int dir, const char *name, cv_gw_folder_fn *one, void *arg)
 {
+	struct cv_gw_folder_file f = { .name = cv_str_of(name) };
 	struct cv_buf text;
 	struct cv_err err;
 
 	cv_buf_init(&text, CV_GW_FILE_BYTES_MAX);
 	const cv_code code = cv_gw_file_read(dir, name, &text, &err);
-	if (code == CV_OK)
-		one(g, cv_str_of(name), cv_buf_str(&text), arg);
-	else if (code != CV_NOT_FOUND) /* it went meanwhile */
-		cv_log(CV_LOG_ERROR, "folder", CV_LOG_FIELDS({ "file", cv_str_of(name) }),
-			"not read: %s", err.msg);
+	f.text = cv_buf_str(&text);
+	f.unread = code == CV_OK ? NULL : &err;
+	if (code != CV_NOT_FOUND) /* it went meanwhile */
+		one(g, &f, arg);
 	cv_buf_fini(&text);
 }
 
@@ -172,43 +172,64 @@ static void policy_keep(
 }
 
 /* By who says lines and columns. */
-static cv_code text_check(struct cv_str file, struct cv_str text, struct cv_err *err)
+static cv_code text_check(const struct cv_gw_folder_file *file, bool is_whole,
+	struct cv_findings *findings, struct cv_err *err)
 {
 	struct cv_policy_doc *doc = NULL;
-	struct cv_findings f;
+	cv_code code = cv_policy_load(file->name, file->text, &doc, findings);
 
-	cv_findings_init(&f);
-	const cv_code code = cv_policy_load(file, text, &doc, &f);
+	if (code == CV_OK && is_whole)
+		code = cv_policy_validate(doc, findings);
 	if (code != CV_OK)
-		cv_gw_folder_finding(&f, err);
+		cv_gw_folder_finding(findings, err);
 	cv_policy_doc_free(doc);
-	cv_findings_fini(&f);
 	return code;
 }
 
-static void policy_take(struct cv_gateway *g, struct cv_str file, struct cv_str text, void *arg)
+cv_code cv_gw_folder_policy_read(const struct cv_gw_folder_file *file, struct cv_arena *arena,
+	cv_policy_pb **ret, char ret_hash[CV_POLICY_HASH_BYTES], struct cv_findings *findings,
+	struct cv_err *err)
 {
 	cv_policy_pb *read, *is = NULL;
+	cv_code code;
+
+	if (file->unread) {
+		*err = *file->unread;
+		return err->code;
+	}
+	code = text_check(file, false, findings, err);
+	if (code == CV_OK)
+		code = cv_policy_pb_from_text(file->name, file->text, arena, &read, err);
+	if (code == CV_OK)
+		code = cv_policy_pb_canonical(read, arena, &is, err);
+	if (code == CV_OK && cv_gw_policy_check(NULL, NULL, NULL, is, err) != CV_RPC_OK) {
+		code = CV_INVALID;
+		(void)!text_check(file, true, findings, err); /* the same, with its place */
+	}
+	if (code == CV_OK)
+		code = cv_policy_pb_hash(is, ret_hash, err);
+	if (code == CV_OK)
+		*ret = is;
+	return code;
+}
+
+static void policy_take(struct cv_gateway *g, const struct cv_gw_folder_file *file, void *arg)
+{
 	char hash[CV_POLICY_HASH_BYTES];
+	struct cv_findings findings;
 	struct cv_arena arena;
 	struct cv_err err;
+	cv_policy_pb *is;
 
 	(void)arg;
 	cv_arena_init(&arena, CV_GW_POLICY_ARENA_MAX);
-	cv_code code = text_check(file, text, &err);
-	if (code == CV_OK)
-		code = cv_policy_pb_from_text(file, text, &arena, &read, &err);
-	if (code == CV_OK)
-		code = cv_policy_pb_canonical(read, &arena, &is, &err);
-	if (code == CV_OK && cv_gw_policy_check(g, NULL, NULL, is, &err) != CV_RPC_OK)
-		code = CV_INVALID;
-	if (code == CV_OK)
-		code = cv_policy_pb_hash(is, hash, &err);
-	if (code == CV_OK)
-		policy_keep(g, file, is, hash);
+	cv_findings_init(&findings);
+	if (cv_gw_folder_policy_read(file, &arena, &is, hash, &findings, &err) == CV_OK)
+		policy_keep(g, file->name, is, hash);
 	else
-		cv_log(CV_LOG_ERROR, "policy", CV_LOG_FIELDS({ "file", file }),
+		cv_log(CV_LOG_ERROR, "policy", CV_LOG_FIELDS({ "file", file->name }),
 			"the policy is not taken, the former stays: %s", err.msg);
+	cv_findings_fini(&findings);
 	cv_arena_fini(&arena);
 }
 

@@ -71,29 +71,42 @@ static void remember(struct seen *s, struct cv_str file, const char *id)
 	s->files[s->n++] = cv_arena_printf(&s->arena, "%.*s", CV_STR_ARG(file)).p;
 }
 
-static void take(struct cv_gateway *g, struct cv_str file, struct cv_str text, void *arg)
+cv_code cv_gw_folder_profile_read(const struct cv_gw_folder_file *file, struct cv_arena *arena,
+	Openshell__V1__ProviderProfile **ret, struct cv_findings *findings, struct cv_err *err)
+{
+	struct cv_profile *p = NULL;
+	cv_code code;
+
+	if (file->unread) {
+		*err = *file->unread;
+		return err->code;
+	}
+	code = cv_profile_load(file->name, file->text, &p, findings);
+	if (code != CV_OK)
+		cv_gw_folder_finding(findings, err);
+	else
+		code = cv_profile_pb_from(p, arena, ret, err);
+	cv_profile_free(p);
+	return code;
+}
+
+static void take(struct cv_gateway *g, const struct cv_gw_folder_file *file, void *arg)
 {
 	struct seen *s = arg;
 	Openshell__V1__ProviderProfile *m = NULL;
-	struct cv_profile *p = NULL;
-	struct cv_findings f;
+	struct cv_findings findings;
 	struct cv_arena arena;
 	struct cv_err err;
 
 	cv_arena_init(&arena, ARENA_MAX);
-	cv_findings_init(&f);
-	cv_code code = cv_profile_load(file, text, &p, &f);
-	if (code != CV_OK)
-		cv_gw_folder_finding(&f, &err);
-	else
-		code = cv_profile_pb_from(p, &arena, &m, &err);
-	remember(s, file, code == CV_OK ? m->id : NULL);
+	cv_findings_init(&findings);
+	const cv_code code = cv_gw_folder_profile_read(file, &arena, &m, &findings, &err);
+	remember(s, file->name, code == CV_OK ? m->id : NULL);
 	if (code == CV_OK)
-		store(g, file, m);
+		store(g, file->name, m);
 	else
-		refuse(file, err.msg);
-	cv_findings_fini(&f);
-	cv_profile_free(p);
+		refuse(file->name, err.msg);
+	cv_findings_fini(&findings);
 	cv_arena_fini(&arena);
 }
 

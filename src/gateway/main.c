@@ -19,6 +19,7 @@
  */
 #include "gateway/admin.h"
 #include "gateway/config.h"
+#include "gateway/folder.h"
 #include "gateway/gateway.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
@@ -88,6 +89,8 @@ static cv_code state_path(
 static cv_code config_parse(const char *path, const struct cv_gw_config_source *given,
 	struct cv_gw_config **ret, struct cv_err *err)
 {
+	static cv_gw_config_check_fn *const checks[] = { cv_gw_tools_check, cv_gw_trace_check,
+		NULL };
 	struct cv_gw_config_source s = *given;
 	struct cv_findings findings;
 	struct cv_buf text, report;
@@ -96,6 +99,8 @@ static cv_code config_parse(const char *path, const struct cv_gw_config_source *
 	cv_buf_init(&text, CONFIG_TEXT_MAX);
 	cv_buf_init(&report, REPORT_BYTES_MAX);
 	cv_findings_init(&findings);
+	if (!s.checks)
+		s.checks = checks;
 	if (path) {
 		code = cv_gw_file_read(AT_FDCWD, path, &text, err);
 		s.file = cv_buf_len(&text) ? cv_buf_str(&text) : CV_STR("\n");
@@ -103,13 +108,6 @@ static cv_code config_parse(const char *path, const struct cv_gw_config_source *
 	}
 	if (code == CV_OK)
 		code = cv_gw_config_new(&s, ret, &findings, err);
-	if (code == CV_OK) {
-		code = cv_gw_tools_check(*ret, err);
-		if (code == CV_OK)
-			code = cv_gw_trace_check(*ret, err);
-		if (code != CV_OK)
-			cv_gw_config_free(*ret);
-	}
 	cv_findings_text(&findings, s.file_name, &report);
 	fprintf(stderr, "%.*s", CV_STR_ARG(cv_buf_str(&report)));
 	cv_findings_fini(&findings);
@@ -328,7 +326,9 @@ static int run(int argc, char **argv, char **env)
 
 static int config_check(int argc, char **argv, char **env)
 {
-	struct cv_gw_config_source s = { .env = NULL };
+	static cv_gw_config_check_fn *const checks[] = { cv_gw_tools_check, cv_gw_trace_check,
+		cv_gw_folder_check, NULL };
+	const struct cv_gw_config_source s = { .checks = checks };
 	char path[CV_GW_PATH_BYTES_MAX];
 	const char *file = argc > 0 ? argv[0] : path;
 	struct cv_gw_config *c;

@@ -22,8 +22,11 @@
 
 struct cv_cred_set;
 
-/* Reads and judges all catalogs that c names; findings go to stderr.  CV_INVALID, CV_NOT_FOUND. */
-CV_MUST cv_code cv_gw_tools_check(const struct cv_gw_config *c, struct cv_err *err);
+/* Reads and judges all catalogs that c names (cv_gw_config_check_fn); what is wrong in a file goes to
+ * stderr. */
+struct cv_findings;
+void cv_gw_tools_check(
+	const struct cv_gw_config *c, struct cv_findings *findings, struct cv_err *err);
 
 /* The sandbox was started with host tools. */
 bool cv_gw_tools_are_there(const struct cv_gateway *g, const struct cv_object *sandbox);

@@ -114,30 +114,60 @@ static cv_code catalog_add(struct tools_set *s, struct cv_err *err)
 static cv_code word_add(struct tools_set *s, struct cv_str word, struct cv_err *err)
 {
 	if (s->count == TOOLS_SET_FILES_MAX)
-		return cv_fail(err, CV_LIMIT, "tools: more than %d catalogs for one sandbox",
+		return cv_fail(err, CV_LIMIT, "more than %d catalogs for one sandbox",
 			TOOLS_SET_FILES_MAX);
 	cv_code code = is_file(word) ? file_read(s, word, err) : builtin_read(s, word, err);
 	if (code == CV_OK)
 		code = catalog_add(s, err);
-	return code == CV_OK ? CV_OK : cv_wrap(err, "tools: %.*s", CV_STR_ARG(word));
+	return code == CV_OK ? CV_OK : cv_wrap(err, "%.*s", CV_STR_ARG(word));
 }
 
-/* Those of all, then the workspace's own. */
+/* Who wants to hear of every catalog that is bad, and not of the first. */
+struct judge {
+	const struct cv_gw_config *c;
+	const char *key;
+	struct cv_findings *findings;
+	struct cv_err *err;
+	bool is_bad;
+};
+
+static cv_code word_take(
+	struct tools_set *s, struct cv_str word, struct judge *j, struct cv_err *err)
+{
+	const cv_code code = word_add(s, word, err);
+
+	if (code == CV_OK || !j)
+		return code;
+	cv_gw_config_refuse(j->c, j->key, j->findings, j->err, "%s", err->msg);
+	j->is_bad = true;
+	return CV_OK;
+}
+
+/* Those of all, then the workspace's own.  j: or NULL, and the first that is bad is the end. */
 static cv_code set_load(const struct cv_gw_config *c, struct cv_str workspace, struct cv_str own,
-	struct tools_set *s, struct cv_err *err)
+	struct tools_set *s, struct judge *j, struct cv_err *err)
 {
 	cv_code code = CV_OK;
 
 	s->workspace = workspace;
 	for (size_t i = 0; i < c->tools_catalogs.n && code == CV_OK; i++)
-		code = word_add(s, c->tools_catalogs.v[i], err);
+		code = word_take(s, c->tools_catalogs.v[i], j, err);
 	while (own.n && code == CV_OK) {
 		const struct cv_str word = cv_str_trim(cv_str_cut(&own, ','));
 
 		if (word.n)
-			code = word_add(s, word, err);
+			code = word_take(s, word, j, err);
 	}
-	return code;
+	return code == CV_OK ? CV_OK : cv_wrap(err, "tools");
+}
+
+static void set_unload(struct tools_set *s)
+{
+	cv_catalog_free(s->catalog);
+	for (size_t k = 0; k < s->count; k++) {
+		free((char *)(uintptr_t)s->names[k].p);
+		free(s->texts[k]);
+	}
 }
 
 cv_code tools_load(const struct cv_gw_config *c, struct cv_gw_tools *ret, struct cv_err *err)
@@ -152,9 +182,9 @@ cv_code tools_load(const struct cv_gw_config *c, struct cv_gw_tools *ret, struct
 	if (!ret->sets)
 		return cv_fail(err, CV_LIMIT, "no memory");
 	for (size_t i = 0; i < own->n && code == CV_OK; i++)
-		code = set_load(c, own->key[i], own->value[i], &ret->sets[ret->n++], err);
+		code = set_load(c, own->key[i], own->value[i], &ret->sets[ret->n++], NULL, err);
 	if (code == CV_OK)
-		code = set_load(c, CV_STR_NONE, CV_STR_NONE, &ret->sets[ret->n++], err);
+		code = set_load(c, CV_STR_NONE, CV_STR_NONE, &ret->sets[ret->n++], NULL, err);
 	if (code != CV_OK)
 		tools_unload(ret);
 	return code;
@@ -162,15 +192,8 @@ cv_code tools_load(const struct cv_gw_config *c, struct cv_gw_tools *ret, struct
 
 void tools_unload(struct cv_gw_tools *t)
 {
-	for (size_t i = 0; i < t->n; i++) {
-		struct tools_set *s = &t->sets[i];
-
-		cv_catalog_free(s->catalog);
-		for (size_t k = 0; k < s->count; k++) {
-			free((char *)(uintptr_t)s->names[k].p);
-			free(s->texts[k]);
-		}
-	}
+	for (size_t i = 0; i < t->n; i++)
+		set_unload(&t->sets[i]);
 	free(t->sets);
 	*t = (struct cv_gw_tools){ 0 };
 }
@@ -186,12 +209,30 @@ const struct tools_set *tools_of(const struct cv_gateway *g, struct cv_str works
 	return NULL;
 }
 
-cv_code cv_gw_tools_check(const struct cv_gw_config *c, struct cv_err *err)
+/* False: refused; what is wrong in a file of it was printed. */
+static bool set_check(const struct cv_gw_config *c, struct cv_str own, const char *key,
+	struct cv_findings *findings, struct cv_err *err)
 {
-	struct cv_gw_tools t;
-	const cv_code code = tools_load(c, &t, err);
+	struct judge j = { .c = c, .key = key, .findings = findings, .err = err };
+	struct tools_set s = { 0 };
+	struct cv_err unused;
 
-	if (code == CV_OK)
-		tools_unload(&t);
-	return code;
+	(void)!set_load(c, CV_STR_NONE, own, &s, &j, &unused);
+	set_unload(&s);
+	return !j.is_bad;
+}
+
+void cv_gw_tools_check(
+	const struct cv_gw_config *c, struct cv_findings *findings, struct cv_err *err)
+{
+	const struct cv_gw_config_map *own = &c->tools_workspaces;
+
+	if (own->n >= TOOLS_SETS_MAX)
+		cv_gw_config_refuse(
+			c, "tools.workspaces", findings, err, "more than %d", TOOLS_SETS_MAX);
+	/* Each has those of all in it: if they are bad, no more is to be said of it. */
+	if (!set_check(c, CV_STR_NONE, "tools.catalogs", findings, err))
+		return;
+	for (size_t i = 0; i < CV_MIN(own->n, (size_t)TOOLS_SETS_MAX); i++)
+		(void)set_check(c, own->value[i], "tools.workspaces", findings, err);
 }

@@ -64,19 +64,16 @@ cv_code trace_endpoint(const struct cv_gw_config *c, char ret_url[TRACE_URL_BYTE
 			cv_str_has_byte(rest, ' '))
 			break;
 		if (scheme[i].is_grpc && slash + 1 < rest.n)
-			return cv_fail(err, CV_INVALID,
-				"traces.endpoint: gRPC has a host and a port, and no path");
+			return cv_fail(err, CV_INVALID, "gRPC has a host and a port, and no path");
 		*ret_is_grpc = scheme[i].is_grpc;
 		const int n = snprintf(ret_url, TRACE_URL_BYTES, "%s%.*s%s", scheme[i].curl,
 			CV_STR_ARG(scheme[i].is_grpc ? cv_str_slice(rest, 0, slash) : rest),
 			scheme[i].is_grpc ? TRACE_GRPC_PATH : "");
-		return n < TRACE_URL_BYTES
-			       ? CV_OK
-			       : cv_fail(err, CV_INVALID, "traces.endpoint is too long");
+		return n < TRACE_URL_BYTES ? CV_OK : cv_fail(err, CV_INVALID, "it is too long");
 	}
 	return cv_fail(err, CV_INVALID,
-		"traces.endpoint is no http://HOST:PORT/PATH, https://..., grpc://HOST:PORT or "
-		"grpcs://..., without a user in it");
+		"it is no http://HOST:PORT/PATH, https://..., grpc://HOST:PORT or grpcs://..., "
+		"without a user in it");
 }
 
 /* What the request itself says. */
@@ -92,34 +89,42 @@ static bool is_ours(struct cv_str name)
 }
 
 /* Values may be secrets, and are not repeated. */
-static cv_code headers_check(const struct cv_gw_config_map *m, struct cv_err *err)
+static void headers_check(
+	const struct cv_gw_config *c, struct cv_findings *findings, struct cv_err *err)
 {
+	const struct cv_gw_config_map *m = &c->traces_headers;
+
 	if (m->n > TRACE_HEADERS_MAX)
-		return cv_fail(err, CV_INVALID, "traces.headers: at most %d", TRACE_HEADERS_MAX);
-	for (size_t i = 0; i < m->n; i++) {
+		cv_gw_config_refuse(c, "traces.headers", findings, err, "at most %d of them",
+			TRACE_HEADERS_MAX);
+	for (size_t i = 0; i < CV_MIN(m->n, (size_t)TRACE_HEADERS_MAX); i++) {
 		if (!cv_h1_is_token(m->key[i]) || is_ours(m->key[i]))
-			return cv_fail(err, CV_INVALID, "traces.headers: '%.*s' is no name for one",
+			cv_gw_config_refuse(c, "traces.headers", findings, err,
+				"'%.*s' is no name for one",
 				CV_STR_ARG(cv_str_slice(m->key[i], 0, 64)));
-		if (!cv_h1_is_field_value(m->value[i]) || m->value[i].n > TRACE_HEADER_BYTES_MAX)
-			return cv_fail(err, CV_INVALID, "traces.headers: the value of %.*s is none",
+		else if (!cv_h1_is_field_value(m->value[i]) ||
+			 m->value[i].n > TRACE_HEADER_BYTES_MAX)
+			cv_gw_config_refuse(c, "traces.headers", findings, err,
+				"the value of %.*s is none",
 				CV_STR_ARG(cv_str_slice(m->key[i], 0, 64)));
 	}
-	return CV_OK;
 }
 
-cv_code cv_gw_trace_check(const struct cv_gw_config *c, struct cv_err *err)
+void cv_gw_trace_check(
+	const struct cv_gw_config *c, struct cv_findings *findings, struct cv_err *err)
 {
 	char url[TRACE_URL_BYTES];
+	struct cv_err why;
 	uint32_t sample;
 	bool is_grpc;
 
 	if (!sample_parse(c->traces_sample, &sample))
-		return cv_fail(err, CV_INVALID, "traces.sample is a part from 0 to 1, as 0.1");
-	if (!c->traces_endpoint.n)
-		return CV_OK;
-	if (trace_endpoint(c, url, &is_grpc, err) != CV_OK)
-		return err->code;
-	return headers_check(&c->traces_headers, err);
+		cv_gw_config_refuse(c, "traces.sample", findings, err,
+			"expected a part from 0 to 1, as 0.1, found '%.*s'",
+			CV_STR_ARG(cv_str_slice(c->traces_sample, 0, 64)));
+	if (c->traces_endpoint.n && trace_endpoint(c, url, &is_grpc, &why) != CV_OK)
+		cv_gw_config_refuse(c, "traces.endpoint", findings, err, "%s", why.msg);
+	headers_check(c, findings, err);
 }
 
 void trace_configure(struct cv_gw_traces *t, const struct cv_gw_config *c)

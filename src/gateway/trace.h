@@ -23,8 +23,10 @@
 
 struct cv_gw_config;
 
-/* CV_INVALID: traces.* of the configuration. */
-CV_MUST cv_code cv_gw_trace_check(const struct cv_gw_config *c, struct cv_err *err);
+/* Judges traces.* of the configuration (cv_gw_config_check_fn). */
+struct cv_findings;
+void cv_gw_trace_check(
+	const struct cv_gw_config *c, struct cv_findings *findings, struct cv_err *err);
 
 /* Where a call stands; made when it is first asked for.  NULL: nobody keeps it. */
 const struct cv_traceparent *cv_gw_trace_of(struct cv_rpc_call *c);

@@ -32,7 +32,7 @@ static struct cv_gw_config *read_all(const char *file, char **env, char **flags,
 /* The first finding, as a person sees it. */
 static const char *report(const char *file)
 {
-	static char text[1024];
+	static char text[4096];
 	struct cv_buf b;
 
 	assert_null(read_all(file, NULL, NULL, 0));
@@ -147,6 +147,69 @@ static void test_bad_files(void **state)
 	assert_non_null(strstr(report("images: {a: [b]}\n"), "images.a: expected text"));
 }
 
+/* All of it at once: words that are none, and values that don't do. */
+static void test_every_fault_of_a_file(void **state)
+{
+	(void)state;
+	assert_string_equal(report("port: 70000\n"
+				   "prt: 1\n"
+				   "log: {level: loud, format: xml}\n"
+				   "tls: {cert: /a}\n"
+				   "rate_limit: {window_secs: 5}\n"
+				   "oidc: {issuer: 'ftp://x'}\n"
+				   "state_dir: here\n"
+				   "database: 'mysql://user:s3cr3t@x'\n"
+				   "tools: {approve_timeout_secs: 0}\n"
+				   "quotas:\n"
+				   "  queue:\n"
+				   "    length: 5000\n"
+				   "    workspace_length: 5001\n"
+				   "    max_wait_secs: 604801\n"
+				   "  default_request: {cpu: unlimited}\n"),
+		"gateway.yaml:2:1: error: unknown key 'prt'; did you mean 'port'?\n"
+		"gateway.yaml:1:7: error: port: expected a number, 0 to 65535, found 70000\n"
+		"gateway.yaml:9:31: error: tools.approve_timeout_secs: expected a number, 1 to 86400, "
+		"found 0\n"
+		"gateway.yaml:12:13: error: quotas.queue.length: expected a number, 0 to 4096, found "
+		"5000\n"
+		"gateway.yaml:14:20: error: quotas.queue.max_wait_secs: expected a number, 1 to "
+		"604800, found 604801\n"
+		"gateway.yaml:3:14: error: log.level: expected error, warn, info, debug or trace, "
+		"found 'loud'\n"
+		"gateway.yaml:3:28: error: log.format: expected text or json, found 'xml'\n"
+		"gateway.yaml:6:16: error: oidc.issuer: expected an http or https URL, found "
+		"'ftp://x'\n"
+		"gateway.yaml:8:11: error: database: expected sqlite:PATH or postgres://...\n"
+		"gateway.yaml:7:12: error: state_dir: expected an absolute path, found 'here'\n"
+		"gateway.yaml:4:13: error: tls.cert: tls.cert and tls.key need each other\n"
+		"gateway.yaml:5:27: error: rate_limit.window_secs: rate_limit.requests and "
+		"rate_limit.window_secs need each other\n"
+		"gateway.yaml:15:26: error: quotas.default_request.cpu: expected an amount, and not "
+		"unlimited\n"
+		"gateway.yaml:13:23: error: quotas.queue.workspace_length: expected at most "
+		"quotas.queue.length, which is 5000, found 5001\n");
+	assert_string_equal(err.msg, "the configuration file has errors");
+}
+
+/* Whoever said the value is told. */
+static void test_who_said_it(void **state)
+{
+	char flag[] = "--port=70000", word[] = "OPENSHELL_LOG_LEVEL=loud", good[] = "--port=1";
+	char *flags[] = { flag }, *env[] = { word, NULL }, *repaired[] = { good };
+
+	(void)state;
+	assert_null(read_all(NULL, NULL, flags, 1));
+	assert_string_equal(err.msg, "--port: expected a number, 0 to 65535, found 70000");
+	assert_int_equal(findings.error_count, 0);
+	assert_null(read_all(NULL, env, NULL, 0));
+	assert_string_equal(err.msg,
+		"LOG_LEVEL in the environment: expected error, warn, info, debug or trace, found "
+		"'loud'");
+	struct cv_gw_config *c = read_all("port: 70000\n", NULL, repaired, 1);
+	assert_non_null(c);
+	cv_gw_config_free(c);
+}
+
 static void test_bad_words(void **state)
 {
 	char a[] = "--prt", b[] = "--port", d[] = "x", e[] = "word";
@@ -258,6 +321,8 @@ int main(void)
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_every_fault_of_a_file),
+		cmocka_unit_test(test_who_said_it),
 		cmocka_unit_test(test_bad_words),
 		cmocka_unit_test(test_quotas),
 		cmocka_unit_test(test_bad_quotas),
