@@ -44,6 +44,7 @@ struct cv_gw_folders {
 	int64_t scan_ms; /* loop time */
 	struct folder_policy v[CV_GW_FOLDER_FILES_MAX];
 	size_t n;
+	char *out_policy, *out_profile; /* the first file that was said to be one too many; owned */
 };
 
 /* ---- files ---- */
@@ -74,34 +75,107 @@ static void file_give(
 	cv_buf_fini(&text);
 }
 
-static int name_cmp(const void *a, const void *b)
+static size_t place_of(const struct cv_gw_folder_names *names, const char *name)
 {
-	const char *const *x = a, *const *y = b;
+	size_t low = 0, high = names->n;
 
-	return strcmp(*x, *y);
+	while (low < high) {
+		const size_t at = (low + high) / 2;
+
+		if (strcmp(names->v[at], name) < 0)
+			low = at + 1;
+		else
+			high = at;
+	}
+	return low;
+}
+
+/* One of too many; the first of those is kept, and what is taken. */
+static void name_leave(struct cv_gw_folder_names *names, char *name)
+{
+	names->more++;
+	if (names->first_out && strcmp(names->first_out, name) <= 0) {
+		free(name);
+		return;
+	}
+	free(names->first_out);
+	names->first_out = name;
+}
+
+/* Directories come in no order, and the first by name are to be the same at each look. */
+static void name_add(struct cv_gw_folder_names *names, const char *text)
+{
+	const size_t at = place_of(names, text);
+	char *name = cv_str_dup(cv_str_of(text));
+
+	if (!name)
+		return; /* it is seen at the next look */
+	if (names->n == CV_GW_FOLDER_FILES_MAX && at == names->n) {
+		name_leave(names, name);
+		return;
+	}
+	if (names->n == CV_GW_FOLDER_FILES_MAX)
+		name_leave(names, names->v[--names->n]);
+	memmove(names->v + at + 1, names->v + at, (names->n - at) * sizeof(names->v[0]));
+	names->v[at] = name;
+	names->n++;
+}
+
+cv_code cv_gw_folder_list(struct cv_str dir, struct cv_gw_folder_names *ret, struct cv_err *err)
+{
+	DIR *d = opendir(dir.p);
+	const struct dirent *e;
+
+	ret->n = ret->more = 0;
+	ret->first_out = NULL;
+	if (!d)
+		return cv_fail_errno(err, "open %s", dir.p);
+	while ((e = readdir(d)))
+		if (is_document(cv_str_of(e->d_name)))
+			name_add(ret, e->d_name);
+	closedir(d);
+	return CV_OK;
+}
+
+void cv_gw_folder_names_fini(struct cv_gw_folder_names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		free(names->v[i]);
+	free(names->first_out);
+	names->n = 0;
+	names->first_out = NULL;
 }
 
 /* In the order of their names: of two that say the same thing the first counts, at each look. */
-cv_code cv_gw_folder_walk(struct cv_gateway *g, struct cv_str dir, cv_gw_folder_fn *one, void *arg,
-	struct cv_err *err)
+cv_code cv_gw_folder_read(struct cv_gateway *g, struct cv_str dir,
+	const struct cv_gw_folder_names *names, cv_gw_folder_fn *one, void *arg, struct cv_err *err)
 {
-	DIR *d = opendir(dir.p);
-	char *names[CV_GW_FOLDER_FILES_MAX];
-	const struct dirent *e;
-	size_t n = 0;
+	CV_AUTO_FD int fd = open(dir.p, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (!d)
+	if (fd < 0)
 		return cv_fail_errno(err, "open %s", dir.p);
-	while ((e = readdir(d)) && n < CV_ARRAY_LEN(names))
-		if (is_document(cv_str_of(e->d_name)) && (names[n] = strdup(e->d_name)))
-			n++;
-	qsort(names, n, sizeof(names[0]), name_cmp);
-	for (size_t i = 0; i < n; i++) {
-		file_give(g, dirfd(d), names[i], one, arg);
-		free(names[i]);
-	}
-	closedir(d);
+	for (size_t i = 0; i < names->n; i++)
+		file_give(g, fd, names->v[i], one, arg);
 	return CV_OK;
+}
+
+/* Once, until it is another one. */
+static void too_many_say(struct cv_str dir, const struct cv_gw_folder_names *names, char **said)
+{
+	if (!names->more) {
+		free(*said);
+		*said = NULL;
+		return;
+	}
+	if (*said && !strcmp(*said, names->first_out))
+		return;
+	free(*said);
+	*said = cv_str_dup(cv_str_of(names->first_out));
+	cv_log(CV_LOG_ERROR, "folder",
+		CV_LOG_FIELDS({ "directory", dir }, { "file", cv_str_of(names->first_out) }),
+		"it is not read, as there are more than %d (CV_GW_FOLDER_FILES_MAX); nor are %zu "
+		"behind it",
+		CV_GW_FOLDER_FILES_MAX, names->more - 1);
 }
 
 void cv_gw_folder_finding(const struct cv_findings *f, struct cv_err *err)
@@ -142,10 +216,24 @@ static struct cv_str stem_of(struct cv_str file)
 	return cv_str_slice(file, 0, cv_str_rfind_byte(file, '.'));
 }
 
-static void text_set(struct cv_str *to, struct cv_str s)
+static bool policy_init(struct folder_policy *p, struct cv_str file)
 {
-	free((char *)(uintptr_t)to->p);
-	*to = (struct cv_str){ strndup(s.p, s.n), s.n };
+	const struct cv_str workspace = stem_of(file);
+	char *own = cv_str_dup(workspace), *name = cv_str_dup(file);
+
+	*p = (struct folder_policy){ .workspace = { own, workspace.n }, .file = { name, file.n } };
+	if (own && name)
+		return true;
+	free(own);
+	free(name);
+	return false;
+}
+
+static void policy_fini(struct folder_policy *p)
+{
+	free((char *)(uintptr_t)p->workspace.p);
+	free((char *)(uintptr_t)p->file.p);
+	cv_pb_free(p->policy);
 }
 
 static void policy_keep(
@@ -155,13 +243,12 @@ static void policy_keep(
 
 	if (p && (strcmp(p->hash, hash) == 0 || !cv_str_eq(p->file, file)))
 		return; /* the same; or WORKSPACE.yml behind WORKSPACE.yaml */
-	if (!p && g->folders->n == CV_GW_FOLDER_FILES_MAX)
+	/* There is room: there are no more than there are files. */
+	if (!p && (g->folders->n == CV_GW_FOLDER_FILES_MAX ||
+			  !policy_init(&g->folders->v[g->folders->n], file)))
 		return;
-	if (!p) {
+	if (!p)
 		p = &g->folders->v[g->folders->n++];
-		text_set(&p->workspace, stem_of(file));
-		text_set(&p->file, file);
-	}
 	cv_pb_free(p->policy);
 	p->policy = cv_pb_copy(is);
 	memcpy(p->hash, hash, sizeof(p->hash));
@@ -169,6 +256,29 @@ static void policy_keep(
 	cv_log(CV_LOG_INFO, "policy",
 		CV_LOG_FIELDS({ "file", file }, { "workspace", p->workspace }),
 		"the file's policy holds for sandboxes that come without one");
+}
+
+/* names: the files that are there; NULL: none is. */
+static void policies_drop(struct cv_gateway *g, const struct cv_gw_folder_names *names)
+{
+	struct cv_gw_folders *f = g->folders;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		struct folder_policy *p = &f->v[i];
+		const size_t at = names ? place_of(names, p->file.p) : 0;
+
+		if (names && at < names->n && !strcmp(names->v[at], p->file.p)) {
+			f->v[kept++] = *p;
+			continue;
+		}
+		cv_log(CV_LOG_WARN, "policy",
+			CV_LOG_FIELDS({ "file", p->file }, { "workspace", p->workspace }),
+			"the file is gone: sandboxes that come without a policy get none; those that "
+			"have the file's keep it");
+		policy_fini(p);
+	}
+	f->n = kept;
 }
 
 /* By who says lines and columns. */
@@ -274,26 +384,51 @@ static void sandbox_give(
 	cv_arena_fini(&arena);
 }
 
+static void followers_give(struct cv_gateway *g, struct folder_policy *p)
+{
+	const struct cv_object_range r =
+		cv_object_scope(g->objects, CV_OBJECT_SANDBOX, p->workspace);
+
+	for (size_t k = r.first; p->is_new && k < r.end; k++) {
+		const struct cv_object *o = cv_object_at(g->objects, CV_OBJECT_SANDBOX, k);
+
+		if (is_follower(g, o))
+			sandbox_give(g, o, p);
+	}
+	p->is_new = false;
+}
+
 static void policies_scan(struct cv_gateway *g, struct cv_str dir)
 {
+	struct cv_gw_folder_names names;
 	struct cv_err err;
+	cv_code code = cv_gw_folder_list(dir, &names, &err);
 
-	if (cv_gw_folder_walk(g, dir, policy_take, NULL, &err) != CV_OK)
+	if (code == CV_OK) {
+		too_many_say(dir, &names, &g->folders->out_policy);
+		policies_drop(g, &names); /* first: another may be the workspace's now */
+		code = cv_gw_folder_read(g, dir, &names, policy_take, NULL, &err);
+	}
+	if (code != CV_OK)
 		cv_log(CV_LOG_ERROR, "policy", CV_LOG_FIELDS({ "directory", dir }),
 			"policies stay as they are: %s", err.msg);
-	for (size_t i = 0; i < g->folders->n; i++) {
-		struct folder_policy *p = &g->folders->v[i];
-		const struct cv_object_range r =
-			cv_object_scope(g->objects, CV_OBJECT_SANDBOX, p->workspace);
+	cv_gw_folder_names_fini(&names);
+	for (size_t i = 0; i < g->folders->n; i++)
+		followers_give(g, &g->folders->v[i]);
+}
 
-		for (size_t k = r.first; p->is_new && k < r.end; k++) {
-			const struct cv_object *o = cv_object_at(g->objects, CV_OBJECT_SANDBOX, k);
+static void profiles_scan(struct cv_gateway *g, struct cv_str dir)
+{
+	struct cv_gw_folder_names names;
+	struct cv_err err;
 
-			if (is_follower(g, o))
-				sandbox_give(g, o, p);
-		}
-		p->is_new = false;
-	}
+	if (cv_gw_folder_list(dir, &names, &err) == CV_OK) {
+		too_many_say(dir, &names, &g->folders->out_profile);
+		cv_gw_folder_profiles(g, dir, &names);
+	} else
+		cv_log(CV_LOG_ERROR, "profile", CV_LOG_FIELDS({ "directory", dir }),
+			"profiles stay as they are: %s", err.msg);
+	cv_gw_folder_names_fini(&names);
 }
 
 /* ---- watching ---- */
@@ -343,7 +478,7 @@ static void scan(struct cv_gateway *g)
 	if (!f->is_watched)
 		watch(g);
 	if (g->config->profiles_dir.n)
-		cv_gw_folder_profiles(g, g->config->profiles_dir);
+		profiles_scan(g, g->config->profiles_dir);
 	if (g->config->policies_dir.n)
 		policies_scan(g, g->config->policies_dir);
 	f->scan_ms = f->is_watched ? INT64_MAX : g->loop.now_ms + LOOK_MS;
@@ -377,7 +512,9 @@ static int64_t turn(struct cv_gateway *g)
 
 static void reload(struct cv_gateway *g, const struct cv_gw_config *old)
 {
-	(void)old;
+	/* Of another directory nothing holds that this one does not say, too. */
+	if (!cv_str_eq(old->policies_dir, g->config->policies_dir))
+		policies_drop(g, NULL);
 	g->folders->is_watched = false;
 	g->folders->scan_ms = 0;
 	if (!has_any(g))
@@ -400,11 +537,10 @@ static void stop(struct cv_gateway *g)
 	if (!g->folders)
 		return;
 	unwatch(g);
-	for (size_t i = 0; i < g->folders->n; i++) {
-		free((char *)(uintptr_t)g->folders->v[i].workspace.p);
-		free((char *)(uintptr_t)g->folders->v[i].file.p);
-		cv_pb_free(g->folders->v[i].policy);
-	}
+	for (size_t i = 0; i < g->folders->n; i++)
+		policy_fini(&g->folders->v[i]);
+	free(g->folders->out_policy);
+	free(g->folders->out_profile);
 	free(g->folders);
 	g->folders = NULL;
 }

@@ -111,17 +111,25 @@ static void profile_judge(struct cv_gateway *g, const struct cv_gw_folder_file *
 static void dir_check(const struct cv_gw_config *c, const char *key, struct cv_str dir,
 	cv_gw_folder_fn *one, struct cv_findings *findings, struct cv_err *err)
 {
+	struct cv_gw_folder_names names;
 	struct judge j = { .dir = dir };
 	struct cv_err why;
 
 	if (!dir.n)
 		return;
 	cv_arena_init(&j.arena, ARENA_MAX);
-	if (cv_gw_folder_walk(NULL, dir, one, &j, &why) != CV_OK)
+	if (cv_gw_folder_list(dir, &names, &why) != CV_OK ||
+		cv_gw_folder_read(NULL, dir, &names, one, &j, &why) != CV_OK)
 		cv_gw_config_refuse(c, key, findings, err, "%s", why.msg);
-	else if (j.bad)
+	if (j.bad)
 		cv_gw_config_refuse(c, key, findings, err, "of %zu files %zu %s wrong", j.files,
 			j.bad, j.bad == 1 ? "is" : "are");
+	if (names.more)
+		cv_gw_config_refuse(c, key, findings, err,
+			"more than %d files (CV_GW_FOLDER_FILES_MAX): '%s' and %zu behind it are not "
+			"read",
+			CV_GW_FOLDER_FILES_MAX, names.first_out, names.more - 1);
+	cv_gw_folder_names_fini(&names);
 	cv_arena_fini(&j.arena);
 }
 

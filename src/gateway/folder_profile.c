@@ -140,13 +140,14 @@ static void drop(struct cv_gateway *g, const struct seen *s)
 	}
 }
 
-void cv_gw_folder_profiles(struct cv_gateway *g, struct cv_str dir)
+void cv_gw_folder_profiles(
+	struct cv_gateway *g, struct cv_str dir, const struct cv_gw_folder_names *names)
 {
 	struct seen s = { .n = 0 };
 	struct cv_err err;
 
 	cv_arena_init(&s.arena, ARENA_MAX);
-	if (cv_gw_folder_walk(g, dir, take, &s, &err) == CV_OK)
+	if (cv_gw_folder_read(g, dir, names, take, &s, &err) == CV_OK)
 		drop(g, &s);
 	else
 		cv_log(CV_LOG_ERROR, "profile", CV_LOG_FIELDS({ "directory", dir }),

@@ -22,8 +22,9 @@ server = world.Server(world.PUBLIC, 443, w.pki)
 home = tempfile.mkdtemp(prefix="cove-folders-")
 policies, profiles = os.path.join(home, "policies"), os.path.join(home, "profiles")
 os.mkdir(policies)
-g = gatewaylab.Gateway(config={"resolve": [f"{HOST}:443:{world.PUBLIC}"], "upstream_ca": [w.pki.ca],
-                               "policies_dir": policies, "profiles_dir": profiles})
+CONFIG = {"resolve": [f"{HOST}:443:{world.PUBLIC}"], "upstream_ca": [w.pki.ca], "policies_dir": policies,
+          "profiles_dir": profiles}
+g = gatewaylab.Gateway(config=CONFIG)
 pb, sb, dm = g.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")
 
 
@@ -128,11 +129,80 @@ def who_has_a_policy_of_his_own_keeps_it():
     assert not latest("early").provenance
 
 
-def a_file_that_goes_takes_nothing_away():
+def a_file_that_goes_holds_for_nobody_who_comes():
+    """Who has its policy keeps it; who comes has none, as without a file; both follow it when it is back."""
+    since = len(g.lines)
     os.unlink(os.path.join(policies, "default.yaml"))
-    time.sleep(0.5)
+    line = g.logged("the file is gone", since)
+    assert line and "default.yaml" in line and "WARN" in line.upper(), line
+    sandbox("between")
+    assert not latest("between").provenance and status("between") in ("000", "403")
     assert status("late") == "200"
     write(os.path.join(policies, "default.yaml"), policy("full"))
+    until(lambda: status("between") == "200")
+    assert latest("between").provenance["policy-file"] == "default.yaml"
+
+
+def another_file_of_the_workspace_takes_its_place():
+    since = len(g.lines)
+    write(os.path.join(policies, "default.yml"), policy("read-only"))
+    time.sleep(0.5)
+    assert status("between", "POST") == "200", "WORKSPACE.yaml is the first"
+    os.unlink(os.path.join(policies, "default.yaml"))
+    until(lambda: status("between", "POST") == "403")
+    assert g.logged("the file is gone", since)
+    assert latest("between").provenance["policy-file"] == "default.yml"
+    write(os.path.join(policies, "default.yaml"), policy("full"))
+    os.unlink(os.path.join(policies, "default.yml"))
+    until(lambda: status("between", "POST") == "200")
+
+
+def a_directory_that_is_away_takes_nothing_away():
+    since = len(g.lines)
+    os.rename(policies, policies + ".away")
+    assert g.logged("policies stay as they are", since)
+    sandbox("away")
+    assert status("away") == "200"
+    os.rename(policies + ".away", policies)
+
+
+def of_another_directory_only_its_files_hold():
+    other, since = os.path.join(home, "other"), len(g.lines)
+    os.mkdir(other)
+    g.write_config(dict(CONFIG, policies_dir=other))
+    g.hup()
+    assert g.logged("the file is gone", since)
+    sandbox("elsewhere")
+    assert status("elsewhere") in ("000", "403")
+    write(os.path.join(other, "default.yaml"), policy("read-only"))
+    until(lambda: status("elsewhere") == "200")
+    since = len(g.lines)
+    g.write_config({k: v for k, v in CONFIG.items() if k != "policies_dir"})
+    g.hup()
+    assert g.logged("the file is gone", since)
+    g.write_config(CONFIG)
+    g.hup()
+    until(lambda: status("elsewhere", "DELETE") == "200")
+
+
+def more_files_than_are_read():
+    """The first 1000 by name; the first that is not is said, once."""
+    since = len(g.lines)
+    for i in range(1100):
+        write(os.path.join(policies, "z%04d.yaml" % i), "version: 1\n")
+    line = g.logged("CV_GW_FOLDER_FILES_MAX", since, 30)
+    assert line and policies in line, line
+    until(lambda: [x for x in g.lines[since:] if "nor are 100 behind it" in x and "z0999.yaml" in x])
+    before = len([x for x in g.lines[since:] if "CV_GW_FOLDER_FILES_MAX" in x])
+    write(os.path.join(policies, "default.yaml"), policy("read-only"))
+    until(lambda: status("late", "POST") == "403")
+    assert len([x for x in g.lines[since:] if "CV_GW_FOLDER_FILES_MAX" in x]) == before, "once"
+    done = g.run("config", "check", g.config_path, check=False)
+    assert done.returncode == 2 and "'z0999.yaml' and 100 behind it are not read" in done.stderr, done.stderr
+    for i in range(1100):
+        os.unlink(os.path.join(policies, "z%04d.yaml" % i))
+    write(os.path.join(policies, "default.yaml"), policy("full"))
+    until(lambda: status("late", "DELETE") == "200")
 
 
 def what_can_not_change_while_it_runs_does_not():
@@ -203,13 +273,15 @@ try:
     for step in (without_files_nothing_is_allowed, a_file_that_comes_holds_for_those_that_run,
                  and_for_those_that_come, an_edit_holds_at_the_next_request,
                  what_is_wrong_changes_nothing_and_is_said, who_has_a_policy_of_his_own_keeps_it,
-                 a_file_that_goes_takes_nothing_away, what_can_not_change_while_it_runs_does_not,
+                 a_file_that_goes_holds_for_nobody_who_comes, another_file_of_the_workspace_takes_its_place,
+                 a_directory_that_is_away_takes_nothing_away, of_another_directory_only_its_files_hold,
+                 more_files_than_are_read, what_can_not_change_while_it_runs_does_not,
                  a_directory_that_comes_later_is_found, a_profile_of_a_file_serves_and_follows_it,
                  clients_are_sent_to_the_file, a_wrong_profile_leaves_the_former,
                  one_that_is_used_stays_and_goes_when_it_is_not, a_gateway_that_was_away_catches_up):
         check(step)
 finally:
-    for name in ("early", "late", "own", "uses"):
+    for name in ("early", "late", "own", "uses", "between", "away", "elsewhere"):
         code_of(lambda: g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name=name)))
     time.sleep(1)
     g.close()
