@@ -15,10 +15,6 @@ extern const struct cv_command cv_cmd_tools_lint;     /* cmd_tools_lint.c */
 extern const struct cv_command cv_cmd_tools_show;     /* cmd_tools_show.c */
 extern const struct cv_command cv_cmd_audit_secrets;  /* cmd_audit_secrets.c */
 extern const struct cv_command cv_cmd_doctor;         /* cmd_doctor.c */
-extern const struct cv_command cv_cmd_gateway_run;    /* cmd_gateway.c, these four */
-extern const struct cv_command cv_cmd_gateway_init;
-extern const struct cv_command cv_cmd_gateway_rotate_key;
-extern const struct cv_command cv_cmd_gateway_config;
 
 enum cv_output { CV_OUTPUT_TEXT, CV_OUTPUT_JSON };
 

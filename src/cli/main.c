@@ -25,10 +25,6 @@ static const struct cv_command *const command[] = {
 	&cv_cmd_tools_lint,
 	&cv_cmd_audit_secrets,
 	&cv_cmd_doctor,
-	&cv_cmd_gateway_run,
-	&cv_cmd_gateway_init,
-	&cv_cmd_gateway_rotate_key,
-	&cv_cmd_gateway_config,
 };
 
 #define EXIT_USAGE 2

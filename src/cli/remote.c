@@ -55,10 +55,15 @@ static const struct {
 	{ "quota", NULL, "what sandboxes take of the quotas, and which wait for room" },
 	{ "workspace", NULL, "workspaces and who is in them" },
 	{ "ws", NULL, NULL },
-	{ "gateway", "run", "serve sandboxes: init, run, config check, ...", true },
+	{ "gateway", "start", "serve sandboxes: start, stop, status, run, init, ...", true },
+	{ "gateway", "stop", NULL, true },
+	{ "gateway", "status", NULL, true },
+	{ "gateway", "run", NULL, true },
 	{ "gateway", "init", NULL, true },
-	{ "gateway", "rotate-key", NULL, true },
+	{ "gateway", "generate-certs", NULL, true },
 	{ "gateway", "config", NULL, true },
+	{ "gateway", "rotate-key", NULL, true },
+	{ "gateway", "rotate-credentials-key", NULL, true },
 	{ "gateway", "backup", NULL, true },
 	{ "gateway", "restore", NULL, true },
 	{ "gateway", NULL, "gateways that are known here: add, select, list, ..." },
@@ -66,7 +71,7 @@ static const struct {
 	{ "status", NULL, "is the gateway there, and who are we to it" },
 	{ "whoami", NULL, "who the gateway takes us for" },
 	{ "complete", NULL, NULL },
-	{ "completions", NULL, "a script for bash, zsh or fish" },
+	{ "completions", NULL, "a script for bash, zsh, fish or PowerShell" },
 	{ "manual", NULL, NULL },
 	{ "ssh-proxy", NULL, NULL },
 };
@@ -74,8 +79,10 @@ static const struct {
 /* The row of argv's first words, or the number of rows. */
 static size_t row_of(int argc, char **argv)
 {
+	const char *word = argc > 0 && strcmp(argv[0], "gw") == 0 ? "gateway" : argv[0];
+
 	for (size_t i = 0; argc > 0 && i < CV_ARRAY_LEN(remote); i++) {
-		if (strcmp(remote[i].word, argv[0]) != 0)
+		if (strcmp(remote[i].word, word) != 0)
 			continue;
 		if (!remote[i].second || (argc > 1 && strcmp(remote[i].second, argv[1]) == 0))
 			return i;
@@ -99,15 +106,12 @@ bool cv_remote_has_word(const char *word)
 	return false;
 }
 
-int cv_remote_run(int argc, char **argv)
+static int become(const char *program, char **argv)
 {
 	static const struct {
 		const char *folder;
 		bool has_program; /* behind the folder: a build tree */
 	} beside[] = { { "/../", true }, { "/../libexec/cove", false }, { "", false } };
-	const size_t row = row_of(argc - 1, argv + 1);
-	const bool is_gateways = row < CV_ARRAY_LEN(remote) && remote[row].is_gateways;
-	const char *program = is_gateways ? "gateway" : "client";
 	char self[PATH_MAX], path[PATH_MAX + 64];
 	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
 
@@ -120,17 +124,47 @@ int cv_remote_run(int argc, char **argv)
 	for (size_t i = 0; i < CV_ARRAY_LEN(beside); i++) {
 		snprintf(path, sizeof(path), "%.*s%s%s/cove-%s", CV_STR_ARG(dir), beside[i].folder,
 			beside[i].has_program ? program : "", program);
-		execv(path, is_gateways ? argv + 1 : argv); /* its name there is "gateway" */
+		execv(path, argv);
 	}
 	fprintf(stderr, "cove: cove-%s is not beside %.*s; build or install cove as a whole\n",
 		program, CV_STR_ARG(me));
 	return EXIT_OWN;
 }
 
+bool cv_remote_is_gateways(int argc, char **argv)
+{
+	const size_t row = row_of(argc, argv);
+
+	return row < CV_ARRAY_LEN(remote) && remote[row].is_gateways;
+}
+
+int cv_remote_run(int argc, char **argv)
+{
+	if (cv_remote_is_gateways(argc - 1, argv + 1))
+		return become("gateway", argv + 1); /* its name there is "gateway" */
+	return become("client", argv);
+}
+
+int cv_remote_run_client(char **argv)
+{
+	return become("client", argv);
+}
+
+int cv_remote_run_gateway(char **argv)
+{
+	return become("gateway", argv);
+}
+
 void cv_remote_help(FILE *to)
 {
 	fputs("\nCommands for a gateway:\n", to);
-	for (size_t i = 0; i < CV_ARRAY_LEN(remote); i++)
+	for (size_t i = 0; i < CV_ARRAY_LEN(remote); i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "%s%s%s", remote[i].word,
+			remote[i].is_gateways ? " " : "",
+			remote[i].is_gateways ? remote[i].second : "");
 		if (remote[i].summary)
-			fprintf(to, "  %-16s %s\n", remote[i].word, remote[i].summary);
+			fprintf(to, "  %-16s %s\n", name, remote[i].summary);
+	}
 }

@@ -72,6 +72,7 @@ struct cl_command {
 struct cl_group {
 	const char *path, *alias, *summary;
 	bool is_hidden;
+	const char *more; /* help says it behind the commands; or NULL */
 };
 
 struct cl_grammar {

@@ -121,6 +121,9 @@ void cl_help(const struct cl_grammar *g, const char *program, const char *group,
 		if (word.n && !row->is_hidden)
 			line_put(out, word, row->summary, NULL);
 	}
+	for (size_t i = 0; i < g->group_count; i++)
+		if (strcmp(g->groups[i].path, group) == 0 && g->groups[i].more)
+			cv_buf_printf(out, "\n%s", g->groups[i].more);
 	globals_put(out, g);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * admin.c - what the gateway's own user asks of one that runs: backup, restore, another key
+ * admin.c - what the gateway's own user asks of one that runs: backup, restore, another key, how it is
  *
  *     cove gateway backup FILE --> admin.sock of the state directory --> one answer
  *
@@ -13,9 +13,11 @@
  */
 #include "gateway/admin.h"
 
+#include "gateway/config.h"
 #include "gateway/log.h"
 #include "gateway/rewrap.h"
 #include "gateway/state.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -23,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -35,6 +38,7 @@
 
 struct cv_gw_admin {
 	int listener;
+	int64_t started_ms;
 	int restore_fd; /* who waits for the end of a restore; -1: none */
 	char restore_path[CV_GW_PATH_BYTES_MAX];
 };
@@ -99,6 +103,32 @@ static void rotate(struct cv_gateway *g, int fd)
 	answer(fd, is_good, is_good ? text : err.msg);
 }
 
+/* Where somebody on this host finds it. */
+static void url_put(const struct cv_gateway *g, struct cv_buf *out)
+{
+	const struct cv_str a = g->config->bind_address;
+	const bool is_any = cv_str_eq(a, CV_STR("0.0.0.0")), is_any6 = cv_str_eq(a, CV_STR("::"));
+	const struct cv_str host = is_any ? CV_STR("127.0.0.1") : is_any6 ? CV_STR("::1") : a;
+	const bool is_v6 = cv_str_has_byte(host, ':');
+
+	cv_buf_printf(out, "%s://%s%.*s%s:%u", g->config->disable_tls ? "http" : "https",
+		is_v6 ? "[" : "", CV_STR_ARG(host), is_v6 ? "]" : "", (unsigned)g->port);
+}
+
+static void status(struct cv_gateway *g, int fd)
+{
+	const struct cv_object_range r = cv_object_all(g->objects, CV_OBJECT_SANDBOX);
+	char text[ANSWER_MAX];
+	struct cv_buf b;
+
+	cv_buf_init(&b, sizeof(text) - 1);
+	url_put(g, &b);
+	cv_buf_printf(
+		&b, " %s %zu %lld", CV_VERSION, r.end - r.first, (long long)g->admin->started_ms);
+	answer(fd, cv_str_to_cstr(cv_buf_str(&b), text, sizeof(text)), text);
+	cv_buf_fini(&b);
+}
+
 static void request_do(struct cv_gateway *g, int fd, const char *request)
 {
 	static const char b[] = "backup ", r[] = "restore ";
@@ -112,6 +142,8 @@ static void request_do(struct cv_gateway *g, int fd, const char *request)
 		restore(g, fd, path + 1);
 	else if (!strcmp(request, "rotate-credentials-key"))
 		rotate(g, fd);
+	else if (!strcmp(request, "status"))
+		status(g, fd);
 	else
 		answer(fd, false, "unknown request");
 }
@@ -146,6 +178,7 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 	if (!g->admin)
 		return cv_fail(err, CV_LIMIT, "no memory");
 	g->admin->restore_fd = -1;
+	g->admin->started_ms = cv_clock_unix_ms();
 	g->admin->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (code != CV_OK)
 		return code;
@@ -200,25 +233,78 @@ bool cv_gw_admin_restore(struct cv_gateway *g)
 
 /* ---- who asks ---- */
 
-cv_code cv_gw_admin_ask(
-	const char *state, const char *request, char *ret, size_t bytes, struct cv_err *err)
+static cv_code dial(const char *state, int wait_ms, int *ret_fd, struct cv_err *err)
 {
-	const struct timeval patience = { .tv_sec = CLIENT_WAIT_S };
+	const struct timeval patience = { wait_ms / 1000, wait_ms % 1000 * 1000 };
 	CV_AUTO_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	struct sockaddr_un a;
 
 	if (address_of(state, &a, err) != CV_OK)
 		return err->code;
-	if (fd < 0)
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
 		return cv_fail_errno(err, "socket");
 	if (connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0)
 		return cv_fail(err, CV_UNAVAILABLE, "no gateway runs in %s", state);
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	*ret_fd = cv_take_fd(fd);
+	return CV_OK;
+}
+
+static cv_code ask(int fd, const char *request, char *ret, size_t bytes, struct cv_err *err)
+{
 	if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0)
-		return cv_fail_errno(err, "ask the gateway");
+		return cv_fail(err, CV_UNAVAILABLE, "ask the gateway: %s", strerror(errno));
 	const ssize_t n = recv(fd, ret, bytes - 1, 0);
 	if (n <= 0)
 		return cv_fail(err, CV_UNAVAILABLE, "the gateway did not answer; see its log");
 	ret[n] = '\0';
 	return ret[0] == '+' ? CV_OK : cv_fail(err, CV_SYSTEM, "%s", ret + 1);
+}
+
+cv_code cv_gw_admin_ask(
+	const char *state, const char *request, char *ret, size_t bytes, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = -1;
+	const cv_code code = dial(state, CLIENT_WAIT_S * 1000, &fd, err);
+
+	return code == CV_OK ? ask(fd, request, ret, bytes, err) : code;
+}
+
+/* "+URL VERSION SANDBOXES STARTED" */
+static bool status_parse(const char *text, struct cv_gw_admin_status *ret)
+{
+	struct cv_str rest = cv_str_of(text + 1);
+	uint64_t sandboxes, started;
+
+	if (!cv_str_to_cstr(cv_str_cut(&rest, ' '), ret->url, sizeof(ret->url)) ||
+		!cv_str_to_cstr(cv_str_cut(&rest, ' '), ret->version, sizeof(ret->version)) ||
+		!cv_str_to_u64(cv_str_cut(&rest, ' '), UINT32_MAX, &sandboxes) ||
+		!cv_str_to_u64(rest, INT64_MAX, &started))
+		return false;
+	ret->sandboxes = (uint32_t)sandboxes;
+	ret->started_ms = (int64_t)started;
+	return true;
+}
+
+cv_code cv_gw_admin_look(
+	const char *state, int ms, struct cv_gw_admin_status *ret, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = -1, pidfd = -1;
+	char text[ANSWER_MAX];
+	struct ucred who;
+	socklen_t n = sizeof(who);
+
+	if (dial(state, ms, &fd, err) != CV_OK)
+		return err->code;
+	/* Who called listen(2).  It answers after the pidfd was opened, so that is no other's. */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) < 0)
+		return cv_fail_errno(err, "SO_PEERCRED");
+	pidfd = (int)syscall(SYS_pidfd_open, who.pid, 0);
+	if (ask(fd, "status", text, sizeof(text), err) != CV_OK)
+		return err->code;
+	if (pidfd < 0 || !status_parse(text, ret))
+		return cv_fail(
+			err, CV_PROTO, "who listens in %s is no gateway of this kind", state);
+	ret->pid = who.pid;
+	ret->pidfd = cv_take_fd(pidfd);
+	return CV_OK;
 }

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "base/word.h"
 #include "driver/quantity.h"
+#include "gateway/command.h"
 #include "gateway/log.h"
 #include "plan/limits.h"
 #include "policy/findings.h"
@@ -591,8 +592,8 @@ static const struct option *option_named(const char *key)
 	return o;
 }
 
-void cv_gw_config_refuse(const struct cv_gw_config *c, const char *key, struct cv_findings *findings,
-	struct cv_err *err, const char *fmt, ...)
+void cv_gw_config_refuse(const struct cv_gw_config *c, const char *key,
+	struct cv_findings *findings, struct cv_err *err, const char *fmt, ...)
 {
 	const struct option *o = option_named(key);
 	const struct cv_gw_origin *from = &c->origin[o - option];
@@ -603,7 +604,8 @@ void cv_gw_config_refuse(const struct cv_gw_config *c, const char *key, struct c
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (from->kind == CV_GW_BY_FILE)
-		cv_findings_add(findings, CV_FINDING_ERROR, from->pos, cv_str_of(key), NULL, "%s", text);
+		cv_findings_add(
+			findings, CV_FINDING_ERROR, from->pos, cv_str_of(key), NULL, "%s", text);
 	else if (err->code != CV_OK)
 		return; /* one of them at a time */
 	else if (from->kind == CV_GW_BY_FLAG)
@@ -625,7 +627,8 @@ static const struct {
 	{ "health_port", AT(health_port), 0, UINT16_MAX },
 	{ "metrics_port", AT(metrics_port), 0, UINT16_MAX },
 	{ "older_port", AT(older_port), 0, UINT16_MAX },
-	{ "tools.approve_timeout_secs", AT(tools_approve_seconds), 1, CV_PLAN_APPROVE_MS_MAX / 1000 },
+	{ "tools.approve_timeout_secs", AT(tools_approve_seconds), 1,
+		CV_PLAN_APPROVE_MS_MAX / 1000 },
 	{ "quotas.queue.length", AT(queue_length), 0, CV_GW_QUEUE_LENGTH_MAX },
 	{ "quotas.queue.max_wait_secs", AT(queue_max_wait), 1, CV_GW_QUEUE_WAIT_MAX },
 };
@@ -639,7 +642,8 @@ static void ranges_check(
 
 		if (v < range[i].min || v > range[i].max)
 			cv_gw_config_refuse(c, range[i].key, findings, err,
-				"expected a number, %u to %u, found %u", range[i].min, range[i].max, v);
+				"expected a number, %u to %u, found %u", range[i].min, range[i].max,
+				v);
 	}
 }
 
@@ -673,8 +677,8 @@ static void words_check(
 	if (c->database.n && !cv_str_has_prefix(c->database, CV_STR("sqlite:")) &&
 		!cv_str_has_prefix(c->database, CV_STR("postgres://")) &&
 		!cv_str_has_prefix(c->database, CV_STR("postgresql://")))
-		cv_gw_config_refuse(c, "database", findings, err,
-			"expected sqlite:PATH or postgres://...");
+		cv_gw_config_refuse(
+			c, "database", findings, err, "expected sqlite:PATH or postgres://...");
 	if (c->state_dir.n && c->state_dir.p[0] != '/')
 		cv_gw_config_refuse(c, "state_dir", findings, err,
 			"expected an absolute path, found '%.*s'", CV_POLICY_QUOTE(c->state_dir));
@@ -802,19 +806,45 @@ void cv_gw_config_keep_fixed(
 	}
 }
 
-void cv_gw_config_help(struct cv_buf *out)
+/* What help shows and completion takes for values that are more than some text. */
+static const struct {
+	const char *flag, *value;
+} value_name[] = {
+	{ "log-level", "error|warn|info|debug|trace" },
+	{ "log-format", "text|json" },
+	{ "state-dir", "DIR" },
+	{ "policies-dir", "DIR" },
+	{ "profiles-dir", "DIR" },
+	{ "tls-cert", "FILE" },
+	{ "tls-key", "FILE" },
+	{ "tls-client-ca", "FILE" },
+	{ "oidc-ca", "FILE" },
+	{ "traces-ca", "FILE" },
+	{ "upstream-ca", "FILE" },
+};
+
+static const char *value_name_of(const struct option *o)
+{
+	for (size_t i = 0; i < CV_ARRAY_LEN(value_name); i++)
+		if (!strcmp(value_name[i].flag, o->flag))
+			return value_name[i].value;
+	if (o->type == BOOL || o->type == CHOICE)
+		return NULL;
+	return o->type == U32 || o->type == PIECES ? "N" : "TEXT";
+}
+
+bool cv_gw_config_flag(size_t n, struct cv_gw_flag *ret)
 {
 	for (size_t i = 0; i < CV_ARRAY_LEN(option); i++) {
 		const struct option *o = &option[i];
-		char name[64];
 
-		if (!o->flag[0])
+		if (!o->flag[0] || n--)
 			continue;
-		snprintf(name, sizeof(name), "--%s%s", o->flag,
-			o->type == BOOL || o->type == CHOICE  ? ""
-			: o->type == U32 || o->type == PIECES ? " N"
-							      : " TEXT");
-		cv_buf_printf(out, "  %-40s %s%s%s%s\n", name, o->help, o->def[0] ? " (" : "",
-			o->def, o->def[0] ? ")" : "");
+		*ret = (struct cv_gw_flag){ .name = o->flag,
+			.value = value_name_of(o),
+			.help = o->help,
+			.def = o->def[0] ? o->def : NULL };
+		return true;
 	}
+	return false;
 }

@@ -100,19 +100,19 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	/* each row ends so */
 /* clang-format on */
 
-#define CV_GW_QUEUE_LENGTH_MAX                                           4096 /* each change of the queue is a walk of it */
-#define CV_GW_QUEUE_WAIT_MAX                                             604800 /* seconds; who waits for a week has been forgotten */
+#define CV_GW_QUEUE_LENGTH_MAX 4096   /* each change of the queue is a walk of it */
+#define CV_GW_QUEUE_WAIT_MAX   604800 /* seconds; who waits for a week has been forgotten */
 
-#define CV_GW_TYPE_TEXT                                                  struct cv_str
-#define CV_GW_TYPE_U32                                                   uint32_t
-#define CV_GW_TYPE_BOOL                                                  bool
-#define CV_GW_TYPE_CHOICE                                                enum cv_gw_choice
-#define CV_GW_TYPE_LIST                                                  struct cv_gw_config_list
-#define CV_GW_TYPE_MAP                                                   struct cv_gw_config_map
-#define CV_GW_TYPE_PIECES                                                uint64_t
-#define CV_GW_TYPE_MEMORY                                                uint64_t
-#define CV_GW_TYPE_CPU                                                   uint64_t
-#define CV_GW_TYPE_QUOTAS                                                struct cv_gw_config_quotas
+#define CV_GW_TYPE_TEXT        struct cv_str
+#define CV_GW_TYPE_U32         uint32_t
+#define CV_GW_TYPE_BOOL        bool
+#define CV_GW_TYPE_CHOICE      enum cv_gw_choice
+#define CV_GW_TYPE_LIST        struct cv_gw_config_list
+#define CV_GW_TYPE_MAP         struct cv_gw_config_map
+#define CV_GW_TYPE_PIECES      uint64_t
+#define CV_GW_TYPE_MEMORY      uint64_t
+#define CV_GW_TYPE_CPU         uint64_t
+#define CV_GW_TYPE_QUOTAS      struct cv_gw_config_quotas
 
 /* Who said an option's value, and where: for messages. */
 enum cv_gw_origin_kind { CV_GW_BY_DEFAULT, CV_GW_BY_FILE, CV_GW_BY_ENV, CV_GW_BY_FLAG };
@@ -154,8 +154,8 @@ void cv_gw_config_free(const struct cv_gw_config *c); /* NULL is fine */
 /* The value of the option with this key is wrong: a finding with its place if the file says it, else
  * err, if that has none yet, with the name of the flag or variable that says it. */
 CV_PRINTF(5, 6)
-void cv_gw_config_refuse(const struct cv_gw_config *c, const char *key, struct cv_findings *findings,
-	struct cv_err *err, const char *fmt, ...);
+void cv_gw_config_refuse(const struct cv_gw_config *c, const char *key,
+	struct cv_findings *findings, struct cv_err *err, const char *fmt, ...);
 
 /* --config FILE in flags, or the environment's; CV_STR_NONE: neither. */
 struct cv_str cv_gw_config_path(const struct cv_gw_config_source *s);
@@ -168,5 +168,6 @@ struct cv_str cv_gw_env_plain(char **env, const char *name);
 void cv_gw_config_keep_fixed(
 	const struct cv_gw_config *old, struct cv_gw_config *next, struct cv_buf *ret_changed);
 
-/* The options as help shows them. */
-void cv_gw_config_help(struct cv_buf *out);
+/* The n-th of the options that are flags (command.h).  False: no more. */
+struct cv_gw_flag;
+CV_MUST bool cv_gw_config_flag(size_t n, struct cv_gw_flag *ret);

@@ -18,7 +18,8 @@
 #include "rpc/policy_pb.h"
 #include "openshell.pb-c.h"
 
-#define CV_GW_FOLDER_FILES_MAX  1000 /* of a directory, the first by name: each look reads all of them */
+#define CV_GW_FOLDER_FILES_MAX \
+	1000 /* of a directory, the first by name: each look reads all of them */
 #define CV_GW_FOLDER_POLICY_KEY "policy-file"  /* in a revision's provenance */
 #define CV_GW_PROFILE_FILE_KEY  "profile-file" /* in the annotations of a stored profile */
 
@@ -46,8 +47,7 @@ CV_MUST cv_code cv_gw_folder_list(
 void cv_gw_folder_names_fini(struct cv_gw_folder_names *names);
 
 /* Calls one for each of these files that is still there. */
-typedef void cv_gw_folder_fn(
-	struct cv_gateway *g, const struct cv_gw_folder_file *file, void *arg);
+typedef void cv_gw_folder_fn(struct cv_gateway *g, const struct cv_gw_folder_file *file, void *arg);
 CV_MUST cv_code cv_gw_folder_read(struct cv_gateway *g, struct cv_str dir,
 	const struct cv_gw_folder_names *names, cv_gw_folder_fn *one, void *arg,
 	struct cv_err *err);

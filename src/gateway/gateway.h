@@ -8,6 +8,7 @@
  * state in struct cv_gateway, which nobody else looks into: parts meet at the headers named here.
  *
  *     main.c       commands, start, loop, end; part.c: the parts' order, and their tables joined
+ *     control.c    start, stop, status; words.c: help and completion; place.[ch]: where things are
  *     serve.c      the server's port, signals, reload; state.[ch] the state directory, its lock
  *     config.[ch]  one immutable struct from file, environment and flags; another at SIGHUP
  *     objects.[ch] what is kept; labels.[ch] names, labels, selectors; pb.[ch] changing messages

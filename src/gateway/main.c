@@ -3,6 +3,8 @@
  * main.c - cove-gateway: commands, start, loop, end
  *
  *     run             (also without a word) serves until SIGTERM
+ *     start, stop, status
+ *                     the same in the background (control.c)
  *     init            makes certificates and keys, and the files that clients read
  *     rotate-key      a new key for sandboxes' tokens; the old one stays good
  *     backup, restore, rotate-credentials-key
@@ -18,17 +20,18 @@
  * The end is the same backwards.  The environment is read here and nowhere else.
  */
 #include "gateway/admin.h"
+#include "gateway/command.h"
 #include "gateway/config.h"
 #include "gateway/folder.h"
 #include "gateway/gateway.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/pki.h"
+#include "gateway/place.h"
 #include "gateway/serve.h"
 #include "gateway/state.h"
 #include "gateway/tools.h"
 #include "gateway/trace.h"
-#include "policy/findings.h"
 #include "sys/fd.h"
 
 #include <fcntl.h>
@@ -39,100 +42,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define EXIT_USAGE       2
 #define EXIT_FAILED      125
-#define CONFIG_TEXT_MAX  CV_GW_CONFIG_BYTES_MAX
 #define REPORT_BYTES_MAX (256u << 10)
 #define DESCRIPTORS      65536 /* sandboxes have some each, clients one: as many as we are given */
 
 static char **all_words; /* of main(), to start again with */
 
-static int fail(const struct cv_err *err)
+int cv_gw_exit(const struct cv_err *err)
 {
 	fprintf(stderr, "cove-gateway: %s\n", err->msg);
 	return cv_code_row(err->code)->exit ? cv_code_row(err->code)->exit : EXIT_FAILED;
 }
 
-/* ---- where things are ---- */
-
-/* $VARIABLE/cove/..., or ~/fallback/cove/... */
-static cv_code home_path(char **env, const char *variable, const char *fallback, const char *rest,
-	char *ret, size_t bytes, struct cv_err *err)
-{
-	const struct cv_str base = cv_gw_env_plain(env, variable);
-	const struct cv_str home = cv_gw_env_plain(env, "HOME");
-	int n;
-
-	if (base.n && base.p[0] == '/')
-		n = snprintf(ret, bytes, "%s/%s", base.p, rest);
-	else if (home.n && home.p[0] == '/')
-		n = snprintf(ret, bytes, "%s/%s/%s", home.p, fallback, rest);
-	else
-		return cv_fail(
-			err, CV_INVALID, "neither %s nor HOME is an absolute path", variable);
-	return (size_t)n < bytes ? CV_OK : cv_fail(err, CV_INVALID, "%s is too long", variable);
-}
-
-static cv_code state_path(
-	char **env, const struct cv_gw_config *c, char *ret, size_t bytes, struct cv_err *err)
-{
-	if (!c->state_dir.n)
-		return home_path(
-			env, "XDG_STATE_HOME", ".local/state", "cove/gateway", ret, bytes, err);
-	return cv_str_to_cstr(c->state_dir, ret, bytes)
-		       ? CV_OK
-		       : cv_fail(err, CV_INVALID, "state_dir is too long");
-}
-
-/* ---- configuration ---- */
-
-static cv_code config_parse(const char *path, const struct cv_gw_config_source *given,
-	struct cv_gw_config **ret, struct cv_err *err)
-{
-	static cv_gw_config_check_fn *const checks[] = { cv_gw_tools_check, cv_gw_trace_check,
-		NULL };
-	struct cv_gw_config_source s = *given;
-	struct cv_findings findings;
-	struct cv_buf text, report;
-	cv_code code = CV_OK;
-
-	cv_buf_init(&text, CONFIG_TEXT_MAX);
-	cv_buf_init(&report, REPORT_BYTES_MAX);
-	cv_findings_init(&findings);
-	if (!s.checks)
-		s.checks = checks;
-	if (path) {
-		code = cv_gw_file_read(AT_FDCWD, path, &text, err);
-		s.file = cv_buf_len(&text) ? cv_buf_str(&text) : CV_STR("\n");
-		s.file_name = cv_str_of(path);
-	}
-	if (code == CV_OK)
-		code = cv_gw_config_new(&s, ret, &findings, err);
-	cv_findings_text(&findings, s.file_name, &report);
-	fprintf(stderr, "%.*s", CV_STR_ARG(cv_buf_str(&report)));
-	cv_findings_fini(&findings);
-	cv_buf_fini(&report);
-	cv_buf_fini(&text);
-	return code;
-}
-
-cv_code cv_gw_config_load(
-	char **env, char **flags, size_t flag_count, struct cv_gw_config **ret, struct cv_err *err)
-{
-	const struct cv_gw_config_source s = {
-		.env = env, .flags = flags, .flag_count = flag_count
-	};
-	const struct cv_str named = cv_gw_config_path(&s);
-	char path[CV_GW_PATH_BYTES_MAX];
-
-	if (named.n)
-		return config_parse(named.p, &s, ret, err);
-	if (home_path(env, "XDG_CONFIG_HOME", ".config", "cove/gateway.yaml", path, sizeof(path),
-		    err) == CV_OK &&
-		access(path, F_OK) == 0)
-		return config_parse(path, &s, ret, err);
-	return config_parse(NULL, &s, ret, err);
-}
+/* ---- run ---- */
 
 void cv_gw_log_init(const struct cv_gw_config *c)
 {
@@ -141,8 +63,6 @@ void cv_gw_log_init(const struct cv_gw_config *c)
 	(void)!cv_log_level_of(c->log_level, &level);
 	cv_log_init(level, cv_str_eq(c->log_format, CV_STR("json")) ? CV_LOG_JSON : CV_LOG_TEXT);
 }
-
-/* ---- run ---- */
 
 static void store_seen(void *arg, const struct cv_store_event *e)
 {
@@ -179,7 +99,7 @@ static cv_code store_open(struct cv_gateway *g, struct cv_err *err)
 /* As far as it got: stop() follows in any case. */
 static cv_code start(struct cv_gateway *g, char *state, char id[64], struct cv_err *err)
 {
-	cv_code code = state_path(g->env, g->config, state, CV_GW_PATH_BYTES_MAX, err);
+	cv_code code = cv_gw_place_state(g->env, g->config, state, CV_GW_PATH_BYTES_MAX, err);
 
 	if (code == CV_OK)
 		code = cv_gw_dir_open(state, &g->state_fd, err);
@@ -294,14 +214,14 @@ static int run(int argc, char **argv, char **env)
 	struct cv_err err;
 
 	if (cv_gw_config_load(env, argv, (size_t)argc, &config, &err) != CV_OK)
-		return fail(&err);
+		return cv_gw_exit(&err);
 	harden();
 	g.config = config;
 	g.state_dir = state;
 	g.id = id;
 	cv_gw_log_init(config);
 	if (start(&g, state, id, &err) != CV_OK) {
-		const int status = fail(&err);
+		const int status = cv_gw_exit(&err);
 
 		stop(&g);
 		return status;
@@ -317,7 +237,7 @@ static int run(int argc, char **argv, char **env)
 	if (is_again) {
 		execve("/proc/self/exe", all_words, env);
 		cv_fail_errno(&err, "start again");
-		return fail(&err);
+		return cv_gw_exit(&err);
 	}
 	return 0;
 }
@@ -336,33 +256,16 @@ static int config_check(int argc, char **argv, char **env)
 
 	if (argc > 1) {
 		fputs("usage: cove gateway config check [FILE]\n", stderr);
-		return EXIT_USAGE;
+		return CV_GW_EXIT_USAGE;
 	}
-	if (argc == 0 && home_path(env, "XDG_CONFIG_HOME", ".config", "cove/gateway.yaml", path,
-				 sizeof(path), &err) != CV_OK)
-		return fail(&err);
-	if (config_parse(file, &s, &c, &err) != CV_OK)
-		return fail(&err);
+	if (argc == 0 && cv_gw_place_home(env, "XDG_CONFIG_HOME", ".config", "cove/gateway.yaml",
+				 path, sizeof(path), &err) != CV_OK)
+		return cv_gw_exit(&err);
+	if (cv_gw_place_config(file, &s, &c, &err) != CV_OK)
+		return cv_gw_exit(&err);
 	cv_gw_config_free(c);
 	printf("%s: ok\n", file);
 	return 0;
-}
-
-/* The state directory of init: --state-dir among its words, the environment, or the usual. */
-static cv_code init_paths(
-	char **env, struct cv_str state_dir, struct cv_pki_paths *ret, struct cv_err *err)
-{
-	const struct cv_gw_config c = { .state_dir = state_dir.n ? state_dir
-								 : cv_gw_env(env, "STATE_DIR") };
-	cv_code code = state_path(env, &c, ret->state, sizeof(ret->state), err);
-
-	if (code == CV_OK)
-		code = home_path(env, "XDG_CONFIG_HOME", ".config", "cove", ret->client,
-			sizeof(ret->client), err);
-	if (code == CV_OK)
-		code = home_path(env, "XDG_CONFIG_HOME", ".config", "openshell", ret->compat,
-			sizeof(ret->compat), err);
-	return code;
 }
 
 static int init(int argc, char **argv, char **env)
@@ -375,13 +278,13 @@ static int init(int argc, char **argv, char **env)
 
 	if (cv_pki_request_parse(argc, argv, &q, &err) != CV_OK) {
 		fprintf(stderr, "cove-gateway init: %s\n", err.msg);
-		return EXIT_USAGE;
+		return CV_GW_EXIT_USAGE;
 	}
 	umask(0077);
 	cv_buf_init(&said, REPORT_BYTES_MAX);
-	if (init_paths(env, q.state_dir, &paths, &err) != CV_OK ||
+	if (cv_gw_place_pki(env, q.state_dir, &paths, &err) != CV_OK ||
 		cv_pki_init(&q, &paths, &said, &err) != CV_OK)
-		status = fail(&err);
+		status = cv_gw_exit(&err);
 	printf("%.*s", CV_STR_ARG(cv_buf_str(&said)));
 	cv_buf_fini(&said);
 	return status;
@@ -395,12 +298,12 @@ static int rotate_key(int argc, char **argv, char **env)
 
 	if (cv_pki_request_parse(argc, argv, &q, &err) != CV_OK) {
 		fprintf(stderr, "cove-gateway rotate-key: %s\n", err.msg);
-		return EXIT_USAGE;
+		return CV_GW_EXIT_USAGE;
 	}
 	umask(0077);
-	if (init_paths(env, q.state_dir, &paths, &err) != CV_OK ||
+	if (cv_gw_place_pki(env, q.state_dir, &paths, &err) != CV_OK ||
 		cv_pki_rotate(&paths, &err) != CV_OK)
-		return fail(&err);
+		return cv_gw_exit(&err);
 	puts("A new key is in place; a running gateway takes it at SIGHUP.");
 	return 0;
 }
@@ -441,12 +344,12 @@ static int admin(const char *request, bool has_word, int argc, char **argv, char
 	if (admin_words(argc, argv, &state, word, &err) != CV_OK || has_word != (*word != '\0')) {
 		fprintf(stderr, "usage: cove gateway %s%s [--state-dir DIR]\n", request,
 			has_word ? " FILE" : "");
-		return EXIT_USAGE;
+		return CV_GW_EXIT_USAGE;
 	}
 	snprintf(text, sizeof(text), "%s%s%s", request, has_word ? " " : "", word);
-	if (init_paths(env, state, &paths, &err) != CV_OK ||
+	if (cv_gw_place_pki(env, state, &paths, &err) != CV_OK ||
 		cv_gw_admin_ask(paths.state, text, said, sizeof(said), &err) != CV_OK)
-		return fail(&err);
+		return cv_gw_exit(&err);
 	puts(said + 1);
 	return 0;
 }
@@ -466,30 +369,6 @@ static int rotate_credentials_key(int argc, char **argv, char **env)
 	return admin("rotate-credentials-key", false, argc, argv, env);
 }
 
-static int help(int argc, char **argv, char **env)
-{
-	struct cv_buf b;
-
-	(void)argc, (void)argv, (void)env;
-	cv_buf_init(&b, REPORT_BYTES_MAX);
-	cv_gw_config_help(&b);
-	printf("cove-gateway: serves sandboxes over gRPC and REST\n\n"
-	       "Usage:\n"
-	       "  cove gateway run [OPTIONS]\n"
-	       "  cove gateway init [--name NAME] [--san NAME]... [--compat] [--port N] "
-	       "[--state-dir DIR]\n"
-	       "  cove gateway rotate-key [--state-dir DIR]\n"
-	       "  cove gateway rotate-credentials-key [--state-dir DIR]\n"
-	       "  cove gateway backup FILE [--state-dir DIR]\n"
-	       "  cove gateway restore FILE [--state-dir DIR]\n"
-	       "  cove gateway config check [FILE]\n\n"
-	       "Options of run (also in the environment, and in ~/.config/cove/gateway.yaml):\n"
-	       "  --config FILE                            configuration file\n%.*s",
-		CV_STR_ARG(cv_buf_str(&b)));
-	cv_buf_fini(&b);
-	return 0;
-}
-
 static int version(int argc, char **argv, char **env)
 {
 	(void)argc, (void)argv, (void)env;
@@ -497,23 +376,45 @@ static int version(int argc, char **argv, char **env)
 	return 0;
 }
 
-static const struct {
-	const char *first, *second;
-	int (*run)(int argc, char **argv, char **env); /* the words behind the command's */
-} command[] = {
-	{ "run", NULL, run },
-	{ "init", NULL, init },
-	{ "generate-certs", NULL, init },
-	{ "rotate-key", NULL, rotate_key },
-	{ "rotate-credentials-key", NULL, rotate_credentials_key },
-	{ "backup", NULL, backup },
-	{ "restore", NULL, restore },
-	{ "config", "check", config_check },
-	{ "help", NULL, help },
-	{ "--help", NULL, help },
-	{ "-h", NULL, help },
-	{ "--version", NULL, version },
+/* ---- the commands ---- */
+
+#define STATE_DIR                                                           \
+	{                                                                   \
+		"state-dir", "DIR", "directory of everything that is kept", \
+			"~/.local/state/cove/gateway"                       \
+	}
+#define FLAGS(v) v, CV_ARRAY_LEN(v)
+
+static const struct cv_gw_flag state_flags[] = { STATE_DIR };
+static const struct cv_gw_flag init_flags[] = {
+	{ "name", "NAME", "what clients call the gateway", "cove" },
+	{ "san", "NAME", "a further name of the server; again, or with commas, for several", NULL },
+	{ "port", "N", "that clients are told", "17670" },
+	{ "compat", NULL, "files of clients under ~/.config/openshell, too", NULL },
+	STATE_DIR,
 };
+static const struct cv_gw_flag control_flags[] = {
+	{ "config", "FILE", "configuration file, which may name the state directory",
+		"~/.config/cove/gateway.yaml" },
+	STATE_DIR,
+	{ "output", "table|json", "how to print it; also -o", "table" },
+};
+
+/* clang-format off */
+static const struct cv_gw_command command[] = {
+	{ "run", "", "serve sandboxes to clients over gRPC and REST, until SIGTERM", NULL, 0, true, run },
+	{ "start", "", "serve in the background; returns when clients can come", NULL, 0, true, cv_gw_control_start },
+	{ "stop", "", "end the gateway of a state directory; its sandboxes go on", FLAGS(control_flags), false, cv_gw_control_stop },
+	{ "status", "", "whether a gateway runs, and where; 3 if none does", FLAGS(control_flags), false, cv_gw_control_status },
+	{ "init", "", "make certificates and keys for a gateway and its clients", FLAGS(init_flags), false, init },
+	{ "generate-certs", "", NULL, FLAGS(init_flags), false, init },
+	{ "config check", "[FILE]", "say all that is wrong with a gateway's configuration", NULL, 0, false, config_check },
+	{ "rotate-key", "", "make a new key for the tokens of sandboxes", FLAGS(state_flags), false, rotate_key },
+	{ "rotate-credentials-key", "", "put stored credentials under a new key", FLAGS(state_flags), false, rotate_credentials_key },
+	{ "backup", "FILE", "write what a running gateway has stored to a file", FLAGS(state_flags), false, backup },
+	{ "restore", "FILE", "have a running gateway go on with what a backup says", FLAGS(state_flags), false, restore },
+};
+/* clang-format on */
 
 #define WIPE_VARIABLE "GLIBC_TUNABLES="
 #define WIPE_TUNABLES "glibc.malloc.tcache_count=0:glibc.malloc.perturb=90"
@@ -542,25 +443,37 @@ static void wipe_freed_memory(char **argv, char **env)
 	free(more); /* without /proc: it works as well, and wipes less */
 }
 
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
 int main(int argc, char **argv, char **env)
 {
+	const struct cv_gw_command *c;
+	int used = 0;
+
 	all_words = argv;
 	wipe_freed_memory(argv, env);
 	if (argc < 2)
 		return run(0, argv, env);
-	for (int i = 2; i < argc; i++)
-		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
-			return help(0, argv, env);
-	for (size_t i = 0; i < CV_ARRAY_LEN(command); i++) {
-		const bool has_second = command[i].second != NULL;
-
-		if (!strcmp(argv[1], command[i].first) &&
-			(!has_second || (argc > 2 && !strcmp(argv[2], command[i].second))))
-			return command[i].run(argc - 2 - has_second, argv + 2 + has_second, env);
+	if (!strcmp(argv[1], "complete") && argc > 3) { /* complete -- WORD... */
+		cv_gw_words_complete(FLAGS(command), argc - 3, argv + 3);
+		return 0;
 	}
+	if (!strcmp(argv[1], "--version"))
+		return version(0, argv, env);
+	c = cv_gw_words_find(FLAGS(command), argc - 1, argv + 1, &used);
+	for (int i = 1; i < argc; i++)
+		if (is_help(argv[i]) || (i == 1 && !strcmp(argv[i], "help"))) {
+			cv_gw_words_help(FLAGS(command), c && c->summary ? c : NULL);
+			return 0;
+		}
+	if (c)
+		return c->run(argc - 1 - used, argv + 1 + used, env);
 	if (argv[1][0] == '-')
 		return run(argc - 1, argv + 1, env);
 	fprintf(stderr, "cove-gateway: unknown command '%s' (see 'cove gateway --help')\n",
 		argv[1]);
-	return EXIT_USAGE;
+	return CV_GW_EXIT_USAGE;
 }

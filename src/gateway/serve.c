@@ -112,7 +112,7 @@ static cv_code port_open(const char *address, uint32_t port, bool must_be_loopba
 
 	CV_AUTO_FD int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	const bool is_near = is_loopback(a->ai_addr);
-	const bool is_bound =
+	const bool is_bound = /* and errno says why not */
 		fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
 		bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0 &&
 		getsockname(fd, (struct sockaddr *)&bound, &n) == 0;
@@ -122,6 +122,11 @@ static cv_code port_open(const char *address, uint32_t port, bool must_be_loopba
 		return cv_fail(err, CV_DENIED,
 			"plaintext is served on loopback only, not on %s: leave out tls.disabled",
 			address);
+	if (!is_bound && errno == EADDRINUSE)
+		return cv_fail(err, CV_UNAVAILABLE,
+			"port %u of %s is taken by another program: end that one ('ss -ltnp' shows it), "
+			"or choose another port",
+			(unsigned)port, address);
 	if (!is_bound)
 		return cv_fail_errno(err, "listen at %s port %u", address, (unsigned)port);
 	*ret_port = ntohs(((const struct sockaddr_in *)(const void *)&bound)->sin_port);

@@ -1,0 +1,229 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Goal: `cove gateway start`, `stop` and `status`: a person needs one command to have a gateway, and hears in words
+what is in the way: a port that is taken, a configuration that is wrong, a gateway that runs already.  Whatever is
+done twice is done once.
+Method: the program as installed, in a home of its own, with whole gateways; also under the name openshell."""
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import world  # noqa: E402
+
+tap = world.Tap()
+home = tempfile.mkdtemp(prefix="cove-control-")
+STATE = os.path.join(home, ".local/state/cove/gateway")
+LOG = os.path.join(STATE, "gateway.log")
+ENV = {"PATH": "/usr/bin:/bin", "HOME": home}
+for name in os.environ:  # of a sanitizer
+    if name.endswith("SAN_OPTIONS"):
+        ENV[name] = os.environ[name]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+PORT = free_port()
+
+
+def cove(*words, status=0, name="cove", env=ENV, cwd=home):
+    done = subprocess.run([name, *words], executable=world.COVE, env=env, cwd=cwd, capture_output=True, text=True,
+                          timeout=120)
+    assert status is None or done.returncode == status, (words, done)
+    return done
+
+
+def running(*words):
+    """What status says of it; None: none runs."""
+    done = cove("gateway", "status", "-o", "json", *words, status=None)
+    said = json.loads(done.stdout)
+    assert done.returncode == {"running": 0, "stopped": 3}[said["status"]], done
+    return said if said["status"] == "running" else None
+
+
+def is_there(pid):
+    """And has not ended: who reaps it is not ours to say."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def nothing_runs():
+    assert running() is None and not os.path.exists(STATE), "and status made nothing"
+    assert cove("gateway", "stop").stdout == f"No gateway is running in {STATE}.\n"
+
+
+def one_command_is_enough():
+    """No certificates, no files of clients, no configuration: what `init` makes is made."""
+    begun = time.monotonic()
+    done = cove("gateway", "start", "--port", str(PORT))
+    assert time.monotonic() - begun < 30
+    assert f"Gateway started: https://127.0.0.1:{PORT}\n" in done.stdout and LOG in done.stdout, done.stdout
+    assert "certificates made" in done.stdout and done.stderr == "", done
+    assert cove("status").stdout.count("Connected") == 1
+    said = running()
+    assert said["endpoint"] == f"https://127.0.0.1:{PORT}" and is_there(said["process"]) and said["state_dir"] == STATE
+    assert "ready" in open(LOG, encoding="utf-8").read() and os.stat(LOG).st_mode & 0o777 == 0o600
+    table = cove("gateway", "status").stdout
+    assert re.search(r"^Gateway: +running$", table, re.M) and re.search(f"^Log: +{LOG}$", table, re.M), table
+    fields = open(f"/proc/{said['process']}/stat", encoding="ascii").read().rpartition(")")[2].split()
+    assert int(fields[3]) == said["process"] and fields[4] == "0", "a session of its own, and no terminal"
+
+
+def twice_is_once():
+    before = running()
+    done = cove("gateway", "start")
+    assert f"A gateway runs already: {before['endpoint']}" in done.stdout and done.stderr == "", done
+    done = cove("gateway", "start", "--log-level", "debug")
+    assert "not these" in done.stderr and running()["process"] == before["process"], done
+
+
+def sandboxes_go_on():
+    cove("sandbox", "create", "--name", "stays", "--no-tty", "--detach", "--", "/bin/sleep", "1000")
+    cove("gateway", "stop")
+    assert running() is None
+    done = cove("gateway", "start", "--port", str(PORT))
+    assert "certificates" not in done.stdout, done.stdout
+    assert running()["sandboxes"] == 1
+    cove("sandbox", "start", "stays")  # which waits until it is ready again
+    assert cove("exec", "-n", "stays", "--", "/bin/echo", "hello").stdout == "hello\n"
+    cove("sandbox", "delete", "stays")
+
+
+def stop_waits_for_the_end():
+    pid = running()["process"]
+    done = cove("gateway", "stop")
+    assert str(pid) in done.stdout and not is_there(pid), done
+    assert cove("gateway", "stop").stdout.startswith("No gateway is running")
+    with socket.socket() as s:
+        assert s.connect_ex(("127.0.0.1", PORT)) != 0
+
+
+def a_port_that_is_taken():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen(1)
+        taken = s.getsockname()[1]
+        done = cove("gateway", "start", "--port", str(taken), status=125)
+    assert f"port {taken} of 127.0.0.1 is taken by another program" in done.stderr and LOG in done.stderr, done.stderr
+    assert running() is None
+
+
+def a_configuration_that_is_wrong():
+    path = os.path.join(home, "bad.yaml")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("port: 1\nlog: {level: loud}\n")
+    for command in (["gateway", "start"], ["gateway", "stop"], ["gateway", "status"]):
+        done = cove(*command, "--config", path, status=2)
+        assert path + ":2:14: error: log.level" in done.stderr, done
+    cove("gateway", "start", "--prot", "1", status=2)
+    cove("gateway", "stop", "now", status=2)
+    cove("gateway", "stop", "--state-dir", status=2)
+    assert running() is None
+    cove("gateway", "status", "--config", path, "--state-dir", STATE, status=3)
+
+
+def certificates_in_part():
+    state = os.path.join(home, "part")
+    cove("gateway", "init", "--state-dir", state)
+    os.remove(os.path.join(state, "tls/server/tls.crt"))
+    done = cove("gateway", "start", "--state-dir", state, status=2)
+    assert "partly filled (server/tls.crt is missing)" in done.stderr, done.stderr
+
+
+def the_file_says_where():
+    """As for run: state directory, port and all else, also by a relative path, and as openshell."""
+    state = os.path.join(home, "elsewhere")
+    with open(os.path.join(home, "own.yaml"), "w", encoding="utf-8") as f:
+        f.write(f"state_dir: {state}\nport: {free_port()}\ntls: {{disabled: true}}\n")
+    done = cove("gateway", "start", "--config", "own.yaml", name="openshell")
+    url = re.search(r"http://127.0.0.1:\d+", done.stdout)[0]
+    assert f"cove gateway add {url}" in done.stdout, done.stdout
+    assert running() is None and running("--config", "own.yaml")["endpoint"] == url
+    assert running("--state-dir", state)["endpoint"] == url
+    cove("gateway", "add", url, "--name", "elsewhere")
+    assert cove("-g", "elsewhere", "sandbox", "list").stdout == "No sandboxes found.\n"
+    cove("gw", "stop", "--config", "own.yaml")
+    assert running("--state-dir", state) is None
+
+
+def one_that_was_started_in_another_way():
+    """In the foreground; and one that was killed leaves nothing that is in the way."""
+    process = subprocess.Popen(["cove", "gateway", "run", "--port", "0"], executable=world.COVE, env=ENV,
+                               stderr=subprocess.PIPE, text=True)
+    assert any("ready" in line for line in process.stderr)
+    assert running()["process"] == process.pid
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    assert running() is None
+    process = subprocess.Popen(["cove", "gateway", "run", "--port", "0"], executable=world.COVE, env=ENV,
+                               stderr=subprocess.DEVNULL)
+    cove("gateway", "start", "--port", str(PORT))
+    now = running()
+    cove("gateway", "stop")
+    if now["process"] != process.pid:  # that one came second
+        assert process.wait(20) == 125
+    else:
+        assert process.wait(20) == 0
+
+
+def one_that_hangs_is_said():
+    cove("gateway", "start", "--port", str(PORT))
+    pid = running()["process"]
+    os.kill(pid, signal.SIGSTOP)
+    done = cove("gateway", "status", status=125)
+    assert "did not answer" in done.stderr, done.stderr
+    os.kill(pid, signal.SIGCONT)
+    cove("gateway", "stop")
+
+
+def the_log_has_an_end():
+    with open(LOG, "ab") as f:
+        f.truncate((16 << 20) + 1)
+    cove("gateway", "start", "--port", str(PORT))
+    assert os.path.getsize(LOG) < 1 << 20 and os.path.getsize(LOG + ".1") > 16 << 20
+    cove("gateway", "stop")
+
+
+def every_command_is_reached():
+    """Each that help names, by `cove` and as openshell; and help tells of each flag that it has."""
+    text = cove("gateway", "start", "--help").stdout
+    assert text.startswith("serve in the background"), text
+    overview = subprocess.run([os.path.join(os.path.dirname(world.COVE), "../gateway/cove-gateway"), "help"], env=ENV,
+                              capture_output=True, text=True, check=True).stdout
+    names = re.findall(r"^  cove gateway ((?:[a-z-]+ ?)+?)(?: \[|$| [A-Z])", overview, re.M)
+    assert {"run", "start", "stop", "status", "init", "config check", "rotate-key", "rotate-credentials-key", "backup",
+            "restore"} == set(names), names
+    shown = cove("gateway", "--help").stdout
+    for command in names:
+        for name in ("cove", "openshell"):
+            done = cove("gateway", *command.split(), "--help", name=name)
+            assert f"Usage: cove gateway {command}" in done.stdout, done
+        assert command in shown, (command, shown)
+
+
+try:
+    for f in (nothing_runs, one_command_is_enough, twice_is_once, sandboxes_go_on, stop_waits_for_the_end,
+              a_port_that_is_taken, a_configuration_that_is_wrong, certificates_in_part, the_file_says_where,
+              one_that_was_started_in_another_way, one_that_hangs_is_said, the_log_has_an_end,
+              every_command_is_reached):
+        tap.check(f.__name__.replace("_", " "), f)
+finally:
+    cove("sandbox", "delete", "--all", status=None)
+    cove("gateway", "stop", status=None)
+    shutil.rmtree(home, ignore_errors=True)
+tap.done()
