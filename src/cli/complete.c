@@ -7,7 +7,8 @@
  * is not ours (of `run` it is the command), and is completed as files.
  *
  * Groups such as `policy` have commands of both halves, so the client is asked for its own words while
- * the command is not known yet; a word that both have is said once.
+ * the command is not known yet; a word that both have is said once.  `gateway` has the client's and those
+ * of cove-gateway, which answers for them.
  */
 #include "cli/complete.h"
 
@@ -189,7 +190,10 @@ static void lines_merge(const struct asked *a, struct cv_str lines)
 	}
 }
 
-static void client_ask(const struct asked *a, int argc, char **argv)
+typedef int become_fn(int argc, char **argv);
+
+/* What another program of ours offers. */
+static void other_ask(const struct asked *a, become_fn *become, int argc, char **argv)
 {
 	struct cv_buf answer;
 	char buf[4096];
@@ -202,7 +206,7 @@ static void client_ask(const struct asked *a, int argc, char **argv)
 		(void)dup2(p[1], STDOUT_FILENO);
 		close(p[0]);
 		close(p[1]);
-		_exit(cv_remote_run(argc, argv));
+		_exit(become(argc, argv));
 	}
 	close(p[1]);
 	cv_buf_init(&answer, ANSWER_BYTES_MAX);
@@ -217,6 +221,32 @@ static void client_ask(const struct asked *a, int argc, char **argv)
 		;
 	lines_merge(a, cv_buf_str(&answer));
 	cv_buf_fini(&answer);
+}
+
+/* gateway complete -- WORD..., in place of cove complete -- gateway WORD... */
+static int gateway_become(int argc, char **argv)
+{
+	static char name[] = "cove-gateway", command[] = "complete", dashes[] = "--";
+	char **words = argv + 1;
+
+	(void)argc;
+	words[0] = name;
+	words[1] = command;
+	words[2] = dashes;
+	return cv_remote_run_gateway(words);
+}
+
+/* Words of a gateway: the client's, cove-gateway's, or, while that is open, of both. */
+static void others_ask(const struct asked *a, int argc, char **argv)
+{
+	char **words = argv + WORDS_AT;
+	const int n = argc - WORDS_AT;
+	const bool is_gateways = cv_remote_is_gateways(n - 1, words);
+
+	if (!is_gateways)
+		other_ask(a, cv_remote_run, argc, argv);
+	if (is_gateways || (n == 2 && (!strcmp(words[0], "gateway") || !strcmp(words[0], "gw"))))
+		other_ask(a, gateway_become, argc, argv);
 }
 
 int cv_complete(const struct cv_command *const *commands, size_t count, int argc, char **argv)
@@ -244,7 +274,7 @@ int cv_complete(const struct cv_command *const *commands, size_t count, int argc
 	/* `run` and its kin are nobody else's; `approve` is both's. */
 	const bool is_clients = n == 1 || words[0][0] == '-' || cv_remote_has_word(words[0]);
 	if (mine ? !strcmp(mine->name, "approve") : is_clients)
-		client_ask(&a, argc, argv);
+		others_ask(&a, argc, argv);
 	fwrite(cv_buf_str(&out).p, 1, cv_buf_len(&out), stdout);
 	cv_buf_fini(&out);
 	return 0;

@@ -81,6 +81,42 @@ static int fail_unknown(int argc, char **argv)
 	return EXIT_USAGE;
 }
 
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
+}
+
+/* "policy", "policy --help": of a word that several commands of ours begin with. */
+static bool is_group(int argc, char **argv)
+{
+	const size_t n = strlen(argv[0]);
+
+	if (argc > 1 && !is_help(argv[1]))
+		return false;
+	for (size_t i = 0; i < CV_ARRAY_LEN(command); i++)
+		if (!strncmp(command[i]->name, argv[0], n) && command[i]->name[n] == ' ')
+			return true;
+	return false;
+}
+
+/* What the client has of the group, it says itself. */
+static int group_help(int argc, char **argv)
+{
+	const bool is_asked = argc > 2;
+	FILE *to = is_asked ? stdout : stderr;
+	const size_t n = strlen(argv[1]);
+
+	fprintf(to, "Usage: cove %s COMMAND ...\n\nCommands that need no gateway:\n", argv[1]);
+	for (size_t i = 0; i < CV_ARRAY_LEN(command); i++)
+		if (!strncmp(command[i]->name, argv[1], n) && command[i]->name[n] == ' ')
+			fprintf(to, "  %-16s%s\n", command[i]->name + n + 1, command[i]->summary);
+	if (!cv_remote_has_word(argv[1]))
+		return is_asked ? 0 : EXIT_USAGE;
+	fputs("\nOn a gateway: ", to);
+	(void)fflush(to);
+	return cv_remote_run_client(argv);
+}
+
 /* A link of that name to us is the client, which knows by it how to behave. */
 static bool is_openshell(const char *argv0)
 {
@@ -94,12 +130,13 @@ static bool is_openshell(const char *argv0)
 int main(int argc, char **argv)
 {
 	if (is_openshell(argv[0]))
-		return cv_remote_run(argc, argv);
+		return argc > 2 && !strcmp(argv[1], "complete") ? cv_complete(NULL, 0, argc, argv)
+								: cv_remote_run(argc, argv);
 	if (argc < 2) {
 		help(stderr);
 		return EXIT_USAGE;
 	}
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+	if (is_help(argv[1])) {
 		help(stdout);
 		return 0;
 	}
@@ -115,6 +152,8 @@ int main(int argc, char **argv)
 		if (n)
 			return command[i]->run(command[i], argc - n, argv + n);
 	}
+	if (is_group(argc - 1, argv + 1))
+		return group_help(argc, argv);
 	if (cv_remote_has(argc - 1, argv + 1))
 		return cv_remote_run(argc, argv);
 	return fail_unknown(argc - 1, argv + 1);

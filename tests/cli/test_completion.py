@@ -4,6 +4,7 @@
 tables that --help prints; and those of a gateway beside them, each once.
 Method: `cove complete` for each row of each command's --help, and a real bash on a pseudo-terminal with
 the script that `cove completions bash` prints."""
+import concurrent.futures
 import os
 import re
 import shutil
@@ -79,6 +80,61 @@ def every_option_of_every_help():
         assert "--help" in [line.partition("\t")[0] for line in offered]
 
 
+def every_flag_of_the_gateways_own_commands():
+    overview = subprocess.run([os.path.join(os.path.dirname(COVE), "../gateway/cove-gateway"), "--help"], env=ENV,
+                              capture_output=True, text=True, check=True).stdout
+    commands = re.findall(r"^  cove gateway ((?:[a-z-]+ ?)+?)(?: \[|$| [A-Z])", overview, re.M)
+    assert {"run", "start", "stop", "status", "init", "config check", "backup"} <= set(commands), commands
+    assert {x.split()[0] for x in commands} | {"add", "list", "select", "info"} <= set(complete("gateway", ""))
+    seen = 0
+    for command in commands:
+        rows = re.findall(r"^  --([\w-]+)(?: (\S+))? +(.*)$", help_of("gateway " + command), re.M)
+        offered = complete("gateway", *command.split(), "-")
+        assert set(offered) == {"--" + name for name, *_ in rows} | {"--help"}, (command, offered)
+        for name, value, what in rows:
+            seen += 1
+            line, = complete("gateway", *command.split(), "--" + name, whole=True)[:1]
+            assert what.startswith(line.partition("\t")[2]), (line, what)
+            got = complete("gateway", *command.split(), "--" + name, "") if value else None
+            if value in ("FILE", "DIR"):
+                assert got == [":files"], (command, name, got)
+            elif value and "|" in value:
+                assert got == value.split("|"), (command, name, got)
+                assert complete("gateway", *command.split(), f"--{name}=") == [f"--{name}={x}" for x in got]
+    assert seen > 100, "run and start have all that can be configured"
+    assert "--log-level" in complete("gateway", "start", "--lo") and complete("gw", "sta") == ["start", "status"]
+    assert complete("gateway", "run", "--log-level", "=", "w") == ["warn"], "as bash cuts it"
+    assert complete("gateway", "config", "") == ["check"] and complete("gateway", "config", "check", "") == [":files"]
+    assert complete("gateway", "run", "--port", "1", "--tls-ce") == ["--tls-cert"]
+    assert complete("gateway", "run", "--disable-tls", "--tls-ce") == ["--tls-cert"], "a switch takes no word"
+    os.symlink(COVE, os.path.join(bin_dir, "openshell"))
+    done = subprocess.run(["openshell", "complete", "--", "gateway", "start", "--log-f"], executable=COVE, env=ENV,
+                          capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("--log-format\t"), done
+
+
+def every_flag_of_every_command_of_a_gateway():
+    """Help and completion of the client, group by group."""
+    def words_of(path):
+        text = help_of(path)
+        return re.findall(r"^  ([a-z][a-z-]*)  ", text.partition("\nCommands:\n")[2].partition("\n\n")[0], re.M), text
+
+    def walk(path):
+        words, text = words_of(path)
+        if not words:
+            flags = set(re.findall(r"^  (?:-\w, |    )--([\w-]+)", text, re.M)) - {"help", "version"}
+            offered = {x.lstrip("-") for x in complete(*path.split(), "--")}
+            assert flags, path
+            assert flags - {"help"} == offered - {"help", "version"}, (path, flags ^ offered)
+            return 1
+        assert set(words) <= set(complete(*path.split(), "")), path
+        return sum(walk(path + " " + word) for word in words)
+    groups = ["sandbox", "forward", "service", "policy", "settings", "rule", "provider", "workspace", "gateway",
+              "inference", "exec", "logs", "status", "whoami", "invoke", "quota", "top", "completions"]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(walk, groups)) > 70
+
+
 def values_operands_and_what_is_not_ours():
     assert complete("run", "--output", "j") == ["json"] and complete("run", "--output=j") == ["--output=json"]
     assert complete("run", "--output", "=", "t") == ["text"], "as bash cuts it"
@@ -102,6 +158,9 @@ def keys_in_a(shell):
     shell.tab("cove tools sh", "tools show ")
     shell.tab("cove audit s", "audit secrets ")
     shell.tab("cove sandb", "cove sandbox ")
+    shell.tab("cove gateway star", "gateway start ")
+    shell.tab("cove gateway start --policies", "--policies-dir ")
+    shell.tab("cove gateway run --log-level war", "--log-level warn")
     shell.close()
 
 
@@ -128,10 +187,12 @@ def in_fish():
     assert says("cove run --polic") == ["--policy"]
     assert says("cove run --policy some-p") == ["some-policy.yaml"]
     assert says("cove run -o js") == ["json"]
+    assert says("cove gateway start --policies") == ["--policies-dir"]
 
 
 try:
-    for f in (words_of_both_halves_once, every_option_of_every_help, values_operands_and_what_is_not_ours, in_bash,
+    for f in (words_of_both_halves_once, every_option_of_every_help, every_flag_of_the_gateways_own_commands,
+              every_flag_of_every_command_of_a_gateway, values_operands_and_what_is_not_ours, in_bash,
               in_zsh, in_fish):
         check(f)
 finally:
