@@ -19,10 +19,12 @@ struct cv_sha256 {
 	uint32_t h[8];
 	uint64_t bytes;                             /* so far */
 	unsigned char block[CV_SHA256_BLOCK_BYTES]; /* holds bytes % 64 that wait for more */
-	bool has_instructions;                      /* of the CPU; asked once, at init */
+	bool is_asked, has_instructions;            /* of the CPU */
 };
 
 void cv_sha256_init(struct cv_sha256 *s);
+/* Asks now what the CPU can do, and not when some KiB are there: for one that is copied for each hash. */
+void cv_sha256_ask(struct cv_sha256 *s);
 void cv_sha256_update(struct cv_sha256 *s, const void *bytes, size_t n);
 
 /* The digest of all that was given; s must be initialised again before it is used again. */

@@ -42,7 +42,8 @@ struct known_path {
 
 struct cv_first_use {
 	struct cv_arena text;
-	struct cv_sha256 fresh; /* initialised: asking the CPU is slow, so it is done once */
+	struct cv_sha256
+		fresh; /* initialised: asking the CPU is slow, so it is done once, if ever */
 	struct hashed hashed[CV_FIRST_USE_HASHES_MAX];
 	size_t hashed_count, hashed_next; /* next is the oldest once all are used */
 	struct known_path path[CV_FIRST_USE_PATHS_MAX];
@@ -93,6 +94,8 @@ static bool fingerprint_eq(const struct fingerprint *a, const struct fingerprint
 static cv_code hash(struct cv_first_use *u, int fd, uint64_t n, unsigned char ret[CV_SHA256_BYTES],
 	struct cv_err *err)
 {
+	if (!u->fresh.is_asked)
+		cv_sha256_ask(&u->fresh);
 	struct cv_sha256 s = u->fresh;
 	uint64_t at = 0;
 
