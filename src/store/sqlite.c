@@ -9,6 +9,8 @@
  * SQLite opens it; what SQLite makes beside it gets the same mode from it.
  *
  * A write compares and changes in one statement, and what it changed says whether it came late.
+ * The version is asked for only where nobody knows it: RETURNING makes a temporary table, whose pages
+ * are a hundred kilobytes to take, fill and give back each time.
  * A failure within a transaction may have ended it already (a full disk does); end() looks.
  */
 #include "store/store_int.h"
@@ -40,10 +42,9 @@ enum statement {
 static const char *const text[STATEMENT_COUNT] = {
 	[GET] = "SELECT version, value FROM record WHERE kind = ?1 AND key = ?2",
 	[INSERT] =
-		"INSERT OR IGNORE INTO record (kind, key, value, version) VALUES (?1, ?2, ?3, 1) "
-		"RETURNING version",
-	[UPDATE] = "UPDATE record SET value = ?3, version = version + 1 "
-		   "WHERE kind = ?1 AND key = ?2 AND version = ?4 RETURNING version",
+		"INSERT OR IGNORE INTO record (kind, key, value, version) VALUES (?1, ?2, ?3, 1)",
+	[UPDATE] = "UPDATE record SET value = ?3, version = ?4 + 1 "
+		   "WHERE kind = ?1 AND key = ?2 AND version = ?4",
 	[UPSERT] = "INSERT INTO record (kind, key, value, version) VALUES (?1, ?2, ?3, 1) "
 		   "ON CONFLICT (kind, key) DO UPDATE SET value = ?3, version = version + 1 "
 		   "RETURNING version",
@@ -173,15 +174,18 @@ static cv_code sqlite_put(struct cv_store *store, struct cv_str kind, struct cv_
 	if (which == UPDATE)
 		sqlite3_bind_int64(s, 4, (sqlite3_int64)expected);
 	int rc = sqlite3_step(s);
+	const bool is_put = rc == SQLITE_ROW || sqlite3_changes(q->db) > 0;
+	uint64_t version = expected + 1;
 	if (rc == SQLITE_ROW) {
-		if (ret_version)
-			*ret_version = (uint64_t)sqlite3_column_int64(s, 0);
+		version = (uint64_t)sqlite3_column_int64(s, 0);
 		rc = sqlite3_step(s); /* which commits */
-	} else if (rc == SQLITE_DONE) {
-		code = store_late(kind, key, err);
 	}
 	if (rc != SQLITE_DONE)
 		code = fail(q, "write a record", err);
+	else if (!is_put)
+		code = store_late(kind, key, err);
+	else if (ret_version)
+		*ret_version = version;
 	sqlite3_reset(s);
 	return code;
 }
