@@ -15,6 +15,7 @@
 
 #include "gateway/config.h"
 #include "gateway/log.h"
+#include "gateway/objects.h"
 #include "gateway/rewrap.h"
 #include "gateway/state.h"
 #include "sys/clock.h"
@@ -66,6 +67,8 @@ static void answer(int fd, bool is_good, const char *text)
 static void backup(struct cv_gateway *g, int fd, const char *path)
 {
 	struct cv_err err;
+
+	cv_objects_flush(g->objects); /* what was deleted is not to come back by it */
 	const bool is_good = cv_store_backup(g->store, path, &err) == CV_OK;
 
 	cv_log(is_good ? CV_LOG_INFO : CV_LOG_ERROR, "admin",
@@ -223,6 +226,7 @@ bool cv_gw_admin_restore(struct cv_gateway *g)
 
 	if (!a || a->restore_fd < 0)
 		return false;
+	cv_objects_flush(g->objects); /* it is of the records that go */
 	const bool is_good = cv_store_restore(g->store, a->restore_path, &err) == CV_OK;
 	cv_log(is_good ? CV_LOG_INFO : CV_LOG_ERROR, "admin", CV_LOG_NONE, "%s",
 		is_good ? "restored; starting again" : err.msg);

@@ -221,16 +221,19 @@ static void box_delete(struct cv_gw_box *b)
 		box_deadline(b, BOX_LOST_MS);
 		return;
 	}
-	/* What is of it goes with it. */
+	/* What is of it goes with it.  All of it waits for the next change that may not be lost: a record that
+	 * is still there after a crash says that its sandbox should be gone, and leads here again. */
 	cv_objects_lazy(b->g->objects, true);
 	HOOKS(b, i, deleted)
 	s->hooks[i]->deleted(b);
-	cv_objects_lazy(b->g->objects, false);
 	cv_gw_box_log(b, "INFO", "sandbox", "deleted");
 	watch_deleted(b);
 	cv_log(CV_LOG_INFO, "sandbox",
 		CV_LOG_FIELDS({ "name", o->name }, { "workspace", o->scope }), "deleted");
-	if (cv_object_delete(b->g->objects, o, CV_OBJECT_ANY_VERSION, &err) != CV_RPC_OK) {
+	const enum cv_rpc_status status =
+		cv_object_delete(b->g->objects, o, CV_OBJECT_ANY_VERSION, &err);
+	cv_objects_lazy(b->g->objects, false);
+	if (status != CV_RPC_OK) {
 		cv_log(CV_LOG_ERROR, "sandbox", CV_LOG_NONE, "%s", err.msg);
 		box_deadline(b, BOX_LOST_MS);
 		return;
@@ -530,9 +533,12 @@ static int64_t part_turn(struct cv_gateway *g)
 		const int64_t links = session_turn(g), boxes = boxes_turn(g);
 		s->deadline_ms = CV_MIN(s->deadline_ms, CV_MIN(links, boxes));
 	}
-	if (g->has_child_ended || g->loop.now_ms >= s->driver_ms) {
+	const bool is_due = g->loop.now_ms >= s->driver_ms;
+	if (g->has_child_ended || is_due) {
 		g->has_child_ended = false; /* the driver's, perhaps */
 		s->driver->turn(s->d);
+	}
+	if (is_due) {
 		cv_objects_flush(g->objects);
 		boxes_write(g);
 		s->driver_ms = g->loop.now_ms + DRIVER_TURN_MS;
@@ -613,10 +619,10 @@ static cv_code boxes_load(struct cv_gateway *g, struct cv_err *err)
 			return cv_fail(err, CV_LIMIT, "no memory for the sandboxes");
 		b->is_restart = !cv_gw_box_is_external(b) && !cv_gw_admission_is_new(b);
 		box_adopt(b);
-		/* The rest in the first turn: deleting one moves the others. */
+		/* The rest in the first turn, since deleting one moves the others; and before the first call. */
 		if (b->state == CV_GW_ABSENT && cv_gw_box_want(b) != CV_GW_STOP &&
 			cv_gw_box_want(b) != CV_GW_FAIL)
-			box_deadline(b, 1);
+			b->deadline_ms = g->sandboxes->deadline_ms = g->loop.now_ms;
 	}
 	return CV_OK;
 }
