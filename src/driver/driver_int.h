@@ -38,10 +38,10 @@ cv_code cv_driver_local_adopt(
 
 cv_code cv_driver_local_remove(struct cv_driver *d, struct cv_str id, struct cv_err *err);
 /* recycle.c: a directory of which only our own files are left, instead of its removal: false: it is
- * still there.  And one of these for id, if there is any, and id has none yet. */
+ * still there.  And one of these for id, if there is any, and id has none yet: true. */
 void cv_driver_recycle_open(struct cv_driver *d, struct cv_str state);
 bool cv_driver_recycle_put(struct cv_driver *d, struct cv_str id);
-void cv_driver_recycle_take(struct cv_driver *d, struct cv_str id);
+bool cv_driver_recycle_take(struct cv_driver *d, struct cv_str id);
 /* Spares of an earlier owner, which end with its links: their directories go. */
 void cv_driver_spares_remove(struct cv_driver *d);
 void cv_driver_remover_turn(struct cv_driver *d);

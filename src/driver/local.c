@@ -120,8 +120,9 @@ static cv_code dir_name(struct cv_driver *d, struct making *m, struct cv_err *er
 
 static cv_code dir_make(struct cv_driver *d, struct making *m, struct cv_err *err)
 {
-	cv_driver_recycle_take(d, m->s->id);
-	if ((mkdir(m->dir.p, 0700) < 0 && errno != EEXIST) ||
+	const bool is_there = cv_driver_recycle_take(d, m->s->id);
+
+	if ((!is_there && mkdir(m->dir.p, 0700) < 0 && errno != EEXIST) ||
 		(mkdir(m->mount.src.p, 0755) < 0 && errno != EEXIST))
 		return cv_fail_errno(err, "make %s", m->mount.src.p);
 	return CV_OK;

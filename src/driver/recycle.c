@@ -3,6 +3,7 @@
  * recycle.c - directories of sandboxes that went, for those that come
  *
  *     sandboxes/ID/ {run, policy.yaml} --remove--> recycled/N/ {run, policy.yaml} --start--> sandboxes/ID'/
+ *                                                    + workspace/, log, both new
  *
  * To make a file and to remove it is most of what a file system has to do for a sandbox that lives for a
  * moment: inodes are searched for, and some file systems spare those that were freed in the last seconds
@@ -10,8 +11,9 @@
  *
  * Only what nobody but the owner of the driver ever wrote is used again: not the workspace, which was the
  * agent's and may have modes and attributes from it, and not the log, which some process may have open
- * still. A directory in which there is anything else is removed as ever. What the files say is void
- * (`run`) or written over before it is read (`policy.yaml`). After a restart what is there is removed.
+ * still. These are new ones, made when a sandbox goes, for which nobody waits, instead of when one comes.
+ * A directory in which there is anything else is removed as ever. What the files say is void (`run`) or
+ * written over before it is read (`policy.yaml`). After a restart what is there is removed.
  */
 #include "driver/driver_int.h"
 
@@ -57,6 +59,19 @@ static bool has_kept_alone(const struct cv_driver *d, const char *id)
 	return is_alone;
 }
 
+/* What can't be made now is made by the start. */
+static void rest_make(const struct cv_driver *d, const char *name)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "%s/workspace", name);
+	(void)mkdirat(d->recycled, path, 0755);
+	snprintf(path, sizeof(path), "%s/log", name);
+	CV_AUTO_FD int fd = openat(
+		d->recycled, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	(void)fd;
+}
+
 bool cv_driver_recycle_put(struct cv_driver *d, struct cv_str id)
 {
 	char from[CV_DRIVER_ID_BYTES_MAX + 1], to[16];
@@ -67,20 +82,23 @@ bool cv_driver_recycle_put(struct cv_driver *d, struct cv_str id)
 	name_of(d->recycled_count, to);
 	if (renameat(d->sandboxes, from, d->recycled, to) < 0)
 		return false;
+	rest_make(d, to);
 	d->recycled_count++;
 	return true;
 }
 
-void cv_driver_recycle_take(struct cv_driver *d, struct cv_str id)
+bool cv_driver_recycle_take(struct cv_driver *d, struct cv_str id)
 {
 	char from[16], to[CV_DRIVER_ID_BYTES_MAX + 1];
 
 	if (!d->recycled_count || !cv_str_to_cstr(id, to, sizeof(to)))
-		return;
+		return false;
 	name_of(d->recycled_count - 1, from);
 	/* One that was started before has its own. */
-	if (syscall(SYS_renameat2, d->recycled, from, d->sandboxes, to, RENAME_NOREPLACE) == 0)
-		d->recycled_count--;
+	if (syscall(SYS_renameat2, d->recycled, from, d->sandboxes, to, RENAME_NOREPLACE) < 0)
+		return false;
+	d->recycled_count--;
+	return true;
 }
 
 static void remove_one(int dir, const char *name)
@@ -91,6 +109,10 @@ static void remove_one(int dir, const char *name)
 		snprintf(path, sizeof(path), "%s/%s", name, kept[i]);
 		(void)unlinkat(dir, path, 0);
 	}
+	snprintf(path, sizeof(path), "%s/log", name);
+	(void)unlinkat(dir, path, 0);
+	snprintf(path, sizeof(path), "%s/workspace", name);
+	(void)unlinkat(dir, path, AT_REMOVEDIR);
 	(void)unlinkat(dir, name, AT_REMOVEDIR);
 }
 

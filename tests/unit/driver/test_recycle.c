@@ -49,9 +49,10 @@ static bool is_there(const char *path)
 static int teardown(void **unused)
 {
 	static const char *const left[] = { "b/run", "b/policy.yaml", "c/workspace/x", "d/log",
-		"e/tools-0.yaml", "../recycled/0/run", "../recycled/0/policy.yaml" };
-	static const char *const dirs[] = { "b", "c/workspace", "c", "d", "e", "f", "../recycled/0",
-		"../recycled", "../sandboxes" };
+		"e/tools-0.yaml", "b/log", "../recycled/0/run", "../recycled/0/policy.yaml",
+		"../recycled/0/log" };
+	static const char *const dirs[] = { "b/workspace", "b", "c/workspace", "c", "d", "e", "f",
+		"../recycled/0/workspace", "../recycled/0", "../recycled", "../sandboxes" };
 
 	(void)unused;
 	for (size_t i = 0; i < CV_ARRAY_LEN(left); i++)
@@ -71,11 +72,30 @@ static void what_is_ours_serves_again(void **unused)
 	file_make("a/policy.yaml");
 	assert_true(cv_driver_recycle_put(&d, CV_STR("a")));
 	assert_false(is_there("a"));
-	cv_driver_recycle_take(&d, CV_STR("b"));
+	assert_true(cv_driver_recycle_take(&d, CV_STR("b")));
 	assert_true(is_there("b/run") && is_there("b/policy.yaml"));
 	assert_int_equal(d.recycled_count, 0);
-	cv_driver_recycle_take(&d, CV_STR("f")); /* there is none */
+	assert_false(cv_driver_recycle_take(&d, CV_STR("f"))); /* there is none */
 	assert_false(is_there("f"));
+}
+
+/* Those that were somebody else's are not among what serves again. */
+static void workspace_and_log_are_new(void **unused)
+{
+	struct stat before, now;
+
+	(void)unused;
+	dir_make("a");
+	file_make("a/run");
+	assert_int_equal(fstatat(d.sandboxes, "a", &before, 0), 0);
+	assert_true(cv_driver_recycle_put(&d, CV_STR("a")));
+	assert_true(cv_driver_recycle_take(&d, CV_STR("b")));
+	assert_int_equal(fstatat(d.sandboxes, "b", &now, 0), 0);
+	assert_true(now.st_ino == before.st_ino);
+	assert_int_equal(fstatat(d.sandboxes, "b/log", &now, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISREG(now.st_mode) && now.st_size == 0 && (now.st_mode & 0777) == 0600);
+	assert_int_equal(fstatat(d.sandboxes, "b/workspace", &now, AT_SYMLINK_NOFOLLOW), 0);
+	assert_true(S_ISDIR(now.st_mode));
 }
 
 static void what_else_is_there_keeps_it(void **unused)
@@ -104,8 +124,8 @@ static void a_sandbox_keeps_its_own(void **unused)
 	assert_true(cv_driver_recycle_put(&d, CV_STR("a")));
 	dir_make("b");
 	file_make("b/run");
-	cv_driver_recycle_take(&d, CV_STR("b"));
-	assert_true(is_there("b/run"));
+	assert_false(cv_driver_recycle_take(&d, CV_STR("b")));
+	assert_true(is_there("b/run") && !is_there("b/log"));
 	assert_int_equal(d.recycled_count, 1);
 }
 
@@ -136,6 +156,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_ours_serves_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(workspace_and_log_are_new, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_else_is_there_keeps_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_sandbox_keeps_its_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(there_is_an_end_to_it, setup, teardown),
