@@ -176,9 +176,10 @@ static void loop(struct cv_gateway *g)
 		}
 		due = parts_turn(g);
 
-		const int64_t server = cv_rpc_server_turn(g->server);
-		/* What the calls of this turn began is looked at before anybody waits. */
-		const int64_t again = parts_turn(g);
+		cv_rpc_server_turn(g->server);
+		/* What the calls of this turn began is looked at before anybody waits; and what came of that
+		 * is sent, by a turn that waits for nothing. */
+		const int64_t again = parts_turn(g), server = cv_rpc_server_due_ms(g->server);
 
 		due = CV_MIN(CV_MIN(due, again), server);
 		if (g->is_draining)

@@ -285,7 +285,7 @@ static void sweep(struct cv_rpc_server *s, int64_t now)
 	}
 }
 
-static int64_t wanted_ms(const struct cv_rpc_server *s)
+int64_t cv_rpc_server_due_ms(const struct cv_rpc_server *s)
 {
 	int64_t at = s->conns ? s->sweep_ms : INT64_MAX;
 
@@ -338,7 +338,7 @@ int64_t cv_rpc_server_turn(struct cv_rpc_server *s)
 	for (int i = 0; i < CV_RPC_ROUNDS_MAX && (s->dirty || s->due); i++)
 		if (!round_make(s))
 			break;
-	return wanted_ms(s);
+	return cv_rpc_server_due_ms(s);
 }
 
 void cv_rpc_server_event(struct cv_rpc_server *s, const struct cv_loop_event *e)

@@ -69,6 +69,8 @@ void cv_rpc_server_event(struct cv_rpc_server *s, const struct cv_loop_event *e)
 /* After the events of a turn: sends what was queued; returns when it wants to be called again at
  * the latest (loop time, ms), INT64_MAX: never. */
 int64_t cv_rpc_server_turn(struct cv_rpc_server *s);
+/* The same, for whoever sent something after that turn: at once then. */
+int64_t cv_rpc_server_due_ms(const struct cv_rpc_server *s);
 /* No new connections and calls: GOAWAY, what runs may end. */
 void cv_rpc_server_drain(struct cv_rpc_server *s);
 /* Nothing runs: no call, no request. */
