@@ -3,11 +3,13 @@
  * logs.c - the lines of sandboxes: kept, asked for (GetSandboxLogs), brought (PushSandboxLogs)
  *
  *     supervisor's EVENTs, the gateway's own lines, lines that are pushed
- *        └─► a record in the file (logfile.h), at the end of the turn
+ *        └─► a record in the file (logfile.h), WRITE_MS later, or when somebody asks
  *        └─► the ring of those who follow (watch.c), if anybody does
  *
  * Files are the truth: a line is asked for from there, also after a restart, and for a while after
- * its sandbox is gone.  Nothing of a sandbox that nobody follows is in memory.
+ * its sandbox is gone.  Nothing of a sandbox that nobody follows is in memory for longer: lines come in
+ * bursts, when somebody waits for what they are about, and a file is opened for each burst.  A gateway
+ * that is killed takes those of its last moment along.
  *
  * Lines hold what agents said.  They are data: here they only become valid UTF-8, as messages must
  * be; whoever prints them escapes them.
@@ -31,6 +33,7 @@
 #define PENDING_BYTES_MAX (256u << 10)
 #define LINE_ARENA_MAX    (256u << 10) /* one line while it is made or looked at */
 #define SWEEP_MS          60000
+#define WRITE_MS          20   /* nobody sees it; a burst of a start or an end is over */
 #define TEXT_BYTES_MAX    8192 /* of a message */
 #define TARGET_BYTES_MAX  256
 #define LEVEL_BYTES_MAX   16
@@ -42,7 +45,7 @@ typedef Openshell__V1__SandboxLogLine line_t;
 
 struct cv_gw_logs {
 	int dir;
-	bool is_pending;
+	int64_t write_ms; /* loop time; 0: nothing is to be written */
 	int64_t sweep_ms;
 };
 
@@ -153,7 +156,8 @@ static void record(struct cv_gw_box *b, struct cv_str packed)
 	if (cv_buf_len(&l->pending) + packed.n + 4 > PENDING_BYTES_MAX)
 		pending_write(b);
 	logfile_record_put(&l->pending, packed);
-	b->g->logs->is_pending = true;
+	if (!b->g->logs->write_ms)
+		b->g->logs->write_ms = b->g->loop.now_ms + WRITE_MS;
 }
 
 /* m's strings are clean. */
@@ -464,7 +468,7 @@ static bool is_there(void *arg, struct cv_str id)
 
 static void all_write(struct cv_gateway *g)
 {
-	g->logs->is_pending = false;
+	g->logs->write_ms = 0;
 	for (size_t i = 0; i < g->sandboxes->boxes.n; i++) {
 		struct cv_gw_box *b = g->sandboxes->boxes.v[i].thing;
 
@@ -477,13 +481,13 @@ static int64_t part_turn(struct cv_gateway *g)
 {
 	struct cv_gw_logs *s = g->logs;
 
-	if (s->is_pending)
+	if (s->write_ms && g->loop.now_ms >= s->write_ms)
 		all_write(g);
 	if (g->loop.now_ms >= s->sweep_ms) {
 		logfile_sweep(s->dir, cv_clock_unix_ms(), is_there, g);
 		s->sweep_ms = g->loop.now_ms + SWEEP_MS;
 	}
-	return s->sweep_ms;
+	return s->write_ms ? CV_MIN(s->write_ms, s->sweep_ms) : s->sweep_ms;
 }
 
 static cv_code part_start(struct cv_gateway *g, struct cv_err *err)
