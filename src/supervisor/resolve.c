@@ -35,7 +35,7 @@ static struct cv_str resolve(int root, struct cv_str path, char real[PATH_MAX])
 void resolve_answer(struct supervisor *s, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
-	const uint32_t n = CV_MIN(cv_ipc_get_u32(&r), PATHS_MAX);
+	const uint32_t said = cv_ipc_get_u32(&r), n = CV_MIN(said, PATHS_MAX);
 	uint32_t found = 0;
 	struct cv_buf pairs, b;
 
