@@ -37,11 +37,6 @@ bool cv_keeper_release_put(struct cv_buf *b, const struct cv_keeper_release *r)
 	return !b->is_overflown;
 }
 
-size_t cv_keeper_release_bytes(const struct cv_keeper_release *r)
-{
-	return (7 + r->count) * sizeof(uint32_t) + r->host.n + r->method.n + r->path.n;
-}
-
 bool cv_keeper_release_get(struct cv_str body, struct cv_keeper_release *ret)
 {
 	struct cv_ipc_reader r = { .rest = body };

@@ -66,8 +66,10 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY, CV_KEEPER_NURSERY };
 	X(CATALOG, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), CV_IPC_ONCE)                     \
 		/* u32 n; n x (str key, str placeholder, str provider) */                              \
 	X(RELEASED, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0)                              \
-		/* u32 tag, u32 CV_RELEASED_ flags, u64 epoch, u32 n; n x (u32 credential, u32 is asked, str value); \
-		 * the epoch is another one when any value is */ \
+		/* u32 tag, u64 version, u32 keep_ms, u32 CV_RELEASED_ flags, u64 epoch, u32 n; \
+		 * n x (u32 credential, u32 is asked, str value); \
+		 * the epoch is another one when any value is, the version when any answer is; \
+		 * keep_ms: how long it holds for the very same question, if no CHANGED comes; 0: not */ \
 	X(REFUSED, 4096, 0, IN(READY), 0)       /* u32 tag, u32 cv_release, str key, str provider, str why */ \
 	X(RENEWAL, 4096, 0, IN(READY), 0)       /* how one ended, for the audit: u32 cv_renewal, str provider, \
 						 * str keys, str strategy, str cause, str slug, str text, \
@@ -78,7 +80,8 @@ enum cv_keeper_state { CV_KEEPER_NEW, CV_KEEPER_READY, CV_KEEPER_NURSERY };
 		 * place of others; tag 0: unasked, behind CATALOG */ \
 	X(UPSTREAM_VALUE, 2048, 0, IN(READY), 0) /* u32 tag, str value of Proxy-Authorization; empty: none */ \
 	X(ANSWERS, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0)                               \
-		/* u32 RELEASED or REFUSED, str body of one, again and again: of some of RELEASES */
+		/* u32 RELEASED or REFUSED, str body of one, again and again: of some of RELEASES */ \
+	X(CHANGED, 8, 0, IN(READY), 0)          /* u64 version: answers of others hold no more */
 /* clang-format on */
 
 /* clang-format off */
@@ -126,6 +129,10 @@ enum {                                   /* of the endpoint that the request goe
 	CV_RELEASED_UNSCRUBBED = 1 << 2, /* scrub: off */
 };
 
+/* How long an answer may hold at most, when nothing changes: long for a program that asks in a loop,
+ * short for a value to be in one more place. */
+#define CV_KEEPER_KEEP_MS   1000
+
 #define CV_KEEPER_CREDS_MAX 16 /* placeholders of one request; a cookie jar has fewer */
 
 /* Body of RELEASE.  Strings borrowed from the message.  path is canonical, host too. */
@@ -139,7 +146,6 @@ struct cv_keeper_release {
 };
 
 bool cv_keeper_release_put(struct cv_buf *b, const struct cv_keeper_release *r);
-size_t cv_keeper_release_bytes(const struct cv_keeper_release *r); /* that it puts */
 CV_MUST bool cv_keeper_release_get(struct cv_str body, struct cv_keeper_release *ret);
 
 #define CV_KEEPER_TOKENS_MAX 8 /* of one answer */

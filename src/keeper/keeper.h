@@ -29,6 +29,8 @@ struct keeper {
 	struct cv_buf out;                         /* a reply that holds values */
 	struct cv_buf answers;                     /* ... and those to one RELEASES */
 	bool is_gathering;                         /* into answers */
+	bool is_kept;                              /* the proxy may keep some answer of: */
+	uint64_t version;                          /* ... what it was told last */
 	uint32_t wait_count;                       /* used places of wait */
 	struct cv_buf upstream; /* value of Proxy-Authorization, for the upstream proxy */
 	struct keeper_wait tool_wait[KEEPER_WAITS_MAX]; /* of the broker's link */
@@ -39,12 +41,17 @@ struct keeper {
 	char buf[CV_IPC_BODY_BYTES_MAX + 8];
 };
 
+void keeper_proxy_drop(struct keeper *k); /* main.c; its link ends, and with it what it was given */
+
 /* leaf.c: LEAF is answered.  A failure ends the proxy's link. */
 CV_MUST cv_code keeper_leaf_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
 
 /* release.c: what the proxy may know of the credentials, and RELEASE. */
 CV_MUST cv_code keeper_catalog_send(struct keeper *k, struct cv_err *err);
 CV_MUST cv_code keeper_release_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
+/* What was answered may be kept by the proxy, and holds no more: CHANGED, before anybody else hears of
+ * the change. */
+void keeper_change_tell(struct keeper *k);
 /* RELEASES: each of its questions is answered as if it had come alone. */
 CV_MUST cv_code keeper_releases_answer(struct keeper *k, struct cv_str body, struct cv_err *err);
 CV_MUST cv_code keeper_rejected_take(struct keeper *k, struct cv_str body, struct cv_err *err);

@@ -119,11 +119,12 @@ static void confine(void)
 		die(&err);
 }
 
-static void proxy_drop(struct keeper *k)
+void keeper_proxy_drop(struct keeper *k)
 {
 	if (k->proxy >= 0)
 		close(k->proxy);
 	k->proxy = -1;
+	k->is_kept = false;
 	keeper_waits_drop(k);
 }
 
@@ -131,11 +132,11 @@ static void proxy_take(struct keeper *k, int link)
 {
 	struct cv_err err;
 
-	proxy_drop(k);
+	keeper_proxy_drop(k);
 	k->proxy = link;
 	k->leaves.seen = 0;
 	if (keeper_catalog_send(k, &err) != CV_OK || keeper_minted_send(k, &err) != CV_OK)
-		proxy_drop(k);
+		keeper_proxy_drop(k);
 }
 
 static void secrets_anew(struct keeper *k, int fd)
@@ -145,7 +146,7 @@ static void secrets_anew(struct keeper *k, int fd)
 	const cv_code code = keeper_secrets_anew(k, fd, &err);
 
 	if (code == CV_OK)
-		proxy_drop(k);
+		keeper_proxy_drop(k);
 	cv_buf_init(&b, 4096);
 	cv_ipc_put_u32(&b, code);
 	cv_ipc_put_u32(&b, k->renewals.n > 0);
@@ -202,7 +203,7 @@ static void proxy_serve(struct keeper *k)
 	if (code == CV_OK)
 		code = request_answer(k, (enum cv_keeper_req)m.type, m.body, &err);
 	if (code != CV_OK)
-		proxy_drop(k);
+		keeper_proxy_drop(k);
 }
 
 static int wait_ms(const struct keeper *k)
@@ -240,8 +241,9 @@ static void serve(struct keeper *k)
 			control_serve(k);
 		keeper_renewals_step(&k->renewals, cv_clock_unix_s());
 		if (keeper_waits_look(k, &err) != CV_OK)
-			proxy_drop(k);
+			keeper_proxy_drop(k);
 		keeper_broker_look(k);
+		keeper_change_tell(k);
 		keeper_renewals_tell(&k->renewals, k->proxy);
 	}
 }

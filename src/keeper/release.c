@@ -66,16 +66,47 @@ static bool is_asked(const struct cv_keeper_release *r, uint32_t cred)
 	return false;
 }
 
+/* How long the same answer may be given to the same question by who has it.  A second is what the clock
+ * of expiry tells: the present one may be nearly over. */
+static uint32_t keep_ms(const struct keeper *k, const struct cv_keeper_release *r)
+{
+	const int64_t lasts_s =
+		k->vault ? cv_vault_lasts_s(k->vault, r, keeper_now_s()) : INT64_MAX;
+
+	return lasts_s > 1 + CV_KEEPER_KEEP_MS / 1000 ? CV_KEEPER_KEEP_MS : 0;
+}
+
+void keeper_change_tell(struct keeper *k)
+{
+	const uint64_t version = k->vault ? cv_vault_version(k->vault) : 0;
+	struct cv_buf b;
+
+	if (!k->is_kept || version == k->version || k->proxy < 0)
+		return;
+	cv_buf_init(&b, 8);
+	cv_ipc_put_u64(&b, version);
+	/* to who does not take it nothing else is given either */
+	if (cv_ipc_send(k->proxy, CV_KEEPER_REPLY_CHANGED, cv_buf_str(&b), NULL, 0, NULL) != CV_OK)
+		keeper_proxy_drop(k);
+	cv_buf_fini(&b);
+	k->is_kept = false;
+	k->version = version;
+}
+
 static bool released_put(
 	struct keeper *k, const struct cv_keeper_release *r, uint32_t flags, struct cv_buf *b)
 {
 	const size_t n = k->vault ? cv_vault_set(k->vault)->cred_count : 0;
+	const uint64_t version = k->vault ? cv_vault_version(k->vault) : 0;
+	const uint32_t ms = keep_ms(k, r);
 	uint32_t count = 0;
 
 	for (uint32_t i = 0; i < n; i++)
 		if (cv_vault_is_scrubbed(k->vault, i, r))
 			count += cv_vault_former(k->vault, i).n ? 2 : 1;
 	cv_ipc_put_u32(b, r->tag);
+	cv_ipc_put_u64(b, version);
+	cv_ipc_put_u32(b, ms);
 	cv_ipc_put_u32(b, flags);
 	cv_ipc_put_u64(b, k->vault ? cv_vault_epoch(k->vault) : 0);
 	cv_ipc_put_u32(b, count);
@@ -91,7 +122,11 @@ static bool released_put(
 		cv_ipc_put_u32(b, false);
 		cv_ipc_put_str(b, cv_vault_former(k->vault, i));
 	}
-	return !b->is_overflown;
+	if (b->is_overflown)
+		return false;
+	k->version = version;
+	k->is_kept |= ms > 0;
+	return true;
 }
 
 static void refused_put(const struct keeper *k, const struct cv_keeper_release *r,

@@ -81,6 +81,7 @@ static cv_code answer(
 	}
 	if (state != CV_RELEASE_OK)
 		return refuse(k, tag, state, why[0] ? why : "the credential has expired", err);
+	keeper_change_tell(k); /* what a tool was given may come back to the sandbox */
 	return release(k, tag, cred, err);
 }
 

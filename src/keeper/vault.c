@@ -37,7 +37,8 @@ struct cv_vault {
 	struct cv_cred_set set;
 	struct cv_policy **bound; /* one for each provider; NULL: bound to nothing */
 	struct slot *slots;
-	uint64_t epoch; /* of the values */
+	uint64_t epoch;   /* of the values */
+	uint64_t version; /* of all that is answered */
 	uint32_t minted_first, minted_max;
 	uint64_t minted; /* so many came, ever */
 };
@@ -193,6 +194,13 @@ static void value_wipe(struct slot *s)
 	bytes_wipe(&s->former, &s->former_bytes);
 }
 
+/* From the first time on it is searched for wherever it may come back. */
+static void released_set(struct cv_vault *v, uint32_t cred)
+{
+	v->version += !v->slots[cred].is_released;
+	v->slots[cred].is_released = true;
+}
+
 void cv_vault_free(struct cv_vault *v)
 {
 	if (!v)
@@ -232,6 +240,11 @@ uint64_t cv_vault_epoch(const struct cv_vault *v)
 	return v->epoch;
 }
 
+uint64_t cv_vault_version(const struct cv_vault *v)
+{
+	return v->version;
+}
+
 bool cv_vault_is_present(const struct cv_vault *v, uint32_t cred, uint64_t epoch)
 {
 	return cred < v->set.cred_count && v->slots[cred].is_released &&
@@ -240,8 +253,8 @@ bool cv_vault_is_present(const struct cv_vault *v, uint32_t cred, uint64_t epoch
 
 void cv_vault_again(struct cv_vault *v)
 {
-	for (size_t i = 0; i < v->set.cred_count; i++)
-		v->slots[i].is_released = true;
+	for (uint32_t i = 0; i < v->set.cred_count; i++)
+		released_set(v, i);
 }
 
 /* ---- the question ---- */
@@ -276,14 +289,22 @@ static bool is_token_endpoint(
 	return e && e->token_endpoint;
 }
 
+/* One that is about to expire would be dead on arrival, where another may be had. */
+static int64_t lasts_s(const struct cv_vault *v, uint32_t cred, int64_t now_s)
+{
+	const int64_t margin_s =
+		v->set.creds[cred].refresh == CV_CRED_NONE ? 0 : CV_SCHEDULE_MARGIN_S;
+	const int64_t expires_s = v->slots[cred].expires_s;
+
+	return expires_s ? expires_s - margin_s - now_s : INT64_MAX;
+}
+
 static enum cv_release state_of(const struct cv_vault *v, uint32_t cred, int64_t now_s)
 {
 	const struct cv_cred *c = &v->set.creds[cred];
 	const struct slot *s = &v->slots[cred];
-	/* One that is about to expire would be dead on arrival, where another may be had. */
-	const int64_t margin_s = c->refresh == CV_CRED_NONE ? 0 : CV_SCHEDULE_MARGIN_S;
-	const bool is_good = !s->is_refused && cv_vault_value(v, cred).n &&
-			     (s->expires_s == 0 || now_s < s->expires_s - margin_s);
+	const bool is_good =
+		!s->is_refused && cv_vault_value(v, cred).n && lasts_s(v, cred, now_s) > 0;
 	if (is_good)
 		return CV_RELEASE_OK;
 	return c->refresh == CV_CRED_NONE ? CV_RELEASE_DEAD : CV_RELEASE_STALE;
@@ -321,7 +342,7 @@ enum cv_release cv_vault_release_tool(struct cv_vault *v, uint32_t cred, int64_t
 	const enum cv_release r = state_of(v, cred, now_s);
 
 	if (r == CV_RELEASE_OK)
-		v->slots[cred].is_released = true;
+		released_set(v, cred);
 	return r;
 }
 
@@ -357,7 +378,17 @@ void cv_vault_release(struct cv_vault *v, const struct cv_keeper_release *ask, i
 		ret->cred = ask->creds[i];
 	}
 	for (size_t i = 0; i < ask->count && ret->release == CV_RELEASE_OK; i++)
-		v->slots[ask->creds[i]].is_released = true;
+		released_set(v, ask->creds[i]);
+}
+
+int64_t cv_vault_lasts_s(
+	const struct cv_vault *v, const struct cv_keeper_release *ask, int64_t now_s)
+{
+	int64_t least_s = INT64_MAX;
+
+	for (size_t i = 0; i < ask->count; i++)
+		least_s = CV_MIN(least_s, lasts_s(v, ask->creds[i], now_s));
+	return least_s;
 }
 
 bool cv_vault_is_scrubbed(
@@ -401,6 +432,7 @@ cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value, i
 		former_keep(v, cred);
 	bytes_wipe(&s->renewed, &s->renewed_bytes);
 	s->since = ++v->epoch;
+	v->version++;
 	s->renewed = copy;
 	s->renewed_bytes = value.n;
 	s->expires_s = expires_s;
@@ -410,6 +442,7 @@ cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value, i
 
 void cv_vault_refuse(struct cv_vault *v, uint32_t cred, bool is_refused)
 {
+	v->version += v->slots[cred].is_refused != is_refused;
 	v->slots[cred].is_refused = is_refused;
 }
 
@@ -529,11 +562,14 @@ uint32_t cv_vault_mint(struct cv_vault *v, uint32_t provider, enum cv_keeper_tok
 	if (!value.n)
 		return CV_CRED_NONE;
 	if (at != CV_CRED_NONE) {
-		v->slots[at].is_released = true;
-		if (at >= v->minted_first)
+		released_set(v, at);
+		if (at >= v->minted_first) {
+			v->version += v->slots[at].expires_s != expires_s;
 			v->slots[at].expires_s = expires_s;
+		}
 		return at;
 	}
+	v->version++; /* another one may have to go, whatever becomes of this one */
 	cv_arena_init(&names, MINTED_NAMES_BYTES_MAX);
 	at = place_make(v, value.n, now_s);
 	if (at == CV_CRED_NONE || !names_make(v, kind, value, seed, &names, &made)) {
@@ -554,6 +590,6 @@ uint32_t cv_vault_mint(struct cv_vault *v, uint32_t provider, enum cv_keeper_tok
 	}
 	if (at == v->set.cred_count)
 		v->set.cred_count++;
-	s->is_released = true;
+	released_set(v, at);
 	return at;
 }

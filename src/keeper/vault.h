@@ -54,6 +54,11 @@ struct cv_str cv_vault_former(const struct cv_vault *v, uint32_t cred);
 
 /* How often any value has changed. */
 uint64_t cv_vault_epoch(const struct cv_vault *v);
+/* Another number when any answer is another than it was, whatever the reason but that time passed. */
+uint64_t cv_vault_version(const struct cv_vault *v);
+/* For how many seconds from now_s, when ask is released, the values that it asks for do not expire. */
+int64_t cv_vault_lasts_s(
+	const struct cv_vault *v, const struct cv_keeper_release *ask, int64_t now_s);
 /* Whether cred's present value is the one that held in epoch, and was released. */
 CV_MUST bool cv_vault_is_present(const struct cv_vault *v, uint32_t cred, uint64_t epoch);
 /* A former vault had the same: each value may have been released, and is scrubbed. */

@@ -30,5 +30,6 @@ bool cv_bond_is_over(const struct cv_proxy *p, const struct cv_bond *b)
 void cv_bonds_end(struct cv_proxy *p)
 {
 	p->bond_age++;
+	cv_answers_forget(&p->creds.answers);
 	cv_idle_clear_over(p);
 }

@@ -15,6 +15,7 @@
 #include "cred/rewrite.h"
 #include "cred/rewrite_body.h"
 #include "ipc/keeper_link.h"
+#include "proxy/answers.h"
 #include "proxy/bond.h"
 #include "proxy/limits.h"
 #include "wire/h1.h"
@@ -51,6 +52,8 @@ struct cv_creds { /* of the run */
 	struct cv_buf asks;            /* of this turn, not sent yet: RELEASES */
 	uint32_t ask_count, ask_round; /* ... so many; how often some were sent */
 	uint32_t ask_serial;
+	struct cv_buf question;    /* scratch: one as it is sent */
+	struct cv_answers answers; /* kept for the same question */
 	/* What stands where in the request of this step; scratch. */
 	struct cv_rewrite_plan head_plan, body_plan;
 	struct cv_str planned;      /* the path of a head that they are of; p NULL: none */
@@ -97,6 +100,7 @@ void cv_creds_fini(struct cv_creds *c);
 CV_MUST bool cv_creds_catalog_take(struct cv_proxy *p, struct cv_str body);
 CV_MUST bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body);
 CV_MUST bool cv_creds_refused_take(struct cv_proxy *p, struct cv_str body);
+CV_MUST bool cv_creds_changed_take(struct cv_proxy *p, struct cv_str body);
 /* The questions of this turn go to the keeper; after the steps of all flows. */
 void cv_creds_ask(struct cv_proxy *p);
 /* The keeper is gone.  Requests that need a value are refused; those that only have to be judged wait

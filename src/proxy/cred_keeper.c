@@ -2,8 +2,9 @@
 /*
  * cred_keeper.c - questions to the keeper about credentials, and its answers
  *
- * A flow asks one question at a time and knows its answer by a tag.  Values borrow from the
- * message they came in, which is wiped when the request's head has been written.
+ * A flow asks one question at a time and knows its answer by a tag; a question that was answered just
+ * now may not have to be asked (answers.h).  Values borrow from a copy of the message they came in,
+ * which is wiped when the request's head has been written.
  */
 #include "proxy/cred_int.h"
 
@@ -13,9 +14,11 @@
 #include "proxy/sign.h"
 #include "proxy/websocket.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* A head, a few times over, with its credentials, and a body. */
 #define SCRATCH_BYTES_MAX (CV_REWRITE_ARENA_BYTES + CV_REWRITE_BODY_ARENA_BYTES)
@@ -27,6 +30,7 @@
  * late is another's than the one of a million questions later. */
 #define TAG_INDEX_BITS  12
 #define TAG_INDEX_MASK  ((1u << TAG_INDEX_BITS) - 1)
+#define TAG_BYTES       4 /* before the rest of a question */
 #define TAG_SERIAL_MASK (UINT32_MAX >> TAG_INDEX_BITS)
 _Static_assert(CV_PROXY_POOL_MAX <= 1u << TAG_INDEX_BITS, "each flow has an index in a tag");
 
@@ -39,6 +43,8 @@ void cv_creds_fini(struct cv_creds *c)
 	cv_arena_fini(&c->arena);
 	cv_arena_fini(&c->scratch);
 	cv_buf_fini(&c->asks);
+	cv_buf_fini(&c->question);
+	cv_answers_forget(&c->answers);
 	*c = (struct cv_creds){ 0 };
 }
 
@@ -218,6 +224,7 @@ bool cv_creds_minted_add(struct cv_proxy *p, struct cv_ipc_reader *r)
 	uint32_t at[CV_PH_MINTED_MAX];
 	const uint32_t n = cv_ipc_get_u32(r);
 
+	cv_answers_forget(&p->creds.answers); /* a number may be another credential's now */
 	if (n > CV_PH_MINTED_MAX || !p->creds.has_catalog)
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
@@ -289,31 +296,20 @@ static void unbound_keep(struct cv_creds *c, const struct cv_flow *f)
 		(struct cv_unbound){ .host = f->host, .port = f->port };
 }
 
-bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
+/* What RELEASED says behind tag, version and time, for f, who takes the text.  False: malformed. */
+static bool released_read(struct cv_proxy *p, struct cv_flow *f, char *text, size_t bytes)
 {
-	struct cv_ipc_reader r = { .rest = body };
-	struct cv_flow *f = asker(p, cv_ipc_get_u32(&r));
 	static struct cv_str
 		all[2 * CV_PH_ENTRIES_MAX]; /* present values, and those before a renewal */
 	struct cv_scrub_key key = { 0 };
-	struct cv_flow_cred *c;
+	struct cv_flow_cred *c = f->cred;
 	size_t count = 0;
 
-	if (!f)
-		return true;
-	c = f->cred;
 	cred_secrets_wipe(c);
 	cv_scrub_drop(f);
-	c->secrets = malloc(body.n);
-	if (!c->secrets) {
-		c->refusal = CV_RELEASE_UNKNOWN;
-		answered(p, f, CV_CRED_REFUSED);
-		return true;
-	}
-	memcpy(c->secrets, body.p, body.n);
-	c->secret_bytes = body.n;
-	r = (struct cv_ipc_reader){ .rest = { c->secrets, c->secret_bytes } };
-	cv_ipc_get_u32(&r);
+	c->secrets = text;
+	c->secret_bytes = bytes;
+	struct cv_ipc_reader r = { .rest = { c->secrets, c->secret_bytes } };
 	c->flags = cv_ipc_get_u32(&r);
 	c->epoch = key.epoch = cv_ipc_get_u64(&r);
 	c->given_count = 0;
@@ -346,8 +342,66 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 		c->is_unbound = true;
 		unbound_keep(&p->creds, f);
 	}
-	answered(p, f, CV_CRED_RELEASED);
 	return cv_ipc_reader_is_done(&r);
+}
+
+bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	const uint32_t tag = cv_ipc_get_u32(&r);
+	const uint64_t version = cv_ipc_get_u64(&r);
+	const uint32_t keep_ms = cv_ipc_get_u32(&r);
+	struct cv_flow *f = asker(p, tag);
+
+	if (r.is_bad)
+		return false;
+	cv_answers_put(&p->creds.answers, tag, version, keep_ms, r.rest, p->loop.now_ms);
+	if (!f)
+		return true;
+	char *text = malloc(r.rest.n);
+	if (!text) {
+		f->cred->refusal = CV_RELEASE_UNKNOWN;
+		answered(p, f, CV_CRED_REFUSED);
+		return true;
+	}
+	memcpy(text, r.rest.p, r.rest.n);
+	answered(p, f, CV_CRED_RELEASED);
+	return released_read(p, f, text, r.rest.n);
+}
+
+bool cv_creds_changed_take(struct cv_proxy *p, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	const uint64_t version = cv_ipc_get_u64(&r);
+
+	cv_answers_version(&p->creds.answers, version);
+	return cv_ipc_reader_is_done(&r);
+}
+
+/* The keeper has said nothing that was not read yet, and is there. */
+static bool is_keeper_silent(const struct cv_proxy *p)
+{
+	char byte;
+
+	return p->keeper >= 0 && recv(p->keeper, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       errno == EAGAIN;
+}
+
+/* f's question was answered a moment ago, and that holds. */
+static bool answer_use(struct cv_proxy *p, struct cv_flow *f, struct cv_str question)
+{
+	size_t n = 0;
+	char *text = cv_answers_find(&p->creds.answers, question, p->loop.now_ms, &n);
+
+	if (!text)
+		return false;
+	if (!is_keeper_silent(p)) {
+		explicit_bzero(text, n);
+		free(text);
+		return false;
+	}
+	f->cred->state = CV_CRED_RELEASED;
+	return released_read(p, f, text, n);
 }
 
 bool cv_creds_refused_take(struct cv_proxy *p, struct cv_str body)
@@ -384,6 +438,8 @@ void cv_creds_keeper_lost(struct cv_proxy *p)
 {
 	cv_buf_reset(&p->creds.asks);
 	p->creds.ask_count = 0;
+	cv_answers_forget(&p->creds.answers);
+	p->creds.answers.version = 0; /* the next one counts from the beginning */
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
 
@@ -470,9 +526,9 @@ void cv_creds_ask(struct cv_proxy *p)
 
 /* Into this turn's message; a former part of it goes first where both are too much for one. */
 static enum cv_cred_state question_put(
-	struct cv_proxy *p, struct cv_flow *f, const struct cv_keeper_release *ask)
+	struct cv_proxy *p, struct cv_flow *f, struct cv_str question)
 {
-	const size_t n = cv_keeper_release_bytes(ask);
+	const size_t n = question.n;
 	struct cv_creds *c = &p->creds;
 
 	if (p->keeper < 0)
@@ -486,10 +542,11 @@ static enum cv_cred_state question_put(
 		cv_buf_init(&c->asks, RELEASE_BYTES_MAX);
 	if (!cv_buf_reserve(&c->asks, n + 4))
 		return CV_CRED_REFUSED;
-	cv_ipc_put_u32(&c->asks, (uint32_t)n);
-	cv_keeper_release_put(&c->asks, ask);
+	cv_ipc_put_str(&c->asks, question);
 	c->ask_count++;
 	f->cred->ask_round = c->ask_round;
+	cv_answers_asked(
+		&c->answers, f->cred->tag, cv_str_slice(question, TAG_BYTES, n), p->loop.now_ms);
 	return CV_CRED_ASKED;
 }
 
@@ -517,7 +574,15 @@ bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 	ask.tag = f->cred->tag =
 		(p->creds.ask_serial++ & TAG_SERIAL_MASK) << TAG_INDEX_BITS | f->index;
 	f->cred->needs_value = ask.count > 0;
-	f->cred->state = question_put(p, f, &ask);
+	struct cv_buf *question = &p->creds.question;
+	cv_buf_reset(question);
+	if (!question->max)
+		cv_buf_init(question, RELEASE_BYTES_MAX);
+	const bool is_put = cv_keeper_release_put(question, &ask);
+	const struct cv_str text = cv_buf_str(question);
+	if (is_put && answer_use(p, f, cv_str_slice(text, TAG_BYTES, text.n)))
+		return true;
+	f->cred->state = is_put ? question_put(p, f, text) : CV_CRED_REFUSED;
 	f->deadline_ms = p->loop.now_ms + CV_PROXY_KEEPER_MS;
 	f->cred->refusal = CV_RELEASE_KEEPER;
 	f->cred->why[0] = '\0';
@@ -531,6 +596,8 @@ void cv_cred_rejected(struct cv_proxy *p, struct cv_flow *f)
 
 	if (!c || p->keeper < 0)
 		return;
+	if (c->given_count) /* the keeper will judge otherwise */
+		cv_answers_forget(&p->creds.answers);
 	for (size_t i = 0; i < c->given_count; i++) {
 		cv_buf_init(&b, 12);
 		cv_ipc_put_u32(&b, c->given[i]);

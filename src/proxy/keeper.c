@@ -180,6 +180,7 @@ static bool reply_take(struct cv_proxy *p, const struct cv_ipc_msg *m)
 		return is_good;
 	}
 	case CV_KEEPER_REPLY_REFUSED: return cv_creds_refused_take(p, m->body);
+	case CV_KEEPER_REPLY_CHANGED: return cv_creds_changed_take(p, m->body);
 	case CV_KEEPER_REPLY_MINTED: return cv_mint_take(p, m->body);
 	case CV_KEEPER_REPLY_UPSTREAM_VALUE: {
 		const bool is_good = cv_forward_value_take(p, m->body);

@@ -16,6 +16,11 @@
 #define CV_PROXY_QUESTIONS_MAX \
 	8 /* questions of one message: the keeper begins while others are put */
 
+/* Answers of the keeper that are kept for a moment (answers.h). */
+#define CV_PROXY_ANSWERS_MAX         32    /* questions that one program asks in turn */
+#define CV_PROXY_ANSWER_QUESTION_MAX 1024  /* longer paths are rare, and asked each time */
+#define CV_PROXY_ANSWER_VALUES_MAX   16384 /* two values of the largest size that a header takes */
+
 /* Connections to upstreams that wait for the next flow (idle.h). */
 #define CV_PROXY_IDLE_UPSTREAMS_MAX 64 /* a descriptor each, 1 to 2 MiB of TLS all together */
 #define CV_PROXY_IDLE_SESSIONS_MAX  16 /* of HTTP/2: one carries what others take many for */

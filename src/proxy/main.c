@@ -99,6 +99,7 @@ static void sweep(struct cv_proxy *p)
 		return;
 	p->next_sweep_ms = INT64_MAX;
 	cv_resolver_sweep(&p->resolver);
+	cv_answers_sweep(&p->creds.answers, p->loop.now_ms);
 	cv_idle_sweep(p);
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
@@ -172,11 +173,11 @@ static void flow_send(struct cv_proxy *p, struct cv_flow *f)
 	if (f->server.is_broken + f->client.is_broken > broken)
 		cv_proxy_queue(p, f);
 	else if ((has_server_moved || has_client_moved) &&
-		(f->state == CV_FLOW_CLOSING || f->state == CV_FLOW_WEBSOCKET ||
-			f->state == CV_FLOW_PG || cv_leg_has_more(&f->client) ||
-			cv_leg_has_more(&f->server) || cv_leg_text(&f->client).n ||
-			cv_leg_text(&f->server).n || cv_body_is_waiting(&f->http.up) ||
-			cv_body_is_waiting(&f->http.down) || f->client.is_eof || f->server.is_eof))
+		 (f->state == CV_FLOW_CLOSING || f->state == CV_FLOW_WEBSOCKET ||
+			 f->state == CV_FLOW_PG || cv_leg_has_more(&f->client) ||
+			 cv_leg_has_more(&f->server) || cv_leg_text(&f->client).n ||
+			 cv_leg_text(&f->server).n || cv_body_is_waiting(&f->http.up) ||
+			 cv_body_is_waiting(&f->http.down) || f->client.is_eof || f->server.is_eof))
 		cv_proxy_queue(p, f);
 }
 
@@ -219,6 +220,8 @@ static void send_all(struct cv_proxy *p)
 	if (p->resolver.pending_count)
 		sweep_by(p, p->loop.now_ms);
 	sweep_by(p, p->idles.next_ms);
+	if (p->creds.answers.kept)
+		sweep_by(p, p->creds.answers.next_ms);
 	sweep_by(p, cv_sinks_counts(&p->sinks, p->loop.now_ms));
 	if (!p->is_accepting && cv_flow_pool_has_room(&p->flows)) {
 		if (p->loop.now_ms >= p->accept_after_ms)

@@ -303,6 +303,51 @@ static void c10_granted_to_tools_by_name(void **state)
 	assert_int_equal(cred, 2);
 }
 
+/* Whatever changes an answer changes the number; what changes none does not. */
+static void c1_version_tells_changes(void **state)
+{
+	const struct cv_keeper_release both = { .host = CV_STR("api.test"),
+		.port = 443,
+		.method = CV_STR("POST"),
+		.path = CV_STR("/graphql"),
+		.creds = { 0, 3 },
+		.count = 2 };
+	uint64_t last = cv_vault_version(vault);
+	uint32_t id;
+
+#define CHANGES(what)                                                \
+	do {                                                         \
+		what;                                                \
+		assert_int_not_equal(cv_vault_version(vault), last); \
+		last = cv_vault_version(vault);                      \
+	} while (0)
+#define SAME(what)                                               \
+	do {                                                     \
+		what;                                            \
+		assert_int_equal(cv_vault_version(vault), last); \
+	} while (0)
+	(void)state;
+	SAME(ask(0, "other.test", 443, "POST", "/graphql"));
+	CHANGES(ask(0, "api.test", 443, "POST", "/graphql")); /* is searched for from now on */
+	SAME(ask(0, "api.test", 443, "POST", "/graphql"));
+	SAME((void)!cv_vault_release_tool(vault, 0, NOW));
+	CHANGES((void)!cv_vault_release_tool(vault, 1, NOW));
+	CHANGES(cv_vault_refuse(vault, 0, true));
+	SAME(cv_vault_refuse(vault, 0, true));
+	CHANGES(cv_vault_refuse(vault, 0, false));
+	CHANGES(assert_int_equal(
+		cv_vault_renew(vault, 0, CV_STR("another-value"), NOW + 60, &err), CV_OK));
+	CHANGES(id = mint(CV_KEEPER_TOKEN_ACCESS, "a-token-of-theirs", NOW + 9));
+	SAME(mint(CV_KEEPER_TOKEN_ACCESS, "a-token-of-theirs", NOW + 9));
+	CHANGES(mint(CV_KEEPER_TOKEN_ACCESS, "a-token-of-theirs", NOW + 8));
+	assert_int_equal(id, 3);
+	assert_int_equal(cv_vault_lasts_s(vault, &both, NOW), 8);
+	CHANGES(cv_vault_again(vault));
+	SAME(cv_vault_again(vault));
+#undef CHANGES
+#undef SAME
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +358,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(c9_minted_ones_are_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(renewed, setup, teardown),
 		cmocka_unit_test_setup_teardown(c10_granted_to_tools_by_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(c1_version_tells_changes, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("keeper/vault", tests, NULL, NULL);
