@@ -69,7 +69,8 @@ common = [lib.COVE, "run", "-q", "--workdir", w.work, "--ca", w.pki.ca, "--audit
           f"{HOST}:443:{world.PUBLIC}"]
 WITH = "credential put in, responses scrubbed"
 MODES = {"h1, 700 bytes, 1 connection": "-c 1", "h1, 700 bytes, 16 connections": "-c 16",
-         "h1, 700 bytes, 64 connections": "-c 64", "h1, a new connection each, 16 at a time": "-n -c 16",
+         "h1, 700 bytes, 64 connections": "-c 64", "h1, a path each, 16 connections": "-u -c 16",
+         "h1, a new connection each, 16 at a time": "-n -c 16",
          "h1, 1 MiB, 4 connections": "-c 4 big", "h2, 700 bytes, 4 connections, 16 streams": None}
 LOAD = f"{load} -d {SECONDS} -x 10.200.0.1:3128 %s -k BENCH_KEY https://{HOST}/%s"
 H2LOAD = (f'{lib.which("h2load")} -n {REQUESTS} -c 4 -m 16 -H "authorization: Bearer $BENCH_KEY" '
@@ -101,7 +102,7 @@ class Subject:
 
     def run(self, mode):
         before, began = self.cpu_us(), time.monotonic()
-        said = self.say(H2LOAD if mode is None else LOAD % (mode.removesuffix(" big"), "big" if "big" in mode else "v1/a"))
+        said = self.say(H2LOAD if mode is None else LOAD % (mode.removesuffix(" big"), "big" if "big" in mode else "v1/00000000"))
         took = time.monotonic() - began
         if mode is None:
             rate = re.search(r"finished in .*?, ([\d.]+) req/s", said)

@@ -2,12 +2,13 @@
 /*
  * load.c - a closed-loop HTTPS load generator that can speak through a CONNECT proxy
  *
- *     load [-x PROXY_ADDR:PORT] [-c CONNECTIONS] [-d SECONDS] [-n] [-a CA] [-r ADDR] [-k VAR] [-p BODY] URL
+ *     load [-x PROXY_ADDR:PORT] [-c CONNECTIONS] [-d SECONDS] [-n] [-a CA] [-r ADDR] [-k VAR] [-p BODY] [-u] URL
  *
  * Each of the connections sends a request, reads the whole answer, and sends the next; -n opens a
  * new connection (CONNECT, TLS handshake and all) for each request.  Latency is from the first
  * byte sent (or the connect, with -n) to the last byte read.  Prints one line of JSON.  One thread,
- * -k sends Authorization: Bearer with the text of that environment variable, -p POSTs this JSON.
+ * -k sends Authorization: Bearer with the text of that environment variable, -p POSTs this JSON, -u puts
+ * a number of its own in place of 00000000 in each request's path.
  * epoll, OpenSSL on non-blocking sockets; plain http:// URLs work too.  A tool for benchmarks: it
  * trusts its origin to be well-behaved.
  */
@@ -48,6 +49,8 @@ static struct {
 	char host[256], request[1024], connect[512];
 	const char *key;  /* of Authorization: Bearer; NULL: none */
 	const char *body; /* of a POST; NULL: GET */
+	char *number;     /* in request; NULL: all are the same */
+	uint32_t sent;
 	size_t request_bytes, connect_bytes;
 	SSL_CTX *ctx;
 	SSL_SESSION *session;
@@ -132,6 +135,8 @@ static void request_send(struct conn *c)
 		c->start_ns = now_ns();
 	c->state = RUNNING;
 	c->got = c->want = c->head_bytes = 0;
+	for (uint32_t i = 8, n = g.sent++; g.number && i > 0; n /= 10)
+		g.number[--i] = (char)('0' + n % 10);
 	if (!send_all(c, g.request, g.request_bytes)) {
 		conn_fail(c);
 		return;
@@ -341,15 +346,17 @@ int main(int argc, char **argv)
 	static struct conn conn[CONNECTIONS_MAX];
 	const char *proxy = NULL, *ca = NULL, *pinned = NULL;
 	unsigned long connections = 16;
+	bool has_number = false;
 	double seconds = 5;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "x:c:d:na:r:k:p:")) != -1) {
+	while ((opt = getopt(argc, argv, "x:c:d:na:r:k:p:u")) != -1) {
 		switch (opt) {
 		case 'x': proxy = optarg; break;
 		case 'c': connections = strtoul(optarg, NULL, 10); break;
 		case 'd': seconds = strtod(optarg, NULL); break;
 		case 'n': g.is_new_each = true; break;
+		case 'u': has_number = true; break;
 		case 'a': ca = optarg; break;
 		case 'r': pinned = optarg; break;
 		case 'k': g.key = getenv(optarg); break;
@@ -363,6 +370,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	url_parse(argv[optind], proxy, pinned);
+	g.number = has_number ? strstr(g.request, "00000000") : NULL;
 	g.ctx = SSL_CTX_new(TLS_client_method());
 	if (ca)
 		SSL_CTX_load_verify_locations(g.ctx, ca, NULL);

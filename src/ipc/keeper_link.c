@@ -30,10 +30,10 @@ bool cv_keeper_release_put(struct cv_buf *b, const struct cv_keeper_release *r)
 	cv_ipc_put_u32(b, r->host_is_ip);
 	cv_ipc_put_u32(b, r->port);
 	cv_ipc_put_str(b, r->method);
-	cv_ipc_put_str(b, r->path);
 	cv_ipc_put_u32(b, (uint32_t)r->count);
 	for (size_t i = 0; i < r->count; i++)
 		cv_ipc_put_u32(b, r->creds[i]);
+	cv_ipc_put_str(b, r->path); /* last: whoever keeps answers may leave it out */
 	return !b->is_overflown;
 }
 
@@ -46,12 +46,12 @@ bool cv_keeper_release_get(struct cv_str body, struct cv_keeper_release *ret)
 	ret->host_is_ip = cv_ipc_get_u32(&r) != 0;
 	ret->port = (uint16_t)cv_ipc_get_u32(&r);
 	ret->method = cv_ipc_get_str(&r);
-	ret->path = cv_ipc_get_str(&r);
 	ret->count = cv_ipc_get_u32(&r);
 	if (ret->count > CV_KEEPER_CREDS_MAX)
 		return false;
 	for (size_t i = 0; i < ret->count; i++)
 		ret->creds[i] = cv_ipc_get_u32(&r);
+	ret->path = cv_ipc_get_str(&r);
 	return cv_ipc_reader_is_done(&r) && ret->host.n && ret->path.n;
 }
 

@@ -127,7 +127,14 @@ enum {                                   /* of the endpoint that the request goe
 	CV_RELEASED_BOUND = 1 << 0,      /* some provider is bound to host and port */
 	CV_RELEASED_REQUIRED = 1 << 1,   /* credentials that are not ours are refused there */
 	CV_RELEASED_UNSCRUBBED = 1 << 2, /* scrub: off */
+	CV_RELEASED_ANY_PATH = 1 << 3, /* the same is answered for every other path that is plain */
 };
+
+/* A path of no special kind: one with an escaped slash, or `*`, is judged by rules of its own. */
+static inline bool cv_keeper_path_is_plain(struct cv_str path)
+{
+	return path.n && path.p[0] == '/' && !cv_str_has_byte(path, '%');
+}
 
 /* How long an answer may hold at most, when nothing changes: long for a program that asks in a loop,
  * short for a value to be in one more place. */

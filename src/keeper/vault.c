@@ -36,6 +36,7 @@ struct slot {          /* beside each credential of the set */
 struct cv_vault {
 	struct cv_cred_set set;
 	struct cv_policy **bound; /* one for each provider; NULL: bound to nothing */
+	bool *is_pathless;        /* one for each: whatever it is bound to, the path is no matter */
 	struct slot *slots;
 	uint64_t epoch;   /* of the values */
 	uint64_t version; /* of all that is answered */
@@ -116,11 +117,27 @@ static struct cv_policy_doc *doc_make(const struct cv_cred_provider *provider)
 	return doc;
 }
 
+/* Paths other than plain ones may still matter. */
+static bool is_any_path(const struct cv_cred_binding *b)
+{
+	if (b->path.n)
+		return false;
+	for (size_t i = 0; i < b->rule_count; i++)
+		if (!cv_str_eq(b->rules[i].path, CV_STR("**")) &&
+			!cv_str_eq(b->rules[i].path, CV_STR("/**")))
+			return false;
+	return true;
+}
+
 static cv_code bindings_compile(struct cv_vault *v, struct cv_err *err)
 {
 	for (size_t i = 0; i < v->set.provider_count; i++) {
+		const struct cv_cred_provider *p = &v->set.providers[i];
 		struct cv_policy_doc *doc;
 
+		v->is_pathless[i] = true;
+		for (size_t k = 0; k < p->binding_count; k++)
+			v->is_pathless[i] &= is_any_path(&p->bindings[k]);
 		if (!v->set.providers[i].binding_count)
 			continue;
 		doc = doc_make(&v->set.providers[i]);
@@ -163,7 +180,8 @@ cv_code cv_vault_new(struct cv_str bytes, struct cv_vault **ret, struct cv_err *
 	cv_code code = cv_cred_set_read(bytes, &v->set, err);
 	if (code == CV_OK) {
 		v->bound = calloc(v->set.provider_count + 1, sizeof(v->bound[0]));
-		if (!v->bound || !room_make(v))
+		v->is_pathless = calloc(v->set.provider_count + 1, sizeof(v->is_pathless[0]));
+		if (!v->bound || !v->is_pathless || !room_make(v))
 			code = cv_fail(err, CV_LIMIT, "no memory");
 	}
 	if (code == CV_OK)
@@ -213,6 +231,7 @@ void cv_vault_free(struct cv_vault *v)
 		cv_policy_unref(v->bound[i]);
 	free(v->slots);
 	free(v->bound);
+	free(v->is_pathless);
 	cv_cred_set_fini(&v->set);
 	free(v);
 }
@@ -350,9 +369,13 @@ enum cv_release cv_vault_release_tool(struct cv_vault *v, uint32_t cred, int64_t
 static void endpoint_learn(
 	const struct cv_vault *v, const struct cv_keeper_release *ask, struct cv_vault_answer *ret)
 {
+	if (cv_keeper_path_is_plain(ask->path))
+		ret->flags |= CV_RELEASED_ANY_PATH;
 	for (uint32_t i = 0; i < v->set.provider_count; i++) {
 		if (binding_ask(v, i, ask, CV_OP_CONNECT).action != CV_ACTION_ALLOW)
 			continue;
+		if (!v->is_pathless[i])
+			ret->flags &= ~(uint32_t)CV_RELEASED_ANY_PATH;
 		ret->flags |= CV_RELEASED_BOUND;
 		const struct cv_verdict verdict = binding_ask(v, i, ask, CV_OP_REQUEST);
 		const struct cv_policy_endpoint *e =

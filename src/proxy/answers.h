@@ -4,8 +4,9 @@
  *
  * A program asks one server the same again and again, and the keeper's word about that is the same
  * each time: so it says with an answer how long it may be used for the same question, which is every
- * byte of it: host, port, method, path and credentials.  It is the keeper that allows this, never for
- * longer than CV_KEEPER_KEEP_MS and never beyond the life of a value.
+ * byte of it: host, port, method, path and credentials.  Where no binding looks at paths it says that,
+ * too, and the path is left out.  It is the keeper that allows this, never for longer than
+ * CV_KEEPER_KEEP_MS and never beyond the life of a value.
  *
  * Nothing that changes may be missed.  Each answer has a version, which is another one when any answer
  * would be another (a value renewed, refused or minted, a first release), and the keeper says a new one
@@ -26,12 +27,17 @@
 
 #include <stdint.h>
 
+struct cv_question {
+	struct cv_str path, rest; /* rest: all else that makes a difference */
+};
+
 struct cv_answer {
 	enum { CV_ANSWER_FREE, CV_ANSWER_ASKED, CV_ANSWER_KEPT } state;
-	uint32_t tag;       /* ASKED: of the question */
-	char *question;     /* owned */
-	char *masked, *pad; /* of KEPT only; owned */
-	size_t question_bytes, text_bytes;
+	uint32_t tag;                /* ASKED: of the question */
+	struct cv_question question; /* in one block, owned, which rest begins */
+	bool is_any_path;            /* KEPT: it is of every plain path */
+	char *masked, *pad;          /* KEPT; owned */
+	size_t text_bytes;
 	int64_t asked_ms, until_ms;
 };
 
@@ -43,16 +49,23 @@ struct cv_answers { /* all zero: none */
 };
 
 /* A question is on its way; what comes back may be kept. */
-void cv_answers_asked(struct cv_answers *a, uint32_t tag, struct cv_str question, int64_t now_ms);
+void cv_answers_asked(
+	struct cv_answers *a, uint32_t tag, const struct cv_question *q, int64_t now_ms);
 
-/* The answer to tag came, and may be used for keep_ms from when it was asked. */
-void cv_answers_put(struct cv_answers *a, uint32_t tag, uint64_t version, uint32_t keep_ms,
+struct cv_answer_term { /* how an answer may be kept */
+	uint64_t version;
+	uint32_t keep_ms; /* from when it was asked */
+	bool is_any_path;
+};
+
+/* The answer to tag came. */
+void cv_answers_put(struct cv_answers *a, uint32_t tag, const struct cv_answer_term *term,
 	struct cv_str text, int64_t now_ms);
 
 /* What the keeper said to that question, *ret_n bytes, as a copy that is the caller's to wipe and free.
  * NULL: ask. */
 CV_MUST char *cv_answers_find(
-	const struct cv_answers *a, struct cv_str question, int64_t now_ms, size_t *ret_n);
+	const struct cv_answers *a, const struct cv_question *q, int64_t now_ms, size_t *ret_n);
 
 /* From now on answers are of that version. */
 void cv_answers_version(struct cv_answers *a, uint64_t version);

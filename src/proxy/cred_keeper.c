@@ -349,13 +349,15 @@ bool cv_creds_released_take(struct cv_proxy *p, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
 	const uint32_t tag = cv_ipc_get_u32(&r);
-	const uint64_t version = cv_ipc_get_u64(&r);
-	const uint32_t keep_ms = cv_ipc_get_u32(&r);
+	struct cv_answer_term term = { .version = cv_ipc_get_u64(&r) };
 	struct cv_flow *f = asker(p, tag);
 
-	if (r.is_bad)
+	term.keep_ms = cv_ipc_get_u32(&r);
+	struct cv_ipc_reader text_of = r;
+	term.is_any_path = cv_ipc_get_u32(&text_of) & CV_RELEASED_ANY_PATH;
+	if (text_of.is_bad)
 		return false;
-	cv_answers_put(&p->creds.answers, tag, version, keep_ms, r.rest, p->loop.now_ms);
+	cv_answers_put(&p->creds.answers, tag, &term, r.rest, p->loop.now_ms);
 	if (!f)
 		return true;
 	char *text = malloc(r.rest.n);
@@ -388,10 +390,10 @@ static bool is_keeper_silent(const struct cv_proxy *p)
 }
 
 /* f's question was answered a moment ago, and that holds. */
-static bool answer_use(struct cv_proxy *p, struct cv_flow *f, struct cv_str question)
+static bool answer_use(struct cv_proxy *p, struct cv_flow *f, const struct cv_question *q)
 {
 	size_t n = 0;
-	char *text = cv_answers_find(&p->creds.answers, question, p->loop.now_ms, &n);
+	char *text = cv_answers_find(&p->creds.answers, q, p->loop.now_ms, &n);
 
 	if (!text)
 		return false;
@@ -526,9 +528,9 @@ void cv_creds_ask(struct cv_proxy *p)
 
 /* Into this turn's message; a former part of it goes first where both are too much for one. */
 static enum cv_cred_state question_put(
-	struct cv_proxy *p, struct cv_flow *f, struct cv_str question)
+	struct cv_proxy *p, struct cv_flow *f, struct cv_str text, const struct cv_question *q)
 {
-	const size_t n = question.n;
+	const size_t n = text.n;
 	struct cv_creds *c = &p->creds;
 
 	if (p->keeper < 0)
@@ -542,11 +544,10 @@ static enum cv_cred_state question_put(
 		cv_buf_init(&c->asks, RELEASE_BYTES_MAX);
 	if (!cv_buf_reserve(&c->asks, n + 4))
 		return CV_CRED_REFUSED;
-	cv_ipc_put_str(&c->asks, question);
+	cv_ipc_put_str(&c->asks, text);
 	c->ask_count++;
 	f->cred->ask_round = c->ask_round;
-	cv_answers_asked(
-		&c->answers, f->cred->tag, cv_str_slice(question, TAG_BYTES, n), p->loop.now_ms);
+	cv_answers_asked(&c->answers, f->cred->tag, q, p->loop.now_ms);
 	return CV_CRED_ASKED;
 }
 
@@ -574,15 +575,20 @@ bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_
 	ask.tag = f->cred->tag =
 		(p->creds.ask_serial++ & TAG_SERIAL_MASK) << TAG_INDEX_BITS | f->index;
 	f->cred->needs_value = ask.count > 0;
-	struct cv_buf *question = &p->creds.question;
-	cv_buf_reset(question);
-	if (!question->max)
-		cv_buf_init(question, RELEASE_BYTES_MAX);
-	const bool is_put = cv_keeper_release_put(question, &ask);
-	const struct cv_str text = cv_buf_str(question);
-	if (is_put && answer_use(p, f, cv_str_slice(text, TAG_BYTES, text.n)))
+	struct cv_buf *b = &p->creds.question;
+	cv_buf_reset(b);
+	if (!b->max)
+		cv_buf_init(b, RELEASE_BYTES_MAX);
+	const bool is_put = cv_keeper_release_put(b, &ask);
+	const struct cv_str text = cv_buf_str(b);
+	const struct cv_question q = {
+		/* the path is the last, behind its length */
+		.path = ask.path,
+		.rest = cv_str_slice(text, TAG_BYTES, text.n - ask.path.n - 4),
+	};
+	if (is_put && answer_use(p, f, &q))
 		return true;
-	f->cred->state = is_put ? question_put(p, f, text) : CV_CRED_REFUSED;
+	f->cred->state = is_put ? question_put(p, f, text, &q) : CV_CRED_REFUSED;
 	f->deadline_ms = p->loop.now_ms + CV_PROXY_KEEPER_MS;
 	f->cred->refusal = CV_RELEASE_KEEPER;
 	f->cred->why[0] = '\0';

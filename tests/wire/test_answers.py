@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Goal: the keeper's answer is used again for the very same question, for a moment, and for nothing else:
-not for another method, path, host or credential, not after a renewal, a refusal by the server, another
+not for another method, host or credential, nor another path where a binding looks at paths, not after a renewal, a refusal by the server, another
 policy or another keeper.
 Method: a real run with two providers.  A keeper that is stopped answers nothing, so what gets through then
 was answered before; what does not was asked anew.  An origin with real TLS says which value it saw."""
@@ -19,7 +19,7 @@ import world  # noqa: E402
 from credlab import OK, equal, field, memory_has, request  # noqa: E402
 
 KEEP_S = 1  # CV_KEEPER_KEEP_MS
-ONE, TWO, BOUND = ("-".join(["v4lue", "of", x, "83412"]) for x in ("one", "two", "bound"))
+ONE, TWO, BOUND, OF_PATH = ("-".join(["v4lue", "of", x, "83412"]) for x in ("one", "two", "bound", "path"))
 BIND = """\
 endpoints:
   - {host: api.test, port: 443, protocol: rest, enforcement: enforce, access: full}
@@ -32,6 +32,17 @@ credentials:
   - {{name: key, env_vars: [MY_KEY], required: true}}
   - {{name: two, env_vars: [MY_TWO], required: true}}
 {BIND}"""
+PATHS = """\
+id: by-path
+credentials: [{name: key, env_vars: [PATH_KEY], required: true}]
+endpoints:
+  - host: paths.test
+    port: 443
+    protocol: rest
+    enforcement: enforce
+    rules: [{allow: {method: GET, path: /x}}, {allow: {method: GET, path: /y}}]
+binaries: [{path: "/**"}]
+"""
 BARE = "id: bare\ncredentials: [{name: key, env_vars: [BARE_KEY], required: true}]\n"
 RENEWED = f"""\
 id: renewed
@@ -64,9 +75,10 @@ network_policies:
 BINDS = policy(", credential_binding: {provider: bare}")
 tap = world.Tap()
 lab = credlab.Lab(
-    {"profile.yaml": PROFILE, "bare.yaml": BARE, "renewed.yaml": RENEWED, "i-renewed.yaml": INSTANCE}, BINDS,
-    env={"MY_KEY": ONE, "MY_TWO": TWO, "BARE_KEY": BOUND},
-    instances=["profile.yaml", "bare.yaml", "i-renewed.yaml"], names=["api.test", "also.test", "bound.test"])
+    {"profile.yaml": PROFILE, "paths.yaml": PATHS, "bare.yaml": BARE, "renewed.yaml": RENEWED, "i-renewed.yaml": INSTANCE}, BINDS,
+    env={"MY_KEY": ONE, "MY_TWO": TWO, "BARE_KEY": BOUND, "PATH_KEY": OF_PATH},
+    instances=["profile.yaml", "paths.yaml", "bare.yaml", "i-renewed.yaml"],
+    names=["api.test", "also.test", "bound.test", "paths.test"])
 lab.origin.answer = OK
 
 
@@ -99,21 +111,25 @@ class Stopped:
         os.kill(self.pid, signal.SIGCONT)
 
 
-def used_again():
-    """Also when the keeper can't say anything; but not for longer than it allowed."""
+def used(**other):
+    """Whether a second request gets through when the keeper can't say anything."""
     for _ in range(20):  # on a machine that is busy a moment may be over at once
         lab.origin.forget()
         began = time.monotonic()
         equal(send().status, 200)
         with Stopped(keeper()):
-            job = begin()
+            job = begin(**other)
             got = box.until(lambda: len(shown()) == 2, KEEP_S - (time.monotonic() - began))
         equal(credlab.Reply(lab.wait(job)).status, 200)
         equal(shown(), [ONE, ONE])
         if got:
-            break
-    else:
-        raise AssertionError("the keeper was asked for the same again")
+            return
+    raise AssertionError("the keeper was asked for the same again")
+
+
+def used_again():
+    """But not for longer than it allowed."""
+    used()
     lab.origin.forget()
     equal(send().status, 200)
     with Stopped(keeper()):
@@ -124,15 +140,15 @@ def used_again():
     equal(credlab.Reply(lab.wait(job)).status, 200)
 
 
-def asked_anew(**other):
-    """What was answered for GET /x of api.test says nothing about this."""
+def asked_anew(first=None, **other):
+    """What was answered for GET /x, of api.test as a rule, says nothing about this."""
     def check():
         lab.origin.forget()
-        equal(send().status, 200)
+        equal(send(**(first or {})).status, 200)
         with Stopped(keeper()):
-            job = begin(**other)
+            job = begin(**{**(first or {}), **other})
             time.sleep(0.4)
-            equal(shown(), [ONE])
+            equal(len(shown()), 1)
         equal(credlab.Reply(lab.wait(job)).status, 200)
         equal(len(shown()), 2)
     return check
@@ -224,7 +240,9 @@ def renewed():
 
 for title, check in [
         ("c1 the same question is not asked again, for a moment", used_again),
-        ("c1 another path is", asked_anew(path="/y")),
+        ("c1 nor with another path, where no binding looks at paths", lambda: used(path="/y/z?q=1")),
+        ("c1 another path is, where one does", asked_anew({"key": "PATH_KEY", "host": "paths.test"}, path="/y")),
+        ("c1 one with an escape is", asked_anew(path="/y%20z")),
         ("c1 another method is", asked_anew(method="DELETE")),
         ("c1 another credential is", asked_anew(key="MY_TWO")),
         ("c1 another host is", asked_anew(host="also.test")),

@@ -147,7 +147,83 @@ static void flags_of_the_endpoint(void **state)
 	assert_int_equal(ask(0, "api.test", 443, "GET", "/repos/a").flags, CV_RELEASED_BOUND);
 	assert_int_equal(ask(1, "a.cloud.test", 443, "GET", "/v1/x").flags,
 		CV_RELEASED_BOUND | CV_RELEASED_REQUIRED | CV_RELEASED_UNSCRUBBED);
-	assert_int_equal(ask(0, "free.test", 443, "GET", "/").flags, 0);
+	assert_int_equal(ask(0, "free.test", 443, "GET", "/").flags, CV_RELEASED_ANY_PATH);
+}
+
+/* Where no binding looks at paths the answer is the same for every plain one. */
+static void c1_any_path_is_any(void **state)
+{
+	static const char *const paths[] = { "/", "/a", "/repos/a", "/v1/x/..y", "//a", "/*", "/-",
+		"/a?b", "/a;b", "/ä" };
+	static const struct {
+		const char *host;
+		bool is_any;
+	} rows[] = { { "plain.test", true }, { "methods.test", true }, { "paths.test", false },
+		{ "selector.test", false }, { "both.test", false }, { "free.test", true } };
+	struct cv_cred_rule any[] = { { CV_STR("GET"), CV_STR("**") },
+		{ CV_STR("POST"), CV_STR("/**") } };
+	struct cv_cred_rule some[] = { { CV_STR("GET"), CV_STR("/repos/**") } };
+	static uint16_t port = 443;
+	struct cv_cred_binding b[] = {
+		{ .host = CV_STR("plain.test"), .ports = &port, .port_count = 1 },
+		{ .host = CV_STR("methods.test"),
+			.ports = &port,
+			.port_count = 1,
+			.rules = any,
+			.rule_count = 2 },
+		{ .host = CV_STR("both.test"), .ports = &port, .port_count = 1 },
+		{ .host = CV_STR("paths.test"),
+			.ports = &port,
+			.port_count = 1,
+			.rules = some,
+			.rule_count = 1 },
+		{ .host = CV_STR("selector.test"),
+			.ports = &port,
+			.port_count = 1,
+			.path = CV_STR("/v1/**") },
+		{ .host = CV_STR("both.test"),
+			.ports = &port,
+			.port_count = 1,
+			.rules = some,
+			.rule_count = 1 },
+	};
+	struct cv_cred_provider p[] = { { CV_STR("one"), CV_STR("one"), b, 3 },
+		{ CV_STR("two"), CV_STR("two"), b + 3, 3 } };
+	struct cv_cred c[] = { { .key = CV_STR("A"),
+				       .placeholder = CV_STR("p-a"),
+				       .value = CV_STR("value-a"),
+				       .refresh = CV_CRED_NONE },
+		{ .key = CV_STR("B"),
+			.placeholder = CV_STR("p-b"),
+			.value = CV_STR("value-b"),
+			.provider = 1,
+			.refresh = CV_CRED_NONE } };
+	const struct cv_cred_set set = {
+		.providers = p, .provider_count = 2, .creds = c, .cred_count = 2
+	};
+	struct cv_buf text;
+
+	(void)state;
+	cv_vault_free(vault);
+	cv_buf_init(&text, 1 << 20);
+	assert_int_equal(cv_cred_set_write(&set, &text, &err), CV_OK);
+	assert_int_equal(cv_vault_new(cv_buf_str(&text), &vault, &err), CV_OK);
+	cv_buf_fini(&text);
+	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++)
+		for (uint32_t cred = 0; cred < 2; cred++) {
+			const struct cv_vault_answer a = ask(cred, rows[i].host, 443, "GET", "/a");
+
+			assert_int_equal(!!(a.flags & CV_RELEASED_ANY_PATH), rows[i].is_any);
+			for (size_t k = 0; rows[i].is_any && k < CV_ARRAY_LEN(paths); k++) {
+				const struct cv_vault_answer other =
+					ask(cred, rows[i].host, 443, "GET", paths[k]);
+
+				assert_int_equal(other.release, a.release);
+				assert_int_equal(other.flags, a.flags);
+			}
+		}
+	assert_false(ask(0, "plain.test", 443, "GET", "/a%2fb").flags & CV_RELEASED_ANY_PATH);
+	assert_false(ask(0, "plain.test", 443, "OPTIONS", "*").flags & CV_RELEASED_ANY_PATH);
 }
 
 static void scrubbed_once_released(void **state)
@@ -353,6 +429,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(c1_bound_to_requests, setup, teardown),
 		cmocka_unit_test_setup_teardown(flags_of_the_endpoint, setup, teardown),
+		cmocka_unit_test_setup_teardown(c1_any_path_is_any, setup, teardown),
 		cmocka_unit_test_setup_teardown(scrubbed_once_released, setup, teardown),
 		cmocka_unit_test_setup_teardown(c9_minted_ones_are_bound, setup, teardown),
 		cmocka_unit_test_setup_teardown(c9_minted_ones_are_bounded, setup, teardown),
