@@ -30,7 +30,6 @@
 #include <unistd.h>
 
 #define MODEL_BYTES_MAX 256
-#define TIMEOUT_MAX     3600
 #define PLACEHOLDER     "openshell:resolve:env:"
 
 /* ---- what a provider means ---- */
@@ -152,6 +151,8 @@ static void file_put(
 		cv_buf_put(b, CV_STR("\n    credential: "));
 		cv_buf_put_json_str(b, cv_str_of(r->key));
 	}
+	if (c->timeout_secs)
+		cv_buf_printf(b, "\n    timeout: %llu", (unsigned long long)c->timeout_secs);
 	cv_buf_put_byte(b, '\n');
 }
 
@@ -212,9 +213,9 @@ static enum cv_rpc_status set_check(struct cv_gateway *g, struct cv_str workspac
 			       "provider_name and model_id (up to %d bytes) are required",
 			       MODEL_BYTES_MAX),
 		       CV_RPC_INVALID_ARGUMENT;
-	if (r->timeout_secs > TIMEOUT_MAX)
+	if (r->timeout_secs > CV_ROUTE_TIMEOUT_S_MAX)
 		return cv_fail(err, CV_INVALID, "timeout_secs exceeds maximum (%llu > %d)",
-			       (unsigned long long)r->timeout_secs, TIMEOUT_MAX),
+			       (unsigned long long)r->timeout_secs, CV_ROUTE_TIMEOUT_S_MAX),
 		       CV_RPC_INVALID_ARGUMENT;
 	provider = cv_object_find(
 		g->objects, CV_OBJECT_PROVIDER, workspace, cv_str_of(r->provider_name));

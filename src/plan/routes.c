@@ -168,13 +168,13 @@ static cv_code price_take(struct reader *r, struct cv_str key, void *into)
 	return CV_OK;
 }
 
-static cv_code number_take(
-	struct reader *r, const char *what, struct cv_str value, uint32_t min, uint32_t *ret)
+static cv_code number_take(struct reader *r, const char *what, struct cv_str value, uint32_t min,
+	uint32_t max, uint32_t *ret)
 {
 	uint64_t n;
 
-	if (!cv_str_to_u64(value, 1000, &n) || n < min)
-		return bad(r, "%s is a number from %u to 1000", what, min);
+	if (!cv_str_to_u64(value, max, &n) || n < min)
+		return bad(r, "%s is a number from %u to %u", what, min, max);
 	*ret = (uint32_t)n;
 	return CV_OK;
 }
@@ -224,9 +224,11 @@ static cv_code route_take(struct reader *r, struct cv_str key, void *into)
 	if (cv_str_eq(key, CV_STR("credential")))
 		return credential_take(r, to, value);
 	if (cv_str_eq(key, CV_STR("order")))
-		return number_take(r, "order", value, 0, &to->order);
+		return number_take(r, "order", value, 0, 1000, &to->order);
 	if (cv_str_eq(key, CV_STR("weight")))
-		return number_take(r, "weight", value, 1, &to->weight);
+		return number_take(r, "weight", value, 1, 1000, &to->weight);
+	if (cv_str_eq(key, CV_STR("timeout")))
+		return number_take(r, "timeout", value, 1, CV_ROUTE_TIMEOUT_S_MAX, &to->timeout_s);
 	return unknown(r, "a route", key);
 }
 
@@ -238,7 +240,7 @@ static cv_code route_read(struct reader *r)
 
 	if (all->n == CV_ROUTES_MAX)
 		return bad(r, "more than %d routes", CV_ROUTES_MAX);
-	*to = (struct cv_route){ .weight = 1 };
+	*to = (struct cv_route){ .weight = 1, .timeout_s = CV_ROUTE_TIMEOUT_S };
 	r->has_type = r->has_url = false;
 	code = mapping_read(r, "a route", to, route_take);
 	if (code != CV_OK)

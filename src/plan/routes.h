@@ -13,6 +13,7 @@
  *         price: {input: 2.50, output: 10}  # USD for a million tokens
  *         order: 1                          # lower ones first
  *         weight: 3                         # share among routes of one order
+ *         timeout: 60                       # seconds until its answer begins, and between two pieces of it
  *
  * Read by the launcher, which refuses what is wrong, and by the proxy, which routes.  Unknown keys
  * are errors.  Pure.
@@ -25,6 +26,8 @@
 #define CV_ROUTES_MAX            32
 #define CV_ROUTE_HEADERS_MAX     16
 #define CV_ROUTES_FILE_BYTES_MAX (256u << 10) /* 32 routes of a page each */
+#define CV_ROUTE_TIMEOUT_S       120  /* where a route says none: models think for a while */
+#define CV_ROUTE_TIMEOUT_S_MAX   3600 /* ... and the longest that one can say */
 
 /* clang-format off */
 #define CV_ROUTE_TYPES(X) /* enum, word, default base URL */                    \
@@ -51,7 +54,7 @@ struct cv_route {
 	struct cv_str headers[CV_ROUTE_HEADERS_MAX];
 	size_t header_count;
 	uint64_t input_price, output_price; /* millionths of a dollar for a million tokens */
-	uint32_t order, weight;
+	uint32_t order, weight, timeout_s;
 };
 
 struct cv_routes {

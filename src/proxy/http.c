@@ -36,6 +36,8 @@
 
 static int64_t reply_ms(const struct cv_flow *f)
 {
+	if (f->is_routed) /* whoever asked it knows the route's own */
+		return CV_PROXY_ROUTED_REPLY_MS;
 	return f->is_tools ? CV_PROXY_TOOL_REPLY_MS : CV_PROXY_REPLY_MS;
 }
 

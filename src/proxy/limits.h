@@ -163,5 +163,7 @@
 #define CV_PROXY_CALL_BYTES_MAX   (10 << 20) /* of a call's body, as OpenShell's */
 #define CV_PROXY_CALL_CHUNKS_MAX  4096       /* that it may come in */
 #define CV_PROXY_CALL_STREAM_MAX  (32 << 20) /* of a streamed answer */
-#define CV_PROXY_CALL_IDLE_MS     120000     /* between two pieces of an answer, and before it */
-#define CV_PROXY_LOCAL_BYTES_MAX  (64 << 20) /* such answers and bodies of all flows together */
+#define CV_PROXY_CALL_IDLE_MS     120000     /* between two pieces of a stream */
+#define CV_PROXY_ROUTED_REPLY_MS \
+	3660000 /* of a route: longer than CV_ROUTE_TIMEOUT_S_MAX, at which whoever asked ends it */
+#define CV_PROXY_LOCAL_BYTES_MAX (64 << 20) /* such answers and bodies of all flows together */

@@ -13,6 +13,9 @@
  * until a response passes, so that the next route can be asked the same.  Once a byte of a response
  * has passed there is no other route.
  *
+ * A route has its own time for an answer to begin, and for the silence between two pieces of a whole one;
+ * a stream may be silent for CV_PROXY_CALL_IDLE_MS.
+ *
  * Tokens are counted when a call ends, however it does: what the upstream said, or else what passed
  * (infer_usage.h).  Errors are OpenShell's (openshell-behaviour 7), with `error` as text.
  */
@@ -144,6 +147,13 @@ static void usage_count(struct cv_proxy *p, struct cv_flow *f)
 
 /* ---- asking routes ---- */
 
+static int64_t silence_ms(const struct cv_local_call *call)
+{
+	const bool is_stream = call->phase == CV_CALL_PASS && (call->is_sse || call->is_stream);
+
+	return is_stream ? CV_PROXY_CALL_IDLE_MS : (int64_t)call->route->timeout_s * 1000;
+}
+
 static void inner_end(struct cv_proxy *p, struct cv_flow *f)
 {
 	struct cv_flow *inner = cv_flow_get(&p->flows, f->local->call->inner);
@@ -179,7 +189,7 @@ static bool route_next(struct cv_proxy *p, struct cv_flow *f, const struct refus
 			continue;
 		cv_budgets_add(&p->budgets, CV_BUDGET_REQUESTS, &where, 1);
 		call->phase = CV_CALL_WAIT;
-		f->deadline_ms = p->loop.now_ms + CV_PROXY_CALL_IDLE_MS;
+		f->deadline_ms = p->loop.now_ms + silence_ms(call);
 		return true;
 	}
 	if (!call->route && call->over)
@@ -405,6 +415,7 @@ static bool response_start(struct cv_proxy *p, struct cv_flow *f, const struct c
 	p->local_bytes -= f->local->held;
 	f->local->held = 0;
 	call->phase = CV_CALL_PASS;
+	f->deadline_ms = p->loop.now_ms + silence_ms(call);
 	return true;
 }
 
@@ -569,7 +580,7 @@ static bool pass_step(struct cv_proxy *p, struct cv_flow *f)
 	}
 	if (given != in.n || sent) {
 		has_moved = true;
-		f->deadline_ms = p->loop.now_ms + CV_PROXY_CALL_IDLE_MS;
+		f->deadline_ms = p->loop.now_ms + silence_ms(call);
 	}
 	if (c->is_broken) {
 		cv_flow_end(p, f, true);

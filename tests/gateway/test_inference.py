@@ -187,6 +187,17 @@ def another_value_is_used_at_once():
     until(lambda: ask(s) and shown()["authorization"] == f"Bearer {KEY}-2")
 
 
+def a_route_has_a_time_of_its_own():
+    """The model answers after two seconds.  Less is too little, and what a running sandbox has follows."""
+    s = g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox
+    set_route(model="late", timeout_secs=1)
+    until(lambda: "inference service unavailable" in ask(s))
+    set_route(model="late", timeout_secs=9)
+    until(lambda: '"late"' in ask(s))
+    set_route()
+    until(lambda: '"the-model"' in ask(s))
+
+
 def one_that_is_attached_serves_too():
     s = sandbox("two", ["m"])
     assert '"hi"' in ask(s)
@@ -286,7 +297,7 @@ try:
     for f in (what_is_wrong_is_said, without_a_route_there_is_none, a_route_is_set_and_shown,
               what_does_not_work_is_not_set, who_hangs_up_ends_it,
               a_sandbox_calls_the_model, and_has_nothing_else_of_the_provider,
-              another_value_is_used_at_once, one_that_is_attached_serves_too,
+              another_value_is_used_at_once, a_route_has_a_time_of_its_own, one_that_is_attached_serves_too,
               supervisors_of_others_get_names_not_keys, one_that_runs_follows_a_changed_route,
               one_that_ran_without_gets_it_too, no_call_fails_while_it_changes,
               a_route_that_is_gone_is_gone_for_those_that_run,

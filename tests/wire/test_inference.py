@@ -405,6 +405,35 @@ def _(lab):
     assert json.loads(answer)["error"] == "budget_exceeded"
 
 
+BRIEF = HEAD + A.replace("order: 1", "order: 1, timeout: 1") + B
+
+
+@with_lab("a route that does not answer in its time is followed by the next", routes=BRIEF)
+def _(lab):
+    a.mode = "slow"
+    began = time.monotonic()
+    _, answer = ask(lab)
+    took = time.monotonic() - began
+    assert json.loads(answer)["model"] == "other-1" and len(a.seen) == 1 and took >= 1, (answer, took)
+    b.mode = "slow"  # within the default
+    _, answer = ask(lab)
+    assert json.loads(answer)["model"] == "other-1", answer
+
+
+@with_lab("the last one's time, too; a stream that has begun has another", routes=HEAD + A.replace(
+    "order: 1", "order: 1, timeout: 1"))
+def _(lab):
+    a.mode = "slow"
+    _, answer = ask(lab, want=503)
+    assert json.loads(answer)["error"] == "inference service unavailable", answer
+    a.mode = "step"
+    s = post(lab, "/v1/chat/completions", {"stream": True, "messages": []})
+    for _ in range(3):
+        time.sleep(1.2)
+        a.gate.set()
+    assert read_all(s).endswith(b"0\r\n\r\n")
+
+
 @with_lab("hanging up makes nothing free", budgets=["tokens=10"])
 def _(lab):
     a.mode = "slow"

@@ -74,7 +74,8 @@ static void routes(void **state)
 		"    credential: KEY\n"
 		"    headers: [OpenAI-Beta]\n"
 		"    price: {input: 2.50, output: 10}\n"
-		"    weight: 3\n";
+		"    weight: 3\n"
+		"    timeout: 3600\n";
 	struct cv_routes r;
 	struct cv_err err = { 0 };
 
@@ -91,6 +92,8 @@ static void routes(void **state)
 	assert_int_equal(r.v[0].input_price, 2500000);
 	assert_int_equal(r.v[0].output_price, 10000000);
 	assert_int_equal(r.v[0].weight, 3);
+	assert_int_equal(r.v[0].timeout_s, 3600);
+	assert_int_equal(r.v[1].timeout_s, 120);
 	assert_str(r.v[0].headers[0], "OpenAI-Beta");
 	assert_str(r.v[1].credential, "ANTHROPIC_API_KEY");
 	assert_str(cv_host_str(&r.v[1].host), "api.anthropic.com");
@@ -117,6 +120,9 @@ static void routes_refused(void **state)
 		HEAD "  - {name: a, type: openai, price: {inputs: 1}}\n",
 		HEAD "  - {name: a, type: openai, price: 1}\n",
 		HEAD "  - {name: a, type: openai, weight: 0}\n",
+		HEAD "  - {name: a, type: openai, timeout: 0}\n",
+		HEAD "  - {name: a, type: openai, timeout: 3601}\n",
+		HEAD "  - {name: a, type: openai, timeout: 1.5}\n",
 		HEAD "  - {name: a, type: openai, credential: \"a/b c\"}\n",
 		HEAD "  - {name: a, type: openai, credential: \"a/\"}\n",
 		HEAD "  - {name: a, type: openai, model: {}}\n",
