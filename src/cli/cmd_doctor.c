@@ -101,9 +101,12 @@ static void print_row_json(const struct cv_probe_row *row, struct cv_buf *out)
 static void print_json(
 	const struct cv_probe_report *r, const struct doctor_options *o, struct cv_buf *out)
 {
-	cv_buf_printf(out, "{\"tier\":\"%s\",\"required\":\"%s\",\"is_enough\":%s,\"mechanisms\":[",
+	cv_buf_printf(out, "{\"tier\":\"%s\",\"required\":\"%s\",\"is_enough\":%s,",
 		tier_name[r->tier], tier_name[o->require],
 		r->tier >= o->require ? "true" : "false");
+	if (r->interception != CV_INTERCEPTION_AUTO)
+		put_member(out, "interception", cv_interception_name(r->interception));
+	cv_buf_put(out, CV_STR("\"mechanisms\":["));
 	for (size_t i = 0; i < CV_PROBE_COUNT; i++) {
 		if (i)
 			cv_buf_put_byte(out, ',');

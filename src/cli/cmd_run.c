@@ -192,6 +192,15 @@ static cv_code set_require(void *into, const char *value, struct cv_err *err)
 		"'%s' is no tier; they are landlock, namespaces, gvisor, vm", value);
 }
 
+static cv_code set_interception(void *into, const char *value, struct cv_err *err)
+{
+	if (cv_interception_parse(
+		    cv_str_of(value), &((struct cv_run_request *)into)->spec.interception))
+		return CV_OK;
+	return cv_fail(
+		err, CV_INVALID, "'%s' is none; they are auto, tproxy, redirect, anyip", value);
+}
+
 static cv_code set_unprotected(void *into, const char *value, struct cv_err *err)
 {
 	(void)value;
@@ -271,6 +280,8 @@ static const struct cv_option option[] = {
 	{ "upstream-proxy-auth-insecure", 0, NULL, "send these in the clear, as http:// does",
 		cv_option_set_true, offsetof(struct cv_run_request, has_upstream_auth_consent) },
 	{ "require", 0, "TIER", "refuse to run below this tier of isolation", set_require },
+	{ "interception", 0, "HOW", "refuse another way to the proxy: tproxy, redirect, anyip",
+		set_interception },
 	{ "nested", 0, NULL, "let it make namespaces: sandboxes and container builds inside",
 		cv_option_set_true, offsetof(struct cv_run_request, spec.is_nested) },
 	{ "nested-ids", 0, NULL, "the command is root there, among your ids of /etc/subuid",

@@ -34,6 +34,6 @@ CV_MUST cv_code cv_driver_program_path(const char *folder, const char *name, str
  * CV_UNAVAILABLE when nothing does. */
 CV_MUST cv_code cv_driver_limits_fill(struct cv_run_spec *s, struct cv_err *err);
 
-/* A policy's static sections: paths as this host has them, Landlock, identity. */
+/* A policy's static sections: paths as this host has them, Landlock, identity; and its ports. */
 CV_MUST cv_code cv_driver_sections_take(struct cv_run_spec *s, const struct cv_policy_doc *doc,
 	struct cv_arena *arena, struct cv_err *err);

@@ -265,6 +265,7 @@ static cv_code spec_fill(struct cv_driver *d, struct making *m, struct cv_err *e
 	m->spec.memory_bytes = s->memory_bytes;
 	m->spec.pids = s->pids;
 	m->spec.tty = s->has_tty ? CV_TTY_YES : CV_TTY_NO;
+	m->spec.interception = s->interception;
 	m->spec.is_quiet = true;
 	return CV_OK;
 }

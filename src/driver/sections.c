@@ -29,6 +29,12 @@ cv_code cv_driver_sections_take(struct cv_run_spec *s, const struct cv_policy_do
 
 	if (!v)
 		return cv_fail(err, CV_LIMIT, "no memory for the policy's paths");
+	uint32_t *ports = cv_arena_array(arena, CV_PLAN_PORTS_MAX + 1, sizeof(*ports));
+	if (!ports)
+		return cv_fail(err, CV_LIMIT, "no memory for the policy's ports");
+	s->ports = ports;
+	s->port_count = (uint32_t)CV_MIN(
+		cv_policy_ports(doc, ports, CV_PLAN_PORTS_MAX + 1), (size_t)CV_PLAN_PORTS_MAX + 1);
 	s->paths = v;
 	s->landlock = doc->landlock;
 	s->include_workdir = doc->include_workdir || !doc->has_filesystem;

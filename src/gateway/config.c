@@ -14,6 +14,7 @@
 #include "driver/quantity.h"
 #include "gateway/command.h"
 #include "gateway/log.h"
+#include "plan/interception.h"
 #include "plan/limits.h"
 #include "policy/findings.h"
 #include "policy/yaml_events.h"
@@ -660,6 +661,7 @@ static void words_check(
 {
 	static const char *const formats[] = { "text", "json" };
 	enum cv_log_level level;
+	uint32_t interception;
 
 	if (!cv_log_level_of(c->log_level, &level))
 		cv_gw_config_refuse(c, "log.level", findings, err,
@@ -668,6 +670,10 @@ static void words_check(
 	if (!is_one_of(c->log_format, formats, CV_ARRAY_LEN(formats)))
 		cv_gw_config_refuse(c, "log.format", findings, err,
 			"expected text or json, found '%.*s'", CV_POLICY_QUOTE(c->log_format));
+	if (!cv_interception_parse(c->interception, &interception))
+		cv_gw_config_refuse(c, "interception", findings, err,
+			"expected auto, tproxy, redirect or anyip, found '%.*s'",
+			CV_POLICY_QUOTE(c->interception));
 	if (c->oidc_issuer.n && !cv_str_has_prefix(c->oidc_issuer, CV_STR("https://")) &&
 		!cv_str_has_prefix(c->oidc_issuer, CV_STR("http://")))
 		cv_gw_config_refuse(c, "oidc.issuer", findings, err,
@@ -716,6 +722,14 @@ static void whole_check(const struct cv_gw_config *c, const struct cv_gw_config_
 	pairs_check(c, findings, err);
 	for (size_t i = 0; s->checks && s->checks[i]; i++)
 		s->checks[i](c, findings, err);
+}
+
+uint32_t cv_gw_config_interception(const struct cv_gw_config *c)
+{
+	uint32_t how = CV_INTERCEPTION_AUTO;
+
+	cv_assert(cv_interception_parse(c->interception, &how));
+	return how;
 }
 
 cv_code cv_gw_config_new(const struct cv_gw_config_source *s, struct cv_gw_config **ret,

@@ -97,6 +97,7 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	X(older_port, U32, "older_port", "older-port", "OLDER_PORT", "0", FIXED, "port for clients with the messages of March 2026, as AgentRegistry's adapter has; 0: off") \
 	X(policies_dir, TEXT, "policies_dir", "policies-dir", "POLICIES_DIR", "", LIVE, "directory of WORKSPACE.yaml, the policy of its sandboxes that came without one; watched") \
 	X(profiles_dir, TEXT, "profiles_dir", "profiles-dir", "PROFILES_DIR", "", LIVE, "directory of provider profiles of the platform; watched") \
+	X(interception, TEXT, "interception", "interception", "INTERCEPTION", "auto", LIVE, "how sandboxes' connections reach their proxy: tproxy, redirect or anyip; auto: the first that the host has") \
 	/* each row ends so */
 /* clang-format on */
 
@@ -149,6 +150,8 @@ struct cv_gw_config_source {
  * is in err.  CV_INVALID.  Flags that are no option are an error. */
 CV_MUST cv_code cv_gw_config_new(const struct cv_gw_config_source *s, struct cv_gw_config **ret,
 	struct cv_findings *findings, struct cv_err *err);
+/* Of sandboxes to be started: cv_interception. */
+uint32_t cv_gw_config_interception(const struct cv_gw_config *c);
 void cv_gw_config_free(const struct cv_gw_config *c); /* NULL is fine */
 
 /* The value of the option with this key is wrong: a finding with its place if the file says it, else

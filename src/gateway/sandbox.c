@@ -129,6 +129,7 @@ static cv_code supervisor_start(
 	d.name = b->object->name;
 	d.instance = cv_str_of(instance);
 	d.socket = cv_str_of(s->socket);
+	d.interception = cv_gw_config_interception(b->g->config);
 	cv_code code = supervisor_describe(b, &d, arena, err);
 	if (code == CV_OK && !spare_claim(b, &d, ret_claim))
 		code = s->driver->start(s->d, &d, &b->process, err);

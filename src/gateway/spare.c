@@ -63,6 +63,7 @@ static cv_code start(struct cv_gateway *g, struct cv_gw_spare *p, struct cv_err 
 		.token = token,
 		.socket = cv_str_of(s->socket),
 		.credentials = -1,
+		.interception = cv_gw_config_interception(g->config),
 		.is_spare = true };
 
 	if (getrandom(token, sizeof(token), 0) != sizeof(token))

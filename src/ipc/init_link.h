@@ -35,7 +35,7 @@ enum cv_init_state { CV_INIT_BUILD, CV_INIT_READY };
 
 /* the inside to supervisor */
 #define CV_INIT_REPLIES(X)                                                                     \
-	X(BUILT, 0, 7, IN(BUILD), CV_IPC_ONCE)  /* the descriptors below */ \
+	X(BUILT, 4, 7, IN(BUILD), CV_IPC_ONCE)  /* u32 cv_interception in force; the descriptors below */ \
 	X(FAILED, 4096, 0, IN(BUILD) | IN(READY), 0) /* u32 id (0: no command), u32 cv_init_stage, \
 						      * u32 errno, str text */                 \
 	X(NOTIFY, 4, 1, IN(READY), 0)    /* u32 id; seccomp listener */                        \
@@ -43,7 +43,8 @@ enum cv_init_state { CV_INIT_BUILD, CV_INIT_READY };
 	X(WEAKER, 4096, 0, IN(READY), 0) /* u32 id, str what this kernel can't confine */      \
 	X(EXITED, 8, 0, IN(READY), 0)    /* u32 id, u32 wait status */                         \
 	X(STARTED, 8, 0, IN(READY), 0)   /* u32 id, u32 pid; behind FAILED, too */             \
-	X(SOCKET, 4, 1, IN(READY), 0)    /* u32 tag; a TCP socket of the sandbox's network, or anything else */
+	X(SOCKET, 4, 1, IN(READY), 0)    /* u32 tag; a TCP socket of the sandbox's network, or anything else */ \
+	X(MORE, 0, 2, IN(BUILD), 0)      /* before BUILT: another port's listeners, IPv4 and IPv6 */
 /* clang-format on */
 
 /* The descriptors of BUILT, in this order. */

@@ -22,7 +22,7 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 /* clang-format off */
 /* supervisor to proxy. IN(s): allowed in state s. */
 #define CV_PROXY_REQS(X) /* message, body bytes, descriptors, states, flags */               \
-	X(LISTENERS, 0, 5, IN(NEW), CV_IPC_ONCE)  /* tcp4 tcp6 udp4 udp6 sock_diag */         \
+	X(LISTENERS, 4, 5, IN(NEW), CV_IPC_ONCE)  /* u32 cv_interception; tcp4 tcp6 udp4 udp6 sock_diag */ \
 	X(KEEPER, 0, 1, IN(NEW) | IN(READY), 0)   /* keeper_link; absent: no interception */  \
 	X(ROOTS, 0, 1, IN(NEW), 0)                /* a file of trusted roots, PEM */          \
 	X(RESOLVER, 8192, 0, IN(NEW), CV_IPC_ONCE) /* the host's resolv.conf */               \
@@ -47,7 +47,8 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(DENIALS, 0, 0, IN(NEW), CV_IPC_ONCE)    /* wants DENIED and COUNTS */                 \
 	X(CREDENTIALS, 0, 0, IN(READY), 0)        /* the catalog of the next KEEPER is another one */ \
 	X(SPOOL, 16, 1, IN(NEW), CV_IPC_ONCE)     /* a file without a name; u64 of one body, u64 of all: \
-		bytes that may be in it; absent: none is kept beyond memory */
+		bytes that may be in it; absent: none is kept beyond memory */                      \
+	X(MORE, 0, 2, IN(NEW), 0)                 /* another port's listeners, IPv4 and IPv6 */
 
 /* proxy to supervisor */
 #define CV_PROXY_REPLIES(X)                                                                  \

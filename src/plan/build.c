@@ -549,6 +549,10 @@ cv_code cv_plan_build(const struct cv_run_spec *spec, const struct cv_plan_files
 	if (!arrays_new(&b))
 		return cv_fail(err, CV_LIMIT, "the plan needs too much memory");
 	plan.flags = flags_of(spec, files);
+	plan.interception = spec->interception;
+	for (; plan.port_count < CV_MIN(spec->port_count, (uint32_t)CV_ARRAY_LEN(plan.ports));
+		plan.port_count++)
+		plan.ports[plan.port_count] = spec->ports[plan.port_count];
 	plan.cpu_milli = spec->cpu_milli;
 	plan.memory_bytes = spec->memory_by_rlimit ? 0 : spec->memory_bytes;
 	plan.pids = spec->pids_by_rlimit ? 0 : spec->pids;

@@ -38,6 +38,9 @@ cv_code cv_plan_shape(
 	v.command.argc = v.command.envc = 0;
 	/* what a proxy reads when it is started, and none has been */
 	v.policy_file = v.policy_name = v.policy_layer = CV_STR_NONE;
+	/* listened on with anyip alone; where it was chosen by itself, no spare stands */
+	if (v.interception != CV_INTERCEPTION_ANYIP)
+		v.port_count = 0;
 	return ops_copy(&v, arena) && cv_plan_put(out, &v)
 		       ? CV_OK
 		       : cv_fail(err, CV_LIMIT, "the plan's shape needs too much memory");

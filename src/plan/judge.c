@@ -170,6 +170,12 @@ cv_code cv_plan_spec_judge(const struct cv_run_spec *s, bool has_main, struct cv
 		code = mounts_check(s, err);
 	if (code == CV_OK)
 		code = paths_check(s, err);
+	if (code == CV_OK && s->interception == CV_INTERCEPTION_ANYIP &&
+		s->port_count > CV_PLAN_PORTS_MAX)
+		code = cv_fail(err, CV_LIMIT,
+			"the policy names port %u, and with --interception anyip no more than %d of "
+			"its ports can be listened on; name fewer, or use another interception",
+			s->ports[CV_PLAN_PORTS_MAX], CV_PLAN_PORTS_MAX);
 	if (code == CV_OK && s->has_ids && !s->is_nested)
 		code = cv_fail(err, CV_INVALID, "--nested-ids is for --nested alone; add it");
 	if (code == CV_OK && s->is_nested && s->landlock == CV_LANDLOCK_HARD_REQUIREMENT)

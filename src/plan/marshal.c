@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-#define PLAN_MAGIC 0x35705643u /* "CVp5": a plan of another version is refused */
+#define PLAN_MAGIC 0x36705643u /* "CVp6": a plan of another version is refused */
 
 static void op_walk(struct cv_codec *c, struct cv_plan_op *v)
 {
@@ -90,6 +90,20 @@ static void tools_walk(struct cv_codec *c, struct cv_plan *v)
 	cv_codec_strs(c, &v->tools_env, &v->tools_env_count, CV_PLAN_COURIER_ENV_MAX);
 }
 
+static void ports_walk(struct cv_codec *c, struct cv_plan *v)
+{
+	cv_codec_u32(c, &v->port_count);
+	if (v->interception >= CV_INTERCEPTION_COUNT || v->port_count > CV_ARRAY_LEN(v->ports)) {
+		c->is_bad = true;
+		v->port_count = 0;
+	}
+	for (uint32_t i = 0; i < v->port_count; i++) {
+		cv_codec_u32(c, &v->ports[i]);
+		if (!v->ports[i] || v->ports[i] > UINT16_MAX)
+			c->is_bad = true;
+	}
+}
+
 static void walk(struct cv_codec *c, struct cv_plan *v)
 {
 	uint32_t magic = PLAN_MAGIC;
@@ -100,6 +114,8 @@ static void walk(struct cv_codec *c, struct cv_plan *v)
 	cv_codec_u32(c, &v->flags);
 	cv_codec_u32(c, &v->inner_uid);
 	cv_codec_u32(c, &v->inner_gid);
+	cv_codec_u32(c, &v->interception);
+	ports_walk(c, v);
 	gateway_walk(c, &v->gateway);
 	v->ops = cv_codec_array(c, v->ops, &v->op_count, CV_PLAN_OPS_MAX, sizeof(v->ops[0]));
 	for (uint32_t i = 0; i < v->op_count; i++)

@@ -14,6 +14,7 @@
  */
 #pragma once
 #include "plan/command.h"
+#include "plan/limits.h"
 #include "plan/spec.h"
 
 /* clang-format off */
@@ -125,6 +126,11 @@ struct cv_plan_tool {
 struct cv_plan {
 	uint32_t flags;
 	uint32_t inner_uid, inner_gid; /* the only ids that exist inside */
+	uint32_t interception;         /* cv_interception that must be, or AUTO */
+	/* That the policy names: what anyip listens on.  One more than it can is there when they are
+	 * too many for it. */
+	uint32_t ports[CV_PLAN_PORTS_MAX + 1];
+	uint32_t port_count;
 	struct cv_plan_gateway gateway;
 	struct cv_plan_op *ops;
 	uint32_t op_count;

@@ -91,6 +91,16 @@ static void limits_text(struct cv_buf *out, const struct cv_plan *p)
 		cv_buf_printf(out, "limit time-ms %llu\n", (unsigned long long)p->timeout_ms);
 }
 
+/* With a wish for anyip also the policy's ports, which it listens on. */
+static void interception_text(struct cv_buf *out, const struct cv_plan *p)
+{
+	cv_buf_printf(out, "interception %s", cv_interception_name(p->interception));
+	if (p->interception == CV_INTERCEPTION_ANYIP)
+		for (uint32_t i = 0; i < p->port_count; i++)
+			cv_buf_printf(out, "%s %u", i ? "" : " port", p->ports[i]);
+	cv_buf_put_byte(out, '\n');
+}
+
 void cv_plan_text(const struct cv_plan *p, struct cv_buf *out)
 {
 	const struct cv_plan_command *c = &p->command;
@@ -100,6 +110,7 @@ void cv_plan_text(const struct cv_plan *p, struct cv_buf *out)
 	cv_buf_printf(out, "network %s\nterminal %s\n",
 		p->flags & CV_PLAN_NETWORK ? "by policy" : "none",
 		p->flags & CV_PLAN_TTY ? "yes" : "no");
+	interception_text(out, p);
 	limits_text(out, p);
 	for (uint32_t i = 0; i < c->rlimit_count; i++)
 		cv_buf_printf(out, "rlimit %u %llu\n", c->rlimits[i].resource,
@@ -202,7 +213,11 @@ void cv_plan_json(const struct cv_plan *p, struct cv_buf *out)
 		",\"limits\":{\"cpu_milli\":%u,\"memory_bytes\":%llu,\"pids\":%u,\"time_ms\":%llu}",
 		p->cpu_milli, (unsigned long long)p->memory_bytes, p->pids,
 		(unsigned long long)p->timeout_ms);
-	cv_buf_put(out, CV_STR(",\"steps\":["));
+	cv_buf_printf(
+		out, ",\"interception\":\"%s\",\"ports\":[", cv_interception_name(p->interception));
+	for (uint32_t i = 0; i < p->port_count; i++)
+		cv_buf_printf(out, "%s%u", i ? "," : "", p->ports[i]);
+	cv_buf_put(out, CV_STR("],\"steps\":["));
 	for (uint32_t i = 0; i < p->op_count; i++) {
 		if (i)
 			cv_buf_put_byte(out, ',');

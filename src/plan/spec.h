@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "base/str.h"
+#include "plan/interception.h"
 #include "policy/model.h"
 
 #include <stdint.h>
@@ -80,15 +81,18 @@ struct cv_run_spec {
 	struct cv_str group;
 	enum cv_tty_mode tty;
 	enum cv_tier tier_min;
-	bool is_nested; /* namespaces may be made inside */
-	bool has_ids;   /* the command begins in one, with the caller's range of ids */
+	uint32_t interception; /* cv_interception that must be; AUTO: the best there is */
+	bool is_nested;        /* namespaces may be made inside */
+	bool has_ids;          /* the command begins in one, with the caller's range of ids */
 	bool is_quiet;
 	bool is_verbose;
 	const struct cv_spec_pin *pins;
 	size_t pin_count;
 
 	/* from the policy */
-	bool has_network; /* something may be allowed: a proxy with interception is needed */
+	bool has_network;      /* something may be allowed: a proxy with interception is needed */
+	const uint32_t *ports; /* that it names, each once; CV_PLAN_PORTS_MAX and one at most */
+	uint32_t port_count;
 	const struct cv_spec_path *paths; /* filesystem_policy, baseline added, looked up */
 	size_t path_count;
 	bool include_workdir;

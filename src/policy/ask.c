@@ -10,6 +10,28 @@ bool cv_policy_has_network(const struct cv_policy *policy)
 	return policy->endpoint_count > 0;
 }
 
+size_t cv_policy_ports(const struct cv_policy_doc *doc, uint32_t *ret, size_t max)
+{
+	uint8_t is_named[(UINT16_MAX + 1) / 8] = { 0 };
+	size_t n = 0;
+
+	for (size_t e = 0; e < doc->entry_count; e++)
+		for (size_t i = 0; i < doc->entries[e].endpoint_count; i++) {
+			const struct cv_policy_endpoint *ep = &doc->entries[e].endpoints[i];
+
+			for (size_t k = 0; k < ep->port_count; k++)
+				is_named[ep->ports[k] / 8] |= (uint8_t)(1u << ep->ports[k] % 8);
+		}
+	for (uint32_t port = 1; port <= UINT16_MAX; port++) {
+		if (!(is_named[port / 8] & 1u << port % 8))
+			continue;
+		if (n < max)
+			ret[n] = port;
+		n++;
+	}
+	return n;
+}
+
 struct cv_str cv_policy_entry_name(const struct cv_policy *policy, uint32_t entry)
 {
 	return entry < policy->entry_count ? policy->doc->entries[entry].name : CV_STR("");

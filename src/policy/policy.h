@@ -120,6 +120,10 @@ bool cv_policy_host_is_listed(const struct cv_policy *policy, struct cv_str host
 size_t cv_policy_host_ports(
 	const struct cv_policy *policy, struct cv_str host, uint16_t *ret, size_t max);
 
+/* The ports that endpoints name, ascending, each once, at most max; returns their number, which may be
+ * more. */
+size_t cv_policy_ports(const struct cv_policy_doc *doc, uint32_t *ret, size_t max);
+
 /* Does the policy name this executable, exactly or by pattern, in any entry or rule about tools? */
 bool cv_policy_is_binary_named(const struct cv_policy *policy, struct cv_str path);
 

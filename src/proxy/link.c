@@ -47,13 +47,28 @@ static bool roots_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	return true;
 }
 
-static void listeners_take(struct cv_proxy *p, struct cv_ipc_msg *m)
+static bool more_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 {
-	p->tcp[0] = cv_take_fd(m->fds[0]);
-	p->tcp[1] = cv_take_fd(m->fds[1]);
+	if (p->tcp_count + 2 > CV_ARRAY_LEN(p->tcp))
+		return false;
+	p->tcp[p->tcp_count++] = cv_take_fd(m->fds[0]);
+	p->tcp[p->tcp_count++] = cv_take_fd(m->fds[1]);
+	return true;
+}
+
+static bool listeners_take(struct cv_proxy *p, struct cv_ipc_msg *m)
+{
+	struct cv_ipc_reader r = { .rest = m->body };
+	const uint32_t how = cv_ipc_get_u32(&r);
+
+	if (!cv_ipc_reader_is_done(&r) || how == CV_INTERCEPTION_AUTO ||
+		how >= CV_INTERCEPTION_COUNT || !more_take(p, m))
+		return false;
+	p->interception = (enum cv_interception)how;
 	p->udp[0] = cv_take_fd(m->fds[2]);
 	p->udp[1] = cv_take_fd(m->fds[3]);
 	p->diag = cv_take_fd(m->fds[4]);
+	return true;
 }
 
 /* Without a text there are no providers. */
@@ -186,7 +201,8 @@ static bool facts_take(struct cv_proxy *p, struct cv_str body)
 static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 {
 	switch ((enum cv_proxy_req)m->type) {
-	case CV_PROXY_REQ_LISTENERS: listeners_take(p, m); return true;
+	case CV_PROXY_REQ_LISTENERS: return listeners_take(p, m);
+	case CV_PROXY_REQ_MORE: return more_take(p, m);
 	case CV_PROXY_REQ_KEEPER: cv_keeper_take(p, cv_take_fd(m->fds[0])); return true;
 	case CV_PROXY_REQ_ROOTS: return roots_take(p, m);
 	case CV_PROXY_REQ_RESOLVER: cv_resolvconf_parse(m->body, &p->resolver.conf); return true;
@@ -269,7 +285,7 @@ void cv_link_start(struct cv_proxy *p)
 				_exit(0); /* the supervisor changed its mind */
 			cv_proxy_die(p, "the link ended before GO");
 		}
-	if (p->tcp[0] < 0)
+	if (!p->tcp_count)
 		cv_proxy_die(p, "GO came before the listeners");
 	cv_reload_default(p);
 }

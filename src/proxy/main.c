@@ -339,8 +339,7 @@ int main(void)
 	const int on = 1;
 
 	p->link = CV_PROXY_LINK_FD;
-	p->spool.fd = p->broker = p->keeper = p->diag = p->tcp[0] = p->tcp[1] = p->udp[0] =
-		p->udp[1] = -1;
+	p->spool.fd = p->broker = p->keeper = p->diag = p->udp[0] = p->udp[1] = -1;
 	/* no openssl.cnf: nothing outside decides what our TLS is, and files can't be read later */
 	OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	signal(SIGPIPE, SIG_IGN); /* a proxy killed by it would break every later connect */
@@ -355,12 +354,13 @@ int main(void)
 	cv_tools_broker_watch(p);
 	cv_proxy_watch(p, p->udp[0], CV_WATCH_UDP, 0);
 	cv_proxy_watch(p, p->udp[1], CV_WATCH_UDP, 1);
-	cv_proxy_watch(p, p->tcp[0], CV_WATCH_TCP, 0);
-	cv_proxy_watch(p, p->tcp[1], CV_WATCH_TCP, 1);
-	for (size_t i = 0; i < CV_ARRAY_LEN(p->tcp); i++) /* the accepted ones have it from these */
-		if (p->tcp[i] >= 0)
-			setsockopt(p->tcp[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	for (uint32_t i = 0; i < p->tcp_count; i++) {
+		cv_proxy_watch(p, p->tcp[i], CV_WATCH_TCP, i);
+		/* the accepted ones have it from these */
+		setsockopt(p->tcp[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	}
 	p->is_accepting = true;
+	cv_accept_record(p);
 	cv_link_say(p, CV_PROXY_REPLY_READY, CV_STR_NONE);
 	serve(p);
 	_exit(0); /* the kernel takes all of it back faster than we could give it */

@@ -26,6 +26,7 @@
 #include "proxy/sink.h"
 #include "proxy/spool.h"
 #include "sys/loop.h"
+#include "sys/netns.h"
 #include "tls/client.h"
 #include "tls/leaves.h"
 #include "tls/server.h"
@@ -70,8 +71,10 @@ struct cv_proxy {
 	int64_t next_sweep_ms;
 
 	int link, keeper, diag, broker; /* -1: none */
-	bool has_keeper;    /* this run has one; keeper is -1 while it is started anew */
-	int tcp[2], udp[2]; /* IPv4, IPv6 */
+	bool has_keeper; /* this run has one; keeper is -1 while it is started anew */
+	enum cv_interception interception;          /* which decides where a destination is found */
+	int tcp[2 + 2 * CV_NETNS_MORE_MAX], udp[2]; /* IPv4, IPv6, in turns */
+	uint32_t tcp_count;
 	bool is_accepting;
 	int64_t accept_after_ms; /* not before: there was no descriptor left */
 	struct cv_ipc_link link_in, keeper_in;
@@ -223,6 +226,9 @@ bool cv_decide_exchange_again(struct cv_proxy *p, struct cv_flow *f);
 void cv_accept(struct cv_proxy *p, unsigned listener);
 /* Listeners are watched while there is a free flow. */
 void cv_accept_watch(struct cv_proxy *p, bool want);
+/* Says in the audit what this sandbox's interception lacks, if it does. */
+void cv_accept_record(struct cv_proxy *p);
+uint16_t cv_accept_port(int listener); /* 0: unknown */
 
 /* ---- dnsd.c ---- */
 

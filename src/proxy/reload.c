@@ -18,6 +18,7 @@
 #include "proxy/websocket.h"
 
 #include "base/assert.h"
+#include "policy/findings.h"
 
 #include <stdlib.h>
 
@@ -63,6 +64,44 @@ static bool aliases_read(
 	return cv_ipc_reader_is_done(&r);
 }
 
+/* Where the document names a port first. */
+static struct cv_policy_pos port_pos(const struct cv_policy_doc *doc, uint32_t port)
+{
+	for (size_t e = 0; e < doc->entry_count; e++)
+		for (size_t i = 0; i < doc->entries[e].endpoint_count; i++)
+			for (size_t k = 0; k < doc->entries[e].endpoints[i].port_count; k++)
+				if (doc->entries[e].endpoints[i].ports[k] == port)
+					return doc->entries[e].endpoints[i].ports_pos;
+	return (struct cv_policy_pos){ 0 };
+}
+
+/* With the interception anyip a port that nobody listens on is out of the policy's reach: a program's
+ * connection to it would be refused unseen, or taken by another program. */
+static cv_code ports_check(
+	const struct cv_proxy *p, const struct cv_policy_doc *doc, struct cv_findings *findings)
+{
+	uint32_t named[CV_ARRAY_LEN(p->tcp) / 2 + 1], listened[CV_ARRAY_LEN(p->tcp) / 2];
+	uint32_t listened_count = 0, missing;
+	const size_t before = findings->error_count;
+
+	if (p->interception != CV_INTERCEPTION_ANYIP)
+		return CV_OK;
+	for (uint32_t i = 0; i < p->tcp_count; i += 2)
+		if (cv_accept_port(p->tcp[i]))
+			listened[listened_count++] = cv_accept_port(p->tcp[i]);
+	/* When they are more than these, one is missing among these already. */
+	const size_t n = cv_policy_ports(doc, named, CV_ARRAY_LEN(named));
+	missing = cv_anyip_missing(
+		named, (uint32_t)CV_MIN(n, CV_ARRAY_LEN(named)), listened, listened_count);
+	if (missing)
+		cv_findings_add(findings, CV_FINDING_ERROR, port_pos(doc, missing), CV_STR_NONE,
+			"start a new sandbox with this policy",
+			"port %u: this sandbox's connections are intercepted by anyip, and nobody "
+			"listens on this port in it",
+			missing);
+	return cv_findings_code(findings, before);
+}
+
 /* The snapshot of text, with what the supervisor said last; NULL when there are errors. */
 static struct cv_policy *policy_make(const struct cv_proxy *p, struct cv_str file,
 	struct cv_str text, struct cv_findings *findings, struct cv_err *err)
@@ -79,7 +118,8 @@ static struct cv_policy *policy_make(const struct cv_proxy *p, struct cv_str fil
 	if (cv_policy_load_layered(file, text, layer, &doc, findings) != CV_OK)
 		return NULL;
 	if (cv_policy_validate(doc, findings) != CV_OK ||
-		cv_policy_enforceable(doc, findings) != CV_OK) {
+		cv_policy_enforceable(doc, findings) != CV_OK ||
+		ports_check(p, doc, findings) != CV_OK) {
 		cv_policy_doc_free(doc);
 		return NULL;
 	}

@@ -40,11 +40,12 @@ struct aside_shared {
 	struct cv_err err;
 };
 
-static cv_code network_make(struct aside_shared *s, struct cv_err *err)
+static cv_code network_make(struct aside_shared *s, const struct cv_plan *plan, struct cv_err *err)
 {
-	if (unshare(CLONE_NEWNET) < 0)
-		return cv_fail_errno(err, "new network namespace");
-	const cv_code code = cv_netns_setup(s->proc, &s->net, err);
+	const struct cv_netns_want want = { (enum cv_interception)plan->interception, plan->ports,
+		plan->port_count };
+	const cv_code code = cv_netns_make(s->proc, &want, &s->net, err);
+
 	if (code != CV_OK)
 		return code;
 	/* Of a socket, because /proc is anywhere or nowhere while the builder pivots. */
@@ -52,18 +53,18 @@ static cv_code network_make(struct aside_shared *s, struct cv_err *err)
 	return s->netns < 0 ? cv_fail_errno(err, "open the network namespace") : CV_OK;
 }
 
-static CV_NORETURN void aside_main(struct aside_shared *s, int link)
+static CV_NORETURN void aside_main(struct aside_shared *s, const struct cv_plan *plan, int link)
 {
 	char byte = 0;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	s->code = network_make(s, &s->err);
+	s->code = network_make(s, plan, &s->err);
 	if (write(link, &byte, 1) != 1 || s->code != CV_OK || read(link, &byte, 1) != 1)
 		_exit(1);
 	_exit(fchdir(s->host) < 0 || umount2(".", DETACH) < 0 ? 1 : 0);
 }
 
-cv_code aside_start(struct aside *a, struct cv_err *err)
+cv_code aside_start(struct aside *a, const struct cv_plan *plan, struct cv_err *err)
 {
 	int pair[2];
 
@@ -78,7 +79,7 @@ cv_code aside_start(struct aside *a, struct cv_err *err)
 	const pid_t pid =
 		(pid_t)syscall(SYS_clone, CLONE_FILES | CLONE_PIDFD | SIGCHLD, 0, &a->pidfd, 0, 0);
 	if (pid == 0)
-		aside_main(a->shared, pair[1]);
+		aside_main(a->shared, plan, pair[1]);
 	a->link = pair[0];
 	return pid < 0 ? cv_fail_errno(err, "fork the second process") : CV_OK;
 }

@@ -5,6 +5,7 @@
  * Process: forked by the builder of a sandbox, ended before the first command starts.
  */
 #pragma once
+#include "plan/plan.h"
 #include "sys/netns.h"
 
 #include <sys/types.h>
@@ -17,8 +18,8 @@ struct aside {
 	int pidfd; /* of it, readable once it has ended */
 };
 
-/* Forks it: it makes the network namespace at once. */
-CV_MUST cv_code aside_start(struct aside *a, struct cv_err *err);
+/* Forks it: it makes the network namespace at once, as the plan wants it. */
+CV_MUST cv_code aside_start(struct aside *a, const struct cv_plan *plan, struct cv_err *err);
 /* Waits for the network, and enters its namespace. */
 CV_MUST cv_code aside_network(struct aside *a, struct cv_netns_fds *ret, struct cv_err *err);
 /* Has it let the host's tree go (descriptor host), and end.  cove-init waits for that. */

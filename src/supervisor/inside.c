@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 
 #define COMMAND_ID SERVICE_MAIN_ID
@@ -129,10 +130,61 @@ static void end_with(struct supervisor *s, int status)
 	s->status = status;
 }
 
-static void built(struct supervisor *s, struct cv_ipc_msg *m)
+static void more_take(struct supervisor *s, struct cv_ipc_msg *m)
 {
 	struct cv_err err;
 
+	if (s->more_count == CV_ARRAY_LEN(s->more)) {
+		cv_fail(&err, CV_PROTO, "the sandbox's link: too many listeners");
+		run_fail(s, &err);
+		return;
+	}
+	s->more[s->more_count++] =
+		(struct cv_netns_pair){ cv_take_fd(m->fds[0]), cv_take_fd(m->fds[1]) };
+}
+
+/* So that a connection to one of them starts a proxy, as one to the others does. */
+static cv_code more_watch(struct supervisor *s, struct cv_err *err)
+{
+	struct epoll_event in = { .events = EPOLLIN };
+	bool is_good = true;
+
+	if (!s->more_count)
+		return CV_OK;
+	s->more_watch = epoll_create1(EPOLL_CLOEXEC);
+	for (uint32_t i = 0; s->more_watch >= 0 && i < s->more_count; i++)
+		is_good &= epoll_ctl(s->more_watch, EPOLL_CTL_ADD, s->more[i].tcp4, &in) == 0 &&
+			   epoll_ctl(s->more_watch, EPOLL_CTL_ADD, s->more[i].tcp6, &in) == 0;
+	return s->more_watch >= 0 && is_good ? CV_OK : cv_fail_errno(err, "watch the listeners");
+}
+
+/* Which interception there is, was found out by who made the network. */
+static cv_code interception_take(struct supervisor *s, uint32_t how, struct cv_err *err)
+{
+	if (how == CV_INTERCEPTION_AUTO || how >= CV_INTERCEPTION_COUNT)
+		return cv_fail(err, CV_PROTO, "the sandbox's link: no interception");
+	s->interception = (enum cv_interception)how;
+	if (how == CV_INTERCEPTION_ANYIP && s->plan.interception == CV_INTERCEPTION_AUTO &&
+		(s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE))
+		return cv_fail(err, CV_UNAVAILABLE,
+			"a sandbox built ahead can't know its policy's ports, which the interception "
+			"anyip needs; to enable: %s",
+			CV_NETNS_REMEDY);
+	if (how != CV_INTERCEPTION_TPROXY && !(s->plan.flags & CV_PLAN_QUIET))
+		say("connections are intercepted by %s, not by tproxy; lost: %s",
+			cv_interception_name(how), cv_interception_lost(how));
+	return more_watch(s, err);
+}
+
+static void built(struct supervisor *s, struct cv_ipc_msg *m)
+{
+	struct cv_ipc_reader r = { .rest = m->body };
+	struct cv_err err;
+
+	if (interception_take(s, cv_ipc_get_u32(&r), &err) != CV_OK) {
+		run_fail(s, &err);
+		return;
+	}
 	for (int i = 0; i < CV_BUILT_COUNT; i++)
 		s->built[i] = cv_take_fd(m->fds[i]);
 	s->is_built = true;
@@ -245,6 +297,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 
 	switch ((enum cv_init_reply)m->type) {
 	case CV_INIT_REPLY_BUILT: built(s, m); break;
+	case CV_INIT_REPLY_MORE: more_take(s, m); break;
 	case CV_INIT_REPLY_FAILED: failed(s, &r); break;
 	case CV_INIT_REPLY_EXITED: exited(s, &r); break;
 	case CV_INIT_REPLY_WEAKER: weaker(s, &r); break;

@@ -26,7 +26,7 @@
 #define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(COURIER) X(BROKER) X(PROXY) X(POLICY) X(NOTIFY) X(GATEWAY) X(DIALS) X(KEPT) X(LOG0) X(LOG1) X(STDIN) X(TERMINAL)        \
 	X(APPROVERS) X(ASKED) X(APPROVER0) X(APPROVER1) X(APPROVER2) X(APPROVER3)                  \
 	X(APPROVER4) X(APPROVER5) X(APPROVER6) X(APPROVER7)                                        \
-	X(TCP4) X(TCP6) X(UDP4) X(UDP6)
+	X(TCP4) X(TCP6) X(UDP4) X(UDP6) X(MORE)
 /* clang-format on */
 #define WATCH_ENUM(name) WATCH_##name,
 enum watch { WATCHES(WATCH_ENUM) WATCH_COUNT };
@@ -66,6 +66,7 @@ static void interest(const struct supervisor *s, struct pollfd w[WATCH_COUNT])
 	for (int i = 0; i < 4; i++)
 		w[WATCH_TCP4 + i] = (struct pollfd){ wants_proxy ? s->built[CV_BUILT_TCP4 + i] : -1,
 			POLLIN, 0 };
+	w[WATCH_MORE] = (struct pollfd){ wants_proxy ? s->more_watch : -1, POLLIN, 0 };
 }
 
 /* Ctrl-Z in a shell: the command stops, then we do; CONT wakes both. */
@@ -162,7 +163,8 @@ static void dispatch(struct supervisor *s, enum watch which, short events)
 	case WATCH_TCP4:
 	case WATCH_TCP6:
 	case WATCH_UDP4:
-	case WATCH_UDP6: on_network(s); break;
+	case WATCH_UDP6:
+	case WATCH_MORE: on_network(s); break;
 	case WATCH_COUNT: break;
 	}
 }

@@ -360,10 +360,26 @@ static cv_code link_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
+static cv_code listeners_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, 4);
+	cv_ipc_put_u32(&b, s->interception);
+	cv_code code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LISTENERS, cv_buf_str(&b),
+		&s->built[CV_BUILT_TCP4], 5, err);
+	cv_buf_fini(&b);
+	for (uint32_t i = 0; code == CV_OK && i < s->more_count; i++) {
+		const int fds[2] = { s->more[i].tcp4, s->more[i].tcp6 };
+
+		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_MORE, CV_STR_NONE, fds, 2, err);
+	}
+	return code;
+}
+
 static cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 {
-	cv_code code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LISTENERS, CV_STR_NONE,
-		&s->built[CV_BUILT_TCP4], 5, err);
+	cv_code code = listeners_send(s, err);
 
 	if (code == CV_OK)
 		code = link_send(s, err);

@@ -181,6 +181,19 @@ static cv_code ids_map(const struct cv_plan *plan, uid_t uid, gid_t gid, struct 
 	return code == CV_OK ? code : cv_userns_explain(err); /* AppArmor refuses only here */
 }
 
+/* What anyip has more of, before BUILT, which says that all is there. */
+static cv_code more_send(const struct cv_netns_fds *net, struct cv_err *err)
+{
+	cv_code code = CV_OK;
+
+	for (uint32_t i = 0; code == CV_OK && i < net->more_count; i++) {
+		const int fds[2] = { net->more[i].tcp4, net->more[i].tcp6 };
+
+		code = cv_ipc_send(CV_INIT_LINK_FD, CV_INIT_REPLY_MORE, CV_STR_NONE, fds, 2, err);
+	}
+	return code;
+}
+
 static cv_code built_send(const struct build *b, const struct cv_netns_fds *net, struct cv_err *err)
 {
 	const int fds[CV_BUILT_COUNT] = {
@@ -193,8 +206,16 @@ static cv_code built_send(const struct build *b, const struct cv_netns_fds *net,
 		[CV_BUILT_ROOT] = b->root,
 	};
 
-	return cv_ipc_send(
-		CV_INIT_LINK_FD, CV_INIT_REPLY_BUILT, CV_STR_NONE, fds, CV_BUILT_COUNT, err);
+	struct cv_buf body;
+	cv_code code = more_send(net, err);
+
+	cv_buf_init(&body, 4);
+	cv_ipc_put_u32(&body, net->how);
+	if (code == CV_OK)
+		code = cv_ipc_send(CV_INIT_LINK_FD, CV_INIT_REPLY_BUILT, cv_buf_str(&body), fds,
+			CV_BUILT_COUNT, err);
+	cv_buf_fini(&body);
+	return code;
 }
 
 /* The link and cove-init on fixed numbers, nothing else of the supervisor's. */
@@ -218,7 +239,7 @@ static cv_code make(
 	struct build build;
 	struct aside aside;
 	/* First, because it takes longest; a network needs capabilities and no ids. */
-	cv_code code = aside_start(&aside, err);
+	cv_code code = aside_start(&aside, plan, err);
 
 	if (code == CV_OK && !(plan->flags & CV_PLAN_IDS))
 		code = ids_map(plan, uid, gid, err);

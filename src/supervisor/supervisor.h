@@ -15,6 +15,7 @@
 #include "supervisor/sandbox.h"
 #include "supervisor/service.h"
 #include "supervisor/terminal.h"
+#include "sys/netns.h"
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -56,7 +57,11 @@ struct supervisor {
 	struct sandbox sandbox; /* sandbox.c, inside.c */
 	struct cv_ipc_link inside;
 	struct cv_ipc_outbox inside_out;
-	int built[CV_BUILT_COUNT]; /* -1 until BUILT */
+	int built[CV_BUILT_COUNT];                    /* -1 until BUILT */
+	enum cv_interception interception;            /* in force, once built */
+	struct cv_netns_pair more[CV_NETNS_MORE_MAX]; /* with anyip: listeners of further ports */
+	uint32_t more_count;
+	int more_watch; /* epoll of them; -1 */
 	bool is_built, is_commanded;
 	int notify; /* epoll of the commands' connects, -1: none yet; identity.c */
 	unsigned notify_count;

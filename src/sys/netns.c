@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * netns.c - every address in the world is local, and ends at one listener
+ * netns.c - every address in the world is local, and ends at our listeners
  *
  * How it works.  The namespace has nothing but lo.  A default route of type "local" makes the
- * kernel take every destination for its own, so packets turn round on lo and come in again
- * through prerouting, where one nf_tables rule per family assigns each TCP connection to our
- * transparent listener, whatever its address and port, and another does the same for UDP port 53.
- * The listener's accepted sockets carry the original destination as their local address.
- * 127/8 and ::1 are left alone: servers inside the sandbox work.
+ * kernel take every destination for its own.  How a connection gets from there to a listener:
+ *
+ *     tproxy     packets come in again through prerouting, where a rule assigns each TCP connection to
+ *                the listener, whatever its address and port, and another UDP port 53 to ours
+ *     redirect   a rule of nat changes the port of each TCP connection to the listener's
+ *     anyip      there is a listener on each port that is known, and none on others
+ *
+ * With tproxy and anyip an accepted socket's own name is the destination that was meant; with
+ * redirect conntrack knows it (proxy/accept.c).  127/8 and ::1 are left alone by the rules: servers
+ * inside the sandbox work; anyip has no rules, and takes its ports there too.
  *
  * There is no veth, no bridge and no route to the host: when rules or listeners are missing, a
  * connection is refused by the kernel.  The failure mode is closed.
@@ -15,31 +20,30 @@
  * Order, and why: lo must be up before routes can name it; the sockets exist before the rules that
  * point at them, so that no packet is ever assigned to nobody; Fast Open is off before anybody
  * could use it to connect without connect().
+ *
+ * cv_netns_make() is the one place that chooses.  Which modules there are only the kernel knows, so
+ * the best is tried first; each attempt has a namespace of its own, of which nothing is left for
+ * the next.  Only a missing module leads to the next attempt: any other failure is the end.
  */
 #include "sys/netns.h"
 
 #include "sys/fd.h"
 #include "sys/netlink.h"
+#include "sys/netns_rules.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/if_addr.h>
-#include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#define LO_INDEX       1     /* in a fresh namespace */
-#define LISTEN_PORT    15001 /* where the rules send TCP; openshell-behaviour 13 */
+#define LO_INDEX       1 /* in a fresh namespace */
 #define LISTEN_BACKLOG 1024
 #define DNS_PORT       53
-#define HOOK_PRIORITY  (-150) /* mangle: before anything that could look at the packet */
-#define TABLE          "cove"
-#define CHAIN          "prerouting"
 
 #ifndef IPV6_TRANSPARENT
 #define IPV6_TRANSPARENT 75
@@ -51,6 +55,10 @@ void cv_netns_fds_close(struct cv_netns_fds *fds)
 
 	for (size_t i = 0; i < CV_ARRAY_LEN(each); i++)
 		cv_fd_cleanup(each[i]);
+	for (uint32_t i = 0; i < fds->more_count; i++) {
+		cv_fd_cleanup(&fds->more[i].tcp4);
+		cv_fd_cleanup(&fds->more[i].tcp6);
+	}
 }
 
 static cv_code lo_up(struct cv_err *err)
@@ -152,214 +160,118 @@ static cv_code socket_open(const struct socket_kind *k, int *ret, struct cv_err 
 	return CV_OK;
 }
 
-static cv_code sockets_open(struct cv_netns_fds *fds, struct cv_err *err)
+/* The listeners' pair for a port. */
+static cv_code pair_open(uint32_t port, struct cv_netns_pair *ret, struct cv_err *err)
 {
-	static const struct socket_kind kind[] = {
-		{ AF_INET, SOCK_STREAM, LISTEN_PORT, "IPv4 listening" },
-		{ AF_INET6, SOCK_STREAM, LISTEN_PORT, "IPv6 listening" },
-		{ AF_INET, SOCK_DGRAM, DNS_PORT, "IPv4 DNS" },
-		{ AF_INET6, SOCK_DGRAM, DNS_PORT, "IPv6 DNS" },
-	};
-	int *const into[] = { &fds->tcp4, &fds->tcp6, &fds->udp4, &fds->udp6 };
+	const struct socket_kind v4 = { AF_INET, SOCK_STREAM, (uint16_t)port, "IPv4 listening" };
+	const struct socket_kind v6 = { AF_INET6, SOCK_STREAM, (uint16_t)port, "IPv6 listening" };
 
-	for (size_t i = 0; i < CV_ARRAY_LEN(kind); i++)
-		if (socket_open(&kind[i], into[i], err) != CV_OK)
-			return err->code;
+	return socket_open(&v4, &ret->tcp4, err) == CV_OK ? socket_open(&v6, &ret->tcp6, err)
+							  : err->code;
+}
+
+static cv_code listeners_open(
+	const uint32_t *ports, uint32_t count, struct cv_netns_fds *fds, struct cv_err *err)
+{
+	struct cv_netns_pair pair = { -1, -1 };
+	cv_code code = pair_open(ports[0], &pair, err);
+
+	fds->tcp4 = pair.tcp4;
+	fds->tcp6 = pair.tcp6;
+	for (uint32_t i = 1; code == CV_OK && i < count; i++) {
+		struct cv_netns_pair *p = &fds->more[fds->more_count++];
+
+		*p = (struct cv_netns_pair){ -1, -1 };
+		code = pair_open(ports[i], p, err);
+		if (code != CV_OK)
+			return cv_wrap(err, "port %u", ports[i]);
+	}
+	return code;
+}
+
+static cv_code sockets_open(
+	const struct cv_netns_want *want, struct cv_netns_fds *fds, struct cv_err *err)
+{
+	static const struct socket_kind dns4 = { AF_INET, SOCK_DGRAM, DNS_PORT, "IPv4 DNS" };
+	static const struct socket_kind dns6 = { AF_INET6, SOCK_DGRAM, DNS_PORT, "IPv6 DNS" };
+	uint32_t ports[CV_NETNS_MORE_MAX + 1] = { CV_NETNS_LISTEN_PORT }, count = 1;
+
+	if (fds->how == CV_INTERCEPTION_ANYIP)
+		count = cv_anyip_ports(want->ports, want->port_count, ports);
+	if (listeners_open(ports, count, fds, err) != CV_OK ||
+		socket_open(&dns4, &fds->udp4, err) != CV_OK ||
+		socket_open(&dns6, &fds->udp6, err) != CV_OK)
+		return err->code;
 	return cv_nl_open(NETLINK_SOCK_DIAG, &fds->diag, err);
 }
 
-/* --- the nf_tables batch --- */
-
-static void nft_message(struct cv_nl_batch *b, uint16_t type, uint16_t flags, unsigned char family)
-{
-	const struct nfgenmsg head = { .nfgen_family = family, .version = NFNETLINK_V0 };
-
-	cv_nl_message(b, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type),
-		flags | NLM_F_CREATE | NLM_F_ACK, &head, sizeof(head));
-}
-
-static void nft_batch_edge(struct cv_nl_batch *b, uint16_t type)
-{
-	const struct nfgenmsg head = { .nfgen_family = AF_UNSPEC,
-		.version = NFNETLINK_V0,
-		.res_id = htons(NFNL_SUBSYS_NFTABLES) };
-
-	cv_nl_message(b, type, 0, &head, sizeof(head));
-}
-
-/* An expression: EXPR opens its two nests, the caller adds attributes, expr_end closes both. */
-struct expr {
-	size_t elem, data;
-};
-
-static struct expr expr_begin(struct cv_nl_batch *b, const char *name)
-{
-	struct expr e = { .elem = cv_nl_nest(b, NFTA_LIST_ELEM) };
-
-	cv_nl_attr_str(b, NFTA_EXPR_NAME, name);
-	e.data = cv_nl_nest(b, NFTA_EXPR_DATA);
-	return e;
-}
-
-static void expr_end(struct cv_nl_batch *b, struct expr e)
-{
-	cv_nl_nest_end(b, e.data);
-	cv_nl_nest_end(b, e.elem);
-}
-
-static void nft_data(struct cv_nl_batch *b, uint16_t type, const void *value, size_t bytes)
-{
-	const size_t nest = cv_nl_nest(b, type);
-
-	cv_nl_attr(b, NFTA_DATA_VALUE, value, bytes);
-	cv_nl_nest_end(b, nest);
-}
-
-/* Goes on with the rule only if register 1 compares so with value. */
-static void expr_cmp(struct cv_nl_batch *b, uint32_t op, const void *value, size_t bytes)
-{
-	const struct expr e = expr_begin(b, "cmp");
-
-	cv_nl_attr_be32(b, NFTA_CMP_SREG, NFT_REG_1);
-	cv_nl_attr_be32(b, NFTA_CMP_OP, op);
-	nft_data(b, NFTA_CMP_DATA, value, bytes);
-	expr_end(b, e);
-}
-
-static void expr_payload(struct cv_nl_batch *b, uint32_t base, uint32_t offset, uint32_t len)
-{
-	const struct expr e = expr_begin(b, "payload");
-
-	cv_nl_attr_be32(b, NFTA_PAYLOAD_DREG, NFT_REG_1);
-	cv_nl_attr_be32(b, NFTA_PAYLOAD_BASE, base);
-	cv_nl_attr_be32(b, NFTA_PAYLOAD_OFFSET, offset);
-	cv_nl_attr_be32(b, NFTA_PAYLOAD_LEN, len);
-	expr_end(b, e);
-}
-
-static void expr_is_protocol(struct cv_nl_batch *b, unsigned char protocol)
-{
-	const struct expr e = expr_begin(b, "meta");
-
-	cv_nl_attr_be32(b, NFTA_META_DREG, NFT_REG_1);
-	cv_nl_attr_be32(b, NFTA_META_KEY, NFT_META_L4PROTO);
-	expr_end(b, e);
-	expr_cmp(b, NFT_CMP_EQ, &protocol, 1);
-}
-
-/* First byte of an IPv4 destination (header offset 16), or all of an IPv6 one (offset 24). */
-static void expr_is_not_loopback(struct cv_nl_batch *b, unsigned char family)
-{
-	static const unsigned char net4 = 127;
-
-	if (family == NFPROTO_IPV4) {
-		expr_payload(b, NFT_PAYLOAD_NETWORK_HEADER, 16, 1);
-		expr_cmp(b, NFT_CMP_NEQ, &net4, 1);
-	} else {
-		expr_payload(b, NFT_PAYLOAD_NETWORK_HEADER, 24, 16);
-		expr_cmp(b, NFT_CMP_NEQ, &in6addr_loopback, 16);
-	}
-}
-
-static void expr_tproxy(struct cv_nl_batch *b, unsigned char family, uint16_t port)
-{
-	const uint16_t port_be = htons(port);
-	struct expr e = expr_begin(b, "immediate");
-
-	cv_nl_attr_be32(b, NFTA_IMMEDIATE_DREG, NFT_REG_1);
-	nft_data(b, NFTA_IMMEDIATE_DATA, &port_be, sizeof(port_be));
-	expr_end(b, e);
-	e = expr_begin(b, "tproxy");
-	cv_nl_attr_be32(b, NFTA_TPROXY_FAMILY, family);
-	cv_nl_attr_be32(b, NFTA_TPROXY_REG_PORT, NFT_REG_1);
-	expr_end(b, e);
-}
-
-/* protocol, destination not loopback, UDP only to port 53: assign to our socket on to_port. */
-static void nft_rule(
-	struct cv_nl_batch *b, unsigned char family, unsigned char protocol, uint16_t to_port)
-{
-	const uint16_t dns_be = htons(DNS_PORT);
-
-	nft_message(b, NFT_MSG_NEWRULE, NLM_F_APPEND, family);
-	cv_nl_attr_str(b, NFTA_RULE_TABLE, TABLE);
-	cv_nl_attr_str(b, NFTA_RULE_CHAIN, CHAIN);
-	const size_t list = cv_nl_nest(b, NFTA_RULE_EXPRESSIONS);
-	expr_is_protocol(b, protocol);
-	expr_is_not_loopback(b, family);
-	if (protocol == IPPROTO_UDP) {
-		expr_payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
-		expr_cmp(b, NFT_CMP_EQ, &dns_be, sizeof(dns_be));
-	}
-	expr_tproxy(b, family, to_port);
-	cv_nl_nest_end(b, list);
-}
-
-/* The chain's policy stays accept: replies cross it too, on their way to the client's socket. */
-static void nft_family(struct cv_nl_batch *b, unsigned char family)
-{
-	nft_message(b, NFT_MSG_NEWTABLE, 0, family);
-	cv_nl_attr_str(b, NFTA_TABLE_NAME, TABLE);
-	nft_message(b, NFT_MSG_NEWCHAIN, 0, family);
-	cv_nl_attr_str(b, NFTA_CHAIN_TABLE, TABLE);
-	cv_nl_attr_str(b, NFTA_CHAIN_NAME, CHAIN);
-	const size_t hook = cv_nl_nest(b, NFTA_CHAIN_HOOK);
-	cv_nl_attr_be32(b, NFTA_HOOK_HOOKNUM, NF_INET_PRE_ROUTING);
-	cv_nl_attr_be32(b, NFTA_HOOK_PRIORITY, (uint32_t)HOOK_PRIORITY);
-	cv_nl_nest_end(b, hook);
-	cv_nl_attr_str(b, NFTA_CHAIN_TYPE, "filter");
-	nft_rule(b, family, IPPROTO_TCP, LISTEN_PORT);
-	nft_rule(b, family, IPPROTO_UDP, DNS_PORT);
-}
-
-static cv_code rules_load(struct cv_err *err)
-{
-	CV_AUTO_FD int sock = -1;
-	struct cv_nl_batch b;
-
-	if (cv_nl_open(NETLINK_NETFILTER, &sock, err) != CV_OK)
-		return err->code;
-	cv_nl_init(&b);
-	nft_batch_edge(&b, NFNL_MSG_BATCH_BEGIN);
-	nft_family(&b, NFPROTO_IPV4);
-	nft_family(&b, NFPROTO_IPV6);
-	nft_batch_edge(&b, NFNL_MSG_BATCH_END);
-	return cv_nl_send(sock, &b, "nf_tables rules with tproxy", err);
-}
-
-/* What a kernel says that has no such module, or may not load it: ENOENT without tproxy, EOPNOTSUPP
- * without nf_tables, EPROTONOSUPPORT without its netlink. */
+/* What a kernel says that has no such module, or may not load it: ENOENT without tproxy or nat,
+ * EOPNOTSUPP without nf_tables, EPROTONOSUPPORT without its netlink. */
 static bool is_module_missing(const struct cv_err *err)
 {
 	return err->sys == ENOENT || err->sys == EOPNOTSUPP || err->sys == EPROTONOSUPPORT;
 }
 
-static cv_code rules_try(struct cv_err *err)
+/* CV_UNAVAILABLE when it is a module that is missing. */
+static cv_code rules_try(enum cv_interception how, struct cv_err *err)
 {
 	struct cv_err why;
 
-	if (rules_load(&why) == CV_OK)
+	if (cv_netns_rules_load(how, &why) == CV_OK)
 		return CV_OK;
 	*err = why;
 	if (is_module_missing(&why)) {
-		(void)cv_fail(err, CV_UNAVAILABLE, "%.*s; to enable: %s",
-			CV_ERR_MSG_BYTES_MAX - (int)sizeof(CV_NETNS_REMEDY) - 16, why.msg,
-			CV_NETNS_REMEDY);
+		(void)cv_fail(err, CV_UNAVAILABLE, "%.*s; to enable: %s", CV_ERR_MSG_BYTES_MAX - 80,
+			why.msg,
+			how == CV_INTERCEPTION_REDIRECT ? CV_NETNS_REMEDY_NAT : CV_NETNS_REMEDY);
 		err->sys = why.sys;
 	}
 	return err->code;
 }
 
-cv_code cv_netns_setup(int proc, struct cv_netns_fds *ret, struct cv_err *err)
+/* One variant, in the present namespace, which is fresh. */
+static cv_code setup(int proc, const struct cv_netns_want *want, enum cv_interception how,
+	struct cv_netns_fds *ret, struct cv_err *err)
 {
-	struct cv_netns_fds fds = { -1, -1, -1, -1, -1 };
+	struct cv_netns_fds fds = {
+		.how = how, .tcp4 = -1, .tcp6 = -1, .udp4 = -1, .udp6 = -1, .diag = -1
+	};
 
 	if (lo_up(err) != CV_OK || addresses_and_routes(err) != CV_OK ||
-		fast_open_off(proc, err) != CV_OK || sockets_open(&fds, err) != CV_OK ||
-		rules_try(err) != CV_OK) {
+		fast_open_off(proc, err) != CV_OK || sockets_open(want, &fds, err) != CV_OK ||
+		rules_try(how, err) != CV_OK) {
 		cv_netns_fds_close(&fds);
 		return cv_wrap(err, "sandbox network");
 	}
 	*ret = fds;
 	return CV_OK;
+}
+
+/* A policy whose ports can't all be listened on would be one that is silently not kept. */
+static cv_code ports_check(const struct cv_netns_want *want, struct cv_err *err)
+{
+	if (want->port_count <= CV_PLAN_PORTS_MAX)
+		return CV_OK;
+	return cv_fail(err, CV_LIMIT,
+		"sandbox network: the policy names port %u, and with the interception anyip no more "
+		"than %d of its ports can be listened on; to enable another: %s",
+		want->ports[CV_PLAN_PORTS_MAX], CV_PLAN_PORTS_MAX, CV_NETNS_REMEDY);
+}
+
+cv_code cv_netns_make(
+	int proc, const struct cv_netns_want *want, struct cv_netns_fds *ret, struct cv_err *err)
+{
+	const bool is_auto = want->how == CV_INTERCEPTION_AUTO;
+	uint32_t how = is_auto ? CV_INTERCEPTION_TPROXY : want->how;
+	cv_code code;
+
+	for (;; how++) {
+		if (how == CV_INTERCEPTION_ANYIP && ports_check(want, err) != CV_OK)
+			return err->code;
+		if (unshare(CLONE_NEWNET) < 0)
+			return cv_fail_errno(err, "new network namespace");
+		code = setup(proc, want, (enum cv_interception)how, ret, err);
+		if (code != CV_UNAVAILABLE || !is_auto || how == CV_INTERCEPTION_ANYIP)
+			return code;
+	}
 }

@@ -173,7 +173,9 @@ void cv_probe_all(struct cv_probe_report *ret)
 		row->name = p->name;
 		row->status = o.status < CV_PROBE_STATUS_COUNT ? o.status : CV_PROBE_MISSING;
 		row->protects = p->protects;
-		row->lost = p->lost;
+		snprintf(row->lost, sizeof(row->lost), "%s", o.lost[0] ? o.lost : p->lost);
+		if (i == CV_PROBE_NETNS)
+			ret->interception = o.interception;
 		row->needed_for = p->needed_for;
 		snprintf(row->detail, sizeof(row->detail), "%s", o.detail);
 		if (row->status != CV_PROBE_OK)

@@ -40,13 +40,14 @@ struct cv_probe_row {
 	char detail[CV_PROBE_DETAIL_BYTES]; /* version, or what went wrong */
 	char enable[CV_PROBE_DETAIL_BYTES]; /* the command that would help; empty when ok */
 	const char *protects;               /* what it is for */
-	const char *lost;                   /* what a run is without, where it is missing */
+	char lost[CV_PROBE_DETAIL_BYTES];   /* what a run is without, where it is missing */
 	unsigned needed_for; /* CV_PROBE_TIER_BIT of each tier that can't do without */
 };
 
 struct cv_probe_report {
 	struct cv_probe_row rows[CV_PROBE_COUNT];
-	enum cv_tier tier; /* the strongest that this build can make here */
+	enum cv_tier tier;     /* the strongest that this build can make here */
+	uint32_t interception; /* cv_interception that a run has here; AUTO: none */
 };
 
 const char *cv_probe_status_name(enum cv_probe_status status); /* "missing", "degraded", "ok" */

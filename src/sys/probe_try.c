@@ -169,20 +169,30 @@ void cv_probe_try_namespaces(struct cv_probe_outcome *o)
 	say(o, CV_PROBE_OK, "user, pid, mount, net, ipc, uts");
 }
 
+/* Without a policy: one that names too many ports for anyip is refused by its own run. */
 void cv_probe_try_netns(struct cv_probe_outcome *o)
 {
+	static const char *const what[CV_INTERCEPTION_COUNT] = {
+		[CV_INTERCEPTION_TPROXY] = "nf_tables and tproxy, IPv4 and IPv6",
+		[CV_INTERCEPTION_REDIRECT] = "redirect: nf_tables and nat, without tproxy",
+		[CV_INTERCEPTION_ANYIP] = "anyip: sockets on known ports, without nf_tables",
+	};
+	const struct cv_netns_want want = { .how = CV_INTERCEPTION_AUTO };
 	struct cv_netns_fds fds;
 	struct cv_err err;
 
-	if (!enter(o, CLONE_NEWUSER | CLONE_NEWNET))
+	if (!enter(o, CLONE_NEWUSER))
 		return;
 	CV_AUTO_FD int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc < 0)
 		return say_errno(o, "open /proc");
-	if (cv_netns_setup(proc, &fds, &err) != CV_OK)
+	if (cv_netns_make(proc, &want, &fds, &err) != CV_OK)
 		return say_err(o, &err);
 	cv_netns_fds_close(&fds);
-	say(o, CV_PROBE_OK, "nf_tables and tproxy, IPv4 and IPv6");
+	o->interception = fds.how;
+	snprintf(o->lost, sizeof(o->lost), "%s", cv_interception_lost(fds.how));
+	say(o, fds.how == CV_INTERCEPTION_TPROXY ? CV_PROBE_OK : CV_PROBE_DEGRADED, "%s",
+		what[fds.how]);
 }
 
 void cv_probe_try_overlay(struct cv_probe_outcome *o)

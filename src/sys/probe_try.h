@@ -9,6 +9,8 @@ struct cv_probe_outcome {
 	enum cv_probe_status status;
 	char detail[CV_PROBE_DETAIL_BYTES];
 	char enable[CV_PROBE_DETAIL_BYTES]; /* empty: the table's */
+	char lost[CV_PROBE_DETAIL_BYTES];   /* empty: the table's */
+	uint32_t interception;              /* that a run would have */
 };
 
 /* Fills the outcome, which starts as missing.  May confine or unshare its process at will. */

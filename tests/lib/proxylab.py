@@ -27,7 +27,8 @@ KEEPER = os.path.join(BUILD, "src/keeper/cove-keeper")
 
 EXPLICIT = ("10.200.0.1", 3128)
 REQS = ("LISTENERS KEEPER ROOTS RESOLVER HOSTS PIN AUDIT_SINK BUDGET ROUTES LAYER POLICY GO IDENTITY "
-         "RESOLVED REPORT FORWARD METADATA TOOLS BROKER ANSWER DENIALS CREDENTIALS SPOOL").split()
+         "RESOLVED REPORT FORWARD METADATA TOOLS BROKER ANSWER DENIALS CREDENTIALS SPOOL MORE").split()
+INTERCEPTIONS = "auto tproxy redirect anyip".split()
 REPLIES = "READY POLICY_RESULT RESOLVE REPORT_TEXT FATAL".split()
 
 _NETLINK_SOCK_DIAG = 4
@@ -84,7 +85,7 @@ class Lab:
     def __init__(self, lab_world, policy, pins=(), listen=EXPLICIT, resolv="", hosts="",
                  has_keeper=True, roots=None, audit_path=None, is_audit_required=True, names=(),
                  budgets=(), routes="", forward=None, metadata=(), tools=None, broker=None,
-                 secrets=None, spool=None, layer=None):
+                 secrets=None, spool=None, layer=None, interception="tproxy"):
         self.world = lab_world
         self.dir = tempfile.mkdtemp(dir=lab_world.dir)
         self.audit_path = audit_path or os.path.join(self.dir, "audit.jsonl")
@@ -97,7 +98,8 @@ class Lab:
         self.listeners = [listener(*listen), listener("::1", 0)]
         self.udp = [self._udp(socket.AF_INET, "0.0.0.0"), self._udp(socket.AF_INET6, "::")]
         self.diag = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG)
-        self.send("LISTENERS", fds=[s.fileno() for s in (*self.listeners, *self.udp, self.diag)])
+        self.send("LISTENERS", struct.pack("<I", INTERCEPTIONS.index(interception)),
+                  [s.fileno() for s in (*self.listeners, *self.udp, self.diag)])
         self.keeper = self.ca = None
         self.upstream = forward[3] if forward else ""
         self.secrets = secrets  # a cv_cred_set's bytes

@@ -96,6 +96,9 @@ static void policy_with_network(void **state)
 	s.pids = 64;
 	s.pids_by_rlimit = true;
 	s.timeout_ms = 90000;
+	s.interception = CV_INTERCEPTION_ANYIP;
+	s.ports = (const uint32_t[]){ 443, 8080 };
+	s.port_count = 2;
 	s.user = CV_STR("1234");
 	golden("policy", &s, &files);
 }

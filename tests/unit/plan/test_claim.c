@@ -118,12 +118,36 @@ static void another_shape_is_refused(void **state)
 	}
 }
 
+/* Which ports it names is of importance to anyip only: it listens from the start. */
+static void ports_are_of_anyip_alone(void **state)
+{
+	static const uint32_t ports[] = { 22, 443 };
+
+	(void)state;
+	for (uint32_t how = 0; how < CV_INTERCEPTION_COUNT; how++) {
+		struct world spare, w;
+
+		make(&spare, true);
+		make(&w, false);
+		spare.spec.interception = w.spec.interception = how;
+		w.spec.ports = ports, w.spec.port_count = 2;
+		assert_int_equal(
+			check(&spare, &w), how == CV_INTERCEPTION_ANYIP ? CV_INVALID : CV_OK);
+		make(&spare, true);
+		make(&w, false);
+		w.spec.interception = how;
+		assert_int_equal(
+			check(&spare, &w), how == CV_INTERCEPTION_AUTO ? CV_OK : CV_INVALID);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_it_is_and_what_it_runs_may_differ),
 		cmocka_unit_test(only_a_spare_is_claimed),
 		cmocka_unit_test(another_shape_is_refused),
+		cmocka_unit_test(ports_are_of_anyip_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

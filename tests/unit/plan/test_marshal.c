@@ -23,6 +23,9 @@ static struct cv_plan full(void)
 	return (struct cv_plan){ .flags = CV_PLAN_NETWORK | CV_PLAN_TTY,
 		.inner_uid = 1000,
 		.inner_gid = 1001,
+		.interception = CV_INTERCEPTION_ANYIP,
+		.ports = { 443, 65535 },
+		.port_count = 2,
 		.ops = ops,
 		.op_count = CV_ARRAY_LEN(ops),
 		.command = { .argv = argv_,
@@ -64,6 +67,9 @@ static void there_and_back(void **state)
 	cv_buf_put_byte(&want, '\0');
 	assert_str(cv_str_slice(cv_buf_str(&got), 0, cv_buf_len(&got)), cv_buf_str(&want).p);
 	assert_int_equal(back.pins[0].port, 443);
+	assert_int_equal(back.interception, CV_INTERCEPTION_ANYIP);
+	assert_int_equal(back.port_count, 2);
+	assert_int_equal(back.ports[1], 65535);
 	assert_int_equal(back.command.rlimits[0].hard, UINT64_MAX);
 	assert_int_equal(back.command.argv[2].p[0], '\0'); /* C strings where they lie */
 	assert_str(back.policy_file, "/p");
@@ -105,7 +111,9 @@ static void cut_and_changed(void **state)
 			whole[i] = (char)(whole[i] ^ (1 << bit));
 			cv_arena_reset(&arena);
 			if (cv_plan_get((struct cv_str){ whole, n }, &arena, &back, &err) == CV_OK)
-				assert_true(back.op_count <= CV_PLAN_OPS_MAX);
+				assert_true(back.op_count <= CV_PLAN_OPS_MAX &&
+					    back.port_count <= CV_PLAN_PORTS_MAX + 1 &&
+					    back.interception < CV_INTERCEPTION_COUNT);
 		}
 	free(whole);
 	cv_buf_fini(&b);
