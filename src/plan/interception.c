@@ -5,7 +5,7 @@
 #include "plan/interception.h"
 
 #define INTERCEPTION_NAME(name, text) [CV_INTERCEPTION_##name] = text,
-static const char *const names[CV_INTERCEPTION_COUNT] = { CV_INTERCEPTIONS(INTERCEPTION_NAME) };
+static const char *const word[CV_INTERCEPTION_COUNT] = { CV_INTERCEPTIONS(INTERCEPTION_NAME) };
 #undef INTERCEPTION_NAME
 
 static const char *const lost[CV_INTERCEPTION_COUNT] = {
@@ -22,7 +22,7 @@ static const char *const lost[CV_INTERCEPTION_COUNT] = {
 
 const char *cv_interception_name(uint32_t v)
 {
-	return v < CV_INTERCEPTION_COUNT ? names[v] : "?";
+	return v < CV_INTERCEPTION_COUNT ? word[v] : "?";
 }
 
 const char *cv_interception_lost(uint32_t v)
@@ -33,7 +33,7 @@ const char *cv_interception_lost(uint32_t v)
 bool cv_interception_parse(struct cv_str text, uint32_t *ret)
 {
 	for (uint32_t i = 0; i < CV_INTERCEPTION_COUNT; i++)
-		if (cv_str_eq(text, cv_str_of(names[i]))) {
+		if (cv_str_eq(text, cv_str_of(word[i]))) {
 			*ret = i;
 			return true;
 		}

@@ -362,13 +362,10 @@ static cv_code link_send(struct supervisor *s, struct cv_err *err)
 
 static cv_code listeners_send(struct supervisor *s, struct cv_err *err)
 {
-	struct cv_buf b;
+	const char how[4] = { (char)s->interception }; /* u32 */
+	cv_code code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LISTENERS,
+		(struct cv_str){ how, sizeof(how) }, &s->built[CV_BUILT_TCP4], 5, err);
 
-	cv_buf_init(&b, 4);
-	cv_ipc_put_u32(&b, s->interception);
-	cv_code code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_LISTENERS, cv_buf_str(&b),
-		&s->built[CV_BUILT_TCP4], 5, err);
-	cv_buf_fini(&b);
 	for (uint32_t i = 0; code == CV_OK && i < s->more_count; i++) {
 		const int fds[2] = { s->more[i].tcp4, s->more[i].tcp6 };
 

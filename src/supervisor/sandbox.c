@@ -206,16 +206,13 @@ static cv_code built_send(const struct build *b, const struct cv_netns_fds *net,
 		[CV_BUILT_ROOT] = b->root,
 	};
 
-	struct cv_buf body;
-	cv_code code = more_send(net, err);
+	const char how[4] = { (char)net->how }; /* u32; a buffer would be a page of its own */
+	const cv_code code = more_send(net, err);
 
-	cv_buf_init(&body, 4);
-	cv_ipc_put_u32(&body, net->how);
-	if (code == CV_OK)
-		code = cv_ipc_send(CV_INIT_LINK_FD, CV_INIT_REPLY_BUILT, cv_buf_str(&body), fds,
-			CV_BUILT_COUNT, err);
-	cv_buf_fini(&body);
-	return code;
+	return code != CV_OK
+		       ? code
+		       : cv_ipc_send(CV_INIT_LINK_FD, CV_INIT_REPLY_BUILT,
+				 (struct cv_str){ how, sizeof(how) }, fds, CV_BUILT_COUNT, err);
 }
 
 /* The link and cove-init on fixed numbers, nothing else of the supervisor's. */
