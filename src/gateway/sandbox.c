@@ -20,6 +20,7 @@
 #include "base/time.h"
 #include "gateway/admission.h"
 #include "gateway/external.h"
+#include "gateway/config.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
 #include "gateway/service.h"

@@ -26,6 +26,20 @@ static bool ops_copy(struct cv_plan *v, struct cv_arena *arena)
 	return ops != NULL;
 }
 
+/* Listened on from the start with anyip alone, and only those that always are.  Where anyip was chosen by
+ * itself, no spare stands. */
+static void further_ports_keep(struct cv_plan *v)
+{
+	uint32_t always[CV_ANYIP_ALWAYS], n = 0;
+
+	cv_anyip_ports(NULL, 0, always);
+	for (uint32_t i = 0; i < v->port_count; i++)
+		if (v->interception == CV_INTERCEPTION_ANYIP &&
+			cv_anyip_missing(&v->ports[i], 1, always, CV_ANYIP_ALWAYS))
+			v->ports[n++] = v->ports[i];
+	v->port_count = n;
+}
+
 cv_code cv_plan_shape(
 	const struct cv_plan *plan, struct cv_arena *arena, struct cv_buf *out, struct cv_err *err)
 {
@@ -38,9 +52,7 @@ cv_code cv_plan_shape(
 	v.command.argc = v.command.envc = 0;
 	/* what a proxy reads when it is started, and none has been */
 	v.policy_file = v.policy_name = v.policy_layer = CV_STR_NONE;
-	/* listened on with anyip alone; where it was chosen by itself, no spare stands */
-	if (v.interception != CV_INTERCEPTION_ANYIP)
-		v.port_count = 0;
+	further_ports_keep(&v);
 	return ops_copy(&v, arena) && cv_plan_put(out, &v)
 		       ? CV_OK
 		       : cv_fail(err, CV_LIMIT, "the plan's shape needs too much memory");

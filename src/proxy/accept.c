@@ -102,9 +102,12 @@ static bool ends_find(struct cv_proxy *p, struct cv_flow *f, int fd, const struc
 		.reason = CV_STR("where this connection was meant to go can't be found"),
 	};
 
-	if (cv_ip_from_sockaddr(&from->sa, from->n, &f->src_ip, &f->src_port) &&
-		destination_of[p->interception](fd, &f->dst_ip, &f->dst_port))
-		return true;
+	if (cv_ip_from_sockaddr(&from->sa, from->n, &f->src_ip, &f->src_port)) {
+		if (destination_of[p->interception](fd, &f->dst_ip, &f->dst_port))
+			return true;
+		e.src_ip = &f->src_ip;
+		e.src_port = f->src_port;
+	}
 	cv_sinks_event(&p->sinks, &e);
 	return false;
 }

@@ -286,5 +286,50 @@ def dns_over_tcp_garbage():
 tap.check("DNS over TCP", dns_over_tcp)
 tap.check("nonsense over TCP is cut", dns_over_tcp_garbage)
 tap.check("the proxy ends well again", lambda: lab.close() == 0 or 1 / 0)
+
+
+# ---- a destination that is not to be found: no rule has translated anything here ----
+
+lab = Lab(w, POLICY, listen=("0.0.0.0", 443), pins=[("api.test", 443, P)], interception="redirect")
+
+
+def no_destination():
+    """... is no destination, not the listener's own name; on each of its connections, and once each."""
+    seen = origin.connections
+    for n in (1, 2):
+        try:
+            s = lab.connect(("198.18.200.200", 443))
+            answer = read_all(s)
+        except ConnectionResetError:
+            answer = b"<reset>"
+        assert answer == b"<reset>", answer
+        found = [e for e in lab.events() if e.get("status_code") == "destination_unknown"]
+        assert len(found) == n and found[-1]["action"] == "Denied", found
+    assert "can't be found" in found[-1]["status_detail"] and found[-1]["src_endpoint"]["ip"], found
+    assert origin.connections == seen, "a server was dialled"
+
+
+def it_is_said():
+    start = [e for e in lab.events() if e["class_uid"] == 6002]
+    assert len(start) == 1 and start[0]["unmapped"]["interception"] == "redirect", start
+
+
+def without_an_interception():
+    for how in ("auto", "nothing"):
+        proxylab.INTERCEPTIONS.append("nothing")
+        try:
+            Lab(w, POLICY, interception=how)
+        except OSError:  # it is gone before all was said
+            continue
+        except AssertionError as e:
+            assert "makes no sense" in str(e), e
+            continue
+        raise AssertionError(f"a proxy runs that was told {how}")
+
+
+tap.check("redirect: a connection without a destination is denied, with its reason", no_destination)
+tap.check("redirect: the audit says what it lacks", it_is_said)
+tap.check("the proxy ends well once more", lambda: lab.close() == 0 or 1 / 0)
+tap.check("a proxy that is not told how connections come does not start", without_an_interception)
 w.close()
 tap.done()

@@ -135,6 +135,11 @@ static void ports_are_of_anyip_alone(void **state)
 			check(&spare, &w), how == CV_INTERCEPTION_ANYIP ? CV_INVALID : CV_OK);
 		make(&spare, true);
 		make(&w, false);
+		spare.spec.interception = w.spec.interception = how;
+		w.spec.ports = ports + 1, w.spec.port_count = 1; /* listened on anyhow */
+		assert_int_equal(check(&spare, &w), CV_OK);
+		make(&spare, true);
+		make(&w, false);
 		w.spec.interception = how;
 		assert_int_equal(
 			check(&spare, &w), how == CV_INTERCEPTION_AUTO ? CV_OK : CV_INVALID);
