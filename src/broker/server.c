@@ -485,29 +485,24 @@ uint32_t servers_stop_ms(const struct broker *b)
 	return ms;
 }
 
-static int64_t now_ms(void)
-{
-	return cv_clock_us() / 1000;
-}
-
 /* All at once, each with its own deadline; until the last has ended. */
 void servers_stop(struct broker *b)
 {
-	const int64_t start = now_ms();
+	const int64_t start = cv_clock_ms();
 	bool is_any = true;
 
 	for (uint32_t i = 0; i < b->server_count; i++) {
 		b->servers[i].state = SERVER_STOPPING;
 		spawn_tell(&b->servers[i].p, SPAWN_TERM);
 	}
-	while (is_any && now_ms() - start < (int64_t)servers_stop_ms(b) + BROKER_GRACE_MS) {
+	while (is_any && cv_clock_ms() - start < (int64_t)servers_stop_ms(b) + BROKER_GRACE_MS) {
 		is_any = false;
 		for (uint32_t i = 0; i < b->server_count; i++) {
 			struct server *s = &b->servers[i];
 
 			if (s->p.control < 0)
 				continue;
-			if (now_ms() - start >= s->its->stop_ms)
+			if (cv_clock_ms() - start >= s->its->stop_ms)
 				spawn_tell(&s->p, SPAWN_KILL);
 			pipe_read(s, &s->p.out); /* so that it is not held up by its log */
 			pipe_read(s, &s->p.err);

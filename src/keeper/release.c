@@ -71,7 +71,7 @@ static bool is_asked(const struct cv_keeper_release *r, uint32_t cred)
 static uint32_t keep_ms(const struct keeper *k, const struct cv_keeper_release *r)
 {
 	const int64_t lasts_s =
-		k->vault ? cv_vault_lasts_s(k->vault, r, keeper_now_s()) : INT64_MAX;
+		k->vault ? cv_vault_lasts_s(k->vault, r, cv_clock_unix_s()) : INT64_MAX;
 
 	return lasts_s > 1 + CV_KEEPER_KEEP_MS / 1000 ? CV_KEEPER_KEEP_MS : 0;
 }
