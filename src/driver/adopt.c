@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * adopt.c - the supervisor of a sandbox that an earlier owner of the driver started
+ * adopt.c - the supervisor of a sandbox that an earlier owner of the driver started; and what is left of
+ * those that it had begun to start and not come to write down
  *
  * A process is known by its pid and when it started, and told from any other by the pidfd, which is
  * taken first: what is then read about the pid is about that process, or about one that has the
@@ -12,12 +13,16 @@
 #include "ipc/frame.h"
 #include "sys/fd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 
+/* "INSTANCE TOKEN\n" */
+#define RUN_SECOND_LINE (CV_DRIVER_INSTANCE_BYTES + 1 + 2 * CV_PLAN_GATEWAY_TOKEN_BYTES + 1)
 #define STAT_BYTES      1024 /* 52 numbers and a name of 15 bytes */
 #define FIELD_STATE     3
 #define FIELD_STARTED   22
@@ -104,6 +109,53 @@ static cv_code run_read(struct cv_driver *d, struct cv_str id, struct cv_driver_
 	free(text);
 	return code;
 }
+
+/* ---- those that are new ---- */
+
+/* Best effort, as the line that other starts write: without it a later owner waits for the process to dial. */
+void cv_driver_local_confirm(
+	struct cv_driver *d, struct cv_str id, const struct cv_driver_process *p)
+{
+	char path[CV_DRIVER_ID_BYTES_MAX + 8], line[64];
+
+	if (!cv_driver_id_is_plain(id))
+		return;
+	snprintf(path, sizeof(path), "%.*s/run", CV_STR_ARG(id));
+	CV_AUTO_FD int fd = openat(d->sandboxes, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	const int n = snprintf(line, sizeof(line), "%d %llu\n", p->pid,
+		(unsigned long long)cv_driver_pid_started(p->pid));
+	if (fd >= 0)
+		(void)!pwrite(fd, line, (size_t)n, RUN_SECOND_LINE);
+}
+
+static bool is_new(const struct cv_driver *d, const char *id)
+{
+	char path[NAME_MAX + 8], text[CV_DRIVER_RUN_BYTES_MAX];
+
+	snprintf(path, sizeof(path), "%s/run", id);
+	CV_AUTO_FD int fd =
+		openat(d->sandboxes, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	const ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text), RUN_SECOND_LINE);
+	return n > 0 && cv_str_eq((struct cv_str){ text, (size_t)n }, CV_STR(CV_DRIVER_RUN_NEW));
+}
+
+void cv_driver_local_sweep(
+	struct cv_driver *d, bool (*is_known)(void *arg, struct cv_str id), void *arg)
+{
+	DIR *list = opendir(d->path.p);
+	struct cv_err ignored; /* then the next owner finds it */
+
+	for (struct dirent *e; list && (e = readdir(list));) {
+		const struct cv_str id = cv_str_of(e->d_name);
+
+		if (cv_driver_id_is_plain(id) && !is_known(arg, id) && is_new(d, e->d_name))
+			(void)!cv_driver_local_remove(d, id, &ignored);
+	}
+	if (list)
+		closedir(list);
+}
+
+/* ---- those that run ---- */
 
 cv_code cv_driver_local_adopt(
 	struct cv_driver *d, struct cv_str id, struct cv_driver_process *ret, struct cv_err *err)

@@ -70,6 +70,9 @@ struct cv_driver_sandbox {
 	uint32_t approve_seconds;            /* that a question is held; 0: the default */
 	uint32_t interception;               /* cv_interception; AUTO: the best that the host has */
 	bool is_spare; /* built ahead, for claim(): of no policy, command, environment */
+	/* Not written down yet by the caller: runs no command before the gateway has said that it is, and is
+	 * swept away if nobody confirm()s. */
+	bool is_new;
 };
 
 /* A supervisor that runs. */
@@ -97,6 +100,12 @@ struct cv_driver_type {
 	 * use any more, and must be ended. */
 	cv_code (*claim)(struct cv_driver *d, struct cv_str spare, struct cv_driver_process *p,
 		const struct cv_driver_sandbox *s, int *ret_plan, struct cv_err *err);
+	/* A sandbox whose start or claim was new is written down now. */
+	void (*confirm)(struct cv_driver *d, struct cv_str id, const struct cv_driver_process *p);
+	/* Directories of those that an earlier owner did not come to confirm, and that nobody knows.  Their
+	 * supervisors, if they run yet, run nothing, find that out and end. */
+	void (*sweep)(
+		struct cv_driver *d, bool (*is_known)(void *arg, struct cv_str id), void *arg);
 	/* Ends it at once, with all that runs inside.  For a quieter end tell its supervisor. */
 	cv_code (*kill)(struct cv_driver *d, int pidfd, struct cv_err *err);
 	/* The process of a sandbox that an earlier owner of the driver started; pid 0 and pidfd -1: one

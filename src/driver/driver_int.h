@@ -36,6 +36,13 @@ uint64_t cv_driver_pid_started(pid_t pid);
 cv_code cv_driver_local_adopt(
 	struct cv_driver *d, struct cv_str id, struct cv_driver_process *ret, struct cv_err *err);
 
+/* The second line of `run` while a new sandbox is not confirmed; the process' takes its place. */
+#define CV_DRIVER_RUN_NEW "new\n"
+void cv_driver_local_confirm(
+	struct cv_driver *d, struct cv_str id, const struct cv_driver_process *p);
+void cv_driver_local_sweep(
+	struct cv_driver *d, bool (*is_known)(void *arg, struct cv_str id), void *arg);
+
 cv_code cv_driver_local_remove(struct cv_driver *d, struct cv_str id, struct cv_err *err);
 /* recycle.c: a directory of which only our own files are left, instead of its removal: false: it is
  * still there.  And one of these for id, if there is any, and id has none yet: true. */

@@ -11,8 +11,8 @@
  *                        policy.yaml   as it was when it started
  *                        tools-N.yaml  catalogs of host tools, likewise
  *                        tools/        the token (the gateway's), the broker's directory
- *                        run           "INSTANCE TOKEN\n", then "PID START\n" once there is one; dashes
- *                                      when there is none any more
+ *                        run           "INSTANCE TOKEN\n", then "PID START\n" once there is one, or "new\n"
+ *                                      before it is confirmed; dashes when there is none any more
  *     STATE/sandboxes/.removed-ID      what a process of ours is removing
  *
  * `run` needs no fsync: what it names does not survive the machine either.
@@ -338,6 +338,8 @@ static void gateway_fill(struct making *m)
 	g->flags = m->s->argv_count ? CV_PLAN_GATEWAY_MAIN_ENDS : CV_PLAN_GATEWAY_NO_MAIN;
 	if (m->s->is_spare)
 		g->flags |= CV_PLAN_GATEWAY_SPARE;
+	if (m->s->is_new)
+		g->flags |= CV_PLAN_GATEWAY_AWAIT;
 }
 
 static cv_code plan_make(
@@ -418,6 +420,8 @@ static cv_code run_write(struct making *m, int *ret_fd, struct cv_err *err)
 	cv_buf_put_hex(
 		&b, (struct cv_str){ (const char *)m->s->token, CV_PLAN_GATEWAY_TOKEN_BYTES });
 	cv_buf_put_byte(&b, '\n');
+	if (m->s->is_new)
+		cv_buf_put(&b, CV_STR(CV_DRIVER_RUN_NEW));
 	const cv_code code = file_write(m, "run", cv_buf_str(&b), ret_fd, err);
 	cv_buf_wipe(&b);
 	return code;
@@ -427,8 +431,9 @@ static cv_code run_write(struct making *m, int *ret_fd, struct cv_err *err)
 static cv_code identity_set(
 	struct making *m, int run, struct cv_driver_process *ret, struct cv_err *err)
 {
-	(void)dprintf(
-		run, "%d %llu\n", ret->pid, (unsigned long long)cv_driver_pid_started(ret->pid));
+	if (!m->s->is_new)
+		(void)dprintf(run, "%d %llu\n", ret->pid,
+			(unsigned long long)cv_driver_pid_started(ret->pid));
 	memcpy(ret->token, m->s->token, sizeof(ret->token));
 	return cv_str_to_cstr(m->s->instance, ret->instance, sizeof(ret->instance))
 		       ? CV_OK
@@ -600,6 +605,8 @@ const struct cv_driver_type cv_driver_local = {
 	.close = local_close,
 	.start = local_start,
 	.claim = local_claim,
+	.confirm = cv_driver_local_confirm,
+	.sweep = cv_driver_local_sweep,
 	.kill = local_kill,
 	.adopt = cv_driver_local_adopt,
 	.reap = local_reap,

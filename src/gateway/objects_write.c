@@ -207,6 +207,44 @@ enum cv_rpc_status cv_object_create(struct cv_objects *s, enum cv_object_kind ki
 	return create(s, kind, cv_str_of(head->workspace), cv_str_of(head->name), m, ret, err);
 }
 
+enum cv_rpc_status cv_object_create_begin(struct cv_objects *s, enum cv_object_kind kind,
+	ProtobufCMessage *m, int64_t unix_ms, struct cv_object **ret, struct cv_err *err)
+{
+	const object_meta *head = head_make(kind, m, unix_ms);
+	const struct cv_str scope = cv_str_of(head->workspace), name = cv_str_of(head->name);
+
+	if (cv_object_find(s, kind, scope, name) || !object_is_whole(kind, m, s)) {
+		const enum cv_rpc_status status = taken(kind, name, err);
+
+		cv_pb_free(m);
+		return status;
+	}
+	*ret = object_new(kind, scope, name, m, CV_STORE_NEW);
+	object_add(s, *ret);
+	return CV_RPC_OK;
+}
+
+enum cv_rpc_status cv_object_create_end(
+	struct cv_objects *s, struct cv_object *o, struct cv_err *err)
+{
+	uint64_t version = 0;
+	const enum cv_rpc_status status =
+		put(s, o->kind, o->scope, o->name, o->message, CV_STORE_NEW, &version, err);
+
+	if (status != CV_RPC_OK)
+		return status;
+	o->version = version;
+	objects_tell(s, CV_OBJECT_CREATED, o, NULL);
+	return status;
+}
+
+void cv_object_create_drop(struct cv_objects *s, struct cv_object *o)
+{
+	cv_assert(o->version == CV_STORE_NEW);
+	object_take_out(s, o);
+	object_free(o);
+}
+
 enum cv_rpc_status cv_object_create_record(struct cv_objects *s, enum cv_object_kind kind,
 	struct cv_str scope, struct cv_str name, ProtobufCMessage *m, struct cv_object **ret,
 	struct cv_err *err)

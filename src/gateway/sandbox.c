@@ -114,14 +114,13 @@ static cv_code supervisor_describe(struct cv_gw_box *b, struct cv_driver_sandbox
 	return code;
 }
 
-/* ret_claim: -1, or the plan for a supervisor that was there already. */
-static cv_code supervisor_start(
-	struct cv_gw_box *b, struct cv_arena *arena, int *ret_claim, struct cv_err *err)
+cv_code box_supervisor_start(struct cv_gw_box *b, bool is_new, struct cv_arena *arena,
+	int *ret_claim, struct cv_err *err)
 {
 	struct cv_gw_sandboxes *s = b->g->sandboxes;
 	unsigned char token[CV_PLAN_GATEWAY_TOKEN_BYTES];
 	char instance[CV_OBJECT_ID_BYTES + 1];
-	struct cv_driver_sandbox d = { .token = token, .credentials = -1 };
+	struct cv_driver_sandbox d = { .token = token, .credentials = -1, .is_new = is_new };
 
 	if (getrandom(token, sizeof(token), 0) != sizeof(token))
 		return cv_fail_errno(err, "getrandom");
@@ -151,9 +150,24 @@ static void process_watch(struct cv_gw_box *b)
 		cv_log(CV_LOG_ERROR, "sandbox", CV_LOG_NONE, "%s", err.msg);
 }
 
-static void start_now(struct cv_gw_box *b)
+void box_begun(struct cv_gw_box *b)
 {
 	static const char *const step[] = { "starting_sandbox", "requesting_sandbox" };
+
+	cv_gw_start_step(b, CV_GW_STEP_SPAWN);
+	process_watch(b);
+	box_deadline(b, BOX_DIAL_MS);
+	cv_gw_box_set(b, CV_GW_STARTED);
+	watch_platform(b, "Started", step, "Sandbox allocated");
+}
+
+void box_start_failed(struct cv_gw_box *b, cv_code code, const struct cv_err *err)
+{
+	box_fail(b, code == CV_NOT_FOUND ? "ImageUnavailable" : "StartFailed", -1, err->msg);
+}
+
+static void start_now(struct cv_gw_box *b)
+{
 	CV_AUTO_FD int plan = -1;
 	struct cv_arena arena;
 	struct cv_err err;
@@ -162,18 +176,14 @@ static void start_now(struct cv_gw_box *b)
 	if (cv_gw_external_start(b))
 		return;
 	cv_arena_init(&arena, BOX_ARENA_MAX);
-	const cv_code code = supervisor_start(b, &arena, &plan, &err);
+	const cv_code code = box_supervisor_start(b, false, &arena, &plan, &err);
 	cv_arena_wipe(&arena);
 	if (code != CV_OK) {
 		cv_gw_box_set(b, CV_GW_ABSENT);
-		box_fail(b, code == CV_NOT_FOUND ? "ImageUnavailable" : "StartFailed", -1, err.msg);
+		box_start_failed(b, code, &err);
 		return;
 	}
-	cv_gw_start_step(b, CV_GW_STEP_SPAWN);
-	process_watch(b);
-	box_deadline(b, BOX_DIAL_MS);
-	cv_gw_box_set(b, CV_GW_STARTED);
-	watch_platform(b, "Started", step, "Sandbox allocated");
+	box_begun(b);
 	/* Before anything else is told to it: it does not know yet who it is. */
 	if (plan >= 0 && cv_gw_box_send(b, CV_GATEWAY_REQ_CLAIM, CV_STR_NONE, &plan, 1))
 		box_dialled(b, b->link, 0);
@@ -610,6 +620,13 @@ static void box_adopt(struct cv_gw_box *b)
 	box_deadline(b, BOX_LOST_MS);
 }
 
+static bool is_known(void *arg, struct cv_str id)
+{
+	const struct cv_gateway *g = arg;
+
+	return cv_object_find_id(g->objects, CV_OBJECT_SANDBOX, id) != NULL;
+}
+
 static cv_code boxes_load(struct cv_gateway *g, struct cv_err *err)
 {
 	const struct cv_object_range all = cv_object_all(g->objects, CV_OBJECT_SANDBOX);
@@ -626,6 +643,7 @@ static cv_code boxes_load(struct cv_gateway *g, struct cv_err *err)
 			cv_gw_box_want(b) != CV_GW_FAIL)
 			b->deadline_ms = g->sandboxes->deadline_ms = g->loop.now_ms;
 	}
+	g->sandboxes->driver->sweep(g->sandboxes->d, is_known, g);
 	return CV_OK;
 }
 

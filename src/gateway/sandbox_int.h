@@ -58,7 +58,25 @@ struct cv_gw_link {
 #define SANDBOX_METHODS 6
 extern const struct cv_gw_method sandbox_methods[SANDBOX_METHODS];
 
+/* early.c: a sandbox is stored, and started meanwhile. */
+struct box_early {
+	bool is_on;      /* it was tried */
+	bool is_claimed; /* and is a spare that stood */
+	cv_code code;    /* how it went */
+	struct cv_err err;
+};
+/* Takes m. Not OK: there is no such sandbox, and whatever was begun ends. */
+CV_MUST enum cv_rpc_status box_create(struct cv_gateway *g, ProtobufCMessage *m,
+	struct cv_gw_box **ret, struct box_early *ret_early, struct cv_err *err);
+/* It is stored, and was said so: it goes on. */
+void box_created(struct cv_gw_box *b, const struct box_early *early);
+
 /* sandbox.c, want.c */
+/* Its supervisor, or a spare's that becomes its own: ret_claim is -1, or the plan for that. */
+CV_MUST cv_code box_supervisor_start(struct cv_gw_box *b, bool is_new, struct cv_arena *arena,
+	int *ret_claim, struct cv_err *err);
+void box_begun(struct cv_gw_box *b); /* it is QUEUED, and its supervisor was started */
+void box_start_failed(struct cv_gw_box *b, cv_code code, const struct cv_err *err);
 struct cv_gw_box *box_new(struct cv_gateway *g, struct cv_object *o); /* NULL: no memory */
 struct box_failure {
 	const char *reason, *message;
@@ -96,6 +114,8 @@ void spare_link_lost(struct cv_gw_link *l);
 void spare_gone(struct cv_gateway *g, struct cv_ref ref); /* its process */
 /* One that fits becomes the box': its process and link.  False: there is none. */
 bool spare_claim(struct cv_gw_box *b, const struct cv_driver_sandbox *d, int *ret_plan);
+/* The supervisor of a box that is not to be after all: it ends, and its directory goes. */
+void spare_end_box(struct cv_gw_box *b);
 void spare_stop(struct cv_gateway *g);
 
 /* session.c */

@@ -97,11 +97,12 @@ static enum cv_rpc_status hooks_create(
 }
 
 static enum cv_rpc_status create(struct cv_rpc_call *c,
-	const Openshell__V1__CreateSandboxRequest *r, struct cv_gw_box **ret, struct cv_err *err)
+	const Openshell__V1__CreateSandboxRequest *r, struct cv_gw_box **ret,
+	struct box_early *ret_early, struct cv_err *err)
 {
 	struct cv_gateway *g = cv_gw_of(c);
 	char name[CV_NAME_SANDBOX_BYTES_MAX + 1];
-	struct cv_object *workspace, *o;
+	struct cv_object *workspace;
 	enum cv_rpc_status s =
 		cv_gw_workspace_open(c, cv_str_of(r->workspace), true, &workspace, err);
 
@@ -122,21 +123,18 @@ static enum cv_rpc_status create(struct cv_rpc_call *c,
 		cv_pb_free(m);
 		return s;
 	}
-	s = cv_object_create(g->objects, CV_OBJECT_SANDBOX, &m->base, cv_clock_unix_ms(), &o, err);
-	if (s != CV_RPC_OK)
-		return s;
-	*ret = box_new(g, o);
-	return *ret ? CV_RPC_OK : (cv_fail(err, CV_LIMIT, "no memory"), CV_RPC_RESOURCE_EXHAUSTED);
+	return box_create(g, &m->base, ret, ret_early, err);
 }
 
 static void on_create(struct cv_rpc_call *c, const ProtobufCMessage *m)
 {
 	static const char *const step[] = { "requesting_sandbox", "" };
 	const int64_t began_us = cv_clock_us();
+	struct box_early early;
 	struct cv_gw_box *b;
 	struct cv_err err;
 	const enum cv_rpc_status s =
-		create(c, (const Openshell__V1__CreateSandboxRequest *)m, &b, &err);
+		create(c, (const Openshell__V1__CreateSandboxRequest *)m, &b, &early, &err);
 
 	if (s != CV_RPC_OK) {
 		cv_gw_fail(c, s, &err);
@@ -149,8 +147,8 @@ static void on_create(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	cv_gw_start_begin(b, c, began_us);
 	cv_gw_start_step(b, CV_GW_STEP_STORE);
 	cv_gw_box_log(b, "INFO", "sandbox", "created by %s", cv_rpc_call_principal(c)->subject);
-	box_settle(b); /* queued: its supervisor starts in this turn */
 	watch_platform(b, "Scheduled", step, "Requesting compute");
+	box_created(b, &early);
 	box_reply(c, b);
 }
 

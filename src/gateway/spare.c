@@ -264,6 +264,37 @@ bool spare_claim(struct cv_gw_box *b, const struct cv_driver_sandbox *d, int *re
 	return false;
 }
 
+/* ---- it is not to be ---- */
+
+void spare_end_box(struct cv_gw_box *b)
+{
+	struct cv_gateway *g = b->g;
+	struct cv_gw_sandboxes *s = g->sandboxes;
+	struct cv_gw_spare *p = calloc(1, sizeof(*p));
+	struct cv_err err;
+
+	if (!p || !cv_slots_add(&s->spares, p, &p->ref)) {
+		/* It ends all the same; its directory stays until a gateway starts. */
+		(void)!s->driver->kill(s->d, b->process.pidfd, &err);
+		close(b->process.pidfd);
+		free(p);
+		return;
+	}
+	snprintf(p->id, sizeof(p->id), "%s", b->object->id);
+	p->process = b->process;
+	p->link = b->link;
+	if (p->link) {
+		p->link->box = NULL;
+		p->link->is_spare = true;
+		p->link->spare = p->ref;
+	}
+	if (cv_loop_add(&g->loop, p->process.pidfd, EPOLLIN,
+		    (struct cv_watch){ CV_GW_WATCH(CV_GW_PART_SANDBOX, WATCH_SPARE), p->ref },
+		    &err) != CV_OK)
+		cv_log(CV_LOG_ERROR, "spare", CV_LOG_NONE, "%s", err.msg);
+	end(g, p);
+}
+
 void spare_stop(struct cv_gateway *g)
 {
 	struct cv_gw_sandboxes *s = g->sandboxes;

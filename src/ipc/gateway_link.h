@@ -28,6 +28,10 @@
  * name that stands for nothing, and waits; CLAIM tells it who it is, and READY comes again.  A spare
  * has nothing to live for without its gateway: it ends with the link.
  *
+ * A sandbox of a plan with CV_PLAN_GATEWAY_AWAIT is built, or claimed, while the gateway writes down that there
+ * is one, and might have to take that back.  No command runs in it before that is done: ACCEPTED says so, and
+ * to one that was claimed, and so accepted before under another name, GO.
+ *
  * Policy is text (YAML, as `cove run --policy` reads it): the proxy judges it as it would judge a
  * file, and POLICY_LOADED or POLICY_REFUSED says with which outcome.
  */
@@ -65,7 +69,8 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(KEPT_PACE, 12, 0, IN(OPEN), 0) /* u32 id, u64 place in its ring: what comes behind it is not read \
 					 * by somebody who wants it all; ~0: nobody does. Until the link breaks */ \
 	X(ROUTES, 0, 1, IN(OPEN), 0)    /* memfd: routes of inference.local (plan/routes.h) in the place of the \
-					 * former, together with the next CREDENTIALS; empty: none, at once */
+					 * former, together with the next CREDENTIALS; empty: none, at once */ \
+	X(GO, 0, 0, IN(OPEN), 0)        /* after a CLAIM with CV_PLAN_GATEWAY_AWAIT: it is written down */
 
 /* supervisor to gateway */
 #define CV_GATEWAY_REPLIES(X)                                                                  \

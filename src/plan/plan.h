@@ -101,6 +101,9 @@ enum {                                      /* cv_plan_gateway.flags */
 	/* Descriptor CV_PLAN_KEEPER_FD is the control link of a keeper that is being made; those
 	 * after it, should it die, are started as in any run. */
 	CV_PLAN_GATEWAY_KEEPER = 1 << 3,
+	/* Started, or claimed, while its record is being written: stands, and runs nothing before the gateway
+	 * has said ACCEPTED (or GO, to one that was claimed) */
+	CV_PLAN_GATEWAY_AWAIT = 1 << 4,
 };
 
 /* A sandbox that belongs to a gateway (ipc/gateway_link.h); without a socket it belongs to nobody,

@@ -56,6 +56,7 @@ void claim(struct supervisor *s, int fd)
 		return;
 	}
 	s->service.is_ready = false;
+	service_await(s);
 	reload_start(s);
 	inside_command(s);
 }

@@ -161,6 +161,12 @@ static void descriptors_allow(void)
 		say("few commands can run at once: the limit of descriptors stays");
 }
 
+void service_await(struct supervisor *s)
+{
+	s->service.is_known = !(s->plan.gateway.flags & CV_PLAN_GATEWAY_AWAIT);
+	s->service.known_by_ms = s->service.is_known ? 0 : now_ms() + SUP_KNOWN_MS;
+}
+
 cv_code service_start(struct supervisor *s, struct cv_err *err)
 {
 	struct service *v = &s->service;
@@ -169,6 +175,7 @@ cv_code service_start(struct supervisor *s, struct cv_err *err)
 	if (!v->is_on)
 		return CV_OK;
 	descriptors_allow();
+	service_await(s);
 	cv_code code = exec_init(s, err);
 	if (code == CV_OK)
 		code = kept_init(s, err);
@@ -218,6 +225,15 @@ void service_why(struct supervisor *s, struct cv_str why)
 		s->service.why = cv_str_dup(why);
 }
 
+/* Nobody takes it back any more. */
+static void known(struct supervisor *s)
+{
+	s->service.is_known = true;
+	s->service.known_by_ms = 0;
+	if (s->outcome == OUTCOME_NONE)
+		inside_command(s);
+}
+
 static void accepted(struct supervisor *s)
 {
 	struct service *v = &s->service;
@@ -232,6 +248,7 @@ static void accepted(struct supervisor *s)
 	if (v->is_ended)
 		ended_tell(s);
 	events_send(s);
+	known(s);
 }
 
 /* ---- the end ---- */
@@ -319,6 +336,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_STDIN_END: exec_stdin_end(s, cv_ipc_get_u32(&r)); break;
 	case CV_GATEWAY_REQ_ANSWER: approve_gateway_answer(s, m->body); break;
 	case CV_GATEWAY_REQ_LOG_LEVEL: break; /* every decision is told */
+	case CV_GATEWAY_REQ_GO: known(s); break;
 	case CV_GATEWAY_REQ_COUNT: break;
 	}
 }
@@ -373,7 +391,8 @@ void service_serve(struct supervisor *s, short events)
 
 int64_t service_due_ms(const struct supervisor *s)
 {
-	const int64_t due[] = { dial_due_ms(s), kept_due_ms(s), s->service.redial_ms };
+	const int64_t due[] = { dial_due_ms(s), kept_due_ms(s), s->service.redial_ms,
+		s->service.known_by_ms };
 	int64_t first = 0;
 
 	for (size_t i = 0; s->service.is_on && i < CV_ARRAY_LEN(due); i++)
@@ -388,6 +407,11 @@ void service_due(struct supervisor *s)
 		dial(s);
 	if (is_nobodys(&s->service) && s->outcome == OUTCOME_NONE && !s->service.is_stopping) {
 		say("the sandbox belongs to no gateway any more: it ends");
+		service_stop(s, SUP_STOP_MS);
+	}
+	if (s->service.known_by_ms && now_ms() >= s->service.known_by_ms) {
+		say("no gateway has written the sandbox down: it ends");
+		s->service.known_by_ms = 0;
 		service_stop(s, SUP_STOP_MS);
 	}
 	dial_due(s);

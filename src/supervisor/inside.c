@@ -3,7 +3,8 @@
  * inside.c - the supervisor's side of ipc/init_link.h
  *
  * The command is sent as soon as what it needs is there: nothing, for a run without network (the
- * message waits in the socket while the sandbox is still being built); the CA files, for one with.
+ * message waits in the socket while the sandbox is still being built); the CA files, for one with; the
+ * gateway's word that the sandbox is written down, for one that was started before it was.
  * That is number 1; what a gateway starts has other numbers (exec.c).
  */
 #include "supervisor/supervisor.h"
@@ -81,7 +82,7 @@ void inside_command(struct supervisor *s)
 {
 	struct cv_err err;
 
-	if (s->is_commanded || broker_is_awaited(s) ||
+	if (s->is_commanded || broker_is_awaited(s) || (s->service.is_on && !s->service.is_known) ||
 		((s->plan.flags & CV_PLAN_NETWORK) && !s->has_ca_files))
 		return;
 	if (s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE) {

@@ -50,8 +50,10 @@ struct service {
 	struct cv_ipc_outbox out;
 	int64_t redial_ms; /* when; 0: connected, or never */
 	int64_t backoff_ms;
-	int64_t nobodys_ms;              /* since when it seems to be nobody's; 0: it doesn't */
-	bool is_ready;                   /* the sandbox stands */
+	int64_t known_by_ms; /* else it ends; 0: is_known, or needs not be */
+	int64_t nobodys_ms;  /* since when it seems to be nobody's; 0: it doesn't */
+	bool is_ready;       /* the sandbox stands */
+	bool is_known;       /* the gateway has it written down (CV_PLAN_GATEWAY_AWAIT) */
 	bool is_ended, is_ended_settled; /* all is over but to tell it */
 	bool is_stopping;
 	char *why; /* of a failure; malloc'd */

@@ -214,6 +214,8 @@ void resolve_answer(struct supervisor *s, struct cv_str body);
 
 /* gateway.c: in the service of a gateway.  All do nothing in other runs. */
 CV_MUST cv_code service_start(struct supervisor *s, struct cv_err *err);
+/* The plan is another one: must the gateway write the sandbox down first? */
+void service_await(struct supervisor *s);
 int64_t service_due_ms(const struct supervisor *s); /* 0: never */
 void service_due(struct supervisor *s);
 short service_interest(const struct supervisor *s);

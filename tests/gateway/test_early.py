@@ -1,0 +1,214 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Goal: a sandbox that is started while it is stored does nothing before it is, and is nothing if it is not: a
+commit that fails leaves no process, no directory and no record; a gateway that is killed in it leaves nothing
+that the next one would show, and nothing that runs a command.
+Method: another process holds the database (BEGIN IMMEDIATE), so that a commit waits two seconds and fails; in
+these the supervisor is looked for, and what its command would write."""
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import look  # noqa: E402
+import world  # noqa: E402
+world.enter_user_namespace()  # so that processes can be looked into; before grpc is there with its threads
+import gatewaylab  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
+
+tap = world.Tap()
+READY, ERROR = 2, 3
+WORDS = ["sh", "-c", "echo ran >ran; exec sleep 100000"]
+
+
+class Lab:
+    def __init__(self, **config):
+        self.g = gatewaylab.Gateway(tls=False, config=config)
+        self.pb = self.g.pb
+        self.place = os.path.join(self.g.state, "sandboxes")
+        self.warm = config.get("warm_pool", 0)
+        if self.warm:
+            until(lambda: len(self.names("spare-")) == self.warm)
+            time.sleep(1)  # they stand
+
+    def names(self, prefix=""):
+        """Directories of sandboxes."""
+        return [n for n in os.listdir(self.place) if n.startswith(prefix) and not n.startswith(".")]
+
+    def new(self):
+        return [n for n in self.names() if not n.startswith("spare-")]
+
+    def run_file(self, name):
+        try:
+            with open(os.path.join(self.place, name, "run"), encoding="ascii") as f:
+                return f.read().split("\n")
+        except OSError:
+            return []
+
+    def supervisors(self):
+        """Of this gateway, by what they have open or where they dial: their parent."""
+        found = set()
+        for p in os.listdir("/proc"):
+            try:
+                with open(f"/proc/{p}/stat", encoding="utf-8", errors="replace") as f:
+                    text = f.read()
+            except OSError:
+                continue
+            rest = text[text.rindex(")") + 2:].split()
+            if "(cove-supervisor" in text and int(rest[1]) == self.g.process.pid and rest[0] != "Z":
+                found.add(int(p))
+        return found
+
+    def create(self, name):
+        return self.g.stub.CreateSandbox(self.pb.CreateSandboxRequest(
+            name=name, spec=self.pb.SandboxSpec(command=WORDS)), timeout=30)
+
+    def get(self, name):
+        return self.g.stub.GetSandbox(self.pb.GetSandboxRequest(name=name), timeout=20).sandbox
+
+    def ran(self, name):
+        return os.path.exists(os.path.join(self.place, name, "workspace", "ran"))
+
+    def works(self, name):
+        self.create(name)
+        until(lambda: self.get(name).status.phase in (READY, ERROR))
+        box = self.get(name)
+        assert box.status.phase == READY, box
+        until(lambda: self.ran(box.metadata.id))
+        pid = self.run_file(box.metadata.id)[1].split()[0]
+        assert int(pid) in self.supervisors(), (pid, self.supervisors())
+        self.delete(name)
+
+    def delete(self, name):
+        self.g.stub.DeleteSandbox(self.pb.DeleteSandboxRequest(name=name), timeout=20)
+        until(lambda: code_of(lambda: self.get(name))[0] == "NOT_FOUND")
+
+    def held(self):
+        """The database, by somebody else; close() lets it go."""
+        con = sqlite3.connect(os.path.join(self.g.state, "cove.db"), isolation_level=None, timeout=20)
+        con.execute("BEGIN IMMEDIATE")
+        return con
+
+    def create_held(self, name):
+        """While the database is held: what it is asked, and the directory that is there by then."""
+        answer = []
+        t = threading.Thread(target=lambda: answer.append(code_of(lambda: self.create(name))))
+        t.start()
+        ident = until(self.new, 10)[0]
+        return t, answer, ident
+
+
+def stand(pid):
+    """PID 1 of the sandbox is there: it is built, or all but built."""
+    return bool(look.runs(pid)) and any("cove-init" in n for n in names_below(pid))
+
+
+def names_below(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            kids = f.read().split()
+    except OSError:
+        return []
+    out = []
+    for k in kids:
+        try:
+            with open(f"/proc/{k}/comm", encoding="ascii") as f:
+                out.append(f.read().strip())
+        except OSError:
+            pass
+    return out
+
+
+def refused(lab):
+    before = lab.supervisors()
+    con = lab.held()
+    t, answer, ident = lab.create_held("a")
+    # It is started, or a spare has become it, and not written down; nothing runs in it.
+    until(lambda: lab.run_file(ident)[1:2] == ["new"], 5)
+    its = until(lambda: lab.supervisors() - before or (lab.warm and before), 5)
+    until(lambda: all(map(stand, its)), 5)
+    time.sleep(0.3)
+    assert not lab.ran(ident), "a command of a sandbox that is not stored"
+    t.join()
+    con.close()
+    assert answer[0][0] == "UNAVAILABLE", answer
+    until(lambda: ident not in lab.new())
+    if not lab.warm:
+        until(lambda: not lab.supervisors() - before)
+    assert code_of(lambda: lab.get("a"))[0] == "NOT_FOUND"
+    assert not lab.g.stub.ListSandboxes(lab.pb.ListSandboxesRequest(limit=10)).sandboxes
+    lab.works("a")  # the name is free
+
+
+def killed(lab):
+    con = lab.held()
+    t, answer, ident = lab.create_held("b")
+    before = lab.supervisors()
+    assert before
+    lab.g.process.kill()
+    lab.g.process.wait()
+    t.join()
+    lab.g.kill()
+    con.close()
+    assert answer[0][0] == "UNAVAILABLE", answer
+    lab.g.start()
+    # The next one knows nothing of it.
+    assert ident not in lab.names()
+    assert code_of(lambda: lab.get("b"))[0] == "NOT_FOUND"
+    time.sleep(1)
+    assert not lab.ran(ident)
+    for p in before:  # it is refused, and would end by itself after half a minute
+        try:
+            os.kill(p, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    until(lambda: not any(map(look.runs, before)))
+    lab.works("b")
+
+
+def killed_after(lab):
+    """One that was stored goes on, whenever its gateway went."""
+    for i in range(4):
+        lab.create(f"c{i}")
+        lab.g.kill()
+        lab.g.start()
+        until(lambda: lab.get(f"c{i}").status.phase in (READY, ERROR))
+        box = lab.get(f"c{i}")
+        assert box.status.phase == READY, box
+        until(lambda: lab.ran(box.metadata.id))
+        lab.delete(f"c{i}")
+
+
+def others_directories_stay(lab):
+    """Swept is only what says that it is new: a store from a backup may not know what is there."""
+    lab.g.stop()
+    for name, text in (("stopped", "-" * 115), ("ran", "x" * 101 + "\n" + "1 1\n"), ("nothing", "")):
+        os.makedirs(os.path.join(lab.place, name, "workspace"))
+        with open(os.path.join(lab.place, name, "run"), "w", encoding="ascii") as f:
+            f.write(text)
+    os.makedirs(os.path.join(lab.place, "begun", "workspace", "with"))
+    with open(os.path.join(lab.place, "begun", "run"), "w", encoding="ascii") as f:
+        f.write("x" * 101 + "\nnew\n")
+    lab.g.start()
+    until(lambda: not [n for n in os.listdir(lab.place) if "begun" in n])
+    assert {"stopped", "ran", "nothing"} <= set(lab.names()), lab.names()
+
+
+for title, config in (("cold", {}), ("from the warm pool", {"warm_pool": 1})):
+    for check in (refused, killed, killed_after, others_directories_stay):
+        lab = Lab(**config)
+        if os.environ.get("CV_DB_URL"):
+            tap.skip(f"{title}: {check.__name__}", "SQLite's lock")
+            lab.g.close()
+            continue
+        try:
+            failed = tap.failed
+            tap.check(f"{title}: {check.__name__.replace('_', ' ')}", lambda: check(lab))
+        finally:
+            if tap.failed > failed:
+                print("\n".join("# " + line for line in lab.g.lines[-20:]))
+            lab.g.close()
+tap.done()
