@@ -5,12 +5,14 @@
  *     seccomp-gen > seccomp_filters.h
  *
  * libseccomp turns rows into a search tree over numbers and checks of arguments, with the default
- * of the profile; nothing that cove installs links it.  For AGENT, this program then puts a head in
- * front, for what one default and positive rules cannot say:
+ * of the profile; nothing that cove installs links it.  This program puts a head in front, for what one
+ * default and positive rules cannot say (2, 3 and 4 of AGENT alone), and for what is most of its table:
  *
  *   1. a foreign architecture is killed (libseccomp's part says so again)
  *   2. x32 numbers, and numbers after the last that the table knows: ENOSYS
  *   3. the refusals by argument: EPERM
+ *   4. calls that are permitted whatever their arguments, by ranges of numbers: there are a quarter as many
+ *      of these as calls, and a filter is compiled by the kernel for each process that installs it
  *
  * Jumps in BPF are relative and forward, so a program keeps its meaning behind a head that falls
  * through into it.
@@ -138,9 +140,9 @@ static bool is_replaced(const struct profile *p, const char *name)
 	return false;
 }
 
-/* Adds every name of a row; marks the numbers as known. */
+/* Adds every name of a row; marks the numbers as known, and those that are permitted for the head. */
 static void add_call_row(scmp_filter_ctx ctx, const struct profile *p,
-	const struct cv_seccomp_call_row *row, bool is_instead, bool *known)
+	const struct cv_seccomp_call_row *row, bool is_instead, bool *known, bool *permitted)
 {
 	const uint32_t action = action_of(row->verdict);
 
@@ -161,6 +163,10 @@ static void add_call_row(scmp_filter_ctx ctx, const struct profile *p,
 		if (known[nr])
 			die("%s: %s has two rows", p->name, name);
 		known[nr] = true;
+		if (p->is_agent && action == SCMP_ACT_ALLOW) {
+			permitted[nr] = true;
+			continue;
+		}
 		if (action == p->otherwise)
 			continue; /* the default, said aloud for the reader */
 		const int rc = seccomp_rule_add(ctx, action, nr, 0);
@@ -245,6 +251,51 @@ static void put_head(struct program *out, const struct profile *p)
 		put_refusal(out, r);
 }
 
+/* ---- permitted calls, by ranges ---- */
+
+struct range {
+	uint32_t first; /* up to the next one's */
+	bool is_permitted;
+};
+
+/* Where ranges [from, to) are told apart, by halves.  `end` is where a permitted one leads; what is not goes
+ * on behind that. */
+static void put_halves(
+	struct program *out, const struct range *v, unsigned from, unsigned to, unsigned end)
+{
+	const unsigned middle = (from + to) / 2, at = out->count;
+	unsigned jump[2]; /* below the middle's first number; from there on */
+
+	if (to - from < 2)
+		return;
+	put(out, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, v[middle].first, 0, 0));
+	jump[0] = middle - from > 1 ? out->count : v[from].is_permitted ? end : end + 1;
+	put_halves(out, v, from, middle, end);
+	jump[1] = to - middle > 1 ? out->count : v[middle].is_permitted ? end : end + 1;
+	put_halves(out, v, middle, to, end);
+	for (int i = 0; i < 2; i++)
+		if (jump[i] - at - 1 > UINT8_MAX)
+			die("too many ranges");
+	out->insns[at].jf = (uint8_t)(jump[0] - at - 1);
+	out->insns[at].jt = (uint8_t)(jump[1] - at - 1);
+}
+
+static void put_permitted(struct program *out, const bool *permitted)
+{
+	static struct range v[CV_SECCOMP_NR_MAX + 3];
+	unsigned n = 0;
+
+	v[n++] = (struct range){ 0, permitted[0] };
+	for (uint32_t nr = 1; nr <= CV_SECCOMP_NR_MAX; nr++)
+		if (permitted[nr] != v[n - 1].is_permitted)
+			v[n++] = (struct range){ nr, permitted[nr] };
+	if (v[n - 1].is_permitted)
+		v[n++] = (struct range){ CV_SECCOMP_NR_MAX + 1, false };
+	put_load(out, offsetof(struct seccomp_data, nr));
+	put_halves(out, v, 0, n, out->count + n - 1);
+	put(out, (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+}
+
 /* Appends what libseccomp makes of the rules. */
 static void put_rules(struct program *out, scmp_filter_ctx ctx)
 {
@@ -292,16 +343,16 @@ static void check_complete(const struct profile *p, const bool *known)
 
 static void make(struct program *out, const struct profile *p)
 {
-	bool known[CV_SECCOMP_NR_MAX + 1] = { false };
+	bool known[CV_SECCOMP_NR_MAX + 1] = { false }, permitted[CV_SECCOMP_NR_MAX + 1] = { false };
 	scmp_filter_ctx ctx = seccomp_init(p->otherwise);
 
 	if (!ctx || seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) < 0 ||
 		seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2) < 0)
 		die("libseccomp is too old");
 	for (size_t i = 0; i < p->instead_count; i++)
-		add_call_row(ctx, p, &p->instead[i], true, known);
+		add_call_row(ctx, p, &p->instead[i], true, known, permitted);
 	for (size_t i = 0; i < p->call_count; i++)
-		add_call_row(ctx, p, &p->calls[i], false, known);
+		add_call_row(ctx, p, &p->calls[i], false, known, permitted);
 	for (const struct cv_seccomp_arg_row *r = p->permits; r->name; r++)
 		add_arg_row(ctx, p, r, known);
 	if (p->is_agent) {
@@ -314,6 +365,8 @@ static void make(struct program *out, const struct profile *p)
 		check_complete(p, known);
 	}
 	put_head(out, p);
+	if (p->is_agent)
+		put_permitted(out, permitted);
 	put_rules(out, ctx);
 	seccomp_release(ctx);
 }
