@@ -90,7 +90,8 @@ static bool is_refused(const struct cv_flow *f, const struct cv_h1_response *r)
 {
 	const struct cv_bond *b = f->server.link ? &f->server.link->bond : &f->server.bond;
 
-	return r->status == 407 || (r->status == 401 && b->kind == CV_BOND_CREDENTIAL);
+	return r->status == 407 ||
+	       (r->status == 401 && (b->kind == CV_BOND_CREDENTIAL || f->is_routed));
 }
 
 /* A final response: what it decides about the connections, and how its body is read. */

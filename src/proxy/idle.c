@@ -38,8 +38,8 @@ static bool is_clean(const struct cv_leg *s)
 
 static bool may_keep(const struct cv_proxy *p, const struct cv_flow *f)
 {
-	return f->server.fd >= 0 && !f->server.link && !f->h2 && !f->local && !f->is_routed &&
-	       !f->is_tools && is_between(f) && is_wanted(f) &&
+	return f->server.fd >= 0 && !f->server.link && !f->h2 && !f->local && !f->is_tools &&
+	       is_between(f) && is_wanted(f) && (!f->is_routed || f->routes == p->routes) &&
 	       (f->server.ssl != NULL) == f->is_tls && is_clean(&f->server) &&
 	       !cv_bond_is_over(p, &f->server.bond);
 }
@@ -160,6 +160,7 @@ void cv_idle_put(struct cv_proxy *p, struct cv_flow *f)
 	e->port = f->port;
 	e->ip = f->dialled;
 	e->is_forwarded = f->is_forwarded;
+	e->is_routed = f->is_routed;
 	e->since_ms = p->loop.now_ms;
 	e->is_used = true;
 	all->count++;
@@ -179,7 +180,8 @@ bool cv_idle_is_checked(const struct cv_flow *f, const struct cv_ip *ip)
 static bool is_match(const struct cv_flow *f, const struct cv_idle *e)
 {
 	return e->is_used && e->port == f->port && cv_host_eq(&e->host, &f->host) &&
-	       e->is_forwarded == f->is_forwarded && cv_idle_is_checked(f, &e->ip);
+	       e->is_forwarded == f->is_forwarded && e->is_routed == f->is_routed &&
+	       cv_idle_is_checked(f, &e->ip);
 }
 
 bool cv_idle_is_there(struct cv_proxy *p, struct cv_flow *f)
@@ -187,16 +189,15 @@ bool cv_idle_is_there(struct cv_proxy *p, struct cv_flow *f)
 	const uint32_t raw = CV_OBLIGE_TLS_SKIP | CV_OBLIGE_TCP | CV_OBLIGE_POSTGRES;
 	const struct cv_idles *all = &p->idles;
 
-	if ((!all->count && !p->h2_kept.count) || !f->is_tunnel || f->is_inner || f->is_routed ||
-		f->http.is_late || (f->verdict.obligations & raw) ||
-		!(f->verdict.obligations & CV_OBLIGE_INSPECT))
+	if ((!all->count && !p->h2_kept.count) || !f->is_tunnel || f->is_inner || f->http.is_late ||
+		(f->verdict.obligations & raw) || !(f->verdict.obligations & CV_OBLIGE_INSPECT))
 		return false;
 	for (size_t i = 0; all->count && i < CV_PROXY_IDLE_UPSTREAMS_MAX; i++)
 		if (is_match(f, &all->v[i])) {
 			f->dialled = all->v[i].ip;
 			return true;
 		}
-	return cv_h2_kept_is_there(p, f);
+	return !f->is_routed && cv_h2_kept_is_there(p, f);
 }
 
 bool cv_idle_is_h1_only(const struct cv_proxy *p, const struct cv_flow *f)
@@ -245,7 +246,7 @@ bool cv_idle_take(struct cv_proxy *p, struct cv_flow *f)
 	const struct cv_watch w = { .kind = CV_WATCH_SERVER, .ref = cv_flow_ref(f) };
 	struct cv_idle *e;
 
-	if (!p->idles.count || f->h2 || f->is_routed || f->http.is_replayed || f->http.wants_new ||
+	if (!p->idles.count || f->h2 || f->http.is_replayed || f->http.wants_new ||
 		!(f->http.is_late || f->http.is_decided))
 		return false;
 	while ((e = find(p, f))) {
@@ -291,6 +292,13 @@ void cv_idle_clear(struct cv_proxy *p)
 		if (p->idles.v[i].is_used)
 			drop(&p->idles, &p->idles.v[i]);
 	cv_h2_kept_clear(p, false);
+}
+
+void cv_idle_clear_routed(struct cv_proxy *p)
+{
+	for (size_t i = 0; p->idles.count && i < CV_PROXY_IDLE_UPSTREAMS_MAX; i++)
+		if (p->idles.v[i].is_used && p->idles.v[i].is_routed)
+			drop(&p->idles, &p->idles.v[i]);
 }
 
 void cv_idle_clear_over(struct cv_proxy *p)

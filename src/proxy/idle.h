@@ -6,7 +6,8 @@
  * after its flow, and becomes the next flow's that wants exactly this one: the same host and port, in
  * TLS (verified for that host) or not, by the upstream proxy or not, of the same bond (T22: bond.h), and
  * to one of the addresses that this flow's own look-up gave and that were checked for it (A6: the name's
- * answer may have changed).
+ * answer may have changed).  Calls by the routes of inference.local have connections of their own, which
+ * end with the set of routes that they were made for.
  *
  * What may be kept is decided in one place, cv_idle_put(): nothing that the server or the protocol gave
  * another state (a switch of protocols, NTLM, HTTP/1.0, a HEAD's answer, whose body is a matter of
@@ -39,7 +40,7 @@ struct cv_idle {
 	struct cv_host host;
 	struct cv_ip ip; /* of the destination, also by way of the upstream proxy */
 	uint16_t port;
-	bool is_used, is_forwarded;
+	bool is_used, is_forwarded, is_routed;
 	int64_t since_ms;
 	uint32_t gen;
 };
@@ -82,4 +83,5 @@ void cv_idle_seal(struct cv_flow *f);
 void cv_idle_event(struct cv_proxy *p, struct cv_ref ref); /* it said something: closed */
 void cv_idle_sweep(struct cv_proxy *p);
 void cv_idle_clear(struct cv_proxy *p); /* policy changed: what it forbids stays open no longer */
-void cv_idle_clear_over(struct cv_proxy *p); /* those whose bonds are over */
+void cv_idle_clear_routed(struct cv_proxy *p); /* those of the routes of inference.local */
+void cv_idle_clear_over(struct cv_proxy *p);   /* those whose bonds are over */

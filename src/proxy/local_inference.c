@@ -11,7 +11,8 @@
  * The agent names any model and sends any key; the route's model is asked for, and the route's
  * credential is sent, as a placeholder that is replaced on the way like any other.  The body is kept
  * until a response passes, so that the next route can be asked the same.  Once a byte of a response
- * has passed there is no other route.
+ * has passed there is no other route; nor when the request went by a kept connection that ended without a
+ * word, since the server may have looked at it: that is not the route's failure, and not sent twice.
  *
  * A route has its own time for an answer to begin, and for the silence between two pieces of a whole one;
  * a stream may be silent for CV_PROXY_CALL_IDLE_MS.
@@ -165,6 +166,14 @@ static void inner_end(struct cv_proxy *p, struct cv_flow *f)
 	f->local->call->inner = (struct cv_ref){ UINT32_MAX, 0 };
 }
 
+/* No other route is asked. */
+static bool call_end(struct cv_proxy *p, struct cv_flow *f, const struct refusal *r)
+{
+	inner_end(p, f);
+	cv_flow_drop_server(f);
+	return refuse(p, f, r, NULL);
+}
+
 /* The next route that may be asked is; without one, the answer is given. */
 static bool route_next(struct cv_proxy *p, struct cv_flow *f, const struct refusal *last)
 {
@@ -182,7 +191,7 @@ static bool route_next(struct cv_proxy *p, struct cv_flow *f, const struct refus
 			continue;
 		call->route = r;
 		call->scanned = 0;
-		call->is_broken = false;
+		call->is_broken = call->is_lost = false;
 		if (!cv_call_wire_make(call))
 			return refuse(p, f, &too_large, NULL);
 		if (!cv_call_inner_start(p, f))
@@ -438,7 +447,8 @@ static bool wait_step(struct cv_proxy *p, struct cv_flow *f)
 		return false;
 	}
 	if (!text.n && (s->is_eof || s->is_broken))
-		return route_next(p, f, call->is_broken ? &broken : &unavailable);
+		return call->is_lost ? call_end(p, f, &broken)
+				     : route_next(p, f, call->is_broken ? &broken : &unavailable);
 	if (!text.n || cv_leg_room(&f->client) < CV_PROXY_HEAD_BYTES_MAX)
 		return has_moved;
 	const enum cv_h1_rc rc = cv_h1_response_parse(
@@ -454,11 +464,8 @@ static bool wait_step(struct cv_proxy *p, struct cv_flow *f)
 	}
 	if ((p->response.status == 429 || p->response.status >= 500) && has_next(p, call))
 		return route_next(p, f, &unavailable);
-	if (p->response.status == 401) { /* its text may show a part of the key */
-		inner_end(p, f);
-		cv_flow_drop_server(f);
-		return refuse(p, f, &unauthorized, NULL);
-	}
+	if (p->response.status == 401) /* its text may show a part of the key */
+		return call_end(p, f, &unauthorized);
 	return response_start(p, f, &p->response);
 }
 
@@ -622,14 +629,24 @@ void cv_local_inference_timeout(struct cv_proxy *p, struct cv_flow *f)
 		pass_fail(p, f, STREAM_ERROR("the upstream was silent for 120 s"));
 }
 
+/* To nobody yet. */
+static bool is_connecting(const struct cv_flow *f)
+{
+	return f->state == CV_FLOW_RESOLVE || f->state == CV_FLOW_DIAL ||
+	       f->state == CV_FLOW_FORWARD;
+}
+
 void cv_local_inner_failed(struct cv_proxy *p, const struct cv_flow *inner)
 {
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
 
-		if (f->local && f->local->call &&
-			cv_flow_get(&p->flows, f->local->call->inner) == inner)
-			f->local->call->is_broken = true;
+		if (!f->local || !f->local->call ||
+			cv_flow_get(&p->flows, f->local->call->inner) != inner)
+			continue;
+		f->local->call->is_broken = !is_connecting(inner);
+		f->local->call->is_lost =
+			inner->server.is_untried && inner->http.phase == CV_HTTP_EXCHANGE;
 	}
 }
 

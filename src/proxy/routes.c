@@ -40,5 +40,6 @@ bool cv_call_routes_take(struct cv_proxy *p, struct cv_str text)
 	}
 	cv_call_routes_unref(p->routes);
 	p->routes = next;
+	cv_idle_clear_routed(p);
 	return true;
 }

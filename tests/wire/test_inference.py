@@ -478,6 +478,31 @@ def _(lab):
     assert a.seen == []
 
 
+@with_lab("t22 another set of routes: no connection of the former's calls is used again", routes=HEAD + A)
+def _(lab):
+    def calls(n):
+        before = a.connections
+        for _ in range(n):
+            ask(lab)
+        return a.connections - before
+
+    assert min(calls(3) for _ in range(5)) < 3
+    lab._memfd("ROUTES", HEAD + A)  # pylint: disable=protected-access
+    time.sleep(0.2)
+    assert calls(1) == 1
+    a.mode = "step"
+    s = post(lab, "/v1/chat/completions", {"stream": True, "messages": []})
+    assert b"200" in read_head(s)
+    lab._memfd("ROUTES", HEAD + A)  # pylint: disable=protected-access
+    time.sleep(0.2)
+    for _ in range(3):
+        a.gate.set()
+        time.sleep(0.1)
+    assert read_all(s).endswith(b"0\r\n\r\n")
+    a.mode = None
+    assert calls(1) == 1
+
+
 def many():
     reset()
     lab = Lab(w, POLICY, pins=PINS, routes=ALL)
