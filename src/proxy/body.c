@@ -248,28 +248,35 @@ static enum cv_pass plain_read(struct cv_body *b, struct cv_buf *scratch, struct
 static enum cv_pass filtered_pass(
 	struct cv_body *b, struct cv_buf *scratch, struct cv_leg *from, struct cv_leg *to)
 {
-	enum cv_pass passed = CV_PASS_IDLE, step;
+	/* What was left goes first; what is made now goes when it is a record's worth, or all that there is. */
+	bool is_full = !b->is_begun;
+	enum cv_pass passed = CV_PASS_IDLE, step = CV_PASS_MOVED;
 
+	b->is_begun = false;
 	for (;;) {
-		const size_t n = cv_leg_put(to, cv_buf_str(&b->pending));
+		if (is_full || b->is_read || step == CV_PASS_IDLE) {
+			const size_t n = cv_leg_put(to, cv_buf_str(&b->pending));
 
-		cv_buf_skip(&b->pending, n);
-		if (n)
-			passed = CV_PASS_MOVED;
-		if (cv_buf_len(&b->pending))
-			return passed; /* there is no room for more */
-		if (b->is_read) {
-			b->is_done = true;
-			return CV_PASS_MOVED;
+			cv_buf_skip(&b->pending, n);
+			if (n)
+				passed = CV_PASS_MOVED;
+			if (cv_buf_len(&b->pending))
+				return passed; /* there is no room for more */
+			if (b->is_read) {
+				b->is_done = true;
+				return CV_PASS_MOVED;
+			}
+			if (step == CV_PASS_IDLE)
+				return passed;
 		}
 		step = cv_buf_len(&b->input) || b->has_more ? filter_step(b, scratch, false)
 		       : b->kind == CV_H1_BODY_CHUNKED      ? chunks_read(b, scratch, from)
 							    : plain_read(b, scratch, from);
-		if (step == CV_PASS_IDLE)
-			return passed;
-		if (step != CV_PASS_MOVED)
+		if (step != CV_PASS_IDLE && step != CV_PASS_MOVED)
 			return step;
-		passed = CV_PASS_MOVED;
+		if (step == CV_PASS_MOVED)
+			passed = CV_PASS_MOVED;
+		is_full = cv_buf_len(&b->pending) >= CV_PROXY_RECORD_BYTES;
 	}
 }
 

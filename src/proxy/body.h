@@ -40,6 +40,7 @@ struct cv_body {
 	bool is_read;              /* all of it came */
 	bool is_done;              /* ... and all of it went */
 	bool has_more;             /* the filter has more to give for what it took */
+	bool is_begun;             /* pending is a head: the first of the body goes with it */
 	uint64_t left;             /* LENGTH */
 	struct cv_chunk chunk;
 	/* True when what was seen so far may not pass. */

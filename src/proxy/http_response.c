@@ -180,6 +180,10 @@ static bool response_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_re
 	if (h->down.lead.max) { /* a middleware may refuse it yet */
 		if (!cv_buf_put(&h->down.lead, head))
 			cv_flow_end(p, f, true);
+	} else if (h->down.filter) { /* with the first of its body, or without, in this very turn */
+		h->down.is_begun = true;
+		if (!cv_buf_put(&h->down.pending, head))
+			cv_flow_end(p, f, true);
 	} else if (cv_leg_put(&f->client, head) != head.n) {
 		cv_flow_end(p, f, true);
 	}
