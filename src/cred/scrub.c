@@ -78,7 +78,7 @@ struct lane {
 struct cv_scrub {
 	struct cv_scrub_set *set;
 	char *buf;
-	size_t len, cap;
+	size_t len, cap, used; /* used: the most that len was */
 	uint32_t base;
 	uint32_t match_max; /* bytes from the start of a partial match to its end */
 	uint32_t hit_end;   /* of the last one */
@@ -401,10 +401,54 @@ static void rings_share_out(struct cv_scrub *s)
 	cv_assert(at == s->places + s->place_count);
 }
 
+static void stream_free(struct cv_scrub *s)
+{
+	if (s->buf)
+		explicit_bzero(s->buf, s->cap);
+	if (s->places)
+		explicit_bzero(s->places, s->place_count * sizeof(*s->places));
+	free(s->buf);
+	free(s->places);
+	explicit_bzero(s, sizeof(*s));
+	free(s);
+}
+
+void cv_scrub_spare_free(struct cv_scrub_set *set)
+{
+	if (set->spare)
+		stream_free(set->spare);
+	set->spare = NULL;
+}
+
+/* As new: of what it read nothing is left. */
+static void stream_reset(struct cv_scrub *s)
+{
+	explicit_bzero(s->buf, s->used);
+	s->len = s->used = 0;
+	s->base = s->hit_end = 0;
+	s->awake = 0;
+	s->hits = s->steps = 0;
+	for (int id = 0; id < LANE_COUNT; id++) {
+		struct lane *l = &s->lane[id];
+
+		l->chain = (struct cv_scrub_chain){ 0 };
+		l->raw_count = 0;
+		runs_reset(l);
+		for (int f = 0; f < CV_SCRUB_FORM_COUNT; f++)
+			l->run[f].count = 0;
+	}
+}
+
 struct cv_scrub *cv_scrub_new(struct cv_scrub_set *set)
 {
-	struct cv_scrub *s = calloc(1, sizeof(*s));
+	struct cv_scrub *s = set->spare;
 
+	set->spare = NULL;
+	if (s) {
+		cv_scrub_set_ref(set);
+		return s;
+	}
+	s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
 	s->set = cv_scrub_set_ref(set);
@@ -426,15 +470,15 @@ void cv_scrub_free(struct cv_scrub *s)
 {
 	if (!s)
 		return;
-	if (s->buf)
-		explicit_bzero(s->buf, s->cap);
-	if (s->places)
-		explicit_bzero(s->places, s->place_count * sizeof(*s->places));
-	free(s->buf);
-	free(s->places);
-	cv_scrub_set_unref(s->set);
-	explicit_bzero(s, sizeof(*s));
-	free(s);
+	struct cv_scrub_set *set = s->set;
+
+	if (set->spare || set->refs == 1 || !s->buf || !s->places) {
+		stream_free(s);
+	} else {
+		stream_reset(s);
+		set->spare = s;
+	}
+	cv_scrub_set_unref(set);
 }
 
 /* Gives what no partial match needs any more, and moves the rest to the front. */
@@ -461,6 +505,7 @@ bool cv_scrub_feed(struct cv_scrub *s, struct cv_str in, struct cv_buf *out)
 		cv_assert(n <= s->cap - s->len);
 		memcpy(s->buf + s->len, in.p, n);
 		s->len += n;
+		s->used = CV_MAX(s->used, s->len);
 		in = cv_str_slice(in, n, in.n);
 		scan(s, from);
 		if (!release(s, live(s) - s->base, out))

@@ -24,7 +24,7 @@
  * else of two bytes is one letter.
  *
  * Ownership: a stream holds a reference on its set.  Memory is fixed when it is made and wiped when
- * it is freed.  Pure.
+ * it is freed; one that was freed waits, wiped, in its set for who needs the next.  Pure.
  */
 #pragma once
 #include "base/buf.h"
@@ -34,7 +34,8 @@ struct cv_scrub;
 
 /* NULL: no memory. */
 CV_MUST struct cv_scrub *cv_scrub_new(struct cv_scrub_set *set);
-void cv_scrub_free(struct cv_scrub *s); /* NULL is fine */
+void cv_scrub_free(struct cv_scrub *s);             /* NULL is fine */
+void cv_scrub_spare_free(struct cv_scrub_set *set); /* with the set */
 
 /* Appends to out what of in, and of what was held, is known not to belong to a hit or overwritten.
  * False: out is full, and the stream can't be used any more. */

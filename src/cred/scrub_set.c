@@ -8,6 +8,8 @@
  */
 #include "cred/scrub_set.h"
 
+#include "cred/scrub.h"
+
 #include "base/assert.h"
 
 #include <stdlib.h>
@@ -236,6 +238,7 @@ static const uint32_t symbols_per_byte[] = {
 
 static void set_free(struct cv_scrub_set *set)
 {
+	cv_scrub_spare_free(set);
 	for (size_t f = 0; f < CV_SCRUB_FORM_COUNT; f++) {
 		struct cv_scrub_trie *t = &set->trie[f];
 

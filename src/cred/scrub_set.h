@@ -2,7 +2,7 @@
 /*
  * scrub_set.h - secret values, compiled into what scrub.h searches for
  *
- * Ownership: counted, immutable after it is made; one set may serve any number of streams of one
+ * Ownership: counted, immutable after it is made (but for the stream it keeps for the next who needs one); one set may serve any number of streams of one
  * thread.  The last reference wipes and frees it.  Pure.  Limits: CV_SCRUB_* in limits_scrub.h.
  *
  * Three forms of each value are compiled, each into an automaton of its own (Aho and Corasick 1975,
@@ -45,8 +45,12 @@ struct cv_scrub_trie {
 #define CV_SCRUB_GRAM        3
 #define CV_SCRUB_FILTER_BITS 16
 
+struct cv_scrub;
+
 struct cv_scrub_set {
 	uint32_t refs;
+	struct cv_scrub
+		*spare; /* scrub.c: one that nobody uses now; it has no reference on the set */
 	uint32_t value_bytes_max; /* longest value */
 	struct cv_scrub_trie trie[CV_SCRUB_FORM_COUNT];
 	bool is_used[256]; /* by some match, as a byte of it */

@@ -158,6 +158,56 @@ static void c3_heads(void **state)
 	cv_buf_fini(&out);
 }
 
+/* All fields are looked at as one text first: that must find what is in any of them, whatever stands
+ * before it. */
+static void c3_every_field_behind_every_other(void **state)
+{
+	static const char *const before[] = { "", "a", "ends in %", "ends in %4", "ends in \\",
+		"ends in \\u00", "ends in \\ud83d", "ends in %25", "ghp_16C7", "ghp_16C7e42F292",
+		"ghp_16C7e42F292c", "Z2hwXzE2QzdlNDJGMjky", "6768705f3136433765",
+		"%67%68%70%5f16C7e4", "\\u0067hp_16C7e42F29", "short" };
+	static const char *const secret[] = { "ghp_16C7e42F292c", "x ghp_16C7e42F292c y",
+		"%67hp_16C7e42F292c", "g%68p_16C7e42F292%63", "\\u0067hp_16C7e42F292c",
+		"%5cu0067hp_16C7e42F292c",
+		"Z2hwXzE2QzdlNDJGMjkyYw==", "eHggZ2hwXzE2QzdlNDJGMjkyYyB5",
+		"6768705F31364337653432463239326", "6768705f313643376534324632393263",
+		"no secret here at all" };
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(before); i++)
+		for (size_t k = 0; k < CV_ARRAY_LEN(secret); k++)
+			for (int where = 0; where < 3; where++) {
+				struct cv_h1_header h[2] = {
+					{ .name = CV_STR("x-first"),
+						.value = cv_str_of(before[i]) },
+					{ .name = CV_STR("x-second"),
+						.value = cv_str_of(secret[k]) },
+				};
+				struct cv_scrub *s = cv_scrub_new(set);
+				struct cv_buf want[4];
+
+				if (where == 1) /* in a name, behind a value */
+					h[1] = (struct cv_h1_header){ .name = cv_str_of(secret[k]),
+						.value = CV_STR("x") };
+				if (where == 2) /* in the value, behind its name */
+					h[1].name = cv_str_of(before[i]);
+				for (size_t n = 0; n < 4; n++) {
+					cv_buf_init(&want[n], 256);
+					assert_true(cv_scrub_text(s,
+						n % 2 ? h[n / 2].value : h[n / 2].name, &want[n]));
+				}
+				assert_true(cv_response_fields(s, &arena, h, 2));
+				for (size_t n = 0; n < 4; n++) {
+					assert_true(
+						cv_str_eq(n % 2 ? h[n / 2].value : h[n / 2].name,
+							cv_buf_str(&want[n])));
+					cv_buf_fini(&want[n]);
+				}
+				cv_scrub_free(s);
+				cv_arena_reset(&arena);
+			}
+}
+
 static void c3_trailers(void **state)
 {
 	struct cv_h1_header h[] = { { .name = CV_STR("grpc-message"),
@@ -251,6 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t15_plans),
 		cmocka_unit_test(c3_heads),
+		cmocka_unit_test(c3_every_field_behind_every_other),
 		cmocka_unit_test(c3_trailers),
 		cmocka_unit_test(c2_coded_bodies),
 		cmocka_unit_test(accept_encoding),

@@ -522,6 +522,43 @@ static void no_room(void **state)
 }
 
 /* Places are 32 bits wide; streams are longer. */
+/* Whatever a stream was in the middle of: the next one that has its memory knows nothing of it. */
+static void c2_used_again(void **state)
+{
+	static const char *const left[] = { "", "the-se", "x the-secret-value", "%74%68e-s",
+		"dGhlLXNlY3Jl", "7468652d73", "\\u0074he-", "\\ud83d", "%", "text" };
+	const struct cv_str value = CV_STR("the-secret-value");
+	struct cv_scrub_set *set;
+	struct cv_buf out;
+
+	(void)state;
+	assert_int_equal(cv_scrub_set_new(&value, 1, NULL, &set, NULL), CV_OK);
+	for (size_t i = 0; i < CV_ARRAY_LEN(left); i++) {
+		struct cv_scrub *s = cv_scrub_new(set), *other = cv_scrub_new(set);
+
+		cv_buf_init(&out, 1024);
+		assert_true(cv_scrub_feed(s, cv_str_of(left[i]), &out));
+		const size_t held = cv_scrub_held(s);
+		const char *memory = s->buf;
+		cv_scrub_free(s);
+		assert_ptr_equal(set->spare, s);
+		for (size_t k = 0; k < held; k++)
+			assert_int_equal(memory[k], 0);
+		cv_scrub_free(other); /* one is enough */
+		assert_ptr_equal(set->spare, s);
+		assert_int_equal(set->refs, 1);
+		s = cv_scrub_new(set);
+		assert_int_equal(cv_scrub_held(s) + cv_scrub_hits(s) + cv_scrub_steps(s), 0);
+		cv_buf_reset(&out);
+		assert_true(cv_scrub_text(s, CV_STR("cret-value the-secret-value y"), &out));
+		assert_str(cv_buf_str(&out), "cret-value **************** y");
+		assert_int_equal(cv_scrub_hits(s), 1);
+		cv_buf_fini(&out);
+		cv_scrub_free(s);
+	}
+	cv_scrub_set_unref(set); /* and the spare with it: the sanitizer would tell */
+}
+
 static void long_streams(void **state)
 {
 	const struct cv_str value = CV_STR("secret/value");
@@ -554,6 +591,7 @@ int main(void)
 		cmocka_unit_test(c2_hostile_text_costs_linear_time_and_bounded_memory),
 		cmocka_unit_test(values_are_checked),
 		cmocka_unit_test(no_room),
+		cmocka_unit_test(c2_used_again),
 		cmocka_unit_test(long_streams),
 	};
 
