@@ -92,7 +92,7 @@ static void exec_free(struct cv_gw_exec *x)
 		}
 	for (int i = 0; i < ENDS; i++)
 		end_close(x, i);
-	exec_ssh_drop(x);
+	exec_ssh_drop(x->ssh);
 	cv_slots_remove(&x->g->execs->all, x->ref);
 	cv_buf_wipe(&x->in);
 	cv_buf_fini(&x->replay);
@@ -129,7 +129,7 @@ static void link_u32s(struct cv_gw_exec *x, uint32_t type, uint32_t a, uint32_t 
 static void signal_send(struct cv_gw_exec *x, int number)
 {
 	if (x->ssh) {
-		exec_ssh_signal(x, number);
+		exec_ssh_signal(x->ssh, number);
 		return;
 	}
 	link_u32s(x, CV_GATEWAY_REQ_SIGNAL, x->id, (uint32_t)number, 2);

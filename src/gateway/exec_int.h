@@ -61,9 +61,12 @@ void exec_main_return(struct cv_gw_box *b);
 
 /* exec_ssh.c */
 void exec_ssh_send(struct cv_gw_exec *x, struct cv_gw_box *b); /* x->request; may be the end of x */
-void exec_ssh_signal(struct cv_gw_exec *x, int number);
-void exec_ssh_resize(struct cv_gw_exec *x, uint32_t rows, uint32_t cols);
-void exec_ssh_drop(struct cv_gw_exec *x);
+/* k->request, with this stdin unless it takes input; may be the end of k. */
+void exec_ssh_keep(struct cv_gw_kept *k, struct cv_gw_box *b, int in);
+void exec_ssh_signal(struct cv_gw_exec_ssh *y, int number); /* NULL is fine, here and below */
+void exec_ssh_resize(struct cv_gw_exec_ssh *y, uint32_t rows, uint32_t cols);
+void exec_ssh_pace(struct cv_gw_exec_ssh *y, uint64_t place); /* KEPT_PACE; not NULL */
+void exec_ssh_drop(struct cv_gw_exec_ssh *y);                 /* its command forgets it */
 /* DIALLED and NOT_DIALLED that may belong to one; false: to none. */
 bool exec_ssh_dial_message(struct cv_gw_box *b, uint32_t channel, struct cv_ipc_msg *m);
 

@@ -225,7 +225,7 @@ static void resize(struct cv_gw_exec *x, const Openshell__V1__ExecSandboxWindowR
 		.ws_col = (unsigned short)CV_MIN(r->cols, (uint32_t)UINT16_MAX) };
 
 	if (x->ssh)
-		exec_ssh_resize(x, w.ws_row, w.ws_col);
+		exec_ssh_resize(x->ssh, w.ws_row, w.ws_col);
 	else if (x->is_tty && x->fd[OUT] >= 0)
 		(void)ioctl(x->fd[OUT], TIOCSWINSZ, &w);
 }

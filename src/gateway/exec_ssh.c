@@ -10,6 +10,9 @@
  *
  *     DIALLING ──connection──► STARTING ──STARTED──► RUNNING ──EXITED──► over, when it has ended
  *
+ * Of a command that outlives its client (kept.c) the process writes the ring itself, and KEPT is what it
+ * says; it lasts as long as the gateway, through which the connection goes.
+ *
  * A command that is dropped closes the link and kills the process; the slot stays until it was waited for.
  */
 #include "gateway/exec_int.h"
@@ -18,6 +21,7 @@
 #include "driver/spawn.h"
 #include "gateway/exec_line.h"
 #include "gateway/external.h"
+#include "gateway/kept_int.h"
 #include "gateway/log.h"
 #include "ipc/ssh_exec_link.h"
 #include "sys/fd.h"
@@ -39,7 +43,9 @@ enum ssh_state { SSH_DIALLING, SSH_STARTING, SSH_RUNNING, SSH_DROPPED };
 struct cv_gw_exec_ssh {
 	struct cv_gateway *g;
 	struct cv_ref ref, box;
-	struct cv_gw_exec *exec; /* NULL: dropped */
+	struct cv_gw_exec *exec; /* whose it is, or: */
+	struct cv_gw_kept *kept; /* both NULL: dropped */
+	uint32_t number;         /* of either */
 	enum ssh_state state;
 	uint32_t channel;       /* while it is dialled */
 	bool is_tty, is_reaped; /* reaped: its number may be another's */
@@ -47,6 +53,7 @@ struct cv_gw_exec_ssh {
 	int ends[ENDS];         /* that the command gets when it runs; -1 */
 	int inner[ENDS];        /* the process' */
 	struct cv_buf line, term;
+	struct cv_buf keep; /* KEEP, of kept */
 	pid_t pid;
 	int pidfd, link;
 	struct cv_ipc_link rules;
@@ -79,16 +86,31 @@ static void ends_close(int fd[ENDS])
 			close(cv_take_fd(fd[i]));
 }
 
-static void run_free(run *y)
+static void link_close(run *y)
 {
-	if (y->exec)
-		y->exec->ssh = NULL;
-	ends_close(y->ends);
-	ends_close(y->inner);
 	if (y->link >= 0) {
 		cv_loop_remove(&y->g->loop, y->link);
 		close(y->link);
 	}
+	y->link = -1;
+}
+
+static void owner_forget(run *y)
+{
+	if (y->exec)
+		y->exec->ssh = NULL;
+	if (y->kept)
+		y->kept->ssh = NULL;
+	y->exec = NULL;
+	y->kept = NULL;
+}
+
+static void run_free(run *y)
+{
+	owner_forget(y);
+	ends_close(y->ends);
+	ends_close(y->inner);
+	link_close(y);
 	if (y->pidfd >= 0) {
 		cv_loop_remove(&y->g->loop, y->pidfd);
 		close(y->pidfd);
@@ -96,18 +118,16 @@ static void run_free(run *y)
 	cv_ipc_outbox_clear(&y->out);
 	cv_buf_wipe(&y->line);
 	cv_buf_fini(&y->term);
+	cv_buf_fini(&y->keep);
 	cv_slots_remove(&y->g->exec_sshs->all, y->ref);
 	free(y);
 }
 
-void exec_ssh_drop(struct cv_gw_exec *x)
+void exec_ssh_drop(struct cv_gw_exec_ssh *y)
 {
-	run *y = x->ssh;
-
 	if (!y)
 		return;
-	x->ssh = NULL;
-	y->exec = NULL;
+	owner_forget(y);
 	y->state = SSH_DROPPED;
 	y->deadline_ms = 0;
 	if (y->pid <= 0)
@@ -127,14 +147,10 @@ static bool pipe_make(int *ret_read, int *ret_write)
 	return true;
 }
 
-static bool ends_make(run *y)
+static bool terminal_make(run *y)
 {
 	int pair[2];
 
-	if (!y->is_tty)
-		return pipe_make(&y->inner[IN], &y->ends[IN]) &&
-		       pipe_make(&y->ends[OUT], &y->inner[OUT]) &&
-		       pipe_make(&y->ends[ERR], &y->inner[ERR]);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return false;
 	y->ends[OUT] = pair[0];
@@ -142,7 +158,17 @@ static bool ends_make(run *y)
 	return true;
 }
 
-static run *run_new(struct cv_gw_exec *x, struct cv_gw_box *b, bool is_tty)
+static bool ends_make(run *y)
+{
+	if (y->is_tty)
+		return terminal_make(y);
+	if (y->inner[IN] < 0 && !pipe_make(&y->inner[IN], &y->ends[IN]))
+		return false;
+	return y->kept || (pipe_make(&y->ends[OUT], &y->inner[OUT]) &&
+				  pipe_make(&y->ends[ERR], &y->inner[ERR]));
+}
+
+static run *run_new(struct cv_gw_box *b, uint32_t number)
 {
 	struct cv_gw_exec_sshs *all = b->g->exec_sshs;
 	run *y = all->all.count < PROCESSES_MAX ? calloc(1, sizeof(*y)) : NULL;
@@ -153,16 +179,15 @@ static run *run_new(struct cv_gw_exec *x, struct cv_gw_box *b, bool is_tty)
 	}
 	y->g = b->g;
 	y->box = b->ref;
+	y->number = number;
 	y->link = y->pidfd = -1;
-	y->is_tty = is_tty;
 	for (int i = 0; i < ENDS; i++)
 		y->ends[i] = y->inner[i] = -1;
 	y->rules = (struct cv_ipc_link){ cv_ssh_exec_reply_rule, CV_SSH_EXEC_REPLY_COUNT,
 		CV_SSH_EXEC_LINK_OPEN, 0 };
 	cv_buf_init(&y->line, CV_GW_EXEC_LINE_MAX + 1024);
 	cv_buf_init(&y->term, CV_SSH_EXEC_TERM_MAX);
-	y->exec = x;
-	x->ssh = y;
+	cv_buf_init(&y->keep, CV_KEPT_ABOUT_MAX + 64);
 	return y;
 }
 
@@ -211,6 +236,8 @@ static void process_tell(run *y)
 		rest = cv_str_slice(rest, n, rest.n);
 	}
 	cv_buf_wipe(&y->line);
+	if (y->kept)
+		process_send(y, CV_SSH_EXEC_REQ_KEEP, cv_buf_str(&y->keep));
 	cv_buf_init(&b, 128);
 	cv_ipc_put_u32(&b, y->is_tty);
 	cv_ipc_put_u32(&b, y->size);
@@ -257,15 +284,23 @@ static cv_code process_watch(run *y, struct cv_err *err)
 				       err);
 }
 
-/* ---- what exec.c asks ---- */
+/* ---- what exec.c and kept.c ask ---- */
 
-/* Before it ran. */
-static void relay_fail(struct cv_gw_exec *x, const char *why)
+/* Before it ran; y is dropped. */
+static void run_fail(run *y, enum cv_rpc_status s, const char *why)
+{
+	if (y->exec)
+		exec_finish_fail(y->exec, s, why);
+	else if (y->kept)
+		kept_fail(y->kept, s, why);
+}
+
+static void relay_fail(run *y, const char *why)
 {
 	char text[640];
 
 	(void)snprintf(text, sizeof(text), "supervisor relay failed: %s", why);
-	exec_finish_fail(x, CV_RPC_UNAVAILABLE, text); /* drops it */
+	run_fail(y, CV_RPC_UNAVAILABLE, text);
 }
 
 static void terminal_of(run *y, const Openshell__V1__ExecSandboxRequest *r)
@@ -279,49 +314,85 @@ static void terminal_of(run *y, const Openshell__V1__ExecSandboxRequest *r)
 	y->size = (r->rows ? r->rows : 24) << 16 | (r->cols ? r->cols : 80);
 }
 
-void exec_ssh_send(struct cv_gw_exec *x, struct cv_gw_box *b)
+/* May be the end of y. */
+static void run_start(run *y, struct cv_gw_box *b, const Openshell__V1__ExecSandboxRequest *r)
 {
-	const Openshell__V1__ExecSandboxRequest *r = x->request;
-	run *y = run_new(x, b, r->tty);
 	struct cv_err err;
 
-	if (!y) {
-		exec_finish_fail(x, CV_RPC_RESOURCE_EXHAUSTED,
-			"too many commands run over SSH in this gateway");
-		return;
-	}
+	y->is_tty = r->tty;
 	if (!cv_gw_exec_line_put(r, &y->line)) {
-		exec_finish_fail(x, CV_RPC_INVALID_ARGUMENT,
+		run_fail(y, CV_RPC_INVALID_ARGUMENT,
 			"command and environment are too large: as one string for a shell they "
 			"may have 256 KiB");
 		return;
 	}
 	terminal_of(y, r);
 	if (!ends_make(y)) {
-		exec_finish_fail(x, CV_RPC_RESOURCE_EXHAUSTED, "no descriptors");
+		run_fail(y, CV_RPC_RESOURCE_EXHAUSTED, "no descriptors");
 		return;
 	}
 	y->channel = forward_channel(b->g);
 	const enum cv_rpc_status s = box_dial(b, y->channel, DIAL_SSH, &err);
 	if (s != CV_RPC_OK)
-		exec_finish_fail(x, s, err.msg);
+		run_fail(y, s, err.msg);
 }
 
-void exec_ssh_signal(struct cv_gw_exec *x, int number)
+#define TOO_MANY "too many commands run over SSH in this gateway"
+
+void exec_ssh_send(struct cv_gw_exec *x, struct cv_gw_box *b)
 {
-	if (x->ssh && x->ssh->state == SSH_RUNNING)
-		process_send_u32(x->ssh, CV_SSH_EXEC_REQ_SIGNAL, (uint32_t)number);
+	run *y = run_new(b, x->id);
+
+	if (!y) {
+		exec_finish_fail(x, CV_RPC_RESOURCE_EXHAUSTED, TOO_MANY);
+		return;
+	}
+	y->exec = x;
+	x->ssh = y;
+	run_start(y, b, x->request);
 }
 
-void exec_ssh_resize(struct cv_gw_exec *x, uint32_t rows, uint32_t cols)
+void exec_ssh_keep(struct cv_gw_kept *k, struct cv_gw_box *b, int in)
 {
-	run *y = x->ssh;
+	run *y = run_new(b, k->number);
 
+	if (!y) {
+		kept_fail(k, CV_RPC_RESOURCE_EXHAUSTED, TOO_MANY);
+		return;
+	}
+	y->kept = k;
+	k->ssh = y;
+	if (!kept_takes_input(k))
+		y->inner[IN] = fcntl(in, F_DUPFD_CLOEXEC, 0);
+	cv_ipc_put_u32(&y->keep, k->request->timeout_seconds);
+	cv_ipc_put_u32(&y->keep, k->is_start_held);
+	cv_ipc_put_str(&y->keep, cv_buf_str(&k->about_bytes));
+	run_start(y, b, k->request);
+}
+
+void exec_ssh_signal(struct cv_gw_exec_ssh *y, int number)
+{
+	if (y && y->state == SSH_RUNNING)
+		process_send_u32(y, CV_SSH_EXEC_REQ_SIGNAL, (uint32_t)number);
+}
+
+void exec_ssh_resize(struct cv_gw_exec_ssh *y, uint32_t rows, uint32_t cols)
+{
 	if (!y)
 		return;
 	y->size = rows << 16 | cols;
 	if (y->state != SSH_DIALLING)
 		process_send_u32(y, CV_SSH_EXEC_REQ_RESIZE, y->size);
+}
+
+void exec_ssh_pace(struct cv_gw_exec_ssh *y, uint64_t place)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, 8);
+	cv_ipc_put_u64(&b, place);
+	process_send(y, CV_SSH_EXEC_REQ_PACE, cv_buf_str(&b));
+	cv_buf_fini(&b);
 }
 
 /* ---- the connection ---- */
@@ -347,9 +418,8 @@ bool exec_ssh_dial_message(struct cv_gw_box *b, uint32_t channel, struct cv_ipc_
 
 	if (!y)
 		return false;
-	struct cv_gw_exec *x = y->exec;
 	if (m->type != CV_GATEWAY_REPLY_DIALLED) {
-		relay_fail(x, "it does not connect to its SSH server");
+		relay_fail(y, "it does not connect to its SSH server");
 		return true;
 	}
 	CV_AUTO_FD int relay = cv_take_fd(m->fds[0]);
@@ -362,7 +432,7 @@ bool exec_ssh_dial_message(struct cv_gw_box *b, uint32_t channel, struct cv_ipc_
 	}
 	if (code != CV_OK) {
 		cv_log(CV_LOG_ERROR, "exec", CV_LOG_NONE, "%s", err.msg);
-		relay_fail(x, err.msg);
+		relay_fail(y, err.msg);
 		return true;
 	}
 	y->state = SSH_STARTING;
@@ -379,12 +449,14 @@ static void pass_on(run *y, struct cv_ipc_msg *m, const uint32_t *v, size_t n)
 	struct cv_buf body;
 
 	cv_buf_init(&body, 16);
-	cv_ipc_put_u32(&body, y->exec->id);
+	cv_ipc_put_u32(&body, y->number);
 	for (size_t i = 0; i < n; i++)
 		cv_ipc_put_u32(&body, v[i]);
 	m->body = cv_buf_str(&body);
-	if (b)
+	if (b && y->exec)
 		exec_message(b, m);
+	else if (b)
+		(void)kept_message(b, m);
 	cv_ipc_msg_fini(m);
 	cv_buf_fini(&body);
 }
@@ -398,10 +470,33 @@ static void on_started(run *y)
 		return;
 	y->state = SSH_RUNNING;
 	y->deadline_ms = 0;
+	if (y->kept)
+		return; /* KEPT follows */
 	for (int i = 0; i < ENDS; i++)
 		if (y->ends[i] >= 0)
 			m.fds[m.fd_count++] = cv_take_fd(y->ends[i]);
 	pass_on(y, &m, NULL, 0);
+}
+
+/* Its ring; then where input goes. */
+static void on_kept(run *y, struct cv_ipc_msg *said)
+{
+	struct cv_ipc_msg m = { .type = CV_GATEWAY_REPLY_KEPT, .fd_count = said->fd_count };
+	struct cv_ipc_msg input = { .type = CV_GATEWAY_REPLY_KEPT_INPUT, .fd_count = 1 };
+	const struct cv_ref ref = y->ref;
+	struct cv_gateway *g = y->g;
+	int *in = y->is_tty ? &y->ends[OUT] : &y->ends[IN];
+
+	if (!y->kept || y->state != SSH_RUNNING)
+		return;
+	for (size_t i = 0; i < said->fd_count; i++)
+		m.fds[i] = cv_take_fd(said->fds[i]);
+	pass_on(y, &m, NULL, 0);
+	y = cv_slots_get(&g->exec_sshs->all, ref);
+	if (!y || !y->kept || *in < 0)
+		return;
+	input.fds[0] = cv_take_fd(*in);
+	pass_on(y, &input, NULL, 0);
 }
 
 static void on_failed(run *y, struct cv_str why)
@@ -409,41 +504,34 @@ static void on_failed(run *y, struct cv_str why)
 	char text[512];
 
 	if (y->state == SSH_RUNNING) {
-		exec_cut(y->exec);
+		if (y->exec)
+			exec_cut(y->exec);
 		return;
 	}
 	if (!cv_str_to_cstr(why, text, sizeof(text)))
 		text[0] = '\0';
-	relay_fail(y->exec, text);
+	relay_fail(y, text);
 }
 
-static void on_message(run *y, const struct cv_ipc_msg *m)
+static void on_message(run *y, struct cv_ipc_msg *m)
 {
 	struct cv_ipc_reader r = { .rest = m->body };
 	struct cv_ipc_msg exited = { .type = CV_GATEWAY_REPLY_EXITED };
 	uint32_t status;
 
-	if (!y->exec)
+	if (!y->exec && !y->kept)
 		return;
 	switch ((enum cv_ssh_exec_reply)m->type) {
 	case CV_SSH_EXEC_REPLY_STARTED: on_started(y); break;
 	case CV_SSH_EXEC_REPLY_EXITED:
 		status = cv_ipc_get_u32(&r);
-		if (y->state == SSH_RUNNING)
+		if (y->state == SSH_RUNNING && y->exec)
 			pass_on(y, &exited, &status, 1);
 		break;
 	case CV_SSH_EXEC_REPLY_FAILED: on_failed(y, cv_ipc_get_str(&r)); break;
+	case CV_SSH_EXEC_REPLY_KEPT: on_kept(y, m); break;
 	case CV_SSH_EXEC_REPLY_COUNT: break;
 	}
-}
-
-static void link_close(run *y)
-{
-	if (y->link >= 0) {
-		cv_loop_remove(&y->g->loop, y->link);
-		close(y->link);
-	}
-	y->link = -1;
 }
 
 static void link_read(run *y)
@@ -477,12 +565,15 @@ static void on_process(run *y)
 		return;
 	y->is_reaped = true;
 	link_read(y); /* what it said last may still be there */
-	if (WIFSIGNALED(status) && y->exec)
+	if (WIFSIGNALED(status) && (y->exec || y->kept))
 		cv_log(CV_LOG_WARN, "exec", CV_LOG_NONE,
 			"the process of a command over SSH ended by signal %d", WTERMSIG(status));
 	struct cv_gw_exec *x = y->exec;
+	struct cv_gw_kept *k = y->kept;
 	const bool was_running = y->state == SSH_RUNNING;
 	run_free(y);
+	if (k)
+		kept_lose(k, CUT_SHORT);
 	if (x && was_running)
 		exec_cut(x);
 	else if (x)
@@ -525,8 +616,8 @@ static int64_t part_turn(struct cv_gateway *g)
 			continue;
 		if (g->loop.now_ms < y->deadline_ms)
 			next = CV_MIN(next, y->deadline_ms);
-		else if (y->exec)
-			relay_fail(y->exec, "its SSH server does not answer");
+		else
+			relay_fail(y, "its SSH server does not answer");
 	}
 	s->deadline_ms = next;
 	return next;

@@ -110,6 +110,7 @@ void kept_free(struct cv_gw_kept *k)
 		follower_finish(f, CV_RPC_NOT_FOUND, "exec not found");
 	}
 	k->writer = NULL;
+	exec_ssh_drop(k->ssh);
 	event_close(k);
 	kept_input_close(k);
 	cv_buf_fini(&k->in);
@@ -235,6 +236,10 @@ void kept_pace_tell(struct cv_gw_kept *k)
 		pace < k->pace + KEPT_PACE_STEP)
 		return;
 	k->pace = pace;
+	if (k->ssh) {
+		exec_ssh_pace(k->ssh, pace);
+		return;
+	}
 	cv_buf_init(&body, 12);
 	cv_ipc_put_u32(&body, k->number);
 	cv_ipc_put_u64(&body, pace);
@@ -329,10 +334,29 @@ static bool request_send(struct cv_gw_kept *k, struct cv_gw_box *b, struct cv_st
 	return is_sent;
 }
 
-static void fail(struct cv_gw_kept *k, enum cv_rpc_status s, const char *why)
+void kept_fail(struct cv_gw_kept *k, enum cv_rpc_status s, const char *why)
 {
 	kept_starter_fail(k, s, why);
 	kept_free(k);
+}
+
+/* Where a process of ours is what a supervisor would be. */
+static void send_ssh(struct cv_gw_kept *k, struct cv_gw_box *b, int in)
+{
+	const struct cv_ref ref = k->ref;
+	struct cv_gateway *g = k->g;
+
+	k->state = KEPT_SENT;
+	kept_deadline(k, 2 * EXEC_WAIT_MS); /* each step has a limit of its own */
+	if (in < 0)
+		kept_fail(k, CV_RPC_RESOURCE_EXHAUSTED, "no memory for stdin");
+	else
+		exec_ssh_keep(k, b, in);
+	k = cv_slots_get(&g->kepts->all, ref);
+	if (!k)
+		return;
+	cv_pb_free((void *)(uintptr_t)k->request);
+	k->request = NULL;
 }
 
 void kept_send(struct cv_gw_kept *k, struct cv_gw_box *b)
@@ -341,6 +365,10 @@ void kept_send(struct cv_gw_kept *k, struct cv_gw_box *b)
 	struct cv_err err;
 	CV_AUTO_FD int in = stdin_make(k, &err);
 
+	if (b->external) {
+		send_ssh(k, b, in);
+		return;
+	}
 	cv_buf_init(&bytes, CV_PLAN_EXEC_BYTES_MAX);
 	const bool is_put = exec_request_put(k->request, b, &bytes);
 	const bool is_sent = is_put && in >= 0 && request_send(k, b, cv_buf_str(&bytes), in);
@@ -349,11 +377,11 @@ void kept_send(struct cv_gw_kept *k, struct cv_gw_box *b)
 	k->request = NULL;
 	k->state = KEPT_SENT;
 	if (!is_put)
-		fail(k, CV_RPC_INVALID_ARGUMENT, "command and environment are too large");
+		kept_fail(k, CV_RPC_INVALID_ARGUMENT, "command and environment are too large");
 	else if (in < 0)
-		fail(k, CV_RPC_RESOURCE_EXHAUSTED, "no memory for stdin");
+		kept_fail(k, CV_RPC_RESOURCE_EXHAUSTED, "no memory for stdin");
 	else if (!is_sent)
-		fail(k, CV_RPC_UNAVAILABLE, "supervisor relay failed: the link is broken");
+		kept_fail(k, CV_RPC_UNAVAILABLE, "supervisor relay failed: the link is broken");
 	else
 		kept_deadline(k, EXEC_WAIT_MS);
 }
@@ -422,7 +450,7 @@ static void on_kept(struct cv_gw_box *b, uint32_t number, struct cv_ipc_msg *m)
 		kept_deadline(k, KEPT_START_HOLD_MS);
 	if (!ring_take(k, m, &err)) {
 		cv_log(CV_LOG_ERROR, "exec", CV_LOG_NONE, "%s", err.msg);
-		fail(k, CV_RPC_INTERNAL, err.msg);
+		kept_fail(k, CV_RPC_INTERNAL, err.msg);
 		return;
 	}
 	kept_starter_reply(k, false);
@@ -455,7 +483,7 @@ bool kept_message(struct cv_gw_box *b, struct cv_ipc_msg *m)
 	const struct cv_str why = cv_ipc_get_str(&r);
 	if (!cv_str_to_cstr(cv_str_slice(why, 0, sizeof(text) - 1), text, sizeof(text)))
 		text[0] = '\0';
-	fail(k, CV_RPC_RESOURCE_EXHAUSTED, text);
+	kept_fail(k, CV_RPC_RESOURCE_EXHAUSTED, text);
 	return true;
 }
 
@@ -466,8 +494,24 @@ void kept_link_lost(struct cv_gw_box *b)
 	for (struct cv_gw_kept *k = b->kept, *next; k; k = next) {
 		next = k->next;
 		if (k->state == KEPT_SENT)
-			fail(k, CV_RPC_UNAVAILABLE, "supervisor relay failed: the link is broken");
+			kept_fail(k, CV_RPC_UNAVAILABLE,
+				"supervisor relay failed: the link is broken");
 	}
+}
+
+void kept_lose(struct cv_gw_kept *k, const char *why)
+{
+	struct cv_kept_end end;
+
+	if (k->state != KEPT_RUNS) {
+		kept_fail(k, CV_RPC_UNAVAILABLE, why);
+		return;
+	}
+	if (!kept_end_of(k, &end)) {
+		k->is_lost = true;
+		k->lost_ms = cv_clock_unix_ms();
+	}
+	followers_pump(k);
 }
 
 /* Its rings are still here. */
@@ -476,7 +520,7 @@ static void on_box_ended(struct cv_gw_box *b)
 	for (struct cv_gw_kept *k = b->kept, *next; k; k = next) {
 		next = k->next;
 		if (k->state != KEPT_RUNS) {
-			fail(k, CV_RPC_UNAVAILABLE, "the sandbox has ended");
+			kept_fail(k, CV_RPC_UNAVAILABLE, "the sandbox has ended");
 			continue;
 		}
 		k->number = 0;
@@ -513,7 +557,7 @@ static void late(struct cv_gw_kept *k)
 
 	k->deadline_ms = 0;
 	if (k->state != KEPT_RUNS) {
-		fail(k, CV_RPC_UNAVAILABLE,
+		kept_fail(k, CV_RPC_UNAVAILABLE,
 			"supervisor relay failed: no live session of the sandbox");
 	} else if (k->is_start_held) { /* nobody came whom it should wait for */
 		k->is_start_held = false;

@@ -13,6 +13,7 @@
  */
 #include "gateway/kept_int.h"
 
+#include "gateway/exec_int.h"
 #include "gateway/log.h"
 #include "sys/fd.h"
 
@@ -173,7 +174,13 @@ void kept_resize(struct cv_gw_kept *k, uint32_t rows, uint32_t cols, bool is_new
 	k->size = (uint32_t)w.ws_row << 16 | w.ws_col;
 	if (k->input < 0)
 		return; /* when it is there */
-	if (is_new) {   /* programs draw anew only when it becomes another */
+	if (k->ssh) {
+		if (is_new)
+			exec_ssh_resize(k->ssh, w.ws_row, w.ws_col + 1u);
+		exec_ssh_resize(k->ssh, w.ws_row, w.ws_col);
+		return;
+	}
+	if (is_new) { /* programs draw anew only when it becomes another */
 		w.ws_col++;
 		(void)ioctl(k->input, TIOCSWINSZ, &w);
 		w.ws_col--;

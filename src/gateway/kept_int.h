@@ -38,6 +38,8 @@ struct cv_gw_kept {
 	struct cv_ref ref, box;
 	uint32_t number; /* on the link; 0: its supervisor is gone */
 	enum kept_state state;
+	struct cv_gw_exec_ssh
+		*ssh; /* exec_ssh.c: what runs it; NULL: a supervisor of ours, or it is over */
 	struct cv_rpc_call *starter;                      /* waits for it to be there; NULL */
 	const Openshell__V1__ExecSandboxRequest *request; /* a copy until it is sent */
 	struct cv_buf about_bytes;                        /* what about borrows from */
@@ -81,6 +83,10 @@ struct cv_gw_kept *kept_new(struct cv_gw_box *b, uint32_t number); /* NULL: no m
 void kept_free(struct cv_gw_kept *k);                              /* followers, starter are told */
 void kept_deadline(struct cv_gw_kept *k, int64_t ms);              /* from now; 0: none */
 void kept_send(struct cv_gw_kept *k, struct cv_gw_box *b);         /* may be the end of k */
+/* It was not started: who started it is told, and k is gone. */
+void kept_fail(struct cv_gw_kept *k, enum cv_rpc_status s, const char *why);
+/* What ran it is gone: if its end is not in the ring, nobody will know it.  May be the end of k. */
+void kept_lose(struct cv_gw_kept *k, const char *why);
 bool kept_end_of(const struct cv_gw_kept *k, struct cv_kept_end *ret); /* false: it runs */
 struct cv_gw_kept *kept_find(const struct cv_gw_box *b, struct cv_str id);
 void kept_pump(struct kept_follower *f);

@@ -267,11 +267,6 @@ static enum cv_rpc_status start(struct cv_rpc_call *c, const Cove__V1__StartExec
 
 	if (s != CV_RPC_OK)
 		return s;
-	if (b->external)
-		return cv_fail(err, CV_UNAVAILABLE,
-			       "commands of an external sandbox end with their connection: nobody "
-			       "there keeps them; use ExecSandbox"),
-		       CV_RPC_UNIMPLEMENTED;
 	for (const struct cv_gw_kept *k = b->kept; k; k = k->next)
 		running += !kept_end_of(k, &end);
 	struct cv_gw_kept *k = running < KEPT_RUNNING_MAX ? kept_new(b, exec_id_next(b)) : NULL;
@@ -510,10 +505,11 @@ static void on_kill(struct cv_rpc_call *c, const ProtobufCMessage *message)
 		const uint32_t v[] = { k->number, q->signal ? q->signal : SIGTERM };
 		struct cv_gw_box *b = cv_gw_box_get(k->g, k->box);
 
-		if (k->state != KEPT_RUNS || !b ||
-			!cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_SIGNAL, v, 2)) {
+		if (k->state == KEPT_RUNS && k->ssh)
+			exec_ssh_signal(k->ssh, (int)v[1]);
+		else if (k->state != KEPT_RUNS || !b ||
+			 !cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_SIGNAL, v, 2))
 			s = refuse_unsure(&err);
-		}
 	}
 	if (s != CV_RPC_OK) {
 		cv_gw_fail(c, s, &err);

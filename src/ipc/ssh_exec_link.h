@@ -6,6 +6,9 @@
  * and nothing else.  It gives the process a connection to that server and the inner ends of the
  * command's pipes (or of its terminal: one stream socket), and says once what to run.  From then on
  * the process is what a supervisor of ours would be: STARTED, bytes, EXITED.
+ *
+ * Of a command that outlives its client (KEEP) there are no pipes of output: the process writes a ring
+ * (ipc/kept.h), in which its end is told, too.
  */
 #pragma once
 #include "ipc/frame.h"
@@ -29,13 +32,17 @@ enum cv_ssh_exec_link_state { CV_SSH_EXEC_LINK_OPEN };
 	X(PART, CV_IPC_BODY_BYTES_MAX, 0, IN(OPEN), 0) /* bytes of the command, for a shell */  \
 	X(START, 128, 0, IN(OPEN), CV_IPC_ONCE) /* u32 is_tty, u32 rows << 16 | columns, str terminal */ \
 	X(SIGNAL, 4, 0, IN(OPEN), 0)            /* u32 number */                                \
-	X(RESIZE, 4, 0, IN(OPEN), 0)            /* u32 rows << 16 | columns */
+	X(RESIZE, 4, 0, IN(OPEN), 0)            /* u32 rows << 16 | columns */                  \
+	X(KEEP, 4096, 0, IN(OPEN), CV_IPC_ONCE) /* before START: u32 seconds it may take (0: any), u32 is_paced (a \
+						 * PACE of 0), str about (ipc/kept.h) */        \
+	X(PACE, 8, 0, IN(OPEN), 0)              /* u64: as KEPT_PACE of gateway_link.h */
 
 /* cove-ssh-exec to gateway */
 #define CV_SSH_EXEC_REPLIES(X)                                                                  \
 	X(STARTED, 0, 0, IN(OPEN), CV_IPC_ONCE) /* the server took the command */               \
 	X(EXITED, 4, 0, IN(OPEN), CV_IPC_ONCE)  /* u32 wait status; output may follow until its pipes end */ \
-	X(FAILED, 1024, 0, IN(OPEN), CV_IPC_ONCE) /* str why; before STARTED, or the connection is gone */
+	X(FAILED, 1024, 0, IN(OPEN), CV_IPC_ONCE) /* str why; before STARTED, or the connection is gone */ \
+	X(KEPT, 0, 2, IN(OPEN), CV_IPC_ONCE)    /* behind STARTED: memfd of its output, eventfd that is raised for more */
 /* clang-format on */
 
 #define CV_SSH_EXEC_REQ_ENUM(name, bytes, fds, states, flags)   CV_SSH_EXEC_REQ_##name,

@@ -8,6 +8,7 @@
  *     exec_main.c   start, confinement, the loop, the end
  *     exec_start.c  the connection, until the server has taken the command
  *     exec_bytes.c  bytes both ways, and how it ended
+ *     exec_kept.c   output and end of one that outlives its client
  *
  * The server is whatever listens behind a relay that a sandbox's supervisor opened: it is hostile.
  * So what parses it is this process and not the gateway, confined as cove-ssh is, and holds nothing:
@@ -17,6 +18,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
+#include "ipc/kept.h"
 #include "ipc/outbox.h"
 #include "ipc/ssh_exec_link.h"
 
@@ -31,6 +33,11 @@
 #define EXEC_PINGS_MAX    4     /* ... so often (openshell-api 6) */
 #define EXEC_PACKETS_MAX  64    /* reads of the server, before the pipes get their turn */
 #define EXEC_MESSAGES_MAX 64    /* likewise, of the gateway */
+/* Of a kept one, as of those of our own supervisors. */
+#define EXEC_AHEAD_BYTES (CV_KEPT_RING_BYTES / 2) /* of who wants all of it */
+#define EXEC_TAIL_MS     500                      /* of silence after the exit */
+#define EXEC_TERM_MS     2000  /* from SIGTERM to SIGKILL when its time is over */
+#define EXEC_DEAD_MS     10000 /* from SIGKILL until nobody waits any more */
 
 enum { IN, OUT, ERR, ENDS };
 
@@ -56,6 +63,13 @@ struct client {
 	uint32_t status; /* of wait(2) */
 	int64_t now_ms, heard_ms;
 	unsigned pings;
+	/* exec_kept.c */
+	bool is_kept, is_timed_out, is_killed;
+	struct cv_kept ring;
+	int memory, raised;      /* its memfd; an eventfd */
+	uint32_t seconds;        /* that it may take; 0: any */
+	uint64_t pace;           /* UINT64_MAX: none */
+	int64_t due_ms, tail_ms; /* its time, then of what follows; 0: none */
 	char buf[CV_IPC_BODY_BYTES_MAX + 8];
 };
 
@@ -72,8 +86,20 @@ void bytes_pump(struct client *c);
 bool bytes_are_over(const struct client *c);
 int bytes_in_fd(const struct client *c); /* where input comes from; -1: no more, or no room now */
 
+/* ---- exec_kept.c ---- */
+
+void kept_make(struct client *c, struct cv_ipc_reader *r); /* before it is confined */
+void kept_tell(struct client *c);                          /* it runs */
+bool kept_is_ahead(const struct client *c);                /* its output has to wait */
+void kept_put(struct client *c, int which, struct cv_str bytes);
+void kept_turn(struct client *c); /* what is due */
+int64_t kept_next_ms(const struct client *c);
+bool kept_is_over(const struct client *c);
+CV_NORETURN void kept_end(struct client *c);
+
 /* ---- exec_main.c ---- */
 
 void client_tell(struct client *c, uint32_t type, struct cv_str body);
+void client_tell_fds(struct client *c, uint32_t type, const int *fds, size_t n);
 CV_NORETURN CV_PRINTF(2, 3) void client_fail(struct client *c, const char *fmt, ...);
 CV_NORETURN void client_end(struct client *c);

@@ -28,6 +28,12 @@ static void end_close(struct client *c, int which)
 /* Takes what fits, returns how much. */
 static uint32_t out_take(struct client *c, int which, const char *bytes, uint32_t n)
 {
+	if (c->is_kept) {
+		c->has_rest[which] = kept_is_ahead(c);
+		if (!c->has_rest[which])
+			kept_put(c, which, (struct cv_str){ bytes, n });
+		return c->has_rest[which] ? 0 : n;
+	}
 	struct cv_buf *b = &c->to[which];
 	const size_t room = EXEC_OUT_MAX / 2 - CV_MIN(cv_buf_len(b), (size_t)EXEC_OUT_MAX / 2);
 	const uint32_t taken = (uint32_t)CV_MIN((size_t)n, room);
@@ -37,11 +43,16 @@ static uint32_t out_take(struct client *c, int which, const char *bytes, uint32_
 	return taken;
 }
 
+static bool is_full(const struct client *c, int which)
+{
+	return c->is_kept ? kept_is_ahead(c) : cv_buf_len(&c->to[which]) >= EXEC_OUT_MAX / 4;
+}
+
 static void rest_take(struct client *c, int which)
 {
 	static char buf[EXEC_CHUNK];
 
-	while (c->has_rest[which] && cv_buf_len(&c->to[which]) < EXEC_OUT_MAX / 4) {
+	while (c->has_rest[which] && !is_full(c, which)) {
 		const int n = ssh_channel_read_nonblocking(c->ch, buf, sizeof(buf), which == ERR);
 
 		if (n > 0)
@@ -145,7 +156,7 @@ static void status_tell(struct client *c)
 {
 	struct cv_buf b;
 
-	if (!c->has_status || c->is_told)
+	if (!c->has_status || c->is_told || c->is_kept)
 		return;
 	c->is_told = true;
 	cv_buf_init(&b, 4);

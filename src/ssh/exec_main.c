@@ -43,6 +43,14 @@ void client_tell(struct client *c, uint32_t type, struct cv_str body)
 		die(err.msg);
 }
 
+void client_tell_fds(struct client *c, uint32_t type, const int *fds, size_t n)
+{
+	struct cv_err err;
+
+	if (cv_ipc_outbox_put(&c->out, c->link, type, CV_STR_NONE, fds, n, &err) != CV_OK)
+		die(err.msg);
+}
+
 /* What was told, the gateway reads in its own time; it closes the link when it has. */
 void client_end(struct client *c)
 {
@@ -109,6 +117,8 @@ static void on_message(struct client *c, const struct cv_ipc_msg *m)
 		if (c->is_started && c->is_tty)
 			(void)ssh_channel_change_pty_size(c->ch, (int)c->cols, (int)c->rows);
 		break;
+	case CV_SSH_EXEC_REQ_KEEP: kept_make(c, &r); break;
+	case CV_SSH_EXEC_REQ_PACE: c->pace = cv_ipc_get_u64(&r); break;
 	case CV_SSH_EXEC_REQ_COUNT: break;
 	}
 }
@@ -153,7 +163,9 @@ static void unblock(int fd)
 static void ends_take(struct client *c)
 {
 	for (int i = 0; i < ENDS; i++) {
-		c->fd[i] = c->is_tty && i != OUT ? -1 : CV_SSH_EXEC_IN_FD + i;
+		const bool is_there = c->is_tty ? i == OUT : i == IN || !c->is_kept;
+
+		c->fd[i] = is_there ? CV_SSH_EXEC_IN_FD + i : -1;
 		unblock(c->fd[i]);
 		cv_buf_init(&c->to[i], EXEC_OUT_MAX);
 	}
@@ -189,7 +201,8 @@ static void turn(struct client *c)
 {
 	const bool has_more = ssh_get_poll_flags(c->session) & SSH_WRITE_PENDING;
 	const bool link_has_more = !cv_ipc_outbox_is_empty(&c->out);
-	const int64_t due = c->heard_ms + (int64_t)(c->pings + 1) * EXEC_PING_MS;
+	const int64_t ping = c->heard_ms + (int64_t)(c->pings + 1) * EXEC_PING_MS;
+	const int64_t due = c->is_kept ? CV_MIN(ping, kept_next_ms(c)) : ping;
 	struct pollfd p[2 + ENDS] = {
 		{ .fd = c->is_gone ? -1 : CV_SSH_EXEC_RELAY_FD,
 			.events = (short)(POLLIN | (has_more ? POLLOUT : 0)) },
@@ -215,14 +228,22 @@ static void turn(struct client *c)
 	if (p[0].revents)
 		server_read(c);
 	bytes_pump(c);
+	if (c->is_kept)
+		kept_turn(c);
 	if (!c->is_gone)
 		keep_alive(c);
+}
+
+static bool is_over(const struct client *c)
+{
+	return c->is_kept ? kept_is_over(c) : bytes_are_over(c) && (c->has_status || c->is_gone);
 }
 
 int main(void)
 {
 	static struct client c = {
 		.link = CV_SSH_EXEC_LINK_FD,
+		.pace = UINT64_MAX,
 		.rules = { cv_ssh_exec_req_rule, CV_SSH_EXEC_REQ_COUNT, CV_SSH_EXEC_LINK_OPEN, 0 },
 	};
 	struct cv_err err;
@@ -241,9 +262,13 @@ int main(void)
 	start_connect(&c);
 	start_command(&c);
 	c.now_ms = c.heard_ms = cv_clock_ms();
+	if (c.is_kept)
+		kept_tell(&c);
 	bytes_pump(&c);
-	while (!(bytes_are_over(&c) && (c.has_status || c.is_gone)))
+	while (!is_over(&c))
 		turn(&c);
+	if (c.is_kept)
+		kept_end(&c);
 	if (!c.has_status)
 		client_fail(&c, "it closed before the command reported an exit status");
 	client_end(&c);

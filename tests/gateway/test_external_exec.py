@@ -166,8 +166,8 @@ def what_does_not_fit_is_refused():
     big = ["x" * 32000] * 4  # one string for a shell: the kernel takes 128 KiB
     assert len(run("printf", "%s", *big)[0]) == 4 * 32000
     code, said = code_of(lambda: cove().StartExec(cove_pb2.StartExecRequest(
-        exec=pb.ExecSandboxRequest(sandbox_id=web, command=["id"]))))
-    assert code == "UNIMPLEMENTED" and "external" in said, (code, said)
+        exec=pb.ExecSandboxRequest(sandbox_id=web, command=["id"], environment={"A": "x\ny"}))))
+    assert code == "INVALID_ARGUMENT", (code, said)
 
 
 def stdin_goes_in_whole_and_ends():
@@ -259,6 +259,157 @@ def what_it_left_in_the_background_holds_nobody():
     out, _, code = run("sh", "-c", "sleep 60 & echo left")
     assert (out, code) == (b"left\n", 0) and time.monotonic() - begun < 20, time.monotonic() - begun
     subprocess.run(["pkill", "-u", "1000", "-x", "sleep"])
+
+
+# ---- commands that outlive their client ----
+
+def keep(*command, hold=False, key="", keep_stdin=False, **kw):
+    """The id of a command."""
+    return cove().StartExec(cove_pb2.StartExecRequest(exec=pb.ExecSandboxRequest(
+        sandbox_id=web, command=list(command), **kw), hold=hold, idempotency_key=key, keep_stdin=keep_stdin)).exec.id
+
+
+def follow(exec_id, offset=0, hold=False, stub=None):
+    """stdout, stderr, gaps, end."""
+    out, err, gaps, end = b"", b"", [], None
+    for e in (stub or cove()).FollowExec(cove_pb2.FollowExecRequest(sandbox_id=web, exec_id=exec_id,
+                                                                   from_offset=offset, hold=hold)):
+        out, err = out + e.output.stdout, err + e.output.stderr
+        if e.WhichOneof("event") == "gap":
+            gaps.append((e.gap.offset, e.gap.bytes))
+        if e.WhichOneof("event") == "end":
+            end = (e.end.exit_code, e.end.reason)
+    return out, err, gaps, end
+
+
+def listed(exec_id):
+    return next((e for e in cove().ListExecs(cove_pb2.ListExecsRequest(sandbox_id=web)).execs if e.id == exec_id), None)
+
+
+def a_kept_command_needs_no_client():
+    """From the start, from the middle, after its end; its end comes last and always."""
+    kept = keep("sh", "-c", "echo one; echo two >&2; sleep 1; echo three; exit 7")
+    assert listed(kept).command[0] == "sh" and not listed(kept).HasField("end")
+    time.sleep(0.5)
+    assert follow(kept) == (b"one\nthree\n", b"two\n", [], (7, "exited"))
+    assert follow(kept, 8) == (b"three\n", b"", [], (7, "exited"))
+    assert listed(kept).end.exit_code == 7 and listed(kept).output_bytes == 14
+    until(lambda: not children())
+    assert follow(keep("cat", stdin=b"from the request"))[0] == b"from the request"
+    assert follow(keep("cat"))[3] == (0, "exited"), "stdin has no end"
+    assert follow(keep("sh", "-c", "kill -9 $$"))[3] == (137, "exited")
+    code, said = code_of(lambda: follow(kept, 15))
+    assert code == "OUT_OF_RANGE", (code, said)
+
+
+def the_same_key_is_the_same_command():
+    once = keep("sleep", "4718", key="k1")
+    assert keep("sleep", "4718", key="k1") == once and len(children()) == 1
+    assert code_of(lambda: keep("sleep", "1", key="k1"))[0] == "ALREADY_EXISTS"
+    cove().KillExec(cove_pb2.KillExecRequest(sandbox_id=web, exec_id=once))
+    assert follow(once)[3] == (143, "exited")
+    until(lambda: not is_running("^sleep 4718"))
+
+
+def the_last_megabyte_is_kept_and_who_holds_misses_nothing():
+    n = 5 * MB
+    kept = keep("sh", "-c", f"head -c {n} /dev/zero | tr '\\0' x")
+    until(lambda: listed(kept).HasField("end"))
+    out, _, gaps, end = follow(kept)
+    assert end == (0, "exited") and gaps and gaps[0][0] == 0 and gaps[0][1] + len(out) == n, (gaps, len(out))
+    assert 900 << 10 < len(out) <= MB, len(out)
+    kept = keep("sh", "-c", f"head -c {n} /dev/zero | tr '\\0' x", hold=True)
+    out, _, gaps, end = follow(kept, hold=True)
+    assert (len(out), gaps, end) == (n, [], (0, "exited")), (len(out), gaps, end)
+
+
+def a_kept_command_has_a_time_too():
+    begun = time.monotonic()
+    out, _, _, end = follow(keep("sh", "-c", "echo begun; exec sleep 4719", timeout_seconds=1))
+    assert (out, end) == (b"begun\n", (124, "timed_out")) and time.monotonic() - begun < 8
+    until(lambda: not is_running("^sleep 4719"))
+    out, _, _, end = follow(keep("sh", "-c", "sleep 60 & echo left"))
+    assert (out, end) == (b"left\n", (0, "exited")) and time.monotonic() - begun < 20
+    subprocess.run(["pkill", "-u", "1000", "-x", "sleep"])
+
+
+class Attached:
+    def __init__(self, kept, **kw):
+        self._out = queue.Queue()
+        self.out, self.end = bytearray(), None
+        self.put(start=cove_pb2.AttachExecStart(sandbox_id=web, exec_id=kept, **kw))
+        self.call = cove().AttachExec(iter(self._out.get, None))
+
+    def put(self, **kw):
+        self._out.put(cove_pb2.AttachExecInput(**kw))
+
+    def until(self, text):
+        while text not in self.out:
+            e = next(self.call)
+            self.out += e.output.stdout
+        self.out = self.out[self.out.index(text) + len(text):]
+
+    def rest(self):
+        for e in self.call:
+            self.out += e.output.stdout
+            if e.WhichOneof("event") == "end":
+                self.end = e.end.exit_code
+        return bytes(self.out), self.end
+
+
+def input_comes_from_whoever_attaches():
+    kept = keep("sh", "-c", "read a; read b; echo $a-$b; cat", keep_stdin=True, stdin=b"first\n")
+    one = Attached(kept)
+    one.put(stdin=b"second\n")
+    one.until(b"first-second\n")
+    code, said = code_of(lambda: Attached(kept).rest())
+    assert code == "FAILED_PRECONDITION" and "take over" in said, (code, said)
+    one.call.cancel()
+    two = until(lambda: code_of(lambda: (x := Attached(kept)) and next(x.call) and x)[1])
+    two.put(stdin=b"more")
+    two.put(stdin_end=cove_pb2.AttachExecStdinEnd())
+    out, end = two.rest()
+    assert out.endswith(b"more") and end == 0, (out, end)
+
+
+def a_kept_terminal_is_left_and_found_again():
+    kept = keep("sh", tty=True, rows=33, cols=101)
+    one = Attached(kept, rows=40, cols=110)
+    one.put(stdin=b"stty -echo; stty size; echo here-$((1+1))\n")
+    one.until(b"here-2")
+    one.call.cancel()
+    time.sleep(0.3)
+    two = Attached(kept, rows=50, cols=120)
+    two.until(b"40 110")
+    two.put(stdin=b"stty size; exit 3\n")
+    two.until(b"50 120")
+    assert two.rest()[1] == 3
+
+
+def what_carries_a_kept_command_may_go():
+    """Its process, its session, its gateway: the end says that nobody knows how it ended, or it is gone."""
+    kept = keep("sh", "-c", "echo begun; exec sleep 4720")
+    until(lambda: listed(kept).output_bytes)
+    os.kill(children()[0], 9)
+    assert follow(kept) == (b"begun\n", b"", [], (137, "sandbox_ended"))
+    current.ports[0] = foreignlab.Echo(lambda s: None).port
+    try:
+        code, said = code_of(lambda: keep("id"))
+        assert code == "UNAVAILABLE" and "no SSH server answers" in said, (code, said)
+        current.ports[0] = 1
+        code, said = code_of(lambda: keep("id"))
+        assert code == "UNAVAILABLE" and "does not connect" in said, (code, said)
+    finally:
+        current.ports[0] = sshd.port
+    until(lambda: not children())
+    sleeps_end("4720")
+
+
+def the_command_line_keeps_them_too():
+    kept = c("exec", "-n", "web", "--detach", "--", "sh", "-c", "echo kept; exit 4").stdout.strip()
+    done = c("exec", "attach", "web", kept, status=4)
+    assert done.stdout == "kept\n", done
+    assert kept in c("exec", "list", "web").stdout
 
 
 # ---- servers and connections that fail ----
@@ -407,7 +558,11 @@ try:
     for t in (output_errors_and_exit_codes_come_as_they_are, words_variables_and_the_directory_are_no_shells,
               what_does_not_fit_is_refused, stdin_goes_in_whole_and_ends, a_terminal_has_a_size_and_keys,
               a_slow_client_slows_the_command, a_timeout_is_124_and_ends_it, who_goes_takes_his_command_with_him,
-              what_it_left_in_the_background_holds_nobody, servers_that_are_none_are_said,
+              what_it_left_in_the_background_holds_nobody, a_kept_command_needs_no_client,
+              the_same_key_is_the_same_command, the_last_megabyte_is_kept_and_who_holds_misses_nothing,
+              a_kept_command_has_a_time_too, input_comes_from_whoever_attaches,
+              a_kept_terminal_is_left_and_found_again, what_carries_a_kept_command_may_go,
+              the_command_line_keeps_them_too, servers_that_are_none_are_said,
               a_server_that_says_nothing_is_waited_for_a_while_only, a_connection_that_breaks_is_no_exit_code,
               b4_the_process_can_open_nothing, many_at_once_and_nothing_is_left,
               a_session_that_comes_back_is_waited_for, the_command_line_is_the_same,
