@@ -6,12 +6,17 @@
  * a catalog starts on the host, the programs and the words that are files, such as a script behind its
  * interpreter.  What these load from beside them is not known here.  So who runs something on the host that
  * lies where the sandbox may write is told.
+ *
+ * Directories that runs have beside their sandboxes (a broker's records, its builds and their policies, sockets for
+ * answers) are hidden, too.  A run whose own would come to be where its sandbox sees it is refused: it is
+ * not there yet, and so nothing can be laid over it.
  */
 #include "cli/run_int.h"
 
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define RUN_NAMED_MAX 1024 /* a thousand files; beyond that nothing is started */
 
@@ -67,11 +72,11 @@ static void from_add(struct names *t, struct cv_str path, const char *from, enum
 
 /* ---- what runs on the host ---- */
 
-/* May the sandbox write beside it? */
-static bool is_in_reach(const struct names *t, struct cv_str path)
+/* May the sandbox write beside it, or see it if it is secret? */
+static bool is_in_reach(const struct names *t, struct cv_str path, enum cv_named_kind kind)
 {
 	struct cv_run_spec s = t->r->spec;
-	const struct cv_spec_named one = { path, CV_NAMED_FILE };
+	const struct cv_spec_named one = { path, kind };
 	struct cv_named_place *places;
 	size_t n = 0;
 
@@ -87,7 +92,7 @@ static void word_add(struct names *t, struct cv_str who, struct cv_str word)
 	if (!cv_str_has_prefix(word, CV_STR("/")) || !cv_str_to_cstr(word, text, sizeof(text)))
 		return;
 	const struct cv_spec_named *added = path_add(t, text, CV_NAMED_FILE);
-	if (added && !t->r->spec.is_quiet && is_in_reach(t, added->path))
+	if (added && !t->r->spec.is_quiet && is_in_reach(t, added->path, CV_NAMED_FILE))
 		fprintf(stderr,
 			"cove: %.*s runs %.*s on the host, and the sandbox may write beside it; it can't "
 			"change that file, but what it loads from there: keep it elsewhere\n",
@@ -160,6 +165,57 @@ static void provider_add(struct names *t, const struct cv_provider_found *f)
 	}
 }
 
+/* ---- what runs have ---- */
+
+static void dir_add(struct names *t, struct cv_str above, const char *name)
+{
+	const struct cv_str path = cv_arena_printf(
+		t->arena, "%.*s/%s-%u", CV_STR_ARG(above), name, (unsigned)geteuid());
+	char *real = path.p ? realpath(path.p, NULL) : NULL;
+	struct stat st;
+
+	if (real && lstat(real, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+		t->n < RUN_NAMED_MAX)
+		t->v[t->n++] = (struct cv_spec_named){ cv_arena_str(t->arena, cv_str_of(real)),
+			CV_NAMED_SECRET };
+	free(real);
+}
+
+static void states_add(struct names *t)
+{
+	const char *variables[] = { getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR") };
+	char user[64];
+
+	snprintf(user, sizeof(user), "/run/user/%u", (unsigned)geteuid());
+	const struct cv_str place[] = { CV_STR("/tmp"), CV_STR("/var/tmp"), cv_str_of(user),
+		cv_str_of(variables[0]), cv_str_of(variables[1]) };
+	for (size_t i = 0; i < CV_ARRAY_LEN(place); i++)
+		if (cv_str_has_prefix(place[i], CV_STR("/"))) {
+			dir_add(t, place[i], "cove-tools");
+			dir_add(t, place[i], "cove");
+		}
+}
+
+static cv_code own_state_check(
+	const struct names *t, const struct cv_plan_files *files, struct cv_err *err)
+{
+	char text[PATH_MAX];
+	char *real = files->tools_count && cv_str_to_cstr(files->tools_state, text, sizeof(text))
+			     ? realpath(text, NULL)
+			     : NULL;
+	const struct cv_str path =
+		real ? cv_arena_printf(t->arena, "%s/cove-tools", real) : CV_STR_NONE;
+	cv_code code = CV_OK;
+
+	if (path.p && is_in_reach(t, path, CV_NAMED_SECRET))
+		code = cv_fail(err, CV_INVALID,
+			"--tools: what cove keeps for this run would be below %s, which the sandbox "
+			"has; choose another --workdir, or set TMPDIR to a directory elsewhere",
+			real);
+	free(real);
+	return code;
+}
+
 /* ---- all ---- */
 
 cv_code run_named_find(struct cv_run_request *r, const struct run_providers *providers,
@@ -184,8 +240,10 @@ cv_code run_named_find(struct cv_run_request *r, const struct run_providers *pro
 		catalog_add(&t, tools->catalog);
 	if (r->upstream_auth && !strncmp(r->upstream_auth, "file:", 5))
 		(void)path_add(&t, r->upstream_auth + 5, CV_NAMED_SECRET);
+	states_add(&t);
 	r->spec.named = t.v;
 	r->spec.named_count = t.n;
-	return t.is_full ? cv_fail(err, CV_LIMIT, "more than %d files are named", RUN_NAMED_MAX)
-			 : CV_OK;
+	if (t.is_full || arena->is_overflown)
+		return cv_fail(err, CV_LIMIT, "more than %d files are named", RUN_NAMED_MAX);
+	return own_state_check(&t, files, err);
 }

@@ -359,6 +359,8 @@ static void named_add(struct builder *b)
 		};
 		struct cv_plan_op *op = op_add(b, type[p->step], CV_STR_NONE, p->path);
 
+		/* What is gone by then need not be hidden. */
+		op->flags = CV_PLAN_OPTIONAL;
 		if (p->step == CV_NAMED_GUARD)
 			op->flags = CV_PLAN_READONLY | (p->is_policy ? CV_PLAN_POLICY : 0);
 	}

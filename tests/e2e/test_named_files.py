@@ -142,6 +142,28 @@ tools:
     assert outside.returncode == 0 and "on the host" not in outside.stderr, outside
 
 
+def b1_what_runs_have():
+    """A working directory in which a run would keep what its broker has, or in which others do."""
+    states = os.path.join(w.work, "states")
+    os.makedirs(f"{states}/cove-tools-{os.geteuid()}/other", 0o700)
+    put(f"states/cove-tools-{os.geteuid()}/other/broker.db", "the-jobs-of-another-run")
+    os.chmod(f"{states}/cove-tools-{os.geteuid()}", 0o700)
+    env = {k: v for k, v in os.environ.items() if k not in ("XDG_RUNTIME_DIR", "TMPDIR")}
+    catalog = put("plain.yaml", "version: 1\ntools: {t: {description: Says., command: {argv: [/bin/echo, x]}}}\n")
+    given = ("--policy", put("t.yaml", "version: 1\n" + TOOLS), "--tools", catalog)
+    for variable in ("XDG_RUNTIME_DIR", "TMPDIR"):
+        r = cove(["touch", "STARTED"], *given, env={**env, variable: states})
+        assert r.returncode == 2 and "choose another --workdir" in r.stderr and len(r.stderr.splitlines()) == 1, r
+        r = cove(["true"], *given, "--workdir", w.dir + "/else", "--mount", w.work + ":/x:ro", env={**env, variable: states})
+        assert r.returncode == 2, r
+        r = cove(["true"], *given, "--workdir", w.dir + "/else", env={**env, variable: states})
+        assert r.returncode == 0, r
+        r = cove(["/bin/sh", "-c", "grep -rs the-jobs . ; ls -A states/*; rmdir states/*; mv states away; echo end"],
+                 env={**env, variable: states})
+        assert r.stdout == "end\n", r
+    assert not os.path.exists(w.work + "/STARTED") and os.path.exists(states)
+
+
 class Run:
     """A run that asks for a URL whenever it is told to."""
 
@@ -216,6 +238,7 @@ def elsewhere_as_ever():
 os.mkdir(w.dir + "/else")
 tap.check("P11, B11, C10 nothing that was named is changed or, if secret, read, in any way", p11_each_way)
 tap.check("who runs a program of the host out of the working directory is told", told)
+tap.check("B1 what a broker keeps is not its sandbox's to see", b1_what_runs_have)
 tap.check("B6 the policy in the working directory is not the sandbox's to change, and is the host's", b6_not_from_inside)
 tap.check("B6 one that was replaced there is not read any more", b6_replaced_on_the_host)
 tap.check("one that lies elsewhere is, as ever", elsewhere_as_ever)
