@@ -24,6 +24,7 @@
 #include "gateway/external.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <stdlib.h>
@@ -70,8 +71,8 @@ enum cv_rpc_status box_create(struct cv_gateway *g, ProtobufCMessage *m, struct 
 	struct box_early *ret_early, struct cv_err *err)
 {
 	struct cv_object *o;
-	enum cv_rpc_status s =
-		cv_object_create_begin(g->objects, CV_OBJECT_SANDBOX, m, cv_clock_unix_ms(), &o, err);
+	enum cv_rpc_status s = cv_object_create_begin(
+		g->objects, CV_OBJECT_SANDBOX, m, cv_clock_unix_ms(), &o, err);
 
 	*ret_early = (struct box_early){ .is_on = false };
 	if (s != CV_RPC_OK)

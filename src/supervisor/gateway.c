@@ -164,7 +164,7 @@ static void descriptors_allow(void)
 void service_await(struct supervisor *s)
 {
 	s->service.is_known = !(s->plan.gateway.flags & CV_PLAN_GATEWAY_AWAIT);
-	s->service.known_by_ms = s->service.is_known ? 0 : now_ms() + SUP_KNOWN_MS;
+	s->service.known_by_ms = s->service.is_known ? 0 : cv_clock_ms() + SUP_KNOWN_MS;
 }
 
 cv_code service_start(struct supervisor *s, struct cv_err *err)
@@ -409,7 +409,7 @@ void service_due(struct supervisor *s)
 		say("the sandbox belongs to no gateway any more: it ends");
 		service_stop(s, SUP_STOP_MS);
 	}
-	if (s->service.known_by_ms && now_ms() >= s->service.known_by_ms) {
+	if (s->service.known_by_ms && cv_clock_ms() >= s->service.known_by_ms) {
 		say("no gateway has written the sandbox down: it ends");
 		s->service.known_by_ms = 0;
 		service_stop(s, SUP_STOP_MS);
