@@ -6,6 +6,10 @@
 #include "unit/test.h"
 
 #include "gateway/config.c"
+#include "gateway/config_check.c"
+#include "gateway/config_file.c"
+#include "gateway/config_given.c"
+#include "gateway/config_option.c"
 #include "gateway/quota.c"
 #include "gateway/log.c"
 
