@@ -63,12 +63,76 @@ static void test_started(void **state)
 	assert_int_equal(cv_driver_pid_started(0x7fffffff), 0);
 }
 
+/* ---- those that are new ---- */
+
+static void run_make(const char *dir, const char *text)
+{
+	char path[128];
+
+	assert_int_equal(mkdir(dir, 0700), 0);
+	snprintf(path, sizeof(path), "%s/run", dir);
+	const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+}
+
+static bool is_first(void *arg, struct cv_str id)
+{
+	(void)arg;
+	return cv_str_eq(id, CV_STR("first"));
+}
+
+static void test_new(void **state)
+{
+	char place[] = "/tmp/cove-adopt-XXXXXX", text[CV_DRIVER_RUN_BYTES_MAX] = "";
+	const struct cv_driver_process its = { .pid = 7 };
+	struct cv_driver_process p;
+	uint64_t pid, started;
+
+	(void)state;
+	assert_non_null(mkdtemp(place));
+	assert_int_equal(chdir(place), 0);
+	struct cv_driver d = { .path = cv_str_of(place), .recycled = -1 };
+	d.sandboxes = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* known, not known, one that ran, one that was stopped, and what is no sandbox */
+	run_make("first", INSTANCE " " TOKEN "\n" CV_DRIVER_RUN_NEW);
+	run_make("second", INSTANCE " " TOKEN "\n" CV_DRIVER_RUN_NEW);
+	run_make("third", INSTANCE " " TOKEN "\n42 4711\n");
+	run_make("fourth", "-----------------------");
+	run_make(".hidden", INSTANCE " " TOKEN "\n" CV_DRIVER_RUN_NEW);
+	cv_driver_local_sweep(&d, is_first, NULL);
+	assert_int_equal(access("second", F_OK), -1);
+	assert_int_equal(access("first/run", F_OK) | access("third/run", F_OK) |
+				 access("fourth/run", F_OK) | access(".hidden/run", F_OK),
+		0);
+	/* Its process' line takes the place of the word. */
+	assert_true(is_new(&d, "first"));
+	cv_driver_local_confirm(&d, CV_STR("first"), &its);
+	assert_false(is_new(&d, "first"));
+	const int fd = open("first/run", O_RDONLY | O_CLOEXEC);
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	assert_true(parse(text, &p, &pid, &started));
+	assert_int_equal(pid, 7);
+	close(d.sandboxes);
+	for (size_t i = 0; i < 4; i++) {
+		static const char *const left[] = { "first", "third", "fourth", ".hidden" };
+		char path[32];
+
+		snprintf(path, sizeof(path), "%s/run", left[i]);
+		assert_int_equal(unlink(path) | rmdir(left[i]), 0);
+	}
+	assert_int_equal(rmdir(place), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_run),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_started),
+		cmocka_unit_test(test_new),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
