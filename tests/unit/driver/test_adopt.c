@@ -6,6 +6,8 @@
 
 #include "driver/adopt.c"
 
+#include <sys/stat.h>
+
 #define INSTANCE "408e86f8-6f13-438f-968e-cbb74fe6aed0"
 #define TOKEN    "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 
