@@ -181,25 +181,55 @@ static bool frame_end(struct cv_body *b, struct cv_buf *scratch)
 	return cv_chunk_write_end(&b->pending, trailer, n);
 }
 
-/* One step of the filter: from input, or at its end. */
-static enum cv_pass filter_step(struct cv_body *b, struct cv_buf *scratch, bool is_end)
+/* One step of the filter: from the front of *in, or at its end.  What needs no framing, and has nothing
+ * to go before it, is made where it waits. */
+static enum cv_pass filter_step(
+	struct cv_body *b, struct cv_buf *scratch, struct cv_str *in, bool is_end)
 {
-	struct cv_str in = cv_buf_str(&b->input);
+	const bool is_direct = b->out != CV_H1_BODY_CHUNKED && !cv_buf_len(&b->lead);
+	struct cv_buf *out = is_direct ? &b->pending : scratch;
 
 	cv_buf_reset(scratch);
-	const enum cv_filter_rc rc = is_end ? b->filter->end(b->filter, scratch)
-					    : b->filter->feed(b->filter, &in, scratch);
+	const enum cv_filter_rc rc =
+		is_end ? b->filter->end(b->filter, out) : b->filter->feed(b->filter, in, out);
 	if (rc == CV_FILTER_BAD)
 		return CV_PASS_REFUSED;
 	b->has_more = rc == CV_FILTER_MORE;
-	if (!is_end)
-		cv_buf_skip(&b->input, cv_buf_len(&b->input) - in.n);
+	if (is_direct)
+		return CV_PASS_MOVED;
 	if (cv_buf_len(&b->lead) && (is_end || cv_buf_len(scratch))) {
 		if (!cv_buf_put(&b->pending, cv_buf_str(&b->lead)))
 			return CV_PASS_BAD;
 		cv_buf_reset(&b->lead);
 	}
 	return frame(b, cv_buf_str(scratch)) ? CV_PASS_MOVED : CV_PASS_BAD;
+}
+
+/* What the filter did not take at once. */
+static enum cv_pass input_step(struct cv_body *b, struct cv_buf *scratch)
+{
+	struct cv_str in = cv_buf_str(&b->input);
+	const enum cv_pass passed = filter_step(b, scratch, &in, false);
+
+	cv_buf_skip(&b->input, cv_buf_len(&b->input) - in.n);
+	return passed;
+}
+
+/* Bytes that are the source's still: what the filter leaves of them is kept. */
+static enum cv_pass data_step(struct cv_body *b, struct cv_buf *scratch, struct cv_str data)
+{
+	const enum cv_pass passed = filter_step(b, scratch, &data, false);
+
+	return passed == CV_PASS_MOVED && data.n && !cv_buf_put(&b->input, data) ? CV_PASS_BAD
+										 : passed;
+}
+
+static enum cv_pass end_step(struct cv_body *b, struct cv_buf *scratch)
+{
+	const enum cv_pass passed = filter_step(b, scratch, NULL, true);
+
+	b->is_read = true;
+	return passed == CV_PASS_MOVED && !frame_end(b, scratch) ? CV_PASS_BAD : passed;
 }
 
 /* Trailers borrow from the source, so its end is filtered and framed before it is taken. */
@@ -212,14 +242,10 @@ static enum cv_pass chunks_read(struct cv_body *b, struct cv_buf *scratch, struc
 
 	if (ev == CV_CHUNK_BAD)
 		return CV_PASS_BAD;
-	if (ev == CV_CHUNK_DATA && !cv_buf_put(&b->input, data))
-		return CV_PASS_BAD;
-	if (ev == CV_CHUNK_DONE) {
-		b->is_read = true;
-		passed = filter_step(b, scratch, true);
-		if (passed == CV_PASS_MOVED && !frame_end(b, scratch))
-			passed = CV_PASS_BAD;
-	}
+	if (ev == CV_CHUNK_DATA)
+		passed = data_step(b, scratch, data);
+	if (ev == CV_CHUNK_DONE)
+		passed = end_step(b, scratch);
 	cv_leg_take(from, given - in.n);
 	return given == in.n && ev != CV_CHUNK_DONE ? CV_PASS_IDLE : passed;
 }
@@ -230,19 +256,16 @@ static enum cv_pass plain_read(struct cv_body *b, struct cv_buf *scratch, struct
 
 	if (b->kind == CV_H1_BODY_LENGTH)
 		text = cv_str_slice(text, 0, (size_t)CV_MIN(b->left, text.n));
-	if (text.n && !cv_buf_put(&b->input, text))
-		return CV_PASS_BAD;
-	cv_leg_take(from, text.n);
-	b->left -= b->kind == CV_H1_BODY_LENGTH ? text.n : 0;
-	if (text.n)
-		return CV_PASS_MOVED;
+	if (text.n) {
+		const enum cv_pass passed = data_step(b, scratch, text);
+
+		cv_leg_take(from, text.n);
+		b->left -= b->kind == CV_H1_BODY_LENGTH ? text.n : 0;
+		return passed;
+	}
 	const bool is_end =
 		b->kind == CV_H1_BODY_LENGTH ? b->left == 0 : from->is_eof && !from->is_cut;
-	if (!is_end)
-		return CV_PASS_IDLE;
-	b->is_read = true;
-	const enum cv_pass passed = filter_step(b, scratch, true);
-	return passed == CV_PASS_MOVED && !frame_end(b, scratch) ? CV_PASS_BAD : passed;
+	return is_end ? end_step(b, scratch) : CV_PASS_IDLE;
 }
 
 static enum cv_pass filtered_pass(
@@ -269,7 +292,7 @@ static enum cv_pass filtered_pass(
 			if (step == CV_PASS_IDLE)
 				return passed;
 		}
-		step = cv_buf_len(&b->input) || b->has_more ? filter_step(b, scratch, false)
+		step = cv_buf_len(&b->input) || b->has_more ? input_step(b, scratch)
 		       : b->kind == CV_H1_BODY_CHUNKED      ? chunks_read(b, scratch, from)
 							    : plain_read(b, scratch, from);
 		if (step != CV_PASS_IDLE && step != CV_PASS_MOVED)
