@@ -58,6 +58,7 @@ static const struct {
 	{ "gateway", "start", "serve sandboxes: start, stop, status, run, init, ...", true },
 	{ "gateway", "stop", NULL, true },
 	{ "gateway", "status", NULL, true },
+	{ "gateway", "reload", NULL, true },
 	{ "gateway", "run", NULL, true },
 	{ "gateway", "init", NULL, true },
 	{ "gateway", "generate-certs", NULL, true },

@@ -419,7 +419,7 @@ static const struct cl_group groups[] = {
 	{ "workspace", "ws", "Workspaces", false },
 	{ "workspace member", NULL, "Who is in a workspace", false },
 	{ "gateway", "gw", "Gateways that this client knows, and the one of this host", false,
-		"Of this host's own gateway (each with --help): start, stop, status, run, init, config check,\n"
+		"Of this host's own gateway (each with --help): start, stop, status, reload, run, init, config check,\n"
 		"rotate-key, rotate-credentials-key, backup, restore\n" },
 	{ "doctor", NULL, "Whether this host has what is needed", true },
 	{ "inference", NULL, "Which model answers at inference.local", false },

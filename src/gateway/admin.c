@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * admin.c - what the gateway's own user asks of one that runs: backup, restore, another key, how it is
+ * admin.c - what the gateway's own user asks of one that runs: backup, restore, another key, another
+ *           configuration, how it is
  *
  *     cove gateway backup FILE --> admin.sock of the state directory --> one answer
  *
@@ -17,6 +18,7 @@
 #include "gateway/log.h"
 #include "gateway/objects.h"
 #include "gateway/rewrap.h"
+#include "gateway/serve.h"
 #include "gateway/state.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
@@ -132,6 +134,26 @@ static void status(struct cv_gateway *g, int fd)
 	cv_buf_fini(&b);
 }
 
+static void reload(struct cv_gateway *g, int fd)
+{
+	char text[ANSWER_MAX];
+	struct cv_buf fixed;
+	struct cv_err err;
+
+	cv_buf_init(&fixed, CV_GW_FIXED_BYTES_MAX);
+	if (cv_gw_reload(g, &fixed, &err) != CV_OK) {
+		answer(fd, false, err.msg);
+	} else if (cv_buf_len(&fixed)) {
+		(void)snprintf(text, sizeof(text),
+			"Configuration, certificates and keys are read again. A restart is needed "
+			"for: %.*s",
+			CV_STR_ARG(cv_buf_str(&fixed)));
+		answer(fd, true, text);
+	} else
+		answer(fd, true, "Configuration, certificates and keys are read again.");
+	cv_buf_fini(&fixed);
+}
+
 static void request_do(struct cv_gateway *g, int fd, const char *request)
 {
 	static const char b[] = "backup ", r[] = "restore ";
@@ -147,6 +169,8 @@ static void request_do(struct cv_gateway *g, int fd, const char *request)
 		rotate(g, fd);
 	else if (!strcmp(request, "status"))
 		status(g, fd);
+	else if (!strcmp(request, "reload"))
+		reload(g, fd);
 	else
 		answer(fd, false, "unknown request");
 }

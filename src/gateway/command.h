@@ -50,3 +50,4 @@ const struct cv_gw_command *cv_gw_words_find(
 int cv_gw_control_start(int argc, char **argv, char **env);
 int cv_gw_control_stop(int argc, char **argv, char **env);
 int cv_gw_control_status(int argc, char **argv, char **env);
+int cv_gw_control_reload(int argc, char **argv, char **env);

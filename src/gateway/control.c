@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * control.c - start, stop, status: a gateway of this user in the background, without a service manager
+ * control.c - start, stop, status, reload: a gateway of this user in the background, without a service manager
  *
  *     start   certificates, if there are none --> `run` in a session of its own, its words in a log
  *             --> waits until it answers at admin.sock, which is when clients can come
  *     stop    SIGTERM to who listens at admin.sock, and waits for its end
  *     status  what it answers there
+ *     reload  it reads its configuration again, as at SIGHUP, and answers what came of it
  *
  * There is no file with a process id, which may be another's by now: who runs is who listens in the
  * state directory and holds its lock, and a signal goes through a pidfd that was opened before the
@@ -59,7 +60,7 @@ static cv_code words_read(
 	struct cv_gw_config *c;
 	size_t n = 0;
 
-	for (int i = 0; i < argc; i++) {
+	for (int i = 0; i < argc; i += 2) {
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
 
 		if (!strcmp(argv[i], "--state-dir") && value) {
@@ -74,7 +75,6 @@ static cv_code words_read(
 		} else
 			return cv_fail(
 				err, CV_INVALID, "'%s' is too much, or needs a value", argv[i]);
-		i++;
 	}
 	if (state.n) {
 		const struct cv_gw_config named = { .state_dir = state };
@@ -407,5 +407,20 @@ int cv_gw_control_status(int argc, char **argv, char **env)
 		status_json(&c, &s);
 	else
 		status_table(&c, &s);
+	return 0;
+}
+
+/* ---- reload ---- */
+
+int cv_gw_control_reload(int argc, char **argv, char **env)
+{
+	struct control c = { .config = NULL };
+	struct cv_err err;
+	char said[1024];
+
+	if (words_read(argc, argv, env, &c, &err) != CV_OK ||
+		cv_gw_admin_ask(c.state, "reload", said, sizeof(said), &err) != CV_OK)
+		return cv_gw_exit(&err);
+	puts(said + 1);
 	return 0;
 }

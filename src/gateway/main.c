@@ -3,7 +3,7 @@
  * main.c - cove-gateway: commands, start, loop, end
  *
  *     run             (also without a word) serves until SIGTERM
- *     start, stop, status
+ *     start, stop, status, reload
  *                     the same in the background (control.c)
  *     init            makes certificates and keys, and the files that clients read
  *     rotate-key      a new key for sandboxes' tokens; the old one stays good
@@ -305,7 +305,7 @@ static int rotate_key(int argc, char **argv, char **env)
 	if (cv_gw_place_pki(env, q.state_dir, &paths, &err) != CV_OK ||
 		cv_pki_rotate(&paths, &err) != CV_OK)
 		return cv_gw_exit(&err);
-	puts("A new key is in place; a running gateway takes it at SIGHUP.");
+	puts("A new key is in place; a running gateway takes it at 'cove gateway reload'.");
 	return 0;
 }
 
@@ -394,9 +394,14 @@ static const struct cv_gw_flag init_flags[] = {
 	{ "compat", NULL, "files of clients under ~/.config/openshell, too", NULL },
 	STATE_DIR,
 };
+#define CONFIG_FILE                                                                         \
+	{                                                                                   \
+		"config", "FILE", "configuration file, which may name the state directory", \
+			"~/.config/cove/gateway.yaml"                                       \
+	}
+static const struct cv_gw_flag reload_flags[] = { CONFIG_FILE, STATE_DIR };
 static const struct cv_gw_flag control_flags[] = {
-	{ "config", "FILE", "configuration file, which may name the state directory",
-		"~/.config/cove/gateway.yaml" },
+	CONFIG_FILE,
 	STATE_DIR,
 	{ "output", "table|json", "how to print it; also -o", "table" },
 };
@@ -407,6 +412,7 @@ static const struct cv_gw_command command[] = {
 	{ "start", "", "serve in the background; returns when clients can come", NULL, 0, true, cv_gw_control_start },
 	{ "stop", "", "end the gateway of a state directory; its sandboxes go on", FLAGS(control_flags), false, cv_gw_control_stop },
 	{ "status", "", "whether a gateway runs, and where; 3 if none does", FLAGS(control_flags), false, cv_gw_control_status },
+	{ "reload", "", "have a running gateway read its configuration, certificates and keys again", FLAGS(reload_flags), false, cv_gw_control_reload },
 	{ "init", "", "make certificates and keys for a gateway and its clients", FLAGS(init_flags), false, init },
 	{ "generate-certs", "", NULL, FLAGS(init_flags), false, init },
 	{ "config check", "[FILE]", "say all that is wrong with a gateway's configuration", NULL, 0, false, config_check },

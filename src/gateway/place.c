@@ -79,7 +79,12 @@ cv_code cv_gw_place_config(const char *path, const struct cv_gw_config_source *g
 	cv_findings_init(&findings);
 	if (!s.checks)
 		s.checks = checks;
-	if (path) {
+	if (path && cv_str_has_suffix(cv_str_of(path), CV_STR(".toml"))) {
+		code = cv_fail(err, CV_INVALID,
+			"%s is TOML by its name; this gateway's configuration is YAML, with a key for "
+			"each option of 'cove gateway run --help'",
+			path);
+	} else if (path) {
 		code = cv_gw_file_read(AT_FDCWD, path, &text, err);
 		s.file = cv_buf_len(&text) ? cv_buf_str(&text) : CV_STR("\n");
 		s.file_name = cv_str_of(path);

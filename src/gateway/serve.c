@@ -210,42 +210,56 @@ cv_code cv_gw_listen(struct cv_gateway *g, struct cv_err *err)
 
 /* ---- signals ---- */
 
-static void reload(struct cv_gateway *g)
+static void tls_reload(struct cv_gateway *g)
+{
+	SSL_CTX *tls = NULL;
+	struct cv_err err;
+
+	if (g->config->disable_tls)
+		return;
+	if (cv_gw_tls_new(g, &tls, &err) == CV_OK)
+		cv_rpc_server_set_tls(g->server, tls);
+	else
+		cv_log(CV_LOG_ERROR, "config", CV_LOG_FIELDS({ "why", cv_str_of(err.msg) }),
+			"certificates were not reloaded");
+	SSL_CTX_free(tls);
+}
+
+cv_code cv_gw_reload(struct cv_gateway *g, struct cv_buf *ret_fixed, struct cv_err *err)
 {
 	struct cv_gw_config *next;
 	const struct cv_gw_config *old = g->config;
-	struct cv_buf fixed;
-	struct cv_err err;
-	SSL_CTX *tls = NULL;
 
-	if (cv_gw_config_load(g->env, g->flags, g->flag_count, &next, &err) != CV_OK) {
+	if (cv_gw_config_load(g->env, g->flags, g->flag_count, &next, err) != CV_OK) {
 		cv_metric_add(CV_METRIC_RELOADS, 1, "refused");
-		cv_log(CV_LOG_ERROR, "config", CV_LOG_FIELDS({ "why", cv_str_of(err.msg) }),
+		cv_log(CV_LOG_ERROR, "config", CV_LOG_FIELDS({ "why", cv_str_of(err->msg) }),
 			"not reloaded; what was, stays");
-		return;
+		return err->code;
 	}
-	cv_buf_init(&fixed, 4096);
-	cv_gw_config_keep_fixed(old, next, &fixed);
-	if (cv_buf_len(&fixed))
-		cv_log(CV_LOG_WARN, "config", CV_LOG_FIELDS({ "keys", cv_buf_str(&fixed) }),
+	cv_gw_config_keep_fixed(old, next, ret_fixed);
+	if (cv_buf_len(ret_fixed))
+		cv_log(CV_LOG_WARN, "config", CV_LOG_FIELDS({ "keys", cv_buf_str(ret_fixed) }),
 			"some changes need a restart");
-	cv_buf_fini(&fixed);
 	g->config = next;
 	cv_gw_log_init(next);
-	if (!next->disable_tls) {
-		if (cv_gw_tls_new(g, &tls, &err) == CV_OK)
-			cv_rpc_server_set_tls(g->server, tls);
-		else
-			cv_log(CV_LOG_ERROR, "config", CV_LOG_FIELDS({ "why", cv_str_of(err.msg) }),
-				"certificates were not reloaded");
-		SSL_CTX_free(tls);
-	}
+	tls_reload(g);
 	for (size_t i = 0; i < CV_GW_PART_COUNT; i++)
 		if (cv_gw_part[i]->reload)
 			cv_gw_part[i]->reload(g, old);
 	cv_gw_config_free(old);
 	cv_metric_add(CV_METRIC_RELOADS, 1, "ok");
 	cv_log(CV_LOG_INFO, "config", CV_LOG_NONE, "reloaded");
+	return CV_OK;
+}
+
+static void hup(struct cv_gateway *g)
+{
+	struct cv_buf fixed;
+	struct cv_err err;
+
+	cv_buf_init(&fixed, CV_GW_FIXED_BYTES_MAX);
+	(void)!cv_gw_reload(g, &fixed, &err); /* the log says it */
+	cv_buf_fini(&fixed);
 }
 
 static void drain(struct cv_gateway *g)
@@ -276,7 +290,7 @@ static void signals_read(struct cv_gateway *g)
 
 	while (read(signals, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGHUP)
-			reload(g);
+			hup(g);
 		else if (info.ssi_signo == SIGCHLD)
 			child_ended(g);
 		else

@@ -103,6 +103,26 @@ def sandboxes_go_on():
     cove("sandbox", "delete", "stays")
 
 
+def reload_says_what_came_of_it():
+    path = os.path.join(home, ".config/cove/gateway.yaml")
+    pid = running()["process"]
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("log: {level: debug}\nhealth_port: 1\n")
+    done = cove("gateway", "reload")
+    assert done.stdout.endswith("read again. A restart is needed for: health_port\n"), done
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("log: {level: loud}\n")
+    done = cove("gateway", "reload", "--state-dir", STATE, status=125)
+    assert done.stderr == "cove-gateway: the configuration file has errors\n", done
+    assert path + ":1:14: error: log.level" in open(LOG, encoding="utf-8").read()
+    os.unlink(path)
+    cove("gateway", "rotate-key")
+    done = cove("gateway", "reload")
+    assert done.stdout == "Configuration, certificates and keys are read again.\n" and running()["process"] == pid
+    done = cove("gateway", "config", "check", "gateway.toml", status=2)
+    assert "is YAML" in done.stderr, done
+
+
 def stop_waits_for_the_end():
     pid = running()["process"]
     done = cove("gateway", "stop")
@@ -206,7 +226,7 @@ def every_command_is_reached():
     overview = subprocess.run([os.path.join(os.path.dirname(world.COVE), "../gateway/cove-gateway"), "help"], env=ENV,
                               capture_output=True, text=True, check=True).stdout
     names = re.findall(r"^  cove gateway ((?:[a-z-]+ ?)+?)(?: \[|$| [A-Z])", overview, re.M)
-    assert {"run", "start", "stop", "status", "init", "config check", "rotate-key", "rotate-credentials-key", "backup",
+    assert {"run", "start", "stop", "status", "reload", "init", "config check", "rotate-key", "rotate-credentials-key", "backup",
             "restore"} == set(names), names
     shown = cove("gateway", "--help").stdout
     for command in names:
@@ -217,7 +237,7 @@ def every_command_is_reached():
 
 
 try:
-    for f in (nothing_runs, one_command_is_enough, twice_is_once, sandboxes_go_on, stop_waits_for_the_end,
+    for f in (nothing_runs, one_command_is_enough, twice_is_once, sandboxes_go_on, reload_says_what_came_of_it, stop_waits_for_the_end,
               a_port_that_is_taken, a_configuration_that_is_wrong, certificates_in_part, the_file_says_where,
               one_that_was_started_in_another_way, one_that_hangs_is_said, the_log_has_an_end,
               every_command_is_reached):
