@@ -38,6 +38,10 @@ COMMAND = f"""
     description: Does nothing.
     command: {{argv: [{TRUE}]}}
     limits: {{concurrency: 256}}
+  bare:
+    description: Does nothing, in no cell.
+    command: {{argv: [{TRUE}], private: false}}
+    limits: {{concurrency: 256}}
 """
 HTTP = """
   backend:
@@ -103,18 +107,20 @@ def row(name, runs):
 
 
 def command():
-    tools, calls, spawns = catalog(COMMAND), [], []
+    tools, calls, bare, spawns = catalog(COMMAND), [], [], []
     for _ in range(ROUNDS):
         calls.append(loaded(tools, "true", 1))
+        bare.append(loaded(tools, "bare", 1))
         spawns += [lib.spawn_wait([TRUE])[0] * 1e6 for _ in range(400)]
     spawn, call = lib.quantile(spawns, 0.5), middle(calls, "p50_us")
     many = [loaded(tools, "true", 16) for _ in range(ROUNDS)]
-    results["command"] = {"spawn_us": spawn, "calls": calls, "many": many}
+    results["command"] = {"spawn_us": spawn, "calls": calls, "bare": bare, "many": many}
     low = lib.quantile(spawns, 0.1)
     lib.table("a command that runs `true`", HEAD, [
         ["spawned and waited for", f"{low:.0f}", f"{spawn:.0f}", f"{lib.quantile(spawns, 0.99):.0f}", ""],
         row("called, 1 connection", calls),
         ["over it", f"{middle(calls, 'p10_us') - low:.0f}", f"{call - spawn:.0f}", "", ""],
+        row("called, in no cell", bare),
         row("called, 16 connections", many)])
 
 
@@ -152,9 +158,10 @@ HELD = """
 """
 
 
-def rss_kib(pid):
+def mib(pid, what):
+    """VmRSS: all of it; RssAnon: without files, such as libraries, that others have too."""
     with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
+        return f"{next(int(line.split()[1]) for line in f if line.startswith(what + ':')) / 1024:.1f}"
 
 
 def memory():
@@ -169,12 +176,12 @@ def memory():
         box = brokerlab.Sandbox(labs, "one", policy)
         kept = fill(box)
         time.sleep(1)
-        rows.append([title, f"{rss_kib(labs.process.pid) / 1024:.1f}"])
+        rows.append([title, mib(labs.process.pid, "VmRSS"), mib(labs.process.pid, "RssAnon")])
         for stream in kept:
             stream.close()
         labs.close()
     results["memory_mib"] = rows
-    lib.table("memory of the broker", ["with", "RSS, MiB"], rows)
+    lib.table("memory of the broker", ["with", "RSS, MiB", "its own, MiB"], rows)
 
 
 def held(box):
