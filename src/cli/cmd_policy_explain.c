@@ -283,21 +283,13 @@ static int explain_run(const struct cv_command *self, int argc, char **argv)
 	struct cv_err err = { 0 };
 	int first, status = 0;
 
-	/* the file may stand before the options or after them */
-	char *file = argc > 1 && argv[1][0] != '-' ? argv[1] : NULL;
-	if (file) {
-		argv[1] = argv[0];
-		argv++;
-		argc--;
-	}
 	if (!cv_command_begin(self, argc, argv, &o, &first, &status))
 		return status;
-	if (!file && first < argc)
-		file = argv[first++];
-	if (!file || first < argc) {
+	if (first != argc - 1) {
 		(void)cv_fail(&err, CV_INVALID, "name one policy file");
 		return cv_command_fail(self, &err);
 	}
+	const char *file = argv[first];
 	if (kind_check(&o, &err) != CV_OK ||
 		(o.tool ? explain_tool : explain)(&o, file, &status, &err) != CV_OK)
 		return cv_command_fail(self, &err);

@@ -129,13 +129,40 @@ void cv_command_help(const struct cv_command *cmd, FILE *to)
 	}
 }
 
+/* Options may stand before, between and behind operands, but for the command that gets another
+ * program's words.  The operands end up last in argv. */
+static cv_code words_parse(const struct cv_command *cmd, int argc, char **argv, void *into,
+	int *ret_first, bool *ret_wants_help, struct cv_err *err)
+{
+	const bool is_mixed = strncmp(cmd->operands, "--", 2) != 0;
+	int from = 0, n = 0;
+
+	for (;;) {
+		int first;
+
+		if (cv_options_parse(cmd, argc - from, argv + from, into, &first, ret_wants_help,
+			    err) != CV_OK)
+			return err->code;
+		from += first;
+		const bool is_end = from == argc || (first > 1 && !strcmp(argv[from - 1], "--"));
+		if (*ret_wants_help || is_end || !is_mixed)
+			break;
+		/* Those before it are read: there is room. */
+		argv[++n] = argv[from];
+	}
+	/* argv[1] to argv[n], and what begins at `from`, are operands. */
+	memmove(&argv[from - n], &argv[1], (size_t)n * sizeof(argv[0]));
+	*ret_first = from - n;
+	return CV_OK;
+}
+
 bool cv_command_begin(const struct cv_command *cmd, int argc, char **argv, void *into,
 	int *ret_first, int *ret_status)
 {
 	struct cv_err err = { 0 };
 	bool wants_help;
 
-	if (cv_options_parse(cmd, argc, argv, into, ret_first, &wants_help, &err) != CV_OK) {
+	if (words_parse(cmd, argc, argv, into, ret_first, &wants_help, &err) != CV_OK) {
 		*ret_status = cv_command_fail(cmd, &err);
 		return false;
 	}
