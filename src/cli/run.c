@@ -68,6 +68,9 @@ static cv_code mount_source_check(struct cv_str src, struct cv_err *err)
 		SECURITYFS_MAGIC, BPF_FS_MAGIC, EFIVARFS_MAGIC, BINFMTFS_MAGIC };
 	struct statfs fs;
 
+	if (cv_str_eq(src, CV_STR("/"))) /* the kernel's own are below it */
+		return cv_fail(err, CV_INVALID,
+			"mount /: that is all of the host; name the directories that are needed");
 	if (statfs(src.p, &fs) < 0)
 		return cv_fail_errno(err, "mount %s", src.p);
 	for (size_t i = 0; i < CV_ARRAY_LEN(kernels_own); i++)

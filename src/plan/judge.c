@@ -130,6 +130,18 @@ static cv_code words_check(const struct cv_run_spec *s, bool has_main, struct cv
 	return code;
 }
 
+/* It would hide the working directory, or show it without what it was given. */
+static cv_code cover_check(
+	const struct cv_run_spec *s, const struct cv_spec_mount *m, struct cv_err *err)
+{
+	if (!s->include_workdir || cv_str_eq(m->dst, s->workdir) ||
+		!cv_plan_path_is_beneath(s->workdir, m->dst))
+		return CV_OK;
+	return cv_fail(err, CV_INVALID,
+		"--mount to %.*s: it would lie over the working directory %.*s; choose another target",
+		CV_STR_ARG(m->dst), CV_STR_ARG(s->workdir));
+}
+
 static cv_code mounts_check(const struct cv_run_spec *s, struct cv_err *err)
 {
 	cv_code code = CV_OK;
@@ -140,6 +152,8 @@ static cv_code mounts_check(const struct cv_run_spec *s, struct cv_err *err)
 			code = dst_check("a mount's target", s->mounts[i].dst, err);
 		if (code == CV_OK)
 			code = overlap_check(s, &s->mounts[i], err);
+		if (code == CV_OK)
+			code = cover_check(s, &s->mounts[i], err);
 	}
 	return code;
 }
