@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define RUN_ENDED      "the run ended before the search did"
 #define PASSES_MAX     16    /* over the processes of a run */
 #define SEEN_MAX       65536 /* processes of a run: pids_max of large machines */
 #define NAMESPACES_MAX 64    /* mount namespaces of a run: there should be one */
@@ -183,8 +184,7 @@ static cv_code run_search(struct run_search *rs, struct audit_table *t, struct c
 			"new ones kept coming, in each of %d passes", PASSES_MAX);
 	const struct audit_proc *still = audit_table_find(t, run);
 	if (!still || still->start != rs->supervisor.start)
-		audit_row_unsearched(audit_row_add(rs->r, run, "processes", "all"),
-			"the run ended before the search did");
+		audit_row_unsearched(audit_row_add(rs->r, run, "processes", "all"), RUN_ENDED);
 	else if (!rs->has_files)
 		audit_row_unsearched(audit_row_add(rs->r, run, "files", "all"),
 			"the sandbox has no process yet");
@@ -236,20 +236,24 @@ cv_code audit_runs_search(struct audit_search *s, struct audit_report *r, const 
 	static struct seen seen; /* large */
 	struct audit_proc supervisor[AUDIT_RUNS_MAX];
 	struct audit_table t = { 0 };
+	size_t live = 0;
 	cv_code code = audit_table_read(&t, err);
 
 	for (size_t i = 0; i < n && code == CV_OK; i++) {
 		const struct audit_proc *p = audit_table_find(&t, run[i]);
 
-		if (!p || !audit_proc_is_run(&t, p))
+		if (p && audit_proc_is_run(&t, p))
+			supervisor[live++] = *p;
+		else if (n > 1) /* of those that were found a moment ago */
+			audit_row_unsearched(
+				audit_row_add(r, run[i], "processes", "all"), RUN_ENDED);
+		else
 			code = cv_fail(err, CV_NOT_FOUND,
 				"cove-%d: there is no such run; without a name, all live ones are "
 				"searched",
 				(int)run[i]);
-		else
-			supervisor[i] = *p;
 	}
-	for (size_t i = 0; i < n && code == CV_OK; i++) {
+	for (size_t i = 0; i < live && code == CV_OK; i++) {
 		struct run_search rs = { .s = s,
 			.r = r,
 			.supervisor = supervisor[i],
@@ -260,7 +264,7 @@ cv_code audit_runs_search(struct audit_search *s, struct audit_report *r, const 
 		code = run_search(&rs, &t, err);
 	}
 	if (code == CV_OK)
-		host_search(s, r, &t, supervisor, n);
+		host_search(s, r, &t, supervisor, live);
 	audit_table_fini(&t);
 	return code;
 }

@@ -149,6 +149,18 @@ with run(USE) as live:
     everything = audit("--provider", PROVIDER, "--best-effort", "-o", "json")
     tap.ok(f'"run":"cove-{live.pid}"' in everything.stdout, "without a name, all runs are searched",
            everything.stdout[-2000:] + everything.stderr)
+    stop, others = time.monotonic() + 6, []
+    for _ in range(3):  # runs that come and go
+        others.append(subprocess.Popen(["/bin/sh", "-c", f"while [ -e {w.work} ] && [ ! -e {w.dir}/enough ]; do "
+                                        f"{world.COVE} run -q --workdir {w.work} -- sleep 0.02; done"]))
+    several = [audit("--provider", PROVIDER, "--best-effort")]
+    while time.monotonic() < stop and len(several) < 12:
+        several.append(audit("--provider", PROVIDER, "--best-effort"))
+    write("enough", "")
+    for other in others:
+        other.wait(20)
+    tap.ok(not [r for r in several if r.returncode == 125], "without a name, one that ends meanwhile ends no search",
+           [r.stderr for r in several])
     text = audit(str(live.pid), "--provider", PROVIDER, "--best-effort")
     tap.ok(text.returncode == 0 and text.stdout.splitlines()[-1].startswith("clean: 0 hits"),
            "as text, and a run by its number", text.stdout + text.stderr)
