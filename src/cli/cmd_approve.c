@@ -22,6 +22,7 @@
 #include "cli/approve.h"
 #include "cli/remote.h"
 #include "ipc/approve_show.h"
+#include "sys/clock.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -323,10 +324,11 @@ static cv_code answer(struct approve *a, const struct held *h, enum cv_approval_
 	bool is_for_all, struct cv_err *err)
 {
 	cv_code code = approve_send(h->run, h->ask.id, what, is_for_all, err);
+	const int64_t until_ms = cv_clock_ms() + ANSWER_MS;
 
 	a->has_result = false;
-	while (code == CV_OK && !a->has_result && h->run->fd >= 0)
-		(void)turn(a, ANSWER_MS, false);
+	while (code == CV_OK && !a->has_result && h->run->fd >= 0 && cv_clock_ms() < until_ms)
+		(void)turn(a, (int)(until_ms - cv_clock_ms()), false);
 	if (code != CV_OK)
 		return code;
 	if (!a->has_result)

@@ -485,6 +485,20 @@ def interactively():
     assert out.count(" 200") == 2 and out.count(" 403") == 1, (out, err)
 
 
+def a_run_that_hangs():
+    """It takes no answer, and who answers is told so instead of hanging too."""
+    run = Running("call each '{\"text\":\"a\"}'")
+    q, = run.held()
+    t = Terminal([world.COVE, "approve", run.name, str(q["id"])])
+    t.expect("allow it?")
+    os.kill(run.process.pid, signal.SIGSTOP)
+    t.type("yes\n")
+    t.expect("did not take the answer")
+    os.kill(run.process.pid, signal.SIGCONT)
+    t.end()
+    run.end()
+
+
 def watching_as_json():
     watch = subprocess.Popen([world.COVE, "approve", "--watch", "-o", "json"], env=ENV, text=True, start_new_session=True,
                              stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
@@ -553,6 +567,7 @@ CHECKS = {
     "on the terminal of the run": on_the_runs_terminal,
     "where the terminal is the command's, it is only told": a_terminal_of_the_commands,
     "interactively, with an answer from elsewhere": interactively,
+    "a run that hangs takes no answer": a_run_that_hangs,
     "watching, as JSON": watching_as_json,
     "words that contradict each other": words,
     "a proxy that is killed while it holds a request": a_proxy_that_is_killed,
