@@ -57,6 +57,31 @@ for path in sys.argv[1:]:
         tried("remove " + top, lambda: os.rmdir(top))
         top = os.path.dirname(top)
 """
+# Of who may mount: the same files at another place, without what lies over them.
+UNCOVER = r"""
+import ctypes, os, subprocess, sys
+libc = ctypes.CDLL(None, use_errno=True)
+top, files = sys.argv[1], sys.argv[2:]
+for name in ("bind", "rbind", "over", "upper", "work"):
+    os.mkdir("/tmp/" + name)
+for words in (["mount", "--bind", top, "/tmp/bind"], ["mount", "--rbind", top, "/tmp/rbind"],
+              ["mount", "-t", "overlay", "o", "-o", f"lowerdir={top},upperdir=/tmp/upper,workdir=/tmp/work", "/tmp/over"],
+              ["mount", "-t", "overlay", "o", "-o", f"lowerdir={top}:/tmp/upper", "/tmp/over"],
+              *(["umount", "-l", f] for f in files), *(["mount", "-o", "remount,rw,bind", f] for f in files)):
+    subprocess.run(words, capture_output=True)
+fd = libc.syscall(428, -100, top.encode(), 1)  # open_tree(2), a clone of this mount alone
+tops = [top, "/tmp/bind", "/tmp/rbind", "/tmp/over"] + [f"/proc/self/fd/{fd}"] * (fd >= 0)
+for place in tops:
+    for f in files:
+        path = place + f[len(top):]
+        try:
+            with open(path) as got:
+                print(got.read())
+            with open(path, "a") as to:
+                print("WRITTEN" if to.write("evil") and not os.path.samefile(path, "/dev/null") else "", path)
+        except OSError:
+            pass
+"""
 w = world.World(["api.test"])
 tap = world.Tap()
 server = world.Server(P, 80)
@@ -127,6 +152,19 @@ tools:
     # That --no-protect is for what runs later, and not for what decides now.
     r = cove(["/usr/bin/python3", probe, *kept], *given, "--no-protect")
     assert r.returncode == 0 and "DONE" not in r.stdout, r
+
+
+def p11_not_by_mounting():
+    put("uncover.py", UNCOVER)
+    token = put("n/token", "the-nested-token-8901\n")
+    instance = put("n/work.yaml", "profile: github\ncredentials: {token: {file: token}}\n")
+    policy = put("n/policy.yaml", allow("api.test"))
+    before = digests([token, instance, policy])
+    r = cove(["unshare", "-Urm", "/usr/bin/python3", "uncover.py", w.work, token, instance, policy], "--nested",
+             "--policy", policy, "--provider", instance)
+    assert r.returncode == 0 and "version: 1" in r.stdout, r
+    assert "the-nested-token" not in r.stdout and "WRITTEN" not in r.stdout, r
+    assert digests([token, instance, policy]) == before
 
 
 def told():
@@ -237,6 +275,7 @@ def elsewhere_as_ever():
 
 os.mkdir(w.dir + "/else")
 tap.check("P11, B11, C10 nothing that was named is changed or, if secret, read, in any way", p11_each_way)
+tap.check("P11, C10 nor by who makes namespaces and mounts inside", p11_not_by_mounting)
 tap.check("who runs a program of the host out of the working directory is told", told)
 tap.check("B1 what a broker keeps is not its sandbox's to see", b1_what_runs_have)
 tap.check("B6 the policy in the working directory is not the sandbox's to change, and is the host's", b6_not_from_inside)
