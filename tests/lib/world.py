@@ -220,6 +220,8 @@ class World:
     def cove(self, argv, policy=None, pins=(), options=(), timeout=60, quiet=True, **kw):
         """Runs `cove run … -- argv` and returns the CompletedProcess (text)."""
         cmd = [COVE, "run", *(["-q"] if quiet else []), "--workdir", self.work, "--ca", self.pki.ca]
+        if os.environ.get("CV_INTERCEPTION"):  # a whole file of tests with another one
+            cmd += ["--interception", os.environ["CV_INTERCEPTION"]]
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.audit)
         cmd += ["--audit", self.audit]
