@@ -202,6 +202,15 @@ static void tools_json(struct cv_buf *out, const struct cv_plan *p)
 	cv_buf_put_byte(out, ']');
 }
 
+static void interception_json(struct cv_buf *out, const struct cv_plan *p)
+{
+	cv_buf_printf(
+		out, ",\"interception\":\"%s\",\"ports\":[", cv_interception_name(p->interception));
+	for (uint32_t i = 0; i < p->port_count; i++)
+		cv_buf_printf(out, "%s%u", i ? "," : "", p->ports[i]);
+	cv_buf_put_byte(out, ']');
+}
+
 void cv_plan_json(const struct cv_plan *p, struct cv_buf *out)
 {
 	const struct cv_plan_command *c = &p->command;
@@ -213,11 +222,8 @@ void cv_plan_json(const struct cv_plan *p, struct cv_buf *out)
 		",\"limits\":{\"cpu_milli\":%u,\"memory_bytes\":%llu,\"pids\":%u,\"time_ms\":%llu}",
 		p->cpu_milli, (unsigned long long)p->memory_bytes, p->pids,
 		(unsigned long long)p->timeout_ms);
-	cv_buf_printf(
-		out, ",\"interception\":\"%s\",\"ports\":[", cv_interception_name(p->interception));
-	for (uint32_t i = 0; i < p->port_count; i++)
-		cv_buf_printf(out, "%s%u", i ? "," : "", p->ports[i]);
-	cv_buf_put(out, CV_STR("],\"steps\":["));
+	interception_json(out, p);
+	cv_buf_put(out, CV_STR(",\"steps\":["));
 	for (uint32_t i = 0; i < p->op_count; i++) {
 		if (i)
 			cv_buf_put_byte(out, ',');
