@@ -289,7 +289,7 @@ static enum cv_pass filtered_pass(
 				b->is_done = true;
 				return CV_PASS_MOVED;
 			}
-			if (step == CV_PASS_IDLE)
+			if (step == CV_PASS_IDLE || !b->filter) /* what was held has gone */
 				return passed;
 		}
 		step = cv_buf_len(&b->input) || b->has_more ? input_step(b, scratch)
