@@ -157,6 +157,7 @@ static const struct {
 } value_name[] = {
 	{ "log-level", "error|warn|info|debug|trace" },
 	{ "log-format", "text|json" },
+	{ "interception", "auto|tproxy|redirect|anyip" },
 	{ "state-dir", "DIR" },
 	{ "policies-dir", "DIR" },
 	{ "profiles-dir", "DIR" },
