@@ -41,7 +41,24 @@
 	X(".circleci", "CI jobs with the project's secrets")                                \
 	X(".buildkite", "CI jobs with the project's secrets")                               \
 	X("Jenkinsfile", "CI jobs with the project's secrets")                              \
-	X("azure-pipelines.yml", "CI jobs with the project's secrets")
+	X("azure-pipelines.yml", "CI jobs with the project's secrets")                     \
+	X(".profile", "a home: shells run it when they begin")                             \
+	X(".bash_profile", "as .profile")                                                  \
+	X(".bash_login", "as .profile")                                                    \
+	X(".bashrc", "as .profile")                                                        \
+	X(".bash_logout", "as .profile, when they end")                                    \
+	X(".zshenv", "as .profile")                                                        \
+	X(".zprofile", "as .profile")                                                      \
+	X(".zshrc", "as .profile")                                                         \
+	X(".zlogin", "as .profile")                                                        \
+	X(".config/fish", "as .profile")                                                   \
+	X(".config/git", "as .gitconfig")                                                  \
+	X(".config/systemd", "services of the user")                                       \
+	X(".config/autostart", "programs that a desktop starts")                           \
+	X(".config/cove", "profiles and catalogs that cove takes by name")                 \
+	X(".gitconfig", "as .git/config, in every repository")                             \
+	X(".ssh", "who may log in, and what ssh runs")                                     \
+	X(".local/bin", "programs that shells find by name")
 /* clang-format on */
 
 struct cv_protected_row {

@@ -14,10 +14,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import box  # noqa: E402
 
 FILES = [".git/config", ".git/config.worktree", ".git/info/attributes", ".pre-commit-config.yaml",
-         ".envrc", ".mise.toml", ".mcp.json", ".gitlab-ci.yml", "Jenkinsfile", "azure-pipelines.yml"]
+         ".envrc", ".mise.toml", ".mcp.json", ".gitlab-ci.yml", "Jenkinsfile", "azure-pipelines.yml",
+         ".profile", ".bash_profile", ".bashrc", ".zshenv", ".zshrc", ".gitconfig"]
 FOLDERS = [".git/hooks", ".husky", ".vscode", ".idea", ".zed", ".devcontainer", ".claude", ".cursor",
            ".codex", ".gemini", ".github/workflows", ".github/actions", ".gitlab", ".circleci",
-           ".buildkite"]
+           ".buildkite", ".ssh", ".config/git", ".config/fish", ".config/systemd", ".config/cove", ".local/bin"]
 
 GIT_ENV = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_AUTHOR_NAME": "t",
            "GIT_AUTHOR_EMAIL": "t@example.test", "GIT_COMMITTER_NAME": "t",
