@@ -339,6 +339,7 @@ def stopped():
     """A keeper that doesn't answer: what needs it ends with a reason, in time; the rest goes on."""
     pid, = lab.processes()["cove-keeper"]
     os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.2)  # so long the answer to the same question holds
     try:
         lab.origin.forget()
         lab.origin.answer = OK
