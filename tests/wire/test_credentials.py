@@ -317,6 +317,7 @@ def killed_while_asked():
     """It dies with questions unanswered: a value is refused at once, the rest is asked of the next one."""
     pid, = lab.processes()["cove-keeper"]
     os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.2)  # so long the answer to the same question holds
     lab.origin.answer = f"HTTP/1.1 200 OK\r\nContent-Length: {len(VALUE) + 4}\r\n\r\nit: {VALUE}".encode()
     lab.origin.forget()
     needs = lab.start_talk("api.test", request("GET", "api.test", "/needs", [
