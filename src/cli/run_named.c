@@ -210,7 +210,8 @@ static cv_code own_state_check(
 	if (path.p && is_in_reach(t, path, CV_NAMED_SECRET))
 		code = cv_fail(err, CV_INVALID,
 			"--tools: what cove keeps for this run would be below %s, which the sandbox "
-			"has; choose another --workdir, or set TMPDIR to a directory elsewhere",
+			"has; choose another --workdir or --mount, or set XDG_RUNTIME_DIR or TMPDIR "
+			"to a directory elsewhere",
 			real);
 	free(real);
 	return code;

@@ -65,8 +65,8 @@ HEAD = ("call() { curl -sS -m 60 -H \"Authorization: Bearer $COVE_TOOLS_TOKEN\" 
         "get() { curl -sS -m 60 -w ' %{http_code}\\n' \"$@\"; }\n")
 
 
-def command(script, options=(), policy_file=None):
-    cmd = [world.COVE, "run", "-q", "--workdir", w.work, "--ca", w.pki.ca, "--tools", tools,
+def command(script, options=(), policy_file=None, has_tools=True):
+    cmd = [world.COVE, "run", "-q", "--workdir", w.work, "--ca", w.pki.ca, *(("--tools", tools) if has_tools else ()),
            "--policy", policy_file or policy, "--resolve", f"api.test:443:{world.PRIVATE}",
            "--resolve", f"plain.test:80:{world.PRIVATE}", "--audit", w.audit]
     return [*cmd, *options, "--", "/bin/sh", "-c", HEAD + script]
@@ -75,12 +75,12 @@ def command(script, options=(), policy_file=None):
 class Running:
     """A run, without a terminal."""
 
-    def __init__(self, script, *options, policy_file=None):
+    def __init__(self, script, *options, **how):
         api.seen.clear()
         plain.seen.clear()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(w.audit)
-        self.process = subprocess.Popen(command(script, options, policy_file), env=ENV, text=True,
+        self.process = subprocess.Popen(command(script, options, **how), env=ENV, text=True,
                                         start_new_session=True, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.name = f"cove-{self.process.pid}"
@@ -318,7 +318,8 @@ def b6_another_user_is_refused():
 
 
 def b6_the_sandbox_can_not_answer():
-    """Neither is the socket there, nor does it take the sandbox when its directory is mounted."""
+    """Neither is the socket there, nor does it take the sandbox when its directory is mounted.  With tools that
+    can't be mounted: what their broker keeps is there, too."""
     probe = ("import os,socket,struct,sys\n"
              "for at in sys.argv[1:]:\n"
              "  for name in (at, '\\0' + at):\n"
@@ -330,10 +331,15 @@ def b6_the_sandbox_can_not_answer():
              "      print('said', s.recv(100))\n"
              "    except OSError as e:\n"
              "      print('failed', type(e).__name__)\n")
-    script = ("call each '{\"text\":\"x\"}' & sleep 1; ls " + other_dirs() + " 2>&1; N=$(ls /mnt/cove 2>/dev/null); "
+    script = ("get https://api.test/ask & sleep 1; ls " + other_dirs() + " 2>&1; N=$(ls /mnt/cove 2>/dev/null); "
               "/usr/bin/python3 -c \"$PROBE\" " + other_dirs() + "/$N $N /mnt/cove/$N; echo probed; wait")
+    no_tools = w.policy(POLICY.partition("tools:")[0], "no-tools.yaml")
     for options in ([], ["--mount", runtime + ":/mnt"], ["--mount", runtime + ":/mnt:ro"]):
-        run = Running(script, "--env", "PROBE=" + probe, *options)
+        if options:
+            run = Running("true", *options)
+            _, err = run.end()
+            assert run.process.returncode == 2 and "--mount" in err, (options, err)
+        run = Running(script, "--env", "PROBE=" + probe, *options, policy_file=no_tools, has_tools=False)
         q, = run.held()
         end = time.monotonic() + 15
         out = ""
