@@ -2,7 +2,7 @@
 """A gateway in Python for one supervisor: the other end of src/ipc/gateway_link.h.
 
 Plan: `cove run` is started from a directory where a script stands for cove-supervisor and keeps the
-plan; the gateway's part is put into its bytes (it stands right behind the ids), and the real
+plan; the gateway's part is put into its bytes (it stands right behind the ids and the interception), and the real
 cove-supervisor is started with it, as src/driver does.  Messages are written and read byte by byte
 here, so that a change of the link's format is seen.
 """
@@ -257,9 +257,10 @@ class Lab:
 
     def _service(self, plan):
         """The gateway's part: behind magic, flags and the two ids."""
-        assert plan[16:21] == b"\0" * 5, "the plan's format changed"
+        at = 24 + 4 * struct.unpack_from("<I", plan, 20)[0]  # behind the interception and its ports
+        assert plan[at:at + 5] == b"\0" * 5, "the plan's format changed"
         part = _plan_text(self.path) + _plan_text(self.sandbox) + _plan_text("instance-1")
-        return plan[:16] + part + TOKEN + struct.pack("<I", self.flags) + plan[21:]
+        return plan[:at] + part + TOKEN + struct.pack("<I", self.flags) + plan[at + 5:]
 
     def start(self):
         fds = {3: self.plan} | ({4: self.cred} if self.cred is not None else {})
