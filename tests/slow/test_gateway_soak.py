@@ -194,7 +194,7 @@ def supervisor_dies():
 def compare():
     """All of it.  Pages are by offset: what goes meanwhile shifts them."""
     until(lambda: not [s for s in g.stub.ListSandboxes(pb.ListSandboxesRequest(limit=1000)).sandboxes
-                       if s.status.phase == 4], "deleted ones go")
+                       if s.status.phase == 4], WAIT_S, "deleted ones go")
     listed = {}
     offset = 0
     while True:
@@ -212,7 +212,7 @@ def compare():
             assert status.revision.version == m["version"], (name, status, m)
             if m["phase"] == READY:
                 until(lambda: g.stub.GetSandboxPolicyStatus(pb.GetSandboxPolicyStatusRequest(
-                    name=name)).active_version == m["version"], "%s's policy %s" % (name, m))
+                    name=name)).active_version == m["version"], WAIT_S, "%s's policy %s" % (name, m))
     for k in "012":
         names = {s.metadata.name for s in g.stub.ListSandboxes(pb.ListSandboxesRequest(
             label_selector="k=" + k, limit=1000)).sandboxes if s.status.phase != 4}

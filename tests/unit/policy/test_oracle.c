@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DOCS    5000
+#define DOCS    3000
 #define PER_DOC 50
 #define SEED    0x8c7f0aac97c4aa2fu
 

@@ -12,7 +12,7 @@
 
 #include <stdlib.h>
 
-#define DOCS    3000
+#define DOCS    2000
 #define PER_DOC 40
 #define SEED    0x51f0aac97c4a07b3u
 
