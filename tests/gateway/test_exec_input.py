@@ -23,8 +23,7 @@ world.enter_user_namespace()
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
 import rpclab  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
-from gatewaylab import until  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 g = gatewaylab.Gateway(tls=False)

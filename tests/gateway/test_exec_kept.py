@@ -17,8 +17,7 @@ world.enter_user_namespace()
 import gatewaylab  # noqa: E402
 import oidclab  # noqa: E402
 import rpclab  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
-from gatewaylab import until  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 issuer = oidclab.Issuer()
@@ -449,6 +448,8 @@ def it_is_there_over_http():
 
 
 try:
+    # Until the issuer's keys are there, nobody can be told from another.
+    until(lambda: code_of(lambda: shell().ListSandboxes(pb.ListSandboxesRequest()))[0] == "OK", why=g.lines[-5:])
     box, other = ready("box"), ready("other")
     for f in (output_and_end_are_told_to_everybody, it_is_as_it_was_asked_for, what_can_not_be_started_says_why,
               what_it_leaves_behind_does_not_hold_its_end, a_lost_client_goes_on_where_it_was,

@@ -13,8 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
 import world  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
-from gatewaylab import until  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 g = gatewaylab.Gateway(tls=False)

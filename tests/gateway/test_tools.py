@@ -19,8 +19,7 @@ world.enter_user_namespace()  # so that brokers can be looked into; before grpc 
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
 import rpclab  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
-from gatewaylab import until  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
 sandbox_pb, cove_pb = rpclab.module("sandbox_pb2"), rpclab.module("cove_pb2")

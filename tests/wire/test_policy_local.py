@@ -16,6 +16,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import box  # noqa: E402
+import look  # noqa: E402
 import proxylab  # noqa: E402
 import world  # noqa: E402
 from proxylab import Lab, read_all, read_response  # noqa: E402
@@ -217,14 +218,14 @@ def gone():
     assert lab.policy(LARGE)[0] == 0
     assert ask_json("/v1/policy/current")["policy_yaml"] == LARGE
     # who leaves in the middle of an answer is noticed by whichever call comes first, read or write
-    fds = f"/proc/{lab.process.pid}/fd"
-    before = len(os.listdir(fds))
+    before = look.descriptor_count(lab.process.pid)
     for i in range(200):
         s = lab.connect()
         s.sendall(b"GET http://policy.local/v1/policy/current HTTP/1.1\r\nHost: policy.local\r\n\r\n")
         time.sleep(i % 20 / 5000)
         s.close()
-    assert box.until(lambda: len(os.listdir(fds)) <= before, 10), (before, len(os.listdir(fds)))
+    assert box.until(lambda: look.descriptor_count(lab.process.pid) <= before, 10), (
+        before, look.descriptor_count(lab.process.pid))
 
 
 tap.check("who leaves in the middle of an answer leaves nothing", gone)
