@@ -9,9 +9,10 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import world  # noqa: E402
+world.enter_user_namespace()  # so that the gateway can be looked into; before grpc is there with its threads
 import gatewaylab  # noqa: E402
 import look  # noqa: E402
-import world  # noqa: E402
 from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
