@@ -4,12 +4,12 @@
  *
  * Policy, audit, catalogs, instances and profiles, routes, roots; files that hold a value; and of what
  * a catalog starts on the host, the programs and the words that are files, such as a script behind its
- * interpreter.  What these load from beside them is not known here.  So who runs something on the host that
- * lies where the sandbox may write is told.
+ * interpreter.  What these load from beside them is not known here.  So who runs something on the host
+ * that lies where the sandbox may write is told.
  *
- * Directories that runs have beside their sandboxes (a broker's records, its builds and their policies, sockets for
- * answers) are hidden, too.  A run whose own would come to be where its sandbox sees it is refused: it is
- * not there yet, and so nothing can be laid over it.
+ * Directories that runs have beside their sandboxes (a broker's records, its builds and their policies,
+ * sockets for answers) are hidden, too.  A run whose own would come to be where its sandbox sees it is
+ * refused: it is not there yet, and so nothing can be laid over it.
  */
 #include "cli/run_int.h"
 

@@ -2,8 +2,9 @@
 /*
  * scrub_set.h - secret values, compiled into what scrub.h searches for
  *
- * Ownership: counted, immutable after it is made (but for the stream it keeps for the next who needs one); one set may serve any number of streams of one
- * thread.  The last reference wipes and frees it.  Pure.  Limits: CV_SCRUB_* in limits_scrub.h.
+ * Ownership: counted; immutable after it is made, but for the stream that it keeps for who needs the
+ * next.  One set may serve any number of streams of one thread.  The last reference wipes and frees it.
+ * Pure.  Limits: CV_SCRUB_* in limits_scrub.h.
  *
  * Three forms of each value are compiled, each into an automaton of its own (Aho and Corasick 1975,
  * failure links kept as links, so that memory grows with the values and not with the alphabet):
@@ -49,8 +50,7 @@ struct cv_scrub;
 
 struct cv_scrub_set {
 	uint32_t refs;
-	struct cv_scrub
-		*spare; /* scrub.c: one that nobody uses now; it has no reference on the set */
+	struct cv_scrub *spare; /* scrub.c: one that nobody uses; without a reference on the set */
 	uint32_t value_bytes_max; /* longest value */
 	struct cv_scrub_trie trie[CV_SCRUB_FORM_COUNT];
 	bool is_used[256]; /* by some match, as a byte of it */

@@ -112,7 +112,8 @@ static cv_code run_read(struct cv_driver *d, struct cv_str id, struct cv_driver_
 
 /* ---- those that are new ---- */
 
-/* Best effort, as the line that other starts write: without it a later owner waits for the process to dial. */
+/* Best effort, as the line that other starts write: without it a later owner waits for the process to
+ * dial. */
 void cv_driver_local_confirm(
 	struct cv_driver *d, struct cv_str id, const struct cv_driver_process *p)
 {

@@ -61,8 +61,8 @@ static cv_code others_remove(const struct cv_driver *d, const char *name)
 		return CV_LIMIT;
 	const pid_t pid = fork();
 	if (pid == 0) {
-		while (open("/dev/null", O_RDWR) <
-			2) /* it opens files, and none may be its stderr */
+		/* It opens files, and none may be its stderr. */
+		while (open("/dev/null", O_RDWR) < 2)
 			;
 		execve(argv[0], argv, env);
 		_exit(127);
