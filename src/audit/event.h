@@ -46,7 +46,8 @@
 	X(LOG,   "ALLOWED", 1, "Allowed", 17, "Logged") /* enforcement: audit let it pass */
 
 /* enum, the word after the colon, activity id per class: NET, HTTP, DNS, PROC, FINDING, CONFIG,
- * LIFECYCLE, TOOL.  99 is OCSF's "Other", with the word as its name.  HTTP takes both from the method. */
+ * LIFECYCLE, TOOL.  99 is OCSF's "Other", with the word as its name.  HTTP takes both from the
+ * method. */
 #define CV_AUDIT_ACTIVITIES(X)                               \
 	X(OTHER,     "OTHER",     99, 99, 99, 99, 99, 99, 99, 99) \
 	X(OPEN,      "OPEN",       1, 99, 99, 99, 99, 99, 99, 99) \

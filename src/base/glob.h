@@ -21,8 +21,9 @@
 #include "base/err.h"
 #include "base/str.h"
 
-/* Between the literal beginning and end, which cost nothing: states, one for a character or an operator,
- * two for an alternative.  Time to match is at most this for each character of the text. */
+/* Between the literal beginning and end, which cost nothing: states, one for a character or an
+ * operator, two for an alternative.  Time to match is at most this for each character of the
+ * text. */
 #define CV_GLOB_STATES_MAX 1024
 
 /* Braces in braces; compilation recurses this deep. */

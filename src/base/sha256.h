@@ -23,7 +23,8 @@ struct cv_sha256 {
 };
 
 void cv_sha256_init(struct cv_sha256 *s);
-/* Asks now what the CPU can do, and not when some KiB are there: for one that is copied for each hash. */
+/* Asks now what the CPU can do, and not when some KiB are there: for one that is copied for each
+ * hash. */
 void cv_sha256_ask(struct cv_sha256 *s);
 void cv_sha256_update(struct cv_sha256 *s, const void *bytes, size_t n);
 

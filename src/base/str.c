@@ -87,6 +87,14 @@ struct cv_str cv_str_trim(struct cv_str s)
 	return s;
 }
 
+bool cv_str_has_control(struct cv_str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+			return true;
+	return false;
+}
+
 bool cv_str_to_u64(struct cv_str s, uint64_t max, uint64_t *ret)
 {
 	uint64_t v = 0;

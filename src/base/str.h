@@ -64,6 +64,9 @@ struct cv_str cv_str_cut(struct cv_str *s, char sep);
 
 struct cv_str cv_str_trim(struct cv_str s); /* spaces and tabs at both ends */
 
+/* A byte below a space, or DEL: text of one line has none. */
+bool cv_str_has_control(struct cv_str s);
+
 /* The whole of s as a decimal number without sign, at most max.  False otherwise. */
 CV_MUST bool cv_str_to_u64(struct cv_str s, uint64_t max, uint64_t *ret);
 

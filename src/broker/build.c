@@ -502,8 +502,8 @@ static void build_event(struct broker *b, struct job *j, enum watch what, uint32
 	}
 }
 
-/* Builds that run are under the new policy as well, by the file that their proxy watches.  One that can't
- * be told ends.  A step that began without a network stays so. */
+/* Builds that run are under the new policy as well, by the file that their proxy watches.  One that
+ * can't be told ends.  A step that began without a network stays so. */
 void build_policy_changed(struct broker *b, const struct sandbox *s)
 {
 	struct cv_err err;

@@ -14,18 +14,10 @@ static struct cv_str argument(const struct cv_value *arguments, const char *name
 	return cv_value_get_str(arguments, cv_str_of(name));
 }
 
-static bool has_control(struct cv_str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return true;
-	return false;
-}
-
 /* A file below the context: no way out of it by its text, and nothing that is preprocessed. */
 static const char *dockerfile_wrong(struct cv_str s)
 {
-	if (s.n > 1024 || has_control(s) || s.p[0] == '-')
+	if (s.n > 1024 || cv_str_has_control(s) || s.p[0] == '-')
 		return "not a path";
 	if (s.p[0] == '/')
 		return "it is below context_dir, and not absolute";
@@ -42,7 +34,7 @@ static const char *dockerfile_wrong(struct cv_str s)
 
 static const char *path_wrong(struct cv_str s)
 {
-	if (s.n > 4000 || has_control(s))
+	if (s.n > 4000 || cv_str_has_control(s))
 		return "not a path";
 	while (s.p)
 		if (cv_str_eq(cv_str_cut(&s, '/'), CV_STR("..")))

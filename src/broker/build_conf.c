@@ -4,8 +4,8 @@
  *
  * A login never reaches an engine.  What stands in its auth.json is a placeholder; the value is a
  * credential of the step's own `cove run`, whose proxy puts it into requests to the registry and to
- * the hosts that the catalog says give tokens for it.  From the keeper to there it is in a memfd that the
- * broker holds while the build lasts: in no file, no argument and no environment.
+ * the hosts that the catalog says give tokens for it.  From the keeper to there it is in a memfd
+ * that the broker holds while the build lasts: in no file, no argument and no environment.
  *
  *     conf/auth.json   user:placeholder         provider.json   {fd: SPAWN_KEEP_FD}
  *     policy.json      endpoints, bound to it   profile.json    one credential, no endpoint

@@ -2,9 +2,10 @@
 /*
  * build_ids.c - files of images whose ids are the user's by /etc/subuid
  *
- * Where the host gives its users ranges of ids, what a build makes belongs to ids that we may neither read
- * nor remove.  So that is done by cove-broker executed anew, in a user namespace where it may: one that
- * is forked would have our memory, and could not be dumpable as newuidmap(1) wants it.
+ * Where the host gives its users ranges of ids, what a build makes belongs to ids that we may
+ * neither read nor remove.  So that is done by cove-broker executed anew, in a user namespace where
+ * it may: one that is forked would have our memory, and could not be dumpable as newuidmap(1) wants
+ * it.
  *
  *     cove-broker remove DIR
  *     cove-broker look BYTES EXTRA STORE DIR     ends when both have more than may be
@@ -13,9 +14,9 @@
 
 #include "broker/build_int.h"
 #include "broker/spawn.h"
+#include "sys/child.h"
 #include "sys/idmap.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,10 +83,8 @@ static bool is_good(void)
 		execve(argv[0], argv, argv + 2);
 		_exit(127);
 	}
-	while (pid > 0 && waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return false;
-	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	return cv_child_wait(pid, &status) == CV_OK && WIFEXITED(status) &&
+	       WEXITSTATUS(status) == 0;
 }
 
 cv_code build_ids_find(struct cv_err *err)

@@ -4,8 +4,8 @@
  *
  * All are, whose catalog does not say otherwise, where this host lets us make any.  Not seen are the
  * directories that whoever started us named, in which every run of the user has its own, and ours
- * among them: a call sees its own directory and nothing beside it.  One of them may come to be later, by
- * a run that has its own elsewhere, or never.
+ * among them: a call sees its own directory and nothing beside it.  One of them may come to be
+ * later, by a run that has its own elsewhere, or never.
  *
  * `cove run` as a tool is in none: it makes its own, and has a janitor that must outlive it.  Nor is a
  * command of another user where we have that one user only.

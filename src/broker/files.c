@@ -39,9 +39,8 @@ static const char *path_wrong(struct cv_str s, bool is_sandbox)
 		return is_sandbox
 			       ? "write an absolute path in the sandbox"
 			       : "write a path below the tool's directory, without a '/' before it";
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return "a path without control characters";
+	if (cv_str_has_control(s))
+		return "a path without control characters";
 	return names_wrong(is_sandbox ? cv_str_slice(s, 1, s.n) : s);
 }
 

@@ -2,11 +2,11 @@
 /*
  * quota.c - see quota.h
  *
- * A walk is given up as soon as it has seen too much, so what it costs is bounded too; a tree that takes
- * long to walk is walked less often.  A file with several names counts once for all of them.  One that
- * has lost its name and is still open is not seen: there RLIMIT_FSIZE is what holds.  A directory that
- * its owner has closed is opened again; a tree with one that can't be, or one below DEPTH_MAX others, is
- * taken for full.
+ * A walk is given up as soon as it has seen too much, so what it costs is bounded too; a tree that
+ * takes long to walk is walked less often.  A file with several names counts once for all of them.
+ * One that has lost its name and is still open is not seen: there RLIMIT_FSIZE is what holds.  A
+ * directory that its owner has closed is opened again; a tree with one that can't be, or one below
+ * DEPTH_MAX others, is taken for full.
  */
 #include "broker/quota.h"
 

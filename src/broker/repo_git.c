@@ -14,6 +14,7 @@
  */
 #include "broker/repo_int.h"
 
+#include "sys/child.h"
 #include "sys/fd.h"
 
 #include <curl/curl.h>
@@ -67,7 +68,8 @@ static const struct {
 	{ "maintenance.auto", "false" },
 	{ "advice.detachedHead", "false" },
 	{ "init.defaultBranch", "main" },
-	/* Mistakes of old programs that are in the history of ordinary repositories, and harm nobody. */
+	/* Mistakes of old programs that are in the history of ordinary repositories, and harm
+	 * nobody. */
 	{ "fetch.fsck.zeroPaddedFilemode", "ignore" },
 	{ "fetch.fsck.missingSpaceBeforeDate", "ignore" },
 	{ "fetch.fsck.missingSpaceBeforeEmail", "ignore" },
@@ -276,8 +278,7 @@ enum repo_git_end repo_git(const struct repo_work *w, const struct repo_git *g, 
 		return REPO_GIT_BROKEN;
 	if (!is_read)
 		kill(pid, SIGKILL); /* what it started ends with its pipes, or with the worker */
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	(void)cv_child_wait(pid, &status);
 	if (!is_read)
 		return REPO_GIT_LARGE;
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)

@@ -350,8 +350,9 @@ void shepherd_run(const struct spawn_plan *plan, int control, int in, int out, i
 	}
 	quota_begin(&h, plan);
 	const pid_t self = getpid();
-	/* The child changes nothing but what is its own in the kernel until it is another program; so it
-	 * may borrow our memory, which is half the cost of a call.  Work of our own stays what it is. */
+	/* The child changes nothing but what is its own in the kernel until it is another program;
+	 * so it may borrow our memory, which is half the cost of a call.  Work of our own stays
+	 * what it is. */
 	h.first = plan->run ? fork() : vfork();
 	if (h.first == 0)
 		become(plan, control, in, out, err, self);

@@ -9,10 +9,10 @@
  */
 #include "broker/spawn.h"
 
+#include "sys/child.h"
 #include "sys/children.h"
 #include "sys/fd.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
@@ -237,6 +237,5 @@ void spawn_clean(int state_dir, const char *state_path)
 	const pid_t pid = fork();
 	if (pid == 0)
 		tree_remove_all(path);
-	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	(void)cv_child_wait(pid, NULL);
 }

@@ -33,7 +33,8 @@ struct spawn_plan {
 	bool owns_workdir; /* else it is somebody's, and nothing bounds it */
 	bool has_stdin;    /* else it is /dev/null */
 	/* When its first process is killed the rest ends by itself and takes away what it made, for
-	 * which there is BROKER_CLEAN_MS (a sandbox: its janitor).  Only then the rest is killed too. */
+	 * which there is BROKER_CLEAN_MS (a sandbox: its janitor).  Only then the rest is killed
+	 * too. */
 	bool cleans_up;
 	/* In place of argv: work of our own that may take long.  In the child, whose stdout and stderr
 	 * are as a command's; gives its exit status. */

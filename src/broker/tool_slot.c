@@ -21,11 +21,6 @@ struct tool_slot *tool_slot_find(struct broker *b, struct cv_str name)
 	return NULL;
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return cv_str_cmp(((const struct cv_tool *)a)->name, ((const struct cv_tool *)b)->name);
-}
-
 void tool_slots_publish(struct broker *b)
 {
 	struct cv_catalog *c = b->catalog;
@@ -34,7 +29,7 @@ void tool_slots_publish(struct broker *b)
 	for (size_t i = 0; i < b->slot_count; i++)
 		if (!b->slots[i]->is_found || b->slots[i]->is_listed)
 			b->table[n++] = b->slots[i]->tool;
-	qsort(b->table, n, sizeof(b->table[0]), by_name);
+	qsort(b->table, n, sizeof(b->table[0]), cv_tool_by_name);
 	c->tools = b->table;
 	c->tool_count = n;
 }

@@ -34,7 +34,8 @@ bool audit_proc_is_run(const struct audit_table *t, const struct audit_proc *p);
 
 enum audit_role { /* in a run */
 	AUDIT_ROLE_SUPERVISOR,
-	AUDIT_ROLE_KEEPER, /* the courier with the commands it starts, and host tools: values are there */
+	/* The courier with the commands it starts, and host tools: values are there */
+	AUDIT_ROLE_KEEPER,
 	AUDIT_ROLE_HELPER,  /* proxy, init and other processes of ours */
 	AUDIT_ROLE_SANDBOX, /* the agent's */
 };

@@ -233,8 +233,8 @@ static void host_search(struct audit_search *s, struct audit_report *r, const st
 cv_code audit_runs_search(struct audit_search *s, struct audit_report *r, const pid_t *run,
 	size_t n, uint64_t files_max, struct cv_err *err)
 {
-	static struct seen seen; /* large */
-	struct audit_proc supervisor[AUDIT_RUNS_MAX];
+	static struct seen seen; /* large, as is the next */
+	static struct audit_proc supervisor[AUDIT_RUNS_MAX];
 	struct audit_table t = { 0 };
 	size_t live = 0;
 	cv_code code = audit_table_read(&t, err);

@@ -6,7 +6,7 @@
 #include "cli/audit_files.h"
 #include "cli/run_provider.h"
 
-#define AUDIT_RUNS_MAX 64 /* searched at once */
+#define AUDIT_RUNS_MAX 1024 /* searched at once */
 
 /* The values of attached providers.  What can't be searched for becomes a row.  CV_INVALID when
  * there is nothing to search for. */

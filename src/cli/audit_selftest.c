@@ -16,9 +16,9 @@
 
 #include "base/base64.h"
 #include "base/hex.h"
+#include "sys/child.h"
 #include "sys/fd.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -231,8 +231,7 @@ static void run_end(struct selftest *t)
 		}
 		step();
 	}
-	kill(t->run, SIGKILL);
-	waitpid(t->run, NULL, 0);
+	cv_child_kill(t->run);
 	t->run = 0;
 }
 

@@ -2,10 +2,10 @@
 /*
  * cmd_audit_secrets.c - `cove audit secrets`: is a real value anywhere that it must not be?
  *
- * The values come from the providers and catalogs that the run was given, read anew on the host; the keeper is
- * not asked, for it gives none to anybody.  Each place is a row, and a place that can't be read is
- * as bad as one with a value in it unless --best-effort says otherwise.  What is printed is
- * scrubbed, because names in it are the sandbox's.
+ * The values come from the providers and catalogs that the run was given, read anew on the host;
+ * the keeper is not asked, for it gives none to anybody.  Each place is a row, and a place that
+ * can't be read is as bad as one with a value in it unless --best-effort says otherwise.  What is
+ * printed is scrubbed, because names in it are the sandbox's.
  *
  * Exit status: 0 no value anywhere; 1 a value was found or a place not searched; 2 and 125 as ever.
  */

@@ -2,13 +2,13 @@
 /*
  * complete.c - see complete.h
  *
- * Commands here are tables too, so words, options and the kinds of their values come from the same rows as
- * `--help`: "FILE" in a row is a file, "text|json" are two words.  What stands behind the first operand
- * is not ours (of `run` it is the command), and is completed as files.
+ * Commands here are tables too, so words, options and the kinds of their values come from the same
+ * rows as `--help`: "FILE" in a row is a file, "text|json" are two words.  What stands behind the
+ * first operand is not ours (of `run` it is the command), and is completed as files.
  *
  * Groups such as `policy` have commands of both halves, so the client is asked for its own words while
- * the command is not known yet; a word that both have is said once.  `gateway` has the client's and those
- * of cove-gateway, which answers for them.
+ * the command is not known yet; a word that both have is said once.  `gateway` has the client's and
+ * those of cove-gateway, which answers for them.
  */
 #include "cli/complete.h"
 
@@ -16,10 +16,10 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "cli/remote.h"
+#include "sys/child.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define ANSWER_BYTES_MAX (1u << 20) /* the client's: a thousand names and what they are */
@@ -217,8 +217,7 @@ static void other_ask(const struct asked *a, become_fn *become, int argc, char *
 			cv_buf_put(&answer, (struct cv_str){ buf, (size_t)n });
 	}
 	close(p[0]);
-	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	(void)cv_child_wait(pid, NULL);
 	lines_merge(a, cv_buf_str(&answer));
 	cv_buf_fini(&answer);
 }

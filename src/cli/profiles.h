@@ -32,9 +32,9 @@ void cv_provider_found_fini(struct cv_provider_found *found);
 
 bool cv_provider_is_file(const char *word);
 
-/* Finds, reads and judges.  Findings (warnings too) are printed on stderr unless is_quiet; one that is an error
- * makes CV_INVALID.  CV_NOT_FOUND with the nearest name; CV_DENIED for an instance file that others
- * may read. */
+/* Finds, reads and judges.  Findings (warnings too) are printed on stderr unless is_quiet; one that
+ * is an error makes CV_INVALID.  CV_NOT_FOUND with the nearest name; CV_DENIED for an instance file
+ * that others may read. */
 CV_MUST cv_code cv_provider_find(
 	const char *word, bool is_quiet, struct cv_provider_found *ret, struct cv_err *err);
 

@@ -19,9 +19,8 @@ static cv_code secret_check(struct cv_str s, struct cv_err *err)
 		return cv_fail(err, CV_LIMIT, "longer than %d bytes", CV_FORWARD_SECRET_BYTES_MAX);
 	if (!cv_str_has_byte(s, ':'))
 		return cv_fail(err, CV_INVALID, "is not USER:PASSWORD");
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
-			return cv_fail(err, CV_INVALID, "has a control byte, or more than a line");
+	if (cv_str_has_control(s))
+		return cv_fail(err, CV_INVALID, "has a control byte, or more than a line");
 	return CV_OK;
 }
 

@@ -114,46 +114,27 @@ static cv_code credential_take(struct granter *g, size_t index, struct cv_err *e
 
 /* ---- grants ---- */
 
-static cv_code uses_grant(struct granter *g, const char *kind, struct cv_str name,
-	const struct cv_tool_uses *uses, struct cv_err *err)
+static cv_code use_grant(void *arg, struct cv_str who, size_t credential, struct cv_err *err)
 {
-	char who[CV_TOOL_NAME_BYTES_MAX + 16];
-	const int n = snprintf(who, sizeof(who), "%s:%.*s", kind, CV_STR_ARG(name));
-	cv_code code = CV_OK;
+	struct granter *g = arg;
+	const struct cv_str name = g->catalog->credentials[credential].name;
 
-	for (size_t i = 0; i < uses->n && code == CV_OK; i++)
-		for (size_t k = 0; k < g->catalog->credential_count && code == CV_OK; k++) {
-			if (!cv_str_eq(g->catalog->credentials[k].name, uses->v[i]))
-				continue;
-			code = credential_take(g, k, err);
-			if (code != CV_OK)
-				return cv_wrap(
-					err, "--tools: credential %.*s", CV_STR_ARG(uses->v[i]));
-			if (!g->is_value_only)
-				code = cv_compose_grant(&g->p->set,
-					(struct cv_str){ who, (size_t)n }, uses->v[i], g->cred[k],
-					err);
-		}
-	return code;
+	if (credential_take(g, credential, err) != CV_OK)
+		return cv_wrap(err, "--tools: credential %.*s", CV_STR_ARG(name));
+	return g->is_value_only ? CV_OK
+				: cv_compose_grant(&g->p->set, who, name, g->cred[credential], err);
 }
 
 static cv_code grants_make(struct granter *g, struct cv_err *err)
 {
 	const struct cv_catalog *c = g->catalog;
-	cv_code code = CV_OK;
 
 	for (size_t i = 0; i < CV_ARRAY_LEN(g->cred); i++)
 		g->cred[i] = CV_CRED_NONE;
 	if (c->credential_count > CV_ARRAY_LEN(g->cred)) /* of several files together */
 		return cv_fail(err, CV_LIMIT, "--tools: more than %d credentials",
 			CV_CATALOG_CREDENTIALS_MAX);
-	for (size_t i = 0; i < c->tool_count && code == CV_OK; i++)
-		code = uses_grant(g, "tool", c->tools[i].name, &c->tools[i].uses, err);
-	for (size_t i = 0; i < c->server_count && code == CV_OK; i++)
-		code = uses_grant(g, "server", c->servers[i].name, &c->servers[i].uses, err);
-	for (size_t i = 0; i < c->mcp_count && code == CV_OK; i++)
-		code = uses_grant(g, "mcp", c->mcps[i].name, &c->mcps[i].uses, err);
-	return code;
+	return cv_catalog_uses_each(c, use_grant, g, err);
 }
 
 cv_code run_tools_grant(const struct cv_catalog *catalog, const struct cv_run_request *r,

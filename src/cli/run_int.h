@@ -11,7 +11,8 @@
 #include "plan/plan.h"
 
 /* Reads and judges the policy with what the providers lay over it, and takes its static sections
- * into the spec; then the providers' set is made, with the token of host tools.  CV_INVALID after the findings were printed. */
+ * into the spec; then the providers' set is made, with the token of host tools.  CV_INVALID after
+ * the findings were printed. */
 CV_MUST cv_code run_policy_fill(struct cv_run_request *r, struct run_providers *providers,
 	struct run_tools *tools, struct cv_arena *arena, struct cv_err *err);
 

@@ -8,6 +8,7 @@
 
 #include "cred/limits_profile.h"
 #include "policy/findings.h"
+#include "sys/child.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 
@@ -159,8 +160,7 @@ static cv_code command_run(char *const *argv, size_t *ret_n, struct cv_err *err)
 	close(ends[0]);
 	if (code != CV_OK)
 		kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	(void)cv_child_wait(pid, &status);
 	if (code != CV_OK)
 		return cv_wrap(err, "command %s", argv[0]);
 	return status_check(argv[0], status, err);

@@ -3,8 +3,9 @@
  * adc.c - `provider create --from-gcloud-adc`: what `gcloud auth application-default login` left here
  *
  * The file has what tokens are made from and no token.  So the provider is made empty, its renewal is
- * configured with the file's material, and the first token is asked for; where one of the two fails, there
- * is no provider.  GOOGLE_APPLICATION_CREDENTIALS names another file, as for Google's own programs.
+ * configured with the file's material, and the first token is asked for; where one of the two
+ * fails, there is no provider.  GOOGLE_APPLICATION_CREDENTIALS names another file, as for Google's
+ * own programs.
  */
 #include "client/provider.h"
 

@@ -38,6 +38,7 @@ struct cl_gateway {
 	bool is_remote, is_system;
 	const char *remote_host, *resolved_host;
 	const char *oidc_issuer, *oidc_client_id, *oidc_audience, *oidc_scopes;
+	const char *edge_auth_url; /* where people log in, if not at url; NULL */
 };
 
 struct cl_answer {
@@ -55,6 +56,7 @@ struct cl {
 	bool is_verbose;
 	struct cl_gateway gateway; /* valid when rpc is open or cl_gateway_need() was called */
 	struct cv_rpc_client *rpc;
+	bool is_refused;           /* by an edge proxy: it wants another log-in */
 	struct cl_answer *answers; /* of cl_ask(): they live until the end */
 };
 
@@ -93,6 +95,7 @@ int64_t cl_duration_ms(struct cl *c, const char *text);
 /* ---- asks ---- */
 
 void cl_connect(struct cl *c); /* dies with hints when there is no gateway, or it is not there */
+bool cl_is_insecure(struct cl *c); /* certificates of gateways are not verified */
 /* Connects to c->gateway. */
 CV_MUST cv_code cl_gateway_open(struct cl *c, struct cv_err *err);
 /* The answer.  ret_status NULL: dies with what the server said; else NULL is returned and err filled
@@ -123,7 +126,8 @@ char **cl_gateway_names(struct cl *c, size_t *ret_count); /* sorted, without dou
 const char *cl_gateway_active(struct cl *c);              /* NULL */
 /* Our own directory of files, "~/.config/cove" or "~/.config/openshell". */
 const char *cl_config_dir(struct cl *c);
-char *cl_gateway_token(struct cl *c, const struct cl_gateway *g);       /* NULL: none */
+char *cl_gateway_token(struct cl *c, const struct cl_gateway *g); /* NULL: none */
+const char *cl_edge_token_path(struct cl *c, const struct cl_gateway *g);
 void cl_file_write(struct cl *c, const char *path, struct cv_str text); /* 0600, atomic */
 void cl_dirs_make(struct cl *c, const char *path);
 bool cl_file_slurp(struct cl *c, const char *path, size_t bytes_max, struct cv_str *ret);
@@ -134,6 +138,7 @@ bool cl_file_slurp(struct cl *c, const char *path, size_t bytes_max, struct cv_s
 const char *cl_sandbox_name(struct cl *c, const char *given);
 void cl_sandbox_remember(struct cl *c, const char *name);
 Openshell__V1__Sandbox *cl_sandbox_get(struct cl *c, const char *name);
+Openshell__V1__Sandbox *cl_sandbox_find(struct cl *c, const char *name); /* NULL: it can't be had */
 const char *cl_phase_name(Openshell__V1__SandboxPhase phase);
 
 /* ---- maps of messages ---- */

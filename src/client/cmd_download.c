@@ -5,12 +5,13 @@
  * One command there writes what the path is and then an archive of it.  The archive is a stranger's:
  * each part of a name is opened below the destination without following links, so nothing is written
  * anywhere else, whatever links were unpacked before or lie there already (CVE-class "tar slip").
- * A file gets its place at a stroke.  Links stay links; set-user-id bits and devices do not come along, and
- * what others may do with a file the umask says.
+ * A file gets its place at a stroke.  Links stay links; set-user-id bits and devices do not come
+ * along, and what others may do with a file the umask says.
  *
- * What the path is, the sandbox says, too, and who wants one file must not get a tree over his own: for a
- * file one entry is taken, under the name that was asked for, and a directory needs a destination that was
- * named.  A hard link leads to what this archive brought, so that no file that lay here gets a second name.
+ * What the path is, the sandbox says, too, and who wants one file must not get a tree over his own:
+ * for a file one entry is taken, under the name that was asked for, and a directory needs a
+ * destination that was named.  A hard link leads to what this archive brought, so that no file that
+ * lay here gets a second name.
  *
  * A file that could not be read there does not end the transfer: all others arrive, and then it is an
  * error.
@@ -26,6 +27,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -115,6 +117,33 @@ static cv_code fail_name(struct cv_err *err, struct cv_str name)
 	return code;
 }
 
+/* ---- a signal ---- */
+
+/* What is written beside its place, for who ends us; dir -1: nothing is. */
+static struct {
+	volatile sig_atomic_t dir;
+	char name[64];
+} unfinished = { .dir = -1 };
+
+static void on_signal(int sig)
+{
+	if (unfinished.dir >= 0)
+		(void)unlinkat(unfinished.dir, unfinished.name, 0);
+	signal(sig, SIG_DFL);
+	raise(sig);
+}
+
+static void signals_catch(void)
+{
+	static const int all[] = { SIGHUP, SIGINT, SIGTERM };
+	const struct sigaction ours = { .sa_handler = on_signal };
+	struct sigaction was;
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(all); i++)
+		if (sigaction(all[i], NULL, &was) == 0 && was.sa_handler != SIG_IGN)
+			(void)sigaction(all[i], &ours, NULL);
+}
+
 /* ---- entries ---- */
 
 static cv_code file_begin(struct taking *t, const struct cl_tar_entry *e, struct cv_err *err)
@@ -122,7 +151,11 @@ static cv_code file_begin(struct taking *t, const struct cl_tar_entry *e, struct
 	snprintf(t->beside, sizeof(t->beside), ".download.%d.%zu", (int)getpid(), t->files++);
 	t->fd = openat(
 		t->dir, t->beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (t->fd < 0 || fchmod(t->fd, e->mode & 0777 & ~t->mask) < 0)
+	if (t->fd < 0)
+		return fail_name(err, e->name);
+	memcpy(unfinished.name, t->beside, sizeof(unfinished.name));
+	unfinished.dir = t->dir;
+	if (fchmod(t->fd, e->mode & 0777 & ~t->mask) < 0)
 		return fail_name(err, e->name);
 	t->mtime = (struct timespec){ .tv_sec = e->mtime_s };
 	return CV_OK;
@@ -226,6 +259,7 @@ static cv_code on_done(void *arg, struct cv_err *err)
 	const struct timespec times[2] = { { .tv_nsec = UTIME_NOW }, t->mtime };
 	(void)futimens(t->fd, times);
 	const bool is_well = close(t->fd) == 0 && renameat(t->dir, t->beside, t->dir, t->name) == 0;
+	unfinished.dir = -1;
 	t->fd = -1;
 	if (is_well)
 		return CV_OK;
@@ -343,6 +377,7 @@ int cl_run_sandbox_download(struct cl *c)
 	t.mask = umask(0);
 	umask(t.mask);
 	cl_tar_reader_init(&t.tar, &events, &t);
+	signals_catch();
 	const int status = cl_exec(c, &e);
 	check(&t, status, &err);
 	cl_tar_reader_fini(&t.tar);

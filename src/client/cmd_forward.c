@@ -3,11 +3,12 @@
  * cmd_forward.c - forward start, stop, list, service
  *
  * A forward in the background is a process of ours, and a file that says which
- * (forwards/SANDBOX-PORT.pid: "pid, sandbox's id, address").  A pid is used again some day: a process is
- * taken for a forward only while it runs this program.
+ * (forwards/SANDBOX-PORT.pid: "pid, sandbox's id, address").  A pid is used again some day: a
+ * process is taken for a forward only while it runs this program.
  */
 #include "client/commands.h"
 #include "client/forward.h"
+#include "sys/child.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define RECORD_BYTES_MAX 1024
@@ -88,13 +88,14 @@ static void record_end(const struct record *r)
 	unlink(r->path);
 }
 
-void cl_forwards_stop(struct cl *c, const char *sandbox)
+void cl_forwards_stop(struct cl *c, const char *id)
 {
 	size_t n;
 	const struct record *v = records(c, &n);
 
+	/* Another workspace, or another gateway, has its own of the same name. */
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(v[i].sandbox, sandbox) == 0)
+		if (strcmp(v[i].id, id) == 0)
 			record_end(&v[i]);
 }
 
@@ -141,14 +142,15 @@ void cl_forward_background(
 	close(ends[1]);
 	close(listener);
 	if (read(ends[0], &byte, 1) != 1) { /* what was wrong, it has said */
-		(void)waitpid(pid, NULL, 0);
+		(void)cv_child_wait(pid, NULL);
 		exit(CL_EXIT_FAILED);
 	}
 	close(ends[0]);
 	cl_file_write(c, path, cv_str_of(cl_print(c, "%d\t%s\t%s\n", (int)pid, id, addr)));
 	cl_mark(c, 'v', "Forwarding port %u to sandbox %s in the background", port,
 		cl_shown(c, sandbox));
-	printf("Access at: http://%s:%u/\n", addr, port);
+	printf(strchr(addr, ':') ? "Access at: http://[%s]:%u/\n" : "Access at: http://%s:%u/\n",
+		addr, port);
 	printf("Stop with: %s forward stop %u %s\n", c->program, port, cl_shown(c, sandbox));
 }
 

@@ -4,8 +4,10 @@
  *
  * What was registered for the whole machine can be selected and never changed.
  */
+#include "client/browser.h"
 #include "client/client.h"
 #include "client/commands.h"
+#include "client/edge.h"
 #include "client/oidc.h"
 
 #include <dirent.h>
@@ -16,6 +18,7 @@
 #include <unistd.h>
 
 #define DEFAULT_PORT 17670u
+#define EDGE         "cloudflare_jwt" /* auth_mode of a gateway behind an edge proxy */
 
 /* ---- list ---- */
 
@@ -167,15 +170,25 @@ static void copy_pem(struct cl *c, const char *flag, const char *folder, const c
 			cl_file_read(c, from, CL_FILE_BYTES_MAX));
 }
 
-static const char *auth_wanted(struct cl *c, const struct address *a)
+/* Who says nothing of certificates or of an issuer may mean a gateway behind an edge proxy: what
+ * answers there knows. */
+static const char *auth_wanted(
+	struct cl *c, const struct address *a, const char *url, const char *remote)
 {
+	static const char *const certain[] = { "local", "cert", "key" };
+
 	if (cl_has(&c->w, "oidc-issuer"))
 		return "oidc";
-	return strcmp(a->scheme, "http://") == 0 ? "plaintext" : "mtls";
+	if (strcmp(a->scheme, "http://") == 0)
+		return "plaintext";
+	for (size_t i = 0; i < CV_ARRAY_LEN(certain); i++)
+		if (cl_has(&c->w, certain[i]))
+			return "mtls";
+	return !remote && cl_edge_is_there(c, url, cl_flag(&c->w, "ca")) ? EDGE : "mtls";
 }
 
 static void metadata_write(struct cl *c, const char *folder, const char *name, const char *url,
-	const struct address *a, const char *remote)
+	const struct address *a, const char *remote, const char *auth)
 {
 	static const struct {
 		const char *flag, *key;
@@ -191,7 +204,7 @@ static void metadata_write(struct cl *c, const char *folder, const char *name, c
 	cl_out_int(&o, "gateway_port", a->port);
 	if (remote)
 		cl_out_str(&o, "remote_host", remote);
-	cl_out_str(&o, "auth_mode", auth_wanted(c, a));
+	cl_out_str(&o, "auth_mode", auth);
 	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
 		const char *value = cl_flag(&c->w, rows[i].flag);
 
@@ -209,6 +222,20 @@ static void active_write(struct cl *c, const char *name)
 {
 	cl_file_write(c, cl_print(c, "%s/active_gateway", cl_config_dir(c)),
 		cv_str_of(cl_print(c, "%s\n", name)));
+}
+
+/* Where a person is, the log-in comes at once. */
+static int edge_go_on(struct cl *c, const char *name)
+{
+	struct cl_gateway g;
+
+	if (!cl_browser_is_there() || !cl_gateway_load(c, name, &g)) {
+		cl_note(c, "It is behind an edge proxy.\nhint: log in with: %s gateway login %s",
+			c->program, cl_shown(c, name));
+		return 0;
+	}
+	cl_edge_login(c, &g);
+	return 0;
 }
 
 int cl_run_gateway_add(struct cl *c)
@@ -232,16 +259,17 @@ int cl_run_gateway_add(struct cl *c)
 			"gateway '%s' already exists\nhint: remove it first with: %s gateway remove %s",
 			cl_shown(c, name), c->program, cl_shown(c, name));
 	const char *url = cl_print(c, "%s%s:%u", scheme, a.host, a.port);
+	const char *auth = auth_wanted(c, &a, url, remote);
 	copy_pem(c, "ca", folder, "ca.crt");
 	copy_pem(c, "cert", folder, "tls.crt");
 	copy_pem(c, "key", folder, "tls.key");
-	metadata_write(c, folder, name, url, &a, remote);
+	metadata_write(c, folder, name, url, &a, remote, auth);
 	active_write(c, name);
 	cl_mark(c, 'v', "Gateway '%s' added and set as active", cl_shown(c, name));
 	cl_label(c, "Endpoint:", url);
 	if (cl_has(&c->w, "oidc-issuer"))
 		cl_note(c, "hint: log in with: %s gateway login %s", c->program, cl_shown(c, name));
-	return 0;
+	return strcmp(auth, EDGE) == 0 ? edge_go_on(c, name) : 0;
 }
 
 /* ---- select, remove ---- */

@@ -8,9 +8,12 @@
  *     no browser here, or --device   a code that is typed in elsewhere (RFC 8628)
  *     otherwise                      the browser, with a redirect to this host and PKCE (RFC 8252, RFC 7636)
  *
+ * A gateway behind an edge proxy has the browser bring the edge's token (edge.h).
  * --token-file takes a token that came by other means, as does stdin for a gateway without an issuer.
  */
+#include "client/browser.h"
 #include "client/commands.h"
+#include "client/edge.h"
 #include "client/fetch.h"
 #include "client/oidc.h"
 #include "client/redirect.h"
@@ -21,9 +24,7 @@
 #include "sys/fd.h"
 #include "wire/json_value.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -36,8 +37,6 @@
 #define INTERVAL_S      5 /* RFC 8628 section 3.2 */
 #define INTERVAL_S_MAX  60
 #define CODE_S_MAX      1800 /* no code that is typed in lives longer */
-
-extern char **environ;
 
 /* ---- a token that is given ---- */
 
@@ -108,40 +107,6 @@ static const char *random_text(struct cl *c)
 	return text;
 }
 
-static bool has_browser(void)
-{
-	static const char *const names[] = { "BROWSER", "DISPLAY", "WAYLAND_DISPLAY" };
-	const char *not = getenv("OPENSHELL_NO_BROWSER");
-
-	if (not &&*not )
-		return false;
-	for (size_t i = 0; i < CV_ARRAY_LEN(names); i++) {
-		const char *value = getenv(names[i]);
-
-		if (value && *value)
-			return true;
-	}
-	return false;
-}
-
-/* Whether it opens or not: the address was printed. */
-static void browser_open(struct cl *c, const char *url)
-{
-	const char *browser = getenv("BROWSER");
-	char *const argv[] = { cl_dup(c, browser && *browser ? browser : "xdg-open"),
-		cl_dup(c, url), NULL };
-	posix_spawn_file_actions_t actions;
-	pid_t pid;
-
-	if (!has_browser())
-		return;
-	posix_spawn_file_actions_init(&actions);
-	for (int fd = 0; fd <= 2; fd++)
-		posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
-	(void)posix_spawnp(&pid, argv[0], &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-}
-
 struct attempt { /* of one log-in */
 	const char *state, *verifier, *redirect;
 };
@@ -184,7 +149,7 @@ static void browser_login(
 		cl_die(c, "the issuer %s has no log-in by browser", cl_shown(c, o->issuer));
 	const char *url = authorize_url(c, o, &a, must_prompt);
 	cl_note(c, "Log in with your browser. If it does not open, go to:\n\n  %s\n", url);
-	browser_open(c, url);
+	cl_browser_open(c, url);
 	if (!cl_redirect_wait(c, listener, cv_str_of(a.state), cv_clock_ms() + LOGIN_MS, &r))
 		cl_die(c, "nobody logged in within %d minutes", LOGIN_MS / 60000);
 	if (r.error.p)
@@ -308,7 +273,7 @@ static void issuer_login(
 		cl_die(c, "the issuer %s has no log-in by a code", cl_shown(c, o.issuer));
 	if (o.secret)
 		credentials_login(c, &o, ret);
-	else if (o.device_url && (cl_has(&c->w, "device") || !has_browser()))
+	else if (o.device_url && (cl_has(&c->w, "device") || !cl_browser_is_there()))
 		device_login(c, &o, ret);
 	else
 		browser_login(c, &o, must_prompt, ret);
@@ -319,27 +284,40 @@ static const char *marker_path(struct cl *c, const struct cl_gateway *g)
 	return cl_print(c, "%s/oidc_login_prompt_required", cl_gateway_own_folder(c, g));
 }
 
+static struct cv_str token_needed(struct cl *c)
+{
+	const struct cv_str token = token_given(c);
+
+	if (!token.n)
+		cl_die(c, "no token given\nhint: pass one on stdin, or with --token-file");
+	if (!cl_token_is_fine(token))
+		cl_die(c, "what was given is no token");
+	return token;
+}
+
+static int edge_login(struct cl *c, const struct cl_gateway *g)
+{
+	if (cl_has(&c->w, "token-file"))
+		cl_edge_store(c, g, token_needed(c));
+	else
+		cl_edge_login(c, g);
+	return 0;
+}
+
 int cl_run_gateway_login(struct cl *c)
 {
 	struct cl_gateway g;
 	struct cl_token t = { .lives_s = 0 };
 
 	cl_gateway_named(c, &g);
-	if (g.auth == CL_AUTH_EDGE)
-		cl_die(c,
-			"gateway '%s' is behind an edge proxy, and tunnels through one are not "
-			"supported: register its own address",
-			cl_shown(c, g.name));
 	if (strncmp(g.url, "http://", 7) == 0)
 		cl_note(c, "warning: %s is not encrypted; the token is sent in the clear", g.url);
+	if (g.auth == CL_AUTH_EDGE)
+		return edge_login(c, &g);
 	if (g.oidc_issuer && !cl_has(&c->w, "token-file")) {
 		issuer_login(c, &g, access(marker_path(c, &g), F_OK) == 0, &t);
 	} else {
-		t.access = token_given(c);
-		if (!t.access.n)
-			cl_die(c, "no token given\nhint: pass one on stdin, or with --token-file");
-		if (!cl_token_is_fine(t.access))
-			cl_die(c, "what was given is no token");
+		t.access = token_needed(c);
 	}
 	cl_oidc_store(c, &g, &t);
 	unlink(marker_path(c, &g));
@@ -353,7 +331,7 @@ int cl_run_gateway_logout(struct cl *c)
 
 	cl_gateway_named(c, &g);
 	unlink(cl_print(c, "%s/oidc_token.json", cl_gateway_own_folder(c, &g)));
-	unlink(cl_print(c, "%s/edge_token", cl_gateway_own_folder(c, &g)));
+	unlink(cl_edge_token_path(c, &g));
 	if (g.oidc_issuer) /* the issuer's session in the browser goes on: it has to ask next time */
 		cl_file_write(c, marker_path(c, &g), CV_STR(""));
 	cl_mark(c, 'v', "Logged out of gateway '%s'", cl_shown(c, g.name));

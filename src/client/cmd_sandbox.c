@@ -172,20 +172,6 @@ int cl_run_sandbox_list(struct cl *c)
 #define DELETE_WAIT_MS  30000 /* until it is gone, and its name free again */
 #define DELETE_PAUSE_MS 20
 
-static Openshell__V1__Sandbox *sandbox_or_null(struct cl *c, const char *name)
-{
-	Openshell__V1__GetSandboxRequest in;
-	enum cv_rpc_status status;
-	struct cv_err err;
-
-	openshell__v1__get_sandbox_request__init(&in);
-	in.name = cl_dup(c, name);
-	in.workspace = cl_dup(c, c->workspace);
-	const Openshell__V1__SandboxResponse *m =
-		CL_TRY(c, GetSandbox, in, SandboxResponse, sandbox_response, &status, &err);
-	return m && m->sandbox && m->sandbox->metadata ? m->sandbox : NULL;
-}
-
 /* Deletion goes on behind the answer; a script makes the next one of that name at once. */
 static void wait_gone(struct cl *c, const char *name, const char *id)
 {
@@ -193,7 +179,7 @@ static void wait_gone(struct cl *c, const char *name, const char *id)
 	const int64_t end = cv_clock_ms() + DELETE_WAIT_MS;
 
 	while (cv_clock_ms() < end) {
-		const Openshell__V1__Sandbox *s = sandbox_or_null(c, name);
+		const Openshell__V1__Sandbox *s = cl_sandbox_find(c, name);
 
 		if (!s || strcmp(s->metadata->id, id) != 0)
 			return;
@@ -208,8 +194,9 @@ bool cl_sandbox_delete(struct cl *c, const char *name, bool is_quiet)
 	enum cv_rpc_status status;
 	struct cv_err err;
 
-	cl_forwards_stop(c, name);
-	const Openshell__V1__Sandbox *s = sandbox_or_null(c, name);
+	const Openshell__V1__Sandbox *s = cl_sandbox_find(c, name);
+	if (s)
+		cl_forwards_stop(c, s->metadata->id);
 	openshell__v1__delete_sandbox_request__init(&in);
 	in.name = cl_dup(c, name);
 	in.workspace = cl_dup(c, c->workspace);
@@ -265,7 +252,8 @@ int cl_run_sandbox_stop(struct cl *c)
 	in.workspace = cl_dup(c, c->workspace);
 	const Openshell__V1__SandboxResponse *m =
 		CL_ASK(c, StopSandbox, in, SandboxResponse, sandbox_response);
-	cl_forwards_stop(c, name);
+	if (m->sandbox)
+		cl_forwards_stop(c, m->sandbox->metadata->id);
 	if (m->sandbox &&
 		cl_phase(m->sandbox) != OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED)
 		cl_wait_phase(c, m->sandbox->metadata->id,

@@ -8,7 +8,8 @@
  * With the token comes the fingerprint of the sandbox's host key, by way of the gateway that we
  * trust already.  The proxy command writes it down before the first byte passes; ssh, when it has seen
  * the key, asks ssh-known-host (KnownHostsCommand) for the line that it may trust, which is that key
- * if it has that fingerprint, and nothing otherwise.  So no key is taken on trust, not the first either.
+ * if it has that fingerprint, and nothing otherwise.  So no key is taken on trust, not the first
+ * either.
  */
 #include "client/commands.h"
 #include "client/forward.h"

@@ -3,8 +3,8 @@
  * cmd_upload.c - files into a sandbox, over one command that runs there
  *
  * A file goes as its bytes: beside its place first, then, when all of them came, in its place at a
- * stroke.  A directory goes as an archive that is made as it is sent, and lands as DEST/NAME: at a stroke
- * where nothing is yet, over what is there otherwise.  Nothing is limited in size.
+ * stroke.  A directory goes as an archive that is made as it is sent, and lands as DEST/NAME: at a
+ * stroke where nothing is yet, over what is there otherwise.  Nothing is limited in size.
  *
  * In a git repository its list of files is what goes (.gitignore applies), and what that leaves out
  * is said.  The repository may be a stranger's: git is called so that it runs nothing from it.
@@ -13,13 +13,13 @@
 #include "client/sandbox.h"
 #include "client/tar.h"
 
+#include "sys/child.h"
 #include "sys/fd.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,8 +90,7 @@ static bool git_run(struct cl *c, const char *dir, char *const *words, size_t n,
 	close(ends[0]);
 	if (failed)
 		return false;
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	(void)cv_child_wait(pid, &status);
 	*ret = cv_arena_str(&c->arena, cv_buf_str(&b));
 	const bool is_whole = !b.is_overflown;
 	cv_buf_fini(&b);
@@ -292,7 +291,7 @@ static bool file_feed(void *arg, struct cv_buf *b)
 	return s->left > 0;
 }
 
-/* ---- what runs there ---- */
+/* ---- what runs there: it ends by a signal when we are lost, and takes along what is not whole ---- */
 
 /* $1 place, $2 name, $3 mode, $4 bytes */
 static const char file_script[] =
@@ -304,6 +303,7 @@ static const char file_script[] =
 	"mkdir -p -- \"$p\"\n"
 	"t=$(mktemp \"$p/.upload.XXXXXX\")\n"
 	"trap 'rm -f -- \"$t\"' EXIT\n"
+	"trap 'exit 1' HUP INT TERM\n"
 	"cat >\"$t\"\n"
 	"[ \"$(wc -c <\"$t\")\" -eq \"$4\" ] || { echo 'not all of the file arrived' >&2; exit 1; }\n"
 	"chmod \"$3\" \"$t\"\n"
@@ -317,6 +317,7 @@ static const char directory_script[] = "set -e\n"
 				       "fi\n"
 				       "t=$(mktemp -d \"$1/.upload.XXXXXX\")\n"
 				       "trap 'rm -rf -- \"$t\"' EXIT\n"
+				       "trap 'exit 1' HUP INT TERM\n"
 				       "tar -x -o -p -f - -C \"$t\"\n"
 				       "mv -- \"$t/$2\" \"$1/$2\"\n";
 

@@ -116,6 +116,18 @@ int cl_run_workspace_list(struct cl *c)
 	return 0;
 }
 
+static bool is_there(struct cl *c, const char *name)
+{
+	Openshell__V1__GetWorkspaceRequest in;
+	enum cv_rpc_status status;
+	struct cv_err err;
+
+	openshell__v1__get_workspace_request__init(&in);
+	in.name = cl_dup(c, name);
+	return CL_TRY(c, GetWorkspace, in, GetWorkspaceResponse, get_workspace_response, &status,
+		       &err) != NULL;
+}
+
 int cl_run_workspace_delete(struct cl *c)
 {
 	int result = 0;
@@ -132,6 +144,11 @@ int cl_run_workspace_delete(struct cl *c)
 			DeleteWorkspaceResponse, delete_workspace_response, &status, &err);
 		if (m && m->deleted) {
 			cl_mark(c, 'v', "Deleted workspace %s", cl_shown(c, name));
+			if (is_there(c, name))
+				cl_note(c,
+					"! It goes when what is in it has gone: sandboxes, providers, "
+					"profiles and routes of %s are to be deleted first",
+					cl_shown(c, name));
 		} else if (m || status == CV_RPC_NOT_FOUND) {
 			cl_mark(c, '!', "Workspace %s not found", cl_shown(c, name));
 		} else {

@@ -3,9 +3,9 @@
  * complete.c - `complete -- WORD...`: what may stand in the place of the last word
  *
  * One line each, "WORD<tab>EXPLANATION"; ":files" says that it is a path.  Scripts of all shells
- * (`completions`) ask here, so that flags, choices and names are found in one way, by the table, and names
- * at the gateway that the line says.  A name with anything but the letters of names is left out: some
- * shell would take it for more than a word.
+ * (`completions`) ask here, so that flags, choices and names are found in one way, by the table,
+ * and names at the gateway that the line says.  A name with anything but the letters of names is
+ * left out: some shell would take it for more than a word.
  */
 #include "client/client.h"
 #include "client/commands.h"

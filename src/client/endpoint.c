@@ -134,6 +134,9 @@ bool cl_gateway_load(struct cl *c, const char *name, struct cl_gateway *ret)
 		g.oidc_client_id = member(c, o, "oidc_client_id");
 		g.oidc_audience = member(c, o, "oidc_audience");
 		g.oidc_scopes = member(c, o, "oidc_scopes");
+		g.edge_auth_url = member(c, o, "edge_auth_url");
+		if (!g.edge_auth_url)
+			g.edge_auth_url = member(c, o, "cf_auth_url");
 		const struct cv_value *remote = cv_value_get(o, CV_STR("is_remote"));
 		g.is_remote = remote && remote->type == CV_VALUE_TRUE;
 		auth_set(&g);
@@ -271,6 +274,11 @@ void cl_gateway_named(struct cl *c, struct cl_gateway *ret)
 		cl_die(c, "the gateway at %s is not registered", cl_shown(c, ret->url));
 }
 
+const char *cl_edge_token_path(struct cl *c, const struct cl_gateway *g)
+{
+	return cl_print(c, "%s/edge_token", cl_gateway_own_folder(c, g));
+}
+
 char *cl_gateway_token(struct cl *c, const struct cl_gateway *g)
 {
 	const char *env = env_either(c, "GATEWAY_TOKEN");
@@ -283,8 +291,7 @@ char *cl_gateway_token(struct cl *c, const struct cl_gateway *g)
 	char *token = cl_oidc_token(c, g);
 	if (token)
 		return token;
-	if (!cl_file_slurp(c, cl_print(c, "%s/edge_token", cl_gateway_own_folder(c, g)),
-		    TOKEN_BYTES_MAX, &text))
+	if (!cl_file_slurp(c, cl_edge_token_path(c, g), TOKEN_BYTES_MAX, &text))
 		return NULL;
 	const struct cv_str line = cv_str_trim(cv_str_cut(&text, '\n'));
 	return line.n ? cl_print(c, "%.*s", CV_STR_ARG(line)) : NULL;

@@ -5,12 +5,14 @@
  *     StartExec (with a key) --> id --> FollowExec from 0 --lost--> wait, connect, from where we were
  *
  * While we are there the command waits for us, as for the reader of a pipe; nothing that it prints is
- * missing.  What is lost between asking and hearing the answer is asked again with the same key, so it is never
- * started twice.  While the gateway is away the command goes on, and what it prints is kept.
+ * missing.  What is lost between asking and hearing the answer is asked again with the same key, so
+ * it is never started twice.  While the gateway is away the command goes on, and what it prints is
+ * kept.
  *
  * Who interrupts us means the command: SIGINT or SIGTERM is sent on to it, then what is harder to miss,
- * and we end by it when the command has; a second one kills both at once.  Any other way to lose us (a hang-up, SIGKILL, the
- * machine) leaves it running.  A reader of ours who goes ends it, as in a shell's pipe.
+ * and we end by it when the command has; a second one kills both at once.  Any other way to lose us
+ * (a hang-up, SIGKILL, the machine) leaves it running.  A reader of ours who goes ends it, as in a
+ * shell's pipe.
  *
  * Stdin is sent whole with the command, so this is for commands whose stdin is nothing or a file; a
  * pipe that is still open needs a stream (exec.c, or exec_attach.c to one that is there already).

@@ -2,8 +2,8 @@
 /*
  * fetch.c - see fetch.h
  *
- * The courier is started by the first request and ends when its control link closes, with us at the latest.
- * One errand at a time is under way, and each has an end: the courier keeps the time.
+ * The courier is started by the first request and ends when its control link closes, with us at the
+ * latest.  One errand at a time is under way, and each has an end: the courier keeps the time.
  */
 #include "client/fetch.h"
 
@@ -37,14 +37,10 @@ static cv_code roots_send(struct cl *c, struct cv_err *err)
 	const char *env = getenv("SSL_CERT_FILE");
 	const char *path = env && *env ? env : cv_driver_roots().p;
 	struct cv_str text = CV_STR_NONE;
-	CV_AUTO_FD int fd = -1;
 
 	if (path && !cl_file_slurp(c, path, ROOTS_BYTES_MAX, &text))
 		return cv_fail_errno(err, "read the trusted authorities in %s", path);
-	const cv_code code = cv_ipc_memfd("roots", text, &fd, err);
-	return code == CV_OK ? cv_ipc_send(courier.control, CV_COURIER_CONTROL_ROOTS, CV_STR_NONE,
-				       &fd, 1, err)
-			     : code;
+	return cv_ipc_send_text(courier.control, CV_COURIER_CONTROL_ROOTS, "roots", text, err);
 }
 
 static cv_code go_send(int link, struct cv_err *err)

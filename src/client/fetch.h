@@ -4,7 +4,8 @@
  *
  * The client has no HTTP of its own: cove-courier carries the request (courier/main.c), as it does
  * for renewals, with its promises: no redirects, no proxy of the environment, TLS verified against
- * the host's roots.  SSL_CERT_FILE names others, as for OpenSSL's programs.  http:// goes to this host only.
+ * the host's roots.  SSL_CERT_FILE names others, as for OpenSSL's programs.  http:// goes to this
+ * host only.
  */
 #pragma once
 #include "client/client.h"

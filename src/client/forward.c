@@ -5,6 +5,10 @@
  * Each connection is one ForwardTcp call; all are on one connection to the gateway.  A side that ends
  * shuts the other's direction only.  Either side's pace becomes the other's: a call that has no room is
  * not fed, and while a local socket takes nothing, its call is held.
+ *
+ * When the gateway goes, what was connected is lost; the local port stays, and the next connection
+ * to it dials the gateway again.  A forward may be there for weeks: what it does over and over
+ * takes no memory.
  */
 #include "client/forward.h"
 
@@ -57,8 +61,8 @@ static void saw(struct cl_stream *st, ProtobufCMessage *m)
 	}
 }
 
-static void connection_open(
-	struct forward *f, struct connection *k, int in, int out, const struct cl_forward_to *to)
+static cv_code connection_open(struct forward *f, struct connection *k, int in, int out,
+	const struct cl_forward_to *to, struct cv_err *err)
 {
 	Openshell__V1__TcpForwardInit init;
 	Openshell__V1__TcpForwardFrame frame;
@@ -69,11 +73,11 @@ static void connection_open(
 	k->st = (struct cl_stream){ .on_message = saw, .arg = k };
 	cv_buf_init(&k->pending, PENDING_MAX);
 	openshell__v1__tcp_forward_init__init(&init);
-	init.sandbox_id = cl_dup(f->c, to->id);
-	init.authorization_token = cl_dup(f->c, to->token);
+	init.sandbox_id = (char *)(uintptr_t)to->id;
+	init.authorization_token = (char *)(uintptr_t)(to->token ? to->token : "");
 	if (to->port) {
 		openshell__v1__tcp_relay_target__init(&tcp);
-		tcp.host = cl_dup(f->c, to->host);
+		tcp.host = (char *)(uintptr_t)to->host;
 		tcp.port = to->port;
 		init.target_case = OPENSHELL__V1__TCP_FORWARD_INIT__TARGET_TCP;
 		init.tcp = &tcp;
@@ -85,9 +89,13 @@ static void connection_open(
 	openshell__v1__tcp_forward_frame__init(&frame);
 	frame.payload_case = OPENSHELL__V1__TCP_FORWARD_FRAME__PAYLOAD_INIT;
 	frame.init = &init;
-	cl_stream_open(
-		f->c, &k->st, CL_METHOD(ForwardTcp), &openshell__v1__tcp_forward_frame__descriptor);
-	cl_stream_send(&k->st, &frame.base);
+	const cv_code code = cl_stream_try(f->c, &k->st, CL_METHOD(ForwardTcp),
+		&openshell__v1__tcp_forward_frame__descriptor, err);
+	if (code == CV_OK)
+		cl_stream_send(&k->st, &frame.base);
+	else
+		k->is_used = false;
+	return code;
 }
 
 static void connection_close(struct connection *k)
@@ -149,6 +157,48 @@ static bool is_over(struct connection *k)
 	return k->pending.is_overflown;
 }
 
+/* ---- the gateway ---- */
+
+/* All calls are over; what came of them before is still written. */
+static void gateway_lost(struct forward *f, const struct cv_err *err)
+{
+	if (f->listener < 0)
+		cl_die(f->c, "the connection to the gateway was lost: %s",
+			cl_shown(f->c, err->msg));
+	cl_note(f->c, "! the connection to the gateway was lost: %s", cl_shown(f->c, err->msg));
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+		struct connection *k = &f->v[i];
+
+		if (k->is_used && k->st.s)
+			cv_rpc_stream_cancel(k->st.s);
+		k->st.s = NULL;
+		k->st.is_ended = true;
+	}
+	cv_rpc_client_close(f->c->rpc);
+	f->c->rpc = NULL;
+}
+
+static bool gateway_again(struct forward *f)
+{
+	struct cv_err err;
+
+	if (f->c->rpc || cl_gateway_open(f->c, &err) == CV_OK)
+		return true;
+	f->c->rpc = NULL;
+	cl_note(f->c, "! failed to connect to the gateway: %s", cl_shown(f->c, err.msg));
+	return false;
+}
+
+static void gateway_turn(struct forward *f, struct pollfd *fds, size_t n)
+{
+	struct cv_err err;
+
+	if (!f->c->rpc)
+		(void)poll(fds, n, -1);
+	else if (cl_turn_try(f->c, fds, n, -1, &err) != CV_OK)
+		gateway_lost(f, &err);
+}
+
 /* ---- the loop ---- */
 
 static struct connection *connection_new(struct forward *f)
@@ -164,6 +214,7 @@ static void accept_one(struct forward *f, const struct cl_forward_to *to)
 	const int one = 1;
 	const int fd = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct connection *k = fd >= 0 ? connection_new(f) : NULL;
+	struct cv_err err;
 
 	if (!k) {
 		if (fd >= 0)
@@ -171,7 +222,14 @@ static void accept_one(struct forward *f, const struct cl_forward_to *to)
 		return;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	connection_open(f, k, fd, fd, to);
+	if (gateway_again(f) && connection_open(f, k, fd, fd, to, &err) == CV_OK)
+		return;
+	if (f->c->rpc) { /* it is going away; the next one may be there already */
+		gateway_lost(f, &err);
+		if (gateway_again(f) && connection_open(f, k, fd, fd, to, &err) == CV_OK)
+			return;
+	}
+	close(fd);
 }
 
 static void connection_serve(
@@ -220,7 +278,7 @@ static void turn(struct forward *f, const struct cl_forward_to *to)
 			fds[n++] = (struct pollfd){ out ? k->out : -1, out, 0 };
 		}
 	}
-	cl_turn(f->c, fds, n, -1);
+	gateway_turn(f, fds, n);
 	if (f->listener >= 0 && fds[0].revents)
 		accept_one(f, to);
 	for (size_t i = 0; i < n; i++) {
@@ -248,10 +306,12 @@ int cl_forward_single(struct cl *c, int in, int out, const struct cl_forward_to 
 {
 	struct forward *f = cl_alloc(c, sizeof(*f));
 	struct connection *k = &f->v[0];
+	struct cv_err err;
 
 	*f = (struct forward){ .c = c, .listener = -1 };
 	cl_connect(c);
-	connection_open(f, k, in, out, to);
+	if (connection_open(f, k, in, out, to, &err) != CV_OK)
+		cl_die(c, "%s", cl_shown(c, err.msg));
 	while (!k->is_out_ended && k->is_used)
 		turn(f, to);
 	if (k->is_used && k->st.status != CV_RPC_OK)

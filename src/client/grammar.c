@@ -296,20 +296,23 @@ static cv_code rest_read(struct reading *r)
 {
 	const bool has_verbatim = args_defined(r->command) &&
 				  r->command->args[args_defined(r->command) - 1].is_verbatim;
+	bool has_dashes = false;
 
 	while (r->at < r->argc) {
 		char *word = r->argv[r->at];
 		cv_code code = CV_OK;
 
-		if (strcmp(word, "--") == 0) {
-			if (!r->command->tail && !has_verbatim)
-				return cv_fail(
-					r->err, CV_INVALID, "unexpected argument '--' found");
+		if (strcmp(word, "--") == 0 && !has_dashes) {
+			if (!r->command->tail && !has_verbatim) {
+				has_dashes = true; /* arguments may begin with '-' from here on */
+				r->at++;
+				continue;
+			}
 			r->into->tail = r->argv + r->at + 1;
 			r->into->tail_count = (size_t)(r->argc - r->at - 1);
 			break;
 		}
-		if (word[0] == '-' && word[1]) {
+		if (word[0] == '-' && word[1] && !has_dashes) {
 			if ((code = flag_read(r)) != CV_OK)
 				return code;
 			if (r->into->wants != CL_WANTS_RUN)

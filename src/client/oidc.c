@@ -2,8 +2,9 @@
 /*
  * oidc.c - see oidc.h
  *
- * Renewal is done by one process at a time (a lock on the directory), which looks again when it has the lock:
- * many issuers let a refresh token be used once, and end all of its family when it comes twice.
+ * Renewal is done by one process at a time (a lock on the directory), which looks again when it has
+ * the lock: many issuers let a refresh token be used once, and end all of its family when it comes
+ * twice.
  */
 #include "client/fetch.h"
 #include "client/oidc.h"

@@ -3,8 +3,8 @@
  * oidc.h - tokens of people: where they come from, where they are kept, and their renewal
  *
  * A token lies in oidc_token.json of the gateway's directory (0600) as other clients know it:
- * access_token, refresh_token, expires_at (seconds since 1970), issuer, client_id.  It goes to the gateway
- * that it was got for, and never to one whose registered issuer is another.
+ * access_token, refresh_token, expires_at (seconds since 1970), issuer, client_id.  It goes to the
+ * gateway that it was got for, and never to one whose registered issuer is another.
  */
 #pragma once
 #include "client/client.h"
@@ -34,8 +34,8 @@ CV_MUST cv_code cl_oidc_ask_token(struct cl *c, const struct cl_oidc *o, struct 
 	struct cl_token *ret, struct cv_err *err);
 
 void cl_oidc_store(struct cl *c, const struct cl_gateway *g, const struct cl_token *t);
-/* The stored one, renewed when it has run out; NULL: none that is for this gateway.  What could not be renewed is
- * said, and given all the same: whether it holds the gateway says. */
+/* The stored one, renewed when it has run out; NULL: none that is for this gateway.  What could not
+ * be renewed is said, and given all the same: whether it holds the gateway says. */
 char *cl_oidc_token(struct cl *c, const struct cl_gateway *g);
 /* Where the person's own files of a gateway are, also of one that is the system's. */
 const char *cl_gateway_own_folder(struct cl *c, const struct cl_gateway *g);

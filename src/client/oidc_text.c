@@ -170,3 +170,12 @@ const char *cl_token_read(struct cv_str text, struct cv_arena *arena, struct cl_
 		return "its token is too long, or has bytes that a token may not have";
 	return NULL;
 }
+
+bool cl_same(struct cv_str a, struct cv_str b)
+{
+	unsigned char differs = a.n != b.n;
+
+	for (size_t i = 0; i < a.n && i < b.n; i++)
+		differs |= (unsigned char)(a.p[i] ^ b.p[i]);
+	return !differs;
+}

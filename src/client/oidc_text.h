@@ -51,3 +51,5 @@ struct cl_token {
 const char *cl_token_read(struct cv_str text, struct cv_arena *arena, struct cl_token *ret);
 /* Whether it can stand in a head. */
 CV_MUST bool cl_token_is_fine(struct cv_str token);
+/* In a time that does not say how much of them is the same. */
+CV_MUST bool cl_same(struct cv_str a, struct cv_str b);

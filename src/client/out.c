@@ -5,6 +5,7 @@
 #include "client/out.h"
 
 #include "base/assert.h"
+#include "base/hex.h"
 #include "base/shown.h"
 #include "base/utf8.h"
 
@@ -46,12 +47,50 @@ static bool yaml_is_word(struct cv_str s)
 	return true;
 }
 
+/* The code unit of an escape "\\uXXXX" at the front; 0: there is none. */
+static uint32_t unit_at(struct cv_str s)
+{
+	uint32_t unit = 0;
+
+	if (s.n < 6 || s.p[0] != '\\' || s.p[1] != 'u')
+		return 0;
+	for (size_t i = 2; i < 6; i++)
+		unit = unit << 4 | (uint32_t)cv_hex_digit(s.p[i]);
+	return unit;
+}
+
+/* JSON escapes what hides in text as two halves, which are no characters to readers of YAML. */
+static void yaml_quote(struct cl_out *o, struct cv_str s)
+{
+	struct cv_buf json;
+
+	cv_buf_init(&json, CL_OUT_BYTES_MAX);
+	cv_buf_put_json_str(&json, s);
+	o->b.is_overflown |= json.is_overflown;
+	for (struct cv_str rest = cv_buf_str(&json); rest.n;) {
+		const uint32_t high = unit_at(rest), low = unit_at(cv_str_slice(rest, 6, rest.n));
+		size_t n = rest.p[0] == '\\' ? 2 : 1;
+
+		if (high >> 10 == 0xd800 >> 10 && low >> 10 == 0xdc00 >> 10) {
+			cv_buf_printf(&o->b, "\\U%08" PRIx32,
+				0x10000 + ((high & 0x3ff) << 10 | (low & 0x3ff)));
+			n = 12;
+		} else {
+			cv_buf_put(&o->b, cv_str_slice(rest, 0, n));
+		}
+		rest = cv_str_slice(rest, n, rest.n);
+	}
+	cv_buf_fini(&json);
+}
+
 static void text_put(struct cl_out *o, struct cv_str s)
 {
-	if (o->form == CL_FORM_YAML && yaml_is_word(s))
+	if (o->form == CL_FORM_JSON)
+		cv_buf_put_json_str(&o->b, s);
+	else if (yaml_is_word(s))
 		cv_buf_put(&o->b, s);
 	else
-		cv_buf_put_json_str(&o->b, s);
+		yaml_quote(o, s);
 }
 
 static void line_begin(struct cl_out *o, int indent)

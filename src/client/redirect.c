@@ -2,9 +2,9 @@
 /*
  * redirect.c - see redirect.h
  *
- * Everybody on this host can connect, and every page in the browser can make it connect.  So what does not
- * have our state is answered and forgotten, and neither ends the wait nor holds it up: browsers open
- * connections ahead and say nothing on them.
+ * Everybody on this host can connect, and every page in the browser can make it connect.  So what is
+ * not what is waited for is answered and forgotten, and neither ends the wait nor holds it up:
+ * browsers open connections ahead and say nothing on them.
  */
 #include "client/redirect.h"
 
@@ -23,7 +23,7 @@
 struct visitor {
 	int fd; /* -1: nobody */
 	int64_t since_ms;
-	struct cv_buf head;
+	struct cv_buf sent;
 };
 
 static const char head[] = "Content-Type: text/html; charset=utf-8\r\n"
@@ -56,25 +56,19 @@ static void visitor_drop(struct visitor *v)
 {
 	if (v->fd >= 0)
 		close(v->fd);
-	cv_buf_wipe(&v->head);
+	cv_buf_wipe(&v->sent);
 	v->fd = -1;
 }
 
-/* A page is less than what a socket takes at once. */
-static void visitor_answer(struct visitor *v, const char *status, const char *page)
+/* An answer is less than what a socket takes at once. */
+static void visitor_answer(struct visitor *v, struct cv_str answer)
 {
-	struct cv_buf b;
-
-	cv_buf_init(&b, 4096);
-	cv_buf_printf(&b, "HTTP/1.1 %s\r\n%sContent-Length: %zu\r\n\r\n%s", status, head,
-		strlen(page), page);
-	(void)!send(v->fd, cv_buf_str(&b).p, cv_buf_len(&b), MSG_NOSIGNAL | MSG_DONTWAIT);
-	cv_buf_fini(&b);
+	(void)!send(v->fd, answer.p, answer.n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	shutdown(v->fd, SHUT_WR);
 	visitor_drop(v);
 }
 
-static void visitor_take(struct visitor *all, int listener)
+static void visitor_take(struct visitor *all, int listener, size_t bytes_max)
 {
 	const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct visitor *v = &all[0];
@@ -86,24 +80,15 @@ static void visitor_take(struct visitor *all, int listener)
 			v = &all[i];
 	visitor_drop(v);
 	*v = (struct visitor){ .fd = fd, .since_ms = cv_clock_ms() };
-	cv_buf_init(&v->head, CL_REDIRECT_BYTES_MAX);
+	cv_buf_init(&v->sent, bytes_max);
 }
 
-static bool same(struct cv_str a, struct cv_str b)
+/* True: it is what is waited for. */
+static bool visitor_read(struct visitor *v, cl_visit_fn *take, void *arg)
 {
-	unsigned char differs = a.n != b.n;
-
-	for (size_t i = 0; i < a.n && i < b.n; i++)
-		differs |= (unsigned char)(a.p[i] ^ b.p[i]);
-	return !differs;
-}
-
-/* True: it is the redirect that is waited for. */
-static bool visitor_read(
-	struct cl *c, struct visitor *v, struct cv_str state, struct cl_redirect *ret)
-{
-	char *room = cv_buf_reserve(&v->head, 4096);
+	char *room = cv_buf_reserve(&v->sent, 4096);
 	const ssize_t n = room ? recv(v->fd, room, 4096, 0) : 0;
+	struct cv_buf answer;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
@@ -111,23 +96,16 @@ static bool visitor_read(
 		visitor_drop(v);
 		return false;
 	}
-	cv_buf_commit(&v->head, (size_t)n);
-	const enum cl_redirect_kind kind = cl_redirect_read(cv_buf_str(&v->head), &c->arena, ret);
-	if (kind == CL_REDIRECT_PART)
-		return false;
-	if (kind == CL_REDIRECT_OTHER || !same(ret->state, state)) {
-		visitor_answer(v, "404 Not Found", page_other);
-		return false;
-	}
-	if (ret->code.n)
-		visitor_answer(v, "200 OK", page_done);
-	else
-		visitor_answer(v, "400 Bad Request", page_refused);
-	return true;
+	cv_buf_commit(&v->sent, (size_t)n);
+	cv_buf_init(&answer, CL_VISIT_ANSWER_BYTES_MAX);
+	const enum cl_visit visit = take(cv_buf_str(&v->sent), &answer, arg);
+	if (visit != CL_VISIT_PART)
+		visitor_answer(v, cv_buf_str(&answer));
+	cv_buf_fini(&answer);
+	return visit == CL_VISIT_DONE;
 }
 
-bool cl_redirect_wait(
-	struct cl *c, int listener, struct cv_str state, int64_t until_ms, struct cl_redirect *ret)
+bool cl_visit_wait(int listener, size_t bytes_max, int64_t until_ms, cl_visit_fn *take, void *arg)
 {
 	struct visitor v[CONNECTIONS_MAX];
 	bool is_there = false;
@@ -143,11 +121,51 @@ bool cl_redirect_wait(
 			continue;
 		for (size_t i = 0; i < CONNECTIONS_MAX && !is_there; i++)
 			if (p[i + 1].revents)
-				is_there = visitor_read(c, &v[i], state, ret);
+				is_there = visitor_read(&v[i], take, arg);
 		if (p[0].revents && !is_there)
-			visitor_take(v, listener);
+			visitor_take(v, listener, bytes_max);
 	}
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 		visitor_drop(&v[i]);
 	return is_there;
+}
+
+/* ---- the redirect of an issuer ---- */
+
+struct wait {
+	struct cl *c;
+	struct cv_str state;
+	struct cl_redirect *ret;
+};
+
+static void page_put(struct cv_buf *b, const char *status, const char *page)
+{
+	cv_buf_printf(b, "HTTP/1.1 %s\r\n%sContent-Length: %zu\r\n\r\n%s", status, head,
+		strlen(page), page);
+}
+
+static enum cl_visit redirect_take(struct cv_str sent, struct cv_buf *answer, void *arg)
+{
+	struct wait *w = arg;
+	const enum cl_redirect_kind kind = cl_redirect_read(sent, &w->c->arena, w->ret);
+
+	if (kind == CL_REDIRECT_PART)
+		return CL_VISIT_PART;
+	if (kind == CL_REDIRECT_OTHER || !cl_same(w->ret->state, w->state)) {
+		page_put(answer, "404 Not Found", page_other);
+		return CL_VISIT_OTHER;
+	}
+	if (w->ret->code.n)
+		page_put(answer, "200 OK", page_done);
+	else
+		page_put(answer, "400 Bad Request", page_refused);
+	return CL_VISIT_DONE;
+}
+
+bool cl_redirect_wait(
+	struct cl *c, int listener, struct cv_str state, int64_t until_ms, struct cl_redirect *ret)
+{
+	struct wait w = { c, state, ret };
+
+	return cl_visit_wait(listener, CL_REDIRECT_BYTES_MAX, until_ms, redirect_take, &w);
 }

@@ -89,6 +89,20 @@ Openshell__V1__Sandbox *cl_sandbox_get(struct cl *c, const char *name)
 	return m->sandbox;
 }
 
+Openshell__V1__Sandbox *cl_sandbox_find(struct cl *c, const char *name)
+{
+	Openshell__V1__GetSandboxRequest in;
+	enum cv_rpc_status status;
+	struct cv_err err;
+
+	openshell__v1__get_sandbox_request__init(&in);
+	in.name = cl_dup(c, name);
+	in.workspace = cl_dup(c, c->workspace);
+	const Openshell__V1__SandboxResponse *m =
+		CL_TRY(c, GetSandbox, in, SandboxResponse, sandbox_response, &status, &err);
+	return m && m->sandbox && m->sandbox->metadata ? m->sandbox : NULL;
+}
+
 Openshell__V1__Sandbox *cl_sandbox_of(struct cl *c, const char *given, bool must_be_ready)
 {
 	const char *name = cl_sandbox_name(c, given);

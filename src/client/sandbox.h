@@ -40,6 +40,9 @@ struct cl_stream { /* of one call; how it ended */
 /* Opens it, dies otherwise.  st, filled in but for c and the state, must stay where it is. */
 void cl_stream_open(struct cl *c, struct cl_stream *st, const char *method,
 	const ProtobufCMessageDescriptor *out);
+/* The same on a connection that is there; CV_UNAVAILABLE: it takes no more calls. */
+CV_MUST cv_code cl_stream_try(struct cl *c, struct cl_stream *st, const char *method,
+	const ProtobufCMessageDescriptor *out, struct cv_err *err);
 void cl_stream_send(struct cl_stream *st, const ProtobufCMessage *m);
 /* One turn: waits at most timeout_ms (-1: for ever) for the gateway or for one of fds, whose revents
  * are set.  A lost connection ends all streams. */
@@ -123,4 +126,4 @@ void cl_listen_parse(struct cl *c, const char *text, bool may_be_zero, const cha
 /* Forwards in the background; returns when it listens. */
 void cl_forward_background(
 	struct cl *c, const char *sandbox, const char *id, const char *addr, uint32_t port);
-void cl_forwards_stop(struct cl *c, const char *sandbox);
+void cl_forwards_stop(struct cl *c, const char *id);

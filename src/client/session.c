@@ -334,6 +334,10 @@ static void hint_connect(struct cl *c, const struct cv_err *err)
 {
 	const char *msg = cl_shown(c, err->msg);
 
+	if (c->is_refused)
+		cl_die(c, "%s\nhint: log in with: %s gateway login%s%s", msg, c->program,
+			c->gateway.folder ? " " : "",
+			c->gateway.folder ? cl_shown(c, c->gateway.name) : "");
 	if (err->code == CV_DENIED)
 		cl_die(c, "the gateway at %s cannot be trusted: %s", c->gateway.url, msg);
 	cl_die(c,
@@ -348,20 +352,33 @@ static const char *file_if_there(struct cl *c, const char *folder, const char *n
 	return path && access(path, R_OK) == 0 ? path : NULL;
 }
 
+bool cl_is_insecure(struct cl *c)
+{
+	return cl_has(&c->w, "gateway-insecure") || getenv("OPENSHELL_GATEWAY_INSECURE") ||
+	       getenv("COVE_GATEWAY_INSECURE");
+}
+
 cv_code cl_gateway_open(struct cl *c, struct cv_err *err)
 {
 	const struct cl_gateway *g = &c->gateway;
+	const char *token = cl_gateway_token(c, g);
+	const bool is_edge = g->auth == CL_AUTH_EDGE;
 	const struct cv_rpc_endpoint e = {
 		.url = cv_str_of(g->url),
 		.ca_path = file_if_there(c, g->folder, "mtls/ca.crt"),
 		.cert_path = file_if_there(c, g->folder, "mtls/tls.crt"),
 		.key_path = file_if_there(c, g->folder, "mtls/tls.key"),
-		.bearer = cl_gateway_token(c, g),
-		.is_insecure = cl_has(&c->w, "gateway-insecure") ||
-			       getenv("OPENSHELL_GATEWAY_INSECURE") ||
-			       getenv("COVE_GATEWAY_INSECURE"),
+		.bearer = is_edge ? NULL : token,
+		.tunnel_token = is_edge ? token : NULL,
+		.ret_is_refused = &c->is_refused,
+		.is_insecure = cl_is_insecure(c),
 	};
 
+	c->is_refused = is_edge && !token;
+	if (c->is_refused)
+		return cv_fail(err, CV_DENIED,
+			"gateway '%s' is behind an edge proxy, and nobody is logged in",
+			cl_shown(c, g->name));
 	return cv_rpc_client_open(&e, CL_CONNECT_TIMEOUT_MS, &c->rpc, err);
 }
 

@@ -27,7 +27,7 @@ static void on_ended(void *arg, enum cv_rpc_status s, const char *message)
 	st->is_ended = true;
 	st->s = NULL;
 	st->status = s;
-	st->message = cl_dup(st->c, message);
+	st->message = *message ? cl_dup(st->c, message) : "";
 }
 
 static void on_writable(void *arg)
@@ -37,15 +37,22 @@ static void on_writable(void *arg)
 	st->is_full = false;
 }
 
+cv_code cl_stream_try(struct cl *c, struct cl_stream *st, const char *method,
+	const ProtobufCMessageDescriptor *out, struct cv_err *err)
+{
+	static const struct cv_rpc_stream_events events = { on_message, on_ended, on_writable };
+
+	st->c = c;
+	return cv_rpc_stream_open(c->rpc, method, out, &events, st, &st->s, err);
+}
+
 void cl_stream_open(struct cl *c, struct cl_stream *st, const char *method,
 	const ProtobufCMessageDescriptor *out)
 {
-	static const struct cv_rpc_stream_events events = { on_message, on_ended, on_writable };
 	struct cv_err err;
 
-	st->c = c;
 	cl_connect(c);
-	if (cv_rpc_stream_open(c->rpc, method, out, &events, st, &st->s, &err) != CV_OK)
+	if (cl_stream_try(c, st, method, out, &err) != CV_OK)
 		cl_die(c, "%s", cl_shown(c, err.msg));
 }
 

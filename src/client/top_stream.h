@@ -2,10 +2,11 @@
 /*
  * top_stream.h - what `cove top` asks a gateway, beside its keys
  *
- * One connection; on it a watch for each sandbox (up to CL_TOP_WATCHES_MAX), one for questions that hold
- * sandboxes up, and a few calls at a time: the list, decisions, and the proposals of a sandbox when its
- * watch says that they are others.  Sandboxes that are not watched are asked in turn.  Nothing here waits but
- * connecting, which takes a moment at most and is tried again when the connection is lost.
+ * One connection; on it a watch for each sandbox (up to CL_TOP_WATCHES_MAX), one for questions that
+ * hold sandboxes up, and a few calls at a time: the list, decisions, and the proposals of a sandbox
+ * when its watch says that they are others.  Sandboxes that are not watched are asked in turn.
+ * Nothing here waits but connecting, which takes a moment at most and is tried again when the
+ * connection is lost.
  */
 #pragma once
 #include "client/client.h"

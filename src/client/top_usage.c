@@ -3,9 +3,9 @@
  * top_usage.c - processors and memory of sandboxes on this machine; see top_usage.h
  *
  * The gateway does not say what a sandbox uses.  Where its processes are ours to look at, /proc does: a
- * supervisor's stderr is .../sandboxes/ID/log, and everything of the sandbox descends from it.  Memory is
- * the sum of resident sets, so what processes share counts for each.  Supervisors are not dumpable, so
- * that link is root's to read: others see no numbers.
+ * supervisor's stderr is .../sandboxes/ID/log, and everything of the sandbox descends from it.
+ * Memory is the sum of resident sets, so what processes share counts for each.  Supervisors are not
+ * dumpable, so that link is root's to read: others see no numbers.
  */
 #include "client/top_usage.h"
 

@@ -8,6 +8,7 @@
  * it may hold what a log must not.  When it has ended, all that it left running ends too.
  */
 #include "courier/courier.h"
+#include "sys/child.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/proc.h"
@@ -163,9 +164,7 @@ void command_drop(struct errand *e)
 {
 	if (e->pid > 0) {
 		kill(-e->pid, SIGKILL); /* its session is still its own: it is not yet reaped */
-		kill(e->pid, SIGKILL);  /* in case it had no time to make one */
-		while (waitpid(e->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		cv_child_kill(e->pid);  /* in case it had no time to make one */
 	}
 	if (e->pidfd >= 0)
 		close(e->pidfd);

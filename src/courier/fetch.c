@@ -6,8 +6,8 @@
  * environment, no .netrc, no reuse of connections or sessions between errands, no protocol but
  * https, TLS 1.2 or later, verified against the roots that were given and no others.
  *
- * http:// is for tests, to this host only, and for probes of what is used without TLS (CV_COURIER_HTTP);
- * only if who started it said so at the start.
+ * http:// is for tests, to this host only, and for probes of what is used without TLS
+ * (CV_COURIER_HTTP); only if who started it said so at the start.
  */
 #include "courier/courier.h"
 

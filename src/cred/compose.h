@@ -46,9 +46,9 @@ CV_MUST cv_code cv_compose_layer(
 	const struct cv_attached *v, size_t n, struct cv_buf *ret, struct cv_err *err);
 
 /* The set of attached providers that passed the check.  doc is the policy of the run with the
- * layer over it, seed random for each run: its endpoints with credential_binding bind providers whose profile has none.
- * CV_INVALID when such an endpoint names a provider that is not attached or has endpoints of its
- * own; CV_LIMIT. */
+ * layer over it, seed random for each run: its endpoints with credential_binding bind providers
+ * whose profile has none.  CV_INVALID when such an endpoint names a provider that is not attached
+ * or has endpoints of its own; CV_LIMIT. */
 CV_MUST cv_code cv_compose_set(const struct cv_attached *v, size_t n,
 	const struct cv_policy_doc *doc, const unsigned char seed[CV_SHAPE_SEED_BYTES],
 	struct cv_cred_set *ret, struct cv_err *err);

@@ -284,9 +284,9 @@ static bool text_scrub(
 }
 
 /*
- * All fields as one text, which is one search and not two for each: *ret_may says whether they have to be
- * looked at one by one.  What is in a field is in the text, too: the line end behind each ends every
- * escape, and what is found across one only makes us look closer.
+ * All fields as one text, which is one search and not two for each: *ret_may says whether they have
+ * to be looked at one by one.  What is in a field is in the text, too: the line end behind each
+ * ends every escape, and what is found across one only makes us look closer.
  */
 static bool text_search(struct cv_scrub *s, struct cv_buf *scratch,
 	const struct cv_h1_header *headers, size_t count, bool *ret_may)

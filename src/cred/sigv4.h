@@ -85,7 +85,8 @@ CV_MUST cv_code cv_sigv4_region(
 	struct cv_str host, struct cv_str fixed, struct cv_str *ret, struct cv_err *err);
 
 /* sha256 is the value of x-amz-content-sha256, p NULL without one; has_length: the body's length is
- * known, also when there is no body.  CV_DENIED: a payload that is signed chunk by chunk, which nobody can do anew without reading all chunks. */
+ * known, also when there is no body.  CV_DENIED: a payload that is signed chunk by chunk, which
+ * nobody can do anew without reading all chunks. */
 CV_MUST cv_code cv_sigv4_payload(enum cv_sigv4_mode mode, struct cv_str sha256, bool has_length,
 	enum cv_sigv4_payload *ret, struct cv_err *err);
 

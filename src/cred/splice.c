@@ -109,14 +109,6 @@ enum cv_rewrite_rc rewrite_uses_find(const struct cv_ph_set *set, struct cv_rewr
 
 /* ---- values ---- */
 
-static bool has_control(struct cv_str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return true;
-	return false;
-}
-
 static bool has_dot_dot(struct cv_str s)
 {
 	for (size_t i = 1; i < s.n; i++)
@@ -152,7 +144,7 @@ enum cv_rewrite_rc rewrite_values_check(const struct cv_rewrite_plan *plan,
 		if (use->entry >= set->count || values[use->entry].n == 0)
 			return CV_REWRITE_VALUE_MISSING;
 		const struct cv_str value = values[use->entry];
-		if (value.n > CV_REWRITE_VALUE_BYTES_MAX || has_control(value))
+		if (value.n > CV_REWRITE_VALUE_BYTES_MAX || cv_str_has_control(value))
 			return CV_REWRITE_VALUE;
 		if (!may_stand(value, use))
 			return CV_REWRITE_VALUE_PLACE;

@@ -39,14 +39,6 @@ static const enum cv_keeper_token *kind_of(const struct cv_json_token *key)
 	return NULL;
 }
 
-static bool is_sendable(struct cv_str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return false;
-	return true;
-}
-
 static void token_take(struct walk *w, const struct cv_json_token *t, enum cv_keeper_token kind)
 {
 	const struct cv_str value = cv_json_text(t, w->arena);
@@ -56,7 +48,7 @@ static void token_take(struct walk *w, const struct cv_json_token *t, enum cv_ke
 		w->failure = "no memory";
 	else if (value.n > CV_TOKEN_BYTES_MAX)
 		w->failure = "a token that is too long";
-	else if (!is_sendable(value))
+	else if (cv_str_has_control(value))
 		w->failure = "a token with a control byte";
 	else if (value.n && to->n == CV_KEEPER_TOKENS_MAX)
 		w->failure = "too many tokens";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * adopt.c - the supervisor of a sandbox that an earlier owner of the driver started; and what is left of
- * those that it had begun to start and not come to write down
+ * adopt.c - the supervisor of a sandbox that an earlier owner of the driver started; and what is
+ * left of those that it had begun to start and not come to write down
  *
  * A process is known by its pid and when it started, and told from any other by the pidfd, which is
  * taken first: what is then read about the pid is about that process, or about one that has the
@@ -10,7 +10,7 @@
 #include "driver/driver_int.h"
 
 #include "base/hex.h"
-#include "ipc/frame.h"
+#include "ipc/blank_link.h"
 #include "sys/fd.h"
 
 #include <dirent.h>
@@ -26,7 +26,6 @@
 #define STAT_BYTES      1024 /* 52 numbers and a name of 15 bytes */
 #define FIELD_STATE     3
 #define FIELD_STARTED   22
-#define SUPERVISOR_COMM "(cove-supervisor"
 
 bool cv_driver_id_is_plain(struct cv_str id)
 {
@@ -53,10 +52,10 @@ uint64_t cv_driver_pid_started(pid_t pid)
 		return 0;
 	struct cv_str rest = { text, (size_t)n };
 	const size_t close = cv_str_rfind_byte(rest, ')');
-	const size_t open = cv_str_find_byte(rest, '(');
-	if (close == rest.n ||
-		!cv_str_has_prefix(cv_str_slice(rest, open, close), CV_STR(SUPERVISOR_COMM)))
-		return 0;
+	const struct cv_str comm = cv_str_slice(rest, cv_str_find_byte(rest, '('), close + 1);
+	if (close == rest.n || !(cv_str_has_prefix(comm, CV_STR("(" CV_SUPERVISOR_COMM)) ||
+				       cv_str_eq(comm, CV_STR("(" CV_BLANK_COMM ")"))))
+		return 0; /* a blank: its plan is sent, and not yet read */
 	rest = cv_str_slice(rest, close + 2, rest.n);
 	for (int field = FIELD_STATE; rest.p && field < FIELD_STARTED; field++) {
 		const struct cv_str value = cv_str_cut(&rest, ' ');

@@ -52,7 +52,8 @@ struct cv_driver_sandbox {
 	struct cv_str policy_layer; /* what providers lay over it */
 	const struct cv_plan_provider *providers;
 	size_t provider_count;
-	int credentials; /* descriptor of a set for the keeper (cred/set.h), -1: none; stays open here */
+	/* Descriptor of a set for the keeper (cred/set.h), -1: none; stays open here */
+	int credentials;
 	bool has_renewal, has_renewal_command;
 	const struct cv_str *courier_env;
 	size_t courier_env_count;
@@ -70,8 +71,8 @@ struct cv_driver_sandbox {
 	uint32_t approve_seconds;            /* that a question is held; 0: the default */
 	uint32_t interception;               /* cv_interception; AUTO: the best that the host has */
 	bool is_spare; /* built ahead, for claim(): of no policy, command, environment */
-	/* Not written down yet by the caller: runs no command before the gateway has said that it is, and is
-	 * swept away if nobody confirm()s. */
+	/* Not written down yet by the caller: runs no command before the gateway has said that it
+	 * is, and is swept away if nobody confirm()s. */
 	bool is_new;
 };
 
@@ -91,19 +92,20 @@ struct cv_driver_type {
 	/* state: directory in which sandboxes/ID are; it is made. */
 	cv_code (*open)(struct cv_str state, struct cv_driver **ret, struct cv_err *err);
 	void (*close)(struct cv_driver *d); /* leaves every sandbox as it is; NULL is fine */
-	/* CV_INVALID, CV_UNAVAILABLE, CV_NOT_FOUND: what was asked for can't be had, and nothing runs. */
+	/* CV_INVALID, CV_UNAVAILABLE, CV_NOT_FOUND: what was asked for can't be had, and nothing
+	 * runs. */
 	cv_code (*start)(struct cv_driver *d, const struct cv_driver_sandbox *s,
 		struct cv_driver_process *ret, struct cv_err *err);
-	/* A spare that stands becomes s: its directory is s' then, *p is changed to s' instance and token,
-	 * and *ret_plan is for its supervisor (CLAIM; the caller closes it).  CV_UNAVAILABLE: it does not
-	 * fit, or s has been started before; nothing has happened.  Other failures: the spare is of no
-	 * use any more, and must be ended. */
+	/* A spare that stands becomes s: its directory is s' then, *p is changed to s' instance and
+	 * token, and *ret_plan is for its supervisor (CLAIM; the caller closes it).
+	 * CV_UNAVAILABLE: it does not fit, or s has been started before; nothing has happened.
+	 * Other failures: the spare is of no use any more, and must be ended. */
 	cv_code (*claim)(struct cv_driver *d, struct cv_str spare, struct cv_driver_process *p,
 		const struct cv_driver_sandbox *s, int *ret_plan, struct cv_err *err);
 	/* A sandbox whose start or claim was new is written down now. */
 	void (*confirm)(struct cv_driver *d, struct cv_str id, const struct cv_driver_process *p);
-	/* Directories of those that an earlier owner did not come to confirm, and that nobody knows.  Their
-	 * supervisors, if they run yet, run nothing, find that out and end. */
+	/* Directories of those that an earlier owner did not come to confirm, and that nobody
+	 * knows.  Their supervisors, if they run yet, run nothing, find that out and end. */
 	void (*sweep)(
 		struct cv_driver *d, bool (*is_known)(void *arg, struct cv_str id), void *arg);
 	/* Ends it at once, with all that runs inside.  For a quieter end tell its supervisor. */

@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
-#include "driver/nursery.h"
+#include "driver/standby.h"
 
 #define CV_DRIVER_ID_BYTES_MAX  64  /* UUIDs have 36 */
 #define CV_DRIVER_RUN_BYTES_MAX 256 /* two ids, a token and two numbers */
@@ -21,7 +21,7 @@ struct cv_driver {
 	struct cv_str supervisor;
 	struct cv_buf shape; /* of the spares that were started last (plan/claim.h) */
 	uint64_t shape_number;
-	struct cv_driver_nursery nursery;
+	struct cv_driver_standby nursery, blank;
 	int recycled;            /* STATE/recycled, open; -1: there is none */
 	uint32_t recycled_count; /* directories in it: 0, 1, ... */
 	pid_t remover;           /* 0: none runs */

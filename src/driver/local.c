@@ -20,7 +20,9 @@
 #include "driver/driver_int.h"
 
 #include "base/hex.h"
+#include "driver/blank.h"
 #include "driver/host.h"
+#include "driver/nursery.h"
 #include "driver/spawn.h"
 #include "driver/tools.h"
 #include "ipc/frame.h"
@@ -55,6 +57,12 @@ struct making {
 
 /* ---- the driver ---- */
 
+static void standbys_turn(struct cv_driver *d)
+{
+	cv_driver_nursery_turn(&d->nursery);
+	(void)cv_driver_standby_turn(&d->blank);
+}
+
 static cv_code local_open(struct cv_str state, struct cv_driver **ret, struct cv_err *err)
 {
 	struct cv_driver *d = calloc(1, sizeof(*d));
@@ -64,7 +72,8 @@ static cv_code local_open(struct cv_str state, struct cv_driver **ret, struct cv
 		return cv_fail(err, CV_LIMIT, "no memory");
 	cv_arena_init(&d->arena, ARENA_MAX);
 	d->sandboxes = d->recycled = -1;
-	d->nursery.pidfd = d->nursery.link = -1;
+	cv_driver_standby_init(&d->nursery, NULL);
+	cv_driver_standby_init(&d->blank, NULL);
 	cv_buf_init(&d->shape, CV_PLAN_BYTES_MAX);
 	d->path = cv_arena_printf(&d->arena, "%.*s/sandboxes", CV_STR_ARG(state));
 	if (!d->path.p)
@@ -85,7 +94,9 @@ static cv_code local_open(struct cv_str state, struct cv_driver **ret, struct cv
 	cv_driver_recycle_open(d, state);
 	d->has_removed = true; /* an earlier owner may have left some */
 	cv_driver_remover_turn(d);
-	cv_driver_nursery_init(&d->nursery, d->programs.exe_keeper);
+	cv_driver_standby_init(&d->nursery, d->programs.exe_keeper.p);
+	cv_driver_standby_init(&d->blank, d->supervisor.p);
+	standbys_turn(d);
 	*ret = d;
 	return CV_OK;
 }
@@ -98,7 +109,8 @@ static void local_close(struct cv_driver *d)
 		close(d->sandboxes);
 	if (d->recycled >= 0)
 		close(d->recycled);
-	cv_driver_nursery_fini(&d->nursery);
+	cv_driver_standby_end(&d->nursery);
+	cv_driver_standby_end(&d->blank);
 	cv_buf_fini(&d->shape);
 	cv_arena_fini(&d->arena);
 	free(d);
@@ -387,7 +399,7 @@ static cv_code process_start(struct cv_driver *d, struct making *m, struct cv_pl
 	struct cv_driver_process *ret, struct cv_err *err)
 {
 	const struct cv_str log_path = path_in(m, "log");
-	CV_AUTO_FD int plan_fd = -1, keeper = -1;
+	CV_AUTO_FD int plan_fd = -1, keeper = -1, child = -1;
 	CV_AUTO_FD int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 	CV_AUTO_FD int log =
 		log_path.p ? open(log_path.p,
@@ -396,17 +408,21 @@ static cv_code process_start(struct cv_driver *d, struct making *m, struct cv_pl
 	if (nothing < 0 || log < 0)
 		return cv_fail_errno(err, "open the log of %.*s", CV_STR_ARG(m->s->id));
 	if (plan->flags & CV_PLAN_NETWORK)
-		cv_driver_nursery_child(&d->nursery, log, &keeper);
+		cv_driver_nursery_link(&d->nursery, &keeper, &child);
 	if (keeper >= 0)
 		plan->gateway.flags |= CV_PLAN_GATEWAY_KEEPER;
-	const cv_code code = plan_memfd(plan, &plan_fd, err);
+	cv_code code = plan_memfd(plan, &plan_fd, err);
 	if (code != CV_OK)
 		return code;
 	const int fds[] = { nothing, log, log, plan_fd,
 		plan->flags & CV_PLAN_CREDENTIALS ? m->s->credentials : -1, -1, keeper };
 	_Static_assert(CV_ARRAY_LEN(fds) == CV_PLAN_FD_COUNT, "a place for each");
-	return cv_driver_spawn(
-		d->supervisor.p, fds, CV_ARRAY_LEN(fds), &ret->pid, &ret->pidfd, err);
+	if (!cv_driver_blank_take(&d->blank, fds, &ret->pid, &ret->pidfd))
+		code = cv_driver_spawn(
+			d->supervisor.p, fds, CV_ARRAY_LEN(fds), &ret->pid, &ret->pidfd, err);
+	if (code == CV_OK && child >= 0)
+		cv_driver_nursery_child(&d->nursery, child, log);
+	return code;
 }
 
 /* The line of the run's identity; that of its process follows. */
@@ -596,7 +612,7 @@ static void local_reap(struct cv_driver *d, struct cv_str id, struct cv_driver_p
 static void local_turn(struct cv_driver *d)
 {
 	cv_driver_remover_turn(d);
-	cv_driver_nursery_turn(&d->nursery);
+	standbys_turn(d);
 }
 
 const struct cv_driver_type cv_driver_local = {

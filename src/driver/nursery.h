@@ -3,23 +3,11 @@
  * nursery.h - the process that keepers of a driver's sandboxes are forked from
  */
 #pragma once
-#include "base/err.h"
-#include "base/str.h"
+#include "driver/standby.h"
 
-#include <stdint.h>
-#include <sys/types.h>
-
-struct cv_driver_nursery {
-	struct cv_str exe; /* cove-keeper */
-	pid_t pid;         /* 0: none runs */
-	int pidfd, link;
-	int64_t again_ms; /* not before that is another one started */
-};
-
-/* Starts one.  Without one, and whatever becomes of it, sandboxes start their keepers themselves. */
-void cv_driver_nursery_init(struct cv_driver_nursery *n, struct cv_str exe);
-void cv_driver_nursery_fini(struct cv_driver_nursery *n);
-/* Asks for a keeper whose stderr is log.  *ret is its control link, which waits for it; -1: none. */
-void cv_driver_nursery_child(struct cv_driver_nursery *n, int log, int *ret);
-/* Now and then: one that died is waited for, and another started. */
-void cv_driver_nursery_turn(struct cv_driver_nursery *n);
+/* Now and then, first at the start.  Without one sandboxes start their keepers themselves. */
+void cv_driver_nursery_turn(struct cv_driver_standby *n);
+/* The link of a keeper to be: ret_link is its supervisor's end, ret_child goes to child(); -1: none. */
+void cv_driver_nursery_link(const struct cv_driver_standby *n, int *ret_link, int *ret_child);
+/* Asks for it.  log is its stderr.  Where it can't be had, its supervisor sees that the link ends. */
+void cv_driver_nursery_child(struct cv_driver_standby *n, int child, int log);

@@ -5,15 +5,17 @@
  *     sandboxes/ID/ {run, policy.yaml} --remove--> recycled/N/ {run, policy.yaml} --start--> sandboxes/ID'/
  *                                                    + workspace/, log, both new
  *
- * To make a file and to remove it is most of what a file system has to do for a sandbox that lives for a
- * moment: inodes are searched for, and some file systems spare those that were freed in the last seconds
- * and look at each of them for every new one. To rename a directory is one entry here and one there.
+ * To make a file and to remove it is most of what a file system has to do for a sandbox that lives
+ * for a moment: inodes are searched for, and some file systems spare those that were freed in the
+ * last seconds and look at each of them for every new one. To rename a directory is one entry here
+ * and one there.
  *
- * Only what nobody but the owner of the driver ever wrote is used again: not the workspace, which was the
- * agent's and may have modes and attributes from it, and not the log, which some process may have open
- * still. These are new ones, made when a sandbox goes, for which nobody waits, instead of when one comes.
- * A directory in which there is anything else is removed as ever. What the files say is void (`run`) or
- * written over before it is read (`policy.yaml`). After a restart what is there is removed.
+ * Only what nobody but the owner of the driver ever wrote is used again: not the workspace, which
+ * was the agent's and may have modes and attributes from it, and not the log, which some process
+ * may have open still. These are new ones, made when a sandbox goes, for which nobody waits,
+ * instead of when one comes.  A directory in which there is anything else is removed as ever. What
+ * the files say is void (`run`) or written over before it is read (`policy.yaml`). After a restart
+ * what is there is removed.
  */
 #include "driver/driver_int.h"
 

@@ -8,6 +8,7 @@
  */
 #include "driver/driver_int.h"
 
+#include "sys/child.h"
 #include "sys/fd.h"
 #include "sys/tree.h"
 
@@ -16,7 +17,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -67,10 +67,9 @@ static cv_code others_remove(const struct cv_driver *d, const char *name)
 		execve(argv[0], argv, env);
 		_exit(127);
 	}
-	while (pid > 0 && waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return CV_SYSTEM;
-	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? CV_OK : CV_SYSTEM;
+	return cv_child_wait(pid, &status) == CV_OK && WIFEXITED(status) && WEXITSTATUS(status) == 0
+		       ? CV_OK
+		       : CV_SYSTEM;
 }
 
 /* In the remover: everything that waits; exit status 1 when something is left. */

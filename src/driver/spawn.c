@@ -10,6 +10,7 @@
  */
 #include "driver/spawn.h"
 
+#include "sys/child.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -19,7 +20,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 
 #define STACK_BYTES 32768 /* the child calls no deeper than a system call's wrapper */
 
@@ -68,8 +68,7 @@ static cv_code spawn(struct child *c, pid_t *ret_pid, int *ret_pidfd, struct cv_
 		return cv_fail_errno(err, "start %s", c->exe);
 	if (c->failed) {
 		close(pidfd);
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		(void)cv_child_wait(pid, NULL);
 		errno = c->failed;
 		return cv_fail_errno(err, "execute %s", c->exe);
 	}

@@ -12,6 +12,7 @@
 
 /* Starts exe without arguments and environment: descriptor i of the new program is fds[i] (-1: closed),
  * and there is no other.  It leads a session of its own, so that nobody who signals our group means
- * it; all signals are blocked in it until it says otherwise.  ret_pidfd is close-on-exec.  CV_SYSTEM, CV_NOT_FOUND (no such program). */
+ * it; all signals are blocked in it until it says otherwise.  ret_pidfd is close-on-exec.
+ * CV_SYSTEM, CV_NOT_FOUND (no such program). */
 CV_MUST cv_code cv_driver_spawn(const char *exe, const int *fds, size_t fd_count, pid_t *ret_pid,
 	int *ret_pidfd, struct cv_err *err);

@@ -83,9 +83,17 @@ static void backup(struct cv_gateway *g, int fd, const char *path)
 static void restore(struct cv_gateway *g, int fd, const char *path)
 {
 	struct cv_gw_admin *a = g->admin;
+	struct cv_err err;
 
 	if (a->restore_fd >= 0) {
 		answer(fd, false, "another restore is under way");
+		return;
+	}
+	/* A wrong word must not cut off everybody's calls. */
+	if (cv_store_backup_check(path, &err) != CV_OK) {
+		cv_log(CV_LOG_ERROR, "admin", CV_LOG_FIELDS({ "file", cv_str_of(path) }), "%s",
+			err.msg);
+		answer(fd, false, err.msg);
 		return;
 	}
 	a->restore_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);

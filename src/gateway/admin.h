@@ -20,7 +20,7 @@ struct cv_gw_admin_status {
 CV_MUST cv_code cv_gw_admin_look(
 	const char *state, int ms, struct cv_gw_admin_status *ret, struct cv_err *err);
 
-/* From a command: "backup /PATH", "restore /PATH", "rotate-credentials-key", "reload".  ret: '+' and what to
- * say.  CV_UNAVAILABLE: none runs; CV_SYSTEM: it could not. */
+/* From a command: "backup /PATH", "restore /PATH", "rotate-credentials-key", "reload".  ret: '+'
+ * and what to say.  CV_UNAVAILABLE: none runs; CV_SYSTEM: it could not. */
 CV_MUST cv_code cv_gw_admin_ask(
 	const char *state, const char *request, char *ret, size_t bytes, struct cv_err *err);

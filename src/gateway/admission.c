@@ -100,8 +100,8 @@ void cv_gw_admission_note(const struct cv_gw_box *b, Openshell__V1__SandboxStatu
 	note_put(s, since_ms, b->wait_until_ms, never != NULL);
 }
 
-/* From the notes, as a gateway that comes back has nothing else.  What can't be read is now: it fails, and
- * says so, instead of waiting for ever. */
+/* From the notes, as a gateway that comes back has nothing else.  What can't be read is now: it
+ * fails, and says so, instead of waiting for ever. */
 static void note_read(struct cv_gw_box *b)
 {
 	const Openshell__V1__SandboxCondition *c = condition_of(status_of(b), COND_WAITS);

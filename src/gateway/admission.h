@@ -14,8 +14,8 @@
  *     memory and CPU     while it should run, and then until its process has ended
  *
  * One that waits has the stored phase PROVISIONING, with conditions that say since when and until when
- * (they are the gateway's own notes; view.c shows others).  "Admitted" is "False" for one that was never
- * let in: it is not counted at all.
+ * (they are the gateway's own notes; view.c shows others).  "Admitted" is "False" for one that was
+ * never let in: it is not counted at all.
  */
 #pragma once
 #include "gateway/sandbox.h"

@@ -13,7 +13,8 @@ struct cv_gw_admission {
 	int64_t retry_ms; /* loop time; the store did not take it, and is not asked before */
 };
 
-/* admission.c: how many of one workspace may wait, so that it can't keep the others out of the queue. */
+/* admission.c: how many of one workspace may wait, so that it can't keep the others out of the
+ * queue. */
 uint32_t admission_queue_share(const struct cv_gateway *g);
 
 /* admission_rpc.c */

@@ -172,7 +172,7 @@ static void detach(struct cv_rpc_call *c, const ProtobufCMessage *request)
 	struct cv_object *box = NULL;
 	struct cv_err err;
 	size_t at = 0;
-	enum cv_rpc_status s = sandbox_open(c, q->workspace, q->sandbox_name, true, &box, &err);
+	enum cv_rpc_status s = sandbox_open(c, q->workspace, q->sandbox_name, false, &box, &err);
 
 	openshell__v1__detach_sandbox_provider_response__init(&r);
 	if (s == CV_RPC_OK)

@@ -4,12 +4,16 @@
  *
  *     a bearer token that our own key signed    a sandbox, if there still is one with that id
  *     another bearer token                      a user, if an issuer is configured and says so
+ *     an edge proxy's assertion                 a user, if an edge is configured and signed it; on
+ *                                               the request, or on the tunnel that it came by
  *     a client certificate                      a user, where certificates are users (auth.mtls)
  *     nothing, on loopback                      the local user: without TLS, or where the
  *                                               configuration lets everybody in who gets this far
  *     nothing                                   nobody
  *
- * What is shown is never overlooked: a bad token is a refusal, also beside a good certificate.
+ * What is shown is never overlooked: a bad token is a refusal, also beside a good certificate, and of
+ * two that are good the one that is nearer to the call says who it is.  So a tunnel is good for as
+ * long as what it was opened with is.  Without an edge its assertions are somebody else's business.
  * Which key verifies a token is decided by the key's id and algorithm; the claim `iss` only chooses
  * between ours and the issuer's.
  *
@@ -19,6 +23,7 @@
 #include "gateway/auth.h"
 
 #include "gateway/config.h"
+#include "gateway/edge.h"
 #include "gateway/external.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
@@ -116,8 +121,10 @@ bool cv_gw_token_is_known(const struct cv_gateway *g, struct cv_str token)
 	cv_arena_init(&arena, TOKEN_ARENA_MAX);
 	if (cv_jwt_read(token, &arena, &t, &err) == CV_OK) {
 		issuer = cv_value_get_str(t.claims, CV_STR("iss"));
-		is_known = cv_str_eq(issuer, cv_str_of(g->auth->issuer)) ||
-			   (g->config->oidc_issuer.n && cv_str_eq(issuer, g->config->oidc_issuer));
+		is_known =
+			cv_str_eq(issuer, cv_str_of(g->auth->issuer)) ||
+			(g->config->oidc_issuer.n && cv_str_eq(issuer, g->config->oidc_issuer)) ||
+			(g->config->edge_issuer.n && cv_str_eq(issuer, g->config->edge_issuer));
 	}
 	cv_arena_fini(&arena);
 	return is_known;
@@ -192,9 +199,15 @@ static enum cv_rpc_status bearer_verify(
 	return status;
 }
 
+/* Others say who calls: then a certificate may be a proxy's, and no user's. */
+static bool has_issuer(const struct cv_gw_config *c)
+{
+	return c->oidc_issuer.n || cv_gw_edge_is_on(c);
+}
+
 static bool certificates_are_users(const struct cv_gw_config *c)
 {
-	return c->mtls_auth == CV_GW_UNSET ? !c->oidc_issuer.n : c->mtls_auth == CV_GW_YES;
+	return c->mtls_auth == CV_GW_UNSET ? !has_issuer(c) : c->mtls_auth == CV_GW_YES;
 }
 
 static void user_from_certificate(X509 *certificate, struct cv_principal *ret)
@@ -216,7 +229,25 @@ static bool is_local_user(const struct cv_gw_config *c, const struct cv_rpc_pres
 {
 	return given->is_loopback &&
 	       (given->is_plaintext ? c->disable_tls : c->allow_unauthenticated) &&
-	       (!c->oidc_issuer.n || c->allow_unauthenticated);
+	       (!has_issuer(c) || c->allow_unauthenticated);
+}
+
+/* What an edge proxy says; kind stays NONE where it says nothing. */
+static enum cv_rpc_status edge_verify(struct cv_gateway *g, const struct cv_rpc_presented *given,
+	struct cv_principal *ret, struct cv_err *err)
+{
+	const struct cv_str said[] = { given->tunnel, given->assertion };
+
+	if (!cv_gw_edge_is_on(g->config))
+		return CV_RPC_OK;
+	for (size_t i = 0; i < CV_ARRAY_LEN(said); i++) {
+		const enum cv_rpc_status s =
+			said[i].n ? cv_gw_edge_verify(g, said[i], ret, err) : CV_RPC_OK;
+
+		if (s != CV_RPC_OK)
+			return s;
+	}
+	return CV_RPC_OK;
 }
 
 /* Of the whole gateway; what needs no authentication does not count and is not refused. */
@@ -241,14 +272,22 @@ enum cv_rpc_status cv_gw_authenticate(void *arg, const struct cv_rpc_presented *
 	struct cv_principal *ret, struct cv_err *err)
 {
 	struct cv_gateway *g = arg;
+	enum cv_rpc_status s;
 
 	*ret = (struct cv_principal){ .kind = CV_PRINCIPAL_NONE };
 	if (is_over_rate(g)) {
 		cv_fail(err, CV_LIMIT, "gRPC rate limit exceeded");
 		return CV_RPC_RESOURCE_EXHAUSTED;
 	}
-	if (given->bearer.n)
+	s = edge_verify(g, given, ret, err);
+	if (s != CV_RPC_OK)
+		return s;
+	if (given->bearer.n) {
+		*ret = (struct cv_principal){ .kind = CV_PRINCIPAL_NONE };
 		return bearer_verify(g, given->bearer, ret, err);
+	}
+	if (ret->kind != CV_PRINCIPAL_NONE)
+		return CV_RPC_OK;
 	if (given->certificate && certificates_are_users(g->config)) {
 		user_from_certificate(given->certificate, ret);
 	} else if (is_local_user(g->config, given)) {

@@ -2,8 +2,8 @@
 /*
  * command.h - the commands of this program as rows: help and completion come from them
  *
- * `cove gateway run --port 1` is run here as {"cove-gateway", "run", "--port", "1"}.  Each command reads
- * its own words; a test compares what it takes with what its row says.
+ * `cove gateway run --port 1` is run here as {"cove-gateway", "run", "--port", "1"}.  Each command
+ * reads its own words; a test compares what it takes with what its row says.
  */
 #pragma once
 #include "base/err.h"
@@ -38,8 +38,8 @@ int cv_gw_exit(const struct cv_err *err);
 /* Without a command (NULL): of all. */
 void cv_gw_words_help(
 	const struct cv_gw_command *all, size_t n, const struct cv_gw_command *command);
-/* What may stand in the place of the last word, as client/complete.c says it: "WORD<tab>EXPLANATION", and
- * ":files" for a path.  words: behind "gateway". */
+/* What may stand in the place of the last word, as client/complete.c says it:
+ * "WORD<tab>EXPLANATION", and ":files" for a path.  words: behind "gateway". */
 void cv_gw_words_complete(const struct cv_gw_command *all, size_t n, int argc, char *const *words);
 /* The row that the first words name, and how many they are; NULL. */
 const struct cv_gw_command *cv_gw_words_find(

@@ -2,8 +2,8 @@
 /*
  * config.c - see config.h, and config_int.h for its parts
  *
- * Default, file, environment and flags are put in this order, and the last one stays.  Then all of it is
- * judged.
+ * Default, file, environment and flags are put in this order, and the last one stays.  Then all of
+ * it is judged.
  */
 #include "gateway/config_int.h"
 

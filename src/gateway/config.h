@@ -52,7 +52,7 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	X(tls_key, TEXT, "tls.key", "tls-key", "TLS_KEY", "", LIVE, "its private key (PEM)")                            \
 	X(tls_client_ca, TEXT, "tls.client_ca", "tls-client-ca", "TLS_CLIENT_CA", "", LIVE, "authority of clients' certificates (PEM)") \
 	X(disable_tls, BOOL, "tls.disabled", "disable-tls", "DISABLE_TLS", "false", FIXED, "speak plaintext; on loopback only") \
-	X(mtls_auth, CHOICE, "auth.mtls", "enable-mtls-auth", "ENABLE_MTLS_AUTH", "", LIVE, "a client certificate is a user (default: without OIDC)") \
+	X(mtls_auth, CHOICE, "auth.mtls", "enable-mtls-auth", "ENABLE_MTLS_AUTH", "", LIVE, "a client certificate is a user (default: without oidc.issuer and edge.issuer)") \
 	X(allow_unauthenticated, BOOL, "auth.allow_unauthenticated_users", "allow-unauthenticated-users", "ALLOW_UNAUTHENTICATED_USERS", "false", LIVE, "whoever reaches loopback is an administrator") \
 	X(oidc_issuer, TEXT, "oidc.issuer", "oidc-issuer", "OIDC_ISSUER", "", LIVE, "URL of the issuer of users' tokens") \
 	X(oidc_audience, TEXT, "oidc.audience", "oidc-audience", "OIDC_AUDIENCE", "openshell-cli", LIVE, "audience that tokens must have") \
@@ -98,6 +98,14 @@ enum cv_gw_choice { CV_GW_UNSET, CV_GW_NO, CV_GW_YES }; /* a switch whose defaul
 	X(policies_dir, TEXT, "policies_dir", "policies-dir", "POLICIES_DIR", "", LIVE, "directory of WORKSPACE.yaml, the policy of its sandboxes that came without one; watched") \
 	X(profiles_dir, TEXT, "profiles_dir", "profiles-dir", "PROFILES_DIR", "", LIVE, "directory of provider profiles of the platform; watched") \
 	X(interception, TEXT, "interception", "interception", "INTERCEPTION", "auto", LIVE, "how sandboxes' connections reach their proxy: tproxy, redirect or anyip; auto: the first that the host has") \
+	X(edge_issuer, TEXT, "edge.issuer", "edge-issuer", "EDGE_ISSUER", "", LIVE, "the edge proxy's team: https://TEAM.cloudflareaccess.com; none") \
+	X(edge_audience, TEXT, "edge.audience", "edge-audience", "EDGE_AUDIENCE", "", LIVE, "the AUD tag of the application that this gateway is there") \
+	X(edge_jwks_uri, TEXT, "edge.jwks_uri", "edge-jwks-uri", "EDGE_JWKS_URI", "", LIVE, "where the team's keys are; ISSUER/cdn-cgi/access/certs") \
+	X(edge_jwks_ttl, U32, "edge.jwks_ttl_secs", "edge-jwks-ttl", "EDGE_JWKS_TTL", "3600", LIVE, "seconds for which the team's keys are kept") \
+	X(edge_roles_claim, TEXT, "edge.roles_claim", "edge-roles-claim", "EDGE_ROLES_CLAIM", "custom.roles", LIVE, "path of the roles in what the edge says of who is behind it") \
+	X(edge_admin_role, TEXT, "edge.admin_role", "edge-admin-role", "EDGE_ADMIN_ROLE", "", LIVE, "role of administrators; neither role: all are") \
+	X(edge_user_role, TEXT, "edge.user_role", "edge-user-role", "EDGE_USER_ROLE", "", LIVE, "role of users; empty: whom the edge lets in") \
+	X(edge_ca, TEXT, "edge.ca", "edge-ca", "EDGE_CA", "", LIVE, "authorities (PEM) for the team's keys; the system's") \
 	/* each row ends so */
 /* clang-format on */
 

@@ -2,8 +2,8 @@
 /*
  * config_check.c - what is wrong with a configuration as a whole
  *
- * All of it is judged, also when something was wrong with a word before: whoever repairs a file wants to know
- * all that there is to repair.  A finding stands where the value was said.
+ * All of it is judged, also when something was wrong with a word before: whoever repairs a file
+ * wants to know all that there is to repair.  A finding stands where the value was said.
  */
 #include "gateway/config_int.h"
 
@@ -87,6 +87,15 @@ static bool is_one_of(struct cv_str s, const char *const *words, size_t n)
 	return false;
 }
 
+static void url_check(const struct cv_gw_config *c, const char *key, struct cv_str url,
+	struct cv_findings *findings, struct cv_err *err)
+{
+	if (url.n && !cv_str_has_prefix(url, CV_STR("https://")) &&
+		!cv_str_has_prefix(url, CV_STR("http://")))
+		cv_gw_config_refuse(c, key, findings, err,
+			"expected an http or https URL, found '%.*s'", CV_POLICY_QUOTE(url));
+}
+
 static void words_check(
 	const struct cv_gw_config *c, struct cv_findings *findings, struct cv_err *err)
 {
@@ -105,11 +114,9 @@ static void words_check(
 		cv_gw_config_refuse(c, "interception", findings, err,
 			"expected auto, tproxy, redirect or anyip, found '%.*s'",
 			CV_POLICY_QUOTE(c->interception));
-	if (c->oidc_issuer.n && !cv_str_has_prefix(c->oidc_issuer, CV_STR("https://")) &&
-		!cv_str_has_prefix(c->oidc_issuer, CV_STR("http://")))
-		cv_gw_config_refuse(c, "oidc.issuer", findings, err,
-			"expected an http or https URL, found '%.*s'",
-			CV_POLICY_QUOTE(c->oidc_issuer));
+	url_check(c, "oidc.issuer", c->oidc_issuer, findings, err);
+	url_check(c, "edge.issuer", c->edge_issuer, findings, err);
+	url_check(c, "edge.jwks_uri", c->edge_jwks_uri, findings, err);
 	/* Its value is not shown: it may hold a password. */
 	if (c->database.n && !cv_str_has_prefix(c->database, CV_STR("sqlite:")) &&
 		!cv_str_has_prefix(c->database, CV_STR("postgres://")) &&
@@ -128,6 +135,12 @@ static void pairs_check(
 	if (!c->tls_cert.n != !c->tls_key.n)
 		cv_gw_config_refuse(c, c->tls_cert.n ? "tls.cert" : "tls.key", findings, err,
 			"tls.cert and tls.key need each other");
+	if (!c->edge_issuer.n != !c->edge_audience.n)
+		cv_gw_config_refuse(c, c->edge_issuer.n ? "edge.issuer" : "edge.audience", findings,
+			err, "edge.issuer and edge.audience need each other");
+	if (c->edge_issuer.n && c->allow_unauthenticated)
+		cv_gw_config_refuse(c, "auth.allow_unauthenticated_users", findings, err,
+			"edge.issuer is there, too: the edge proxy may come from loopback, for others");
 	if (!c->rate_requests != !c->rate_window)
 		cv_gw_config_refuse(c,
 			c->rate_requests ? "rate_limit.requests" : "rate_limit.window_secs",

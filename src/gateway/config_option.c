@@ -165,6 +165,7 @@ static const struct {
 	{ "tls-key", "FILE" },
 	{ "tls-client-ca", "FILE" },
 	{ "oidc-ca", "FILE" },
+	{ "edge-ca", "FILE" },
 	{ "traces-ca", "FILE" },
 	{ "upstream-ca", "FILE" },
 };

@@ -66,8 +66,8 @@ static void page_root(struct cv_rpc_request *r)
 		CV_RPC_AUTH_UNAUTHENTICATED, "", CV_RPC_ROLE_NONE \
 	}
 static const struct cv_rpc_page pages[] = {
-	{ "GET", "/console", OPEN, page_root, NULL, NULL },
-	{ "GET", ROOT, OPEN, page_file, NULL, NULL },
+	{ "GET", "/console", OPEN, page_root, NULL, NULL, true },
+	{ "GET", ROOT, OPEN, page_file, NULL, NULL, true },
 };
 
 const struct cv_gw_part cv_gw_part_console = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * control.c - start, stop, status, reload: a gateway of this user in the background, without a service manager
+ * control.c - start, stop, status, reload: a gateway of this user in the background, without a
+ * service manager
  *
  *     start   certificates, if there are none --> `run` in a session of its own, its words in a log
  *             --> waits until it answers at admin.sock, which is when clients can come
@@ -20,6 +21,7 @@
 #include "gateway/place.h"
 #include "gateway/serve.h"
 #include "gateway/state.h"
+#include "sys/child.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 
@@ -240,7 +242,7 @@ static cv_code ready_wait(const struct control *c, pid_t pid, int pidfd,
 		}
 		if (poll(&ended, 1, LOOK_MS) <= 0)
 			continue;
-		(void)waitpid(pid, &status, 0);
+		(void)cv_child_wait(pid, &status);
 		return cv_fail(err,
 			WIFEXITED(status) && WEXITSTATUS(status) == CV_GW_EXIT_USAGE
 				? CV_INVALID

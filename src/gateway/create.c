@@ -25,7 +25,6 @@
 #define TEMPLATE_TEXT_MAX    1024
 #define TEMPLATE_ENTRIES_MAX 128
 #define STRUCT_BYTES_MAX     (64u << 10)
-#define ANNOTATIONS_MAX      128
 #define PROVIDERS_MAX        32
 #define COMMAND_ARGS_MAX     256
 #define COMMAND_ARG_MAX      (32u << 10)
@@ -285,16 +284,10 @@ static status spec_check(const Openshell__V1__SandboxSpec *spec, struct cv_err *
 
 enum cv_rpc_status create_check(const Openshell__V1__CreateSandboxRequest *r, struct cv_err *err)
 {
-	struct cv_pb_entry *const *annotations = (void *)r->annotations;
 	status s = cv_labels_check("labels", r->labels, r->n_labels, err);
 
-	if (s == CV_RPC_OK && r->n_annotations > ANNOTATIONS_MAX)
-		s = too_much("annotations", "entries", r->n_annotations, ANNOTATIONS_MAX, err);
-	for (size_t i = 0; s == CV_RPC_OK && i < r->n_annotations; i++)
-		if (!cv_label_key_is_valid(cv_str_of(annotations[i]->key)))
-			s = (cv_fail(err, CV_INVALID, "annotations key '%.64s' is invalid",
-				     annotations[i]->key),
-				CV_RPC_INVALID_ARGUMENT);
+	if (s == CV_RPC_OK)
+		s = cv_annotations_check("annotations", r->annotations, r->n_annotations, err);
 	if (s == CV_RPC_OK && !r->spec)
 		return cv_fail(err, CV_INVALID, "spec is required"), CV_RPC_INVALID_ARGUMENT;
 	return s == CV_RPC_OK ? spec_check(r->spec, err) : s;

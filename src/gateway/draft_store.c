@@ -292,8 +292,8 @@ static cv_code chunk_fill(
 	cv_pb_str_set(&k->rule_name, cv_str_of(entry.key));
 	cv_pb_str_set(&k->host, cv_str_of(rule->endpoints[0]->host));
 	k->port = (int32_t)rule->endpoints[0]->ports[0];
-	if (rule->n_binaries)
-		cv_pb_str_set(&k->binary, cv_str_of(rule->binaries[0]->path));
+	cv_pb_str_set(
+		&k->binary, rule->n_binaries ? cv_str_of(rule->binaries[0]->path) : CV_STR_NONE);
 	cv_buf_init(&notes, 4096);
 	cv_draft_notes(rule, &notes);
 	cv_pb_str_set(&k->security_notes, cv_buf_str(&notes));

@@ -15,8 +15,8 @@
  *                                supervisor, which ends by itself; nothing ran
  *     we are killed after        the next gateway finds record and directory, and accepts the supervisor
  *
- * Started early is what needs nothing but its own record: not what waits for room, or behind others, or has
- * credentials to be unsealed, or is somebody else's.
+ * Started early is what needs nothing but its own record: not what waits for room, or behind
+ * others, or has credentials to be unsealed, or is somebody else's.
  */
 #include "gateway/sandbox_int.h"
 

@@ -406,6 +406,12 @@ static void end_take(struct cv_gw_exec *x, int which, int *fd, uint32_t events)
 	}
 }
 
+void exec_size_tell(struct cv_gw_exec *x)
+{
+	if (x->has_size && x->is_tty && x->fd[OUT] >= 0)
+		(void)ioctl(x->fd[OUT], TIOCSWINSZ, &x->size);
+}
+
 static void on_started(struct cv_gw_box *b, struct cv_gw_exec *x, struct cv_ipc_msg *m)
 {
 	if (x->state == EXEC_RUNNING || x->state == EXEC_OVER)
@@ -415,6 +421,7 @@ static void on_started(struct cv_gw_box *b, struct cv_gw_exec *x, struct cv_ipc_
 	if (m->type == CV_GATEWAY_REPLY_STARTED_TTY) {
 		x->is_tty = true;
 		end_take(x, OUT, &m->fds[0], EPOLLIN | EPOLLOUT);
+		exec_size_tell(x);
 	} else {
 		if (!x->is_stdin_none) /* else it only swallows, and can't be watched */
 			end_take(x, IN, &m->fds[0], EPOLLOUT);

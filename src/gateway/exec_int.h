@@ -6,6 +6,8 @@
 #pragma once
 #include "gateway/sandbox_int.h"
 
+#include <sys/ioctl.h>
+
 #define MAIN_ID         1          /* ipc/gateway_link.h */
 #define EXEC_WAIT_MS    15000      /* for a session (openshell-api 6) */
 #define STDIN_BYTES_MAX (2u << 20) /* two messages: the client is held behind the first */
@@ -33,6 +35,8 @@ struct cv_gw_exec {
 	bool is_lent;       /* MAIN_ID: a cove-ssh reads and writes its ends */
 	bool is_cut;        /* what ran it is gone: how it ended is not known */
 	bool is_timed_out, has_exited, is_killed, is_finished;
+	bool has_size; /* its client's terminal has another size by now, and perhaps it none yet */
+	struct winsize size;
 	int status;
 	int64_t deadline_ms; /* its timeout, then of what follows; 0: none */
 	int64_t tail_ms;     /* 0: none */
@@ -48,9 +52,10 @@ struct cv_gw_exec *exec_new(struct cv_gw_box *b, uint32_t id); /* NULL: no memor
 void exec_deadline(struct cv_gw_exec *x, int64_t *which, int64_t ms);
 /* Each may be the end of x. */
 void exec_finish_fail(struct cv_gw_exec *x, enum cv_rpc_status s, const char *why);
-void exec_advance(struct cv_gw_exec *x);  /* output, and the end if this was it */
-void exec_abandon(struct cv_gw_exec *x);  /* nobody wants it any more */
-void exec_in_write(struct cv_gw_exec *x); /* as much as stdin takes */
+void exec_advance(struct cv_gw_exec *x);   /* output, and the end if this was it */
+void exec_abandon(struct cv_gw_exec *x);   /* nobody wants it any more */
+void exec_in_write(struct cv_gw_exec *x);  /* as much as stdin takes */
+void exec_size_tell(struct cv_gw_exec *x); /* to its terminal, when it has one */
 /* What ran it is gone: when its output has ended its client is told so. */
 void exec_cut(struct cv_gw_exec *x);
 

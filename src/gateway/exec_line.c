@@ -2,8 +2,8 @@
 /*
  * exec_line.c - see exec_line.h
  *
- * Everything that is not ours stands in single quotes, in which a shell knows nothing but their end; the
- * names of variables were judged before (environment_check()).
+ * Everything that is not ours stands in single quotes, in which a shell knows nothing but their
+ * end; the names of variables were judged before (environment_check()).
  */
 #include "gateway/exec_line.h"
 

@@ -8,8 +8,6 @@
 #include "gateway/pb.h"
 #include "plan/exec.h"
 
-#include <sys/ioctl.h>
-
 #define EXEC_ARGS_MAX    1024 /* openshell-api 7 */
 #define EXEC_ARG_MAX     (32u << 10)
 #define EXEC_WORKDIR_MAX 4096
@@ -221,13 +219,13 @@ static void on_exec(struct cv_rpc_call *c, const ProtobufCMessage *m)
 
 static void resize(struct cv_gw_exec *x, const Openshell__V1__ExecSandboxWindowResize *r)
 {
-	const struct winsize w = { .ws_row = (unsigned short)CV_MIN(r->rows, (uint32_t)UINT16_MAX),
+	x->size = (struct winsize){ .ws_row = (unsigned short)CV_MIN(r->rows, (uint32_t)UINT16_MAX),
 		.ws_col = (unsigned short)CV_MIN(r->cols, (uint32_t)UINT16_MAX) };
-
+	x->has_size = true;
 	if (x->ssh)
-		exec_ssh_resize(x->ssh, w.ws_row, w.ws_col);
-	else if (x->is_tty && x->fd[OUT] >= 0)
-		(void)ioctl(x->fd[OUT], TIOCSWINSZ, &w);
+		exec_ssh_resize(x->ssh, x->size.ws_row, x->size.ws_col);
+	else
+		exec_size_tell(x);
 }
 
 static void on_interactive(struct cv_rpc_call *c, const ProtobufCMessage *m)

@@ -10,10 +10,11 @@
  *
  *     DIALLING ──connection──► STARTING ──STARTED──► RUNNING ──EXITED──► over, when it has ended
  *
- * Of a command that outlives its client (kept.c) the process writes the ring itself, and KEPT is what it
- * says; it lasts as long as the gateway, through which the connection goes.
+ * Of a command that outlives its client (kept.c) the process writes the ring itself, and KEPT is
+ * what it says; it lasts as long as the gateway, through which the connection goes.
  *
- * A command that is dropped closes the link and kills the process; the slot stays until it was waited for.
+ * A command that is dropped closes the link and kills the process; the slot stays until it was
+ * waited for.
  */
 #include "gateway/exec_int.h"
 
@@ -24,9 +25,9 @@
 #include "gateway/kept_int.h"
 #include "gateway/log.h"
 #include "ipc/ssh_exec_link.h"
+#include "sys/child.h"
 #include "sys/fd.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -425,9 +426,7 @@ bool exec_ssh_dial_message(struct cv_gw_box *b, uint32_t channel, struct cv_ipc_
 	CV_AUTO_FD int relay = cv_take_fd(m->fds[0]);
 	cv_code code = process_spawn(y, relay, &err);
 	if (code == CV_OK && (code = process_watch(y, &err)) != CV_OK) {
-		(void)kill(y->pid, SIGKILL); /* nobody would hear of its end */
-		while (waitpid(y->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		cv_child_kill(y->pid); /* nobody would hear of its end */
 		y->pid = 0;
 	}
 	if (code != CV_OK) {

@@ -4,8 +4,8 @@
  *
  * The same set that a keeper of ours would be handed (compose.c) is read here and told in the answer:
  * values, and the endpoints that each may go to. That is the one way on which values leave the gateway,
- * and they leave it only to a supervisor with a token of a sandbox that others run: a supervisor of ours
- * has them in its keeper, and its sandbox's token gets none.
+ * and they leave it only to a supervisor with a token of a sandbox that others run: a supervisor of
+ * ours has them in its keeper, and its sandbox's token gets none.
  *
  * A supervisor that does not say that it keeps values to their endpoints gets none either, only the
  * providers' configuration. Tokens of host tools are of no use there.

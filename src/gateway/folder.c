@@ -25,11 +25,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
 
-#define SETTLE_MS 100  /* files of one change come together */
-#define LOOK_MS   3000 /* where nothing tells */
+#define SETTLE_MS       100  /* files of one change come together */
+#define LOOK_MS         3000 /* where nothing tells */
+#define TWICE_BYTES_MAX (CV_GW_FOLDER_FILES_MAX * (NAME_MAX + 1)) /* all of them */
 
 struct folder_policy {
 	struct cv_str workspace, file; /* owned */
@@ -45,14 +48,15 @@ struct cv_gw_folders {
 	struct folder_policy v[CV_GW_FOLDER_FILES_MAX];
 	size_t n;
 	char *out_policy, *out_profile; /* the first file that was said to be one too many; owned */
+	struct cv_buf twice; /* said to be of a workspace that has another; '\0' behind each */
 };
 
 /* ---- files ---- */
 
+static const char *const ends[] = { ".yaml", ".yml", ".json" };
+
 static bool is_document(struct cv_str name)
 {
-	static const char *const ends[] = { ".yaml", ".yml", ".json" };
-
 	for (size_t i = 0; i < CV_ARRAY_LEN(ends); i++)
 		if (cv_str_has_suffix(name, cv_str_of(ends[i])))
 			return name.p[0] != '.';
@@ -194,6 +198,45 @@ void cv_gw_folder_finding(const struct cv_findings *f, struct cv_err *err)
 
 /* ---- policies ---- */
 
+static struct cv_str stem_of(struct cv_str file)
+{
+	return cv_str_slice(file, 0, cv_str_rfind_byte(file, '.'));
+}
+
+/* The workspace's file: the first by name of those that are called like it. */
+static struct cv_str first_of(const struct cv_gw_folder_names *names, struct cv_str file)
+{
+	const struct cv_str stem = stem_of(file);
+	struct cv_str first = file;
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(ends); i++) {
+		char name[NAME_MAX + 1];
+
+		snprintf(name, sizeof(name), "%.*s%s", CV_STR_ARG(stem), ends[i]);
+		const size_t at = place_of(names, name);
+		if (at < names->n && !strcmp(names->v[at], name) && strcmp(name, first.p) < 0)
+			first = cv_str_of(names->v[at]);
+	}
+	return first;
+}
+
+static bool list_has(struct cv_str list, struct cv_str name)
+{
+	while (list.n)
+		if (cv_str_eq(cv_str_cut(&list, '\0'), name))
+			return true;
+	return false;
+}
+
+/* Once, as long as it is so. */
+static void twice_say(struct cv_gateway *g, struct cv_str file, struct cv_str first)
+{
+	if (!list_has(cv_buf_str(&g->folders->twice), file))
+		cv_log(CV_LOG_WARN, "policy",
+			CV_LOG_FIELDS({ "file", file }, { "workspace", stem_of(file) }),
+			"the file is not used: the workspace's is %.*s", CV_STR_ARG(first));
+}
+
 static struct folder_policy *policy_of(const struct cv_gateway *g, struct cv_str workspace)
 {
 	for (size_t i = 0; g->folders && i < g->folders->n; i++)
@@ -211,11 +254,6 @@ const cv_policy_pb *cv_gw_folder_policy(
 	return p ? p->policy : NULL;
 }
 
-static struct cv_str stem_of(struct cv_str file)
-{
-	return cv_str_slice(file, 0, cv_str_rfind_byte(file, '.'));
-}
-
 static bool policy_init(struct folder_policy *p, struct cv_str file)
 {
 	const struct cv_str workspace = stem_of(file);
@@ -227,6 +265,18 @@ static bool policy_init(struct folder_policy *p, struct cv_str file)
 	free(own);
 	free(name);
 	return false;
+}
+
+/* One that comes before it by name has its place now. */
+static bool policy_rename(struct folder_policy *p, struct cv_str file)
+{
+	char *name = cv_str_dup(file);
+
+	if (!name)
+		return false;
+	free((char *)(uintptr_t)p->file.p);
+	p->file = (struct cv_str){ name, file.n };
+	return true;
 }
 
 static void policy_fini(struct folder_policy *p)
@@ -241,8 +291,10 @@ static void policy_keep(
 {
 	struct folder_policy *p = policy_of(g, stem_of(file));
 
-	if (p && (strcmp(p->hash, hash) == 0 || !cv_str_eq(p->file, file)))
-		return; /* the same; or WORKSPACE.yml behind WORKSPACE.yaml */
+	if (p && !cv_str_eq(p->file, file) && !policy_rename(p, file))
+		return; /* at the next look */
+	if (p && strcmp(p->hash, hash) == 0)
+		return;
 	/* There is room: there are no more than there are files. */
 	if (!p && (g->folders->n == CV_GW_FOLDER_FILES_MAX ||
 			  !policy_init(&g->folders->v[g->folders->n], file)))
@@ -323,15 +375,28 @@ cv_code cv_gw_folder_policy_read(const struct cv_gw_folder_file *file, struct cv
 	return code;
 }
 
+/* Of one look. */
+struct look {
+	const struct cv_gw_folder_names *names;
+	struct cv_buf twice;
+};
+
 static void policy_take(struct cv_gateway *g, const struct cv_gw_folder_file *file, void *arg)
 {
+	struct look *look = arg;
+	const struct cv_str first = first_of(look->names, file->name);
 	char hash[CV_POLICY_HASH_BYTES];
 	struct cv_findings findings;
 	struct cv_arena arena;
 	struct cv_err err;
 	cv_policy_pb *is;
 
-	(void)arg;
+	if (!cv_str_eq(first, file->name)) {
+		twice_say(g, file->name, first);
+		cv_buf_put(&look->twice, file->name);
+		cv_buf_put_byte(&look->twice, '\0');
+		return;
+	}
 	cv_arena_init(&arena, CV_GW_POLICY_ARENA_MAX);
 	cv_findings_init(&findings);
 	if (cv_gw_folder_policy_read(file, &arena, &is, hash, &findings, &err) == CV_OK)
@@ -401,13 +466,21 @@ static void followers_give(struct cv_gateway *g, struct folder_policy *p)
 static void policies_scan(struct cv_gateway *g, struct cv_str dir)
 {
 	struct cv_gw_folder_names names;
+	struct look look = { .names = &names };
 	struct cv_err err;
 	cv_code code = cv_gw_folder_list(dir, &names, &err);
 
+	cv_buf_init(&look.twice, TWICE_BYTES_MAX);
 	if (code == CV_OK) {
 		too_many_say(dir, &names, &g->folders->out_policy);
 		policies_drop(g, &names); /* first: another may be the workspace's now */
-		code = cv_gw_folder_read(g, dir, &names, policy_take, NULL, &err);
+		code = cv_gw_folder_read(g, dir, &names, policy_take, &look, &err);
+	}
+	if (code == CV_OK) {
+		cv_buf_fini(&g->folders->twice);
+		g->folders->twice = look.twice;
+	} else {
+		cv_buf_fini(&look.twice);
 	}
 	if (code != CV_OK)
 		cv_log(CV_LOG_ERROR, "policy", CV_LOG_FIELDS({ "directory", dir }),
@@ -527,6 +600,7 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 	if (!g->folders)
 		return cv_fail(err, CV_LIMIT, "no memory");
 	g->folders->inotify = -1;
+	cv_buf_init(&g->folders->twice, TWICE_BYTES_MAX);
 	if (has_any(g)) /* before anybody is served */
 		scan(g);
 	return CV_OK;
@@ -541,6 +615,7 @@ static void stop(struct cv_gateway *g)
 		policy_fini(&g->folders->v[i]);
 	free(g->folders->out_policy);
 	free(g->folders->out_profile);
+	cv_buf_fini(&g->folders->twice);
 	free(g->folders);
 	g->folders = NULL;
 }

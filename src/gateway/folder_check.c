@@ -2,10 +2,10 @@
 /*
  * folder_check.c - the watched directories, for `config check`; see folder.h
  *
- * A gateway that runs goes on with what it has while a directory or a file is bad; whoever checks wants to
- * know.  Each file is read by the function that the gateway reads it with, and all that is wrong in it
- * is printed, as PATH:LINE:COLUMN.  That several say the same thing is seen here by names and ids: the
- * gateway takes the first of them.
+ * A gateway that runs goes on with what it has while a directory or a file is bad; whoever checks
+ * wants to know.  Each file is read by the function that the gateway reads it with, and all that is
+ * wrong in it is printed, as PATH:LINE:COLUMN.  That several say the same thing is seen here by
+ * names and ids: the gateway takes the first of them.
  */
 #include "gateway/folder.h"
 

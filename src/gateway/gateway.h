@@ -13,14 +13,16 @@
  *     config.[ch]  one immutable struct from file, environment and flags; another at SIGHUP
  *     objects.[ch] what is kept; labels.[ch] names, labels, selectors; pb.[ch] changing messages
  *     access.[ch]  who may do what in a workspace: every handler with a workspace asks it
- *     auth.c       what was presented -> principal; jwt.[ch], oidc.c, pki.[ch]
+ *     auth.c       what was presented -> principal; jwt.[ch], pki.[ch]
+ *     oidc.c, edge*.[ch]  users' tokens, and an edge proxy's; issuer.[ch] whose keys, claims.c
  *     info.c       Health, GetGatewayInfo, GetCurrentUser, workspaces, pages
  *     console.[ch] the web console's files
  *     metrics.[ch] numbers for /metrics; log.[ch] a line per decision
  *     trace*.[ch], span.[ch] spans for a collector; steps.[ch] what takes time, for both
  *     curl_loop.[ch] requests of our own to others
  *
- *     sandbox.c, session.c, exec.c, kept.c, watch.c, forward.c  sandboxes and their supervisors
+ *     sandbox.c, start.c, session.c                         sandboxes and their supervisors
+ *     exec.c, kept.c, watch.c, forward.c                    ... and what goes on in them
  *     external*.c                                           sandboxes that others run
  *     admission.[ch], quota.[ch]                            who may start, who waits
  *     logs.c, logfile.[ch], ring.[ch]                       their lines
@@ -107,6 +109,7 @@ struct cv_gw_part {
 	X(EXEC_SSH, exec_ssh)      \
 	X(TRACE, trace)            \
 	X(FOLDER, folder)          \
+	X(EDGE, edge)              \
 	/* each row ends so */
 /* clang-format on */
 
@@ -118,7 +121,7 @@ enum cv_gw_part_id { CV_GW_PARTS(CV_GW_PART_ENUM) CV_GW_PART_COUNT };
 CV_GW_PARTS(CV_GW_PART_EXTERN)
 #undef CV_GW_PART_EXTERN
 
-/* A part has eight kinds of watches of its own. */
+/* A part has eight kinds of watches of its own; those behind the 32nd have none. */
 #define CV_GW_WATCH_SUBS       8
 #define CV_GW_WATCH(part, sub) ((uint8_t)((part)*CV_GW_WATCH_SUBS + (sub)))
 #define CV_GW_WATCH_PART(kind) ((kind) / CV_GW_WATCH_SUBS)

@@ -447,7 +447,7 @@ static void on_delete(struct cv_rpc_call *c, const ProtobufCMessage *request)
 	INF(DeleteInferenceRouteResponse) answer;
 	struct cv_object *w, *o = NULL;
 	struct cv_err err;
-	enum cv_rpc_status s = place_open(c, r->workspace, r->route_name, true, &w, &o, &err);
+	enum cv_rpc_status s = place_open(c, r->workspace, r->route_name, false, &w, &o, &err);
 
 	openshell__inference__v1__delete_inference_route_response__init(&answer);
 	answer.deleted = s == CV_RPC_OK && o;

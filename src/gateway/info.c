@@ -92,6 +92,15 @@ static void gateway_info(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	cv_rpc_reply(c, &r.base);
 }
 
+/* As whoever said who it is calls it. */
+static struct cv_str role_name(
+	const struct cv_principal *who, struct cv_str edge, struct cv_str oidc)
+{
+	const bool is_edge = cv_str_eq(cv_str_of(who->provider), CV_STR("cloudflare_access"));
+
+	return is_edge && edge.n ? edge : oidc;
+}
+
 static void current_user(struct cv_rpc_call *c, const ProtobufCMessage *m)
 {
 	const struct cv_principal *who = cv_rpc_call_principal(c);
@@ -108,9 +117,13 @@ static void current_user(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	if (!cv_str_to_cstr(cv_str_of(who->provider), provider, sizeof(provider)))
 		provider[0] = 0;
 	r.identity_provider = provider;
-	if (who->is_admin && cv_str_to_cstr(config->oidc_admin_role, admin, sizeof(admin)))
+	if (who->is_admin &&
+		cv_str_to_cstr(role_name(who, config->edge_admin_role, config->oidc_admin_role),
+			admin, sizeof(admin)))
 		roles[r.n_roles++] = admin;
-	if (who->is_user && cv_str_to_cstr(config->oidc_user_role, user, sizeof(user)))
+	if (who->is_user &&
+		cv_str_to_cstr(role_name(who, config->edge_user_role, config->oidc_user_role), user,
+			sizeof(user)))
 		roles[r.n_roles++] = user;
 	for (size_t i = 0; i < who->scope_count; i++)
 		scopes[r.n_scopes++] = copy.scopes[i];

@@ -11,9 +11,10 @@
  * that one did which was killed, and a client finds its command by the same id at the same offset.
  *
  * A follower that does not read gets no more than its call holds; the command does not wait for it,
- * and what the ring let go meanwhile it is told as a gap.  One that holds is waited for, like the reader
- * of a pipe, while it is there: the supervisor is told how far it is (KEPT_PACE).  The rest is the command's business: it goes
- * on until it ends, its time is over (the supervisor's clock), somebody kills it or its sandbox ends.
+ * and what the ring let go meanwhile it is told as a gap.  One that holds is waited for, like the
+ * reader of a pipe, while it is there: the supervisor is told how far it is (KEPT_PACE).  The rest
+ * is the command's business: it goes on until it ends, its time is over (the supervisor's clock),
+ * somebody kills it or its sandbox ends.
  *
  * What is over stays for who comes later: a while after its end was told, a day if it never was.
  */

@@ -132,6 +132,32 @@ enum cv_rpc_status cv_labels_check(
 	return CV_RPC_OK;
 }
 
+enum cv_rpc_status cv_annotations_check(
+	const char *field, const void *annotations, size_t n, struct cv_err *err)
+{
+	struct cv_pb_entry *const *v = annotations;
+	size_t bytes = 0;
+
+	if (n > CV_ANNOTATIONS_MAX) {
+		cv_fail(err, CV_INVALID, "%s exceeds maximum entries (%zu > %d)", field, n,
+			CV_ANNOTATIONS_MAX);
+		return CV_RPC_INVALID_ARGUMENT;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (!cv_label_key_is_valid(cv_str_of(v[i]->key))) {
+			cv_fail(err, CV_INVALID, "%s key '%.64s' is invalid", field, v[i]->key);
+			return CV_RPC_INVALID_ARGUMENT;
+		}
+		bytes += strlen(v[i]->key) + strlen(v[i]->value);
+	}
+	if (bytes > CV_ANNOTATIONS_BYTES_MAX) {
+		cv_fail(err, CV_INVALID, "%s exceeds maximum total size (%zu > %u)", field, bytes,
+			CV_ANNOTATIONS_BYTES_MAX);
+		return CV_RPC_INVALID_ARGUMENT;
+	}
+	return CV_RPC_OK;
+}
+
 static enum cv_rpc_status length_check(
 	const char *field, struct cv_str name, size_t max, struct cv_err *err)
 {

@@ -11,9 +11,11 @@
 #include "base/str.h"
 #include "rpc/status.h"
 
-#define CV_LABEL_PAIRS_MAX        64  /* of a selector; and labels of an object */
-#define CV_LABEL_NAME_BYTES_MAX   63  /* behind the slash; also of a value */
-#define CV_LABEL_PREFIX_BYTES_MAX 253 /* a DNS subdomain */
+#define CV_LABEL_PAIRS_MAX        64 /* of a selector; and labels of an object */
+#define CV_ANNOTATIONS_MAX        128
+#define CV_ANNOTATIONS_BYTES_MAX  (256u << 10) /* keys and values, as in Kubernetes */
+#define CV_LABEL_NAME_BYTES_MAX   63           /* behind the slash; also of a value */
+#define CV_LABEL_PREFIX_BYTES_MAX 253          /* a DNS subdomain */
 
 #define CV_NAME_SHORT_BYTES_MAX   19  /* workspace, service: three fit one DNS label */
 #define CV_NAME_SANDBOX_BYTES_MAX 63  /* clients of older servers send a whole DNS label */
@@ -38,6 +40,10 @@ CV_MUST bool cv_label_value_is_valid(struct cv_str value);
 /* Every pair of a field "labels" (or another name), INVALID_ARGUMENT. */
 CV_MUST enum cv_rpc_status cv_labels_check(
 	const char *field, const void *labels, size_t n, struct cv_err *err);
+
+/* Annotations: keys as those of labels, values of any kind, and bounded together.  INVALID_ARGUMENT. */
+CV_MUST enum cv_rpc_status cv_annotations_check(
+	const char *field, const void *annotations, size_t n, struct cv_err *err);
 
 /* [a-z0-9-], no hyphen at an end and no two in a row, 1 to max bytes.  INVALID_ARGUMENT, which
  * speaks of `field`. */

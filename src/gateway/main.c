@@ -113,6 +113,8 @@ static cv_code start(struct cv_gateway *g, char *state, char id[64], struct cv_e
 	if (code == CV_OK)
 		code = store_open(g, err);
 	if (code == CV_OK)
+		code = cv_store_claim(g->store, err);
+	if (code == CV_OK)
 		cv_store_observe(g->store, store_seen, NULL);
 	if (code == CV_OK)
 		code = cv_objects_open(g->store, &g->objects, err);
@@ -177,8 +179,8 @@ static void loop(struct cv_gateway *g)
 		due = parts_turn(g);
 
 		cv_rpc_server_turn(g->server);
-		/* What the calls of this turn began is looked at before anybody waits; and what came of that
-		 * is sent, by a turn that waits for nothing. */
+		/* What the calls of this turn began is looked at before anybody waits; and what
+		 * came of that is sent, by a turn that waits for nothing. */
 		const int64_t again = parts_turn(g), server = cv_rpc_server_due_ms(g->server);
 
 		due = CV_MIN(CV_MIN(due, again), server);

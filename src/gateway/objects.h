@@ -142,8 +142,9 @@ ProtobufCMessage *cv_object_copy(const struct cv_object *o);
  * id (unless m has one already), created_at_ms, resource_version 1.  ret may be NULL. */
 CV_MUST enum cv_rpc_status cv_object_create(struct cv_objects *s, enum cv_object_kind kind,
 	ProtobufCMessage *m, int64_t unix_ms, struct cv_object **ret, struct cv_err *err);
-/* The same in two steps.  After the first it is in the table, for whoever made it, and must not be written or
- * deleted; the second stores it and tells of it.  If that fails, drop() is left to do. */
+/* The same in two steps.  After the first it is in the table, for whoever made it, and must not be
+ * written or deleted; the second stores it and tells of it.  If that fails, drop() is left to
+ * do. */
 CV_MUST enum cv_rpc_status cv_object_create_begin(struct cv_objects *s, enum cv_object_kind kind,
 	ProtobufCMessage *m, int64_t unix_ms, struct cv_object **ret, struct cv_err *err);
 CV_MUST enum cv_rpc_status cv_object_create_end(

@@ -6,8 +6,8 @@
  * the message as it is in memory, with the version that the record will have; a record's version is
  * still the store's, should they ever differ.
  *
- * What may be lost with the machine (cv_objects_lazy()) waits in a batch for the next commit of something
- * that may not, and costs no wait for the disk of its own.
+ * What may be lost with the machine (cv_objects_lazy()) waits in a batch for the next commit of
+ * something that may not, and costs no wait for the disk of its own.
  */
 #include "gateway/objects_int.h"
 

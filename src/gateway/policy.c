@@ -10,6 +10,7 @@
 
 #include "gateway/access.h"
 #include "gateway/deliver.h"
+#include "gateway/labels.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
 #include "rpc/policy_merge.h"
@@ -103,10 +104,11 @@ static enum cv_rpc_status metadata_merge(struct update *u)
 			&openshell__datamodel__v1__object_meta__annotations_entry__descriptor,
 			cv_str_of(u->r->annotations[i]->key),
 			cv_str_of(u->r->annotations[i]->value));
-	if (m->metadata->n_annotations > CV_GW_ANNOTATIONS_MAX) {
+	const enum cv_rpc_status s = cv_annotations_check(
+		"annotations", m->metadata->annotations, m->metadata->n_annotations, &u->err);
+	if (s != CV_RPC_OK) {
 		cv_pb_free(m);
-		return say(u, CV_RPC_INVALID_ARGUMENT,
-			"annotations exceeds maximum count (more than %d)", CV_GW_ANNOTATIONS_MAX);
+		return s;
 	}
 	return cv_object_write(
 		u->g->objects, u->sandbox, u->r->expected_resource_version, &m->base, &u->err);
@@ -255,6 +257,13 @@ static enum cv_rpc_status update_open(struct update *u)
 	if (r->delete_setting && r->setting_value)
 		return say(u, CV_RPC_INVALID_ARGUMENT,
 			"setting_value and delete_setting exclude each other");
+	if (r->setting_key[0] && r->n_annotations)
+		return say(u, CV_RPC_INVALID_ARGUMENT,
+			"annotations are of a policy's revision, and a setting has none");
+	const enum cv_rpc_status s =
+		cv_annotations_check("annotations", r->annotations, r->n_annotations, &u->err);
+	if (s != CV_RPC_OK)
+		return s;
 	if (!r->global)
 		return cv_gw_policy_sandbox(
 			u->c, r->name, r->workspace, true, &u->sandbox, &u->err);

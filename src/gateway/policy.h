@@ -21,7 +21,6 @@
 #define CV_GW_REVISIONS_MAX     1000 /* kept of a sandbox; the oldest goes */
 #define CV_GW_POLICY_ARENA_MAX  CV_POLICY_PB_ARENA_BYTES_MAX
 #define CV_GW_POLICY_GLOBAL_BIT (UINT64_C(1) << 32) /* in revisions that supervisors are told */
-#define CV_GW_ANNOTATIONS_MAX   128
 
 struct cv_gw_revision {
 	const cv_policy_pb *policy; /* without layers */

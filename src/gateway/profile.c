@@ -21,17 +21,20 @@
 #define DIAGNOSTICS_MAX     256 /* of one answer */
 #define LISTED_PROFILES_MAX 4096
 
-/* The scope that a request writes to or reads from; empty: the platform's. */
+/* What is wanted of a scope.  To take away is a change, but for a workspace that is being deleted. */
+enum wish { TO_READ, TO_WRITE, TO_TAKE_AWAY };
+
+/* The scope that a request is about; empty: the platform's. */
 static enum cv_rpc_status scope_open(const struct cv_rpc_call *c, struct cv_str workspace,
-	bool is_change, struct cv_str *ret, struct cv_err *err)
+	enum wish wish, struct cv_str *ret, struct cv_err *err)
 {
 	const struct cv_principal *who = cv_rpc_call_principal(c);
 	struct cv_object *o;
 
 	*ret = workspace;
 	if (workspace.n)
-		return cv_gw_workspace_open(c, workspace, is_change, &o, err);
-	if (is_change && !who->is_admin) {
+		return cv_gw_workspace_open(c, workspace, wish == TO_WRITE, &o, err);
+	if (wish != TO_READ && !who->is_admin) {
 		cv_fail(err, CV_DENIED,
 			"profiles of the platform are written by administrators; name a workspace "
 			"(--workspace) to write one of its own");
@@ -57,7 +60,7 @@ static void get(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	PB(ProviderProfileResponse) r;
 	struct cv_str scope;
 	struct cv_err err;
-	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), false, &scope, &err);
+	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), TO_READ, &scope, &err);
 
 	openshell__v1__provider_profile_response__init(&r);
 	if (s == CV_RPC_OK)
@@ -122,7 +125,7 @@ static void list(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	PB(ListProviderProfilesResponse) r;
 	struct cv_str scope;
 	struct cv_err err;
-	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), false, &scope, &err);
+	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), TO_READ, &scope, &err);
 	const struct cv_profile *builtin;
 
 	l.v = cv_arena_array(l.arena, LISTED_PROFILES_MAX, sizeof(*l.v));
@@ -261,7 +264,7 @@ static void lint(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	struct cv_str scope;
 	struct judged j;
 	struct cv_err err;
-	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), false, &scope, &err);
+	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), TO_READ, &scope, &err);
 
 	if (s == CV_RPC_OK)
 		s = judge(c, q->profiles, q->n_profiles, &j, &err);
@@ -329,7 +332,7 @@ static void import(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	struct cv_str scope;
 	struct judged j;
 	struct cv_err err;
-	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), true, &scope, &err);
+	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), TO_WRITE, &scope, &err);
 
 	if (s == CV_RPC_OK)
 		s = judge(c, q->profiles, q->n_profiles, &j, &err);
@@ -411,7 +414,7 @@ static void update(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	uint64_t version = 0;
 	struct judged j;
 	struct cv_err err;
-	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), true, &scope, &err);
+	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), TO_WRITE, &scope, &err);
 
 	if (s == CV_RPC_OK)
 		s = update_open(g, scope, q, &o, &version, &err);
@@ -498,7 +501,7 @@ static void delete (struct cv_rpc_call *c, const ProtobufCMessage *m)
 	struct cv_gw_profile p;
 	struct cv_str scope;
 	struct cv_err err;
-	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), true, &scope, &err);
+	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), TO_TAKE_AWAY, &scope, &err);
 
 	openshell__v1__delete_provider_profile_response__init(&r);
 	if (s == CV_RPC_OK) {

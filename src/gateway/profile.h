@@ -17,7 +17,8 @@ struct cv_gw_profile {
 };
 
 /* Looked up in this order.  workspace empty: platform and built-in only; built-in ones have aliases,
- * too.  CV_NOT_FOUND "provider profile 'x' not found"; CV_INVALID: stored, and not readable any more. */
+ * too.  CV_NOT_FOUND "provider profile 'x' not found"; CV_INVALID: stored, and not readable any
+ * more. */
 CV_MUST cv_code cv_gw_profile_find(const struct cv_gateway *g, struct cv_str workspace,
 	struct cv_str id, struct cv_gw_profile *ret, struct cv_err *err);
 void cv_gw_profile_fini(struct cv_gw_profile *p);

@@ -133,11 +133,6 @@ static provider *provider_new(
 	cv_pb_str_set(&m->metadata->workspace, workspace);
 	cv_pb_str_set(&m->type, profile->profile->id.s);
 	cv_pb_str_set(&m->profile_workspace, cv_str_of(from->profile_workspace));
-	for (size_t i = 0; i < from->metadata->n_annotations; i++)
-		cv_pb_map_set(&m->metadata->annotations, &m->metadata->n_annotations,
-			&openshell__datamodel__v1__object_meta__annotations_entry__descriptor,
-			cv_str_of(from->metadata->annotations[i]->key),
-			cv_str_of(from->metadata->annotations[i]->value));
 	return m;
 }
 
@@ -406,7 +401,7 @@ static void delete (struct cv_rpc_call *c, const ProtobufCMessage *m)
 	struct cv_object *o = NULL;
 	struct cv_err err;
 	enum cv_rpc_status s =
-		provider_open(c, cv_str_of(q->workspace), cv_str_of(q->name), true, &o, &err);
+		provider_open(c, cv_str_of(q->workspace), cv_str_of(q->name), false, &o, &err);
 
 	openshell__v1__delete_provider_response__init(&r);
 	if (s == CV_RPC_OK)

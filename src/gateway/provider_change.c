@@ -84,6 +84,9 @@ enum cv_rpc_status cv_gw_provider_check(const provider *p, struct cv_err *err)
 		s = cv_labels_check("provider.metadata.labels", p->metadata->labels,
 			p->metadata->n_labels, err);
 	if (s == CV_RPC_OK)
+		s = cv_annotations_check("provider.metadata.annotations", p->metadata->annotations,
+			p->metadata->n_annotations, err);
+	if (s == CV_RPC_OK)
 		s = credentials_check(p, err);
 	return s == CV_RPC_OK ? config_check(p, err) : s;
 }
@@ -226,6 +229,17 @@ enum cv_rpc_status cv_gw_provider_merge(
 			&openshell__datamodel__v1__object_meta__labels_entry__descriptor,
 			cv_str_of(from->metadata->labels[i]->key),
 			cv_str_of(from->metadata->labels[i]->value));
+	for (size_t i = 0; i < from->metadata->n_annotations; i++)
+		cv_pb_map_set(&m->metadata->annotations, &m->metadata->n_annotations,
+			&openshell__datamodel__v1__object_meta__annotations_entry__descriptor,
+			cv_str_of(from->metadata->annotations[i]->key),
+			cv_str_of(from->metadata->annotations[i]->value));
+	if (s == CV_RPC_OK) /* together with what was there */
+		s = cv_labels_check("provider.metadata.labels", m->metadata->labels,
+			m->metadata->n_labels, err);
+	if (s == CV_RPC_OK)
+		s = cv_annotations_check("provider.metadata.annotations", m->metadata->annotations,
+			m->metadata->n_annotations, err);
 	if (s == CV_RPC_OK && m->n_credential_handles > CREDENTIALS_MAX)
 		s = cv_gw_invalid(err, "provider.credentials exceeds maximum entries (%zu > %d)",
 			m->n_credential_handles, CREDENTIALS_MAX);

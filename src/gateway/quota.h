@@ -102,8 +102,8 @@ void cv_quota_count(
 struct cv_quota_room *cv_quota_room_find(const struct cv_quota *q, struct cv_str workspace);
 struct cv_quota_amount cv_quota_limit_of(const struct cv_quota *q, struct cv_str workspace);
 
-/* May one of this workspace that comes now be counted with need instead of counted?  Who is told that it
- * FITS goes: those whom it passes in the queue remember.  ret may be NULL. */
+/* May one of this workspace that comes now be counted with need instead of counted?  Who is told
+ * that it FITS goes: those whom it passes in the queue remember.  ret may be NULL. */
 enum cv_quota_verdict cv_quota_judge(struct cv_quota *q, struct cv_str workspace,
 	const struct cv_quota_amount *need, const struct cv_quota_amount *counted,
 	struct cv_quota_short *ret);

@@ -12,13 +12,11 @@
 #include "gateway/upstream.h"
 #include "ipc/courier_link.h"
 #include "ipc/vault_link.h"
+#include "sys/child.h"
 #include "sys/fd.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define ROOTS_BYTES_MAX (4u << 20) /* a host's bundle has 200 KiB */
@@ -46,7 +44,6 @@ static cv_code roots_send(const struct cv_gw_renewal *r, struct cv_err *err)
 {
 	const struct cv_gw_config *c = r->g->config;
 	const struct cv_str host = cv_driver_roots();
-	CV_AUTO_FD int fd = -1;
 	struct cv_buf b;
 
 	cv_buf_init(&b, ROOTS_BYTES_MAX);
@@ -54,10 +51,8 @@ static cv_code roots_send(const struct cv_gw_renewal *r, struct cv_err *err)
 	for (size_t i = 0; i < c->upstream_ca.n && code == CV_OK; i++)
 		code = file_append(&b, c->upstream_ca.v[i], err);
 	if (code == CV_OK)
-		code = cv_ipc_memfd("roots", cv_buf_str(&b), &fd, err);
-	if (code == CV_OK)
-		code = cv_ipc_send(
-			r->courier_link, CV_COURIER_CONTROL_ROOTS, CV_STR_NONE, &fd, 1, err);
+		code = cv_ipc_send_text(
+			r->courier_link, CV_COURIER_CONTROL_ROOTS, "roots", cv_buf_str(&b), err);
 	cv_buf_fini(&b);
 	return code;
 }
@@ -212,11 +207,7 @@ void cv_gw_renewal_end(struct cv_gw_renewal *r)
 		cv_loop_remove(&r->g->loop, cv_gw_vault_fd(r->vault));
 	cv_gw_vault_free(r->vault);
 	r->vault = NULL;
-	if (r->courier > 0) { /* it runs no commands, which alone would outlive it */
-		kill(r->courier, SIGKILL);
-		while (waitpid(r->courier, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	cv_child_kill(r->courier); /* it runs no commands, which alone would outlive it */
 	r->courier = 0;
 	cv_fd_cleanup(&r->courier_pidfd);
 	cv_fd_cleanup(&r->courier_link);

@@ -9,5 +9,6 @@
 #pragma once
 #include "gateway/gateway.h"
 
-/* ret_n: envelopes.  CV_UNAVAILABLE: a renewal is under way, whose result would be under the old key. */
+/* ret_n: envelopes.  CV_UNAVAILABLE: a renewal is under way, whose result would be under the old
+ * key. */
 CV_MUST cv_code cv_gw_rewrap(struct cv_gateway *g, size_t *ret_n, struct cv_err *err);

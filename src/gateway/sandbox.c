@@ -20,21 +20,17 @@
 #include "base/time.h"
 #include "gateway/admission.h"
 #include "gateway/external.h"
-#include "gateway/config.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
 #include "gateway/service.h"
 #include "gateway/ssh.h"
 #include "sys/clock.h"
-#include "sys/fd.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
-#define PHASE(name)    OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_##name
 #define DRIVER_TURN_MS 1000
 
 struct cv_gw_box *cv_gw_box_get(const struct cv_gateway *g, struct cv_ref ref)
@@ -48,11 +44,7 @@ void cv_gw_box_hook(struct cv_gateway *g, const struct cv_gw_box_hooks *h)
 	g->sandboxes->hooks[g->sandboxes->hook_count++] = h;
 }
 
-#define HOOKS(b, i, field)                                         \
-	for (size_t i = 0; i < (b)->g->sandboxes->hook_count; i++) \
-		if ((b)->g->sandboxes->hooks[i]->field)
-
-/* ---- the queue of starts ---- */
+/* ---- to what should be ---- */
 
 void box_deadline(struct cv_gw_box *b, int64_t ms)
 {
@@ -61,135 +53,12 @@ void box_deadline(struct cv_gw_box *b, int64_t ms)
 		b->g->sandboxes->deadline_ms = CV_MIN(b->g->sandboxes->deadline_ms, b->deadline_ms);
 }
 
-void box_start(struct cv_gw_box *b)
-{
-	struct cv_gw_sandboxes *s = b->g->sandboxes;
-
-	b->is_first = true;
-	if (!b->start.is_on) /* nobody has just asked: it was to run before */
-		cv_gw_start_begin(b, NULL, cv_clock_us());
-	b->next_queued = NULL;
-	if (s->queue_last)
-		s->queue_last->next_queued = b;
-	else
-		s->queue_first = b;
-	s->queue_last = b;
-	cv_gw_box_set(b, CV_GW_QUEUED);
-}
-
 /* Until there is room for it. */
 static void box_wait(struct cv_gw_box *b)
 {
 	b->is_first = true;
 	cv_gw_box_set(b, CV_GW_WAITING);
 }
-
-static void queue_leave(struct cv_gw_box *b)
-{
-	struct cv_gw_sandboxes *s = b->g->sandboxes;
-	struct cv_gw_box *before = NULL;
-
-	for (struct cv_gw_box *i = s->queue_first; i; before = i, i = i->next_queued) {
-		if (i != b)
-			continue;
-		if (before)
-			before->next_queued = b->next_queued;
-		else
-			s->queue_first = b->next_queued;
-		if (s->queue_last == b)
-			s->queue_last = before;
-		break;
-	}
-	b->next_queued = NULL;
-}
-
-static cv_code supervisor_describe(struct cv_gw_box *b, struct cv_driver_sandbox *d,
-	struct cv_arena *arena, struct cv_err *err)
-{
-	cv_code code = create_describe(b, d, arena, err);
-
-	HOOKS(b, i, prepare)
-	if (code == CV_OK)
-		code = b->g->sandboxes->hooks[i]->prepare(b, d, arena, err);
-	return code;
-}
-
-cv_code box_supervisor_start(struct cv_gw_box *b, bool is_new, struct cv_arena *arena,
-	int *ret_claim, struct cv_err *err)
-{
-	struct cv_gw_sandboxes *s = b->g->sandboxes;
-	unsigned char token[CV_PLAN_GATEWAY_TOKEN_BYTES];
-	char instance[CV_OBJECT_ID_BYTES + 1];
-	struct cv_driver_sandbox d = { .token = token, .credentials = -1, .is_new = is_new };
-
-	if (getrandom(token, sizeof(token), 0) != sizeof(token))
-		return cv_fail_errno(err, "getrandom");
-	cv_object_id_make(instance);
-	d.id = cv_str_of(b->object->id);
-	d.name = b->object->name;
-	d.instance = cv_str_of(instance);
-	d.socket = cv_str_of(s->socket);
-	d.interception = cv_gw_config_interception(b->g->config);
-	cv_code code = supervisor_describe(b, &d, arena, err);
-	if (code == CV_OK && !spare_claim(b, &d, ret_claim))
-		code = s->driver->start(s->d, &d, &b->process, err);
-	if (d.credentials >= 0)
-		close(d.credentials);
-	explicit_bzero(token, sizeof(token));
-	return code;
-}
-
-static void process_watch(struct cv_gw_box *b)
-{
-	struct cv_err err;
-
-	if (b->process.pidfd >= 0 &&
-		cv_loop_add(&b->g->loop, b->process.pidfd, EPOLLIN,
-			(struct cv_watch){ CV_GW_WATCH(CV_GW_PART_SANDBOX, WATCH_PROCESS), b->ref },
-			&err) != CV_OK)
-		cv_log(CV_LOG_ERROR, "sandbox", CV_LOG_NONE, "%s", err.msg);
-}
-
-void box_begun(struct cv_gw_box *b)
-{
-	static const char *const step[] = { "starting_sandbox", "requesting_sandbox" };
-
-	cv_gw_start_step(b, CV_GW_STEP_SPAWN);
-	process_watch(b);
-	box_deadline(b, BOX_DIAL_MS);
-	cv_gw_box_set(b, CV_GW_STARTED);
-	watch_platform(b, "Started", step, "Sandbox allocated");
-}
-
-void box_start_failed(struct cv_gw_box *b, cv_code code, const struct cv_err *err)
-{
-	box_fail(b, code == CV_NOT_FOUND ? "ImageUnavailable" : "StartFailed", -1, err->msg);
-}
-
-static void start_now(struct cv_gw_box *b)
-{
-	CV_AUTO_FD int plan = -1;
-	struct cv_arena arena;
-	struct cv_err err;
-
-	cv_gw_start_step(b, CV_GW_STEP_QUEUE);
-	if (cv_gw_external_start(b))
-		return;
-	cv_arena_init(&arena, BOX_ARENA_MAX);
-	const cv_code code = box_supervisor_start(b, false, &arena, &plan, &err);
-	cv_arena_wipe(&arena);
-	if (code != CV_OK) {
-		cv_gw_box_set(b, CV_GW_ABSENT);
-		box_start_failed(b, code, &err);
-		return;
-	}
-	box_begun(b);
-	/* Before anything else is told to it: it does not know yet who it is. */
-	if (plan >= 0 && cv_gw_box_send(b, CV_GATEWAY_REQ_CLAIM, CV_STR_NONE, &plan, 1))
-		box_dialled(b, b->link, 0);
-}
-
-/* ---- to what should be ---- */
 
 static void box_kill(struct cv_gw_box *b)
 {
@@ -233,8 +102,9 @@ static void box_delete(struct cv_gw_box *b)
 		box_deadline(b, BOX_LOST_MS);
 		return;
 	}
-	/* What is of it goes with it.  All of it waits for the next change that may not be lost: a record that
-	 * is still there after a crash says that its sandbox should be gone, and leads here again. */
+	/* What is of it goes with it.  All of it waits for the next change that may not be lost: a
+	 * record that is still there after a crash says that its sandbox should be gone, and leads
+	 * here again. */
 	cv_objects_lazy(b->g->objects, true);
 	HOOKS(b, i, deleted)
 	s->hooks[i]->deleted(b);
@@ -273,7 +143,7 @@ static void settle(struct cv_gw_box *b)
 	case CV_GW_QUEUED:
 		if (want == CV_GW_RUN)
 			break;
-		queue_leave(b);
+		box_queue_leave(b);
 		cv_gw_start_end(b, "Stopped");
 		cv_gw_box_set(b, CV_GW_ABSENT);
 		settle(b);
@@ -360,7 +230,7 @@ void box_dialled(struct cv_gw_box *b, struct cv_gw_link *l, uint64_t policy_revi
 	if (b->process.pidfd < 0) {
 		b->process.pid = l->pid;
 		b->process.pidfd = (int)syscall(SYS_pidfd_open, l->pid, 0);
-		process_watch(b);
+		box_process_watch(b);
 	}
 	if (b->state == CV_GW_ENDING) {
 		box_stop(b, cv_gw_box_want(b) == CV_GW_DELETE ? BOX_DELETE_GRACE_MS
@@ -522,22 +392,12 @@ static int64_t boxes_turn(struct cv_gateway *g)
 	return next;
 }
 
-static void queue_turn(struct cv_gw_sandboxes *s)
-{
-	for (int i = 0; i < BOX_STARTS_TURN_MAX && s->queue_first; i++) {
-		struct cv_gw_box *b = s->queue_first;
-
-		queue_leave(b);
-		start_now(b);
-	}
-}
-
 static int64_t part_turn(struct cv_gateway *g)
 {
 	struct cv_gw_sandboxes *s = g->sandboxes;
 
 	if (!g->is_draining) {
-		queue_turn(s);
+		boxes_start(g);
 		spare_turn(g);
 	}
 	if (s->has_broken || g->loop.now_ms >= s->deadline_ms) {
@@ -546,8 +406,9 @@ static int64_t part_turn(struct cv_gateway *g)
 		s->deadline_ms = CV_MIN(s->deadline_ms, CV_MIN(links, boxes));
 	}
 	const bool is_due = g->loop.now_ms >= s->driver_ms;
-	if (g->has_child_ended || is_due) {
+	if (g->has_child_ended || is_due || g->loop.now_ms >= s->ahead_ms) {
 		g->has_child_ended = false; /* the driver's, perhaps */
+		s->ahead_ms = INT64_MAX;
 		s->driver->turn(s->d);
 	}
 	if (is_due) {
@@ -558,7 +419,8 @@ static int64_t part_turn(struct cv_gateway *g)
 	const int64_t admission = cv_gw_admission_turn(g);
 	if (s->queue_first && !g->is_draining)
 		return g->loop.now_ms;
-	return CV_MIN(CV_MIN(s->deadline_ms, admission), CV_MIN(s->driver_ms, spare_due_ms(g)));
+	const int64_t driver = CV_MIN(s->driver_ms, s->ahead_ms);
+	return CV_MIN(CV_MIN(s->deadline_ms, admission), CV_MIN(driver, spare_due_ms(g)));
 }
 
 static void part_event(struct cv_gateway *g, const struct cv_loop_event *e)
@@ -615,7 +477,7 @@ static void box_adopt(struct cv_gw_box *b)
 
 	if (s->driver->adopt(s->d, cv_str_of(b->object->id), &b->process, &err) != CV_OK)
 		return;
-	process_watch(b);
+	box_process_watch(b);
 	cv_gw_box_set(b, CV_GW_LOST);
 	box_deadline(b, BOX_LOST_MS);
 }
@@ -638,7 +500,8 @@ static cv_code boxes_load(struct cv_gateway *g, struct cv_err *err)
 			return cv_fail(err, CV_LIMIT, "no memory for the sandboxes");
 		b->is_restart = !cv_gw_box_is_external(b) && !cv_gw_admission_is_new(b);
 		box_adopt(b);
-		/* The rest in the first turn, since deleting one moves the others; and before the first call. */
+		/* The rest in the first turn, since deleting one moves the others; and before the
+		 * first call. */
 		if (b->state == CV_GW_ABSENT && cv_gw_box_want(b) != CV_GW_STOP &&
 			cv_gw_box_want(b) != CV_GW_FAIL)
 			b->deadline_ms = g->sandboxes->deadline_ms = g->loop.now_ms;

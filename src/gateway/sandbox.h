@@ -12,7 +12,8 @@
  * A box lives as long as its object.  Parts that keep something about a sandbox over a turn keep its
  * ref and ask cv_gw_box_get().
  *
- *     sandbox.c   rpcs; starting, stopping, deleting; adoption      create.c  what a request may say
+ *     sandbox.c   stopping, deleting; adoption; what is due         create.c  what a request may say
+ *     start.c     starting, and who waits for it                    sandbox_rpc.c  the calls
  *     phase.c     the states, as tables                             view.c    what clients see
  *     session.c   the socket, links, messages to handlers
  *     external.c  sandboxes that others run

@@ -37,6 +37,7 @@ struct cv_gw_sandboxes {
 	size_t hook_count;
 	char *recv_buf;
 	int64_t driver_ms; /* when it wants its turn */
+	int64_t ahead_ms;  /* the same, for what it has used up */
 	bool has_broken;   /* a link waits to be closed */
 };
 
@@ -71,12 +72,22 @@ CV_MUST enum cv_rpc_status box_create(struct cv_gateway *g, ProtobufCMessage *m,
 /* It is stored, and was said so: it goes on. */
 void box_created(struct cv_gw_box *b, const struct box_early *early);
 
-/* sandbox.c, want.c */
+#define HOOKS(b, i, field)                                         \
+	for (size_t i = 0; i < (b)->g->sandboxes->hook_count; i++) \
+		if ((b)->g->sandboxes->hooks[i]->field)
+
+/* start.c */
+void box_start(struct cv_gw_box *b); /* queues it */
+void box_queue_leave(struct cv_gw_box *b);
+void boxes_start(struct cv_gateway *g); /* those whose turn it is */
 /* Its supervisor, or a spare's that becomes its own: ret_claim is -1, or the plan for that. */
 CV_MUST cv_code box_supervisor_start(struct cv_gw_box *b, bool is_new, struct cv_arena *arena,
 	int *ret_claim, struct cv_err *err);
-void box_begun(struct cv_gw_box *b); /* it is QUEUED, and its supervisor was started */
+void box_process_watch(struct cv_gw_box *b); /* its end is an event */
+void box_begun(struct cv_gw_box *b);         /* it is QUEUED, and its supervisor was started */
 void box_start_failed(struct cv_gw_box *b, cv_code code, const struct cv_err *err);
+
+/* sandbox.c, want.c */
 struct cv_gw_box *box_new(struct cv_gateway *g, struct cv_object *o); /* NULL: no memory */
 struct box_failure {
 	const char *reason, *message;
@@ -88,7 +99,6 @@ CV_MUST enum cv_rpc_status box_want_write(struct cv_gw_box *b, Openshell__V1__Sa
 /* Brings it there; b may be gone afterwards. */
 void box_settle(struct cv_gw_box *b);
 void box_deadline(struct cv_gw_box *b, int64_t ms); /* from now; 0: none */
-void box_start(struct cv_gw_box *b);                /* queues it */
 void box_stop(struct cv_gw_box *b, uint32_t grace_ms);
 /* The stored status becomes: should fail with this reason.  exit_code < 0: none.  If the store
  * refuses, it is so all the same, and boxes_write() tries again. */
@@ -167,6 +177,7 @@ void forward_ended(struct cv_gw_box *b);
 void watch_event_line(struct cv_gw_box *b, struct cv_str body);
 void watch_phase(struct cv_gw_box *b);   /* it is another, or the message is */
 void watch_deleted(struct cv_gw_box *b); /* ends all followers, frees the lines */
-/* An event: steps of a start as clients show them, that which begins and that which is done ("": none). */
+/* An event: steps of a start as clients show them, that which begins and that which is done ("":
+ * none). */
 void watch_platform(
 	struct cv_gw_box *b, const char *reason, const char *const step[2], const char *message);

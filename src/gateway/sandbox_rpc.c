@@ -283,7 +283,7 @@ static void on_stop(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	struct cv_gw_box *b;
 	struct cv_err err;
 	const enum cv_rpc_status s =
-		cv_gw_box_open(c, cv_str_of(r->name), cv_str_of(r->workspace), true, &b, &err);
+		cv_gw_box_open(c, cv_str_of(r->name), cv_str_of(r->workspace), false, &b, &err);
 
 	if (s == CV_RPC_OK)
 		want_change(c, b, PHASE(STOPPED), 1u << PHASE(READY),

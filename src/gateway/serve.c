@@ -72,8 +72,8 @@ static void request_ended(void *arg, const char *route, int status, int64_t us)
 	cv_metric_observe(CV_METRIC_HTTP_SECONDS, (double)us / 1e6, route);
 }
 
-/* Three quarters of the descriptors: the rest is for sandboxes and their commands, for the store and for
- * supervisors that dial in, none of which a crowd of clients may lock out. */
+/* Three quarters of the descriptors: the rest is for sandboxes and their commands, for the store
+ * and for supervisors that dial in, none of which a crowd of clients may lock out. */
 static uint32_t connections_max(void)
 {
 	struct rlimit files;

@@ -255,7 +255,7 @@ static void on_delete(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	V1(DeleteServiceResponse) answer;
 	struct cv_object *o = NULL;
 	struct cv_err err;
-	enum cv_rpc_status s = open_one(c, r->sandbox, r->service, r->workspace, true, &o, &err);
+	enum cv_rpc_status s = open_one(c, r->sandbox, r->service, r->workspace, false, &o, &err);
 
 	openshell__v1__delete_service_response__init(&answer);
 	answer.deleted = s == CV_RPC_OK && o;

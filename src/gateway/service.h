@@ -42,6 +42,7 @@ struct service_request {
 	bool is_tls, is_upgrade;
 	bool has_body;      /* it has one, or may */
 	bool is_token_ours; /* authorization is the gateway's business */
+	bool is_edge_ours;  /* and so is what an edge proxy says of who asks */
 };
 
 /* Does a page of another origin ask?  Browsers say so in Sec-Fetch-Site, Origin or Referer; who is no

@@ -2,7 +2,8 @@
 /*
  * service_head.c - heads of requests to services and of their answers, judged and written anew
  *
- * What says something about one connection stops here, both ways.  An answer comes from an agent:
+ * What says something about one connection stops here, both ways, and so does what proves who asks: an
+ * agent that was shown it could come back with it.  An answer comes from an agent:
  * its cookies stay with its own host (their Domain is dropped, or they would go to the services of
  * others under the same domain), and it may not send clients elsewhere (Alt-Svc).
  */
@@ -64,7 +65,8 @@ static bool is_dropped(const struct service_request *q, const struct cv_rpc_fiel
 	for (size_t i = 0; i < CV_ARRAY_LEN(ours); i++)
 		if (cv_h1_name_eq(f->name, cv_str_of(ours[i])))
 			return true;
-	return q->is_token_ours && cv_str_eq(f->name, CV_STR("authorization"));
+	return (q->is_token_ours && cv_str_eq(f->name, CV_STR("authorization"))) ||
+	       (q->is_edge_ours && cv_str_has_prefix(f->name, CV_STR("cf-access-")));
 }
 
 static void line_put(struct cv_buf *b, struct cv_str name, struct cv_str value)
@@ -75,18 +77,42 @@ static void line_put(struct cv_buf *b, struct cv_str name, struct cv_str value)
 	cv_buf_put(b, CV_STR("\r\n"));
 }
 
+/* CF_Authorization, and what else an edge proxy may call by that beginning. */
+static bool is_edge_cookie(struct cv_str pair)
+{
+	const struct cv_str own = CV_STR("cf_authorization");
+
+	return cv_str_eq_nocase(cv_str_slice(cv_str_trim(pair), 0, own.n), own);
+}
+
+static void cookie_field_put(
+	const struct service_request *q, struct cv_str value, struct cv_buf *b, bool *is_first)
+{
+	if (!q->is_edge_ours) {
+		cv_buf_put(b, *is_first ? CV_STR("cookie: ") : CV_STR("; "));
+		cv_buf_put(b, value);
+		*is_first = false;
+		return;
+	}
+	while (value.p) {
+		const struct cv_str pair = cv_str_trim(cv_str_cut(&value, ';'));
+
+		if (!pair.n || is_edge_cookie(pair))
+			continue;
+		cv_buf_put(b, *is_first ? CV_STR("cookie: ") : CV_STR("; "));
+		cv_buf_put(b, pair);
+		*is_first = false;
+	}
+}
+
 /* HTTP/2 cuts them into pieces (RFC 9113 8.2.3). */
 static void cookies_put(const struct service_request *q, struct cv_buf *b)
 {
 	bool is_first = true;
 
-	for (size_t i = 0; i < q->field_count; i++) {
-		if (!cv_str_eq(q->fields[i].name, CV_STR("cookie")))
-			continue;
-		cv_buf_put(b, is_first ? CV_STR("cookie: ") : CV_STR("; "));
-		cv_buf_put(b, q->fields[i].value);
-		is_first = false;
-	}
+	for (size_t i = 0; i < q->field_count; i++)
+		if (cv_str_eq(q->fields[i].name, CV_STR("cookie")))
+			cookie_field_put(q, q->fields[i].value, b, &is_first);
 	if (!is_first)
 		cv_buf_put(b, CV_STR("\r\n"));
 }

@@ -8,15 +8,17 @@
  *
  * A connection into the sandbox serves one request.  Each direction has the pace of its slower end.
  *
- * Who may: whoever is on this machine, as with any server that runs there; others must show who they
- * are and be members of the workspace.  No page of another origin may ask, since browsers come with
- * certificates and cookies whoever asks.
+ * Who may: whoever is on this machine, as with any server that runs there, unless an edge proxy might
+ * be, which comes from here for others; others must show who they are and be members of the workspace.
+ * What they show stays here: a sandbox that got it could come back with it.  No page of another
+ * origin may ask, since browsers come with certificates and cookies whoever asks.
  */
 #include "gateway/service.h"
 
 #include "gateway/access.h"
 #include "gateway/auth.h"
 #include "gateway/config.h"
+#include "gateway/edge.h"
 #include "gateway/log.h"
 #include "gateway/sandbox_int.h"
 #include "sys/fd.h"
@@ -330,7 +332,7 @@ static bool is_allowed(struct cv_gateway *g, struct cv_rpc_request *r, struct cv
 	struct cv_object *w;
 	struct cv_err err;
 
-	if (cv_rpc_relay_is_near(r))
+	if (cv_rpc_relay_is_near(r) && !cv_gw_edge_is_on(g->config))
 		return true;
 	s = cv_rpc_relay_caller(r, &rule, &err);
 	if (s == CV_RPC_OK)
@@ -410,6 +412,7 @@ static bool request_describe(
 		.is_upgrade = cv_rpc_relay_is_upgrade(r),
 		.has_body = !cv_rpc_relay_is_body_over(r) || cv_rpc_relay_body(r).n,
 		.is_token_ours = is_token_ours(g, r),
+		.is_edge_ours = cv_gw_edge_is_on(g->config),
 	};
 	ret->target = cv_arena_printf(arena, "%.*s%s%.*s", CV_STR_ARG(cv_rpc_request_path(r)),
 		cv_rpc_relay_has_query(r) ? "?" : "", CV_STR_ARG(cv_rpc_request_query(r)));

@@ -3,8 +3,9 @@
  * ssh_key.c - a host key for each sandbox: Ed25519, made when it is first needed
  *
  * Kept in the state directory, ssh/ID (0600, as ssh-keygen
- * writes one: libssh 0.10 reads the private half of PKCS#8 and forgets the public one), beside what the sandbox can see and never
- * in it; removed with the sandbox.  Every process that serves the sandbox gets a copy in a memfd.
+ * writes one: libssh 0.10 reads the private half of PKCS#8 and forgets the public one), beside what
+ * the sandbox can see and never in it; removed with the sandbox.  Every process that serves the
+ * sandbox gets a copy in a memfd.
  */
 #include "gateway/ssh_int.h"
 

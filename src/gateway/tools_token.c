@@ -324,45 +324,26 @@ static cv_code credential_take(struct granter *x, size_t index, struct cv_err *e
 			     : code;
 }
 
-static cv_code uses_grant(struct granter *x, const char *kind, struct cv_str name,
-	const struct cv_tool_uses *uses, struct cv_err *err)
+static cv_code use_grant(void *arg, struct cv_str who, size_t credential, struct cv_err *err)
 {
-	char who[CV_TOOL_NAME_BYTES_MAX + 16];
-	const int n = snprintf(who, sizeof(who), "%s:%.*s", kind, CV_STR_ARG(name));
-	const struct cv_catalog *c = x->catalog;
-	cv_code code = CV_OK;
+	struct granter *x = arg;
+	const struct cv_str name = x->catalog->credentials[credential].name;
 
-	for (size_t i = 0; i < uses->n && code == CV_OK; i++)
-		for (size_t k = 0; k < c->credential_count && code == CV_OK; k++) {
-			if (!cv_str_eq(c->credentials[k].name, uses->v[i]))
-				continue;
-			code = credential_take(x, k, err);
-			if (code != CV_OK)
-				return cv_wrap(
-					err, "tools: credential %.*s", CV_STR_ARG(uses->v[i]));
-			code = cv_compose_grant(x->set, (struct cv_str){ who, (size_t)n },
-				uses->v[i], x->cred[k], err);
-		}
-	return code;
+	if (credential_take(x, credential, err) != CV_OK)
+		return cv_wrap(err, "tools: credential %.*s", CV_STR_ARG(name));
+	return cv_compose_grant(x->set, who, name, x->cred[credential], err);
 }
 
 static cv_code grants_make(struct granter *x, struct cv_err *err)
 {
 	const struct cv_catalog *c = x->catalog;
-	cv_code code = CV_OK;
 
 	for (size_t i = 0; i < CV_ARRAY_LEN(x->cred); i++)
 		x->cred[i] = CV_CRED_NONE;
 	if (c->credential_count > CV_ARRAY_LEN(x->cred)) /* of several files together */
 		return cv_fail(err, CV_LIMIT, "tools: more than %d credentials",
 			CV_CATALOG_CREDENTIALS_MAX);
-	for (size_t i = 0; i < c->tool_count && code == CV_OK; i++)
-		code = uses_grant(x, "tool", c->tools[i].name, &c->tools[i].uses, err);
-	for (size_t i = 0; i < c->server_count && code == CV_OK; i++)
-		code = uses_grant(x, "server", c->servers[i].name, &c->servers[i].uses, err);
-	for (size_t i = 0; i < c->mcp_count && code == CV_OK; i++)
-		code = uses_grant(x, "mcp", c->mcps[i].name, &c->mcps[i].uses, err);
-	return code;
+	return cv_catalog_uses_each(c, use_grant, x, err);
 }
 
 cv_code cv_gw_tools_compose(struct cv_gateway *g, const struct cv_object *sandbox,

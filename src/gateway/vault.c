@@ -13,17 +13,16 @@
 #include "gateway/vault_keys.h"
 #include "ipc/keeper_link.h"
 #include "ipc/vault_link.h"
+#include "sys/child.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,11 +57,7 @@ cv_code cv_gw_vault_new(
 
 static void vault_end(struct cv_gw_vault *v)
 {
-	if (v->pid > 0) {
-		kill(v->pid, SIGKILL);
-		while (waitpid(v->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	cv_child_kill(v->pid);
 	if (v->link >= 0)
 		close(v->link);
 	if (v->pidfd >= 0)
@@ -151,12 +146,7 @@ static cv_code process_start(struct cv_gw_vault *v, struct cv_err *err)
 
 static cv_code keys_send(struct cv_gw_vault *v, struct cv_str keys, struct cv_err *err)
 {
-	CV_AUTO_FD int fd = -1;
-	cv_code code = cv_ipc_memfd("keys", keys, &fd, err);
-
-	return code == CV_OK
-		       ? cv_ipc_send(v->link, CV_KEEPER_CONTROL_VAULT, CV_STR_NONE, &fd, 1, err)
-		       : code;
+	return cv_ipc_send_text(v->link, CV_KEEPER_CONTROL_VAULT, "keys", keys, err);
 }
 
 static cv_code started(struct cv_gw_vault *v, struct cv_err *err)

@@ -10,6 +10,7 @@
 #include "gateway/state.h"
 #include "ipc/frame.h"
 #include "ipc/vault_link.h"
+#include "sys/child.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 
@@ -21,7 +22,6 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -168,8 +168,7 @@ static cv_code command_text(
 	close(pipes[0]);
 	if (pid > 0 && code != CV_OK)
 		kill(-pid, SIGKILL);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	(void)cv_child_wait(pid, &status);
 	if (code == CV_OK && status)
 		code = cv_fail(err, CV_UNAVAILABLE, "key_command failed");
 	return code;

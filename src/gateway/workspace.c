@@ -3,7 +3,8 @@
  * workspace.c - workspaces: the names under which everything else is kept
  *
  * "default" is always there and can't be deleted.  One that has objects is not deleted under them:
- * it becomes TERMINATING, in which nothing new is made, and goes when the last object has gone.
+ * it becomes TERMINATING, in which nothing new is made, and goes when the last object has gone: so what takes
+ * something away opens it as what only looks does.
  * Which kinds hold it back is a table; what hangs on those (sessions, revisions) goes with them.
  */
 #include "gateway/access.h"

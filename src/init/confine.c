@@ -4,7 +4,8 @@
  *
  * What was given up before: all capabilities and the bounding set went while the sandbox was
  * built, before cove-init was even executed, and with one id in the user namespace there is no
- * other id to become; a command with CV_COMMAND_IDS has those of a namespace of its own.  What is left, in an order where each step still works after the one before:
+ * other id to become; a command with CV_COMMAND_IDS has those of a namespace of its own.  What is
+ * left, in an order where each step still works after the one before:
  *
  *     no_new_privs   lets an unprivileged process do the next two, and disarms setuid for ever
  *     Landlock       needs open() of the rules' paths, which seccomp leaves alone

@@ -16,8 +16,8 @@ struct start {
 	int tty;                /* the terminal's inner end, or -1 */
 };
 
-/* Forks (the parent waits until the child is the command or gone); the child confines itself and becomes the command, or sends FAILED and exits.  Returns
- * its process id, or -1 with errno. */
+/* Forks (the parent waits until the child is the command or gone); the child confines itself and
+ * becomes the command, or sends FAILED and exits.  Returns its process id, or -1 with errno. */
 pid_t start_command(const struct start *s);
 
 /* A new terminal of rows << 16 | columns: its inner end, and its outer end in *ret_outer. */

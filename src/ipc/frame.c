@@ -271,6 +271,15 @@ cv_code cv_ipc_memfd(const char *name, struct cv_str text, int *ret_fd, struct c
 	return CV_OK;
 }
 
+cv_code cv_ipc_send_text(
+	int sock, uint32_t type, const char *name, struct cv_str text, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = -1;
+	const cv_code code = cv_ipc_memfd(name, text, &fd, err);
+
+	return code == CV_OK ? cv_ipc_send(sock, type, CV_STR_NONE, &fd, 1, err) : code;
+}
+
 cv_code cv_ipc_fd_read_all(int fd, size_t max, char **ret, size_t *ret_bytes, struct cv_err *err)
 {
 	struct stat st;

@@ -58,6 +58,10 @@ CV_MUST cv_code cv_ipc_send(int sock, uint32_t type, struct cv_str body, const i
 /* As cv_ipc_send() without descriptors, and never waits, whatever the socket's mode. */
 CV_MUST cv_code cv_ipc_send_now(int sock, uint32_t type, struct cv_str body, struct cv_err *err);
 
+/* A message whose body is larger than a body may be: a memfd of that name holds text, sealed. */
+CV_MUST cv_code cv_ipc_send_text(
+	int sock, uint32_t type, const char *name, struct cv_str text, struct cv_err *err);
+
 /* Receives one message into buf (of CV_IPC_BODY_BYTES_MAX + 8 bytes).  CV_NOT_FOUND when the peer
  * closed, CV_UNAVAILABLE when a non-blocking socket is empty, CV_PROTO when the link's table
  * refuses it (descriptors closed). */

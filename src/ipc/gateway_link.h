@@ -28,9 +28,10 @@
  * name that stands for nothing, and waits; CLAIM tells it who it is, and READY comes again.  A spare
  * has nothing to live for without its gateway: it ends with the link.
  *
- * A sandbox of a plan with CV_PLAN_GATEWAY_AWAIT is built, or claimed, while the gateway writes down that there
- * is one, and might have to take that back.  No command runs in it before that is done: ACCEPTED says so, and
- * to one that was claimed, and so accepted before under another name, GO.
+ * A sandbox of a plan with CV_PLAN_GATEWAY_AWAIT is built, or claimed, while the gateway writes
+ * down that there is one, and might have to take that back.  No command runs in it before that is
+ * done: ACCEPTED says so, and to one that was claimed, and so accepted before under another name,
+ * GO.
  *
  * Policy is text (YAML, as `cove run --policy` reads it): the proxy judges it as it would judge a
  * file, and POLICY_LOADED or POLICY_REFUSED says with which outcome.

@@ -18,8 +18,8 @@
 #include "ipc/frame.h"
 
 #define CV_INIT_LINK_FD 3
-/* With CV_PLAN_IDS: of whom a command with CV_COMMAND_IDS gets the map of its user namespace.  Its process
- * id goes in, a byte comes out when it is written, once. */
+/* With CV_PLAN_IDS: of whom a command with CV_COMMAND_IDS gets the map of its user namespace.  Its
+ * process id goes in, a byte comes out when it is written, once. */
 #define CV_INIT_IDS_FD 5
 
 enum cv_init_state { CV_INIT_BUILD, CV_INIT_READY };
@@ -35,7 +35,8 @@ enum cv_init_state { CV_INIT_BUILD, CV_INIT_READY };
 
 /* the inside to supervisor */
 #define CV_INIT_REPLIES(X)                                                                     \
-	X(BUILT, 4, 7, IN(BUILD), CV_IPC_ONCE)  /* u32 cv_interception in force; the descriptors below */ \
+	X(BUILT, 8, 7, IN(BUILD), CV_IPC_ONCE)  /* u32 cv_interception in force, u32 where authorities begin in \
+						 * the bundle of roots, 0: it is not written; the descriptors below */ \
 	X(FAILED, 4096, 0, IN(BUILD) | IN(READY), 0) /* u32 id (0: no command), u32 cv_init_stage, \
 						      * u32 errno, str text */                 \
 	X(NOTIFY, 4, 1, IN(READY), 0)    /* u32 id; seccomp listener */                        \

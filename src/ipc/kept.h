@@ -6,8 +6,8 @@
  *
  * The last CV_KEPT_RING_BYTES of what a command printed lie in a memfd, as pieces: sixteen bytes of
  * head (offset, length, stream) and the bytes, up to a multiple of sixteen.  Offsets count all that was
- * printed, of both streams, in the order in which it was read.  The ring never waits for a reader: it lets
- * the oldest pieces go, and who was not fast enough is told how many bytes are missing.
+ * printed, of both streams, in the order in which it was read.  The ring never waits for a reader:
+ * it lets the oldest pieces go, and who was not fast enough is told how many bytes are missing.
  *
  * How the command ended is written there too, once all output is.  So whoever has the descriptor has
  * everything: a gateway that comes back gets it again, and it is of use when its supervisor is gone.

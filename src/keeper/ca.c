@@ -10,6 +10,8 @@
  */
 #include "keeper/ca.h"
 
+#include "base/assert.h"
+
 #include "keeper/ca_cert.h"
 #include "tls/fail.h"
 
@@ -113,26 +115,48 @@ static bool self_sign(EVP_PKEY *key, struct ca_cert *c, struct cv_buf *ret_der)
 	return is_made;
 }
 
-cv_code cv_ca_new(struct cv_str run, int64_t now_s, struct cv_ca **ret, struct cv_err *err)
+cv_code cv_ca_begin(struct cv_ca **ret, struct cv_err *err)
 {
 	struct cv_ca *ca = calloc(1, sizeof(*ca));
-	char cn[CA_CN_BYTES_MAX + 1];
 
 	if (!ca)
 		return cv_fail(err, CV_LIMIT, "make the run's CA: no memory");
-	snprintf(cn, sizeof(cn), "cove run %.*s", CV_STR_ARG(run));
-	ca->not_after_s = now_s + CA_S;
 	cv_buf_init(&ca->der, CA_DER_BYTES);
-	struct ca_cert c = {
-		.cn = cv_str_of(cn), .from_s = now_s - BACKDATE_S, .to_s = now_s + CA_S
-	};
 	ca->key = EVP_EC_gen("P-256");
-	if (!ca->key || !self_sign(ca->key, &c, &ca->der)) {
+	if (!ca->key) {
 		cv_ca_free(ca);
 		return cv_tls_fail(err, "make the run's CA");
 	}
 	*ret = ca;
 	return CV_OK;
+}
+
+cv_code cv_ca_name(struct cv_ca *ca, struct cv_str run, int64_t now_s, struct cv_err *err)
+{
+	char cn[CA_CN_BYTES_MAX + 1];
+
+	cv_assert(!cv_buf_str(&ca->der).n);
+	snprintf(cn, sizeof(cn), "cove run %.*s", CV_STR_ARG(run));
+	ca->not_after_s = now_s + CA_S;
+	struct ca_cert c = {
+		.cn = cv_str_of(cn), .from_s = now_s - BACKDATE_S, .to_s = now_s + CA_S
+	};
+	return self_sign(ca->key, &c, &ca->der) ? CV_OK : cv_tls_fail(err, "make the run's CA");
+}
+
+cv_code cv_ca_new(struct cv_str run, int64_t now_s, struct cv_ca **ret, struct cv_err *err)
+{
+	struct cv_ca *ca;
+	cv_code code = cv_ca_begin(&ca, err);
+
+	if (code != CV_OK)
+		return code;
+	code = cv_ca_name(ca, run, now_s, err);
+	if (code == CV_OK)
+		*ret = ca;
+	else
+		cv_ca_free(ca);
+	return code;
 }
 
 void cv_ca_free(struct cv_ca *ca)

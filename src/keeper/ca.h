@@ -14,8 +14,13 @@
 
 struct cv_ca;
 
-/* A new key and its self-signed certificate, valid from an hour before now_s (clocks differ) for
- * CA_DAYS.  run goes into the subject.  CV_SYSTEM when the crypto library fails. */
+/* An authority's key, which needs to know nothing yet.  Free it with cv_ca_free().  CV_SYSTEM when the
+ * crypto library fails. */
+CV_MUST cv_code cv_ca_begin(struct cv_ca **ret, struct cv_err *err);
+/* Its self-signed certificate, once, valid from an hour before now_s (clocks differ) for CA_DAYS.
+ * run goes into the subject.  CV_SYSTEM as before. */
+CV_MUST cv_code cv_ca_name(struct cv_ca *ca, struct cv_str run, int64_t now_s, struct cv_err *err);
+/* Both. */
 CV_MUST cv_code cv_ca_new(struct cv_str run, int64_t now_s, struct cv_ca **ret, struct cv_err *err);
 void cv_ca_free(struct cv_ca *ca);
 

@@ -8,8 +8,8 @@
 #include "keeper/renew.h"
 #include "keeper/vault.h"
 
-#define KEEPER_WAITS_MAX     64 /* of requests at once for a renewal; few programs send more */
-#define KEEPER_WAIT_MS       10000 /* an issuer takes less; the proxy waits longer (CV_PROXY_KEEPER_MS) */
+#define KEEPER_WAITS_MAX     64    /* of requests at once for a renewal; few programs send more */
+#define KEEPER_WAIT_MS       10000 /* an issuer takes less; CV_PROXY_KEEPER_MS is longer */
 #define KEEPER_WHY_BYTES     128
 #define KEEPER_PEM_BYTES_MAX 4096
 
@@ -81,6 +81,8 @@ void keeper_broker_look(struct keeper *k);
 /* nursery.c: the role of a nursery, which ends with its link.  Returns in each child, which is a keeper
  * that nobody has told anything yet. */
 CV_MUST cv_code keeper_nursery_serve(struct keeper *k, struct cv_err *err);
+/* While it is on, being woken takes the processor from nobody (sched(7), SCHED_BATCH). */
+void keeper_wait_for_turn(bool is_on);
 
 /* seal.c: the role of a vault.  fd: the keys; serve() ends the process with its link. */
 CV_MUST cv_code keeper_seal_start(struct keeper *k, int fd, struct cv_err *err);

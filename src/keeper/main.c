@@ -55,8 +55,10 @@ static cv_code start_answer(struct keeper *k, struct cv_ipc_msg *m, struct cv_er
 	cv_buf_init(&body, KEEPER_PEM_BYTES_MAX);
 	k->proxy = cv_take_fd(m->fds[0]);
 	code = keeper_catalog_send(k, err);
+	if (code == CV_OK && !k->ca)
+		code = cv_ca_begin(&k->ca, err);
 	if (code == CV_OK)
-		code = cv_ca_new(run, cv_clock_unix_s(), &k->ca, err);
+		code = cv_ca_name(k->ca, run, cv_clock_unix_s(), err);
 	if (code == CV_OK)
 		code = cv_ca_pem(k->ca, &pem, err);
 	if (code == CV_OK) {
@@ -269,6 +271,7 @@ int main(void)
 		OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS, NULL);
 	start(&k);
 	cv_trim();
+	keeper_wait_for_turn(false);
 	confine();
 	if (k.seal)
 		keeper_seal_serve(&k);

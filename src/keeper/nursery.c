@@ -22,6 +22,7 @@
 #include <linux/close_range.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -54,6 +55,20 @@ static cv_code seed_anew(struct cv_err *err)
 	return CV_OK;
 }
 
+/* Whoever builds the sandbox is to go on when we have something to do: without its CA it can be
+ * built, but not the other way round.  Best effort; and not for long, since later programs wait for
+ * our answers. */
+void keeper_wait_for_turn(bool is_on)
+{
+	static bool is_waiting; /* who was started with another policy keeps it */
+	const struct sched_param none = { 0 };
+
+	if (is_on && sched_getscheduler(0) == SCHED_OTHER)
+		is_waiting = sched_setscheduler(0, SCHED_BATCH, &none) == 0;
+	else if (!is_on && is_waiting)
+		is_waiting = sched_setscheduler(0, SCHED_OTHER, &none) != 0;
+}
+
 static cv_code descriptors_set(const int fds[2], struct cv_err *err)
 {
 	if (dup2(fds[0], CV_KEEPER_CONTROL_FD) < 0 || dup2(fds[1], 2) < 0 ||
@@ -78,6 +93,7 @@ static cv_code child_begin(struct keeper *k, const int fds[2], struct cv_err *er
 	sigset_t none;
 	cv_code code = descriptors_set(fds, err);
 
+	keeper_wait_for_turn(true);
 	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&none);
 	if (code == CV_OK && (setsid() < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0 ||
@@ -87,6 +103,8 @@ static cv_code child_begin(struct keeper *k, const int fds[2], struct cv_err *er
 		code = seed_anew(err);
 	if (code == CV_OK)
 		code = born_tell(err);
+	if (code == CV_OK)
+		code = cv_ca_begin(&k->ca, err); /* nobody needs the processor yet; later all do */
 	k->control.state = CV_KEEPER_NEW;
 	k->control.seen = 0;
 	return code;

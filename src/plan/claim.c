@@ -26,8 +26,8 @@ static bool ops_copy(struct cv_plan *v, struct cv_arena *arena)
 	return ops != NULL;
 }
 
-/* Listened on from the start with anyip alone, and only those that always are.  Where anyip was chosen by
- * itself, no spare stands. */
+/* Listened on from the start with anyip alone, and only those that always are.  Where anyip was
+ * chosen by itself, no spare stands. */
 static void further_ports_keep(struct cv_plan *v)
 {
 	uint32_t always[CV_ANYIP_ALWAYS], n = 0;

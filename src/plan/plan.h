@@ -101,8 +101,8 @@ enum {                                      /* cv_plan_gateway.flags */
 	/* Descriptor CV_PLAN_KEEPER_FD is the control link of a keeper that is being made; those
 	 * after it, should it die, are started as in any run. */
 	CV_PLAN_GATEWAY_KEEPER = 1 << 3,
-	/* Started, or claimed, while its record is being written: stands, and runs nothing before the gateway
-	 * has said ACCEPTED (or GO, to one that was claimed) */
+	/* Started, or claimed, while its record is being written: stands, and runs nothing before
+	 * the gateway has said ACCEPTED (or GO, to one that was claimed) */
 	CV_PLAN_GATEWAY_AWAIT = 1 << 4,
 };
 

@@ -64,8 +64,8 @@ CV_MUST cv_code cv_policy_ambiguity(const struct cv_policy_doc *doc, struct cv_f
 CV_MUST cv_code cv_policy_preflight(const struct cv_policy_doc *doc, struct cv_err *err);
 
 /* What a valid document asks for and this build does not enforce yet (graphql, mcp, json-rpc, sql,
- * signing, rewriting, middlewares that are not built in), each as an error finding by name.  Called when
- * the policy is to be run, not when it is checked.  CV_INVALID when there is any. */
+ * signing, rewriting, middlewares that are not built in), each as an error finding by name.  Called
+ * when the policy is to be run, not when it is checked.  CV_INVALID when there is any. */
 CV_MUST cv_code cv_policy_enforceable(
 	const struct cv_policy_doc *doc, struct cv_findings *findings);
 

@@ -3,8 +3,8 @@
  * schema.c - the policy language, version 1, as tables: one per mapping level, one row per key
  *
  * Names are OpenShell's (openshell-behaviour 3.1 to 3.3); credential_mode,
- * scrub, body_hold, token_endpoint, enforcement: approve and tools are ours.  What a value may be beyond its type is
- * validation's business (validate.c).
+ * scrub, body_hold, token_endpoint, enforcement: approve and tools are ours.  What a value may be
+ * beyond its type is validation's business (validate.c).
  */
 #include "policy/fill.h"
 

@@ -3,8 +3,8 @@
  * validate.c - the rules of the language that concern the whole document and its sections
  *
  * Endpoints and their rules have files of their own (validate_endpoint.c, validate_rule.c), so have
- * rules about tools (validate_tools.c), and so has the comparison of endpoints with each other (ambiguity.c).  Nothing stops at the first
- * error: the tables are walked to their ends.
+ * rules about tools (validate_tools.c), and so has the comparison of endpoints with each other
+ * (ambiguity.c).  Nothing stops at the first error: the tables are walked to their ends.
  */
 #include "base/assert.h"
 #include "base/glob.h"

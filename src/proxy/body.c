@@ -271,7 +271,8 @@ static enum cv_pass plain_read(struct cv_body *b, struct cv_buf *scratch, struct
 static enum cv_pass filtered_pass(
 	struct cv_body *b, struct cv_buf *scratch, struct cv_leg *from, struct cv_leg *to)
 {
-	/* What was left goes first; what is made now goes when it is a record's worth, or all that there is. */
+	/* What was left goes first; what is made now goes when it is a record's worth, or all that
+	 * there is. */
 	bool is_full = !b->is_begun;
 	enum cv_pass passed = CV_PASS_IDLE, step = CV_PASS_MOVED;
 

@@ -46,5 +46,6 @@ bool cv_bond_carries(const struct cv_bond *connection, const struct cv_bond *req
 bool cv_bond_is_over(const struct cv_proxy *p, const struct cv_bond *b);
 
 /* A value, who holds it, or what it is bound to is another from here on: kept connections that carried
- * one are closed, those in use are not used for another request, and no kept answer of the keeper is. */
+ * one are closed, those in use are not used for another request, and no kept answer of the keeper
+ * is. */
 void cv_bonds_end(struct cv_proxy *p);

@@ -115,8 +115,8 @@ CV_MUST bool cv_renewal_record(struct cv_proxy *p, struct cv_str body);
 enum cv_cred_step { CV_CRED_OK, CV_CRED_WAIT, CV_CRED_AGAIN, CV_CRED_ANSWERED };
 
 /* Before an allowed request is recorded.  path is the one that will be sent.  WAIT: call again when
- * the flow is stepped next; AGAIN: now, with the head parsed anew.  ANSWERED: recorded and refused.  After OK the request may be written,
- * with cv_cred_apply() first. */
+ * the flow is stepped next; AGAIN: now, with the head parsed anew.  ANSWERED: recorded and refused.
+ * After OK the request may be written, with cv_cred_apply() first. */
 enum cv_cred_step cv_cred_request(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path);
 
@@ -130,7 +130,8 @@ static inline bool cv_cred_is_taken_back(const struct cv_flow_cred *c)
 enum cv_cred_step cv_cred_body(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r);
 
-/* True while the body that was asked for comes: nothing else has to be done.  *ret_more: at once again. */
+/* True while the body that was asked for comes: nothing else has to be done.  *ret_more: at once
+ * again. */
 bool cv_cred_body_comes(struct cv_proxy *p, struct cv_flow *f, bool *ret_more);
 /* It did not come in time: the request is refused.  False: nobody waits for it. */
 bool cv_cred_body_timeout(struct cv_proxy *p, struct cv_flow *f);
@@ -157,17 +158,17 @@ void cv_cred_body_refuse(struct cv_proxy *p, struct cv_flow *f);
 
 /* A text message of a WebSocket, whole and allowed, on the connection whose upgrade had that path:
  * its placeholders become credentials if e, which allows it, says so; else it may have none.  WAIT as
- * above, with the same text.  ANSWERED: not to be sent; *ret_slug and *ret_why say why, and live as long as f
- * does. */
+ * above, with the same text.  ANSWERED: not to be sent; *ret_slug and *ret_why say why, and live as
+ * long as f does. */
 enum cv_cred_step cv_cred_message(struct cv_proxy *p, struct cv_flow *f, struct cv_str path,
 	const struct cv_policy_endpoint *e, struct cv_buf *text, const char **ret_slug,
 	const char **ret_why);
 
 /* For protocols without requests of HTTP: the value in place of text, which is one placeholder and
- * nothing else, for method and path (canonical) at f's host and port, which e allows.  OK with *ret_value empty
- * (p NULL): text has no placeholder in it.  WAIT: call again when the flow is stepped next.
- * ANSWERED: refused, for *ret_slug; nothing is recorded or said.  The value lives until
- * cv_cred_forget(). */
+ * nothing else, for method and path (canonical) at f's host and port, which e allows.  OK with
+ * *ret_value empty (p NULL): text has no placeholder in it.  WAIT: call again when the flow is
+ * stepped next.  ANSWERED: refused, for *ret_slug; nothing is recorded or said.  The value lives
+ * until cv_cred_forget(). */
 enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f,
 	const struct cv_policy_endpoint *e, struct cv_str text, struct cv_str method,
 	struct cv_str path, struct cv_str *ret_value, const char **ret_slug);

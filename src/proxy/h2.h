@@ -17,8 +17,8 @@
  * Flow control is end to end: a window is opened again only as far as text was taken from it, and
  * text is made only while the leg has room.
  *
- * Ownership: D owns its V and U, one D at a time; a kept U has none.  V owns its links.  A session and a
- *            link know each other, and either may go first.
+ * Ownership: D owns its V and U, one D at a time; a kept U has none.  V owns its links.  A session
+ *            and a link know each other, and either may go first.
  * Limits:    CV_H2_* in limits.h: what a peer sends beyond them ends its session.
  */
 #pragma once

@@ -6,10 +6,10 @@
  *
  * A kept one is still a flow in state H2_UP, without an owner: its peer may go on to send what needs no
  * stream, and its GOAWAY or end is its end.  Whoever wants one has looked the name up like everyone
- * who dials, and has a flow of its own for the new connection already: that flow takes the session over.
- * The rules are those of idle.h, and the same time of grace for what can't be sent twice: a server that
- * closes says with GOAWAY which streams it never looked at, but the client has to repeat those with a
- * body.
+ * who dials, and has a flow of its own for the new connection already: that flow takes the session
+ * over.  The rules are those of idle.h, and the same time of grace for what can't be sent twice: a
+ * server that closes says with GOAWAY which streams it never looked at, but the client has to
+ * repeat those with a body.
  */
 #include "proxy/h2.h"
 #include "proxy/idle.h"

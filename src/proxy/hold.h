@@ -69,7 +69,8 @@ CV_MUST bool cv_hold_begin_spooled(struct cv_flow *f, const struct cv_h1_request
 	struct cv_spool *spool, struct cv_ph_scan *scan);
 
 /* Takes what came of the body.  Trailers are let go (RFC 9110 section 6.5.1 permits it), but by a hold
- * with a spool, which takes a bounded amount at a time: cv_leg_has_more() says whether there is more. */
+ * with a spool, which takes a bounded amount at a time: cv_leg_has_more() says whether there is
+ * more. */
 CV_MUST enum cv_hold_rc cv_hold_fill(struct cv_flow *f);
 
 /* What is in the file once more, from its begin.  FOUND, FULL: it can't be read; else DONE. */

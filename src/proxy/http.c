@@ -300,8 +300,8 @@ static enum stage request_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_
 	}
 	if (f->http.is_decided && !f->is_tunnel)
 		return plain_body_pass(p, f, r);
-	/* Sent once more, it needs its credentials once more; and they may have been taken back while it
-	 * waited for its upstream. */
+	/* Sent once more, it needs its credentials once more; and they may have been taken back
+	 * while it waited for its upstream. */
 	if (f->http.is_decided && (f->http.is_replayed || cv_cred_is_taken_back(f->cred)))
 		return cred_stage(cv_cred_request(p, f, r, path));
 	if (f->http.is_decided)
@@ -473,7 +473,8 @@ static bool response_end(struct cv_proxy *p, struct cv_flow *f)
 	return true;
 }
 
-/* A call of a host tool may take hours, and the broker has to know that nobody waits for it any more. */
+/* A call of a host tool may take hours, and the broker has to know that nobody waits for it any
+ * more. */
 static bool is_abandoned(struct cv_flow *f)
 {
 	if (!f->is_tools || !f->http.up.is_done)

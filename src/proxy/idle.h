@@ -4,10 +4,10 @@
  *
  * A connection that has carried whole exchanges of HTTP/1.1 and waits for another is kept for a moment
  * after its flow, and becomes the next flow's that wants exactly this one: the same host and port, in
- * TLS (verified for that host) or not, by the upstream proxy or not, of the same bond (T22: bond.h), and
- * to one of the addresses that this flow's own look-up gave and that were checked for it (A6: the name's
- * answer may have changed).  Calls by the routes of inference.local have connections of their own, which
- * end with the set of routes that they were made for.
+ * TLS (verified for that host) or not, by the upstream proxy or not, of the same bond (T22:
+ * bond.h), and to one of the addresses that this flow's own look-up gave and that were checked for
+ * it (A6: the name's answer may have changed).  Calls by the routes of inference.local have
+ * connections of their own, which end with the set of routes that they were made for.
  *
  * What may be kept is decided in one place, cv_idle_put(): nothing that the server or the protocol gave
  * another state (a switch of protocols, NTLM, HTTP/1.0, a HEAD's answer, whose body is a matter of
@@ -68,8 +68,8 @@ CV_MUST bool cv_idle_take(struct cv_proxy *p, struct cv_flow *f);
  * twice is as good as once (RFC 9110 9.2.2). */
 bool cv_idle_is_repeatable(const struct cv_flow *f, const struct cv_h1_request *r);
 
-/* Whether a connection that was in use at since_ms may carry f's request: what can't be sent twice takes
- * none that its server may have given up. */
+/* Whether a connection that was in use at since_ms may carry f's request: what can't be sent twice
+ * takes none that its server may have given up. */
 bool cv_idle_is_fresh(const struct cv_proxy *p, const struct cv_flow *f, int64_t since_ms);
 
 /* Whether f's look-up gave that address, of the destination, and it was checked. */

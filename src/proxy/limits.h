@@ -126,7 +126,7 @@
 /* PostgreSQL. */
 #define CV_PROXY_PG_STATEMENT_BYTES_MAX (1 << 20)  /* of text to be decided; values are not in it */
 #define CV_PROXY_PG_GATHER_BYTES_MAX    (16 << 20) /* of such texts, all connections together */
-#define CV_PROXY_PG_UP_BYTES_MAX        (32 * 1024) /* of our own messages, a startup packet the longest */
+#define CV_PROXY_PG_UP_BYTES_MAX        (32 * 1024) /* of our own; a startup packet is the longest */
 #define CV_PROXY_PG_PASSWORD_BYTES_MAX  1024
 #define CV_PROXY_PG_MESSAGE_BYTES_MAX   8192 /* of the server's that are read: short by nature */
 

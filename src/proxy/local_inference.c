@@ -11,11 +11,12 @@
  * The agent names any model and sends any key; the route's model is asked for, and the route's
  * credential is sent, as a placeholder that is replaced on the way like any other.  The body is kept
  * until a response passes, so that the next route can be asked the same.  Once a byte of a response
- * has passed there is no other route; nor when the request went by a kept connection that ended without a
- * word, since the server may have looked at it: that is not the route's failure, and not sent twice.
+ * has passed there is no other route; nor when the request went by a kept connection that ended
+ * without a word, since the server may have looked at it: that is not the route's failure, and not
+ * sent twice.
  *
- * A route has its own time for an answer to begin, and for the silence between two pieces of a whole one;
- * a stream may be silent for CV_PROXY_CALL_IDLE_MS.
+ * A route has its own time for an answer to begin, and for the silence between two pieces of a
+ * whole one; a stream may be silent for CV_PROXY_CALL_IDLE_MS.
  *
  * Tokens are counted when a call ends, however it does: what the upstream said, or else what passed
  * (infer_usage.h).  Errors are OpenShell's (openshell-behaviour 7), with `error` as text.

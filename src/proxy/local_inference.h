@@ -37,7 +37,8 @@ struct cv_local_call {
 	const struct cv_budget *over; /* a route was passed over, since this is used up */
 	struct cv_ref inner;          /* the flow that asks it */
 	bool is_broken;               /* it was connected to, and then failed */
-	bool is_lost; /* a kept connection ended with the request on it: nobody knows what became of it */
+	/* A kept connection ended with the request on it: nobody knows what became of it */
+	bool is_lost;
 	struct cv_buf wire; /* head and body for it, as far as it is not sent */
 
 	size_t scanned; /* of the response's head */

@@ -20,5 +20,6 @@ struct cv_call_routes {
 struct cv_call_routes *cv_call_routes_ref(struct cv_call_routes *r);
 void cv_call_routes_unref(struct cv_call_routes *r); /* NULL is fine */
 
-/* As plan/routes.h reads it; an empty text: none from now on.  False: it is wrong, those before stay. */
+/* As plan/routes.h reads it; an empty text: none from now on.  False: it is wrong, those before
+ * stay. */
 CV_MUST bool cv_call_routes_take(struct cv_proxy *p, struct cv_str text);

@@ -48,6 +48,6 @@ bool cv_scrub_is_due(const struct cv_flow *f);
 CV_MUST bool cv_scrub_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
 	struct cv_h1_request_edit *e);
 
-/* Scrubs the head r and, of a final response, prepares f->http.down, which was started for it.  NULL, or
- * why the response can't be passed on. */
+/* Scrubs the head r and, of a final response, prepares f->http.down, which was started for it.
+ * NULL, or why the response can't be passed on. */
 const char *cv_scrub_response(struct cv_proxy *p, struct cv_flow *f, struct cv_h1_response *r);

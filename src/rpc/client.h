@@ -30,6 +30,10 @@ struct cv_rpc_endpoint {
 	const char *bearer;      /* NULL: none */
 	const char *server_name; /* expected instead of HOST; NULL */
 	bool is_insecure;        /* the server's certificate is not verified */
+	/* For an edge proxy in front, which lets HTTP/2 through in a WebSocket alone (tunnel.h); "":
+	 * without a token; NULL: there is no such proxy. */
+	const char *tunnel_token;
+	bool *ret_is_refused; /* set when CV_DENIED is about that token; NULL */
 };
 
 /* Connects (waiting at most timeout_ms) and verifies.  CV_UNAVAILABLE: nobody answers;
@@ -42,9 +46,10 @@ void cv_rpc_client_close(struct cv_rpc_client *c); /* NULL is fine */
  * none. */
 void cv_rpc_client_field(struct cv_rpc_client *c, const char *name, const char *value);
 
-/* One question, one answer within timeout_ms, which the server is told; 0: whenever (unpacked; the caller frees it with protobuf_c_message_free_unpacked).
- * method: "/openshell.v1.OpenShell/Health".  What the server said when it is no OK is in err->msg,
- * whole; *ret is NULL then.  When nothing was said, because the connection is lost or refused, it is
+/* One question, one answer within timeout_ms, which the server is told; 0: whenever (unpacked; the
+ * caller frees it with protobuf_c_message_free_unpacked).  method:
+ * "/openshell.v1.OpenShell/Health".  What the server said when it is no OK is in err->msg, whole;
+ * *ret is NULL then.  When nothing was said, because the connection is lost or refused, it is
  * UNAVAILABLE, or UNAUTHENTICATED when our certificate is what is wrong. */
 CV_MUST enum cv_rpc_status cv_rpc_client_unary(struct cv_rpc_client *c, const char *method,
 	const ProtobufCMessage *in, const ProtobufCMessageDescriptor *out, ProtobufCMessage **ret,

@@ -274,6 +274,7 @@ void cv_rpc_conn_free(struct cv_rpc_conn *c)
 {
 	while (c->xchgs)
 		cv_rpc_xchg_detach(c->xchgs);
+	cv_rpc_tunnel_free(c);
 	cv_rpc_conn_forget(c->server, c);
 	nghttp2_session_del(c->h2);
 	close(c->fd);
@@ -332,7 +333,12 @@ static void preface_look(struct cv_rpc_conn *c)
 static void bytes_take(struct cv_rpc_conn *c, struct cv_str bytes)
 {
 	switch ((enum cv_rpc_conn_state)c->state) {
-	case CV_RPC_CONN_H2: cv_rpc_h2_receive(c, bytes); return;
+	case CV_RPC_CONN_H2:
+		if (c->tunnel)
+			cv_rpc_tunnel_receive(c, bytes);
+		else
+			cv_rpc_h2_receive(c, bytes);
+		return;
 	case CV_RPC_CONN_LINGER: return;
 	case CV_RPC_CONN_PREFACE:
 	case CV_RPC_CONN_H1:
@@ -403,13 +409,32 @@ static void out_flush(struct cv_rpc_conn *c)
 static void h2_send(struct cv_rpc_conn *c)
 {
 	struct cv_rpc_server *s = c->server;
+	const size_t head = c->tunnel ? CV_WS_HEAD_BYTES_MAX : 0;
 	size_t n;
 
 	do {
-		n = cv_rpc_h2_fill(c, s->io, sizeof(s->io));
-		if (n)
+		n = cv_rpc_h2_fill(c, s->io + head, sizeof(s->io) - head);
+		if (n && c->tunnel)
+			out_write(c, cv_rpc_tunnel_frame(s->io + head, n));
+		else if (n)
 			out_write(c, (struct cv_str){ s->io, n });
 	} while (n && !c->out.data && !c->is_broken);
+}
+
+/* A pong, a close frame: when nothing is unsent. */
+static void control_send(struct cv_rpc_conn *c)
+{
+	char room[CV_RPC_TUNNEL_CONTROL_BYTES];
+
+	if (!c->tunnel || c->state != CV_RPC_CONN_H2 || c->out.data || c->is_broken)
+		return;
+	out_write(c, cv_rpc_tunnel_control(c, room));
+}
+
+void cv_rpc_conn_tunnel(struct cv_rpc_conn *c)
+{
+	state_set(c, CV_RPC_CONN_H2);
+	cv_rpc_tunnel_begin(c);
 }
 
 static void h1_send(struct cv_rpc_conn *c)
@@ -437,6 +462,8 @@ void cv_rpc_conn_send(struct cv_rpc_conn *c)
 	if (c->is_broken || c->state == CV_RPC_CONN_HANDSHAKE || c->state == CV_RPC_CONN_LINGER)
 		return;
 	out_flush(c);
+	if (!c->is_ending)
+		control_send(c);
 	if (!c->out.data && c->state == CV_RPC_CONN_H2)
 		h2_send(c);
 	else if (!c->out.data && c->state == CV_RPC_CONN_H1)
@@ -444,6 +471,8 @@ void cv_rpc_conn_send(struct cv_rpc_conn *c)
 	if (c->state == CV_RPC_CONN_H2 && !nghttp2_session_want_read(c->h2) &&
 		!nghttp2_session_want_write(c->h2))
 		c->is_ending = true; /* GOAWAY was said, and the last stream has ended */
+	if (c->is_ending)
+		control_send(c);
 	if (c->is_ending && !c->out.data && !c->is_broken)
 		end_begin(c);
 }

@@ -5,7 +5,7 @@
  * Addresses are tried one after another, each with its share of what is left of the time: a host
  * whose IPv6 leads nowhere is still reached.  TLS is 1.2 or newer and must agree on h2.
  */
-#include "rpc/dial.h"
+#include "rpc/dial_int.h"
 #include "sys/clock.h"
 
 #include "sys/fd.h"
@@ -29,8 +29,7 @@
 
 /* ---- connecting ---- */
 
-/* True when fd is ready, or has failed, before the time (of cv_clock_ms()). */
-static bool wait_for(int fd, short events, int64_t until_ms)
+bool cv_rpc_dial_wait(int fd, short events, int64_t until_ms)
 {
 	for (;;) {
 		struct pollfd p = { .fd = fd, .events = events };
@@ -78,7 +77,7 @@ static int address_try(const struct addrinfo *a, int64_t until_ms)
 		return cv_take_fd(fd);
 	if (errno != EINPROGRESS)
 		return -1;
-	if (!wait_for(fd, POLLOUT, until_ms)) {
+	if (!cv_rpc_dial_wait(fd, POLLOUT, until_ms)) {
 		errno = ETIMEDOUT;
 		return -1;
 	}
@@ -172,11 +171,13 @@ static cv_code files_use(SSL_CTX *ctx, const struct cv_rpc_endpoint *e, struct c
 static cv_code ctx_make(
 	const struct cv_rpc_endpoint *e, struct cv_rpc_dialled *d, struct cv_err *err)
 {
-	static const unsigned char alpn[] = "\x02h2";
+	static const unsigned char h2[] = "\x02h2", h1[] = "\x08http/1.1";
+	const unsigned char *alpn = e->tunnel_token ? h1 : h2;
+	const unsigned alpn_n = e->tunnel_token ? sizeof(h1) - 1 : sizeof(h2) - 1;
 
 	d->ctx = SSL_CTX_new(TLS_client_method());
 	if (!d->ctx || SSL_CTX_set_min_proto_version(d->ctx, TLS1_2_VERSION) != 1 ||
-		SSL_CTX_set_alpn_protos(d->ctx, alpn, sizeof(alpn) - 1) != 0)
+		SSL_CTX_set_alpn_protos(d->ctx, alpn, alpn_n) != 0)
 		return cv_tls_fail(err, "set up TLS");
 	SSL_CTX_set_default_passwd_cb(d->ctx, no_password);
 	SSL_CTX_set_mode(
@@ -331,8 +332,8 @@ static cv_code handshake_fail(
 		X509_verify_cert_error_string(verify));
 }
 
-static cv_code handshake(struct cv_rpc_dialled *d, const struct cv_host *name, int timeout_ms,
-	int64_t until_ms, struct cv_err *err)
+static cv_code handshake(struct cv_rpc_dialled *d, const struct cv_host *name, bool must_be_h2,
+	int timeout_ms, int64_t until_ms, struct cv_err *err)
 {
 	const unsigned char *chosen;
 	unsigned n;
@@ -346,13 +347,14 @@ static cv_code handshake(struct cv_rpc_dialled *d, const struct cv_host *name, i
 		const int want = SSL_get_error(d->ssl, rc);
 		if (want != SSL_ERROR_WANT_READ && want != SSL_ERROR_WANT_WRITE)
 			return handshake_fail(d, name, want == SSL_ERROR_SYSCALL ? sys : 0, err);
-		if (!wait_for(d->fd, want == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, until_ms))
+		if (!cv_rpc_dial_wait(
+			    d->fd, want == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, until_ms))
 			return cv_fail(err, CV_UNAVAILABLE, "%s did not finish TLS within %d ms",
 				d->where, timeout_ms);
 	}
 	SSL_set_app_data(d->ssl, NULL); /* d moves to the caller */
 	SSL_get0_alpn_selected(d->ssl, &chosen, &n);
-	if (!cv_str_eq((struct cv_str){ (const char *)chosen, n }, CV_STR("h2")))
+	if (must_be_h2 && !cv_str_eq((struct cv_str){ (const char *)chosen, n }, CV_STR("h2")))
 		return cv_fail(err, CV_UNAVAILABLE, "%s is not an HTTP/2 server", d->where);
 	return CV_OK;
 }
@@ -388,10 +390,22 @@ static void where_write(struct cv_rpc_dialled *d, const struct cv_authority *a)
 		a->port);
 }
 
+/* As a Host field: without the scheme's own port. */
+static void host_write(char ret[static CV_RPC_WHERE_BYTES], const struct cv_url *url)
+{
+	const struct cv_authority *a = &url->authority;
+	char port[8] = "";
+
+	if (a->port != (url->is_https ? 443 : 80))
+		snprintf(port, sizeof(port), ":%u", a->port);
+	snprintf(ret, CV_RPC_WHERE_BYTES, a->host.is_ip6 ? "[%s]%s" : "%s%s", a->host.text, port);
+}
+
 cv_code cv_rpc_dial(const struct cv_rpc_endpoint *e, int timeout_ms, struct cv_rpc_dialled *ret,
 	struct cv_err *err)
 {
 	struct cv_rpc_dialled d = { .fd = -1 };
+	char host[CV_RPC_WHERE_BYTES];
 	struct cv_host name;
 	struct cv_url url;
 
@@ -408,7 +422,11 @@ cv_code cv_rpc_dial(const struct cv_rpc_endpoint *e, int timeout_ms, struct cv_r
 	if (code == CV_OK && url.is_https)
 		code = ssl_make(&d, &name, err);
 	if (code == CV_OK && url.is_https)
-		code = handshake(&d, &name, timeout_ms, until_ms, err);
+		code = handshake(&d, &name, !e->tunnel_token, timeout_ms, until_ms, err);
+	if (code == CV_OK && e->tunnel_token) {
+		host_write(host, &url);
+		code = cv_rpc_tunnel_dial(&d, e, host, until_ms, err);
+	}
 	if (code == CV_OK)
 		*ret = d;
 	else
@@ -418,6 +436,7 @@ cv_code cv_rpc_dial(const struct cv_rpc_endpoint *e, int timeout_ms, struct cv_r
 
 void cv_rpc_dialled_close(struct cv_rpc_dialled *d)
 {
+	cv_rpc_tunnel_close(d);
 	if (d->ssl && d->fd >= 0 && SSL_is_init_finished(d->ssl))
 		(void)SSL_shutdown(d->ssl); /* our half; nobody waits for theirs */
 	SSL_free(d->ssl);
@@ -463,7 +482,7 @@ static cv_code tls_end(struct cv_rpc_dialled *d, int rc, int sys, struct cv_err 
 	return tls_broken(d, want == SSL_ERROR_SYSCALL ? sys : 0, err);
 }
 
-cv_code cv_rpc_dialled_read(
+cv_code cv_rpc_raw_read(
 	struct cv_rpc_dialled *d, void *to, size_t n, size_t *ret, struct cv_err *err)
 {
 	*ret = 0;
@@ -475,8 +494,7 @@ cv_code cv_rpc_dialled_read(
 	return tls_end(d, rc, errno, err);
 }
 
-cv_code cv_rpc_dialled_write(
-	struct cv_rpc_dialled *d, struct cv_str s, size_t *ret, struct cv_err *err)
+cv_code cv_rpc_raw_write(struct cv_rpc_dialled *d, struct cv_str s, size_t *ret, struct cv_err *err)
 {
 	*ret = 0;
 	if (!d->ssl)
@@ -485,4 +503,17 @@ cv_code cv_rpc_dialled_write(
 	errno = 0;
 	const int rc = SSL_write_ex(d->ssl, s.p, s.n, ret);
 	return tls_end(d, rc, errno, err);
+}
+
+cv_code cv_rpc_dialled_read(
+	struct cv_rpc_dialled *d, void *to, size_t n, size_t *ret, struct cv_err *err)
+{
+	return d->tunnel ? cv_rpc_tunnel_read(d, to, n, ret, err)
+			 : cv_rpc_raw_read(d, to, n, ret, err);
+}
+
+cv_code cv_rpc_dialled_write(
+	struct cv_rpc_dialled *d, struct cv_str s, size_t *ret, struct cv_err *err)
+{
+	return d->tunnel ? cv_rpc_tunnel_write(d, s, ret, err) : cv_rpc_raw_write(d, s, ret, err);
 }

@@ -14,13 +14,14 @@
 #define CV_RPC_WHERE_BYTES 320 /* a name of 253 characters, a port, brackets */
 
 struct cv_rpc_dialled {
-	int fd;                         /* non-blocking; -1: closed */
-	SSL *ssl;                       /* NULL: plaintext */
-	SSL_CTX *ctx;                   /* NULL: plaintext */
-	bool was_asked;                 /* for a certificate of ours */
-	bool has_certificate;           /* of ours, to show */
-	bool wants_write, wants_read;   /* TLS can't go on without (renewed by each call) */
-	char where[CV_RPC_WHERE_BYTES]; /* "host:port", as an authority */
+	int fd;                           /* non-blocking; -1: closed */
+	SSL *ssl;                         /* NULL: plaintext */
+	SSL_CTX *ctx;                     /* NULL: plaintext */
+	bool was_asked;                   /* for a certificate of ours */
+	bool has_certificate;             /* of ours, to show */
+	bool wants_write, wants_read;     /* TLS can't go on without (renewed by each call) */
+	char where[CV_RPC_WHERE_BYTES];   /* "host:port", as an authority */
+	struct cv_rpc_tunnel_end *tunnel; /* NULL: the bytes are on the connection itself */
 };
 
 /* CV_INVALID: the endpoint; CV_UNAVAILABLE: nobody answers, or not in h2; CV_DENIED: certificate. */

@@ -103,7 +103,8 @@ static void number_put(struct cv_buf *out, uint32_t number, uint64_t v)
 
 typedef bool rewrite(struct cv_str in, struct cv_buf *out);
 
-/* {id=1 name=2 type=3 credentials=4 config=5} to {metadata=1{id=1 name=2} type=2 credentials=3 config=4} */
+/* {id=1 name=2 type=3 credentials=4 config=5} to {metadata=1{id=1 name=2} type=2 credentials=3
+ * config=4} */
 static bool provider_read(struct cv_str in, struct cv_buf *out)
 {
 	struct cv_buf head;

@@ -29,6 +29,18 @@ static void head_refuse(struct cv_rpc_conn *c, int status, const char *text)
 	cv_rpc_xchg_refuse(x, status, text);
 }
 
+/* For a page that takes such an upgrade; others answer as if it had not been asked for. */
+static void websocket_look(struct cv_rpc_xchg *x, const struct cv_h1_request *r)
+{
+	struct cv_ws_offer offer;
+	const enum cv_ws_hand rc = cv_ws_request_check(r, &offer);
+
+	if (rc == CV_WS_HAND_OK)
+		x->ws_key = cv_arena_str(&x->arena, offer.key);
+	else
+		x->ws_why = cv_ws_hand_text(rc);
+}
+
 static void fields_take(struct cv_rpc_xchg *x, const struct cv_h1_request *r)
 {
 	char name[CV_H1_NAME_BYTES_MAX];
@@ -48,6 +60,8 @@ static void fields_take(struct cv_rpc_xchg *x, const struct cv_h1_request *r)
 	x->host = cv_rpc_xchg_get(x, "host");
 	x->is_relay = cv_rpc_relay_claims(x->server, x->host);
 	x->is_upgrade = x->is_relay && r->is_upgrade;
+	if (r->is_upgrade && !x->is_relay)
+		websocket_look(x, r);
 }
 
 static void body_begin(struct cv_rpc_conn *c, struct cv_rpc_xchg *x, const struct cv_h1_request *r)
@@ -251,7 +265,9 @@ static void request_end(struct cv_rpc_conn *c)
 	c->is_h1_busy = false;
 	cv_rpc_xchg_detach(c->xchgs);
 	c->since_ms = c->server->config.loop->now_ms;
-	if (!c->is_keep_alive || c->server->is_draining)
+	if (c->tunnel)
+		cv_rpc_conn_tunnel(c);
+	else if (!c->is_keep_alive || c->server->is_draining)
 		c->is_ending = true;
 	else if (cv_buf_len(&c->in))
 		cv_rpc_dirty(c); /* the next one is there already */

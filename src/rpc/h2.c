@@ -41,6 +41,11 @@ static void control_take(struct cv_rpc_conn *c)
 		c->abuse = "too many frames that carry nothing";
 }
 
+void cv_rpc_h2_nothing(struct cv_rpc_conn *c)
+{
+	control_take(c);
+}
+
 static void control_earn(struct cv_rpc_conn *c)
 {
 	c->control.left = CV_MIN(c->control.left + 1000 * (1 + CV_RPC_CONTROL_PER_DATA),

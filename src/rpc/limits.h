@@ -47,6 +47,12 @@
 #define CV_RPC_RESETS_MAX        400           /* streams that were ended early */
 #define CV_RPC_RESETS_PER_S      40 /* a client that gives up on so many has gone wrong */
 
+/* Tunnels: connections, too, but each of somebody known. */
+#define CV_RPC_TUNNELS_MAX            4096 /* a quarter of all connections */
+#define CV_RPC_TUNNELS_OWNER_MAX      256  /* of one user: each command and each forward has one */
+#define CV_RPC_TUNNEL_FRAME_BYTES_MAX (1u << 20) /* passed as it comes; clients send some 32 KiB */
+#define CV_RPC_TUNNEL_FRAGMENTS_MAX   4096       /* of a message: they cost time, not memory */
+
 /* Times, in milliseconds. */
 #define CV_RPC_HANDSHAKE_MS        10000  /* of TLS, and to the first request's head */
 #define CV_RPC_HEAD_MS             15000  /* a request's head, once its first byte has come */

@@ -53,6 +53,11 @@ const struct cv_principal *cv_rpc_request_principal(const struct cv_rpc_request 
 	return &xchg_of(r)->who;
 }
 
+struct cv_str cv_rpc_request_assertion(const struct cv_rpc_request *r)
+{
+	return cv_rpc_xchg_assertion(xchg_of(r));
+}
+
 const char *cv_rpc_request_id(const struct cv_rpc_request *r)
 {
 	return xchg_of(r)->request_id;
@@ -369,6 +374,16 @@ static bool is_own_name(struct cv_str host, uint16_t port)
 	return false;
 }
 
+/* An edge proxy on this machine passes on the name that it was called by.  Who comes so, or says that
+ * he does, is no local user (is_foreign); and pages that are open to all stay shut. */
+static bool may_be_foreign(const struct cv_rpc_xchg *x)
+{
+	const struct cv_rpc_page *p = x->page.page;
+
+	return p && (p->rule.auth != CV_RPC_AUTH_UNAUTHENTICATED || p->is_for_edge) &&
+	       cv_rpc_xchg_assertion(x).n;
+}
+
 static void unserved(struct cv_rpc_xchg *x, bool has_path)
 {
 	char allow[ALLOW_BYTES_MAX] = "", line[ALLOW_BYTES_MAX + 16];
@@ -389,12 +404,13 @@ void cv_rpc_page_begin(struct cv_rpc_xchg *x)
 	enum cv_rpc_status s;
 	bool has_path;
 
-	if (x->server->config.is_local_only && !x->conn->ssl && x->conn->is_loopback &&
-		!is_own_name(x->host, x->conn->port)) {
+	x->page.page = page_find(x, &has_path);
+	x->is_foreign = x->server->config.is_local_only && !x->conn->ssl && x->conn->is_loopback &&
+			!is_own_name(x->host, x->conn->port);
+	if (x->is_foreign && !may_be_foreign(x)) {
 		cv_rpc_xchg_refuse(x, 421, "this host is not served here: call it localhost");
 		return;
 	}
-	x->page.page = page_find(x, &has_path);
 	if (!x->page.page) {
 		unserved(x, has_path);
 		return;

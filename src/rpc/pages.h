@@ -20,6 +20,9 @@ struct cv_rpc_page {
 	void (*serve)(struct cv_rpc_request *r);
 	void (*writable)(struct cv_rpc_request *r); /* NULL */
 	void (*closed)(struct cv_rpc_request *r);   /* NULL; frees the state */
+	/* Open to all, and yet for who comes by an edge proxy, too: it looks itself at what that
+	 * says of who asks, or has nothing to tell. */
+	bool is_for_edge;
 };
 
 struct cv_str cv_rpc_request_method(const struct cv_rpc_request *r);
@@ -29,6 +32,8 @@ struct cv_str cv_rpc_request_host(const struct cv_rpc_request *r);
 struct cv_str cv_rpc_request_header(const struct cv_rpc_request *r, const char *name);
 struct cv_str cv_rpc_request_body(const struct cv_rpc_request *r);
 const struct cv_principal *cv_rpc_request_principal(const struct cv_rpc_request *r);
+/* What an edge proxy put beside it (cv_rpc_presented); empty: nothing. */
+struct cv_str cv_rpc_request_assertion(const struct cv_rpc_request *r);
 const char *cv_rpc_request_id(const struct cv_rpc_request *r);   /* as of a call */
 struct cv_arena *cv_rpc_request_arena(struct cv_rpc_request *r); /* lives as long as it */
 struct cv_rpc_server *cv_rpc_request_server(const struct cv_rpc_request *r);

@@ -5,17 +5,11 @@
  */
 #include "rpc/policy_merge.h"
 
+#include "rpc/policy_compare.h"
+
 #define PB(name)   Openshell__Sandbox__V1__##name
 
 #define AT_STARTUP "cannot be changed on a live sandbox (applied at startup)"
-
-static bool texts_have(char *const *v, size_t n, const char *item)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(v[i], item) == 0)
-			return true;
-	return false;
-}
 
 /* ---- what is static ---- */
 
@@ -34,7 +28,7 @@ static cv_code paths_check(const char *what, char *const *was, size_t was_n, cha
 	size_t is_n, struct cv_err *err)
 {
 	for (size_t i = 0; i < was_n; i++)
-		if (!texts_have(is, is_n, was[i]))
+		if (!cv_texts_have(is, is_n, was[i]))
 			return cv_fail(err, CV_INVALID,
 				"filesystem %s path '%.200s' cannot be removed on a live sandbox "
 				"(applied at startup)",
@@ -76,28 +70,6 @@ cv_code cv_policy_static_check(const cv_policy_pb *was, const cv_policy_pb *is, 
 
 /* ---- for people ---- */
 
-/* Equal, as far as they are both there. */
-static bool same(const void *a, const void *b)
-{
-	struct cv_arena scratch;
-	bool is_same = false;
-
-	if (!a || !b)
-		return a == b;
-	const size_t n = protobuf_c_message_get_packed_size(a);
-	if (n != protobuf_c_message_get_packed_size(b))
-		return false;
-	cv_arena_init(&scratch, 2 * (size_t)CV_POLICY_PB_BYTES_MAX + 4096);
-	uint8_t *bytes = cv_arena_alloc(&scratch, 2 * n + 1);
-	if (bytes) {
-		protobuf_c_message_pack(a, bytes);
-		protobuf_c_message_pack(b, bytes + n);
-		is_same = memcmp(bytes, bytes + n, n) == 0;
-	}
-	cv_arena_fini(&scratch);
-	return is_same;
-}
-
 static void put_endpoint(
 	struct cv_buf *out, const char *key, char sign, const PB(NetworkEndpoint) * e)
 {
@@ -111,15 +83,7 @@ static void put_endpoint(
 static bool has_endpoint(const PB(NetworkPolicyRule) * r, const PB(NetworkEndpoint) * e)
 {
 	for (size_t i = 0; i < r->n_endpoints; i++)
-		if (same(r->endpoints[i], e))
-			return true;
-	return false;
-}
-
-static bool has_binary(const PB(NetworkPolicyRule) * r, const char *path)
-{
-	for (size_t i = 0; i < r->n_binaries; i++)
-		if (strcmp(r->binaries[i]->path, path) == 0)
+		if (cv_pb_is_same(r->endpoints[i], e))
 			return true;
 	return false;
 }
@@ -132,7 +96,7 @@ static void put_beyond(struct cv_buf *out, const char *key, char sign,
 		if (!has_endpoint(was, is->endpoints[i]))
 			put_endpoint(out, key, sign, is->endpoints[i]);
 	for (size_t i = 0; i < is->n_binaries; i++)
-		if (!has_binary(was, is->binaries[i]->path))
+		if (!cv_rule_has_binary(was, is->binaries[i]->path))
 			cv_buf_printf(out, "~ rule '%s': %c binary %s\n", key, sign,
 				is->binaries[i]->path);
 }
@@ -149,7 +113,7 @@ static void diff_rules(const cv_policy_pb *was, const cv_policy_pb *is, struct c
 
 		if (!a) {
 			cv_buf_printf(out, "+ rule '%s'\n", key);
-		} else if (!same(a, b)) {
+		} else if (!cv_pb_is_same(a, b)) {
 			const size_t before = cv_buf_len(out);
 
 			put_beyond(out, key, '-', b, a);
@@ -177,14 +141,14 @@ static void diff_middlewares(const cv_policy_pb *was, const cv_policy_pb *is, st
 		const char *key = is->network_middlewares[i]->key;
 		const PB(NetworkMiddlewareConfig) *before = middleware(was, key);
 
-		if (!same(before, is->network_middlewares[i]->value))
+		if (!cv_pb_is_same(before, is->network_middlewares[i]->value))
 			cv_buf_printf(out, "%c middleware '%s'\n", before ? '~' : '+', key);
 	}
 }
 
 void cv_policy_diff(const cv_policy_pb *was, const cv_policy_pb *is, struct cv_buf *out)
 {
-	if (!same(was->filesystem, is->filesystem))
+	if (!cv_pb_is_same(was->filesystem, is->filesystem))
 		cv_buf_put(out, CV_STR("~ filesystem\n"));
 	if (strcmp(compatibility(was), compatibility(is)) != 0)
 		cv_buf_put(out, CV_STR("~ landlock\n"));

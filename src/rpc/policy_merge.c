@@ -3,20 +3,21 @@
  * policy_merge.c - the operations on a policy; see policy_merge.h
  *
  * The working copy lives in the caller's arena, where lists only grow by being written anew: a
- * request has a few operations.  Endpoints are known by host (no case), path and port.
+ * request has a few operations.  What may be folded into what, policy_compare.h answers.
  */
 #include "rpc/policy_merge.h"
 
+#include "rpc/policy_compare.h"
+
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #define PB(name)        Openshell__Sandbox__V1__##name
 
 #define RULE_SUFFIX_MAX 99
 
-typedef PB(NetworkPolicyRule) rule_t;
-typedef PB(NetworkEndpoint) endpoint_t;
+typedef cv_rule_pb rule_t;
+typedef cv_endpoint_pb endpoint_t;
 typedef PB(SandboxPolicy__NetworkPoliciesEntry) entry_t;
 
 struct merge {
@@ -70,63 +71,6 @@ static void list_drop(void *field, size_t *n, size_t at)
 	(*n)--;
 }
 
-static bool same_message(const ProtobufCMessage *a, const ProtobufCMessage *b)
-{
-	const size_t n = protobuf_c_message_get_packed_size(a);
-	bool is_same = false;
-
-	if (n != protobuf_c_message_get_packed_size(b))
-		return false;
-	uint8_t *bytes = malloc(2 * n + 1);
-	if (bytes) {
-		protobuf_c_message_pack(a, bytes);
-		protobuf_c_message_pack(b, bytes + n);
-		is_same = memcmp(bytes, bytes + n, n) == 0;
-	}
-	free(bytes);
-	return is_same;
-}
-
-static bool messages_have(void *const *v, size_t n, const void *item)
-{
-	for (size_t i = 0; i < n; i++)
-		if (same_message(v[i], item))
-			return true;
-	return false;
-}
-
-static bool texts_have(char *const *v, size_t n, const char *item)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(v[i], item) == 0)
-			return true;
-	return false;
-}
-
-static bool ports_have(const endpoint_t *e, uint32_t port)
-{
-	for (size_t i = 0; i < e->n_ports; i++)
-		if (e->ports[i] == port)
-			return true;
-	return false;
-}
-
-static bool ports_cover(const endpoint_t *a, const endpoint_t *b)
-{
-	for (size_t i = 0; i < b->n_ports; i++)
-		if (!ports_have(a, b->ports[i]))
-			return false;
-	return true;
-}
-
-static bool ports_meet(const endpoint_t *a, const endpoint_t *b)
-{
-	for (size_t i = 0; i < b->n_ports; i++)
-		if (ports_have(a, b->ports[i]))
-			return true;
-	return false;
-}
-
 static bool ports_add(struct merge *g, endpoint_t *e, const endpoint_t *from)
 {
 	uint32_t *v = cv_arena_array(g->arena, e->n_ports + from->n_ports, sizeof(*v));
@@ -137,7 +81,7 @@ static bool ports_add(struct merge *g, endpoint_t *e, const endpoint_t *from)
 	for (; n < e->n_ports; n++)
 		v[n] = e->ports[n];
 	for (size_t i = 0; i < from->n_ports; i++)
-		if (!ports_have(e, from->ports[i]))
+		if (!cv_endpoint_has_port(e, from->ports[i]))
 			v[n++] = from->ports[i];
 	e->ports = v;
 	e->n_ports = n;
@@ -162,79 +106,6 @@ const rule_t *cv_policy_pb_rule(const cv_policy_pb *m, const char *key)
 	return e ? e->value : NULL;
 }
 
-static bool same_host(const char *a, const char *b)
-{
-	return cv_str_eq_nocase(cv_str_of(a), cv_str_of(b));
-}
-
-static bool same_place(const endpoint_t *a, const endpoint_t *b)
-{
-	return same_host(a->host, b->host) && strcmp(a->path, b->path) == 0;
-}
-
-static bool is_binary_of(const rule_t *r, const char *path)
-{
-	for (size_t i = 0; i < r->n_binaries; i++)
-		if (strcmp(r->binaries[i]->path, path) == 0)
-			return true;
-	return false;
-}
-
-static bool binaries_cover(const rule_t *a, const rule_t *b)
-{
-	if (!a->n_binaries != !b->n_binaries)
-		return false;
-	for (size_t i = 0; i < b->n_binaries; i++)
-		if (!is_binary_of(a, b->binaries[i]->path))
-			return false;
-	return true;
-}
-
-/* All but the lists that a fold unites, and what a merge may only add. */
-static bool same_settings(const endpoint_t *a, const endpoint_t *b)
-{
-	endpoint_t x = *a, y = *b;
-
-	x.n_rules = x.n_deny_rules = x.n_allowed_ips = x.n_ports = 0;
-	y.n_rules = y.n_deny_rules = y.n_allowed_ips = y.n_ports = 0;
-	x.port = y.port = 0;
-	x.allow_uninspected_credentials = y.allow_uninspected_credentials = false;
-	x.host = y.host; /* compared without case */
-	return same_message(&x.base, &y.base);
-}
-
-static bool rules_cover(const endpoint_t *a, const endpoint_t *b)
-{
-	for (size_t i = 0; i < b->n_rules; i++)
-		if (!messages_have((void *const *)a->rules, a->n_rules, b->rules[i]))
-			return false;
-	for (size_t i = 0; i < b->n_allowed_ips; i++)
-		if (!texts_have(a->allowed_ips, a->n_allowed_ips, b->allowed_ips[i]))
-			return false;
-	return a->allow_uninspected_credentials || !b->allow_uninspected_credentials;
-}
-
-/* Everything that b allows, some endpoint of r allows too. */
-static bool rule_covers(const rule_t *r, const endpoint_t *b)
-{
-	for (size_t i = 0; i < r->n_endpoints; i++) {
-		const endpoint_t *a = r->endpoints[i];
-
-		if (same_place(a, b) && same_settings(a, b) && ports_cover(a, b) &&
-			rules_cover(a, b))
-			return true;
-	}
-	return false;
-}
-
-static bool rule_covers_all(const rule_t *a, const rule_t *b)
-{
-	for (size_t i = 0; i < b->n_endpoints; i++)
-		if (!rule_covers(a, b->endpoints[i]))
-			return false;
-	return true;
-}
-
 /* ---- adding a rule ---- */
 
 void cv_policy_rule_name(const char *host, uint32_t port, char ret[CV_POLICY_RULE_NAME_BYTES])
@@ -253,14 +124,17 @@ static bool endpoint_fits(const rule_t *into, const endpoint_t *e, endpoint_t **
 	for (size_t i = 0; i < into->n_endpoints; i++) {
 		endpoint_t *x = into->endpoints[i];
 
-		if (!same_place(x, e) || (!ports_meet(x, e) && !same_settings(x, e)))
+		if (!cv_endpoint_is_same_place(x, e) ||
+			(!cv_endpoint_ports_meet(x, e) && !cv_endpoint_has_same_settings(x, e)))
 			continue;
-		const bool is_equal = rules_cover(x, e) && rules_cover(e, x) &&
+		const bool is_equal = cv_endpoint_rules_cover(x, e) &&
+				      cv_endpoint_rules_cover(e, x) &&
 				      x->n_deny_rules == e->n_deny_rules;
 
-		if (!ports_meet(x, e) && !is_equal)
+		if (!cv_endpoint_ports_meet(x, e) && !is_equal)
 			continue;
-		if (!same_settings(x, e) || (!is_equal && !ports_cover(e, x)))
+		if (!cv_endpoint_has_same_settings(x, e) ||
+			(!is_equal && !cv_endpoint_ports_cover(e, x)))
 			return false;
 		*ret = x;
 	}
@@ -274,9 +148,9 @@ static bool may_fold(const rule_t *into, const rule_t *add)
 
 	if (!into->n_binaries != !add->n_binaries)
 		return false;
-	if (!binaries_cover(into, add) && !rule_covers_all(add, into))
+	if (!cv_rule_binaries_cover(into, add) && !cv_rule_covers(add, into))
 		return false;
-	if (!rule_covers_all(into, add) && !binaries_cover(add, into))
+	if (!cv_rule_covers(into, add) && !cv_rule_binaries_cover(add, into))
 		return false;
 	for (size_t i = 0; i < add->n_endpoints; i++)
 		if (!endpoint_fits(into, add->endpoints[i], &x))
@@ -289,13 +163,13 @@ static bool endpoint_unite(struct merge *g, endpoint_t *x, const endpoint_t *e)
 	bool ok = ports_add(g, x, e);
 
 	for (size_t i = 0; ok && i < e->n_rules; i++)
-		if (!messages_have((void *const *)x->rules, x->n_rules, e->rules[i]))
+		if (!cv_pb_has((void *const *)x->rules, x->n_rules, e->rules[i]))
 			ok = list_add(g, &x->rules, &x->n_rules, e->rules[i]);
 	for (size_t i = 0; ok && i < e->n_deny_rules; i++)
-		if (!messages_have((void *const *)x->deny_rules, x->n_deny_rules, e->deny_rules[i]))
+		if (!cv_pb_has((void *const *)x->deny_rules, x->n_deny_rules, e->deny_rules[i]))
 			ok = list_add(g, &x->deny_rules, &x->n_deny_rules, e->deny_rules[i]);
 	for (size_t i = 0; ok && i < e->n_allowed_ips; i++)
-		if (!texts_have(x->allowed_ips, x->n_allowed_ips, e->allowed_ips[i]))
+		if (!cv_texts_have(x->allowed_ips, x->n_allowed_ips, e->allowed_ips[i]))
 			ok = list_add(g, &x->allowed_ips, &x->n_allowed_ips, e->allowed_ips[i]);
 	x->allow_uninspected_credentials |= e->allow_uninspected_credentials;
 	return ok;
@@ -314,7 +188,7 @@ static bool fold(struct merge *g, rule_t *into, const rule_t *add)
 			ok = list_add(g, &into->endpoints, &into->n_endpoints, add->endpoints[i]);
 	}
 	for (size_t i = 0; ok && i < add->n_binaries; i++)
-		if (!is_binary_of(into, add->binaries[i]->path))
+		if (!cv_rule_has_binary(into, add->binaries[i]->path))
 			ok = list_add(g, &into->binaries, &into->n_binaries, add->binaries[i]);
 	return ok;
 }
@@ -331,7 +205,7 @@ static cv_code mcp_check(struct merge *g, const endpoint_t *e)
 				strcmp(e->protocol, "mcp") == 0 || strcmp(x->protocol, "mcp") == 0;
 
 			if (is_mcp && strcmp(e->protocol, x->protocol) != 0 &&
-				same_host(e->host, x->host) && ports_meet(e, x))
+				cv_endpoint_is_host(e, x->host) && cv_endpoint_ports_meet(e, x))
 				return refuse(g,
 					"endpoint %s:%u would be read as %s, and rule '%s' reads it "
 					"as %s; remove that endpoint first",
@@ -363,16 +237,6 @@ static cv_code rule_canonical(struct merge *g, const char *key, rule_t *rule, ru
 	return CV_OK;
 }
 
-static bool rules_meet(const rule_t *a, const rule_t *b)
-{
-	for (size_t i = 0; i < a->n_endpoints; i++)
-		for (size_t k = 0; k < b->n_endpoints; k++)
-			if (same_place(a->endpoints[i], b->endpoints[k]) &&
-				ports_meet(a->endpoints[i], b->endpoints[k]))
-				return true;
-	return false;
-}
-
 /* The rule of that name, or else one that has the endpoint already: if folding is safe. */
 static rule_t *fold_target(const struct merge *g, const char *name, const rule_t *add)
 {
@@ -383,7 +247,7 @@ static rule_t *fold_target(const struct merge *g, const char *name, const rule_t
 	for (size_t i = 0; i < g->m->n_network_policies; i++) {
 		rule_t *r = g->m->network_policies[i]->value;
 
-		if (rules_meet(r, add) && may_fold(r, add))
+		if (cv_rule_meets(r, add) && may_fold(r, add))
 			return r;
 	}
 	return NULL;
@@ -463,7 +327,7 @@ static bool rule_drop_endpoint(rule_t *r, const char *host, uint32_t port)
 	for (size_t i = r->n_endpoints; i-- > 0;) {
 		endpoint_t *e = r->endpoints[i];
 
-		if (!same_host(e->host, host) || !ports_have(e, port))
+		if (!cv_endpoint_is_host(e, host) || !cv_endpoint_has_port(e, port))
 			continue;
 		was_there = true;
 		port_drop(e, port);
@@ -546,8 +410,8 @@ static cv_code endpoint_only(struct merge *g, const char *host, uint32_t port, e
 		const rule_t *r = g->m->network_policies[i]->value;
 
 		for (size_t k = 0; k < r->n_endpoints; k++) {
-			if (!same_host(r->endpoints[k]->host, host) ||
-				!ports_have(r->endpoints[k], port))
+			if (!cv_endpoint_is_host(r->endpoints[k], host) ||
+				!cv_endpoint_has_port(r->endpoints[k], port))
 				continue;
 			if (found)
 				return refuse(g,
@@ -582,8 +446,7 @@ static cv_code add_deny_rules(struct merge *g, const Openshell__V1__AddDenyRules
 	if (code != CV_OK)
 		return code;
 	for (size_t i = 0; i < op->n_deny_rules; i++)
-		if (!messages_have(
-			    (void *const *)e->deny_rules, e->n_deny_rules, op->deny_rules[i]) &&
+		if (!cv_pb_has((void *const *)e->deny_rules, e->n_deny_rules, op->deny_rules[i]) &&
 			!list_add(g, &e->deny_rules, &e->n_deny_rules, op->deny_rules[i]))
 			return no_memory(g);
 	return CV_OK;
@@ -634,7 +497,7 @@ static cv_code add_allow_rules(struct merge *g, const Openshell__V1__AddAllowRul
 	if (e->access[0])
 		code = access_expand(g, e);
 	for (size_t i = 0; code == CV_OK && i < op->n_rules; i++)
-		if (!messages_have((void *const *)e->rules, e->n_rules, op->rules[i]) &&
+		if (!cv_pb_has((void *const *)e->rules, e->n_rules, op->rules[i]) &&
 			!list_add(g, &e->rules, &e->n_rules, op->rules[i]))
 			code = no_memory(g);
 	return code;

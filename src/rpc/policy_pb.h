@@ -16,8 +16,9 @@
  *
  * and the hash of its encoding names it.  Version 0, which is what a client leaves out, is 1.
  *
- * Where the API's names differ from the language's (filesystem, params["name"], json_rpc_max_body_bytes)
- * the table is openshell-api 11.2.  Errors name the field: network_policies.github.endpoints[0].port.
+ * Where the API's names differ from the language's (filesystem, params["name"],
+ * json_rpc_max_body_bytes) the table is openshell-api 11.2.  Errors name the field:
+ * network_policies.github.endpoints[0].port.
  *
  * Memory: messages made here are in the arena they were asked for, and are never freed by
  * protobuf-c.  Pure.

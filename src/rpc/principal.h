@@ -23,7 +23,7 @@ struct cv_principal {
 	enum cv_principal_kind kind;
 	char subject[CV_RPC_SUBJECT_BYTES_MAX];
 	char display_name[CV_RPC_SUBJECT_BYTES_MAX];
-	const char *provider; /* "oidc" "mtls" "local_dev"; static */
+	const char *provider; /* "oidc" "mtls" "cloudflare_access" "local_dev"; static */
 	bool is_admin;        /* of the gateway */
 	bool is_user;         /* holds the user role; true where no roles are configured */
 	bool has_scopes;      /* scopes are checked for this one */
@@ -36,8 +36,11 @@ struct cv_principal {
 struct cv_rpc_presented {
 	X509 *certificate;    /* verified against the client authority; NULL: none */
 	struct cv_str bearer; /* behind "Bearer " in authorization; empty: none */
-	bool is_plaintext;    /* the connection has no TLS */
-	bool is_loopback;     /* and comes from this machine */
+	/* What an edge proxy put beside the request (cf-access-jwt-assertion), and beside the
+	 * upgrade to the tunnel that the request came by (tunnel.h); empty: none. */
+	struct cv_str assertion, tunnel;
+	bool is_plaintext; /* the connection has no TLS */
+	bool is_loopback;  /* and comes from this machine */
 };
 
 enum cv_rpc_auth {

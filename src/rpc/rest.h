@@ -6,10 +6,11 @@
  *
  * A table mirrors the rpcs: a method and a path for each, parts of the path in braces being fields
  * of the request; a query sets further fields; a body is the message as JSON.  The answer is the
- * message as JSON.  HEAD is GET without the body.  A caller who waits no longer than so many seconds says
- * it with Request-Timeout, or with grpc-timeout as clients of gRPC do: 504 then.  A server's stream becomes server-sent events: "message" for each message, and
- * at the end "end" or "error".  A failure is {"error":{"code","status","message"}} with the status
- * that gRPC's code has for HTTP.
+ * message as JSON.  HEAD is GET without the body.  A caller who waits no longer than so many
+ * seconds says it with Request-Timeout, or with grpc-timeout as clients of gRPC do: 504 then.  A
+ * server's stream becomes server-sent events: "message" for each message, and at the end "end" or
+ * "error".  A failure is {"error":{"code","status","message"}} with the status that gRPC's code has
+ * for HTTP.
  *
  * The handlers are those of gRPC: a request becomes a struct cv_rpc_call with a carrier of ours.
  * Streams of clients, and what only supervisors call, are not here.

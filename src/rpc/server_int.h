@@ -9,6 +9,7 @@
  *     grpc.c     an exchange as a call          call.c   what handlers of calls use
  *     pages.c    an exchange as a request, and what pages use
  *     relay.c    an exchange for another host
+ *     tunnel.c   a connection of HTTP/2 within a WebSocket
  *
  * Everything happens in the turn, in rounds of three steps: connections receive (and so exchanges
  * become due), due exchanges run (handlers are called, and queue), connections send.  So no handler
@@ -26,6 +27,8 @@
 #include "wire/h1.h"
 #include "wire/h2_frame.h"
 #include "wire/h2_ids.h"
+#include "wire/ws.h"
+#include "wire/ws_handshake.h"
 
 #include <nghttp2/nghttp2.h>
 
@@ -66,6 +69,9 @@ struct cv_rpc_xchg {
 	size_t field_count, head_bytes;
 	bool is_head_done, is_head_long, has_query;
 	bool is_relay, is_upgrade; /* its host is not ours; it asks for another protocol */
+	bool is_foreign;           /* what it calls this machine is not one of its own names */
+	struct cv_str ws_key; /* of an upgrade to WebSocket; empty: it is none, for this reason */
+	const char *ws_why;   /* NULL: it asks for no upgrade */
 	struct cv_buf in;
 	size_t unconsumed; /* bytes in `in` for which the peer has no new window yet */
 	size_t owed;       /* of them, those for which the connection has none either */
@@ -104,6 +110,16 @@ struct cv_rpc_rate { /* a bucket; in thousandths */
 	int64_t left, at_ms;
 };
 
+struct cv_rpc_tunnel { /* tunnel.c */
+	struct cv_ws in;
+	struct cv_buf proof; /* what was presented */
+	char owner[CV_RPC_SUBJECT_BYTES_MAX];
+	char pong[CV_WS_CONTROL_BYTES_MAX]; /* what is owed */
+	uint8_t pong_bytes;
+	bool has_pong, is_close_sent;
+	uint16_t code; /* of our close frame */
+};
+
 struct cv_rpc_conn {
 	struct cv_rpc_server *server;
 	struct cv_rpc_conn *prev, *next, *next_dirty;
@@ -133,7 +149,8 @@ struct cv_rpc_conn {
 	uint32_t continuations;
 	bool is_pinged;
 	const char *abuse;
-	uint32_t abuse_error; /* what was done wrong; 0: too much was done */
+	uint32_t abuse_error;         /* what was done wrong; 0: too much was done */
+	struct cv_rpc_tunnel *tunnel; /* NULL: HTTP/2 is on the connection itself */
 
 	/* HTTP/1 */
 	size_t scanned;
@@ -168,7 +185,7 @@ struct cv_rpc_server {
 	struct cv_rpc_slot *slots;
 	uint32_t slot_count, slot_free;
 	struct cv_rpc_conn *conns, *dirty, **dirty_tail;
-	uint32_t conn_count, conns_max;
+	uint32_t conn_count, conns_max, tunnel_count;
 	struct cv_rpc_xchg *due, **due_tail;
 	struct cv_rpc_call *timed; /* calls with a deadline */
 	int64_t deadline_ms;       /* the first of theirs */
@@ -197,6 +214,7 @@ bool cv_rpc_conn_wants_read(const struct cv_rpc_conn *c);
 bool cv_rpc_conn_is_over(const struct cv_rpc_conn *c);
 void cv_rpc_conn_sweep(struct cv_rpc_conn *c, int64_t now_ms);
 void cv_rpc_conn_drain(struct cv_rpc_conn *c);
+void cv_rpc_conn_tunnel(struct cv_rpc_conn *c); /* is HTTP/2 from now on, within frames */
 
 /* h2.c */
 CV_MUST bool cv_rpc_h2_start(struct cv_rpc_conn *c);
@@ -212,6 +230,17 @@ void cv_rpc_h2_sweep(struct cv_rpc_conn *c, int64_t now_ms);
 void cv_rpc_h2_ping(struct cv_rpc_conn *c);
 void cv_rpc_h2_goaway(struct cv_rpc_conn *c, uint32_t error);
 bool cv_rpc_h2_wants_write(const struct cv_rpc_conn *c);
+void cv_rpc_h2_nothing(struct cv_rpc_conn *c); /* a frame came that carries nothing */
+
+/* tunnel.c */
+#define CV_RPC_TUNNEL_CONTROL_BYTES (CV_WS_HEAD_BYTES_MAX + CV_WS_CONTROL_BYTES_MAX)
+void cv_rpc_tunnel_begin(struct cv_rpc_conn *c);
+void cv_rpc_tunnel_receive(struct cv_rpc_conn *c, struct cv_str bytes);
+/* n bytes as a frame, in place: there is room for a head before them. */
+struct cv_str cv_rpc_tunnel_frame(char *payload, size_t n);
+struct cv_str cv_rpc_tunnel_control(
+	struct cv_rpc_conn *c, char room[static CV_RPC_TUNNEL_CONTROL_BYTES]);
+void cv_rpc_tunnel_free(struct cv_rpc_conn *c);
 
 /* h1.c */
 void cv_rpc_h1_receive(struct cv_rpc_conn *c);
@@ -224,6 +253,7 @@ void cv_rpc_h1_fill(struct cv_rpc_conn *c); /* moves what is queued into c->out 
 struct cv_rpc_xchg *cv_rpc_xchg_new(struct cv_rpc_conn *c, int32_t id);
 bool cv_rpc_xchg_field(struct cv_rpc_xchg *x, struct cv_str name, struct cv_str value);
 struct cv_str cv_rpc_xchg_get(const struct cv_rpc_xchg *x, const char *name);
+struct cv_str cv_rpc_xchg_assertion(const struct cv_rpc_xchg *x);
 void cv_rpc_xchg_target(struct cv_rpc_xchg *x, struct cv_str target); /* path and query */
 void cv_rpc_xchg_identify(struct cv_rpc_xchg *x); /* request_id, unless it has one */
 CV_MUST bool cv_rpc_xchg_data(struct cv_rpc_xchg *x, struct cv_str bytes);

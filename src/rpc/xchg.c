@@ -169,6 +169,22 @@ static struct cv_str bearer_of(const struct cv_rpc_xchg *x)
 	return cv_str_trim(cv_str_slice(a, scheme.n, a.n));
 }
 
+/* Of two of them none would be looked at, so they come as one that is no token. */
+struct cv_str cv_rpc_xchg_assertion(const struct cv_rpc_xchg *x)
+{
+	struct cv_str found = CV_STR("");
+	size_t n = 0;
+
+	for (size_t i = 0; i < x->field_count; i++)
+		if (cv_str_eq(x->fields[i].name, CV_STR("cf-access-jwt-assertion"))) {
+			found = x->fields[i].value;
+			n++;
+		}
+	if (n && (n > 1 || !found.n))
+		return CV_STR("-");
+	return found;
+}
+
 /* Who calls, and whether they may.  Nobody is asked for what is open to all. */
 enum cv_rpc_status cv_rpc_xchg_judge(
 	struct cv_rpc_xchg *x, const struct cv_rpc_rule *rule, struct cv_err *err)
@@ -177,8 +193,10 @@ enum cv_rpc_status cv_rpc_xchg_judge(
 	const struct cv_rpc_presented given = {
 		.certificate = x->conn->certificate,
 		.bearer = bearer_of(x),
+		.assertion = cv_rpc_xchg_assertion(x),
+		.tunnel = x->conn->tunnel ? cv_buf_str(&x->conn->tunnel->proof) : CV_STR(""),
 		.is_plaintext = !x->conn->ssl,
-		.is_loopback = x->conn->is_loopback,
+		.is_loopback = x->conn->is_loopback && !x->is_foreign,
 	};
 	enum cv_rpc_status s;
 

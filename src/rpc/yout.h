@@ -13,7 +13,8 @@
  * whatever they hold ends up inside quotes, or is refused.
  *
  * The writer keeps the place that it is at, for errors: "rules[0].path: is not UTF-8".  After the first
- * error it goes on writing what nobody will read; whoever loops over a stranger's list looks at has_failed.
+ * error it goes on writing what nobody will read; whoever loops over a stranger's list looks at
+ * has_failed.
  */
 #pragma once
 #include "base/buf.h"
@@ -38,7 +39,8 @@ CV_PRINTF(2, 3) void cv_yout_refuse(struct cv_yout *w, const char *fmt, ...);
 size_t cv_yout_push(struct cv_yout *w, const char *name);
 size_t cv_yout_push_index(struct cv_yout *w, size_t i);
 
-/* "name:" and a block in it; `empty` stands there if nothing was put in.  `before` is what begin said. */
+/* "name:" and a block in it; `empty` stands there if nothing was put in.  `before` is what begin
+ * said. */
 size_t cv_yout_begin(struct cv_yout *w, const char *name);
 void cv_yout_end(struct cv_yout *w, size_t before, const char *empty);
 size_t cv_yout_item_begin(struct cv_yout *w, size_t i);

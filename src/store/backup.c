@@ -112,6 +112,16 @@ cv_code cv_store_backup(struct cv_store *s, const char *path, struct cv_err *err
 	return code;
 }
 
+cv_code cv_store_backup_check(const char *path, struct cv_err *err)
+{
+	struct cv_store *from;
+	const cv_code code = store_open_backup(path, &from, err);
+
+	if (code == CV_OK)
+		cv_store_close(from);
+	return code;
+}
+
 cv_code cv_store_restore(struct cv_store *s, const char *path, struct cv_err *err)
 {
 	struct cv_store *from;

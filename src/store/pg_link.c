@@ -179,7 +179,8 @@ static cv_code refused(struct pg_link *q, const PGresult *r, struct cv_err *err)
 	const bool is_passing = !state.n || cv_str_eq(class, CV_STR("53")) ||
 				cv_str_eq(class, CV_STR("57")) || cv_str_eq(class, CV_STR("08")) ||
 				cv_str_eq(class, CV_STR("40")) ||
-				cv_str_eq(state, CV_STR("25006")); /* a standby, for now */
+				cv_str_eq(state, CV_STR("25006")) || /* a standby, for now */
+				cv_str_eq(state, CV_STR("55P03"));   /* somebody's lock */
 	return cv_fail(err, is_passing ? CV_UNAVAILABLE : CV_SYSTEM, "the database %s: %s%s%.*s",
 		q->name, said ? said : PQerrorMessage(q->c), state.n ? ", SQLSTATE " : "",
 		CV_STR_ARG(state));
@@ -273,7 +274,10 @@ cv_code pg_connect(struct pg_link *q, struct cv_err *err)
 		code = pg_command(q,
 			"SET client_min_messages = warning; SET synchronous_commit = on; "
 			"SET statement_timeout = '4s'; SET lock_timeout = '3s'; "
-			"SET idle_in_transaction_session_timeout = '30s'",
+			"SET idle_in_transaction_session_timeout = '30s'; "
+			/* the session of a machine that is gone has the claim no longer than this */
+			"SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; "
+			"SET tcp_keepalives_count = 3",
 			err);
 	if (code == CV_OK)
 		code = q->ready(q, err);

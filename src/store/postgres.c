@@ -8,6 +8,10 @@
  * connection is lost at COMMIT, that number is what a new connection asks the server about; so a
  * write is unsure only while the server can't be asked.
  *
+ * A claim is an advisory lock of the session, on the table of records; each new connection takes it
+ * first.  A former session of ours that the server takes for alive still is ended, so that a broken
+ * line does not lock us out.
+ *
  * Records are looked up by names with the prefix cove_ in the connection's own schema.
  */
 #include "store/pg_link.h"
@@ -15,16 +19,22 @@
 #include "sys/clock.h"
 
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TRANSACTION_MS 20000 /* a whole batch, whose statements take microseconds */
 #define RESTART_MS     3000  /* of a server, whose answer to a COMMIT is waited for */
+#define CLAIM_MS       6000  /* of one who ends: a statement of his may run for four seconds */
+#define CLAIM_AGAIN_MS 200   /* of a call that had to connect anew: our former session goes */
+#define CLAIM_STEP_MS  20
 
 struct pg {
 	struct cv_store store;
 	struct pg_link link;
 	uint64_t xid; /* of the transaction, once it has written */
+	bool is_claimed;
+	int session; /* the server's number of the one that had the claim last; 0: none */
 };
 
 static struct pg_link *link_of(struct cv_store *s)
@@ -80,9 +90,80 @@ static cv_code migrate(
 	return store_migrate(&m, steps, count, err);
 }
 
-static cv_code ready(struct pg_link *q, struct cv_err *err)
+/* ---- the claim ---- */
+
+#define CLAIM_CLASS "1668249189" /* any number of our own */
+
+static cv_code claim_try(struct pg *q, bool *ret_is_ours, struct cv_err *err)
 {
-	return migrate(q, store_steps, store_step_count, err);
+	static const struct pg_args none;
+	const struct pg_question x = { .sql = "SELECT pg_try_advisory_lock(" CLAIM_CLASS
+					      ", 'cove_record'::regclass::oid::integer)",
+		.args = &none };
+	PGresult *r = NULL;
+	const cv_code code = pg_ask_once(&q->link, &x, &r, err);
+
+	if (code != CV_OK)
+		return code;
+	*ret_is_ours = cv_str_eq(pg_bytes(r, 0, 0), CV_STR("\1"));
+	PQclear(r);
+	if (*ret_is_ours)
+		q->session = PQbackendPID(q->link.c);
+	return CV_OK;
+}
+
+/* Whoever else has the claim is left alone. */
+static cv_code former_end(struct pg *q, struct cv_err *err)
+{
+	struct pg_args a = { 0 };
+	const struct pg_question x = {
+		.sql = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND "
+		       "granted AND classid = " CLAIM_CLASS
+		       " AND objid = 'cove_record'::regclass::oid "
+		       "AND objsubid = 2 AND database = (SELECT oid FROM pg_database "
+		       "WHERE datname = current_database()) AND pid = $1",
+		.args = &a
+	};
+
+	pg_arg_number(&a, (uint64_t)q->session);
+	return q->session ? pg_ask_once(&q->link, &x, NULL, err) : CV_OK;
+}
+
+static cv_code claim_take(struct pg *q, int64_t ms, struct cv_err *err)
+{
+	const int64_t until = cv_clock_ms() + ms;
+	bool is_ours = false;
+	cv_code code = claim_try(q, &is_ours, err);
+
+	if (code == CV_OK && !is_ours)
+		code = former_end(q, err);
+	while (code == CV_OK && !is_ours && cv_clock_ms() < until) {
+		poll(NULL, 0, CLAIM_STEP_MS);
+		code = claim_try(q, &is_ours, err);
+	}
+	if (code == CV_OK && !is_ours)
+		code = cv_fail(
+			err, CV_UNAVAILABLE, "the database %s is another gateway's", q->link.name);
+	return code;
+}
+
+static cv_code pg_claim(struct cv_store *s, struct cv_err *err)
+{
+	struct pg *q = (struct pg *)s;
+	cv_code code = pg_connect(&q->link, err);
+
+	if (code == CV_OK)
+		code = claim_take(q, CLAIM_MS, err);
+	q->is_claimed = code == CV_OK;
+	return code;
+}
+
+static cv_code ready(struct pg_link *link, struct cv_err *err)
+{
+	struct pg *q = (struct pg *)(void *)((char *)link - offsetof(struct pg, link));
+	const cv_code code = migrate(link, store_steps, store_step_count, err);
+
+	return code == CV_OK && q->is_claimed ? claim_take(q, CLAIM_AGAIN_MS, err) : code;
 }
 
 /* ---- transactions ---- */
@@ -402,6 +483,7 @@ static const struct store_ops pg_ops = {
 	.all = pg_all,
 	.clear = pg_clear,
 	.fill = pg_fill,
+	.claim = pg_claim,
 };
 
 cv_code cv_store_open_postgres(const char *url, struct cv_store **ret, struct cv_err *err)

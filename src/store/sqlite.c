@@ -16,13 +16,15 @@
 #include "store/store_int.h"
 #include "sys/fd.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define BUSY_MS 2000 /* another process may be making its last checkpoint */
+#define BUSY_MS  2000 /* another process may be making its last checkpoint */
+#define CLAIM_AT ((off_t)1 << 62)
 
 enum statement {
 	GET,
@@ -63,6 +65,7 @@ struct sqlite {
 	struct cv_store store;
 	sqlite3 *db;
 	char *path;
+	int claim; /* holds the lock; closed behind the database, whose locks go with any descriptor */
 	sqlite3_stmt *statement[STATEMENT_COUNT];
 };
 
@@ -374,6 +377,25 @@ cv_code store_sqlite_settle(struct cv_store *store, struct cv_err *err)
 	return run(q, "PRAGMA synchronous = FULL; PRAGMA journal_mode = DELETE", err);
 }
 
+/* A byte that SQLite never locks, and a lock that is the descriptor's and not the process'. */
+static cv_code sqlite_claim(struct cv_store *s, struct cv_err *err)
+{
+	const struct flock one = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = CLAIM_AT, .l_len = 1
+	};
+	struct sqlite *q = (struct sqlite *)s;
+
+	if (q->claim < 0)
+		q->claim = open(q->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (q->claim < 0)
+		return cv_fail_errno(err, "open %s", q->path);
+	if (fcntl(q->claim, F_OFD_SETLK, &one) == 0)
+		return CV_OK;
+	return errno == EAGAIN || errno == EACCES
+		       ? cv_fail(err, CV_UNAVAILABLE, "%s is another gateway's", q->path)
+		       : cv_fail_errno(err, "lock %s", q->path);
+}
+
 static void sqlite_close(struct cv_store *store)
 {
 	struct sqlite *q = (struct sqlite *)store;
@@ -381,6 +403,7 @@ static void sqlite_close(struct cv_store *store)
 	for (size_t i = 0; i < STATEMENT_COUNT; i++)
 		sqlite3_finalize(q->statement[i]);
 	sqlite3_close(q->db);
+	cv_fd_cleanup(&q->claim);
 	free(q->path);
 	free(q);
 }
@@ -397,6 +420,7 @@ static const struct store_ops sqlite_ops = {
 	.all = sqlite_all,
 	.clear = sqlite_clear,
 	.fill = sqlite_fill,
+	.claim = sqlite_claim,
 	.copy = sqlite_copy,
 };
 
@@ -469,6 +493,7 @@ static cv_code database_open(
 	if (!q)
 		return cv_fail(err, CV_LIMIT, "no memory for a store");
 	q->store.ops = &sqlite_ops;
+	q->claim = -1;
 	q->path = strdup(name);
 	if (!q->path) {
 		free(q);

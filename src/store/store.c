@@ -55,6 +55,11 @@ void cv_store_close(struct cv_store *s)
 		s->ops->close(s);
 }
 
+cv_code cv_store_claim(struct cv_store *s, struct cv_err *err)
+{
+	return s->ops->claim ? s->ops->claim(s, err) : CV_OK;
+}
+
 cv_code cv_store_get(struct cv_store *s, struct cv_str kind, struct cv_str key,
 	struct cv_buf *ret_value, uint64_t *ret_version, struct cv_err *err)
 {

@@ -46,6 +46,10 @@ CV_MUST cv_code cv_store_open_scratch(const char *path, struct cv_store **ret, s
 CV_MUST cv_code cv_store_open_postgres(const char *url, struct cv_store **ret, struct cv_err *err);
 void cv_store_close(struct cv_store *s); /* NULL is fine */
 
+/* For who keeps in memory what the store holds: until it is closed no other process can claim the same
+ * records.  CV_UNAVAILABLE: somebody else has.  Waits some seconds for one who is about to end. */
+CV_MUST cv_code cv_store_claim(struct cv_store *s, struct cv_err *err);
+
 /* Appends the value to ret_value; ret_version may be NULL. */
 CV_MUST cv_code cv_store_get(struct cv_store *s, struct cv_str kind, struct cv_str key,
 	struct cv_buf *ret_value, uint64_t *ret_version, struct cv_err *err);
@@ -121,3 +125,5 @@ CV_MUST cv_code cv_store_backup(struct cv_store *s, const char *path, struct cv_
 /* Replaces all records by those of a backup, versions too: all, or on failure none.  CV_INVALID: the
  * file is no backup, or is damaged, or of a newer schema. */
 CV_MUST cv_code cv_store_restore(struct cv_store *s, const char *path, struct cv_err *err);
+/* Before anything is given up for it: CV_INVALID, as above. */
+CV_MUST cv_code cv_store_backup_check(const char *path, struct cv_err *err);

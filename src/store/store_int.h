@@ -36,6 +36,9 @@ struct store_ops {
 	cv_code (*fill)(struct cv_store *s, struct cv_str kind, const struct cv_record *r,
 		struct cv_err *err);
 
+	/* NULL: nobody else can reach it. */
+	cv_code (*claim)(struct cv_store *s, struct cv_err *err);
+
 	/* NULL, or a copy in the implementation's own way to a file that is not there yet. */
 	cv_code (*copy)(struct cv_store *s, const char *path, struct cv_err *err);
 };

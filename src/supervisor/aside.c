@@ -16,6 +16,7 @@
 #include "supervisor/aside.h"
 
 #include "sys/fd.h"
+#include "sys/sockdiag.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -40,12 +41,27 @@ struct aside_shared {
 	struct cv_err err;
 };
 
+/* Without it every request would be denied, one by one, and nobody told why. */
+static cv_code callers_check(const struct cv_netns_fds *net, struct cv_err *err)
+{
+	struct cv_err why;
+
+	if (cv_sockdiag_try(net->diag, net->tcp4, &why) == CV_OK)
+		return CV_OK;
+	return cv_fail(err, CV_UNAVAILABLE,
+		"sandbox network: whose a request is can't be found out, so none could be allowed: "
+		"%s; to enable: " CV_SOCKDIAG_REMEDY,
+		why.msg);
+}
+
 static cv_code network_make(struct aside_shared *s, const struct cv_plan *plan, struct cv_err *err)
 {
 	const struct cv_netns_want want = { (enum cv_interception)plan->interception, plan->ports,
 		plan->port_count };
-	const cv_code code = cv_netns_make(s->proc, &want, &s->net, err);
+	cv_code code = cv_netns_make(s->proc, &want, &s->net, err);
 
+	if (code == CV_OK && (plan->flags & CV_PLAN_NETWORK))
+		code = callers_check(&s->net, err);
 	if (code != CV_OK)
 		return code;
 	/* Of a socket, because /proc is anywhere or nowhere while the builder pivots. */
@@ -64,6 +80,21 @@ static CV_NORETURN void aside_main(struct aside_shared *s, const struct cv_plan 
 	_exit(fchdir(s->host) < 0 || umount2(".", DETACH) < 0 ? 1 : 0);
 }
 
+/* Two processes of one processor would do it one after the other; where the kernel had no idle one
+ * when it placed the second, it leaves them so for milliseconds, whichever is idle by then.  Best
+ * effort. */
+static void elsewhere(pid_t pid)
+{
+	const int here = sched_getcpu();
+	cpu_set_t set;
+
+	if (here < 0 || here >= CPU_SETSIZE || sched_getaffinity(0, sizeof(set), &set) < 0)
+		return;
+	CPU_CLR(here, &set);
+	if (CPU_COUNT(&set) > 0)
+		(void)!sched_setaffinity(pid, sizeof(set), &set);
+}
+
 cv_code aside_start(struct aside *a, const struct cv_plan *plan, struct cv_err *err)
 {
 	int pair[2];
@@ -80,6 +111,8 @@ cv_code aside_start(struct aside *a, const struct cv_plan *plan, struct cv_err *
 		(pid_t)syscall(SYS_clone, CLONE_FILES | CLONE_PIDFD | SIGCHLD, 0, &a->pidfd, 0, 0);
 	if (pid == 0)
 		aside_main(a->shared, plan, pair[1]);
+	if (pid > 0)
+		elsewhere(pid);
 	a->link = pair[0];
 	return pid < 0 ? cv_fail_errno(err, "fork the second process") : CV_OK;
 }

@@ -12,8 +12,8 @@
  * from nothing and finds the records of jobs in its directory; a new proxy gets another link to the
  * broker that runs.  The directory is removed when the run ends, by the janitor if not by us.
  *
- * All runs of a user have theirs in one directory, cove-tools-UID, and those of a gateway in its own: so
- * there is one place that the tools of every run are not shown (HIDE).
+ * All runs of a user have theirs in one directory, cove-tools-UID, and those of a gateway in its
+ * own: so there is one place that the tools of every run are not shown (HIDE).
  */
 #include "supervisor/supervisor.h"
 
@@ -358,17 +358,13 @@ static cv_code go_send(struct supervisor *s, struct cv_err *err)
 
 static cv_code roots_send(struct supervisor *s, struct cv_err *err)
 {
-	struct cv_buf b, none;
-	int fd = -1;
+	struct cv_buf b;
 
 	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
-	cv_buf_init(&none, 0);
 	cv_code code = roots_read(s, &b, err);
 	if (code == CV_OK)
-		code = cv_ipc_memfd("cove-roots", cv_buf_str(&b), &fd, err);
-	if (code == CV_OK)
-		code = put(s, CV_BROKER_CONTROL_ROOTS, &none, &fd, err);
-	cv_fd_cleanup(&fd);
+		code = cv_ipc_send_text(
+			s->broker.link, CV_BROKER_CONTROL_ROOTS, "cove-roots", cv_buf_str(&b), err);
 	cv_buf_fini(&b);
 	return code;
 }
@@ -513,15 +509,10 @@ static cv_code link_give(struct supervisor *s, struct cv_err *err)
 
 cv_code broker_join(struct supervisor *s, struct cv_err *err)
 {
-	int fd;
-
 	if (!has_tools(s))
 		return CV_OK;
-	cv_code code = cv_ipc_memfd("cove-tools", s->plan.tools_map, &fd, err);
-	if (code == CV_OK) {
-		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_TOOLS, CV_STR_NONE, &fd, 1, err);
-		close(fd);
-	}
+	cv_code code = cv_ipc_send_text(
+		s->proxy.link, CV_PROXY_REQ_TOOLS, "cove-tools", s->plan.tools_map, err);
 	if (code == CV_OK && s->broker_for_proxy < 0 && s->broker.pid && s->is_broker_told)
 		code = link_renew(s, err);
 	if (code == CV_OK && s->broker_for_proxy >= 0)

@@ -366,8 +366,8 @@ static int op_memory(struct build *b, const struct cv_plan_op *op)
 		b, op->dst, mount("tmpfs", op->dst.p, "tmpfs", MS_NOSUID | MS_NODEV, op->text.p));
 }
 
-/* Read-only as a whole, save for nested sandboxes: what programs write there (scores, names) they can do without, and what
- * remains is the machine's (sysctl, sysrq, irq). */
+/* Read-only as a whole, save for nested sandboxes: what programs write there (scores, names) they
+ * can do without, and what remains is the machine's (sysctl, sysrq, irq). */
 static int op_proc(struct build *b, const struct cv_plan_op *op)
 {
 	struct target t;

@@ -9,7 +9,7 @@
  * the leaves that it had, which the former ones signed.  At most CV_KEEPER_FORMER_CAS_MAX former ones
  * are kept, and the proxy forgets leaves accordingly.
  *
- * The roots are there before the first authority is, while that is being made.
+ * The roots are there before the first authority is (roots.c), while that is being made.
  *
  * The files are written in place, because the bundle is mounted in a second place, which follows
  * the file and not the name; and programs read them meanwhile.  So each authority stands in a place of
@@ -19,15 +19,12 @@
 #include "supervisor/supervisor.h"
 
 #include "supervisor/limits.h"
+#include "supervisor/roots.h"
 #include "sys/fd.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/sendfile.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define BUNDLE "etc/openshell-tls/ca-bundle.pem"
 
 cv_code ca_add(struct supervisor *s, struct cv_str pem, struct cv_err *err)
 {
@@ -57,17 +54,11 @@ static void authorities_put(const struct supervisor *s, struct cv_buf *b)
 	}
 }
 
-static int file_open(const struct supervisor *s, const char *path)
-{
-	return openat(
-		s->built[CV_BUILT_LAYER], path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
-}
-
 /* What is there already is written over with the same. */
 static cv_code file_write(
 	struct supervisor *s, const char *path, size_t at, struct cv_str text, struct cv_err *err)
 {
-	CV_AUTO_FD int fd = file_open(s, path);
+	CV_AUTO_FD int fd = ca_file_open(s->built[CV_BUILT_LAYER], path);
 
 	while (fd >= 0 && text.n) {
 		const ssize_t n = pwrite(fd, text.p, text.n, (off_t)at);
@@ -82,54 +73,11 @@ static cv_code file_write(
 		       : CV_OK;
 }
 
-/* ---- the roots ---- */
-
-/* By the kernel: they are 200 KiB, and of no interest here. */
-static cv_code file_copy(int to, const char *from, size_t *bytes, struct cv_err *err)
-{
-	CV_AUTO_FD int fd = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-	ssize_t n;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return cv_fail_errno(err, "open %s", from);
-	if (!S_ISREG(st.st_mode))
-		return cv_fail(err, CV_INVALID, "%s: not a regular file", from);
-	do {
-		n = sendfile(to, fd, NULL, SUP_ROOTS_BYTES_MAX);
-		*bytes += n > 0 ? (size_t)n : 0;
-		if (*bytes >= SUP_ROOTS_BYTES_MAX)
-			return cv_fail(err, CV_LIMIT, "%s: too large", from);
-	} while (n > 0);
-	*bytes += 1;
-	return n < 0 || write(to, "\n", 1) != 1 ? cv_fail_errno(err, "copy %s", from) : CV_OK;
-}
-
-/* Once: a sandbox does not see the host's change. */
-static cv_code roots_write(struct supervisor *s, struct cv_err *err)
-{
-	static const char filling[SUP_CA_BYTES] = { [0 ... SUP_CA_BYTES - 1] = '\n' };
-	CV_AUTO_FD int fd = file_open(s, BUNDLE);
-	size_t bytes = 0;
-	cv_code code = CV_OK;
-
-	if (fd < 0)
-		return cv_fail_errno(err, "make /%s in the sandbox", BUNDLE);
-	if (s->plan.roots.n)
-		code = file_copy(fd, s->plan.roots.p, &bytes, err);
-	for (uint32_t i = 0; code == CV_OK && i < s->plan.ca_count; i++)
-		code = file_copy(fd, s->plan.ca_files[i].p, &bytes, err);
-	const size_t rest = SUP_CA_BYTES - bytes % SUP_CA_BYTES;
-	if (code == CV_OK && write(fd, filling, rest) != (ssize_t)rest)
-		code = cv_fail_errno(err, "write /%s in the sandbox", BUNDLE);
-	if (code == CV_OK)
-		s->ca_at = bytes + rest;
-	return code;
-}
-
 cv_code ca_files_write(struct supervisor *s, struct cv_err *err)
 {
-	cv_code code = s->ca_at ? CV_OK : roots_write(s, err);
+	cv_code code =
+		s->ca_at ? CV_OK
+			 : roots_write(&s->plan, -1, s->built[CV_BUILT_LAYER], &s->ca_at, err);
 	struct cv_buf b;
 
 	if (code != CV_OK || !s->ca_count || s->has_ca_files)
@@ -138,7 +86,7 @@ cv_code ca_files_write(struct supervisor *s, struct cv_err *err)
 	authorities_put(s, &b);
 	code = file_write(s, "etc/openshell-tls/openshell-ca.pem", 0, cv_buf_str(&b), err);
 	if (code == CV_OK)
-		code = file_write(s, BUNDLE, s->ca_at, cv_buf_str(&b), err);
+		code = file_write(s, CA_BUNDLE_FILE, s->ca_at, cv_buf_str(&b), err);
 	cv_buf_fini(&b);
 	s->has_ca_files = code == CV_OK;
 	return code;

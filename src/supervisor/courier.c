@@ -24,16 +24,12 @@
 static cv_code roots_put(struct supervisor *s, struct cv_err *err)
 {
 	struct cv_buf b;
-	int fd = -1;
 
 	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
 	cv_code code = roots_read(s, &b, err);
 	if (code == CV_OK)
-		code = cv_ipc_memfd("cove-roots", cv_buf_str(&b), &fd, err);
-	if (code == CV_OK)
-		code = cv_ipc_send(
-			s->courier.link, CV_COURIER_CONTROL_ROOTS, CV_STR_NONE, &fd, 1, err);
-	cv_fd_cleanup(&fd);
+		code = cv_ipc_send_text(s->courier.link, CV_COURIER_CONTROL_ROOTS, "cove-roots",
+			cv_buf_str(&b), err);
 	cv_buf_fini(&b);
 	return code;
 }

@@ -271,6 +271,11 @@ static void start(struct supervisor *s, struct exec *x, uint32_t flags, uint32_t
 			s, x->id, CV_INIT_STAGE_BUILD, errno_of(code, &err), cv_str_of(err.msg));
 }
 
+static const char *stands_not(const struct supervisor *s)
+{
+	return s->service.is_ended ? "the sandbox has ended" : "the sandbox does not stand yet";
+}
+
 void exec_run(struct supervisor *s, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
@@ -281,7 +286,7 @@ void exec_run(struct supervisor *s, struct cv_str body)
 	if (r.is_bad || id <= SERVICE_MAIN_ID || find(s, id))
 		say("the gateway's command %u has a number that is not free", id);
 	else if (!s->service.is_ready)
-		failed_tell(s, id, CV_INIT_STAGE_BUILD, EAGAIN, "the sandbox does not stand yet");
+		failed_tell(s, id, CV_INIT_STAGE_BUILD, EAGAIN, stands_not(s));
 	else if (!(x = record_new(s, id)))
 		failed_tell(
 			s, id, CV_INIT_STAGE_BUILD, EAGAIN, "too many commands in this sandbox");
@@ -360,7 +365,7 @@ void exec_kept(struct supervisor *s, struct cv_str body, int in)
 	if (r.is_bad || id <= SERVICE_MAIN_ID || find(s, id))
 		failed_tell(s, id, CV_INIT_STAGE_BUILD, EEXIST, "the command's number is not free");
 	else if (!s->service.is_ready)
-		failed_tell(s, id, CV_INIT_STAGE_BUILD, EAGAIN, "the sandbox does not stand yet");
+		failed_tell(s, id, CV_INIT_STAGE_BUILD, EAGAIN, stands_not(s));
 	else if (!(x = record_new(s, id)))
 		failed_tell(
 			s, id, CV_INIT_STAGE_BUILD, EAGAIN, "too many commands in this sandbox");

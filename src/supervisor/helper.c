@@ -5,6 +5,7 @@
 #include "supervisor/helper.h"
 
 #include "supervisor/limits.h"
+#include "sys/child.h"
 #include "sys/clock.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define HELPER_LINK_FD 3 /* CV_PROXY_LINK_FD and the other two */
@@ -84,11 +84,7 @@ static void adopted_stop(struct helper *h)
 void helper_stop(struct helper *h)
 {
 	adopted_stop(h);
-	if (h->pid > 0) {
-		kill(h->pid, SIGKILL);
-		while (waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	cv_child_kill(h->pid);
 	if (h->link >= 0)
 		close(h->link);
 	h->pid = 0;

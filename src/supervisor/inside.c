@@ -186,6 +186,7 @@ static void built(struct supervisor *s, struct cv_ipc_msg *m)
 		run_fail(s, &err);
 		return;
 	}
+	s->ca_at = cv_ipc_get_u32(&r);
 	for (int i = 0; i < CV_BUILT_COUNT; i++)
 		s->built[i] = cv_take_fd(m->fds[i]);
 	s->is_built = true;

@@ -4,11 +4,12 @@
  *
  *     pipes --read--> ring (ipc/kept.h) --memfd, eventfd--> whatever gateway is there
  *
- * Output is read here, as fast as it comes, whether anybody follows or not, and the ring lets go what is
- * oldest.  Only while somebody is there who wants all of it (KEPT_PACE) are pipes not read further ahead
- * of him than half a ring: then the command waits, as it would for the reader of a pipe.  It is over when it has exited and its pipes have ended,
- * or when nothing more came for a moment: what it left in the background may hold them for ever.  Its
- * timeout is ours, since no gateway need be there to keep it.
+ * Output is read here, as fast as it comes, whether anybody follows or not, and the ring lets go
+ * what is oldest.  Only while somebody is there who wants all of it (KEPT_PACE) are pipes not read
+ * further ahead of him than half a ring: then the command waits, as it would for the reader of a
+ * pipe.  It is over when it has exited and its pipes have ended, or when nothing more came for a
+ * moment: what it left in the background may hold them for ever.  Its timeout is ours, since no
+ * gateway need be there to keep it.
  *
  * A terminal is one stream, both ways; the end that is written (and that of a stdin that stays open) is
  * ours as well as the gateway's, so that the command lives on when the gateway that had it is gone, and

@@ -12,12 +12,12 @@
 
 #include "supervisor/limits.h"
 #include "sys/cgroup.h"
+#include "sys/child.h"
 #include "sys/children.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/tree.h"
 
-#include <errno.h>
 #include <linux/close_range.h>
 #include <limits.h>
 #include <signal.h>
@@ -47,10 +47,9 @@ cv_code state_tree_remove(const struct supervisor *s, struct cv_err *err)
 		execve(argv[0], argv, env);
 		_exit(127);
 	}
-	while (pid > 0 && waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return code;
-	return pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? CV_OK : code;
+	return cv_child_wait(pid, &status) == CV_OK && WIFEXITED(status) && WEXITSTATUS(status) == 0
+		       ? CV_OK
+		       : code;
 }
 
 /* The broker ends when its link does, a moment after us, and may still write. */
@@ -148,8 +147,7 @@ void limits_leave(struct supervisor *s)
 		say("the janitor is gone");
 	if (s->janitor_link >= 0)
 		close(s->janitor_link);
-	while (s->janitor > 0 && waitpid(s->janitor, NULL, 0) < 0 && errno == EINTR)
-		;
+	(void)cv_child_wait(s->janitor, NULL);
 	if (s->cgroup)
 		cv_cgroup_free(s->cgroup);
 	s->cgroup = NULL;

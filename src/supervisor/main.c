@@ -2,7 +2,8 @@
 /*
  * main.c - cove-supervisor: one sandbox from its plan to its end
  *
- * Descriptor 3 is the plan; there are no arguments and no environment.  The stages:
+ * Descriptor 3 is the plan, or who will bring it (blank.c); there are no arguments and no
+ * environment.  The stages:
  *
  *     plan        read and bounded
  *     sandbox     forked first, because it takes longest
@@ -20,10 +21,10 @@
 #include "plan/limits.h"
 #include "supervisor/helper.h"
 #include "supervisor/limits.h"
+#include "sys/child.h"
 #include "sys/fd.h"
 #include "sys/proc.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -31,7 +32,6 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 
 static struct supervisor sup;
 
@@ -112,8 +112,10 @@ static cv_code sandbox_make(struct supervisor *s, struct cv_err *err)
 
 static cv_code start(struct supervisor *s, struct cv_err *err)
 {
-	cv_code code = plan_read(s, err);
+	cv_code code = blank_is() ? blank_wait(s, err) : CV_OK;
 
+	if (code == CV_OK)
+		code = plan_read(s, err);
 	if (code == CV_OK)
 		code = signals_open(s, err);
 	if (code == CV_OK)
@@ -148,11 +150,7 @@ static cv_code start(struct supervisor *s, struct cv_err *err)
 /* With PID 1 the kernel kills everything in the sandbox, before the wait returns. */
 static void sandbox_end(struct supervisor *s)
 {
-	if (s->sandbox.pid <= 0)
-		return;
-	kill(s->sandbox.pid, SIGKILL);
-	while (waitpid(s->sandbox.pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	cv_child_kill(s->sandbox.pid);
 }
 
 /* Protected paths that did not exist, and so could not be mounted over. */

@@ -23,11 +23,13 @@
 #include "ipc/init_link.h"
 #include "supervisor/aside.h"
 #include "supervisor/build.h"
+#include "supervisor/roots.h"
 #include "sys/caps.h"
 #include "sys/fd.h"
 #include "sys/idmap.h"
 #include "sys/userns.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -57,15 +59,6 @@ static CV_NORETURN void fail(const struct cv_err *err)
 	_exit(125);
 }
 
-static cv_code proc_write(const char *path, const char *text, struct cv_err *err)
-{
-	CV_AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) < 0)
-		return cv_fail_errno(err, "write %s", path);
-	return CV_OK;
-}
-
 /* ---- ids ---- */
 
 /* More than one id: the map is written from outside, by newuidmap.  setgroups is given up as ever; the
@@ -73,7 +66,7 @@ static cv_code proc_write(const char *path, const char *text, struct cv_err *err
 static cv_code ids_await(int outside, struct cv_err *err)
 {
 	char byte = 0;
-	const cv_code code = proc_write("/proc/self/setgroups", "deny", err);
+	const cv_code code = cv_userns_write("/proc/self/setgroups", "deny", err);
 
 	if (code != CV_OK)
 		return code;
@@ -138,15 +131,16 @@ static CV_NORETURN void mapper_main(int link, const char *uids, const char *gids
 	if (read(link, &pid, sizeof(pid)) != sizeof(pid))
 		_exit(1);
 	snprintf(path, sizeof(path), "/proc/%u/uid_map", pid);
-	if (proc_write(path, uids, &err) != CV_OK)
+	if (cv_userns_write(path, uids, &err) != CV_OK)
 		_exit(1);
 	snprintf(path, sizeof(path), "/proc/%u/gid_map", pid);
-	_exit(proc_write(path, gids, &err) == CV_OK && write(link, "", 1) == 1 ? 0 : 1);
+	_exit(cv_userns_write(path, gids, &err) == CV_OK && write(link, "", 1) == 1 ? 0 : 1);
 }
 
-/* Writing the map of a namespace takes a capability in the one around it, which cove-init has no more when
- * the command makes its own.  So this waits for it: it has nothing but one end of a socket, writes one
- * map for whoever has the other, before any program of the sandbox runs, and is gone. */
+/* Writing the map of a namespace takes a capability in the one around it, which cove-init has no
+ * more when the command makes its own.  So this waits for it: it has nothing but one end of a
+ * socket, writes one map for whoever has the other, before any program of the sandbox runs, and is
+ * gone. */
 static cv_code mapper_start(const struct cv_plan *plan, int *ret, struct cv_err *err)
 {
 	char uids[64], gids[64];
@@ -170,14 +164,14 @@ static cv_code mapper_start(const struct cv_plan *plan, int *ret, struct cv_err 
 static cv_code ids_map(const struct cv_plan *plan, uid_t uid, gid_t gid, struct cv_err *err)
 {
 	char text[64];
-	cv_code code = proc_write("/proc/self/setgroups", "deny", err);
+	cv_code code = cv_userns_write("/proc/self/setgroups", "deny", err);
 
 	snprintf(text, sizeof(text), "%u %u 1\n", plan->inner_uid, uid);
 	if (code == CV_OK)
-		code = proc_write("/proc/self/uid_map", text, err);
+		code = cv_userns_write("/proc/self/uid_map", text, err);
 	snprintf(text, sizeof(text), "%u %u 1\n", plan->inner_gid, gid);
 	if (code == CV_OK)
-		code = proc_write("/proc/self/gid_map", text, err);
+		code = cv_userns_write("/proc/self/gid_map", text, err);
 	return code == CV_OK ? code : cv_userns_explain(err); /* AppArmor refuses only here */
 }
 
@@ -194,7 +188,20 @@ static cv_code more_send(const struct cv_netns_fds *net, struct cv_err *err)
 	return code;
 }
 
-static cv_code built_send(const struct build *b, const struct cv_netns_fds *net, struct cv_err *err)
+/* The network takes longer than the file systems.  What can't be done here the supervisor does. */
+static uint32_t roots_try(const struct cv_plan *plan, const struct build *b)
+{
+	struct cv_err err;
+	size_t at;
+
+	return (plan->flags & CV_PLAN_NETWORK) &&
+			       roots_write(plan, b->host, b->layer, &at, &err) == CV_OK
+		       ? (uint32_t)at
+		       : 0;
+}
+
+static cv_code built_send(
+	const struct build *b, const struct cv_netns_fds *net, uint32_t ca_at, struct cv_err *err)
 {
 	const int fds[CV_BUILT_COUNT] = {
 		[CV_BUILT_TCP4] = net->tcp4,
@@ -206,13 +213,14 @@ static cv_code built_send(const struct build *b, const struct cv_netns_fds *net,
 		[CV_BUILT_ROOT] = b->root,
 	};
 
-	const char how[4] = { (char)net->how }; /* u32; a buffer would be a page of its own */
+	/* Two u32; a buffer would be a page of its own. */
+	const uint32_t body[2] = { htole32((uint32_t)net->how), htole32(ca_at) };
 	const cv_code code = more_send(net, err);
 
-	return code != CV_OK
-		       ? code
-		       : cv_ipc_send(CV_INIT_LINK_FD, CV_INIT_REPLY_BUILT,
-				 (struct cv_str){ how, sizeof(how) }, fds, CV_BUILT_COUNT, err);
+	return code != CV_OK ? code
+			     : cv_ipc_send(CV_INIT_LINK_FD, CV_INIT_REPLY_BUILT,
+				       (struct cv_str){ (const char *)body, sizeof(body) }, fds,
+				       CV_BUILT_COUNT, err);
 }
 
 /* The link and cove-init on fixed numbers, nothing else of the supervisor's. */
@@ -235,6 +243,7 @@ static cv_code make(
 	struct cv_netns_fds net;
 	struct build build;
 	struct aside aside;
+	uint32_t ca_at = 0;
 	/* First, because it takes longest; a network needs capabilities and no ids. */
 	cv_code code = aside_start(&aside, plan, err);
 
@@ -243,11 +252,13 @@ static cv_code make(
 	if (code == CV_OK)
 		code = build_run(&build, plan, err);
 	if (code == CV_OK)
+		ca_at = roots_try(plan, &build);
+	if (code == CV_OK)
 		code = aside_network(&aside, &net, err);
 	if (code == CV_OK)
 		code = aside_let_go(&aside, build.host, err);
 	if (code == CV_OK)
-		code = built_send(&build, &net, err);
+		code = built_send(&build, &net, ca_at, err);
 	if (code == CV_OK && (plan->flags & CV_PLAN_IDS))
 		code = mapper_start(plan, ret_mapper, err);
 	return code == CV_OK ? cv_caps_drop_all(err) : code;

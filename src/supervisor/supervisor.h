@@ -115,6 +115,11 @@ struct supervisor {
 /* "cove: ..." on stderr. */
 CV_PRINTF(1, 2) void say(const char *fmt, ...);
 
+/* blank.c: was this process started ahead?  Then it waits to hear what for; from there on it is as
+ * if it had been started for that. */
+bool blank_is(void);
+CV_MUST cv_code blank_wait(struct supervisor *s, struct cv_err *err);
+
 /* Ends the run with 125 and this message, unless it already ends. */
 void run_fail(struct supervisor *s, const struct cv_err *err);
 
@@ -152,13 +157,18 @@ CV_MUST cv_code keeper_catalog_renew(struct supervisor *s, struct cv_err *err);
 /* A keeper runs whose CA is not there yet. */
 bool keeper_is_away(const struct supervisor *s);
 bool proxy_is_late(const struct supervisor *s); /* started when something needs it */
+/* To the proxy, its end of the link to the keeper, if one waits for it. */
+CV_MUST cv_code keeper_link_send(struct supervisor *s, struct cv_err *err);
+
+/* proxy_conf.c: all that a new proxy is told. */
+CV_MUST cv_code proxy_configure(struct supervisor *s, struct cv_err *err);
 
 /* ca.c: the authorities that the sandbox trusts. */
 CV_MUST cv_code ca_add(struct supervisor *s, struct cv_str pem, struct cv_err *err);
 CV_MUST cv_code ca_files_write(struct supervisor *s, struct cv_err *err);
 
-/* What proxy and courier both are told: the trusted roots of upstream servers, and PIN messages of
- * either link. */
+/* proxy_conf.c, what courier and broker are told too: the trusted roots of upstream servers, and
+ * PIN messages of either link. */
 CV_MUST cv_code roots_read(struct supervisor *s, struct cv_buf *b, struct cv_err *err);
 CV_MUST cv_code pins_send(struct supervisor *s, int link, uint32_t type, struct cv_err *err);
 
@@ -168,7 +178,7 @@ CV_MUST cv_code courier_join(struct supervisor *s, struct cv_err *err);
 void courier_read(struct supervisor *s);
 void courier_stop(struct supervisor *s);
 
-/* peers.c: the run's sinks, by a link's AUDIT_SINK.  Needs BUILT. */
+/* proxy_conf.c: the run's sinks, by a link's AUDIT_SINK.  Needs BUILT. */
 CV_MUST cv_code sinks_send(struct supervisor *s, int link, uint32_t type, struct cv_err *err);
 
 /* broker.c: host tools.  Nothing happens in a run without any. */
@@ -196,7 +206,7 @@ CV_MUST cv_code policy_send(struct supervisor *s, struct cv_err *err);
 
 /* That policy, to be judged. */
 CV_MUST cv_code policy_fd_send(struct supervisor *s, int fd, struct cv_err *err);
-/* peers.c: what providers lay over every policy of this run. */
+/* proxy_conf.c: what providers lay over every policy of this run; routes of model calls. */
 CV_MUST cv_code layer_send(struct supervisor *s, struct cv_err *err);
 CV_MUST cv_code routes_send(struct supervisor *s, struct cv_err *err);
 
@@ -254,8 +264,8 @@ CV_MUST cv_code kept_init(struct supervisor *s, struct cv_err *err);
 struct kept *kept_new(struct supervisor *s, uint32_t id, uint32_t seconds, uint32_t flags,
 	struct cv_str about, struct cv_err *err);                                  /* NULL: err */
 CV_MUST cv_code kept_pipes(struct kept *k, const int ends[2], struct cv_err *err); /* takes them */
-/* Its stdin's write end; its terminal's outer end, which is also where its output comes from.  Taken, and
- * given to gateways. */
+/* Its stdin's write end; its terminal's outer end, which is also where its output comes from.
+ * Taken, and given to gateways. */
 void kept_input(struct supervisor *s, struct kept *k, int fd);
 void kept_terminal(struct supervisor *s, struct kept *k, int outer);
 bool kept_has_input(const struct kept *k);

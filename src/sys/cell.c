@@ -20,21 +20,21 @@
  */
 #include "sys/cell.h"
 
+#include "sys/child.h"
 #include "sys/fd.h"
+#include "sys/userns.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/sched.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define COVER_FLAGS  (MS_NOSUID | MS_NODEV)
@@ -42,13 +42,6 @@
 #define FILES_BESIDE 16 /* directories on the way to the one that is bounded */
 
 /* ---- the user namespace ---- */
-
-static bool text_write(const char *path, const char *text)
-{
-	CV_AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-}
 
 /* In a child: one user, who is called inside what he is called outside. */
 static bool userns_enter(void)
@@ -60,9 +53,9 @@ static bool userns_enter(void)
 	snprintf(gid_map, sizeof(gid_map), "%u %u 1", gid, gid);
 	/* The files of one that is not dumpable are root's, and it could not write its own maps. */
 	return unshare(CLONE_NEWUSER) == 0 && prctl(PR_SET_DUMPABLE, 1) == 0 &&
-	       text_write("/proc/self/setgroups", "deny") &&
-	       text_write("/proc/self/uid_map", uid_map) &&
-	       text_write("/proc/self/gid_map", gid_map);
+	       cv_userns_write("/proc/self/setgroups", "deny", NULL) == CV_OK &&
+	       cv_userns_write("/proc/self/uid_map", uid_map, NULL) == CV_OK &&
+	       cv_userns_write("/proc/self/gid_map", gid_map, NULL) == CV_OK;
 }
 
 static CV_NORETURN void userns_hold(int said, int until)
@@ -103,8 +96,7 @@ static cv_code userns_make(int *ret, struct cv_err *err)
 		result = *ret < 0 ? errno : 0;
 	}
 	close(cv_take_fd(until_in));
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	(void)cv_child_wait(pid, NULL);
 	errno = result;
 	return result ? cv_fail_errno(err, "a user namespace") : CV_OK;
 }
@@ -135,8 +127,7 @@ pid_t cv_cell_fork(const struct cv_cells *c)
 	}
 	if (helper < 0)
 		return -1;
-	while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
-		;
+	(void)cv_child_wait(helper, NULL);
 	errno = failure;
 	return pid;
 }
@@ -248,8 +239,7 @@ static cv_code cells_try(const struct cv_cells *c, struct cv_err *err)
 	}
 	if (pid < 0)
 		return cv_fail_errno(err, "new pid and mount namespaces");
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	(void)cv_child_wait(pid, &status);
 	if (status == 0)
 		return CV_OK;
 	close(cv_take_fd(in));

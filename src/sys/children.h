@@ -12,8 +12,8 @@
  * What these leave becomes our child: call again until there is none. */
 size_t cv_children_kill(const pid_t *keep, size_t keep_count, int signal_number);
 
-/* Kills them and waits for them, until there is none but those in keep, or the time is over.  A sandbox's
- * janitor, which ends by itself when it has cleaned up, is left alone. */
+/* Kills them and waits for them, until there is none but those in keep, or the time is over.  A
+ * sandbox's janitor, which ends by itself when it has cleaned up, is left alone. */
 void cv_children_end(const pid_t *keep, size_t keep_count, unsigned ms);
 
 #define CV_JANITOR_NAME "cove-janitor" /* prctl(2), PR_SET_NAME */

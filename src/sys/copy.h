@@ -52,7 +52,8 @@ CV_MUST cv_code cv_copy_file_out(int from, int root, const char *path, uint64_t 
 
 /* Copies the directory `from` to path in the sandbox, as cv_copy_in() does the other way: beside it
  * first, and then it is there at a stroke.  Nothing is at path, or an empty directory, which goes; the
- * directory that it is in has to be there.  CV_NOT_FOUND, CV_DENIED, CV_INVALID, CV_LIMIT, CV_SYSTEM. */
+ * directory that it is in has to be there.  CV_NOT_FOUND, CV_DENIED, CV_INVALID, CV_LIMIT,
+ * CV_SYSTEM. */
 CV_MUST cv_code cv_copy_tree_out(int from, int root, const char *path,
 	const struct cv_copy_limits *limits, struct cv_copy_count *ret, struct cv_err *err);
 

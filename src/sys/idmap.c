@@ -4,9 +4,10 @@
  */
 #include "sys/idmap.h"
 
+#include "sys/child.h"
 #include "sys/fd.h"
+#include "sys/userns.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <sched.h>
@@ -81,9 +82,8 @@ static cv_code program_run(char *const argv[], struct cv_err *err)
 	}
 	if (pid < 0)
 		return cv_fail_errno(err, "fork");
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return cv_fail_errno(err, "wait for %s", argv[0]);
+	if (cv_child_wait(pid, &status) != CV_OK)
+		return cv_fail_errno(err, "wait for %s", argv[0]);
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0
 		       ? CV_OK
 		       : cv_fail(err, CV_UNAVAILABLE, "%s did not map the ids", argv[0]);
@@ -128,14 +128,6 @@ static CV_NORETURN void outside_main(int link, pid_t pid, const struct cv_idmap 
 	_exit(0);
 }
 
-static cv_code text_write(const char *path, const char *text, struct cv_err *err)
-{
-	CV_AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return fd >= 0 && write(fd, text, strlen(text)) > 0 ? CV_OK
-							    : cv_fail_errno(err, "write %s", path);
-}
-
 cv_code cv_idmap_enter(struct cv_err *err)
 {
 	const pid_t self = getpid();
@@ -152,14 +144,13 @@ cv_code cv_idmap_enter(struct cv_err *err)
 	CV_AUTO_FD int link = pair[0], other = pair[1];
 	if (pid < 0 || unshare(CLONE_NEWUSER) < 0)
 		return cv_fail_errno(err, "a user namespace");
-	if (text_write("/proc/self/setgroups", "deny", err) != CV_OK)
+	if (cv_userns_write("/proc/self/setgroups", "deny", err) != CV_OK)
 		return err->code;
 	if (write(link, "", 1) != 1)
 		return cv_fail_errno(err, "ask for ids");
 	close(cv_take_fd(other));
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return cv_fail_errno(err, "wait for ids");
+	if (cv_child_wait(pid, &status) != CV_OK)
+		return cv_fail_errno(err, "wait for ids");
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0
 		       ? CV_OK
 		       : cv_fail(err, CV_UNAVAILABLE, "the ids were not mapped");

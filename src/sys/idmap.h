@@ -2,8 +2,8 @@
 /*
  * idmap.h - more than one id in a user namespace, by the ranges that the host gives to its users
  *
- * subuid(5) says which ids are whose; newuidmap(1) and newgidmap(1), which are set-user-id, write what it
- * allows into a namespace's maps.  Who has no range, or no such program, has one id.
+ * subuid(5) says which ids are whose; newuidmap(1) and newgidmap(1), which are set-user-id, write
+ * what it allows into a namespace's maps.  Who has no range, or no such program, has one id.
  */
 #pragma once
 #include "base/err.h"

@@ -49,9 +49,9 @@ struct cv_netns_fds {
 
 /* A new network namespace for the calling process, with the best interception there is; with a wish
  * other than AUTO that one, or none.  proc: a writable /proc, by descriptor because the caller's root
- * may be on the move.  CV_UNAVAILABLE: the kernel lacks what it takes; CV_LIMIT: only ANYIP is left, and
- * the ports are more than can be listened on; CV_SYSTEM with the name of the step that failed.
- * Nothing is half-usable then, and the process must end. */
+ * may be on the move.  CV_UNAVAILABLE: the kernel lacks what it takes; CV_LIMIT: only ANYIP is
+ * left, and the ports are more than can be listened on; CV_SYSTEM with the name of the step that
+ * failed.  Nothing is half-usable then, and the process must end. */
 CV_MUST cv_code cv_netns_make(
 	int proc, const struct cv_netns_want *want, struct cv_netns_fds *ret, struct cv_err *err);
 

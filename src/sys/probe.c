@@ -8,9 +8,11 @@
 #include "sys/probe.h"
 
 #include "base/assert.h"
+#include "sys/child.h"
 #include "sys/fd.h"
 #include "sys/netns.h"
 #include "sys/probe_try.h"
+#include "sys/sockdiag.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +21,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 
 /* Tens of milliseconds when all is well; the first network of a host loads modules, which took an
  * emulated machine that was busy more than three seconds. */
@@ -51,6 +52,9 @@ static const struct probe probe[CV_PROBE_COUNT] = {
 	[CV_PROBE_NETNS] = { "network-interception", cv_probe_try_netns, NAMESPACES,
 		"every connection ends at the proxy",
 		"no network that a policy could decide on", CV_NETNS_REMEDY },
+	[CV_PROBE_CALLERS] = { "caller-lookup", cv_probe_try_callers, NAMESPACES,
+		"each request is decided by the program that makes it",
+		"every request is denied, since nobody knows whose it is", CV_SOCKDIAG_REMEDY },
 	[CV_PROBE_SECCOMP] = { "seccomp", cv_probe_try_seccomp, LANDLOCK | NAMESPACES,
 		"the kernel from the sandbox's system calls",
 		"the whole kernel is in reach", "boot a kernel with CONFIG_SECCOMP_FILTER" },
@@ -138,11 +142,7 @@ static void outcome_of(const struct probe *p, int ms, struct cv_probe_outcome *r
 	close(pipe_fd[1]);
 	CV_AUTO_FD int from = pipe_fd[0];
 	const char *why = pid < 0 ? "fork failed" : outcome_read(from, ms, &o);
-	if (pid > 0) {
-		kill(pid, SIGKILL);
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
+	cv_child_kill(pid);
 	if (!why) {
 		*ret = o;
 		return;

@@ -13,6 +13,7 @@
 #define CV_PROBES(X)                                                                       \
 	X(KERNEL, "kernel")          X(USERNS, "user-namespace")                           \
 	X(NAMESPACES, "namespaces")  X(NETNS, "network-interception")                      \
+	X(CALLERS, "caller-lookup")                                                        \
 	X(SECCOMP, "seccomp")        X(IDENTITY, "identity")                               \
 	X(LANDLOCK, "landlock")      X(OVERLAY, "overlay")                                 \
 	X(PIDFD, "pidfd")            X(MEMORY, "limit-memory")                             \

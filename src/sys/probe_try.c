@@ -9,16 +9,20 @@
 
 #include "sys/cell.h"
 #include "sys/cgroup.h"
+#include "sys/child.h"
 #include "sys/fd.h"
 #include "sys/identity.h"
 #include "sys/landlock.h"
+#include "sys/netlink.h"
 #include "sys/netns.h"
 #include "sys/proc.h"
 #include "sys/seccomp.h"
+#include "sys/sockdiag.h"
 #include "sys/userns.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
@@ -32,7 +36,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL
@@ -101,13 +104,6 @@ static void explain(struct cv_probe_outcome *o)
 		snprintf(o->detail + n, sizeof(o->detail) - n, " (%s is %s)", k->name, k->forbids);
 }
 
-static bool map_write(const char *path, const char *text)
-{
-	CV_AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-}
-
 /* Enters the namespaces with one id inside; false: it is said why not. */
 static bool enter(struct cv_probe_outcome *o, int namespaces)
 {
@@ -121,9 +117,9 @@ static bool enter(struct cv_probe_outcome *o, int namespaces)
 		explain(o);
 		return false;
 	}
-	if (!map_write("/proc/self/setgroups", "deny") ||
-		!map_write("/proc/self/uid_map", uid_map) ||
-		!map_write("/proc/self/gid_map", gid_map)) {
+	if (cv_userns_write("/proc/self/setgroups", "deny", NULL) != CV_OK ||
+		cv_userns_write("/proc/self/uid_map", uid_map, NULL) != CV_OK ||
+		cv_userns_write("/proc/self/gid_map", gid_map, NULL) != CV_OK) {
 		say_errno(o, "write an id map");
 		explain(o);
 		return false;
@@ -159,7 +155,7 @@ void cv_probe_try_namespaces(struct cv_probe_outcome *o)
 					       MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0
 				? 0
 				: 1);
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+	if (pid < 0 || cv_child_wait(pid, &status) != CV_OK)
 		return say_errno(o, "fork into the pid namespace");
 	if (status != 0) {
 		snprintf(o->enable, sizeof(o->enable),
@@ -193,6 +189,23 @@ void cv_probe_try_netns(struct cv_probe_outcome *o)
 	snprintf(o->lost, sizeof(o->lost), "%s", cv_interception_lost(fds.how));
 	say(o, fds.how == CV_INTERCEPTION_TPROXY ? CV_PROBE_OK : CV_PROBE_DEGRADED, "%s",
 		what[fds.how]);
+}
+
+/* As the proxy does it: by a descriptor of the sandbox's own network namespace. */
+void cv_probe_try_callers(struct cv_probe_outcome *o)
+{
+	CV_AUTO_FD int diag = -1;
+	struct cv_err err;
+
+	if (!enter(o, CLONE_NEWUSER | CLONE_NEWNET))
+		return;
+	CV_AUTO_FD int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (listener < 0 || listen(listener, 1) < 0)
+		return say_errno(o, "listen");
+	if (cv_nl_open(NETLINK_SOCK_DIAG, &diag, &err) != CV_OK ||
+		cv_sockdiag_try(diag, listener, &err) != CV_OK)
+		return say_err(o, &err);
+	say(o, CV_PROBE_OK, "sock_diag, by the addresses of a connection");
 }
 
 void cv_probe_try_overlay(struct cv_probe_outcome *o)
@@ -324,8 +337,7 @@ void cv_probe_try_identity(struct cv_probe_outcome *o)
 		identity_serve(o, pid, number, sock);
 	else if (read(sock, &err, sizeof(err)) == sizeof(err))
 		say_err(o, &err);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	cv_child_kill(pid);
 }
 
 void cv_probe_try_pidfd(struct cv_probe_outcome *o)

@@ -17,6 +17,7 @@ struct cv_probe_outcome {
 typedef void cv_probe_try_fn(struct cv_probe_outcome *o);
 
 cv_probe_try_fn cv_probe_try_kernel, cv_probe_try_userns, cv_probe_try_namespaces,
-	cv_probe_try_netns, cv_probe_try_seccomp, cv_probe_try_identity, cv_probe_try_landlock,
-	cv_probe_try_overlay, cv_probe_try_pidfd, cv_probe_try_memory, cv_probe_try_cpu,
-	cv_probe_try_pids, cv_probe_try_gvisor, cv_probe_try_kvm, cv_probe_try_cells;
+	cv_probe_try_netns, cv_probe_try_callers, cv_probe_try_seccomp, cv_probe_try_identity,
+	cv_probe_try_landlock, cv_probe_try_overlay, cv_probe_try_pidfd, cv_probe_try_memory,
+	cv_probe_try_cpu, cv_probe_try_pids, cv_probe_try_gvisor, cv_probe_try_kvm,
+	cv_probe_try_cells;

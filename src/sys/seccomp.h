@@ -3,7 +3,8 @@
  * seccomp.h - the system calls that a process may make from here on
  *
  * Ownership: filters are constant data; the notification descriptor belongs to the caller.
- * Process:   cove-init for what it starts (AGENT..., NESTED...), cove-proxy, cove-keeper and cove-ssh for themselves.
+ * Process:   cove-init for what it starts (AGENT..., NESTED...); cove-proxy, cove-keeper and
+ *            cove-ssh for themselves.
  * Limits:    none.  What each profile permits, and why, stands in seccomp_table.h.
  *
  * A filter holds for the calling thread and what it creates, for ever: install it before the first

@@ -121,3 +121,29 @@ cv_code cv_sockdiag_cookie(int diag, const struct cv_sockdiag_end *client,
 		*ret_cookie = info.cookie;
 	return code;
 }
+
+/* A kernel without tcp_diag says of every socket what it says of one that is gone.  A listener of our
+ * own is there, and the exact lookup falls back to listeners, which have no peer. */
+cv_code cv_sockdiag_try(int diag, int listener, struct cv_err *err)
+{
+	struct sockaddr_storage sa;
+	struct cv_sockdiag_end own, nobody;
+	struct cv_sockdiag_info info;
+	struct cv_err why;
+	uint64_t cookie;
+	socklen_t n = sizeof(sa), cookie_n = sizeof(cookie);
+
+	if (getsockname(listener, (struct sockaddr *)&sa, &n) < 0 ||
+		getsockopt(listener, SOL_SOCKET, SO_COOKIE, &cookie, &cookie_n) < 0)
+		return cv_fail_errno(err, "the listener's name");
+	if (!cv_ip_from_sockaddr(&sa, n, &own.ip, &own.port))
+		return cv_fail(err, CV_INVALID, "the listener is not of IPv4 or IPv6");
+	nobody = (struct cv_sockdiag_end){ .ip = { .is_v4 = own.ip.is_v4 } };
+	const cv_code code = cv_sockdiag_find(diag, &own, &nobody, &info, &why);
+	if (code == CV_OK && info.cookie == cookie)
+		return CV_OK;
+	if (code == CV_OK || code == CV_NOT_FOUND)
+		return cv_fail(err, CV_UNAVAILABLE,
+			"the kernel finds no TCP socket by its addresses (CONFIG_INET_TCP_DIAG)");
+	return cv_fail(err, CV_UNAVAILABLE, "%.*s", CV_ERR_MSG_BYTES_MAX - 1, why.msg);
+}

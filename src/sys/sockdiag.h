@@ -30,3 +30,10 @@ CV_MUST cv_code cv_sockdiag_find(int diag, const struct cv_sockdiag_end *client,
 /* The same for those who want the cookie only. */
 CV_MUST cv_code cv_sockdiag_cookie(int diag, const struct cv_sockdiag_end *client,
 	const struct cv_sockdiag_end *dst, uint64_t *ret_cookie, struct cv_err *err);
+
+/* For a host whose kernel has the two as modules, and does not load them by itself. */
+#define CV_SOCKDIAG_REMEDY "modprobe -a inet_diag tcp_diag"
+
+/* Whether anybody can be found at all: looks this listener of the descriptor's namespace up.
+ * CV_UNAVAILABLE, and why. */
+CV_MUST cv_code cv_sockdiag_try(int diag, int listener, struct cv_err *err);

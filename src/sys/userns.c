@@ -54,3 +54,12 @@ cv_code cv_userns_explain(struct cv_err *err)
 	err->sys = was.sys;
 	return code;
 }
+
+cv_code cv_userns_write(const char *path, const char *text, struct cv_err *err)
+{
+	CV_AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		return cv_fail_errno(err, "write %s", path);
+	return CV_OK;
+}

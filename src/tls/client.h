@@ -22,7 +22,8 @@ void cv_tls_client_free(struct cv_tls_client *c);
 
 /* A connection on fd (non-blocking; not owned), in connect state: SNI and verification for host
  * (canonical text; an address is verified as an address and sends no SNI), TLS 1.2 or newer, ALPN
- * http/1.1 (behind h2 if offers_h2), the kept session offered.  CV_INVALID when the roots can't be read, CV_SYSTEM. */
+ * http/1.1 (behind h2 if offers_h2), the kept session offered.  CV_INVALID when the roots can't be
+ * read, CV_SYSTEM. */
 CV_MUST cv_code cv_tls_client_ssl(struct cv_tls_client *c, int fd, struct cv_str host,
 	bool host_is_ip, bool offers_h2, SSL **ret, struct cv_err *err);
 

@@ -13,6 +13,7 @@
 #include "base/word.h"
 #include "tools/catalog_int.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static const struct cv_fill_noun catalog_noun = {
@@ -69,7 +70,7 @@ bool cv_tool_name_is_good(struct cv_str name)
 
 /* ---- what concerns several tools ---- */
 
-static int by_name(const void *a, const void *b)
+int cv_tool_by_name(const void *a, const void *b)
 {
 	return cv_str_cmp(((const struct cv_tool *)a)->name, ((const struct cv_tool *)b)->name);
 }
@@ -77,7 +78,7 @@ static int by_name(const void *a, const void *b)
 static void sort(struct cv_catalog *c)
 {
 	if (c->tool_count > 1)
-		qsort(c->tools, c->tool_count, sizeof(*c->tools), by_name);
+		qsort(c->tools, c->tool_count, sizeof(*c->tools), cv_tool_by_name);
 }
 
 static void check_routes(const struct cv_catalog *c, struct cv_findings *findings)
@@ -345,7 +346,44 @@ const struct cv_tool *cv_catalog_find(const struct cv_catalog *c, struct cv_str 
 {
 	const struct cv_tool key = { .name = name };
 
-	return c->tool_count ? bsearch(&key, c->tools, c->tool_count, sizeof(key), by_name) : NULL;
+	return c->tool_count ? bsearch(&key, c->tools, c->tool_count, sizeof(key), cv_tool_by_name)
+			     : NULL;
+}
+
+struct uses_walk {
+	const struct cv_catalog *c;
+	cv_catalog_use_fn *fn;
+	void *arg;
+	struct cv_err *err;
+};
+
+static cv_code uses_walk(const struct uses_walk *w, const char *kind, struct cv_str name,
+	const struct cv_tool_uses *uses)
+{
+	char who[CV_TOOL_NAME_BYTES_MAX + 16];
+	const int n = snprintf(who, sizeof(who), "%s:%.*s", kind, CV_STR_ARG(name));
+	cv_code code = CV_OK;
+
+	for (size_t i = 0; i < uses->n && code == CV_OK; i++)
+		for (size_t k = 0; k < w->c->credential_count && code == CV_OK; k++)
+			if (cv_str_eq(w->c->credentials[k].name, uses->v[i]))
+				code = w->fn(w->arg, (struct cv_str){ who, (size_t)n }, k, w->err);
+	return code;
+}
+
+cv_code cv_catalog_uses_each(
+	const struct cv_catalog *c, cv_catalog_use_fn *fn, void *arg, struct cv_err *err)
+{
+	const struct uses_walk w = { c, fn, arg, err };
+	cv_code code = CV_OK;
+
+	for (size_t i = 0; i < c->tool_count && code == CV_OK; i++)
+		code = uses_walk(&w, "tool", c->tools[i].name, &c->tools[i].uses);
+	for (size_t i = 0; i < c->server_count && code == CV_OK; i++)
+		code = uses_walk(&w, "server", c->servers[i].name, &c->servers[i].uses);
+	for (size_t i = 0; i < c->mcp_count && code == CV_OK; i++)
+		code = uses_walk(&w, "mcp", c->mcps[i].name, &c->mcps[i].uses);
+	return code;
 }
 
 struct cv_str cv_catalog_nearest(const struct cv_catalog *c, struct cv_str name)

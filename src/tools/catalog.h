@@ -286,14 +286,24 @@ CV_MUST cv_code cv_catalog_merge(
 void cv_catalog_free(struct cv_catalog *c); /* NULL is fine */
 
 const struct cv_tool *cv_catalog_find(const struct cv_catalog *c, struct cv_str name);
+int cv_tool_by_name(const void *a, const void *b); /* the order of tools, for qsort(3) */
 /* The known name that is nearest to a wrong one, or "". */
 struct cv_str cv_catalog_nearest(const struct cv_catalog *c, struct cv_str name);
 
-/* What an MCP server said its tools are (the list of tools/list), as tools of the catalog: those that its
- * `allow` names, as prefix and name, in place of what was imported from it before.  A tool of the
- * catalog that is one of them and has no input takes the server's schema.  What can't be taken (a
- * name that is no strict one or taken, a schema that is none) is a warning in findings and left out.
- * Tools move: pointers to them stay good, but are those of before.  CV_LIMIT: the catalog is full. */
+/* For each credential that something of the catalog is given, once or several times, by its index
+ * among the catalog's: who is "tool:NAME", "server:NAME" or "mcp:NAME", borrowed.  The first failure
+ * ends it. */
+typedef cv_code cv_catalog_use_fn(
+	void *arg, struct cv_str who, size_t credential, struct cv_err *err);
+CV_MUST cv_code cv_catalog_uses_each(
+	const struct cv_catalog *c, cv_catalog_use_fn *fn, void *arg, struct cv_err *err);
+
+/* What an MCP server said its tools are (the list of tools/list), as tools of the catalog: those
+ * that its `allow` names, as prefix and name, in place of what was imported from it before.  A tool
+ * of the catalog that is one of them and has no input takes the server's schema.  What can't be
+ * taken (a name that is no strict one or taken, a schema that is none) is a warning in findings and
+ * left out.  Tools move: pointers to them stay good, but are those of before.  CV_LIMIT: the
+ * catalog is full. */
 CV_MUST cv_code cv_catalog_import(struct cv_catalog *c, uint32_t mcp, const struct cv_value *tools,
 	struct cv_findings *findings, struct cv_err *err);
 
@@ -311,6 +321,8 @@ struct cv_tool_route_args {
  * its places say, decoded, in arena; NULL: none. */
 const struct cv_tool *cv_catalog_route(const struct cv_catalog *c, struct cv_str method,
 	struct cv_str path, struct cv_tool_route_args *ret, struct cv_arena *arena);
+
+bool cv_tool_method_has_body(struct cv_str method); /* of a route */
 
 /* Methods with which the path leads to a tool, for 405; returns their number, at most max. */
 size_t cv_catalog_route_methods(

@@ -101,10 +101,8 @@ static struct cv_str *plain_http_read(
 
 static bool is_user(struct cv_str s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f || s.p[i] == ':')
-			return false;
-	return s.n > 0 && s.n <= CV_TOOL_BUILD_USER_BYTES_MAX;
+	return s.n > 0 && s.n <= CV_TOOL_BUILD_USER_BYTES_MAX && !cv_str_has_byte(s, ':') &&
+	       !cv_str_has_control(s);
 }
 
 static void check_credential(struct cv_catalog_check *c, const struct cv_policy_text *t)

@@ -2,10 +2,10 @@
 /*
  * catalog_import.c - tools that an MCP server has, made tools of the catalog
  *
- * The server is the operator's, but what it says is read as a stranger's: names are strict, so that none
- * looks like another's, and a schema that can't be compiled makes no tool.  All is copied into the
- * catalog's arena, and the list of tools is made anew, so that who holds a tool of the old list can
- * finish with it.
+ * The server is the operator's, but what it says is read as a stranger's: names are strict, so that
+ * none looks like another's, and a schema that can't be compiled makes no tool.  All is copied into
+ * the catalog's arena, and the list of tools is made anew, so that who holds a tool of the old list
+ * can finish with it.
  */
 #include "tools/schema.h"
 
@@ -168,11 +168,6 @@ static void own_tools(struct import *im, const struct cv_value *tool, struct cv_
 	}
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return cv_str_cmp(((const struct cv_tool *)a)->name, ((const struct cv_tool *)b)->name);
-}
-
 /* Room for what there is, all that comes, and a schema for each of both. */
 static bool begin(struct import *im, const struct cv_value *tools)
 {
@@ -221,7 +216,7 @@ cv_code cv_catalog_import(struct cv_catalog *c, uint32_t mcp, const struct cv_va
 	if (c->arena.is_overflown)
 		return cv_fail(err, CV_LIMIT, "no memory for the tools of '%.*s'",
 			CV_STR_ARG(im.server->name));
-	qsort(im.v, im.n, sizeof(*im.v), by_name);
+	qsort(im.v, im.n, sizeof(*im.v), cv_tool_by_name);
 	c->tools = im.v;
 	c->tool_count = im.n;
 	return CV_OK;

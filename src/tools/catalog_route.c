@@ -109,7 +109,7 @@ static bool route_has_place(struct cv_str route, struct cv_str name)
 	return false;
 }
 
-static bool has_body(struct cv_str method)
+bool cv_tool_method_has_body(struct cv_str method)
 {
 	return !cv_str_eq(method, CV_STR("GET")) && !cv_str_eq(method, CV_STR("DELETE"));
 }
@@ -146,7 +146,7 @@ void cv_catalog_tool_route(struct cv_catalog_check *c, const struct cv_policy_te
 		return;
 	c->tool->method = method;
 	c->tool->route = path;
-	if (!has_body(method))
+	if (!cv_tool_method_has_body(method))
 		check_bodyless(c, text);
 }
 

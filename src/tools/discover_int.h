@@ -40,4 +40,3 @@ void cv_discover_put_schema(
 
 /* A place of the route. */
 bool cv_tool_route_has_place(const struct cv_tool *tool, struct cv_str name);
-bool cv_tool_method_has_body(struct cv_str method);

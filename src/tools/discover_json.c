@@ -37,11 +37,6 @@ void cv_discover_put_description(struct cv_buf *out, const struct cv_tool *tool,
 
 /* ---- schemas ---- */
 
-bool cv_tool_method_has_body(struct cv_str method)
-{
-	return !cv_str_eq(method, CV_STR("GET")) && !cv_str_eq(method, CV_STR("DELETE"));
-}
-
 bool cv_tool_route_has_place(const struct cv_tool *tool, struct cv_str name)
 {
 	struct cv_str rest = tool->route;

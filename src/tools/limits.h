@@ -52,7 +52,8 @@
 #define CV_TOOL_RESULT_BYTES_DEFAULT (1u << 20)
 #define CV_TOOL_RESULT_BYTES_MAX     (64u << 20) /* it is held in memory, scrubbed */
 
-/* A directory of a process's own.  It is memory up to the third, and on a disk where more is asked for. */
+/* A directory of a process's own.  It is memory up to the third, and on a disk where more is asked
+ * for. */
 #define CV_TOOL_ROOM_BYTES_DEFAULT (256u << 20)
 #define CV_TOOL_ROOM_FILES_DEFAULT 65536
 #define CV_TOOL_ROOM_MEMORY_MAX    (1ull << 30)

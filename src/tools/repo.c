@@ -76,9 +76,8 @@ const char *cv_repo_dest_wrong(struct cv_str s)
 
 	if (s.n < 2 || s.n > 4000 || s.p[0] != '/')
 		return "write an absolute path in the sandbox";
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return "a path without control characters";
+	if (cv_str_has_control(s))
+		return "a path without control characters";
 	(void)cv_str_cut(&rest, '/');
 	while (rest.p) {
 		const struct cv_str part = cv_str_cut(&rest, '/');

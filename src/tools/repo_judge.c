@@ -112,14 +112,6 @@ bool cv_repo_is_document(struct cv_str path)
 	return cv_str_eq(path, CV_STR("README")) || cv_str_eq(path, CV_STR("AGENTS"));
 }
 
-static bool has_control(struct cv_str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-			return true;
-	return false;
-}
-
 /* Names that git takes for .git on some file system: .GIT, git~1, ".git ", ".git::$INDEX". */
 static bool is_git_dir(struct cv_str part)
 {
@@ -149,7 +141,7 @@ void cv_repo_entry_judge(struct cv_repo_findings *f, const struct cv_repo_entry 
 	const struct cv_str name = base_name(e->path);
 
 	parts_judge(f, e->path);
-	if (has_control(e->path))
+	if (cv_str_has_control(e->path))
 		cv_repo_finding(f, e->path, CV_REPO_HIGH, "control characters in a name");
 	if (e->kind == CV_REPO_SUBMODULE)
 		cv_repo_finding(f, e->path, CV_REPO_MEDIUM, "submodule; it is not fetched");
@@ -245,7 +237,7 @@ static bool is_usual_url(struct cv_str url)
 		       cv_str_has_prefix(url, CV_STR("git@")) ||
 		       cv_str_has_prefix(url, CV_STR("../")) ||
 		       cv_str_has_prefix(url, CV_STR("./"))) &&
-	       !has_control(url);
+	       !cv_str_has_control(url);
 }
 
 static struct cv_str unquoted(struct cv_str s)

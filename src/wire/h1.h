@@ -220,8 +220,8 @@ uint8_t cv_h1_flags_of(struct cv_str name); /* CV_H1_HOP and so on */
 /* The same name for an origin that hands fields over as variables: any case, `_` as `-`. */
 bool cv_h1_name_eq(struct cv_str a, struct cv_str b);
 
-/* The first header of that field or name (as cv_h1_name_eq) at or after *at, which then moves behind it;
- * NULL when there is none.  Start with 0. */
+/* The first header of that field or name (as cv_h1_name_eq) at or after *at, which then moves
+ * behind it; NULL when there is none.  Start with 0. */
 const struct cv_h1_header *cv_h1_header_next(
 	const struct cv_h1_header *headers, size_t count, enum cv_h1_field field, size_t *at);
 const struct cv_h1_header *cv_h1_header_next_named(

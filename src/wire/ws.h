@@ -26,8 +26,10 @@ enum cv_ws_opcode {
 
 /* Close codes that we send (RFC 6455 7.4.1 and its registry). */
 enum {
+	CV_WS_CODE_NORMAL = 1000,
 	CV_WS_CODE_GOING = 1001,
 	CV_WS_CODE_PROTOCOL = 1002,
+	CV_WS_CODE_KIND = 1003, /* messages of this kind mean nothing here */
 	CV_WS_CODE_DATA = 1007,
 	CV_WS_CODE_POLICY = 1008,
 	CV_WS_CODE_SIZE = 1009,

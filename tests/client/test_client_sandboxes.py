@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
 import world  # noqa: E402
+from gatewaylab import until  # noqa: E402
 
 tap = world.Tap()
 g = gatewaylab.Gateway(config={"images": {"mine": "host"}})
@@ -355,6 +356,39 @@ def with_a_server(f):
         p.communicate()
 
 
+def what_is_cut_off_leaves_nothing():
+    """A client that is killed leaves no part of a file there, and one that is ended none here."""
+    with open(path("huge"), "wb") as f:
+        f.truncate(4 << 30)
+    for words in (["huge", "/sandbox/huge"], ["cut-tree", "/sandbox/tree"]):
+        if words[0] == "cut-tree":
+            os.makedirs(path("cut-tree"))
+            os.rename(path("huge"), path("cut-tree", "huge"))
+        p = c.start("sandbox", "upload", "box", path(words[0]), words[1])
+        until(lambda: ".upload." in sh("ls -A /sandbox /sandbox/tree 2>/dev/null", status=None).stdout)
+        p.kill()
+        p.communicate()
+        until(lambda: ".upload." not in sh("ls -A /sandbox /sandbox/tree 2>/dev/null", status=None).stdout)
+        assert "huge" not in sh("find /sandbox").stdout
+    os.unlink(path("cut-tree", "huge"))
+    sh("truncate -s 4G /sandbox/huge")
+    os.makedirs(path("cut"))
+    p = c.start("sandbox", "download", "box", "/sandbox/huge", path("cut") + "/")
+    until(lambda: os.listdir(path("cut")))
+    p.terminate()
+    p.communicate()
+    assert p.returncode == -signal.SIGTERM and not os.listdir(path("cut")), (p.returncode, os.listdir(path("cut")))
+    sh("rm /sandbox/huge")
+
+
+def names_with_dashes_stand_behind_two():
+    write("-n", b"dash")
+    c("sandbox", "upload", "box", "--", path("-n"), "-n")
+    assert sh("cat /sandbox/-n; rm -- /sandbox/-n").stdout == "dash"
+    said = c("sandbox", "upload", "box", path("-n"), "--", "-a", "-b", status=2).stderr
+    assert "unexpected argument '-b' found" in said, said
+
+
 def invoke_asks_a_port_inside():
     assert c("invoke", "box", "--port", "8123", "--path", "/a?b=c").stdout == "/a?b=c"
     assert c("invoke", "box", "-p", "8123", "--data", "-", stdin=b"body" * 1000).stdout == "body" * 1000
@@ -394,6 +428,9 @@ def a_forward_in_the_background_is_listed_and_stopped():
     assert rows[1].split()[0] == "box" and rows[1].split()[-1] == "running"
     c("forward", "stop", "8123", "box")
     assert c("forward", "list").stdout == "No active forwards.\n"
+    said = c("forward", "start", "[::1]:8123", "box", "-d").stdout
+    assert "Access at: http://[::1]:8123/\n" in said, said
+    c("forward", "stop", "8123", "box")
 
 
 # ---- the rest of a life ----
@@ -433,6 +470,8 @@ def delete_takes_several_and_says_what_was_not_there():
     c("sandbox", "create", "--name", "two")
     said = c("sandbox", "delete", "two", "none").stdout
     assert said == "✓ Deleted sandbox two\n! Sandbox none not found\n", said
+    assert "phase Ready" in c("logs", "two").stdout, "its lines are kept for a while"
+    assert c("logs", "none", status=1).stderr == "Error: sandbox not found\n"
     c("sandbox", "create", "--name", "two")      # the name is free at once
     said = c("sandbox", "create", "--no-keep", "--name", "three", "--", "sh", "-c", "exit 3", status=3)
     assert "three" not in c("sandbox", "list").stdout
@@ -468,7 +507,8 @@ try:
               a_directory_keeps_links_modes_and_empty_directories,
               git_chooses_what_goes_and_says_what_does_not, download_refuses_what_is_outside,
               s_a_link_that_is_here_already_is_not_followed, s_one_file_is_one_file,
-              s_an_upload_takes_what_is_meant):
+              s_an_upload_takes_what_is_meant, what_is_cut_off_leaves_nothing,
+              names_with_dashes_stand_behind_two):
         check(f)
     for f in (invoke_asks_a_port_inside, forward_service_serves_many,
               a_forward_in_the_background_is_listed_and_stopped):

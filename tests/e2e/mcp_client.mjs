@@ -75,6 +75,9 @@ const scenarios = {
   async initialize() {
     const { client, transport, log } = await connect();
     await client.ping();
+    // The SDK opens its stream of events by itself and waits for nothing.
+    for (let i = 0; i < 100 && !log.some((r) => r.method === "GET"); i++)
+      await sleep(0.1);
     return { server: client.getServerVersion(), capabilities: client.getServerCapabilities(),
       version: transport.protocolVersion, session: transport.sessionId, log };
   },

@@ -5,11 +5,9 @@ its destination and its executable, and there is no way round; what a weaker one
 said, and nothing weaker than was asked for runs.
 Method: real sandboxes with each; inside, curl and a program that tries; outside, servers that keep what
 reached them.  A host without nf_tables is one on which a seccomp filter answers as such a kernel does."""
-import ctypes
 import json
 import os
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -17,6 +15,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "sandbox"))
 import box  # noqa: E402
+import lesserkernel  # noqa: E402
 import test_kernel  # noqa: E402
 import world  # noqa: E402
 
@@ -204,29 +203,6 @@ def expected(how):
     return want
 
 
-# ---- a kernel without nf_tables ----
-
-def _bpf(code, jt, jf, k):
-    return struct.pack("HBBI", code, jt, jf, k)
-
-
-def without_nftables():
-    """For preexec_fn: socket(AF_NETLINK, ..., NETLINK_NETFILTER) is EPROTONOSUPPORT from here on."""
-    ld, jeq, ret = 0x20, 0x15, 0x06
-    program = b"".join((_bpf(ld, 0, 0, 0), _bpf(jeq, 0, 5, 41), _bpf(ld, 0, 0, 16), _bpf(jeq, 0, 3, 16),
-                        _bpf(ld, 0, 0, 32), _bpf(jeq, 0, 1, 12), _bpf(ret, 0, 0, 0x00050000 | 93),
-                        _bpf(ret, 0, 0, 0x7fff0000)))
-    memory = ctypes.create_string_buffer(program)
-
-    class Program(ctypes.Structure):
-        _fields_ = [("n", ctypes.c_ushort), ("p", ctypes.c_void_p)]
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    header = Program(len(program) // 8, ctypes.addressof(memory))
-    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(header), 0, 0):
-        raise OSError(ctypes.get_errno(), "seccomp")
-
-
 class Lab:
     def __init__(self, tap):
         self.tap = tap
@@ -366,23 +342,23 @@ def proxy_dies(tap, lab, how):
 
 def without(tap, lab):
     """A host without nf_tables."""
-    r = lab.run("tproxy", "echo", "started", preexec_fn=without_nftables)
+    r = lab.run("tproxy", "echo", "started", preexec_fn=lesserkernel.without_nftables)
     if "started" in r.stdout:
         tap.skip("without nf_tables", "unavailable: the filter has no effect")
         return
     tap.result(r.returncode == 125 and r.stderr.count("\n") == 1 and
                "to enable: modprobe -a nf_tables nft_tproxy" in r.stderr,
                "p13 without nf_tables tproxy is refused, with the command", r)
-    r = lab.run("redirect", "echo", "started", preexec_fn=without_nftables)
+    r = lab.run("redirect", "echo", "started", preexec_fn=lesserkernel.without_nftables)
     tap.result(r.returncode == 125 and not r.stdout and "to enable: modprobe -a nf_tables nft_chain_nat" in r.stderr,
                "p13 and so is redirect", r)
     r = lab.run(None, "curl", "-sS", "-m", "8", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code}",
-                "https://api.test:8443/", preexec_fn=without_nftables, quiet=False)
+                "https://api.test:8443/", preexec_fn=lesserkernel.without_nftables, quiet=False)
     tap.result(r.stdout == "200" and "intercepted by anyip, not by tproxy" in r.stderr,
                "without a wish it is anyip, and works, and is said", r)
     many = POLICY + "  many:\n    endpoints:\n      - {host: many.test, ports: [%s]}\n    binaries: [{path: /usr/bin/curl}]\n"
     policy = lab.w.policy(many % ", ".join(str(n) for n in range(7001, 7041)), "many.yaml")
-    r = lab.run(None, "echo", "started", policy=policy, preexec_fn=without_nftables)
+    r = lab.run(None, "echo", "started", policy=policy, preexec_fn=lesserkernel.without_nftables)
     tap.result(r.returncode == 125 and not r.stdout and "the policy names port 70" in r.stderr,
                "p13 a policy with more ports than can be listened on is refused, with the port", r)
     r = lab.run("anyip", "echo", "started", policy=policy)
@@ -391,7 +367,7 @@ def without(tap, lab):
     r = lab.run(None, "echo", "started", policy=policy)
     tap.result(r.stdout == "started\n", "... and is no matter with tproxy", r)
     r = subprocess.run([world.COVE, "doctor", "-o", "json"], capture_output=True, text=True, check=False,
-                       timeout=120, preexec_fn=without_nftables)
+                       timeout=120, preexec_fn=lesserkernel.without_nftables)
     report = json.loads(r.stdout)
     row = {m["name"]: m for m in report["mechanisms"]}["network-interception"]
     tap.ok(r.returncode == 0 and report["interception"] == "anyip" and row["status"] == "degraded" and

@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(HERE, "../lib"))
 import pgserver  # noqa: E402
 import world  # noqa: E402
 
-USUAL = ("test_providers.py", "test_policy.py", "test_backup.py")
+USUAL = ("test_providers.py", "test_policy.py", "test_backup.py", "test_early.py", "test_store_owner.py")
 
 
 def main():

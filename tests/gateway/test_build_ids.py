@@ -58,13 +58,9 @@ g.start()
 
 
 def run(box, script):
-    out, code = b"", None
-    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(sandbox_id=box.metadata.id, command=["/bin/sh", "-c", script]),
-                                timeout=150):
-        kind = e.WhichOneof("payload")
-        out += e.stdout.data if kind == "stdout" else b""
-        code = e.exit.exit_code if kind == "exit" else code
-    return code, out.decode("utf-8", "replace")
+    said = gatewaylab.said(g.stub.ExecSandbox(
+        pb.ExecSandboxRequest(sandbox_id=box.metadata.id, command=["/bin/sh", "-c", script]), timeout=150))
+    return said.code, said.out.decode("utf-8", "replace")
 
 
 def get(name):

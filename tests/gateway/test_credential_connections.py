@@ -25,13 +25,9 @@ pb, sb, dm = g.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")
 def ask(key="MY_TOKEN", times=1):
     """So many programs' one request each, and at once after each other; all were answered."""
     one = f'/usr/bin/curl -sS --max-time 10 -H "Authorization: Bearer ${key}" https://{HOST}/x'
-    out, code = b"", None
-    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(
-            sandbox_id=box.metadata.id, command=["/bin/sh", "-c", "; ".join([one] * times)]), timeout=40):
-        kind = e.WhichOneof("payload")
-        out += getattr(e, kind).data if kind in ("stdout", "stderr") else b""
-        code = e.exit.exit_code if kind == "exit" else code
-    return (code, out.decode(errors="replace")) == (0, "ok" * times) or (code, out)
+    said = gatewaylab.said(g.stub.ExecSandbox(pb.ExecSandboxRequest(
+        sandbox_id=box.metadata.id, command=["/bin/sh", "-c", "; ".join([one] * times)]), timeout=40))
+    return (said.code, said.both.decode(errors="replace")) == (0, "ok" * times) or (said.code, said.both)
 
 
 def values(before):

@@ -70,12 +70,9 @@ def detach(box, name):
 
 def run(s, *command):
     """(exit code, output)"""
-    out, code = b"", None
-    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(sandbox_id=s.metadata.id, command=command), timeout=40):
-        kind = e.WhichOneof("payload")
-        out += getattr(e, kind).data if kind in ("stdout", "stderr") else b""
-        code = e.exit.exit_code if kind == "exit" else code
-    return code, out.decode(errors="replace")
+    said = gatewaylab.said(g.stub.ExecSandbox(
+        pb.ExecSandboxRequest(sandbox_id=s.metadata.id, command=command), timeout=40))
+    return said.code, said.both.decode(errors="replace")
 
 
 def ask(s, key, host=HOST, path="/"):
@@ -208,7 +205,7 @@ def nowhere_else():
     names = {}
     for pid in everything():
         name = boxlib.comm(pid)
-        if name in ("cove-gateway", "cove-nursery", "cove-supervisor", "cove-init", "sleep"):
+        if name in ("cove-gateway", "cove-nursery", "cove-blank", "cove-supervisor", "cove-init", "sleep"):
             names[name] = names.get(name, 0) + 1
             for value in (ONE, TWO, SECOND):
                 assert not (at := memory_has(pid, [value.encode()])), f"{name} {pid}: {at}"

@@ -420,8 +420,9 @@ def a_killed_supervisor_is_an_end():
     x = sh(s, "echo on; sleep 1000")
     events = stream(s, x)
     next(events)
-    with open(os.path.join(g.state, "sandboxes", s.metadata.id, "run"), encoding="ascii") as f:
-        os.kill(int(f.read().split()[2]), signal.SIGKILL)
+    pid = g.supervisor(s.metadata.id)
+    assert pid, "no supervisor"
+    os.kill(pid, signal.SIGKILL)
     end = list(events)[-1].end
     equal((end.exit_code, end.reason), (137, "sandbox_ended"))
     seen = follow(s, x)

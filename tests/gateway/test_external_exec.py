@@ -64,14 +64,9 @@ def again(name, box, port, instance="one"):
 
 def run(*command, box=None, timeout=None, **kw):
     """stdout, stderr, exit code."""
-    out, err, code = b"", b"", None
-    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(sandbox_id=box or web, command=list(command), **kw),
-                                timeout=timeout):
-        out += e.stdout.data
-        err += e.stderr.data
-        if e.WhichOneof("payload") == "exit":
-            code = e.exit.exit_code
-    return out, err, code
+    said = gatewaylab.said(g.stub.ExecSandbox(
+        pb.ExecSandboxRequest(sandbox_id=box or web, command=list(command), **kw), timeout=timeout))
+    return said.out, said.err, said.code
 
 
 class Live:

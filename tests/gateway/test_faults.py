@@ -78,12 +78,7 @@ class Lab:
 
     def supervisor(self, box):
         """The pid in the file `run`, or None."""
-        try:
-            with open(os.path.join(self.g.state, "sandboxes", box.metadata.id, "run"), encoding="ascii") as f:
-                words = f.read().split()
-            return int(words[2]) if len(words) > 2 else None
-        except (OSError, ValueError):
-            return None
+        return self.g.supervisor(box.metadata.id) or None
 
     def part(self, box, name):
         """The process of a name that belongs to the sandbox, or None."""
@@ -146,15 +141,9 @@ class Lab:
         return seen[0]
 
     def run(self, box, *command, **kw):
-        out, code = b"", None
-        for e in self.g.stub.ExecSandbox(self.pb.ExecSandboxRequest(
-                sandbox_id=box.metadata.id, command=command, **kw), timeout=60):
-            kind = e.WhichOneof("payload")
-            if kind == "exit":
-                code = e.exit.exit_code
-            elif kind == "stdout":
-                out += e.stdout.data
-        return code, out
+        said = gatewaylab.said(self.g.stub.ExecSandbox(self.pb.ExecSandboxRequest(
+            sandbox_id=box.metadata.id, command=command, **kw), timeout=60))
+        return said.code, said.out
 
     def stop(self, box):
         return self.g.stub.StopSandbox(self.pb.StopSandboxRequest(name=box.metadata.name), timeout=20)
@@ -238,11 +227,8 @@ class Lab:
         stay = {}
         root = os.path.join(self.g.state, "sandboxes")
         for name in os.listdir(root) if os.path.isdir(root) else []:
-            try:
-                with open(os.path.join(root, name, "run"), encoding="ascii") as f:
-                    stay.update(below(int(f.read().split()[2])))
-            except (OSError, ValueError, IndexError):
-                pass
+            if pid := self.g.supervisor(name):
+                stay.update(below(pid))
         self.g.close()
         for p, s in stay.items():
             if lives(p, s):

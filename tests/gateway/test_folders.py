@@ -69,12 +69,9 @@ def get(name):
 
 
 def status(name, method="GET"):
-    out = b""
-    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(sandbox_id=get(name).metadata.id, command=[
-            "curl", "-s", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}", "-X", method,
-            f"https://{HOST}/"]), timeout=30):
-        out += e.stdout.data if e.WhichOneof("payload") == "stdout" else b""
-    return out.decode()
+    return gatewaylab.said(g.stub.ExecSandbox(pb.ExecSandboxRequest(sandbox_id=get(name).metadata.id, command=[
+        "curl", "-s", "-m", "10", "-o", "/dev/null", "-w", "%{http_code}", "-X", method,
+        f"https://{HOST}/"]), timeout=30)).out.decode()
 
 
 def latest(name):
@@ -148,13 +145,35 @@ def another_file_of_the_workspace_takes_its_place():
     write(os.path.join(policies, "default.yml"), policy("read-only"))
     time.sleep(0.5)
     assert status("between", "POST") == "200", "WORKSPACE.yaml is the first"
+    line = g.logged("the file is not used", since)
+    assert line and "default.yml" in line and "the workspace's is default.yaml" in line, line
+    write(os.path.join(policies, "default.yaml"), policy("full") + "# another look\n")
+    time.sleep(0.5)
+    assert len([x for x in g.lines[since:] if "the file is not used" in x]) == 1, "once"
     os.unlink(os.path.join(policies, "default.yaml"))
     until(lambda: status("between", "POST") == "403")
     assert g.logged("the file is gone", since)
     assert latest("between").provenance["policy-file"] == "default.yml"
+    # The first by name, whichever was there before: so it is the same after a restart.
+    since = len(g.lines)
     write(os.path.join(policies, "default.yaml"), policy("full"))
-    os.unlink(os.path.join(policies, "default.yml"))
     until(lambda: status("between", "POST") == "200")
+    assert g.logged("the file is not used", since), "again: it was used meanwhile"
+    os.unlink(os.path.join(policies, "default.yml"))
+
+
+def the_first_counts_also_when_it_is_wrong():
+    g.stop()
+    write(os.path.join(policies, "default.yml"), policy("full"))
+    write(os.path.join(policies, "default.yaml"), "version: 1\nnetwork_polices: {}\n")
+    since = len(g.lines)
+    g.start()
+    assert g.logged("the policy is not taken", since) and g.logged("the file is not used", since)
+    sandbox("second")
+    assert status("second") in ("000", "403"), "a policy of a file that is not the workspace's"
+    write(os.path.join(policies, "default.yaml"), policy("full"))
+    until(lambda: status("second", "POST") == "200")
+    os.unlink(os.path.join(policies, "default.yml"))
 
 
 def a_directory_that_is_away_takes_nothing_away():
@@ -273,7 +292,7 @@ try:
     for step in (without_files_nothing_is_allowed, a_file_that_comes_holds_for_those_that_run,
                  and_for_those_that_come, an_edit_holds_at_the_next_request,
                  what_is_wrong_changes_nothing_and_is_said, who_has_a_policy_of_his_own_keeps_it,
-                 a_file_that_goes_holds_for_nobody_who_comes, another_file_of_the_workspace_takes_its_place,
+                 a_file_that_goes_holds_for_nobody_who_comes, another_file_of_the_workspace_takes_its_place, the_first_counts_also_when_it_is_wrong,
                  a_directory_that_is_away_takes_nothing_away, of_another_directory_only_its_files_hold,
                  more_files_than_are_read, what_can_not_change_while_it_runs_does_not,
                  a_directory_that_comes_later_is_found, a_profile_of_a_file_serves_and_follows_it,
@@ -281,7 +300,7 @@ try:
                  one_that_is_used_stays_and_goes_when_it_is_not, a_gateway_that_was_away_catches_up):
         check(step)
 finally:
-    for name in ("early", "late", "own", "uses", "between", "away", "elsewhere"):
+    for name in ("early", "late", "own", "uses", "between", "away", "elsewhere", "second"):
         code_of(lambda: g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name=name)))
     time.sleep(1)
     g.close()

@@ -50,16 +50,9 @@ def directory(box):
 
 
 def run(box, *command, **kw):
-    got, err, code = b"", b"", None
-    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(sandbox_id=box.metadata.id, command=command, **kw), timeout=60):
-        kind = e.WhichOneof("payload")
-        if kind == "exit":
-            code = e.exit.exit_code
-        elif kind == "stdout":
-            got += e.stdout.data
-        else:
-            err += e.stderr.data
-    return code, got.decode(errors="replace"), err.decode(errors="replace")
+    said = gatewaylab.said(g.stub.ExecSandbox(
+        pb.ExecSandboxRequest(sandbox_id=box.metadata.id, command=command, **kw), timeout=60))
+    return said.code, said.out.decode(errors="replace"), said.err.decode(errors="replace")
 
 
 def python(box, text, *words):

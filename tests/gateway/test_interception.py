@@ -5,14 +5,13 @@ of configuration; `interception` takes one and no other; a policy that needs wha
 refused, be it the first or a later one.
 Method: gateways that are told each; one on a host whose kernel has no nf_tables, by a seccomp filter that
 answers so."""
-import ctypes
 import os
-import struct
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import gatewaylab  # noqa: E402
+import lesserkernel  # noqa: E402
 import world  # noqa: E402
 from gatewaylab import until  # noqa: E402
 
@@ -43,11 +42,8 @@ def get(g, name):
 
 
 def run(g, sandbox, *command):
-    out = b""
-    for e in g.stub.ExecSandbox(g.pb.ExecSandboxRequest(sandbox_id=sandbox.metadata.id, command=command), timeout=60):
-        if e.WhichOneof("payload") in ("stdout", "stderr"):
-            out += getattr(e, e.WhichOneof("payload")).data
-    return out.decode()
+    return gatewaylab.said(g.stub.ExecSandbox(
+        g.pb.ExecSandboxRequest(sandbox_id=sandbox.metadata.id, command=command), timeout=60)).both.decode()
 
 
 def curl(g, sandbox, url):
@@ -56,22 +52,6 @@ def curl(g, sandbox, url):
 
 def logs(g, sandbox):
     return str(g.stub.GetSandboxLogs(g.pb.GetSandboxLogsRequest(sandbox_id=sandbox.metadata.id)))
-
-
-def pid_of(g, name):
-    with open(os.path.join(g.state, "sandboxes", name, "run"), encoding="ascii") as f:
-        return int(f.read().split("\n")[1].split()[0])
-
-
-def spares(g):
-    place, found = os.path.join(g.state, "sandboxes"), set()
-    for name in os.listdir(place):
-        if name.startswith("spare-"):
-            try:
-                found.add(pid_of(g, name))
-            except (OSError, IndexError, ValueError):
-                pass
-    return found
 
 
 def update(g, name, ports):
@@ -112,26 +92,6 @@ def is_refused(g, ports, words):
     assert box.status.phase == ERROR and words in str(box.status), box
 
 
-def _bpf(code, jt, jf, k):
-    return struct.pack("HBBI", code, jt, jf, k)
-
-
-def without_nftables():
-    """From here on: socket(AF_NETLINK, ..., NETLINK_NETFILTER) is EPROTONOSUPPORT, for what is started too."""
-    program = b"".join((_bpf(0x20, 0, 0, 0), _bpf(0x15, 0, 5, 41), _bpf(0x20, 0, 0, 16), _bpf(0x15, 0, 3, 16),
-                        _bpf(0x20, 0, 0, 32), _bpf(0x15, 0, 1, 12), _bpf(0x06, 0, 0, 0x00050000 | 93),
-                        _bpf(0x06, 0, 0, 0x7fff0000)))
-    memory = ctypes.create_string_buffer(program)
-
-    class Program(ctypes.Structure):
-        _fields_ = [("n", ctypes.c_ushort), ("p", ctypes.c_void_p)]
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    header = Program(len(program) // 8, ctypes.addressof(memory))
-    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(header), 0, 0):
-        raise OSError(ctypes.get_errno(), "seccomp")
-
-
 for HOW in ("redirect", "anyip"):
     with gatewaylab.Gateway(tls=False, config={"interception": HOW}) as lab:
         tap.check(f"interception: {HOW}: a sandbox works, and its log says so", lambda: works(lab, HOW))
@@ -142,13 +102,13 @@ for HOW in ("redirect", "anyip"):
 
 with gatewaylab.Gateway(tls=False, config={"interception": "anyip", "warm_pool": 1}) as lab:
     def spare_is_claimed():
-        until(lambda: len(spares(lab)) == 1)
+        until(lambda: len(lab.spares()) == 1)
         time.sleep(2)
-        before = spares(lab)
-        assert pid_of(lab, create(lab, "fits").metadata.id) in before
-        until(lambda: len(spares(lab)) == 1 and spares(lab) != before)
+        before = lab.spares()
+        assert lab.supervisor(create(lab, "fits").metadata.id) in before
+        until(lambda: len(lab.spares()) == 1 and lab.spares() != before)
         time.sleep(2)
-        assert pid_of(lab, create(lab, "differs", (8443,)).metadata.id) not in spares(lab) | before
+        assert lab.supervisor(create(lab, "differs", (8443,)).metadata.id) not in lab.spares() | before
         assert curl(lab, get(lab, "fits"), "http://1.2.3.4:443/") == "403"
     tap.check("a spare listens on what every sandbox does, and becomes no other", spare_is_claimed)
 
@@ -164,7 +124,7 @@ def another_word():
 
 tap.check("another word is refused", another_word)
 
-without_nftables()  # and from here on
+lesserkernel.without_nftables()  # and from here on
 with gatewaylab.Gateway(tls=False, config={"warm_pool": 1}) as lab:
     tap.check("without nf_tables a sandbox works, by anyip", lambda: works(lab, "anyip"))
     tap.check("... policies that come later", lambda: later_policies(lab, "anyip"))
@@ -173,4 +133,9 @@ with gatewaylab.Gateway(tls=False, config={"warm_pool": 1}) as lab:
 with gatewaylab.Gateway(tls=False, config={"interception": "tproxy"}) as lab:
     tap.check("... p13 where tproxy was asked for, it is refused, with the command",
               lambda: is_refused(lab, (443,), "modprobe -a nf_tables nft_tproxy"))
+
+lesserkernel.without_tcp_diag()
+with gatewaylab.Gateway(tls=False) as lab:
+    tap.check("p4 p13 where nobody can tell whose a request is, it is refused, with the command",
+              lambda: is_refused(lab, (443,), "modprobe -a inet_diag tcp_diag"))
 tap.done()

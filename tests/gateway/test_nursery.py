@@ -19,7 +19,6 @@ from gatewaylab import code_of, until  # noqa: E402
 tap = world.Tap()
 g = gatewaylab.Gateway(tls=False)
 pb = g.pb
-PLACE = os.path.join(g.state, "sandboxes")
 READY, ERROR = 2, 3
 
 
@@ -33,14 +32,9 @@ def nursery():
     return found[0] if found else 0
 
 
-def supervisor(box):
-    with open(os.path.join(PLACE, box.metadata.id, "run"), encoding="ascii") as f:
-        return int(f.read().split("\n")[1].split()[0])
-
-
 def keeper(box):
     """Forked, or started after one that died."""
-    pid = supervisor(box)
+    pid = g.supervisor(box.metadata.id)
     found = [p for p in look.adopted(pid) if (look.stat(p) or [""])[0] == "cove-keeper"] + children(pid, "cove-keeper")
     return found[0] if found else 0
 
@@ -63,10 +57,8 @@ def delete(name):
 
 
 def authorities(box):
-    out = b""
-    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(
-            sandbox_id=box.metadata.id, command=["cat", "/etc/openshell-tls/openshell-ca.pem"]), timeout=30):
-        out += e.stdout.data if e.WhichOneof("payload") == "stdout" else b""
+    out = gatewaylab.said(g.stub.ExecSandbox(pb.ExecSandboxRequest(
+        sandbox_id=box.metadata.id, command=["cat", "/etc/openshell-tls/openshell-ca.pem"]), timeout=30)).out
     end = b"-----END CERTIFICATE-----\n"
     return [part.strip() + b"\n" + end for part in out.split(end)[:-1]]
 
@@ -113,7 +105,9 @@ def it_ends_with_its_sandbox_alone():
     pids = {n: keeper(get(n)) for n in ("n0", "n1", "n2")}
     delete("n0")
     until(lambda: not look.runs(pids["n0"]))
-    os.kill(supervisor(get("n1")), signal.SIGKILL)
+    pid = g.supervisor(get("n1").metadata.id)
+    assert pid, "no supervisor"
+    os.kill(pid, signal.SIGKILL)
     until(lambda: not look.runs(pids["n1"]))
     assert look.runs(pids["n2"]) and keeper(get("n2")) == pids["n2"]
 
@@ -122,7 +116,7 @@ def one_that_dies_is_started_by_its_supervisor():
     box, before = get("n2"), keeper(get("n2"))
     os.kill(before, signal.SIGKILL)
     until(lambda: keeper(box) not in (0, before))
-    assert look.stat(keeper(box)).parent == supervisor(box)
+    assert look.stat(keeper(box)).parent == g.supervisor(box.metadata.id)
     until(lambda: len(authorities(box)) == 2)
 
 

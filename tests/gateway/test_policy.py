@@ -46,7 +46,7 @@ def update(**request):
 
 def rule(host, port=443, binary=CURL, **more):
     return sb.NetworkPolicyRule(endpoints=[sb.NetworkEndpoint(host=host, port=port, **more)],
-                                binaries=[sb.NetworkBinary(path=binary)])
+                                binaries=[sb.NetworkBinary(path=binary)] if binary else [])
 
 
 def policy(**rules):
@@ -136,6 +136,22 @@ def a_policy_is_set_and_its_proxy_loads_it():
     expect(dict(G.stub.GetSandbox(pb.GetSandboxRequest(name=NAME)).sandbox.metadata.annotations), {"why": "test"})
     again = update(policy=policy(a=rule("a.test"), b=rule("b.test")))
     expect((again.version, again.policy_hash), (2, r.policy_hash), "nothing differs")
+
+
+@case
+def annotations_of_a_revision_are_checked_as_a_sandboxs():
+    before = (status().revision.version, G.stub.GetSandbox(pb.GetSandboxRequest(name=NAME)).sandbox.metadata)
+    some = policy(a=rule("not-yet.test"))
+    refused("INVALID_ARGUMENT", "annotations key 'a b' is invalid", name=NAME, policy=some, annotations={"a b": "x"})
+    refused("INVALID_ARGUMENT", "annotations exceeds maximum entries (129 > 128)", name=NAME, policy=some,
+            annotations={"k%d" % i: "" for i in range(129)})
+    refused("INVALID_ARGUMENT", "a setting has none", name=NAME, setting_key="ocsf_json_enabled",
+            setting_value=sb.SettingValue(bool_value=True), annotations={"k": "x"})
+    refused("INVALID_ARGUMENT", "annotations exceeds maximum total size", name=NAME, policy=some,
+            annotations={"k": "x" * 300000})
+    refused("INVALID_ARGUMENT", "annotations exceeds maximum entries", name=NAME, policy=some,
+            annotations={"k%d" % i: "" for i in range(128)})  # and the one that is there
+    expect((status().revision.version, G.stub.GetSandbox(pb.GetSandboxRequest(name=NAME)).sandbox.metadata), before)
 
 
 @case
@@ -275,10 +291,13 @@ def proposals_are_reviewed_as_they_were_seen():
     newer = submit(chunk("q.test", port=6379)).accepted_chunk_ids[0]
     expect(draft("rejected")[flagged].rejection_reason, "superseded by " + newer)
     G.stub.EditDraftChunk(pb.EditDraftChunkRequest(name=NAME, chunk_id=newer, proposed_rule=rule("q.test")))
-    expect(draft()[newer].security_notes, "")
+    expect((draft()[newer].security_notes, draft()[newer].binary), ("", CURL))
+    G.stub.EditDraftChunk(pb.EditDraftChunkRequest(name=NAME, chunk_id=newer, proposed_rule=rule("q.test", binary=None)))
+    expect(draft()[newer].binary, "", "the rule is for no program any more")
+    G.stub.EditDraftChunk(pb.EditDraftChunkRequest(name=NAME, chunk_id=newer, proposed_rule=rule("q.test")))
     events = [e.event_type for e in G.stub.GetDraftHistory(pb.GetDraftHistoryRequest(name=NAME)).entries]
     expect(events, ["analysis_cycle", "analysis_cycle", "approved", "undone", "rejected", "rejected",
-                    "analysis_cycle", "edited"])
+                    "analysis_cycle", "edited", "edited", "edited"])
 
 
 @case

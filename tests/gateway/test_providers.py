@@ -117,6 +117,21 @@ def _():
     equal(code_of(lambda: get("x"))[0], "NOT_FOUND")
 
 
+@test("labels and annotations are checked, and merged, too")
+def _():
+    create("noted", "generic", meta={"labels": {"a": "1"}, "annotations": {"b/c": "two words"}})
+    m = update("noted", meta={"labels": {"d": "2"}, "annotations": {"e": ""}}).metadata
+    equal((dict(m.labels), dict(m.annotations)), ({"a": "1", "d": "2"}, {"b/c": "two words", "e": ""}))
+    for meta, words in (({"annotations": {"no key": "x"}}, "provider.metadata.annotations key 'no key' is invalid"),
+                        ({"annotations": {f"k{i}": "" for i in range(127)}}, "annotations exceeds maximum entries"),
+                        ({"annotations": {"k": "x" * 300000}}, "annotations exceeds maximum total size"),
+                        ({"labels": {f"k{i}": "" for i in range(63)}}, "labels exceeds maximum entries")):
+        got, why = code_of(lambda: update("noted", meta=meta))  # pylint: disable=cell-var-from-loop
+        assert got == "INVALID_ARGUMENT" and words in why, (got, why)
+    equal(get("noted").metadata, m)
+    stub.DeleteProvider(pb.DeleteProviderRequest(name="noted"))
+
+
 @test("an update merges")
 def _():
     before = get("gh").credential_handles["GITHUB_TOKEN"].handle

@@ -53,11 +53,9 @@ def get(name):
 
 
 def run(s, *command):
-    out = b""
-    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(sandbox_id=s.metadata.id, command=command), timeout=40):
-        kind = e.WhichOneof("payload")
-        out += getattr(e, kind).data if kind in ("stdout", "stderr") else b""
-    return out.decode(errors="replace")
+    said = gatewaylab.said(g.stub.ExecSandbox(
+        pb.ExecSandboxRequest(sandbox_id=s.metadata.id, command=command), timeout=40))
+    return said.both.decode(errors="replace")
 
 
 def sent(s):

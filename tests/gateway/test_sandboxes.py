@@ -386,6 +386,32 @@ def a_large_input_comes_whole():
     delete("input")
 
 
+def a_workspace_that_is_being_deleted_lets_go():
+    """Nothing new is made in it, and all that holds it can be taken away."""
+    g.stub.CreateWorkspace(pb.CreateWorkspaceRequest(name="going"))
+    g.stub.CreateProvider(pb.CreateProviderRequest(workspace="going", provider={
+        "metadata": {"name": "prov"}, "type": "generic", "credentials": {"KEY": "value-0123456789"}}))
+    g.stub.ImportProviderProfiles(pb.ImportProviderProfilesRequest(workspace="going", profiles=[
+        pb.ProviderProfileImportItem(source="test", profile=pb.ProviderProfile(
+            id="mine", display_name="mine", category=1))]))
+    s = create("held", ["sleep", "1000"], workspace="going", providers=["prov"])
+    g.stub.ExposeService(pb.ExposeServiceRequest(workspace="going", sandbox="held", service="web", target_port=80))
+    assert g.stub.DeleteWorkspace(pb.DeleteWorkspaceRequest(name="going")).deleted
+    assert g.stub.GetWorkspace(pb.GetWorkspaceRequest(name="going")).workspace.status.phase == 2
+    refused = ("FAILED_PRECONDITION", "workspace 'going' is being deleted")
+    assert code_of(lambda: create("more", ["true"], workspace="going")) == refused
+    assert code_of(lambda: g.stub.AttachSandboxProvider(pb.AttachSandboxProviderRequest(
+        workspace="going", sandbox_name="held", provider_name="prov"))) == refused
+    assert g.stub.DetachSandboxProvider(pb.DetachSandboxProviderRequest(
+        workspace="going", sandbox_name="held", provider_name="prov")).detached
+    assert g.stub.DeleteProvider(pb.DeleteProviderRequest(workspace="going", name="prov")).deleted
+    assert g.stub.DeleteProviderProfile(pb.DeleteProviderProfileRequest(workspace="going", id="mine")).deleted
+    assert g.stub.DeleteService(pb.DeleteServiceRequest(workspace="going", sandbox="held", service="web")).deleted
+    g.stub.DeleteSandbox(pb.DeleteSandboxRequest(workspace="going", name="held"))
+    until(lambda: code_of(lambda: g.stub.GetWorkspace(pb.GetWorkspaceRequest(name="going")))[0] == "NOT_FOUND")
+    assert code_of(lambda: g.stub.GetSandbox(pb.GetSandboxRequest(name=s.metadata.id)))[0] == "NOT_FOUND"
+
+
 def a_terminal_is_one_and_can_be_resized():
     s = ready("term")
     go = threading.Semaphore(0)
@@ -410,6 +436,12 @@ def a_terminal_is_one_and_can_be_resized():
         if b"30 100" in out and b"word" not in out:
             go.release()
     assert code == 0 and b"/dev/pts/" in out and b"20 50" in out and b"got word" in out, out
+
+    def at_once():  # before there is a terminal
+        yield pb.ExecSandboxInput(start=pb.ExecSandboxRequest(
+            sandbox_id=s.metadata.id, tty=True, cols=100, rows=30, command=["sh", "-c", "sleep 0.5; stty size"]))
+        yield pb.ExecSandboxInput(resize=pb.ExecSandboxWindowResize(cols=50, rows=20))
+    assert ended(g.stub.ExecSandboxInteractive(at_once(), timeout=30)) == (0, b"20 50\r\n", b"")
     delete("term")
 
 

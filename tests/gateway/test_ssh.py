@@ -584,7 +584,9 @@ def a_killed_server_ends_its_connection_only():
 
 
 def the_server_confines_itself():
-    p = subprocess.Popen(words("cat"), env=client.env, stdin=subprocess.PIPE)
+    p = subprocess.Popen(words("cat"), env=client.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    p.stdin.write(b"here\n")
+    assert p.stdout.read(5) == b"here\n"  # by now it has read what a stranger sent
     pid = until(servers)[0]
     with open(f"/proc/{pid}/status", encoding="ascii") as f:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
@@ -651,8 +653,10 @@ def a_gateway_that_comes_back():
 def a_sandbox_that_ends_takes_its_connections_along():
     create("ends")
     config("one", "ends")
-    p = subprocess.Popen(words("cat", name="ends"), env=client.env, stdin=subprocess.PIPE)
-    until(lambda: len(servers()) == 1)
+    p = subprocess.Popen(words("cat", name="ends"), env=client.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                         bufsize=0)
+    p.stdin.write(b"here\n")
+    assert p.stdout.read(5) == b"here\n" and len(servers()) == 1
     g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name="ends"))
     assert p.wait(30) == 255
     until(lambda: not servers())

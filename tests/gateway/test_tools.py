@@ -93,15 +93,9 @@ def ready(name, workspace="", policy_=None):
 
 
 def run(sandbox, *command):
-    out, code = b"", None
-    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(sandbox_id=sandbox.metadata.id, command=command),
-                                timeout=90):
-        kind = e.WhichOneof("payload")
-        if kind == "stdout":
-            out += e.stdout.data
-        elif kind == "exit":
-            code = e.exit.exit_code
-    return code, out.decode("utf-8", "replace")
+    said = gatewaylab.said(g.stub.ExecSandbox(
+        pb.ExecSandboxRequest(sandbox_id=sandbox.metadata.id, command=command), timeout=90))
+    return said.code, said.out.decode("utf-8", "replace")
 
 
 def curl(sandbox, route, *words, token='"$COVE_TOOLS_TOKEN"', body=None):

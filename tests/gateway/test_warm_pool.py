@@ -22,18 +22,6 @@ PLACE = os.path.join(g.state, "sandboxes")
 READY, ERROR, STOPPED = 2, 3, 7
 
 
-def pid_of(name):
-    try:
-        with open(os.path.join(PLACE, name, "run"), encoding="ascii") as f:
-            return int(f.read().split("\n")[1].split()[0])
-    except (OSError, IndexError, ValueError):
-        return 0
-
-
-def spares():
-    return {pid_of(n) for n in os.listdir(PLACE) if n.startswith("spare-")} - {0}
-
-
 def stand(pid):
     """Keeper (the nursery's child) and PID 1 of the sandbox are there, and it waits."""
     try:
@@ -54,9 +42,9 @@ def stand(pid):
 
 
 def full():
-    until(lambda: len(spares()) == 2 and all(stand(p) for p in spares()))
+    until(lambda: len(g.spares()) == 2 and all(stand(p) for p in g.spares()))
     time.sleep(0.3)  # READY has been read
-    return spares()
+    return g.spares()
 
 
 def get(name):
@@ -71,15 +59,9 @@ def ready(name, command=("sleep", "100000"), **kw):
 
 
 def run(sandbox, *command, **kw):
-    out, code = b"", None
-    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(sandbox_id=sandbox.metadata.id, command=command, **kw),
-                                timeout=60):
-        kind = e.WhichOneof("payload")
-        if kind in ("stdout", "stderr"):
-            out += getattr(e, kind).data
-        else:
-            code = e.exit.exit_code
-    return code, out.decode()
+    said = gatewaylab.said(g.stub.ExecSandbox(
+        pb.ExecSandboxRequest(sandbox_id=sandbox.metadata.id, command=command, **kw), timeout=60))
+    return said.code, said.both.decode()
 
 
 def delete(name):
@@ -90,7 +72,7 @@ def delete(name):
 def a_sandbox_that_fits_is_a_spare():
     before = full()
     s = ready("first", environment={"COLOUR": "blue"}, command=["sh", "-c", "echo $COLOUR >main; sleep 1000"])
-    assert pid_of(s.metadata.id) in before
+    assert g.supervisor(s.metadata.id) in before
     code, out = run(s, "sh", "-c", "echo $COLOUR $OPENSHELL_SANDBOX $OPENSHELL_SANDBOX_ID; pwd; echo x >mine; ls")
     assert (code, out) == (0, f"blue first {s.metadata.id}\n/sandbox\nmain\nmine\n"), out
     with open(os.path.join(PLACE, s.metadata.id, "workspace", "main"), encoding="ascii") as f:
@@ -100,7 +82,7 @@ def a_sandbox_that_fits_is_a_spare():
 def each_is_claimed_once_and_replaced():
     before = full()
     a, b = ready("second"), ready("third")
-    pids = {pid_of(a.metadata.id), pid_of(b.metadata.id)}
+    pids = {g.supervisor(a.metadata.id), g.supervisor(b.metadata.id)}
     assert pids == before
     assert not full() & pids
     assert run(a, "ls") == (0, "")  # nothing of the first one's
@@ -122,7 +104,7 @@ def its_policy_is_its_own():
     e.host, e.port = "api.example.com", 443
     rule.binaries.add().path = "/usr/bin/curl"
     s = ready("ruled", policy=p)
-    assert pid_of(s.metadata.id) in before
+    assert g.supervisor(s.metadata.id) in before
     with open(os.path.join(PLACE, s.metadata.id, "policy.yaml"), encoding="utf-8") as f:
         assert "api.example.com" in f.read()
     code, out = run(s, "curl", "-sS", "--max-time", "10", "https://other.example.com/")
@@ -138,7 +120,7 @@ def what_does_not_fit_is_built():
     p.filesystem.read_write.append("/sandbox")
     p.filesystem.read_write.append("/var/tmp")
     s = ready("other", policy=p)
-    assert pid_of(s.metadata.id) not in before and spares() == before
+    assert g.supervisor(s.metadata.id) not in before and g.spares() == before
     delete("other")
 
 
@@ -148,20 +130,20 @@ def stopping_and_starting_keeps_its_files():
     before = full()
     g.stub.StartSandbox(pb.StartSandboxRequest(name="first"))
     until(lambda: get("first").status.phase == READY)
-    assert spares() == before  # its directory is there: no spare has it
+    assert g.spares() == before  # its directory is there: no spare has it
     assert run(get("first"), "cat", "mine") == (0, "x\n")
 
 
 def spares_end_with_their_gateway_and_sandboxes_do_not():
-    old, claimed = full(), pid_of(get("second").metadata.id)
+    old, claimed = full(), g.supervisor(get("second").metadata.id)
     g.kill()
     until(lambda: not any(map(look.runs, old)))
     assert look.runs(claimed)
     g.start()
     until(lambda: get("second").status.phase == READY)
     assert run(get("second"), "echo", "on") == (0, "on\n")
-    assert pid_of(get("second").metadata.id) == claimed
-    until(lambda: not old & spares())
+    assert g.supervisor(get("second").metadata.id) == claimed
+    until(lambda: not old & g.spares())
     assert not full() & old
 
 

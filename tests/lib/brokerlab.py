@@ -17,7 +17,7 @@ import threading
 import time
 
 import look
-from proxylab import link_send, memfd, pack_str
+from proxylab import link_send, memfd, pack_str, replies_read
 
 BUILD = os.environ.get("CV_BUILD", os.path.join(os.getcwd(), "build"))
 BROKER = os.path.join(BUILD, "src/broker/cove-broker")
@@ -341,20 +341,7 @@ class Lab:
             pass  # it has ended; what it said is in replies
 
     def _read(self):
-        while True:
-            try:
-                data = self.control.recv(1 << 17)
-            except OSError:
-                data = b""
-            with self.lock:
-                if data:
-                    kind, n = struct.unpack_from("<II", data)
-                    self.replies.append((REPLIES[kind], data[8:8 + n]))
-                else:
-                    self.replies.append((None, b""))
-                self.lock.notify_all()
-            if not data:
-                return
+        replies_read(self.control, REPLIES, self.replies, self.lock)
 
     def wait(self, kind, seconds=10):
         end = time.monotonic() + seconds

@@ -72,6 +72,31 @@ credentials:
 """
 
 
+# Of profiles whose credentials are for these two names alone.
+BIND = """\
+endpoints:
+  - {host: api.test, port: 443, protocol: rest, enforcement: enforce, access: full}
+  - {host: also.test, port: 443, protocol: rest, enforcement: enforce, access: full}
+binaries: [{path: "/**"}]
+"""
+
+
+def renewed(command, bind=BIND):
+    """Files of an instance, i-renewed.yaml, whose TOLD a command of the host renews."""
+    return {"renewed.yaml": f"""\
+id: renewed
+credentials:
+  - name: TOLD
+    env_vars: [TOLD]
+    required: true
+    refresh: {{strategy: oauth2_refresh_token, token_url: "https://issuer.test/t", material: [{{name: client_id}}]}}
+{bind}""", "i-renewed.yaml": f"""\
+name: renewed
+profile: ./renewed.yaml
+refresh: {{TOLD: {{strategy: command, command: [/bin/sh, -c, '{command}']}}}}
+"""}
+
+
 def brotli(data):
     try:
         import brotli as codec

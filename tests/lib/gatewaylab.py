@@ -16,8 +16,10 @@ With CV_DB_URL every gateway keeps its objects in a database of its own there: t
 with {db} where the database's name belongs (tests/gateway/postgres.py runs a test so).
 
 Statuses: `gatewaylab.code_of(lambda: g.stub.X(...))` gives ("NOT_FOUND", "sandbox not found").
+Commands: `gatewaylab.said(g.stub.ExecSandbox(...))` gives exit code, stdout, stderr, and both as they came.
 """
 import base64
+import collections
 import json
 import os
 import shutil
@@ -52,6 +54,22 @@ def until(what, seconds=45, why=""):
             return v
         time.sleep(0.02)
     raise AssertionError(f"it did not come to that: {why() if callable(why) else why}")
+
+
+Said = collections.namedtuple("Said", "code out err both")
+
+
+def said(events):
+    """What the events of an exec say; its code is None where no exit was among them."""
+    code, parts = None, []
+    for e in events:
+        kind = e.WhichOneof("payload")
+        if kind == "exit":
+            code = e.exit.exit_code
+        else:
+            parts.append((kind, getattr(e, kind).data))
+    return Said(code, *(b"".join(data for kind, data in parts if kind in kinds)
+                        for kinds in (("stdout",), ("stderr",), ("stdout", "stderr"))))
 
 
 class Gateway:
@@ -181,6 +199,21 @@ class Gateway:
                 pass
         if self.is_own:
             shutil.rmtree(self.directory, ignore_errors=True)
+
+    # ---- what it writes down ----
+
+    def supervisor(self, sandbox_id):
+        """The pid of a sandbox's supervisor, by the file `run`; 0: it has none, or none yet."""
+        try:
+            with open(os.path.join(self.state, "sandboxes", sandbox_id, "run"), encoding="ascii") as f:
+                return int(f.read().split("\n")[1].split()[0])
+        except (OSError, IndexError, ValueError):
+            return 0
+
+    def spares(self):
+        """Those of the sandboxes that stand for nobody yet."""
+        place = os.path.join(self.state, "sandboxes")
+        return {self.supervisor(n) for n in os.listdir(place) if n.startswith("spare-")} - {0}
 
     # ---- callers ----
 

@@ -46,6 +46,24 @@ def link_send(sock, kind, body=b"", fds=()):
                  [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
 
 
+def replies_read(link, names, replies, lock):
+    """Puts each message of a link into replies as (name, body), and (None, b"") when it has ended."""
+    while True:
+        try:
+            data = link.recv(1 << 17)
+        except OSError:
+            data = b""
+        with lock:
+            if data:
+                kind, n = struct.unpack_from("<II", data)
+                replies.append((names[kind], data[8:8 + n]))
+            else:
+                replies.append((None, b""))
+            lock.notify_all()
+        if not data:
+            return
+
+
 def memfd(name, text):
     fd = os.memfd_create(name)
     os.write(fd, text if isinstance(text, bytes) else text.encode())
@@ -220,20 +238,7 @@ class Lab:
         broker.take(ours)
 
     def _read(self):
-        while True:
-            try:
-                data = self.link.recv(1 << 17)
-            except OSError:
-                data = b""
-            with self.lock:
-                if not data:
-                    self.replies.append((None, b""))
-                else:
-                    kind, n = struct.unpack_from("<II", data)
-                    self.replies.append((REPLIES[kind], data[8:8 + n]))
-                self.lock.notify_all()
-            if not data:
-                return
+        replies_read(self.link, REPLIES, self.replies, self.lock)
 
     def wait(self, kind, seconds=10):
         """The body of the next reply of that kind, which is taken out."""

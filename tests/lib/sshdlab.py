@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine's own OpenSSH server, as the one that stands behind a relay: user `sandbox`, no key.
+"""OpenSSH's server (the machine's own, or tools/sshd's) as the one behind a relay: user `sandbox`, no key.
 
     s = sshdlab.Server()            s.port; a user without a password, in a mount namespace of its own
     s = sshdlab.Server(is_open=False)   one that lets nobody in
@@ -7,6 +7,7 @@
 
 Only root can give a program another /etc/passwd: is_possible() says whether it can be had here.
 """
+import glob
 import os
 import shutil
 import socket
@@ -14,11 +15,13 @@ import subprocess
 import tempfile
 import time
 
-SSHD = "/usr/sbin/sshd"
+FETCHED = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../build/sshd"))
+SSHD = next((s for s in ("/usr/sbin/sshd", os.path.join(FETCHED, "usr/sbin/sshd")) if os.path.exists(s)), None)
+LIBRARIES = glob.glob(os.path.join(FETCHED, "usr/lib/*-linux-gnu"))  # that the machine's own needs nothing of
 
 
 def is_possible():
-    return os.path.exists(SSHD) and bool(shutil.which("ssh-keygen")) and subprocess.run(
+    return SSHD is not None and bool(shutil.which("ssh-keygen")) and subprocess.run(
         ["unshare", "-m", "sh", "-c", "mount --bind /etc/passwd /etc/passwd"], capture_output=True).returncode == 0
 
 
@@ -49,7 +52,8 @@ StrictModes no
         self.process = subprocess.Popen(
             ["unshare", "-m", "sh", "-c",
              f"mkdir -p /run/sshd && mount --bind {d}/passwd /etc/passwd && mount --bind {d}/shadow /etc/shadow && "
-             f"exec {SSHD} -D -e -f {d}/config"], stderr=self.log)
+             f"exec {SSHD} -D -e -f {d}/config"],
+            env={**os.environ, "LD_LIBRARY_PATH": ":".join(LIBRARIES)}, stderr=self.log)
         end = time.monotonic() + 20
         while True:
             try:

@@ -70,7 +70,8 @@ def timeouts(tap, b):
 
 def signals(tap, b):
     trap = ("import os,signal,time\nfor n in (1,2,3,10,12,15,28): signal.signal(n, lambda n,f: "
-            "(os.write(1, b'got %d\\n' % n), os._exit(n+50)))\nprint('ready',flush=True)\ntime.sleep(20)")
+            "(os.write(1, b'got %d\\n' % n), os._exit(n+50)))\nprint('ready',flush=True)\n"
+            "for i in range(200): time.sleep(0.1)")  # a signal right before a sleep does not end that one
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1,
                    signal.SIGUSR2):
         p = b.start(["python3", "-c", trap])

@@ -12,10 +12,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
-import clientlab  # noqa: E402
-import gatewaylab  # noqa: E402
 import look  # noqa: E402
 import world  # noqa: E402
+
+world.enter_user_namespace()  # so that its processes can be looked into; before grpc is there with its threads
+import clientlab  # noqa: E402
+import gatewaylab  # noqa: E402
 from gatewaylab import code_of, until  # noqa: E402
 
 SECONDS = float(os.environ.get("CV_SOAK_SECONDS", "60"))
@@ -47,14 +49,9 @@ def settle(name):
 
 
 def run(name, *command, stdin=b""):
-    out, code = b"", None
-    for e in g.stub.ExecSandbox(pb.ExecSandboxRequest(
-            sandbox_id=model[name]["id"], command=command, stdin=stdin), timeout=WAIT_S):
-        if e.WhichOneof("payload") == "exit":
-            code = e.exit.exit_code
-        else:
-            out += e.stdout.data or e.stderr.data
-    return code, out
+    said = gatewaylab.said(g.stub.ExecSandbox(pb.ExecSandboxRequest(
+        sandbox_id=model[name]["id"], command=command, stdin=stdin), timeout=WAIT_S))
+    return said.code, said.both
 
 
 def some(wanted):
@@ -172,8 +169,8 @@ def gateway_dies():
 def writes_to(pid, log):
     """A supervisor, and not what it forked to do something aside, which may be gone by now."""
     try:
-        return os.readlink(f"/proc/{pid}/fd/1") == log and os.getsid(pid) == pid
-    except OSError:
+        return outputs(pid)[0] == log and os.getsid(pid) == pid
+    except (OSError, look.Unavailable):
         return False
 
 
@@ -232,7 +229,13 @@ def memory():
 
 
 def fds():
-    return len(os.listdir(f"/proc/{g.process.pid}/fd"))
+    return look.descriptor_count(g.process.pid)
+
+
+def outputs(pid):
+    """Where what it prints goes."""
+    paths = look.paths(pid)
+    return [paths.get(n, "") for n in (1, 2)]
 
 
 def ours():
@@ -244,12 +247,11 @@ def ours():
             continue
         try:
             if s.parent == g.process.pid or (s.comm.startswith("cove-") and any(
-                    os.readlink(f"/proc/{pid}/fd/{n}").startswith(g.state) for n in (1, 2))):
+                    path.startswith(g.state) for path in outputs(int(pid)))):
                 found[pid] = s
-        except OSError:
+        except (OSError, look.Unavailable):  # gone, or another gateway's
             continue
     return found
-
 
 
 def nothing_is_left():
@@ -259,8 +261,9 @@ def nothing_is_left():
         del model[name]
     until(lambda: not g.stub.ListSandboxes(pb.ListSandboxesRequest(), timeout=WAIT_S).sandboxes, WAIT_S, "all are gone")
     until(lambda: not os.listdir(os.path.join(g.state, "sandboxes")), WAIT_S, "directories")
-    # The gateway's own: its vault is a keeper, and keepers of sandboxes to come are forked from one more.
-    own = ("cove-keeper", "cove-nursery")
+    # The gateway's own: its vault is a keeper; keepers of sandboxes to come are forked from one more; and the
+    # next sandbox's supervisor waits.
+    own = ("cove-keeper", "cove-nursery", "cove-blank")
     until(lambda: not [s for s in ours().values() if s.comm not in own], WAIT_S, "processes: %s" % ours())
     assert all([s.comm for s in ours().values()].count(name) <= 1 for name in own), ours()
     zombies = [s for s in ours().values() if s.state == "Z"]

@@ -16,16 +16,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import box  # noqa: E402
 import credlab  # noqa: E402
 import world  # noqa: E402
-from credlab import OK, equal, field, memory_has, request  # noqa: E402
+from credlab import BIND, OK, equal, field, memory_has, request  # noqa: E402
 
 KEEP_S = 1  # CV_KEEPER_KEEP_MS
 ONE, TWO, BOUND, OF_PATH = ("-".join(["v4lue", "of", x, "83412"]) for x in ("one", "two", "bound", "path"))
-BIND = """\
-endpoints:
-  - {host: api.test, port: 443, protocol: rest, enforcement: enforce, access: full}
-  - {host: also.test, port: 443, protocol: rest, enforcement: enforce, access: full}
-binaries: [{path: "/**"}]
-"""
 PROFILE = f"""\
 id: my-api
 credentials:
@@ -44,21 +38,8 @@ endpoints:
 binaries: [{path: "/**"}]
 """
 BARE = "id: bare\ncredentials: [{name: key, env_vars: [BARE_KEY], required: true}]\n"
-RENEWED = f"""\
-id: renewed
-credentials:
-  - name: TOLD
-    env_vars: [TOLD]
-    required: true
-    refresh: {{strategy: oauth2_refresh_token, token_url: "https://issuer.test/t", material: [{{name: client_id}}]}}
-{BIND}"""
 COMMAND = ('echo x >>@DIR@/asked; n=$(wc -l <@DIR@/asked); '
            'printf "{\\"token\\": \\"told-value-%03d\\", \\"expires_in\\": 10}" $n')
-INSTANCE = f"""\
-name: renewed
-profile: ./renewed.yaml
-refresh: {{TOLD: {{strategy: command, command: [/bin/sh, -c, '{COMMAND}']}}}}
-"""
 
 
 def policy(binding):
@@ -75,7 +56,7 @@ network_policies:
 BINDS = policy(", credential_binding: {provider: bare}")
 tap = world.Tap()
 lab = credlab.Lab(
-    {"profile.yaml": PROFILE, "paths.yaml": PATHS, "bare.yaml": BARE, "renewed.yaml": RENEWED, "i-renewed.yaml": INSTANCE}, BINDS,
+    {"profile.yaml": PROFILE, "paths.yaml": PATHS, "bare.yaml": BARE, **credlab.renewed(COMMAND)}, BINDS,
     env={"MY_KEY": ONE, "MY_TWO": TWO, "BARE_KEY": BOUND, "PATH_KEY": OF_PATH},
     instances=["profile.yaml", "paths.yaml", "bare.yaml", "i-renewed.yaml"],
     names=["api.test", "also.test", "bound.test", "paths.test"])

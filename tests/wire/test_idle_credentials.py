@@ -15,15 +15,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import box  # noqa: E402
 import credlab  # noqa: E402
 import world  # noqa: E402
-from credlab import OK, equal, field, request  # noqa: E402
+from credlab import BIND, OK, equal, field, request  # noqa: E402
 
 ONE, TWO, OTHER, SCHEME = ("-".join(["v4lue", "of", x, "51930"]) for x in ("one", "two", "other", "scheme"))
-BIND = """\
-endpoints:
-  - {host: api.test, port: 443, protocol: rest, enforcement: enforce, access: full}
-  - {host: also.test, port: 443, protocol: rest, enforcement: enforce, access: full}
-binaries: [{path: "/**"}]
-"""
 PROFILE = f"""\
 id: my-api
 credentials:
@@ -32,20 +26,7 @@ credentials:
   - {{name: whole, env_vars: [MY_WHOLE], required: true}}
 {BIND}"""
 OTHERS = f"id: other-api\ncredentials: [{{name: key, env_vars: [OTHER_KEY], required: true}}]\n{BIND}"
-RENEWED = f"""\
-id: renewed
-credentials:
-  - name: TOLD
-    env_vars: [TOLD]
-    required: true
-    refresh: {{strategy: oauth2_refresh_token, token_url: "https://issuer.test/t", material: [{{name: client_id}}]}}
-{BIND}"""
 COMMAND = "echo x >>@DIR@/asked; printf told-value-; wc -l <@DIR@/asked"
-INSTANCE = f"""\
-name: renewed
-profile: ./renewed.yaml
-refresh: {{TOLD: {{strategy: command, command: [/bin/sh, -c, '{COMMAND}']}}}}
-"""
 POLICY = """\
 version: 1
 network_policies:
@@ -57,7 +38,7 @@ network_policies:
 
 tap = world.Tap()
 lab = credlab.Lab(
-    {"profile.yaml": PROFILE, "other.yaml": OTHERS, "renewed.yaml": RENEWED, "i-renewed.yaml": INSTANCE}, POLICY,
+    {"profile.yaml": PROFILE, "other.yaml": OTHERS, **credlab.renewed(COMMAND)}, POLICY,
     env={"MY_KEY": ONE, "MY_TWO": TWO, "OTHER_KEY": OTHER, "MY_WHOLE": "Negotiate " + SCHEME},
     instances=["profile.yaml", "other.yaml", "i-renewed.yaml"], names=["api.test", "also.test", "free.test"])
 

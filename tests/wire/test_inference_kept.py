@@ -36,23 +36,12 @@ routes:
   - {name: a, type: openai, base_url: "https://a.test/v1", model: ma, credential: models/KEY_A, order: 1}
   - {name: b, type: openai, base_url: "https://b.test/v1", model: mb, credential: models/KEY_B, order: 2}
 """
-RENEWED = """\
-id: renewed
-credentials:
-  - name: TOLD
-    env_vars: [TOLD]
-    required: true
-    refresh: {strategy: oauth2_refresh_token, token_url: "https://issuer.test/t", material: [{name: client_id}]}
+BIND = """\
 endpoints: [{host: c.test, port: 443, protocol: rest, enforcement: enforce, access: full}]
 binaries: [{path: "/**"}]
 """
 COMMAND = ('echo x >>@DIR@/asked; printf "{\\"token\\": \\"told-value-%03d\\", \\"expires_in\\": 10}" '
            '$(wc -l <@DIR@/asked)')
-INSTANCE = f"""\
-name: renewed
-profile: ./renewed.yaml
-refresh: {{TOLD: {{strategy: command, command: [/bin/sh, -c, '{COMMAND}']}}}}
-"""
 C_ROUTES = """\
 version: 1
 routes: [{name: c, type: openai, base_url: "https://c.test/v1", model: mc, credential: renewed/TOLD}]
@@ -248,7 +237,7 @@ for title, check in [
 lab.close()
 lab.remove()
 
-lab = lab_make(C_ROUTES, {"renewed.yaml": RENEWED, "i-renewed.yaml": INSTANCE}, ["i-renewed.yaml"])
+lab = lab_make(C_ROUTES, credlab.renewed(COMMAND, BIND), ["i-renewed.yaml"])
 
 
 def renewed():

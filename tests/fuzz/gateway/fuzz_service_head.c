@@ -6,7 +6,8 @@
  * strict reader, for that host, with the framing that was said and nothing of the connection in it.  Of
  * an answer no cookie keeps a Domain, and no field says something of the connection.
  *
- * Input: a byte of flags (1 an answer, 2 a body, 4 an upgrade, 8 the token is ours), then lines: method,
+ * Input: a byte of flags (1 an answer, 2 a body, 4 an upgrade, 8 the token is ours, 16 there is an
+ * edge proxy), then lines: method,
  * target and host of a request, or nothing; and "name: value".
  */
 #include "fuzz/fuzz.h"
@@ -32,13 +33,27 @@ static bool is_judged(const struct service_request *q)
 	return true;
 }
 
+/* Nothing that an edge proxy would let somebody in with. */
+static void edge_check(const struct cv_h1_header *h)
+{
+	struct cv_str rest = h->value;
+
+	cv_assert(!cv_str_eq_nocase(cv_str_slice(h->name, 0, 10), CV_STR("cf-access-")));
+	while (cv_h1_name_eq(h->name, CV_STR("cookie")) && rest.p) {
+		const struct cv_str pair = cv_str_trim(cv_str_cut(&rest, ';'));
+
+		cv_assert(!cv_str_eq_nocase(cv_str_slice(pair, 0, 16), CV_STR("CF_Authorization")));
+	}
+}
+
 static void request_check(struct cv_str rest, uint8_t flags)
 {
 	struct cv_rpc_field fields[FIELDS_MAX];
 	struct service_request q = { .fields = fields,
 		.has_body = flags & 2,
 		.is_upgrade = flags & 4,
-		.is_token_ours = flags & 8 };
+		.is_token_ours = flags & 8,
+		.is_edge_ours = flags & 16 };
 	struct cv_h1_request r;
 	struct cv_arena arena;
 	struct cv_buf b;
@@ -69,6 +84,8 @@ static void request_check(struct cv_str rest, uint8_t flags)
 			for (size_t i = 0; q.is_token_ours && i < r.header_count; i++)
 				cv_assert(
 					!cv_h1_name_eq(r.header[i].name, CV_STR("authorization")));
+			for (size_t i = 0; q.is_edge_ours && i < r.header_count; i++)
+				edge_check(&r.header[i]);
 		}
 	}
 	cv_buf_fini(&b);

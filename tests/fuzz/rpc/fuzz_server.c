@@ -4,6 +4,7 @@
  *
  * The first byte says how: bit 0, the input is HTTP/2 (the preface and SETTINGS are put before it);
  * bit 1, the handler answers in the next turn; bit 2, it holds; the rest: the size of the pieces.
+ * A request of HTTP/1 for /t becomes a tunnel, where it is an upgrade: frames with HTTP/2 in them.
  * Closed() must come once for each call that was begun, and the server must end with nothing held
  * (which it asserts itself).
  */
@@ -13,6 +14,7 @@
 #include "rpc/methods.h"
 #include "rpc/pages.h"
 #include "rpc/server.h"
+#include "rpc/tunnel.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -104,6 +106,12 @@ static void page_closed(struct cv_rpc_request *r)
 	((struct run *)cv_rpc_request_arg(r))->open--;
 }
 
+static void page_tunnel(struct cv_rpc_request *r)
+{
+	((struct run *)cv_rpc_request_arg(r))->open++;
+	cv_rpc_tunnel_open(r, CV_STR("proof"), "somebody");
+}
+
 #define OPEN                                                      \
 	{                                                         \
 		CV_RPC_AUTH_UNAUTHENTICATED, "", CV_RPC_ROLE_NONE \
@@ -116,7 +124,10 @@ static const struct cv_rpc_method methods[] = {
 		&openshell__v1__tcp_forward_frame__descriptor, CV_RPC_BIDI, OPEN,
 		{ echo, echo_end, echo_writable, closed }, NULL },
 };
-static const struct cv_rpc_page pages[] = { { "GET POST", "/p/", OPEN, page, NULL, page_closed } };
+static const struct cv_rpc_page pages[] = {
+	{ "GET POST", "/p/", OPEN, page, NULL, page_closed },
+	{ "GET", "/t", OPEN, page_tunnel, NULL, page_closed },
+};
 
 static int listen_at(struct sockaddr_un *at, socklen_t *n)
 {
@@ -182,7 +193,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.methods = methods,
 		.method_count = CV_ARRAY_LEN(methods),
 		.pages = pages,
-		.page_count = 1,
+		.page_count = CV_ARRAY_LEN(pages),
 		.arg = &run };
 	struct sockaddr_un at;
 	socklen_t n;

@@ -87,6 +87,23 @@ static void copies(void **state)
 	free(z);
 }
 
+static void control_bytes(void **state)
+{
+	static const char bad[] = { 0, 1, '\t', '\n', '\r', 0x1b, 0x1f, 0x7f };
+	char text[] = "a b";
+
+	(void)state;
+	assert_false(cv_str_has_control(CV_STR_NONE));
+	assert_false(cv_str_has_control(
+		CV_STR(" ~\x80\xc3\xa9\xff"))); /* UTF-8 is none of its business */
+	for (size_t i = 0; i < sizeof(bad); i++)
+		for (size_t at = 0; at < 3; at++) {
+			memcpy(text, "a b", 3);
+			text[at] = bad[i];
+			assert_true(cv_str_has_control((struct cv_str){ text, 3 }));
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -95,6 +112,7 @@ int main(void)
 		cmocka_unit_test(compares),
 		cmocka_unit_test(to_cstr),
 		cmocka_unit_test(copies),
+		cmocka_unit_test(control_bytes),
 	};
 
 	return cmocka_run_group_tests_name("base/str", tests, NULL, NULL);

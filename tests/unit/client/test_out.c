@@ -51,6 +51,25 @@ static void test_yaml(void **state)
 	cl_out_fini(&o);
 }
 
+/* What hides in text is escaped; beyond 16 bits JSON has halves for it, and YAML must not. */
+static void test_hidden_characters(void **state)
+{
+	static const char text[] = "\xf3\xa0\x80\x81\\ud800 \xe2\x80\xae \xf0\x9f\x98\x80\"";
+	static const char *const want[] = {
+		[CL_FORM_JSON] = "\"\\udb40\\udc01\\\\ud800 \\u202e \xf0\x9f\x98\x80\\\"\"",
+		[CL_FORM_YAML] = "\"\\U000e0001\\\\ud800 \\u202e \xf0\x9f\x98\x80\\\"\"",
+	};
+	struct cl_out o;
+
+	(void)state;
+	for (int form = CL_FORM_JSON; form <= CL_FORM_YAML; form++) {
+		cl_out_init(&o, (enum cl_form)form);
+		cl_out_str(&o, NULL, text);
+		assert_str(cv_buf_str(&o.b), want[form]);
+		cl_out_fini(&o);
+	}
+}
+
 static void test_empty(void **state)
 {
 	struct cl_out o;
@@ -88,6 +107,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_yaml),
+		cmocka_unit_test(test_hidden_characters),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_p9_table_is_aligned_and_escaped),
 	};

@@ -157,6 +157,25 @@ static void runs_do_not_trust_each_other(void **state)
 	cv_ca_free(other);
 }
 
+/* A key that was made ahead is the authority's, like any other. */
+static void a_key_may_come_first(void **state)
+{
+	struct cv_ca *mine = ca, *ahead;
+	X509 *leaf = NULL;
+
+	(void)state;
+	assert_int_equal(cv_ca_begin(&ahead, &err), CV_OK);
+	assert_int_equal(cv_ca_name(ahead, CV_STR("ahead"), NOW, &err), CV_OK);
+	ca = ahead;
+	assert_int_equal(sign(CV_STR("api.example.com"), &leaf), CV_OK);
+	ca = mine;
+	assert_false(client_accepts(leaf, "api.example.com", NULL));
+	X509_free(leaf);
+	cv_ca_free(ahead);
+	assert_int_equal(cv_ca_begin(&ahead, &err), CV_OK);
+	cv_ca_free(ahead); /* and may be for nothing */
+}
+
 /* ---- the CA's own certificate ---- */
 
 static void extension_is(X509 *cert, int nid, bool is_critical, const char *text)
@@ -251,6 +270,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_one_name_is_refused),
 		cmocka_unit_test(only_p256_keys_are_signed),
 		cmocka_unit_test(runs_do_not_trust_each_other),
+		cmocka_unit_test(a_key_may_come_first),
 		cmocka_unit_test(the_certificate_is_as_the_library_writes_it),
 		cmocka_unit_test(dates_are_right_on_both_sides_of_2050),
 		cmocka_unit_test(a_name_is_cut_or_refused),

@@ -178,6 +178,30 @@ static void a9_only_listed_ports(void **state)
 	cv_policy_unref(p);
 }
 
+static void ports_come_in_order_and_once(void **state)
+{
+	static const uint32_t want[] = { 1, 63, 64, 443, 8443, 65535 };
+	struct cv_policy_doc *d = with_entry("e");
+	uint32_t ports[8] = { 0 };
+
+	(void)state;
+	assert_int_equal(cv_policy_ports(d, ports, 8), 0);
+	doc_endpoint(d, "a.com", 8443);
+	doc_port(d, 443);
+	doc_port(d, 65535);
+	doc_endpoint(d, "b.com", 443);
+	doc_port(d, 64);
+	doc_port(d, 63);
+	doc_port(d, 1);
+	assert_int_equal(cv_policy_ports(d, ports, 8), CV_ARRAY_LEN(want));
+	assert_memory_equal(ports, want, sizeof(want));
+	ports[2] = 0;
+	assert_int_equal(
+		cv_policy_ports(d, ports, 2), CV_ARRAY_LEN(want)); /* more than there is room for */
+	assert_int_equal(ports[2], 0);
+	cv_policy_doc_free(d);
+}
+
 static void a10_patterns_never_match_addresses(void **state)
 {
 	struct cv_policy_doc *d = with_entry("e");
@@ -551,6 +575,7 @@ int main(void)
 		cmocka_unit_test(a1_a2_a3_a4_hosts_match_whole_labels_of_plain_names),
 		cmocka_unit_test(a4_no_plain_name_no_endpoint_even_without_host),
 		cmocka_unit_test(a9_only_listed_ports),
+		cmocka_unit_test(ports_come_in_order_and_once),
 		cmocka_unit_test(a10_patterns_never_match_addresses),
 		cmocka_unit_test(p3_binaries_exact_glob_ancestor_alias),
 		cmocka_unit_test(methods_without_case_and_get_covers_head),

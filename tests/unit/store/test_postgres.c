@@ -186,6 +186,78 @@ static void test_steps(void **state)
 	assert_int_equal(version, 3);
 }
 
+/* ---- the claim ---- */
+
+static void test_a_claim_is_for_one(void **state)
+{
+	struct cv_store *first = *state, *second;
+	struct cv_err err;
+	bool is_ours = true;
+
+	assert_int_equal(cv_store_claim(first, &err), CV_OK);
+	assert_int_equal(cv_store_open_postgres(server.url, &second, &err), CV_OK);
+	assert_int_equal(cv_store_claim(second, &err), CV_UNAVAILABLE);
+	assert_non_null(strstr(err.msg, "is another gateway's"));
+	/* Of a session that was ended it is taken with the next call. */
+	pg_server_sql(&server, "SELECT pg_terminate_backend(pid) FROM pg_locks "
+			       "WHERE locktype = 'advisory' AND classid = " CLAIM_CLASS);
+	assert_int_equal(get(first, "a"), CV_NOT_FOUND);
+	assert_int_equal(claim_try((struct pg *)second, &is_ours, &err), CV_OK);
+	assert_false(is_ours);
+	cv_store_close(second);
+}
+
+/* The server takes the session for alive, and nobody hears of it any more. */
+static void test_a_claim_outlives_a_broken_line(void **state)
+{
+	struct cv_store *s = *state;
+	struct pg *q = (struct pg *)s;
+	struct cv_err err;
+
+	assert_int_equal(cv_store_claim(s, &err), CV_OK);
+	PGconn *lost = q->link.c;
+	q->link.c = NULL;
+	assert_int_equal(get(s, "a"), CV_NOT_FOUND);
+	assert_ptr_not_equal(q->link.c, lost);
+	PQfinish(lost);
+}
+
+static void test_a_claim_of_another_is_left_alone(void **state)
+{
+	struct cv_store *first = *state, *second;
+	struct cv_err err;
+
+	assert_int_equal(cv_store_claim(first, &err), CV_OK);
+	pg_drop(link_of(first));
+	assert_int_equal(cv_store_open_postgres(server.url, &second, &err), CV_OK);
+	assert_int_equal(cv_store_claim(second, &err), CV_OK);
+	const PGconn *has_it = link_of(second)->c;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(get(first, "a"), CV_UNAVAILABLE);
+		assert_int_equal(put(first, "a", CV_STORE_NEW, &err), CV_UNAVAILABLE);
+		link_of(first)->retry_ms = 0;
+	}
+	assert_int_equal(put(second, "a", CV_STORE_NEW, &err), CV_OK);
+	assert_ptr_equal(link_of(second)->c, has_it);
+	cv_store_close(second);
+	link_of(first)->retry_ms = 0;
+	assert_int_equal(get(first, "a"), CV_OK);
+}
+
+/* Somebody's lock on the table is over some day. */
+static void test_a_lock_is_waited_for(void **state)
+{
+	struct cv_store *s = *state;
+	PGconn *c = PQconnectdb(server.url);
+	struct cv_err err;
+
+	PQclear(PQexec(c, "BEGIN; LOCK TABLE cove_record IN EXCLUSIVE MODE"));
+	assert_int_equal(get(s, "a"), CV_NOT_FOUND);
+	assert_int_equal(put(s, "a", CV_STORE_NEW, &err), CV_UNAVAILABLE);
+	PQfinish(c);
+	assert_int_equal(put(s, "a", CV_STORE_NEW, &err), CV_OK);
+}
+
 static void test_bad_urls(void **state)
 {
 	struct cv_store *s;
@@ -211,6 +283,10 @@ int main(void)
 		TEST(test_lost_at_commit),
 		TEST(test_a_newer_schema_is_refused),
 		TEST(test_steps),
+		TEST(test_a_claim_is_for_one),
+		TEST(test_a_claim_outlives_a_broken_line),
+		TEST(test_a_claim_of_another_is_left_alone),
+		TEST(test_a_lock_is_waited_for),
 		TEST(test_bad_urls),
 		TEST(test_silence_is_bounded),
 	};

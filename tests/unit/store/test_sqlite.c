@@ -297,6 +297,22 @@ static void test_steps(void **state)
 	cv_store_close(s);
 }
 
+static void test_a_claim_is_for_one(void **state)
+{
+	struct fixture *f = *state;
+	struct cv_store *first = opened(f), *second = opened(f);
+	struct cv_err err;
+
+	assert_int_equal(cv_store_claim(first, &err), CV_OK);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(cv_store_claim(second, &err), CV_UNAVAILABLE);
+		assert_non_null(strstr(err.msg, "is another gateway's"));
+	}
+	cv_store_close(first);
+	assert_int_equal(cv_store_claim(second, &err), CV_OK);
+	cv_store_close(second);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -307,6 +323,7 @@ int main(void)
 		TEST(test_a_newer_schema_is_refused),
 		TEST(test_an_unnumbered_file),
 		TEST(test_steps),
+		TEST(test_a_claim_is_for_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

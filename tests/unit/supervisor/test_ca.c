@@ -7,6 +7,7 @@
 #include "unit/test.h"
 
 #include "supervisor/ca.c"
+#include "supervisor/roots.c"
 
 #include <stdio.h>
 #include <sys/stat.h>

@@ -7,6 +7,7 @@
 #include "unit/test.h"
 
 #include "../../../src/sys/copy.c"
+#include "../../../src/sys/copy_out.c"
 
 #include <signal.h>
 #include <stdio.h>

@@ -414,6 +414,33 @@ static int probe_p4_stale_answer(const struct cv_netns_fds *fds)
 	return info.state == 1 && info.uid == 1000 && info.inode ? 0 : 6;
 }
 
+/* A kernel that finds nobody answers as one does that is asked in another namespace. */
+static int probe_p4_lookup_is_tried(const struct cv_netns_fds *fds)
+{
+	struct cv_err err = { 0 };
+	int elsewhere;
+
+	if (cv_sockdiag_try(fds->diag, fds->tcp4, &err) != CV_OK ||
+		cv_sockdiag_try(fds->diag, fds->tcp6, &err) != CV_OK)
+		return 1;
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0 ||
+		cv_nl_open(NETLINK_SOCK_DIAG, &elsewhere, &err) != CV_OK)
+		return 2;
+	if (cv_sockdiag_try(elsewhere, fds->tcp4, &err) != CV_UNAVAILABLE ||
+		!strstr(err.msg, "CONFIG_INET_TCP_DIAG"))
+		return 3;
+	/* Another listener is at that place: it is found, and is not the one. */
+	struct sockaddr_in place = { 0 };
+	socklen_t n = sizeof(place);
+	const int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (getsockname(fds->tcp4, (struct sockaddr *)&place, &n) < 0 ||
+		bind(other, (const struct sockaddr *)&place, n) < 0 || listen(other, 1) < 0)
+		return 4;
+	if (cv_sockdiag_try(elsewhere, other, &err) != CV_OK)
+		return 5;
+	return cv_sockdiag_try(elsewhere, fds->tcp4, &err) == CV_UNAVAILABLE ? 0 : 6;
+}
+
 static int probe_rules_stand(const struct cv_netns_fds *fds)
 {
 	struct cv_err err;
@@ -600,6 +627,7 @@ TESTS(n7_listener_itself_is_loopback, probe_listener_itself)
 TESTS(accepted_connections_have_a_cookie, probe_cookie)
 TESTS(p4_stale_answer_is_not_ours, probe_p4_stale_answer)
 TESTS(p4_one_source_port, probe_p4_one_source_port)
+TESTS(p4_lookup_is_tried, probe_p4_lookup_is_tried)
 TESTS(rules_cannot_be_changed_from_inside, probe_rules_stand)
 
 #define ROWS(name)                                                          \
@@ -617,6 +645,7 @@ int main(void)
 		ROWS(accepted_connections_have_a_cookie),
 		ROWS(p4_stale_answer_is_not_ours),
 		ROWS(p4_one_source_port),
+		ROWS(p4_lookup_is_tried),
 		ROWS(rules_cannot_be_changed_from_inside),
 		cmocka_unit_test(choice_is_the_best_there_is),
 		cmocka_unit_test(choice_that_was_made_is_kept),

@@ -10,6 +10,7 @@
 #include "sys/probe_try.c"
 
 #include <sched.h>
+#include <sys/wait.h>
 
 static void all_rows_on_this_host(void **state)
 {
