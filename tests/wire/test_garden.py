@@ -41,22 +41,28 @@ tap = world.Tap()
 
 
 class Origin(Bytes):
-    """Counts its connections that are open."""
-    opened = 0
+    """Keeps who has left: what is accepted and not among them is still being served."""
+
+    def __init__(self, *args, **kwargs):
+        self.left = []
+        super().__init__(*args, **kwargs)
 
     def _serve(self, s):
-        self.opened += 1
         try:
             super()._serve(s)
         finally:
-            self.opened -= 1
+            self.left.append(s)
 
     def settle(self):
-        """A request that was cut ends its connection: then all of it has been seen."""
+        """A request that was cut ends its connection: then all of it has been seen. Connections
+        are accepted in their order: once one of our own was served, none from before waits."""
+        with socket.create_connection((P, self.port), PATIENCE_S) as own:
+            own.shutdown(socket.SHUT_WR)
+            assert own.recv(1) == b""
         end = time.monotonic() + PATIENCE_S
-        while self.opened and time.monotonic() < end:
+        while len(self.left) < self.connections and time.monotonic() < end:
             time.sleep(0.005)
-        assert not self.opened, f"{self.opened} connections stayed"
+        assert len(self.left) == self.connections, f"{self.connections - len(self.left)} connections stayed"
 
 
 origin, tls_origin = Origin(P, 80, answer=OK), Origin(P, 443, answer=OK, pki=w.pki)
