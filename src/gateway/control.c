@@ -106,7 +106,8 @@ static bool is_locked(const char *state)
 	return false;
 }
 
-/* One that is there answers; one that is about to be, or to end, is waited for. */
+/* One that is there answers; one that is about to be, or to end, is waited for.  CV_NOT_FOUND: there
+ * was none when it was looked for; by now somebody else may have started one. */
 static cv_code who_runs(
 	const char *state, int ms, struct cv_gw_admin_status *ret, struct cv_err *err)
 {
@@ -115,8 +116,10 @@ static cv_code who_runs(
 	for (;;) {
 		const cv_code code = cv_gw_admin_look(state, ANSWER_MS, ret, err);
 
-		if (code != CV_UNAVAILABLE || !is_locked(state) || cv_clock_ms() >= until)
+		if (code != CV_UNAVAILABLE || cv_clock_ms() >= until)
 			return code;
+		if (!is_locked(state))
+			return err->code = CV_NOT_FOUND;
 		(void)poll(NULL, 0, LOOK_MS);
 	}
 }
@@ -281,7 +284,7 @@ static cv_code start_new(struct control *c, int argc, char **argv, char **env, s
 		code = ready_wait(c, pid, pidfd, &s, err);
 	if (code == CV_OK) {
 		started_say(c, &s, true);
-	} else if (is_locked(c->state) && who_runs(c->state, START_MS, &s, &unused) == CV_OK) {
+	} else if (who_runs(c->state, START_MS, &s, &unused) == CV_OK) {
 		already_say(c, &s, argc); /* somebody was quicker */
 		code = CV_OK;
 	} else
@@ -303,7 +306,7 @@ int cv_gw_control_start(int argc, char **argv, char **env)
 		code = who_runs(c.state, START_MS, &s, &err);
 	if (code == CV_OK)
 		already_say(&c, &s, argc);
-	else if (code == CV_UNAVAILABLE && !is_locked(c.state))
+	else if (code == CV_NOT_FOUND)
 		code = start_new(&c, argc, argv, env, &err);
 	cv_gw_config_free(c.config);
 	return code == CV_OK ? 0 : cv_gw_exit(&err);
@@ -334,7 +337,7 @@ int cv_gw_control_stop(int argc, char **argv, char **env)
 	if (words_read(argc, argv, env, &c, &err) != CV_OK)
 		return cv_gw_exit(&err);
 	cv_code code = who_runs(c.state, STOP_MS, &s, &err); /* it may be ending already */
-	if (code == CV_UNAVAILABLE && !is_locked(c.state)) {
+	if (code == CV_NOT_FOUND) {
 		none_say(&c);
 		return 0;
 	}
@@ -398,7 +401,7 @@ int cv_gw_control_status(int argc, char **argv, char **env)
 	if (words_read(argc, argv, env, &c, &err) != CV_OK)
 		return cv_gw_exit(&err);
 	const cv_code code = who_runs(c.state, ANSWER_MS, &s, &err);
-	if (code == CV_UNAVAILABLE && !is_locked(c.state)) {
+	if (code == CV_NOT_FOUND) {
 		none_say(&c);
 		return CV_GW_EXIT_IDLE;
 	}

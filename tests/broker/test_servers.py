@@ -11,6 +11,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import ports  # noqa: E402
 from brokerlab import SERVER, Keeper, Lab, Sandbox, Tap, eventually  # noqa: E402
 
 SECRET = "server-SECRET-value-0123456789"
@@ -50,12 +51,7 @@ s.serve_forever()
 """)
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        return s.getsockname()[1]
-
-
-PORT = free_port()
+PORT = ports.free()
 
 
 def server(name, mode="", more=""):

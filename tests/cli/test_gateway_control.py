@@ -16,6 +16,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import ports  # noqa: E402
 import world  # noqa: E402
 
 tap = world.Tap()
@@ -28,13 +29,7 @@ for name in os.environ:  # of a sanitizer
         ENV[name] = os.environ[name]
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-PORT = free_port()
+PORT = ports.free()
 
 
 def cove(*words, status=0, name="cove", env=ENV, cwd=home):
@@ -168,7 +163,7 @@ def the_file_says_where():
     """As for run: state directory, port and all else, also by a relative path, and as openshell."""
     state = os.path.join(home, "elsewhere")
     with open(os.path.join(home, "own.yaml"), "w", encoding="utf-8") as f:
-        f.write(f"state_dir: {state}\nport: {free_port()}\ntls: {{disabled: true}}\n")
+        f.write(f"state_dir: {state}\nport: {ports.free()}\ntls: {{disabled: true}}\n")
     done = cove("gateway", "start", "--config", "own.yaml", name="openshell")
     url = re.search(r"http://127.0.0.1:\d+", done.stdout)[0]
     assert f"cove gateway add {url}" in done.stdout, done.stdout
@@ -199,6 +194,18 @@ def one_that_was_started_in_another_way():
         assert process.wait(20) == 125
     else:
         assert process.wait(20) == 0
+
+
+def several_starts_at_once():
+    """One is the first, and all the others find it; whenever each of them looks."""
+    for _ in range(4):
+        all_of_them = [subprocess.Popen(["cove", "gateway", "start", "--port", str(PORT)], executable=world.COVE,
+                                        env=ENV, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                       for _ in range(5)]
+        said = [(*p.communicate(timeout=60), p.returncode) for p in all_of_them]
+        assert [status for *_, status in said] == [0] * 5, said
+        assert sorted(out.split(":")[0] for out, *_ in said) == ["A gateway runs already"] * 4 + ["Gateway started"], said
+        cove("gateway", "stop")
 
 
 def one_that_hangs_is_said():
@@ -239,7 +246,7 @@ def every_command_is_reached():
 try:
     for f in (nothing_runs, one_command_is_enough, twice_is_once, sandboxes_go_on, reload_says_what_came_of_it, stop_waits_for_the_end,
               a_port_that_is_taken, a_configuration_that_is_wrong, certificates_in_part, the_file_says_where,
-              one_that_was_started_in_another_way, one_that_hangs_is_said, the_log_has_an_end,
+              one_that_was_started_in_another_way, several_starts_at_once, one_that_hangs_is_said, the_log_has_an_end,
               every_command_is_reached):
         tap.check(f.__name__.replace("_", " "), f)
 finally:

@@ -14,10 +14,11 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
+import ports  # noqa: E402
 import world  # noqa: E402
 from gatewaylab import until  # noqa: E402
 
-PORT = 8123
+PORT = ports.free()
 SERVER = f"""
 import http.server
 class H(http.server.BaseHTTPRequestHandler):

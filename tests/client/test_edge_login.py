@@ -20,6 +20,7 @@ import clientlab  # noqa: E402
 import edgelab  # noqa: E402
 import gatewaylab  # noqa: E402
 import look  # noqa: E402
+import ports  # noqa: E402
 import world  # noqa: E402
 
 tap = world.Tap()
@@ -166,15 +167,9 @@ def in_a_real_browser():
         b.until("document.body.innerText.includes('no log-in')")
         assert b.js("document.scripts.length") == 0 and b.problems == [], b.problems
         # whoever made the link: nobody is there, and the page says so
-        b.open(edge.url + "/auth/connect?callback_port=%d&code=ABC-DEFG" % closed_port())
+        b.open(edge.url + "/auth/connect?callback_port=%d&code=ABC-DEFG" % ports.free())
         b.click("#connect")
         b.until("document.body.innerText.includes('cannot be reached')")
-
-
-def closed_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def post(port, body, origin=None, method="POST", kind="application/json", raw=None):
@@ -324,7 +319,7 @@ def five_megabytes_up_and_down():
 
 def a_port_is_forwarded():
     p = c.start("-g", "edge", "exec", "-n", "box", "--", "python3", "-m", "http.server", "-b", "127.0.0.1", "8000")
-    port = closed_port()
+    port = ports.free()
     f = c.start("-g", "edge", "forward", "service", "box", "--target-port", "8000", "--local", str(port))
     try:
         got = gatewaylab.until(lambda: subprocess.run(
@@ -389,7 +384,7 @@ def a_token_that_is_refused():
 
 
 def a_gateway_that_is_not_there():
-    server, port = edge.gateway.port, closed_port()
+    server, port = edge.gateway.port, ports.free()
     edge.gateway.port = port
     try:
         said = through("sandbox", "list", status=1).stderr

@@ -6,7 +6,6 @@ Method: stubs from a proto of that time, in a process of their own since the nam
 adapter's calls in its order, on the listener that is for it."""
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -165,12 +164,11 @@ if len(sys.argv) > 1:
     sys.exit(0)
 
 import gatewaylab  # noqa: E402
+import ports  # noqa: E402
 import world  # noqa: E402
 
 tap = world.Tap()
-with socket.socket() as free:
-    free.bind(("127.0.0.1", 0))
-    PORT = free.getsockname()[1]
+PORT = ports.free()
 g = gatewaylab.Gateway(config={"older_port": PORT})
 pb = g.pb
 

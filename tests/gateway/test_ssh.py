@@ -18,6 +18,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import look  # noqa: E402
+import ports  # noqa: E402
 import ttylab  # noqa: E402
 import world  # noqa: E402
 world.enter_user_namespace()  # so that the gateway can be looked into; before grpc is there with its threads
@@ -346,12 +347,6 @@ SERVER = ("exec python3 -c 'import socket\ns=socket.socket()\ns.bind((\"127.0.0.
           " c.sendall(b*100000)\n c.close()'")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def asked(port, text=b"x"):
     with socket.create_connection(("127.0.0.1", port), 10) as c:
         c.sendall(text)
@@ -365,7 +360,7 @@ def asked(port, text=b"x"):
 
 def a_port_inside_by_L():
     p = subprocess.Popen(words(SERVER), stdout=subprocess.PIPE, env=client.env)
-    inside, local = int(p.stdout.readline()), free_port()
+    inside, local = int(p.stdout.readline()), ports.free()
     f = subprocess.Popen(words("-N", "-L", f"{local}:localhost:{inside}", "")[:-1], env=client.env)
     try:
         until(lambda: asked_or_none(local) == b"x" * 100000)

@@ -8,7 +8,6 @@ Method: real collectors (http.server, grpcio) that decode what comes by stubs ma
 import json
 import os
 import re
-import socket
 import ssl
 import subprocess
 import sys
@@ -17,8 +16,9 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import gatewaylab  # noqa: E402
-import world  # noqa: E402
 import collector  # noqa: E402
+import ports  # noqa: E402
+import world  # noqa: E402
 from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
@@ -209,15 +209,9 @@ with collector.Http() as c, gatewaylab.Gateway(tls=False, config={
     tap.check("a gateway that ends sends what is left", last_words)
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def nobody_there():
     with gatewaylab.Gateway(tls=False, config={
-            "traces": {"endpoint": f"http://127.0.0.1:{free_port()}/v1/traces"}}) as g:
+            "traces": {"endpoint": f"http://127.0.0.1:{ports.free()}/v1/traces"}}) as g:
         for _ in range(50):
             g.stub.Health(g.pb.HealthRequest())
         assert g.logged("takes no traces")
