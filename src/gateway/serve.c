@@ -12,6 +12,7 @@
  * mask.
  */
 #include "gateway/config.h"
+#include "gateway/edge.h"
 #include "gateway/gateway.h"
 #include "gateway/log.h"
 #include "gateway/metrics.h"
@@ -300,6 +301,13 @@ static void signals_read(struct cv_gateway *g)
 
 /* ---- the part ---- */
 
+static bool has_edge(void *arg)
+{
+	const struct cv_gateway *g = arg;
+
+	return cv_gw_edge_is_on(g->config);
+}
+
 static cv_code start(struct cv_gateway *g, struct cv_err *err)
 {
 	struct cv_rpc_server_config c = {
@@ -311,6 +319,7 @@ static cv_code start(struct cv_gateway *g, struct cv_err *err)
 		.ended = call_ended,
 		.requested = request_ended,
 		.is_local_only = g->config->disable_tls,
+		.has_edge = has_edge,
 		.connections_max = connections_max(),
 	};
 	sigset_t set;

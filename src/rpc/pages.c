@@ -384,6 +384,15 @@ static bool may_be_foreign(const struct cv_rpc_xchg *x)
 	       cv_rpc_xchg_assertion(x).n;
 }
 
+static void foreign_refuse(struct cv_rpc_xchg *x, bool has_edge)
+{
+	cv_rpc_xchg_refuse(x, 421,
+		has_edge || !cv_rpc_xchg_assertion(x).n
+			? "this host is not served here: call it localhost"
+			: "this host is not served here: call it localhost; the edge proxy that "
+			  "sent this is unknown here, there is no edge.issuer");
+}
+
 static void unserved(struct cv_rpc_xchg *x, bool has_path)
 {
 	char allow[ALLOW_BYTES_MAX] = "", line[ALLOW_BYTES_MAX + 16];
@@ -399,16 +408,18 @@ static void unserved(struct cv_rpc_xchg *x, bool has_path)
 
 void cv_rpc_page_begin(struct cv_rpc_xchg *x)
 {
+	const struct cv_rpc_server_config *config = &x->server->config;
+	const bool has_edge = config->has_edge && config->has_edge(config->arg);
 	const struct cv_str coding = cv_rpc_xchg_get(x, "content-encoding");
 	struct cv_err err = { 0 };
 	enum cv_rpc_status s;
 	bool has_path;
 
 	x->page.page = page_find(x, &has_path);
-	x->is_foreign = x->server->config.is_local_only && !x->conn->ssl && x->conn->is_loopback &&
+	x->is_foreign = config->is_local_only && !x->conn->ssl && x->conn->is_loopback &&
 			!is_own_name(x->host, x->conn->port);
-	if (x->is_foreign && !may_be_foreign(x)) {
-		cv_rpc_xchg_refuse(x, 421, "this host is not served here: call it localhost");
+	if (x->is_foreign && !(has_edge && may_be_foreign(x))) {
+		foreign_refuse(x, has_edge);
 		return;
 	}
 	if (!x->page.page) {

@@ -38,6 +38,9 @@ struct cv_rpc_server_config {
 	 * [::1]) and the port: a name of another's that was made to point here (DNS rebinding) would
 	 * give his scripts what the local user may do. */
 	bool is_local_only;
+	/* Whether an edge proxy may be in front, which passes on the name that it was called by: what
+	 * comes with its word (cv_rpc_presented) may have any; NULL: there is none. */
+	bool (*has_edge)(void *arg);
 	/* Fills ret, or says why not.  CV_RPC_OK with kind NONE: nobody, who may call what needs no
 	 * authentication.  UNAVAILABLE is allowed: a key is being fetched, try again. */
 	enum cv_rpc_status (*authenticate)(void *arg, const struct cv_rpc_presented *given,

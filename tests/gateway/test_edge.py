@@ -467,7 +467,8 @@ def t_not_configured():
             token = edge.token("alice")
             for headers in ({}, {edgelab.ASSERTION: token}):
                 refused(lambda h=headers: direct(g, h), 404, "no edge.issuer")
-            refused(lambda: through(token), 404, "no edge.issuer")
+            # with tls: False the edge, on this machine, brings a name that is not ours
+            refused(lambda: through(token), 404 if tls else 421, "no edge.issuer")
             status, body = curl(g.url("/auth/connect?callback_port=40000&code=ABC-DEFG"))
             assert status == 404 and "edge.issuer" in body, body
             if tls:  # somebody else's field: it neither helps nor harms
@@ -511,9 +512,9 @@ def t_plaintext_behind_an_edge_on_this_machine():
         g.close()
     g = gatewaylab.Gateway(tls=False)
     try:  # without an edge a name that was made to point here gets nowhere, whatever it says
-        for path, want in (("/v1/user", 401), ("/metrics", 421), ("/v1/health", 421), ("/openapi.json", 421)):
+        for path in ("/v1/user", "/metrics", "/v1/health", "/openapi.json", "/console/", "/auth/connect"):
             status, _ = curl(g.url(path), "-H", "Host: evil.example", "-H", edgelab.ASSERTION + ": x")
-            assert status == want, (path, status)
+            assert status == 421, (path, status)
     finally:
         g.close()
 
