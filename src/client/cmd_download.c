@@ -37,6 +37,7 @@
 #define REPLY_BYTES_MAX (64u << 10)
 #define LEFT_OUT_SHOWN  20
 #define WORKSPACE       "/sandbox" /* what may be downloaded is below it */
+#define SHUT_MAX        256        /* directories in one another that nothing could be put into */
 
 /* $1 path, $2 workspace.  The first byte says what it is. */
 static const char script[] =
@@ -45,6 +46,17 @@ static const char script[] =
 	"if [ -d \"$r\" ]; then printf D; exec tar -c -f - -C \"$r\" .; fi\n"
 	"[ -f \"$r\" ] || { echo \"$1 is neither a file nor a directory\" >&2; exit 3; }\n"
 	"printf F; exec tar -c -f - -C \"${r%/*}/\" -- \"${r##*/}\"\n";
+
+/* Directories that we made, that their owner may not write, and that the entry at hand is in: open
+ * until the archive has left them.  Each is a beginning of the last one's name. */
+struct shut {
+	char name[PATH_MAX];
+	struct {
+		size_t n; /* of the name */
+		mode_t mode;
+	} dir[SHUT_MAX];
+	size_t n;
+};
 
 struct taking {
 	struct cl *c;
@@ -60,6 +72,7 @@ struct taking {
 	char beside[64], name[NAME_MAX + 1];
 	struct timespec mtime, begun;
 	mode_t mask;
+	struct shut shut;
 	size_t files, left_out;
 };
 
@@ -144,6 +157,69 @@ static void signals_catch(void)
 			(void)sigaction(all[i], &ours, NULL);
 }
 
+/* ---- directories that are shut ---- */
+
+static cv_code dir_shut(struct taking *t, struct cv_str name, mode_t mode, struct cv_err *err)
+{
+	char last[NAME_MAX + 1];
+	CV_AUTO_FD int at = parent_open(t, name, last);
+
+	return at < 0 || fchmodat(at, last, mode, AT_SYMLINK_NOFOLLOW) < 0 ? fail_name(err, name)
+									   : CV_OK;
+}
+
+/* Those that `next` is not below; "": all. */
+static cv_code dirs_leave(struct taking *t, struct cv_str next, struct cv_err *err)
+{
+	struct shut *s = &t->shut;
+	cv_code code = CV_OK;
+
+	while (code == CV_OK && s->n) {
+		const struct cv_str last = { s->name, s->dir[s->n - 1].n };
+
+		if (cv_str_has_prefix(next, last) && next.n > last.n && next.p[last.n] == '/')
+			break;
+		s->n--;
+		code = dir_shut(t, last, s->dir[s->n].mode, err);
+	}
+	return code;
+}
+
+static cv_code dir_open(struct taking *t, struct cv_str name, mode_t mode, struct cv_err *err)
+{
+	struct shut *s = &t->shut;
+
+	if (s->n == SHUT_MAX || !cv_str_to_cstr(name, s->name, sizeof(s->name))) {
+		errno = ENAMETOOLONG;
+		return fail_name(err, name);
+	}
+	if (fchmodat(t->dir, t->name, mode | 0700, AT_SYMLINK_NOFOLLOW) < 0)
+		return fail_name(err, name);
+	s->dir[s->n].n = name.n;
+	s->dir[s->n++].mode = mode;
+	return CV_OK;
+}
+
+/* One that is there already keeps its mode. */
+static cv_code dir_make(struct taking *t, struct cv_str name, mode_t mode, struct cv_err *err)
+{
+	struct stat st;
+
+	while (name.n && name.p[name.n - 1] == '/')
+		name.n--;
+	if (mkdirat(t->dir, t->name, mode) == 0)
+		mode &= ~t->mask;
+	else if (errno != EEXIST || fstatat(t->dir, t->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return fail_name(err, name);
+	else if (S_ISDIR(st.st_mode))
+		mode = st.st_mode & 07777;
+	else {
+		errno = ENOTDIR;
+		return fail_name(err, name);
+	}
+	return (mode & 0700) == 0700 ? CV_OK : dir_open(t, name, mode, err);
+}
+
 /* ---- entries ---- */
 
 static cv_code file_begin(struct taking *t, const struct cl_tar_entry *e, struct cv_err *err)
@@ -200,7 +276,10 @@ static cv_code on_entry(void *arg, const struct cl_tar_entry *e, struct cv_err *
 	struct taking *t = arg;
 	const struct cv_str name = t->only ? cv_str_of(t->only) : e->name;
 	char link[PATH_MAX];
+	const cv_code code = dirs_leave(t, name, err);
 
+	if (code != CV_OK)
+		return code;
 	if (t->only && (e->type != CL_TAR_FILE || t->files))
 		return cv_fail(err, CV_PROTO, "the archive of a file has something else in it");
 	if (t->dir >= 0)
@@ -218,13 +297,7 @@ static cv_code on_entry(void *arg, const struct cl_tar_entry *e, struct cv_err *
 	switch (e->type) {
 	case CL_TAR_FILE: return file_begin(t, e, err);
 	case CL_TAR_HARD: return hard_make(t, e, err);
-	case CL_TAR_DIR: {
-		if (mkdirat(t->dir, t->name, (e->mode & 0777) | 0700) == 0)
-			return CV_OK;
-		CV_AUTO_FD int there =
-			openat(t->dir, t->name, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_PATH);
-		return there < 0 ? fail_name(err, name) : CV_OK;
-	}
+	case CL_TAR_DIR: return dir_make(t, name, e->mode & 0777, err);
 	case CL_TAR_LINK:
 		if (!cv_str_to_cstr(e->link, link, sizeof(link)))
 			return cv_fail(err, CV_PROTO, "the archive has a broken link");
@@ -344,6 +417,8 @@ static void check(struct taking *t, int status, struct cv_buf *err)
 		s.n--;
 	if (status == 0 && t->kind)
 		t->code = cl_tar_finish(&t->tar, &t->err);
+	if (t->code == CV_OK && t->kind == 'D')
+		t->code = dirs_leave(t, CV_STR_NONE, &t->err);
 	if (t->fd >= 0)
 		(void)unlinkat(t->dir, t->beside, 0);
 	if (t->code != CV_OK)

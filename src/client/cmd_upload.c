@@ -57,6 +57,26 @@ static void list_add(struct list *l, const char *path)
 	l->v[l->n++] = cl_dup(l->c, path);
 }
 
+static bool is_below(const char *path, const char *dir, size_t n)
+{
+	return strncmp(path, dir, n) == 0 && path[n] == '/';
+}
+
+/* With the directories that it is in, which git does not list; but for those that the path before it
+ * was in, too. */
+static void list_add_below(struct list *l, const char *path)
+{
+	const char *before = l->n ? l->v[l->n - 1] : "";
+
+	for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+		const size_t n = (size_t)(slash - path);
+
+		if (!is_below(before, path, n))
+			list_add(l, cl_print(l->c, "%.*s", (int)n, path));
+	}
+	list_add(l, path);
+}
+
 /* What git prints; false: it failed, as where there is no repository. */
 static bool git_run(struct cl *c, const char *dir, char *const *words, size_t n, struct cv_str *ret)
 {
@@ -120,11 +140,10 @@ static bool git_list(struct list *l, const char *root, const char *at, int depth
 		if (n && path[n - 1] == '/')
 			path[n - 1] = '\0';
 		if (lstat(cl_print(l->c, "%s/%s", root, path), &st) < 0)
-			continue;        /* deleted, and still in the index */
+			continue; /* deleted, and still in the index */
+		list_add_below(l, path);
 		if (S_ISDIR(st.st_mode)) /* a submodule: a repository of its own */
 			walk(l, root, path, depth + 1);
-		else
-			list_add(l, path);
 	}
 	if (git_run(l->c, dir, ignored, CV_ARRAY_LEN(ignored), &left_out))
 		while (left_out.p && left_out.n) {
@@ -198,11 +217,24 @@ struct sending {
 	struct cl *c;
 	const char *root, *name;
 	struct list list;
+	struct list shut; /* directories that nothing could be put into: open until all is there */
 	size_t at;
 	int fd; /* of the file that is being sent, or -1 */
 	uint64_t left, size;
 	bool has_root, is_ended;
 };
+
+static void dir_shut(struct sending *s, const char *path, struct cv_buf *b)
+{
+	struct stat st;
+
+	if (lstat(cl_print(s->c, "%s/%s", s->root, path), &st) < 0 || !S_ISDIR(st.st_mode))
+		return;
+	cl_tar_head(b, &(struct cl_tar_entry){ .type = CL_TAR_DIR,
+			       .name = cv_str_of(cl_print(s->c, "%s/%s", s->name, path)),
+			       .mode = (uint32_t)(st.st_mode & 0777),
+			       .mtime_s = st.st_mtim.tv_sec });
+}
 
 static void entry_begin(struct sending *s, const char *path, struct cv_buf *b)
 {
@@ -225,7 +257,9 @@ static void entry_begin(struct sending *s, const char *path, struct cv_buf *b)
 		e.link = (struct cv_str){ link, (size_t)n };
 	} else if (S_ISDIR(st.st_mode)) {
 		e.type = CL_TAR_DIR;
-		e.mode |= 0700; /* or nothing could be put into it */
+		if (*path && (e.mode & 0700) != 0700)
+			list_add(&s->shut, path);
+		e.mode |= 0700;
 	} else if (S_ISREG(st.st_mode)) {
 		s->fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 		if (s->fd < 0 || fstat(s->fd, &st) < 0)
@@ -268,6 +302,8 @@ static bool archive_feed(void *arg, struct cv_buf *b)
 			entry_begin(s, "", b);
 		} else if (s->at < s->list.n) {
 			entry_begin(s, s->list.v[s->at++], b);
+		} else if (s->shut.n) { /* what is in one before it */
+			dir_shut(s, s->shut.v[--s->shut.n], b);
 		} else {
 			cl_tar_end(b);
 			s->is_ended = true;
@@ -309,17 +345,22 @@ static const char file_script[] =
 	"chmod \"$3\" \"$t\"\n"
 	"mv -f -- \"$t\" \"$d\"\n";
 
-/* $1 directory, $2 name in it */
-static const char directory_script[] = "set -e\n"
-				       "mkdir -p -- \"$1\"\n"
-				       "if [ -e \"$1/$2\" ]; then\n"
-				       "  exec tar -x -o -p -f - -C \"$1\"\n"
-				       "fi\n"
-				       "t=$(mktemp -d \"$1/.upload.XXXXXX\")\n"
-				       "trap 'rm -rf -- \"$t\"' EXIT\n"
-				       "trap 'exit 1' HUP INT TERM\n"
-				       "tar -x -o -p -f - -C \"$t\"\n"
-				       "mv -- \"$t/$2\" \"$1/$2\"\n";
+/* $1 directory, $2 name in it, $3 its mode: last, since one that is shut cannot be moved.  What shut
+ * directories are there from before is opened; those that come again are shut again. */
+static const char directory_script[] =
+	"set -e\n"
+	"mkdir -p -- \"$1\"\n"
+	"if [ -e \"$1/$2\" ]; then\n"
+	"  find \"$1/$2\" -type d ! -perm -700 -exec chmod u+rwx {} \\; 2>/dev/null || :\n"
+	"  tar -x -o -p -f - -C \"$1\"\n"
+	"  exec chmod -- \"$3\" \"$1/$2\"\n"
+	"fi\n"
+	"t=$(mktemp -d \"$1/.upload.XXXXXX\")\n"
+	"trap 'rm -rf -- \"$t\"' EXIT\n"
+	"trap 'exit 1' HUP INT TERM\n"
+	"tar -x -o -p -f - -C \"$t\"\n"
+	"mv -- \"$t/$2\" \"$1/$2\"\n"
+	"chmod -- \"$3\" \"$1/$2\"\n";
 
 static void discard(void *arg, struct cv_str bytes)
 {
@@ -367,7 +408,9 @@ static const char *name_of(struct cl *c, const char *local)
 
 void cl_upload(struct cl *c, const char *id, const char *local, const char *dest, bool has_ignore)
 {
-	struct sending s = { .c = c, .root = local, .fd = -1, .list = { .c = c } };
+	struct sending s = {
+		.c = c, .root = local, .fd = -1, .list = { .c = c }, .shut = { .c = c }
+	};
 	const char *shown = cl_shown(c, local);
 	struct stat st;
 
@@ -378,8 +421,8 @@ void cl_upload(struct cl *c, const char *id, const char *local, const char *dest
 	s.name = name_of(c, local);
 	cl_note(c, "Uploading %s -> sandbox:%s", shown, cl_shown(c, dest));
 	if (S_ISDIR(st.st_mode)) {
-		const char *const argv[] = { "/bin/sh", "-c", directory_script, "sh", dest,
-			s.name };
+		const char *const argv[] = { "/bin/sh", "-c", directory_script, "sh", dest, s.name,
+			cl_print(c, "%o", st.st_mode & 0777) };
 		struct cl_exec e = { .id = id,
 			.argv = argv,
 			.argc = CV_ARRAY_LEN(argv),

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import http.client
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import clientlab  # noqa: E402
 import gatewaylab  # noqa: E402
+import ports  # noqa: E402
 import world  # noqa: E402
 from gatewaylab import until  # noqa: E402
 
@@ -212,6 +214,36 @@ def a_directory_keeps_links_modes_and_empty_directories():
     assert read("got/" + "n" * 120 + "/" + "m" * 120) == b"long"
 
 
+def directories_that_are_shut_stay_so(is_git=False):
+    """Nothing could be put into them when they have their mode; and it goes twice, each way."""
+    write("shut/in/side/file", b"f")
+    write("shut/private/file", b"p")
+    write("shut/side", b"s")
+    if is_git:
+        subprocess.run(["git", "init", "-q", path("shut")], check=True)
+    shut = {"shut": 0o500, "shut/in": 0o555, "shut/in/side": 0o511, "shut/private": 0o700}
+    for name, mode in shut.items():
+        os.chmod(path(name), mode)
+    modes = "".join(f"{m:o} {n}\n" for n, m in shut.items())
+    for _ in range(2):
+        c("sandbox", "upload", "box", path("shut"), "/sandbox/kept")
+        said = sh("cd /sandbox/kept && stat -c '%a %n' " + " ".join(shut) + "; cat shut/in/side/file; ls -A").stdout
+        assert said == modes + "fshut\n", said
+        c("sandbox", "download", "box", "/sandbox/kept", path("kept"))
+        for name, mode in shut.items():
+            assert os.stat(path("kept/" + name)).st_mode & 0o777 == mode & ~UMASK, name
+        assert read("kept/shut/in/side/file") == b"f" and read("kept/shut/side") == b"s"
+    sh("chmod -R u+w /sandbox/kept && rm -r /sandbox/kept")
+    for name in [*shut, *("kept/" + n for n in shut)]:
+        os.chmod(path(name), 0o755)
+    shutil.rmtree(path("kept"))
+    shutil.rmtree(path("shut"))
+
+
+def directories_that_git_does_not_list_have_their_modes():
+    directories_that_are_shut_stay_so(is_git=True)
+
+
 def git_chooses_what_goes_and_says_what_does_not():
     write("repo/.gitignore", b"*.o\nbuild/\n")
     write("repo/a.c", b"a")
@@ -326,8 +358,9 @@ def s_an_upload_takes_what_is_meant():
 
 # ---- ports ----
 
+PORT = ports.free()
 SERVER = r'''
-import http.server
+import http.server, sys
 class H(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
@@ -338,16 +371,16 @@ class H(http.server.BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked"); self.end_headers()
         self.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
     def log_message(self, *a): pass
-http.server.ThreadingHTTPServer(("127.0.0.1", 8123), H).serve_forever()
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), H).serve_forever()
 '''
 
 
 def with_a_server(f):
     p = c.start("sandbox", "exec", "-n", "box", "--no-tty", "--", "python3", "-c",
-                SERVER, stdin=subprocess.DEVNULL)
+                SERVER, str(PORT), stdin=subprocess.DEVNULL)
     try:
         for _ in range(100):
-            if c("invoke", "box", "--port", "8123", status=None).returncode == 0:
+            if c("invoke", "box", "--port", str(PORT), status=None).returncode == 0:
                 break
             time.sleep(0.1)
         f()
@@ -390,18 +423,18 @@ def names_with_dashes_stand_behind_two():
 
 
 def invoke_asks_a_port_inside():
-    assert c("invoke", "box", "--port", "8123", "--path", "/a?b=c").stdout == "/a?b=c"
-    assert c("invoke", "box", "-p", "8123", "--data", "-", stdin=b"body" * 1000).stdout == "body" * 1000
-    assert c("invoke", "box", "-p", "8123", "--path", "/no", status=1).stdout == "/no"
-    assert c("invoke", "box", "-p", "8123", "-i").stdout.startswith("HTTP/1.1 200")
+    assert c("invoke", "box", "--port", str(PORT), "--path", "/a?b=c").stdout == "/a?b=c"
+    assert c("invoke", "box", "-p", str(PORT), "--data", "-", stdin=b"body" * 1000).stdout == "body" * 1000
+    assert c("invoke", "box", "-p", str(PORT), "--path", "/no", status=1).stdout == "/no"
+    assert c("invoke", "box", "-p", str(PORT), "-i").stdout.startswith("HTTP/1.1 200")
     c("invoke", "box", "-p", "8124", status=1)
 
 
 def forward_service_serves_many():
-    p = c.start("forward", "service", "box", "--target-port", "8123", "--local", "0")
+    p = c.start("forward", "service", "box", "--target-port", str(PORT), "--local", "0")
     try:
         line = p.stdout.readline().decode()
-        port = int(re.fullmatch(r"Forwarding 127\.0\.0\.1:(\d+) -> 127\.0\.0\.1:8123 in sandbox box\n",
+        port = int(re.fullmatch(r"Forwarding 127\.0\.0\.1:(\d+) -> 127\.0\.0\.1:%d in sandbox box\n" % PORT,
                                 line).group(1))
         connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=20) for _ in range(2)]
         for n in range(3):
@@ -416,21 +449,21 @@ def forward_service_serves_many():
 
 
 def a_forward_in_the_background_is_listed_and_stopped():
-    said = c("forward", "start", "8123", "box", "-d").stdout
-    assert "✓ Forwarding port 8123 to sandbox box in the background\n" in said
-    assert "Stop with: cove forward stop 8123 box\n" in said
-    k = http.client.HTTPConnection("127.0.0.1", 8123, timeout=20)
+    said = c("forward", "start", str(PORT), "box", "-d").stdout
+    assert f"✓ Forwarding port {PORT} to sandbox box in the background\n" in said
+    assert f"Stop with: cove forward stop {PORT} box\n" in said
+    k = http.client.HTTPConnection("127.0.0.1", PORT, timeout=20)
     k.request("GET", "/bg")
     assert k.getresponse().read() == b"/bg"
     k.close()
     rows = c("forward", "list").stdout.splitlines()
     assert rows[0].split() == ["SANDBOX", "BIND", "PORT", "PID", "STATUS"]
     assert rows[1].split()[0] == "box" and rows[1].split()[-1] == "running"
-    c("forward", "stop", "8123", "box")
+    c("forward", "stop", str(PORT), "box")
     assert c("forward", "list").stdout == "No active forwards.\n"
-    said = c("forward", "start", "[::1]:8123", "box", "-d").stdout
-    assert "Access at: http://[::1]:8123/\n" in said, said
-    c("forward", "stop", "8123", "box")
+    said = c("forward", "start", f"[::1]:{PORT}", "box", "-d").stdout
+    assert f"Access at: http://[::1]:{PORT}/\n" in said, said
+    c("forward", "stop", str(PORT), "box")
 
 
 # ---- the rest of a life ----
@@ -505,6 +538,7 @@ try:
               a_shut_reader_ends_it, sigint_ends_it, a_terminal_is_raw_and_comes_back,
               a_file_lands_exactly_where_it_is_told, a_large_file_goes_and_comes,
               a_directory_keeps_links_modes_and_empty_directories,
+              directories_that_are_shut_stay_so, directories_that_git_does_not_list_have_their_modes,
               git_chooses_what_goes_and_says_what_does_not, download_refuses_what_is_outside,
               s_a_link_that_is_here_already_is_not_followed, s_one_file_is_one_file,
               s_an_upload_takes_what_is_meant, what_is_cut_off_leaves_nothing,
