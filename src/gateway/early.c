@@ -26,6 +26,7 @@
 #include "gateway/pb.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
+#include "sys/proc.h"
 
 #include <stdlib.h>
 
@@ -36,6 +37,14 @@ static bool may_be_early(const struct cv_gw_box *b)
 	return !g->is_draining && !g->sandboxes->queue_first && cv_gw_box_want(b) == CV_GW_RUN &&
 	       !cv_gw_admission_waits(b) && !cv_gw_box_is_external(b) &&
 	       !cv_gw_box_stored(b)->spec->n_providers;
+}
+
+/* It has something to do while we have, too. */
+static void send_aside(struct cv_gw_box *b, uint32_t type, const int *fds, size_t n)
+{
+	cv_proc_elsewhere(b->process.pid);
+	(void)cv_gw_box_send(b, type, CV_STR_NONE, fds, n);
+	cv_proc_anywhere(b->process.pid);
 }
 
 static void begin(struct cv_gw_box *b, struct box_early *e)
@@ -49,7 +58,7 @@ static void begin(struct cv_gw_box *b, struct box_early *e)
 	cv_arena_wipe(&arena);
 	e->is_claimed = e->code == CV_OK && plan >= 0;
 	if (e->is_claimed)
-		(void)cv_gw_box_send(b, CV_GATEWAY_REQ_CLAIM, CV_STR_NONE, &plan, 1);
+		send_aside(b, CV_GATEWAY_REQ_CLAIM, &plan, 1);
 }
 
 static void box_drop(struct cv_gw_box *b)
@@ -114,7 +123,7 @@ void box_created(struct cv_gw_box *b, const struct box_early *e)
 	}
 	cv_gw_box_set(b, CV_GW_QUEUED);
 	if (e->is_claimed && b->link)
-		(void)cv_gw_box_send(b, CV_GATEWAY_REQ_GO, CV_STR_NONE, NULL, 0);
+		send_aside(b, CV_GATEWAY_REQ_GO, NULL, 0);
 	s->driver->confirm(s->d, cv_str_of(b->object->id), &b->process);
 	box_begun(b);
 	if (e->is_claimed && b->link)

@@ -2,7 +2,9 @@
 /*
  * log.c - see log.h
  *
- * One write() for a line, so that lines of two processes on one descriptor don't mix.
+ * One write() for whole lines, of no more than a pipe takes at once (pipe(7), PIPE_BUF), so that lines of
+ * two processes on one descriptor don't mix.  Who reads them is woken by it, and would go before the
+ * client whose answer is about to be sent: so what is no warning waits for the end of the turn.
  */
 #include "gateway/log.h"
 
@@ -10,12 +12,19 @@
 #include "base/time.h"
 #include "sys/clock.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define MESSAGE_BYTES_MAX 1024
 
+static struct {
+	bool is_on;
+	size_t n;
+	char bytes[PIPE_BUF];
+} held;
 static enum cv_log_level level_now = CV_LOG_INFO;
 static enum cv_log_form form_now = CV_LOG_TEXT;
 
@@ -93,6 +102,33 @@ static void line_put(struct cv_buf *b, enum cv_log_level level, const char *targ
 	cv_buf_put_byte(b, '\n');
 }
 
+void cv_log_flush(void)
+{
+	if (held.n) /* who closed it does not want it */
+		(void)!write(STDERR_FILENO, held.bytes, held.n);
+	held.n = 0;
+}
+
+void cv_log_hold(bool is_on)
+{
+	cv_log_flush();
+	held.is_on = is_on;
+}
+
+static void line_write(enum cv_log_level level, struct cv_str line)
+{
+	if (line.n > sizeof(held.bytes) - held.n)
+		cv_log_flush();
+	if (line.n > sizeof(held.bytes)) {
+		(void)!write(STDERR_FILENO, line.p, line.n);
+		return;
+	}
+	memcpy(held.bytes + held.n, line.p, line.n);
+	held.n += line.n;
+	if (!held.is_on || level <= CV_LOG_WARN)
+		cv_log_flush();
+}
+
 void cv_log(enum cv_log_level level, const char *target, struct cv_log_fields fields,
 	const char *fmt, ...)
 {
@@ -112,8 +148,6 @@ void cv_log(enum cv_log_level level, const char *target, struct cv_log_fields fi
 		line_put(&b, level, target, CV_LOG_NONE, cv_str_of(message));
 	}
 
-	const struct cv_str line = cv_buf_str(&b);
-
-	(void)!write(STDERR_FILENO, line.p, line.n); /* who closed it does not want it */
+	line_write(level, cv_buf_str(&b));
 	cv_buf_fini(&b);
 }

@@ -46,4 +46,7 @@ bool cv_log_is_on(enum cv_log_level level);
 CV_PRINTF(4, 5)
 void cv_log(enum cv_log_level level, const char *target, struct cv_log_fields fields,
 	const char *fmt, ...);
+/* While it is on, lines that are no warnings wait for the next one that is, or for the flush. */
+void cv_log_hold(bool is_on);
+void cv_log_flush(void);
 CV_MUST bool cv_log_level_of(struct cv_str name, enum cv_log_level *ret);

@@ -166,6 +166,7 @@ static void loop(struct cv_gateway *g)
 	static struct cv_loop_event e[CV_LOOP_EVENTS_MAX];
 	int64_t due = 0;
 
+	cv_log_hold(true);
 	while (!is_over(g)) {
 		const int64_t wait = due == INT64_MAX ? -1 : CV_MAX(due - g->loop.now_ms, 0);
 		const size_t n = cv_loop_wait(&g->loop, (int)CV_MIN(wait, (int64_t)INT32_MAX), e);
@@ -186,7 +187,9 @@ static void loop(struct cv_gateway *g)
 		due = CV_MIN(CV_MIN(due, again), server);
 		if (g->is_draining)
 			due = CV_MIN(due, g->drain_until_ms);
+		cv_log_flush();
 	}
+	cv_log_hold(false);
 }
 
 /* Keys and values of clients pass through here: no core, nobody attaches. */

@@ -16,6 +16,7 @@
 #include "supervisor/aside.h"
 
 #include "sys/fd.h"
+#include "sys/proc.h"
 #include "sys/sockdiag.h"
 
 #include <errno.h>
@@ -80,21 +81,6 @@ static CV_NORETURN void aside_main(struct aside_shared *s, const struct cv_plan 
 	_exit(fchdir(s->host) < 0 || umount2(".", DETACH) < 0 ? 1 : 0);
 }
 
-/* Two processes of one processor would do it one after the other; where the kernel had no idle one
- * when it placed the second, it leaves them so for milliseconds, whichever is idle by then.  Best
- * effort. */
-static void elsewhere(pid_t pid)
-{
-	const int here = sched_getcpu();
-	cpu_set_t set;
-
-	if (here < 0 || here >= CPU_SETSIZE || sched_getaffinity(0, sizeof(set), &set) < 0)
-		return;
-	CPU_CLR(here, &set);
-	if (CPU_COUNT(&set) > 0)
-		(void)!sched_setaffinity(pid, sizeof(set), &set);
-}
-
 cv_code aside_start(struct aside *a, const struct cv_plan *plan, struct cv_err *err)
 {
 	int pair[2];
@@ -112,7 +98,7 @@ cv_code aside_start(struct aside *a, const struct cv_plan *plan, struct cv_err *
 	if (pid == 0)
 		aside_main(a->shared, plan, pair[1]);
 	if (pid > 0)
-		elsewhere(pid);
+		cv_proc_elsewhere(pid); /* or it would be done behind what we do */
 	a->link = pair[0];
 	return pid < 0 ? cv_fail_errno(err, "fork the second process") : CV_OK;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proc.c - what a process takes away from itself; see proc.h
+ * proc.c - see proc.h
  */
 #include "sys/proc.h"
 
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -36,6 +37,26 @@ cv_code cv_proc_die_with_parent(pid_t parent, struct cv_err *err)
 	if (getppid() != parent)
 		return cv_fail(err, CV_UNAVAILABLE, "the parent died before this process began");
 	return CV_OK;
+}
+
+void cv_proc_elsewhere(pid_t pid)
+{
+	const int here = sched_getcpu();
+	cpu_set_t set;
+
+	if (here < 0 || here >= CPU_SETSIZE || sched_getaffinity(0, sizeof(set), &set) < 0)
+		return;
+	CPU_CLR(here, &set);
+	if (CPU_COUNT(&set) > 0)
+		(void)!sched_setaffinity(pid, sizeof(set), &set);
+}
+
+void cv_proc_anywhere(pid_t pid)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		(void)!sched_setaffinity(pid, sizeof(set), &set);
 }
 
 cv_code cv_proc_cloexec_from(unsigned first, struct cv_err *err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proc.h - what a process takes away from itself
+ * proc.h - what a process takes away from itself, and where it runs
  */
 #pragma once
 #include "base/err.h"
@@ -18,6 +18,12 @@ CV_MUST cv_code cv_proc_no_new_privs_set(struct cv_err *err);
  * the parent is outside our pid namespace): if it has died since, CV_UNAVAILABLE, because the
  * signal would never come. */
 CV_MUST cv_code cv_proc_die_with_parent(pid_t parent, struct cv_err *err);
+
+/* Not on the processor that we run on, if there is another; and wherever we may run.  For a process that is
+ * about to be woken, around what wakes it: the kernel likes to put it where its waker runs, in virtual
+ * machines also when another processor is idle, and then one of the two waits.  Best effort. */
+void cv_proc_elsewhere(pid_t pid);
+void cv_proc_anywhere(pid_t pid);
 
 /* Marks every descriptor from first on close-on-exec. */
 CV_MUST cv_code cv_proc_cloexec_from(unsigned first, struct cv_err *err);

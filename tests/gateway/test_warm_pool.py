@@ -88,6 +88,15 @@ def each_is_claimed_once_and_replaced():
     assert run(a, "ls") == (0, "")  # nothing of the first one's
 
 
+def where_it_runs_is_not_decided_for_ever():
+    """Its supervisor is sent to another processor while it is claimed; it and all below it may use each again."""
+    ours = os.sched_getaffinity(g.process.pid)
+    for n in ("second", "third"):
+        s = get(n)
+        assert os.sched_getaffinity(g.supervisor(s.metadata.id)) == ours
+        assert run(s, "nproc") == (0, f"{len(ours)}\n")
+
+
 def its_certificate_authority_is_its_own():
     """Before any command runs, and not that of another."""
     texts = [run(get(n), "cat", "/etc/openshell-tls/openshell-ca.pem")[1] for n in ("first", "second")]
@@ -162,6 +171,7 @@ def nothing_is_left():
 
 try:
     for f in (a_sandbox_that_fits_is_a_spare, each_is_claimed_once_and_replaced,
+              where_it_runs_is_not_decided_for_ever,
               its_certificate_authority_is_its_own, its_policy_is_its_own, what_does_not_fit_is_built,
               stopping_and_starting_keeps_its_files, spares_end_with_their_gateway_and_sandboxes_do_not,
               fewer_are_wanted, nothing_is_left):
