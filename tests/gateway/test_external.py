@@ -453,8 +453,7 @@ def a_newer_session_takes_the_place_of_the_older():
     s.answers = False
     f = Forward(g, box, 80)
     s.until(lambda: s.opened)
-    newer = Supervisor(g, box, token("twice"), "one", heartbeats=False)
-    newer.ports[80] = foreignlab.Echo().port
+    newer = Supervisor(g, box, token("twice"), "one", heartbeats=False, ports={80: foreignlab.Echo().port})
     assert newer.accepted().session_id != s.accepted().session_id
     assert s.over()[0] == "OK"
     newer.until(lambda: newer.opened and newer.opened[0].channel_id == s.opened[0].channel_id)

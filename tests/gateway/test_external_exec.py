@@ -56,8 +56,7 @@ def start(name, port, instance="one"):
 
 def again(name, box, port, instance="one"):
     s = foreignlab.Supervisor(g, box, cove().CreateSupervisorToken(
-        cove_pb2.CreateSupervisorTokenRequest(name=name)).token, instance)
-    s.ports[0] = port
+        cove_pb2.CreateSupervisorTokenRequest(name=name)).token, instance, ports={0: port})
     s.accepted()
     return s
 

@@ -3,7 +3,8 @@
 
     s = foreignlab.Supervisor(g, sandbox_id, token)     says hello, and heartbeats
     s.accepted()                                        session_accepted, waited for
-    s.ports[80] = real_port                             what it dials for a port "inside"
+    s.ports[80] = real_port                             what it dials for a port "inside"; ports={80: real_port}
+                                                        from the start, where somebody waits for it already
     s.answers = False                                   relay_open is read, and nothing done
     s.end(); s.drop()                                   ends its stream; breaks its connection
     s.over()                                            how the stream ended, waited for
@@ -56,12 +57,12 @@ class Echo:
 
 
 class Supervisor:
-    def __init__(self, g, sandbox_id, token, instance="one", hello=True, heartbeats=True):
+    def __init__(self, g, sandbox_id, token, instance="one", hello=True, heartbeats=True, ports=()):
         self.g, self.pb, self.id, self.instance = g, g.pb, sandbox_id, instance
         self.channel = g.channel(certificate=False, token=token, options=[
             ("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)])
         self.stub = g.stubs.OpenShellStub(self.channel)
-        self.ports, self.answers, self.opened, self.said = {}, True, [], []
+        self.ports, self.answers, self.opened, self.said = dict(ports), True, [], []
         self.beats, self.closes, self.status = 0, [], None
         self._out, self._in = queue.Queue(), threading.Condition()
         self.call = self.stub.ConnectSupervisor(iter(self._out.get, None))
