@@ -27,6 +27,9 @@
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_COUNT      4
 
+/* RFC 7301 section 3.2; OpenSSL's own name for it is younger than Ubuntu 24.04's. */
+#define ALERT_NO_APPLICATION_PROTOCOL (SSL_AD_REASON_OFFSET + SSL_AD_NO_APPLICATION_PROTOCOL)
+
 /* ---- connecting ---- */
 
 bool cv_rpc_dial_wait(int fd, short events, int64_t until_ms)
@@ -309,7 +312,7 @@ static cv_code tls_broken(const struct cv_rpc_dialled *d, int sys, struct cv_err
 	if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST)
 		return cv_fail(err, CV_UNAVAILABLE,
 			"%s does not speak TLS: is it http:// instead of https://?", d->where);
-	if (reason == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL)
+	if (reason == ALERT_NO_APPLICATION_PROTOCOL)
 		return cv_fail(err, CV_UNAVAILABLE, "%s is not an HTTP/2 server", d->where);
 	if (!e && !sys)
 		return cv_fail(err, CV_UNAVAILABLE, "%s closed the connection", d->where);
