@@ -490,34 +490,40 @@ static void on_list(struct cv_rpc_call *c, const ProtobufCMessage *message)
 		no_memory(c);
 }
 
+static enum cv_rpc_status signal_send(struct cv_gw_kept *k, uint32_t number, struct cv_err *err)
+{
+	const uint32_t v[] = { k->number, number };
+	struct cv_gw_box *b = cv_gw_box_get(k->g, k->box);
+
+	if (k->state == KEPT_RUNS && k->ssh) {
+		exec_ssh_signal(k->ssh, (int)number);
+		return CV_RPC_OK;
+	}
+	return k->state == KEPT_RUNS && b && cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_SIGNAL, v, 2)
+		       ? CV_RPC_OK
+		       : refuse_unsure(err);
+}
+
 static void on_kill(struct cv_rpc_call *c, const ProtobufCMessage *message)
 {
 	const Cove__V1__KillExecRequest *q = (const void *)message;
 	Cove__V1__KillExecResponse m;
 	struct cv_gw_kept *k;
-	struct cv_kept_end end;
 	struct cv_err err;
 	enum cv_rpc_status s = kept_open(c, q->sandbox_id, q->exec_id, true, &k, &err);
 
+	cove__v1__kill_exec_response__init(&m);
 	if (s == CV_RPC_OK && q->signal > SIGNAL_MAX)
 		s = cv_gw_invalid(&err, "signal must be at most %d", SIGNAL_MAX);
-	if (s == CV_RPC_OK && !kept_end_of(k, &end)) {
-		const uint32_t v[] = { k->number, q->signal ? q->signal : SIGTERM };
-		struct cv_gw_box *b = cv_gw_box_get(k->g, k->box);
-
-		if (k->state == KEPT_RUNS && k->ssh)
-			exec_ssh_signal(k->ssh, (int)v[1]);
-		else if (k->state != KEPT_RUNS || !b ||
-			 !cv_gw_box_send_u32s(b, CV_GATEWAY_REQ_SIGNAL, v, 2))
-			s = refuse_unsure(&err);
+	if (s == CV_RPC_OK) {
+		/* Before: its end is read from what the supervisor writes, who is as quick as we are. */
+		m.exec = view(k, cv_rpc_call_arena(c));
+		if (m.exec && !m.exec->end)
+			s = signal_send(k, q->signal ? q->signal : SIGTERM, &err);
 	}
-	if (s != CV_RPC_OK) {
+	if (s != CV_RPC_OK)
 		cv_gw_fail(c, s, &err);
-		return;
-	}
-	cove__v1__kill_exec_response__init(&m);
-	m.exec = view(k, cv_rpc_call_arena(c));
-	if (m.exec)
+	else if (m.exec)
 		cv_rpc_reply(c, &m.base);
 	else
 		no_memory(c);

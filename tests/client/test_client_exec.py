@@ -158,7 +158,8 @@ def a_detached_one_is_listed_attached_and_killed():
     p.send_signal(signal.SIGINT)  # ends who looks, not what runs
     equal(p.wait(10), -signal.SIGINT)
     equal(the_last()["state"], "running")
-    assert "Sent signal 9" in c("exec", "kill", "box", x, "--signal", "KILL").stdout
+    said = c("exec", "kill", "box", x, "--signal", "KILL").stdout
+    assert "Sent signal 9" in said, (said, the_last())
     until(lambda: the_last()["state"] == "exited")
     equal(ended(c.start("exec", "attach", "box", x))[0], 137)
     assert "over already: exited 137" in c("exec", "kill", "box", x).stdout

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import look  # noqa: E402
@@ -246,6 +247,14 @@ class World:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+def where(e):
+    """The lines that led there, of the test and of what it was in; an assert may say nothing else."""
+    frames = traceback.extract_tb(e.__traceback__)[1:]
+    own = [f for f in frames if f.filename == os.path.abspath(sys.argv[0])]
+    return "\n".join(f"{os.path.basename(f.filename)}:{f.lineno}: {f.line}"
+                     for f in [*own[-1:], *(f for f in frames[-1:] if f not in own[-1:])])
+
+
 class Tap:
     """Counts and prints; a check that raises is a failure with its reason, or a skip with look's."""
 
@@ -271,7 +280,7 @@ class Tap:
         except look.Unavailable as e:
             self.skip(name, e)
         except Exception as e:  # a check may fail in any way; all of them are failures
-            self.ok(False, name, f"{type(e).__name__}: {e}")
+            self.ok(False, name, f"{type(e).__name__}: {e}\n{where(e)}")
 
     def done(self):
         print(f"1..{self.count}", flush=True)
