@@ -173,7 +173,7 @@ static int copy(const struct files_work *w, const struct end *from, const struct
 	const struct cv_copy_limits limits = { w->tool->bytes_max, w->tool->files_max };
 	struct cv_copy_count count = { 0 };
 	struct cv_err err;
-	bool is_dir;
+	bool is_dir = false;
 	CV_AUTO_FD int fd = -1;
 	int rc = source_open(w, from, &is_dir, &fd);
 
