@@ -110,6 +110,7 @@ tap = world.Tap()
 w = world.World(["api.test"])
 victim = os.path.join(w.dir, "victim")
 os.mkdir(victim)
+os.chmod(victim, 0o755)  # whatever the umask
 with open(os.path.join(victim, "file"), "w", encoding="ascii") as kept:
     kept.write("kept")
 policy, tools = w.policy(POLICY), w.policy(CATALOG.replace("@VICTIM@", victim), "tools.yaml")

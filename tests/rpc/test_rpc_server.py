@@ -272,7 +272,8 @@ def no_known_protocol(server):
     try:
         server.connect(alpn=("spdy/3",), ca=pki.ca)
     except ssl.SSLError as e:
-        assert "alert no application protocol" in str(e).lower(), e
+        # the alert (RFC 7301 section 3.2), for which not every OpenSSL has words
+        assert "alert no application protocol" in str(e).lower() or "unknown error" in str(e), e
         return
     raise AssertionError("it was accepted")
 
