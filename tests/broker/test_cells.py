@@ -232,13 +232,22 @@ with open(os.path.join(shared, "probe.py"), "w", encoding="utf-8") as probe_file
 os.chmod(shared, 0o755)
 
 
+def comm(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii") as f:
+            return f.read().strip()
+    except OSError:
+        return None
+
+
 class Victim:
     """A call of the second run's that waits, with a file of its own."""
 
     def __init__(self, tool="sh"):
         self.mark = f"{MARK}-victim-{random.randrange(1 << 30)}"
         self.job = second.job(tool, {"script": f"echo secret-of-two >secret; exec -a {self.mark} sleep 60"})
-        assert eventually(lambda: marked(self.mark))
+        # the shell has the mark in its script, and none for a moment while it becomes the sleep
+        assert eventually(lambda: [comm(pid) for pid in marked(self.mark)] == ["sleep"])
         self.pid = marked(self.mark)[0]
         self.path = os.readlink(f"/proc/{self.pid}/cwd")
         self.view = f"/proc/{self.pid}/root{self.path}"
