@@ -3,10 +3,12 @@
 """Goal (B1): a host tool sees no directory of another run of the same user, wherever that run has it.
 Method: real runs whose directories are at different places, as XDG_RUNTIME_DIR and TMPDIR make them; a tool
 of each looks at the places of all."""
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
@@ -28,11 +30,19 @@ CALL = ("curl -sS -H \"Authorization: Bearer $COVE_TOOLS_TOKEN\" -H 'Content-Typ
         "http://tools.local/v1/tools/sh")
 
 
-def start(script, **env):
+CALLS = 200
+
+
+def run(inside, script, **env):
+    """A run whose shell does `inside` with the call of the script as $1."""
     base = {k: v for k, v in os.environ.items() if k not in ("XDG_RUNTIME_DIR", "TMPDIR")}
     return subprocess.Popen([world.COVE, "run", "-q", "--workdir", w.work, "--policy", POLICY, "--tools", TOOLS, "--",
-                             "/bin/sh", "-c", CALL, "sh", json.dumps({"script": script})],
+                             "/bin/sh", "-c", inside, "sh", json.dumps({"script": script})],
                             env={**base, **env}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def start(script, **env):
+    return run(CALL, script, **env)
 
 
 def places(**env):
@@ -66,10 +76,37 @@ def hidden(one, other):
         os.unlink(mark)
 
 
+def others_come_and_go():
+    """The directory of all runs at a place goes with the last of them, at any instant of a call elsewhere."""
+    place = os.path.join("/var/tmp", STATES)
+    until = threading.Event()
+
+    def come_and_go():
+        while not until.is_set():
+            for change in (lambda: os.mkdir(place, 0o700), lambda: os.rmdir(place)):
+                with contextlib.suppress(OSError):  # it is another test's at times
+                    change()
+
+    script = f"for i in $(seq {CALLS}); do {CALL}; echo; done"
+    os.makedirs(w.dir + "/xdg", 0o700, exist_ok=True)
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        out, err = run(script, "echo ran", XDG_RUNTIME_DIR=w.dir + "/xdg").communicate(timeout=60)
+    finally:
+        until.set()
+        other.join()
+        with contextlib.suppress(OSError):
+            os.rmdir(place)
+    answers = [json.loads(line) for line in out.splitlines() if line]
+    assert answers == [{"output": "ran\n"}] * CALLS, ([a for a in answers if a != {"output": "ran\n"}][:3], out[-500:], err)
+
+
 tap.check("B1 one in the user's directory does not see one in /tmp",
           lambda: hidden({"XDG_RUNTIME_DIR": w.dir + "/xdg"}, {}))
 tap.check("B1 one in TMPDIR does not see one in /tmp", lambda: hidden({"TMPDIR": w.dir + "/tmp"}, {}))
 tap.check("B1 one in TMPDIR does not see one in /var/tmp",
           lambda: hidden({"TMPDIR": w.dir + "/tmp"}, {"TMPDIR": "/var/tmp"}))
+tap.check("B1 the directory of others, at another place, comes and goes", others_come_and_go)
 w.close()
 tap.done()
