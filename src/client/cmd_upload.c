@@ -224,19 +224,8 @@ struct sending {
 	bool has_root, is_ended;
 };
 
-static void dir_shut(struct sending *s, const char *path, struct cv_buf *b)
-{
-	struct stat st;
-
-	if (lstat(cl_print(s->c, "%s/%s", s->root, path), &st) < 0 || !S_ISDIR(st.st_mode))
-		return;
-	cl_tar_head(b, &(struct cl_tar_entry){ .type = CL_TAR_DIR,
-			       .name = cv_str_of(cl_print(s->c, "%s/%s", s->name, path)),
-			       .mode = (uint32_t)(st.st_mode & 0777),
-			       .mtime_s = st.st_mtim.tv_sec });
-}
-
-static void entry_begin(struct sending *s, const char *path, struct cv_buf *b)
+/* opened: what a directory may be on top, so that something can be put into it; 0: when all is there. */
+static void entry_begin(struct sending *s, const char *path, uint32_t opened, struct cv_buf *b)
 {
 	const char *from = *path ? cl_print(s->c, "%s/%s", s->root, path) : s->root;
 	char link[PATH_MAX];
@@ -257,9 +246,9 @@ static void entry_begin(struct sending *s, const char *path, struct cv_buf *b)
 		e.link = (struct cv_str){ link, (size_t)n };
 	} else if (S_ISDIR(st.st_mode)) {
 		e.type = CL_TAR_DIR;
-		if (*path && (e.mode & 0700) != 0700)
+		if (*path && (e.mode | opened) != e.mode)
 			list_add(&s->shut, path);
-		e.mode |= 0700;
+		e.mode |= opened;
 	} else if (S_ISREG(st.st_mode)) {
 		s->fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 		if (s->fd < 0 || fstat(s->fd, &st) < 0)
@@ -299,11 +288,11 @@ static bool archive_feed(void *arg, struct cv_buf *b)
 			file_send(s, b);
 		} else if (!s->has_root) {
 			s->has_root = true;
-			entry_begin(s, "", b);
+			entry_begin(s, "", 0700, b);
 		} else if (s->at < s->list.n) {
-			entry_begin(s, s->list.v[s->at++], b);
+			entry_begin(s, s->list.v[s->at++], 0700, b);
 		} else if (s->shut.n) { /* what is in one before it */
-			dir_shut(s, s->shut.v[--s->shut.n], b);
+			entry_begin(s, s->shut.v[--s->shut.n], 0, b);
 		} else {
 			cl_tar_end(b);
 			s->is_ended = true;

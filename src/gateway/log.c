@@ -2,9 +2,10 @@
 /*
  * log.c - see log.h
  *
- * One write() for whole lines, of no more than a pipe takes at once (pipe(7), PIPE_BUF), so that lines of
- * two processes on one descriptor don't mix.  Who reads them is woken by it, and would go before the
- * client whose answer is about to be sent: so what is no warning waits for the end of the turn.
+ * One write() for whole lines, of no more than a pipe takes at once (pipe(7), PIPE_BUF), so that
+ * lines of two processes on one descriptor don't mix.  Who reads them is woken by it, and would go
+ * before the client whose answer is about to be sent: so what is no warning waits for the end of
+ * the turn.
  */
 #include "gateway/log.h"
 

@@ -19,9 +19,10 @@ CV_MUST cv_code cv_proc_no_new_privs_set(struct cv_err *err);
  * signal would never come. */
 CV_MUST cv_code cv_proc_die_with_parent(pid_t parent, struct cv_err *err);
 
-/* Not on the processor that we run on, if there is another; and wherever we may run.  For a process that is
- * about to be woken, around what wakes it: the kernel likes to put it where its waker runs, in virtual
- * machines also when another processor is idle, and then one of the two waits.  Best effort. */
+/* Not on the processor that we run on, if there is another; and wherever we may run.  For a process
+ * that is about to be woken, around what wakes it: the kernel likes to put it where its waker runs,
+ * in virtual machines also when another processor is idle, and then one of the two waits.  Best
+ * effort. */
 void cv_proc_elsewhere(pid_t pid);
 void cv_proc_anywhere(pid_t pid);
 

@@ -232,14 +232,6 @@ with open(os.path.join(shared, "probe.py"), "w", encoding="utf-8") as probe_file
 os.chmod(shared, 0o755)
 
 
-def comm(pid):
-    try:
-        with open(f"/proc/{pid}/comm", encoding="ascii") as f:
-            return f.read().strip()
-    except OSError:
-        return None
-
-
 class Victim:
     """A call of the second run's that waits, with a file of its own."""
 
@@ -247,7 +239,7 @@ class Victim:
         self.mark = f"{MARK}-victim-{random.randrange(1 << 30)}"
         self.job = second.job(tool, {"script": f"echo secret-of-two >secret; exec -a {self.mark} sleep 60"})
         # the shell has the mark in its script, and none for a moment while it becomes the sleep
-        assert eventually(lambda: [comm(pid) for pid in marked(self.mark)] == ["sleep"])
+        assert eventually(lambda: [p.comm for p in map(look.stat, marked(self.mark)) if p] == ["sleep"])
         self.pid = marked(self.mark)[0]
         self.path = os.readlink(f"/proc/{self.pid}/cwd")
         self.view = f"/proc/{self.pid}/root{self.path}"
@@ -361,11 +353,8 @@ def two_killed_at_once(i):
 
 
 def is_shepherd(pid):
-    try:
-        with open(f"/proc/{pid}/comm", encoding="utf-8") as f:
-            return f.read().strip() in ("cove-shepherd", "cove-broker")
-    except OSError:
-        return False
+    p = look.stat(pid)
+    return p is not None and p.comm in ("cove-shepherd", "cove-broker")
 
 
 def runs(pid):

@@ -15,6 +15,8 @@ import subprocess
 import tempfile
 import time
 
+import ports
+
 FETCHED = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../build/sshd"))
 SSHD = next((s for s in ("/usr/sbin/sshd", os.path.join(FETCHED, "usr/sbin/sshd")) if os.path.exists(s)), None)
 LIBRARIES = glob.glob(os.path.join(FETCHED, "usr/lib/*-linux-gnu"))  # that the machine's own needs nothing of
@@ -29,8 +31,7 @@ class Server:
     def __init__(self, is_open=True):
         self.directory = d = tempfile.mkdtemp(prefix="cove-sshd-")
         os.chmod(d, 0o755)
-        with socket.create_server(("127.0.0.1", 0)) as s:
-            self.port = s.getsockname()[1]
+        self.port = ports.free()
         self._file("passwd", "root:x:0:0:root:/root:/bin/sh\nsshd:x:100:65534::/run/sshd:/usr/sbin/nologin\n"
                              "sandbox::1000:1000::/tmp:/bin/sh\n")
         self._file("shadow", "root:*:19000:0:99999:7:::\nsandbox::19000:0:99999:7:::\n")
