@@ -8,6 +8,7 @@
  *     call.c      a call: limits, and its start; call_check.c arguments, policy, schema;
  *                 call_end.c what comes of it
  *     jobs.c      every call as a job: its states, and who waits for it
+ *     records.c   what the store has of them
  *     jobs_http.c what a sandbox may ask about its jobs
  *     mcp*.c      the same calls as the Model Context Protocol has them (mcp_int.h)
  *     hold.c      calls that wait for a person
@@ -187,6 +188,7 @@ enum job_state { JOB_STATES(JOB_ENUM) JOB_STATE_COUNT };
 #undef JOB_ENUM
 
 const char *job_state_word(enum job_state s);
+enum job_state job_state_of(const char *word); /* FAILED: no state's */
 static inline bool job_state_is_end(enum job_state s)
 {
 	return s >= JOB_SUCCEEDED;
@@ -444,15 +446,24 @@ void job_drop(struct broker *b, struct job *j); /* forgets it, ended or not */
 void job_free(struct broker *b, struct job *j); /* the same, but not what the store has of it */
 void job_count(struct broker *b, struct job *j, enum job_state s, bool is_in);
 void job_progress(struct broker *b, struct job *j, struct cv_str json);
-/* Bytes of the log from offset on, at most n; none outside of what is kept. */
-void job_log_get(struct broker *b, struct job *j, uint64_t offset, size_t n, struct cv_buf *ret);
 struct job *job_find(struct broker *b, const struct sandbox *s, struct cv_str id);
 struct job *job_find_key(struct broker *b, const struct sandbox *s, struct cv_str key);
 void job_put(const struct job *j, struct cv_buf *out); /* as JSON */
-void job_result_get(struct broker *b, struct job *j, struct cv_buf *ret);
-void jobs_restore(struct broker *b, struct sandbox *s);
 /* Tells every stream that waits for it. */
 void job_waiters_tell(struct broker *b, struct job *j);
+
+struct sandbox *job_box(const struct broker *b, const struct job *j);
+
+/* ---- records.c ---- */
+void record_save(struct broker *b, struct job *j);
+/* False: it stays in memory. */
+CV_MUST bool record_result_save(struct broker *b, const struct job *j);
+CV_MUST bool record_log_save(struct broker *b, const struct job *j);
+void record_forget(struct broker *b, const struct job *j);
+void job_result_get(struct broker *b, struct job *j, struct cv_buf *ret);
+/* Bytes of the log from offset on, at most n; none outside of what is kept. */
+void job_log_get(struct broker *b, struct job *j, uint64_t offset, size_t n, struct cv_buf *ret);
+void jobs_restore(struct broker *b, struct sandbox *s);
 
 /* ---- jobs_http.c ---- */
 void jobs_handle(struct broker *b, struct stream *s, struct cv_str rest);
