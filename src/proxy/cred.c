@@ -19,6 +19,8 @@
 
 /* ---- refusals ---- */
 
+#define NO_ANSWER CV_STR("the keeper of credentials gave no answer")
+
 enum cv_cred_step cred_refuse(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
 	enum cv_denial d, const char *slug, struct cv_str why)
 {
@@ -64,8 +66,8 @@ static enum cv_cred_step release_refuse(
 	};
 	const enum cv_release release = f->cred->refusal;
 
-	return cred_refuse(
-		p, f, r, denial[release], cv_release_slug(release), cv_str_of(f->cred->why));
+	return cred_refuse(p, f, r, denial[release], cv_release_slug(release),
+		f->cred->why[0] ? cv_str_of(f->cred->why) : NO_ANSWER);
 }
 
 /* ---- the request ---- */
@@ -216,7 +218,7 @@ enum cv_cred_step cv_cred_request(
 	cred_catalog_await(p);
 	if (p->has_keeper && !p->creds.has_catalog)
 		return cred_refuse(
-			p, f, r, CV_DENIAL_CREDENTIAL_KEEPER, "keeper_unavailable", CV_STR_NONE);
+			p, f, r, CV_DENIAL_CREDENTIAL_KEEPER, "keeper_unavailable", NO_ANSWER);
 	if (is_signed && !cv_sign_check(p, f, r, &fault))
 		return cred_sign_refuse(p, f, r, &fault);
 	if (!p->creds.count && !cred_is_held(f))
@@ -246,12 +248,13 @@ enum cv_cred_step cv_cred_request(
 			CV_STR("the policy does not bind its provider to this endpoint"));
 	if (!has_any && (f->cred->is_unbound || cred_is_unbound(&p->creds, f)))
 		return CV_CRED_OK;
-	if (f->cred->state == CV_CRED_IDLE && !cred_release_ask(p, f, r, path, head, body))
+	if (cv_cred_is_to_ask(f->cred) && !cred_release_ask(p, f, r, path, head, body))
 		return cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE,
 			"credential_endpoint_mismatch",
 			CV_STR("the path has no canonical form, or there are too many"));
 	switch (f->cred->state) {
 	case CV_CRED_IDLE:
+	case CV_CRED_ANEW:
 	case CV_CRED_AWAY:
 	case CV_CRED_ASKED: return CV_CRED_WAIT;
 	case CV_CRED_REFUSED: return release_refuse(p, f, r);
@@ -352,10 +355,11 @@ enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f,
 	plan->use[0] = (struct cv_rewrite_use){ .entry = hit.entry, .form = hit.form };
 	if (!cred_is_bound_still(p, f, e, plan))
 		return CV_CRED_ANSWERED;
-	if (f->cred->state == CV_CRED_IDLE && !cred_release_ask(p, f, &r, path, plan, NULL))
+	if (cv_cred_is_to_ask(f->cred) && !cred_release_ask(p, f, &r, path, plan, NULL))
 		return CV_CRED_ANSWERED;
 	switch (f->cred->state) {
 	case CV_CRED_IDLE:
+	case CV_CRED_ANEW:
 	case CV_CRED_AWAY:
 	case CV_CRED_ASKED: return CV_CRED_WAIT;
 	case CV_CRED_REFUSED:

@@ -63,8 +63,9 @@ struct cv_creds { /* of the run */
 
 enum cv_cred_state {
 	CV_CRED_IDLE,
+	CV_CRED_ANEW, /* what was asked, or released, is a former keeper's, or a former catalog's */
 	CV_CRED_ASKED,
-	CV_CRED_AWAY, /* the question needs no value and waits for the next keeper */
+	CV_CRED_AWAY, /* the question waits for the next keeper */
 	CV_CRED_RELEASED,
 	CV_CRED_REFUSED
 };
@@ -104,7 +105,8 @@ CV_MUST bool cv_creds_changed_take(struct cv_proxy *p, struct cv_str body);
 /* The questions of this turn go to the keeper; after the steps of all flows. */
 void cv_creds_ask(struct cv_proxy *p);
 /* The keeper is gone.  Requests that need a value are refused; those that only have to be judged wait
- * for the next one, as long as they would for an answer. */
+ * for the next one, as long as they would for an answer; and all do where the next one is at hand,
+ * because the catalog changes. */
 void cv_creds_keeper_lost(struct cv_proxy *p);
 void cv_creds_keeper_back(struct cv_proxy *p);
 /* The end of MINTED: entries of the catalog. */
@@ -120,10 +122,16 @@ enum cv_cred_step { CV_CRED_OK, CV_CRED_WAIT, CV_CRED_AGAIN, CV_CRED_ANSWERED };
 enum cv_cred_step cv_cred_request(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path);
 
-/* What was released for f's request is another's by now: cv_cred_request() refuses it. */
+/* A question is to be put. */
+static inline bool cv_cred_is_to_ask(const struct cv_flow_cred *c)
+{
+	return c->state == CV_CRED_IDLE || c->state == CV_CRED_ANEW;
+}
+
+/* What was released for f's request is taken back: cv_cred_request() asks again, or refuses it. */
 static inline bool cv_cred_is_taken_back(const struct cv_flow_cred *c)
 {
-	return c && c->state == CV_CRED_REFUSED;
+	return c && c->state != CV_CRED_IDLE && c->state != CV_CRED_RELEASED;
 }
 
 /* A request in plain HTTP that passed cv_cred_is_without(): its body. */

@@ -152,18 +152,31 @@ static void keeper_silent(struct cv_proxy *p, struct cv_flow *f)
 	answered(p, f, CV_CRED_REFUSED);
 }
 
-/* Nothing that a flow knows of the former catalog holds: numbers of credentials mean others now. */
+/* Nothing that a flow knows of the former catalog holds: numbers of credentials mean others now.  A
+ * stream that has its connection can't have another, so its request is refused. */
+static void flow_forget(struct cv_proxy *p, struct cv_flow *f)
+{
+	struct cv_flow_cred *c = f->cred;
+
+	c->is_unbound = false;
+	c->given_count = 0;
+	if (c->state != CV_CRED_ASKED && (c->state != CV_CRED_RELEASED || !c->secrets))
+		return;
+	cred_secrets_wipe(c);
+	if (f->stream && f->http.is_decided)
+		keeper_silent(p, f);
+	else
+		answered(p, f, CV_CRED_ANEW);
+}
+
 static void flows_forget(struct cv_proxy *p)
 {
+	p->creds.planned = CV_STR_NONE;
 	for (uint32_t i = 0; i < p->flows.high; i++) {
 		struct cv_flow *f = &p->flows.v[i];
 
-		if (f->state == CV_FLOW_FREE || !f->cred)
-			continue;
-		f->cred->is_unbound = false;
-		f->cred->given_count = 0;
-		if (f->cred->state == CV_CRED_RELEASED && f->cred->secrets)
-			keeper_silent(p, f);
+		if (f->state != CV_FLOW_FREE && f->cred)
+			flow_forget(p, f);
 	}
 }
 
@@ -447,9 +460,10 @@ void cv_creds_keeper_lost(struct cv_proxy *p)
 
 		if (f->state != CV_FLOW_FREE && f->mint)
 			cv_mint_keeper_lost(p, f);
-		if (f->state == CV_FLOW_FREE || !f->cred || f->cred->state != CV_CRED_ASKED)
+		if (f->state == CV_FLOW_FREE || !f->cred ||
+			(f->cred->state != CV_CRED_ASKED && f->cred->state != CV_CRED_AWAY))
 			continue;
-		if (f->cred->needs_value)
+		if (f->cred->needs_value && !p->creds.is_changing)
 			keeper_silent(p, f);
 		else
 			f->cred->state = CV_CRED_AWAY; /* its deadline stays */
@@ -462,7 +476,7 @@ void cv_creds_keeper_back(struct cv_proxy *p)
 		struct cv_flow *f = &p->flows.v[i];
 
 		if (f->state != CV_FLOW_FREE && f->cred && f->cred->state == CV_CRED_AWAY)
-			answered(p, f, CV_CRED_IDLE); /* it asks again */
+			answered(p, f, CV_CRED_ANEW);
 	}
 }
 
@@ -490,11 +504,14 @@ static bool asked_add(struct cv_keeper_release *ask, const struct cv_rewrite_pla
 }
 
 /* What becomes of a question that can't be sent.  A link that ended is a keeper that will be started
- * anew, whether we have read of the end or not. */
+ * anew, or one that has another link for us; when its end is read we know which. */
 static enum cv_cred_state unsent(const struct cv_proxy *p, const struct cv_flow *f, cv_code code)
 {
-	return code == CV_SYSTEM && p->has_keeper && !f->cred->needs_value ? CV_CRED_AWAY
-									   : CV_CRED_REFUSED;
+	const bool is_known_lost = p->keeper < 0 && !p->creds.is_changing;
+
+	return code == CV_SYSTEM && p->has_keeper && !(f->cred->needs_value && is_known_lost)
+		       ? CV_CRED_AWAY
+		       : CV_CRED_REFUSED;
 }
 
 void cv_creds_ask(struct cv_proxy *p)

@@ -277,6 +277,19 @@ static enum stage plain_body_pass(
 	return STAGE_MOVED;
 }
 
+/* Sent once more, a request needs its credentials once more; and they may have been taken back while
+ * it waited for its upstream.  What comes in their place goes by a connection of its own. */
+static enum stage cred_again(
+	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
+{
+	const enum stage stage = cred_stage(cv_cred_request(p, f, r, path));
+
+	if (stage != STAGE_OK || f->is_tools || !needs_connection(f))
+		return stage;
+	cv_dial_late(p, f);
+	return STAGE_MOVED;
+}
+
 /* Everything that may refuse a request which policy allows, in the order in which it may. */
 static enum stage request_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_str path)
 {
@@ -300,10 +313,8 @@ static enum stage request_pass(struct cv_proxy *p, struct cv_flow *f, struct cv_
 	}
 	if (f->http.is_decided && !f->is_tunnel)
 		return plain_body_pass(p, f, r);
-	/* Sent once more, it needs its credentials once more; and they may have been taken back
-	 * while it waited for its upstream. */
 	if (f->http.is_decided && (f->http.is_replayed || cv_cred_is_taken_back(f->cred)))
-		return cred_stage(cv_cred_request(p, f, r, path));
+		return cred_again(p, f, r, path);
 	if (f->http.is_decided)
 		return STAGE_OK;
 	if (f->is_tools)

@@ -207,6 +207,24 @@ static bool route_next(struct cv_proxy *p, struct cv_flow *f, const struct refus
 	return refuse(p, f, last, NULL);
 }
 
+/* A call that got no word from its route, and may be asked again: of the routes that there are now, if
+ * they have changed, since with the former ones their credentials went. */
+static bool route_next_new(struct cv_proxy *p, struct cv_flow *f, const struct refusal *last)
+{
+	struct cv_local_call *call = f->local->call;
+
+	if (call->routes == p->routes)
+		return route_next(p, f, last);
+	cv_call_routes_unref(call->routes);
+	call->routes = cv_call_routes_ref(p->routes);
+	call->route = NULL;
+	call->over = NULL;
+	call->order_count = call->order_next = 0;
+	if (call->routes)
+		cv_call_routes_order(call);
+	return route_next(p, f, !call->routes ? &no_routes : call->order_count ? last : &no_fit);
+}
+
 /* A budget that was passed over as the first and only one must not hide what the others said. */
 static bool has_next(const struct cv_proxy *p, const struct cv_local_call *call)
 {
@@ -448,8 +466,9 @@ static bool wait_step(struct cv_proxy *p, struct cv_flow *f)
 		return false;
 	}
 	if (!text.n && (s->is_eof || s->is_broken))
-		return call->is_lost ? call_end(p, f, &broken)
-				     : route_next(p, f, call->is_broken ? &broken : &unavailable);
+		return call->is_lost
+			       ? call_end(p, f, &broken)
+			       : route_next_new(p, f, call->is_broken ? &broken : &unavailable);
 	if (!text.n || cv_leg_room(&f->client) < CV_PROXY_HEAD_BYTES_MAX)
 		return has_moved;
 	const enum cv_h1_rc rc = cv_h1_response_parse(

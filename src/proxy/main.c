@@ -68,7 +68,11 @@ static void event_take(struct cv_proxy *p, const struct cv_loop_event *e)
 
 	switch ((enum cv_watch_kind)e->watch.kind) {
 	case CV_WATCH_LINK: cv_link_drain(p); return;
-	case CV_WATCH_KEEPER: cv_keeper_drain(p); return;
+	case CV_WATCH_KEEPER:
+		if (e->events & (EPOLLHUP | EPOLLERR)) /* why it ends was said before, over there */
+			cv_link_drain(p);
+		cv_keeper_drain(p);
+		return;
 	case CV_WATCH_TCP: cv_accept(p, e->watch.ref.index); return;
 	case CV_WATCH_UDP: cv_dnsd_read(p, e->watch.ref.index); return;
 	case CV_WATCH_BROKER: cv_tools_broker_event(p); return;

@@ -316,6 +316,7 @@ static bool learned_step(struct cv_proxy *p, struct cv_flow *f, struct cv_mint *
 		f->cred->state = CV_CRED_IDLE;
 		return put_back(p, f, m);
 	case CV_CRED_AWAY: /* and with the keeper the tokens */
+	case CV_CRED_ANEW:
 	case CV_CRED_IDLE:
 	case CV_CRED_REFUSED: break;
 	}

@@ -269,10 +269,10 @@ cv_code keeper_catalog_renew(struct supervisor *s, struct cv_err *err)
 		link_drop(s); /* the next one gets one of its own */
 		return CV_OK;
 	}
-	code = link_make(s, CV_KEEPER_CONTROL_PROXY, CV_STR_NONE, err);
+	/* Before the keeper, which ends the former link. */
+	code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_CREDENTIALS, CV_STR_NONE, NULL, 0, err);
 	if (code == CV_OK)
-		code = cv_ipc_send(
-			s->proxy.link, CV_PROXY_REQ_CREDENTIALS, CV_STR_NONE, NULL, 0, err);
+		code = link_make(s, CV_KEEPER_CONTROL_PROXY, CV_STR_NONE, err);
 	return code == CV_OK ? keeper_link_send(s, err) : code;
 }
 

@@ -17,9 +17,9 @@ import world  # noqa: E402
 from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
-HOST = "model.test"
+HOST, ELSEWHERE = "model.test", "elsewhere.test"
 KEY = "sk-v4lue-of-the-model-0123456789"
-w = world.World([HOST])
+w = world.World([HOST, ELSEWHERE])
 
 
 class Model(world._Handler):
@@ -47,18 +47,19 @@ class Model(world._Handler):
 server = world.Server(world.PUBLIC, 443, w.pki, handler=Model, answer=lambda method, path, body: json.dumps(
     {"id": "c", "object": "chat.completion", "model": json.loads(body)["model"] if body else "",
      "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}}]}).encode())
-g = gatewaylab.Gateway(config={"resolve": [f"{HOST}:443:{world.PUBLIC}"], "upstream_ca": [w.pki.ca]})
+g = gatewaylab.Gateway(config={"resolve": [f"{h}:443:{world.PUBLIC}" for h in (HOST, ELSEWHERE)],
+                               "upstream_ca": [w.pki.ca]})
 pb, sb, dm = g.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")
 ib = rpclab.module("inference_pb2")
 inference = g.inference()
 
 
-def profile(name, is_capable, key):
+def profile(name, is_capable, key, host=HOST):
     g.stub.ImportProviderProfiles(pb.ImportProviderProfilesRequest(profiles=[
         pb.ProviderProfileImportItem(source="test", profile=pb.ProviderProfile(
             id=name, display_name=name, category=1, inference_capable=is_capable,
             credentials=[pb.ProviderProfileCredential(name=key.lower(), env_vars=[key])],
-            endpoints=[sb.NetworkEndpoint(host=HOST, port=443, protocol="rest", enforcement="enforce",
+            endpoints=[sb.NetworkEndpoint(host=host, port=443, protocol="rest", enforcement="enforce",
                                           access="full")],
             binaries=[sb.NetworkBinary(path="/**")]))]))
 
@@ -246,9 +247,9 @@ def no_call_fails_while_it_changes():
            f"got=$(curl -sS -m 20 -w ' %{{http_code}}' -H 'content-type: application/json' -d '{body}' "
            "https://inference.local/v1/chat/completions 2>&1); "
            "case $got in *'\"hi\"'*200) ;; *) echo \"$got\" >>/tmp/bad;; esac; done) >/dev/null 2>&1 &")
-    for i in range(4):
-        set_route("m" if i % 2 else "other", f"model-{i}")
-        time.sleep(0.4)
+    for i in range(36):  # another key of the same name, and another host
+        set_route(("m", "other", "distant")[i % 3], f"model-{i}")
+        time.sleep(0.15)
     run(s, "rm /tmp/go; sleep 1")
     failed = run(s, "cat /tmp/bad 2>&1")
     assert not failed, failed
@@ -288,8 +289,10 @@ def the_command_line_does_it():
 
 
 profile("model", True, "MODEL_KEY")
+profile("distant", True, "MODEL_KEY", ELSEWHERE)
 profile("plain", False, "PLAIN_KEY")
 provider("m", "model", MODEL_KEY=KEY)
+provider("distant", "distant", MODEL_KEY=KEY + "-distant")
 provider("plain", "plain", PLAIN_KEY="nothing-much-0123456789")
 try:
     for f in (what_is_wrong_is_said, without_a_route_there_is_none, a_route_is_set_and_shown,
