@@ -274,6 +274,7 @@ with sandbox() as (lab, link):
         r = Reader(new.about(50, "EXITED").body)
         r.u32()
         assert os.waitstatus_to_exitcode(r.u32()) == 9 and read_all(m.fds[1]) == b"late\n"
+        new.expect("READY")  # who is still speaking finds the link closed, and reads no more
         new.settle("EXITED", 50)
         new.close()
         new = lab.accept()
