@@ -294,7 +294,7 @@ struct broker {
 	struct cv_catalog *catalog;
 	char state_path[PATH_MAX]; /* the directory that is ours */
 	int state_dir;
-	struct cv_store *store;
+	struct cv_store *store; /* NULL: nothing was recorded yet */
 	struct cv_audit_sinks sinks;
 	char *env[BROKER_ENV_MAX]; /* NAME=value that tools may inherit */
 	size_t env_count;
@@ -455,6 +455,8 @@ void job_waiters_tell(struct broker *b, struct job *j);
 struct sandbox *job_box(const struct broker *b, const struct job *j);
 
 /* ---- records.c ---- */
+/* Opens what an earlier broker left, if it left anything. */
+CV_MUST cv_code records_find(struct broker *b, struct cv_err *err);
 void record_save(struct broker *b, struct job *j);
 /* False: it stays in memory. */
 CV_MUST bool record_result_save(struct broker *b, const struct job *j);

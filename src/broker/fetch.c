@@ -12,14 +12,16 @@
 
 #include "base/ip.h"
 #include "broker/broker.h"
+#include "broker/curl_lib.h"
 
-#include <curl/curl.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define CONNECTS_KEPT 64
+
+static struct curl_lib lib;
 
 struct fetch {
 	CURL *easy;
@@ -69,14 +71,14 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *kn
 	if (known)
 		cv_loop_remove(&b->loop, fd);
 	if (what == CURL_POLL_REMOVE) {
-		curl_multi_assign(b->curl, fd, NULL);
+		lib.multi_assign(b->curl, fd, NULL);
 		return 0;
 	}
 	if (what & CURL_POLL_IN)
 		events |= EPOLLIN;
 	if (what & CURL_POLL_OUT)
 		events |= EPOLLOUT;
-	curl_multi_assign(b->curl, fd, b); /* anything but NULL: it is watched */
+	lib.multi_assign(b->curl, fd, b); /* anything but NULL: it is watched */
 	return cv_loop_add(&b->loop, fd, events,
 		       (struct cv_watch){ WATCH_CURL, { (uint32_t)fd, 0 } }, &err) == CV_OK
 		       ? 0
@@ -94,17 +96,31 @@ static int on_timer(CURLM *multi, long ms, void *arg)
 	return 0;
 }
 
-cv_code fetch_init(struct broker *b, struct cv_err *err)
+static bool multi_begin(struct broker *b, CURLM *m)
 {
-	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup,
-		    calloc) != CURLE_OK ||
-		!(b->curl = curl_multi_init()) ||
-		curl_multi_setopt(b->curl, CURLMOPT_SOCKETFUNCTION, on_socket) != CURLM_OK ||
-		curl_multi_setopt(b->curl, CURLMOPT_SOCKETDATA, b) != CURLM_OK ||
-		curl_multi_setopt(b->curl, CURLMOPT_TIMERFUNCTION, on_timer) != CURLM_OK ||
-		curl_multi_setopt(b->curl, CURLMOPT_TIMERDATA, b) != CURLM_OK ||
-		curl_multi_setopt(b->curl, CURLMOPT_MAXCONNECTS, (long)CONNECTS_KEPT) != CURLM_OK)
+	return m && lib.multi_setopt(m, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
+	       lib.multi_setopt(m, CURLMOPT_SOCKETDATA, b) == CURLM_OK &&
+	       lib.multi_setopt(m, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
+	       lib.multi_setopt(m, CURLMOPT_TIMERDATA, b) == CURLM_OK &&
+	       lib.multi_setopt(m, CURLMOPT_MAXCONNECTS, (long)CONNECTS_KEPT) == CURLM_OK;
+}
+
+/* Before the first request. */
+static cv_code curl_begin(struct broker *b, struct cv_err *err)
+{
+	CURLM *m = NULL;
+
+	if (b->curl)
+		return CV_OK;
+	const cv_code code = curl_lib_load(&lib, err);
+	if (code != CV_OK)
+		return code;
+	if (lib.global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, strdup,
+		    calloc) == CURLE_OK)
+		m = lib.multi_init();
+	if (!multi_begin(b, m))
 		return cv_fail(err, CV_SYSTEM, "libcurl does not start");
+	b->curl = m;
 	return CV_OK;
 }
 
@@ -117,17 +133,20 @@ void fetch_roots_set(struct broker *b, char *pem, size_t bytes)
 
 bool fetch_pin_add(struct broker *b, struct cv_str host, uint32_t port, struct cv_str address)
 {
-	struct curl_slist *longer;
-	char *pin;
+	struct curl_slist **last = &b->pins;
+	char *text;
 
 	if (cv_str_has_byte(host, 0) || cv_str_has_byte(address, 0) || port == 0 || port > 65535 ||
-		asprintf(&pin, "%.*s:%u:%.*s", CV_STR_ARG(host), port, CV_STR_ARG(address)) < 0)
+		asprintf(&text, "%.*s:%u:%.*s", CV_STR_ARG(host), port, CV_STR_ARG(address)) < 0)
 		return false;
-	longer = curl_slist_append(b->pins, pin);
-	free(pin);
-	if (longer)
-		b->pins = longer;
-	return longer != NULL;
+	while (*last)
+		last = &(*last)->next;
+	*last = malloc(sizeof(**last)); /* ours from end to end: curl may not be there yet */
+	if (*last)
+		**last = (struct curl_slist){ .data = text };
+	else
+		free(text);
+	return *last != NULL;
 }
 
 /* ---- addresses ---- */
@@ -197,7 +216,7 @@ static bool header_append(struct fetch *f, struct cv_str name, struct cv_str val
 	cv_buf_put(&line, value);
 	cv_buf_put_byte(&line, 0);
 	if (!line.is_overflown)
-		longer = curl_slist_append(f->headers, cv_buf_str(&line).p);
+		longer = lib.slist_append(f->headers, cv_buf_str(&line).p);
 	cv_buf_wipe(&line);
 	if (longer)
 		f->headers = longer;
@@ -207,7 +226,7 @@ static bool header_append(struct fetch *f, struct cv_str name, struct cv_str val
 static bool headers_make(struct fetch *f, const struct fetch_plan *p)
 {
 	/* Curl would ask "Expect: 100-continue" of a large body, and wait. */
-	bool is_good = (f->headers = curl_slist_append(NULL, "Expect:")) != NULL;
+	bool is_good = (f->headers = lib.slist_append(NULL, "Expect:")) != NULL;
 	bool has_type = false;
 
 	for (size_t i = 0; i < p->header_count && is_good; i++) {
@@ -233,18 +252,18 @@ static bool text_make(struct fetch *f, const struct fetch_plan *p)
 /* By curl's own reading of the URL, which is the one that counts. */
 static bool is_url_good(struct fetch *f, const char *url)
 {
-	CURLU *const parts = curl_url();
+	CURLU *const parts = lib.url();
 	char *scheme = NULL;
 	const bool is_read = parts &&
-			     curl_url_set(parts, CURLUPART_URL, url,
+			     lib.url_set(parts, CURLUPART_URL, url,
 				     CURLU_DISALLOW_USER | CURLU_PATH_AS_IS) == CURLUE_OK &&
-			     curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK;
+			     lib.url_get(parts, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK;
 	const bool is_https = is_read && !strcmp(scheme, "https");
 	const bool is_good = is_https || (is_read && !strcmp(scheme, "http"));
 
 	f->is_loopback_only = !is_https && !f->plan.socket.n;
-	curl_free(scheme);
-	curl_url_cleanup(parts);
+	lib.free(scheme);
+	lib.url_cleanup(parts);
 	return is_good;
 }
 
@@ -258,7 +277,7 @@ static bool options_set(struct broker *b, struct fetch *f)
 	struct curl_blob roots = { .data = b->roots, .len = b->root_bytes };
 	CURL *const easy = f->easy;
 
-#define SET(option, value) (curl_easy_setopt(easy, CURLOPT_##option, value) == CURLE_OK)
+#define SET(option, value) (lib.easy_setopt(easy, CURLOPT_##option, value) == CURLE_OK)
 	return SET(URL, url) && SET(PATH_AS_IS, 1L) && SET(PROTOCOLS_STR, "https,http") &&
 	       SET(FOLLOWLOCATION, 0L) && SET(PROXY, "") && SET(NETRC, (long)CURL_NETRC_IGNORED) &&
 	       SET(SSL_VERIFYPEER, 1L) && SET(SSL_VERIFYHOST, 2L) &&
@@ -283,19 +302,20 @@ static bool options_set(struct broker *b, struct fetch *f)
 cv_code fetch_start(
 	struct broker *b, const struct fetch_plan *plan, struct fetch **ret, struct cv_err *err)
 {
-	struct fetch *f = calloc(1, sizeof(*f));
+	const cv_code code = curl_begin(b, err);
+	struct fetch *f = code == CV_OK ? calloc(1, sizeof(*f)) : NULL;
 
 	if (!f)
-		return cv_fail(err, CV_LIMIT, "no memory");
+		return code != CV_OK ? code : cv_fail(err, CV_LIMIT, "no memory");
 	f->plan = *plan;
 	f->multi = b->curl;
-	f->easy = curl_easy_init();
+	f->easy = lib.easy_init();
 	if (!f->easy || !text_make(f, plan) || !headers_make(f, plan)) {
 		fetch_drop(f);
 		return cv_fail(err, CV_LIMIT, "the request is too large");
 	}
 	if (!is_url_good(f, cv_buf_str(&f->text).p + plan->method.n + 1) || !options_set(b, f) ||
-		curl_multi_add_handle(b->curl, f->easy) != CURLM_OK) {
+		lib.multi_add_handle(b->curl, f->easy) != CURLM_OK) {
 		fetch_drop(f);
 		return cv_fail(err, CV_INVALID, "the request can't be made: its URL is no good");
 	}
@@ -309,7 +329,7 @@ int fetch_status(const struct fetch *f)
 {
 	long status = 0;
 
-	curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
+	lib.easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &status);
 	return (int)status;
 }
 
@@ -318,12 +338,12 @@ void fetch_drop(struct fetch *f)
 	if (!f)
 		return;
 	if (f->easy) {
-		curl_multi_remove_handle(f->multi, f->easy); /* not in it is fine too */
-		curl_easy_cleanup(f->easy);
+		lib.multi_remove_handle(f->multi, f->easy); /* not in it is fine too */
+		lib.easy_cleanup(f->easy);
 	}
 	for (struct curl_slist *h = f->headers; h; h = h->next)
 		explicit_bzero(h->data, strlen(h->data));
-	curl_slist_free_all(f->headers);
+	lib.slist_free_all(f->headers);
 	cv_buf_wipe(&f->text);
 	free(f);
 }
@@ -363,13 +383,13 @@ static void ended_take(struct broker *b)
 	CURLMsg *m;
 	int left;
 
-	while ((m = curl_multi_info_read(b->curl, &left))) {
+	while ((m = lib.multi_info_read(b->curl, &left))) {
 		const CURLcode code = m->data.result;
 		struct fetch *f = NULL;
 
 		if (m->msg != CURLMSG_DONE)
 			continue;
-		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&f);
+		lib.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&f);
 		const struct fetch_end e = {
 			.status = fetch_status(f),
 			.is_cut = f->is_cut,
@@ -389,7 +409,7 @@ void fetch_event(struct broker *b, int fd, uint32_t events)
 		what |= CURL_CSELECT_OUT;
 	if (events & (EPOLLERR | EPOLLHUP))
 		what |= CURL_CSELECT_IN | CURL_CSELECT_OUT | CURL_CSELECT_ERR;
-	curl_multi_socket_action(b->curl, fd, what, &running);
+	lib.multi_socket_action(b->curl, fd, what, &running);
 	ended_take(b);
 }
 
@@ -399,7 +419,7 @@ void fetch_due(struct broker *b)
 
 	if (b->curl_due_ms && b->curl_due_ms <= b->loop.now_ms) {
 		b->curl_due_ms = 0;
-		curl_multi_socket_action(b->curl, CURL_SOCKET_TIMEOUT, 0, &running);
+		lib.multi_socket_action(b->curl, CURL_SOCKET_TIMEOUT, 0, &running);
 		ended_take(b);
 	}
 	due_at(b, b->curl_due_ms);

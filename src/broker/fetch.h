@@ -54,7 +54,6 @@ int fetch_status(const struct fetch *f);
 void fetch_drop(struct fetch *f); /* NULL is fine */
 
 /* ---- for the loop ---- */
-CV_MUST cv_code fetch_init(struct broker *b, struct cv_err *err);
 void fetch_roots_set(struct broker *b, char *pem, size_t bytes); /* taken */
 CV_MUST bool fetch_pin_add(
 	struct broker *b, struct cv_str host, uint32_t port, struct cv_str address);

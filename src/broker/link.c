@@ -233,7 +233,6 @@ static void cells_open(struct broker *b)
 static bool go_take(struct broker *b, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
-	char path[PATH_MAX + 16];
 	struct cv_err err;
 
 	cv_ipc_get_u32(&r); /* flags: none yet */
@@ -241,8 +240,7 @@ static bool go_take(struct broker *b, struct cv_str body)
 		return false;
 	catalog_check(b);
 	tool_slots_init(b);
-	snprintf(path, sizeof(path), "%s/broker.db", b->state_path);
-	if (cv_store_open_scratch(path, &b->store, &err) != CV_OK)
+	if (records_find(b, &err) != CV_OK)
 		broker_die(err.code, "%s", err.msg);
 	spawn_clean(b->state_dir, b->state_path);
 	cells_open(b);
@@ -298,8 +296,7 @@ static bool sandbox_take(struct broker *b, struct cv_ipc_msg *m)
 		return false;
 	memcpy(s->token_sha256, token.p, 32);
 	sandbox_link_set(b, s, cv_take_fd(m->fds[0]));
-	if (b->store)
-		jobs_restore(b, s);
+	jobs_restore(b, s);
 	return true;
 }
 

@@ -217,7 +217,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	files_allow();
 	if (cv_proc_harden(&err) != CV_OK || spawn_init(&children, &err) != CV_OK ||
-		cv_loop_init(&b.loop, &err) != CV_OK || fetch_init(&b, &err) != CV_OK ||
+		cv_loop_init(&b.loop, &err) != CV_OK ||
 		cv_loop_add(&b.loop, children, EPOLLIN,
 			(struct cv_watch){ WATCH_CHILDREN, { 0, 0 } }, &err) != CV_OK)
 		broker_die(err.code, "%s", err.msg);

@@ -3,19 +3,51 @@
  * records.c - what the store has of jobs: a record of each, and its result and log once it has ended
  *
  * Keys begin with the sandbox's name, so a broker that comes later finds what is whose.  What can't be
- * written stays in memory, and is said in the audit.
+ * written stays in memory, and is said in the audit.  The file is made with the first record: of most
+ * sandboxes no job is ever known by its id.
  */
 #include "broker/broker.h"
 
 #include "wire/json.h"
 
 #include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#define STORE_NAME  "broker.db"
 #define KIND_JOB    CV_STR("job")
 #define KIND_RESULT CV_STR("result")
 #define KIND_LOG    CV_STR("log")
+
+/* ---- the file ---- */
+
+static cv_code store_open(struct broker *b, struct cv_err *err)
+{
+	char path[PATH_MAX + 16];
+
+	snprintf(path, sizeof(path), "%s/" STORE_NAME, b->state_path);
+	return cv_store_open_scratch(path, &b->store, err);
+}
+
+cv_code records_find(struct broker *b, struct cv_err *err)
+{
+	return faccessat(b->state_dir, STORE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0
+		       ? store_open(b, err)
+		       : CV_OK;
+}
+
+static cv_code store_put(struct broker *b, struct cv_str kind, struct cv_str key,
+	struct cv_str value, uint64_t expected, uint64_t *ret_version, struct cv_err *err)
+{
+	const cv_code code = b->store ? CV_OK : store_open(b, err);
+
+	return code == CV_OK ? cv_store_put(b->store, kind, key, value, expected, ret_version, err)
+			     : code;
+}
+
+/* ---- one job ---- */
 
 static struct cv_str store_key(const struct broker *b, const struct job *j, char *text, size_t size)
 {
@@ -45,7 +77,7 @@ void record_save(struct broker *b, struct job *j)
 		(long long)j->ended_ms, j->status, (unsigned long long)j->result_bytes,
 		(unsigned long long)j->log_base, (unsigned long long)j->log_end);
 	/* Nobody else writes this record: a version that is not ours is a second broker's. */
-	if (text.is_overflown || cv_store_put(b->store, KIND_JOB, store_key(b, j, key, sizeof(key)),
+	if (text.is_overflown || store_put(b, KIND_JOB, store_key(b, j, key, sizeof(key)),
 					 cv_buf_str(&text), j->version, &j->version, &err) != CV_OK)
 		audit_note(b, true, "job %s can't be recorded: %s", j->id,
 			text.is_overflown ? "too large" : err.msg);
@@ -58,8 +90,8 @@ static bool bytes_save(
 	char key[STORE_KEY_BYTES];
 	struct cv_err err;
 
-	if (cv_store_put(b->store, kind, store_key(b, j, key, sizeof(key)), cv_buf_str(bytes),
-		    CV_STORE_ANY, NULL, &err) == CV_OK)
+	if (store_put(b, kind, store_key(b, j, key, sizeof(key)), cv_buf_str(bytes), CV_STORE_ANY,
+		    NULL, &err) == CV_OK)
 		return true;
 	audit_note(
 		b, true, "the %.*s of job %s can't be kept: %s", CV_STR_ARG(kind), j->id, err.msg);
@@ -81,7 +113,7 @@ void record_forget(struct broker *b, const struct job *j)
 	const struct cv_str kind[] = { KIND_JOB, KIND_RESULT, KIND_LOG };
 	char key[STORE_KEY_BYTES];
 
-	for (size_t i = 0; i < CV_ARRAY_LEN(kind); i++)
+	for (size_t i = 0; b->store && i < CV_ARRAY_LEN(kind); i++)
 		(void)!cv_store_delete(
 			b->store, kind[i], store_key(b, j, key, sizeof(key)), CV_STORE_ANY, NULL);
 }
@@ -92,7 +124,7 @@ void job_result_get(struct broker *b, struct job *j, struct cv_buf *ret)
 
 	if (cv_buf_len(&j->result) || !j->result_bytes)
 		cv_buf_put(ret, cv_buf_str(&j->result));
-	else
+	else if (b->store)
 		(void)!cv_store_get(
 			b->store, KIND_RESULT, store_key(b, j, key, sizeof(key)), ret, NULL, NULL);
 }
@@ -107,7 +139,7 @@ void job_log_get(struct broker *b, struct job *j, uint64_t offset, size_t n, str
 	const uint64_t at = offset - j->log_base;
 	if (here.n)
 		cv_buf_put(ret, cv_str_slice(here, (size_t)at, CV_MIN((size_t)at + n, here.n)));
-	else
+	else if (b->store)
 		(void)!cv_store_read(
 			b->store, KIND_LOG, store_key(b, j, key, sizeof(key)), at, n, ret, NULL);
 }
@@ -195,6 +227,8 @@ void jobs_restore(struct broker *b, struct sandbox *box)
 	char prefix[CV_BROKER_NAME_MAX + 2];
 	struct cv_err err;
 
+	if (!b->store)
+		return;
 	snprintf(prefix, sizeof(prefix), "%s/", box->name);
 	if (cv_store_list(b->store, KIND_JOB, cv_str_of(prefix), restore_one, &to, &err) != CV_OK)
 		audit_note(b, true, "jobs of %s can't be read: %s", box->name, err.msg);
