@@ -217,6 +217,20 @@ cv_code cv_driver_tools_token(const unsigned char *random, struct cv_buf *token,
 	return is_good && ret_digest->p ? CV_OK : fail_memory(err);
 }
 
+bool cv_driver_tools_may_be_late(const struct cv_catalog *c)
+{
+	if (c->server_count || c->mcp_count)
+		return false;
+	for (size_t i = 0; i < c->tool_count; i++) {
+		const struct cv_tool *t = &c->tools[i];
+
+		if (t->backend == CV_TOOL_BUILD ||
+			(t->command && (t->command->is_sandboxed || t->command->user.n)))
+			return false;
+	}
+	return true;
+}
+
 bool cv_driver_tools_has_builds(const struct cv_catalog *c)
 {
 	for (size_t i = 0; i < c->tool_count; i++)

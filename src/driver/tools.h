@@ -26,6 +26,7 @@ struct cv_driver_tools {
 		state; /* directory that stays while the sandbox does; made by its supervisor */
 	const struct cv_str *env; /* NAME=VALUE that tools may inherit */
 	size_t env_count;
+	bool is_late; /* the first call starts the broker */
 };
 
 /* CV_LIMIT. */
@@ -40,4 +41,7 @@ CV_MUST cv_code cv_driver_tools_rows(const struct cv_catalog *c, const struct cv
  * hexadecimal. */
 CV_MUST cv_code cv_driver_tools_token(const unsigned char *random, struct cv_buf *token,
 	struct cv_arena *arena, struct cv_str *ret_digest, struct cv_err *err);
+/* Whether nothing in it has to run, or to be looked for on this host, before it is called: then all
+ * that can be wrong was found when the catalog was judged. */
+bool cv_driver_tools_may_be_late(const struct cv_catalog *c);
 bool cv_driver_tools_has_builds(const struct cv_catalog *c);

@@ -75,6 +75,7 @@ static cv_code told(struct cv_gw_box *b, const struct tools_set *set, struct cv_
 	if (code == CV_OK)
 		code = cv_driver_tools_rows(set->catalog, policy, arena, &t->tools, err);
 	t->tool_count = set->catalog->tool_count;
+	t->is_late = cv_driver_tools_may_be_late(set->catalog);
 	cv_policy_unref(policy);
 	if (code == CV_OK)
 		code = env_fill(b->g, t, arena, err);

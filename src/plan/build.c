@@ -529,6 +529,8 @@ static uint32_t flags_of(const struct cv_run_spec *s, const struct cv_plan_files
 		flags |= CV_PLAN_RENEWAL;
 	if (files->has_renewal_command)
 		flags |= CV_PLAN_RENEWAL_COMMAND;
+	if (files->is_tools_late)
+		flags |= CV_PLAN_TOOLS_LATE;
 	if (s->has_ids)
 		flags |= CV_PLAN_IDS;
 	return flags;

@@ -77,6 +77,7 @@ enum {                            /* cv_plan.flags */
 	CV_PLAN_UPSTREAM_AUTH = 1 << 7,
 	CV_PLAN_RENEWAL = 1 << 8,         /* some of them are renewed: a courier runs */
 	CV_PLAN_RENEWAL_COMMAND = 1 << 9, /* ... and some by a command of the user's */
+	CV_PLAN_TOOLS_LATE = 1 << 11,     /* the first call starts the broker of host tools */
 	CV_PLAN_IDS =
 		1 << 10, /* the caller's range of ids is inside too, behind inner_uid and _gid */
 };
@@ -203,6 +204,7 @@ struct cv_plan_files {
 	struct cv_plan_tool *tools;
 	size_t tool_count;
 	struct cv_str tools_map, tools_digest, tools_state;
+	bool is_tools_late;
 	struct cv_str approve_dir;
 	struct cv_str tools_skill; /* CV_TOOLS_SKILL in the sandbox */
 	struct cv_str *tools_env;

@@ -12,6 +12,11 @@
  * from nothing and finds the records of jobs in its directory; a new proxy gets another link to the
  * broker that runs.  The directory is removed when the run ends, by the janitor if not by us.
  *
+ * In a sandbox of a gateway whose catalogs name nothing that has to run before it is asked for, the
+ * broker is started by the first call (CV_PLAN_TOOLS_LATE): proxy and supervisor have the ends of its
+ * link until then, and the call waits in it.  Sandboxes that never call a tool have no broker, and
+ * none is waited for.
+ *
  * All runs of a user have theirs in one directory, cove-tools-UID, and those of a gateway in its
  * own: so there is one place that the tools of every run are not shown (HIDE).
  */
@@ -30,6 +35,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -140,6 +146,25 @@ cv_code broker_keeper_join(struct supervisor *s, struct cv_err *err)
 
 /* ---- start ---- */
 
+static bool is_late(const struct supervisor *s)
+{
+	return s->plan.flags & CV_PLAN_TOOLS_LATE;
+}
+
+cv_code broker_link_make(struct supervisor *s, struct cv_err *err)
+{
+	int pair[2];
+	const cv_code code = cv_ipc_pair(pair, err);
+
+	if (code != CV_OK)
+		return code;
+	cv_fd_cleanup(&s->broker_for_proxy);
+	cv_fd_cleanup(&s->broker_call);
+	s->broker_for_proxy = pair[0];
+	s->broker_call = pair[1];
+	return CV_OK;
+}
+
 /* What can be said before the sandbox is there. */
 static cv_code begin(struct supervisor *s, struct cv_err *err)
 {
@@ -164,21 +189,39 @@ cv_code broker_start(struct supervisor *s, struct cv_err *err)
 {
 	for (size_t i = 0; i < CV_ARRAY_LEN(s->broker_catalog); i++)
 		s->broker_catalog[i] = -1;
-	if (!has_tools(s))
+	if (!has_tools(s) || is_late(s))
 		return CV_OK;
 	return outcome_of(s, begin(s, err), err);
 }
 
 cv_code broker_built(struct supervisor *s, struct cv_err *err)
 {
-	if (!has_tools(s) || s->is_broker_told)
+	if (!has_tools(s) || is_late(s) || s->is_broker_told)
 		return CV_OK;
 	return outcome_of(s, broker_introduce(s, err), err);
 }
 
 bool broker_is_awaited(const struct supervisor *s)
 {
-	return has_tools(s) && s->broker.rules.state != CV_BROKER_READY;
+	return has_tools(s) && !is_late(s) && s->broker.rules.state != CV_BROKER_READY;
+}
+
+/* A proxy that died is seen by the same: the next one gets a link of its own. */
+void broker_called(struct supervisor *s)
+{
+	struct cv_err err;
+	char byte;
+
+	if (recv(s->broker_call, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) {
+		close(s->broker_call);
+		s->broker_call = -1;
+		return;
+	}
+	cv_code code = begin(s, &err);
+	if (code == CV_OK)
+		code = broker_introduce(s, &err);
+	if (outcome_of(s, code, &err) != CV_OK)
+		run_fail(s, &err);
 }
 
 /* ---- the proxy's side ---- */
@@ -222,6 +265,8 @@ cv_code broker_join(struct supervisor *s, struct cv_err *err)
 		s->proxy.link, CV_PROXY_REQ_TOOLS, "cove-tools", s->plan.tools_map, err);
 	if (code == CV_OK && s->broker_for_proxy < 0 && s->broker.pid && s->is_broker_told)
 		code = link_renew(s, err);
+	else if (code == CV_OK && is_late(s) && !s->broker.pid)
+		code = broker_link_make(s, err);
 	if (code == CV_OK && s->broker_for_proxy >= 0)
 		code = link_give(s, err);
 	return code;
@@ -239,6 +284,25 @@ static void orphans_end(const struct supervisor *s)
 	cv_children_end(ours, CV_ARRAY_LEN(ours), SUP_ORPHANS_MS);
 }
 
+/* The next call starts another one. */
+static cv_code wait_for_call(struct supervisor *s, struct cv_err *err)
+{
+	const cv_code code = broker_link_make(s, err);
+
+	return code == CV_OK && s->proxy.pid ? link_give(s, err) : code;
+}
+
+static cv_code start_again(struct supervisor *s, struct cv_err *err)
+{
+	cv_code code = begin(s, err);
+
+	if (code == CV_OK)
+		code = broker_introduce(s, err);
+	if (code == CV_OK && s->proxy.pid && s->broker_for_proxy >= 0)
+		code = link_give(s, err);
+	return code;
+}
+
 static void died(struct supervisor *s)
 {
 	const bool was_ready = s->broker.rules.state == CV_BROKER_READY;
@@ -249,18 +313,21 @@ static void died(struct supervisor *s)
 	approve_drop(s, ASKER_BROKER);
 	cv_fail(&err, CV_UNAVAILABLE, "the broker of host tools %s",
 		was_ready ? "dies again and again" : "did not start");
-	if (!was_ready || !helper_may_restart(&s->broker)) {
+	const bool may_restart = helper_may_restart(&s->broker);
+	if (is_late(s) && !may_restart) {
+		say("%s; from now on there is none", err.msg);
+		return;
+	}
+	if (!may_restart || !(was_ready || is_late(s))) {
 		run_fail(s, &err);
 		return;
 	}
-	say("the broker of host tools died; a new one is started, calls under way have failed");
-	cv_code code = begin(s, &err);
-	if (code == CV_OK)
-		code = broker_introduce(s, &err);
-	if (code == CV_OK && s->proxy.pid && s->broker_for_proxy >= 0 &&
-		link_give(s, &err) != CV_OK && !helper_is_gone(&s->proxy))
-		code = err.code;
-	if (outcome_of(s, code, &err) != CV_OK)
+	say("the broker of host tools died; %s, calls under way have failed",
+		is_late(s) ? "the next call starts another" : "a new one is started");
+	const cv_code code = is_late(s) ? wait_for_call(s, &err) : start_again(s, &err);
+	/* A proxy that died too is found by who reads its link. */
+	if (code != CV_OK && !(s->proxy.pid && helper_is_gone(&s->proxy)) &&
+		outcome_of(s, code, &err) != CV_OK)
 		run_fail(s, &err);
 }
 
@@ -278,7 +345,10 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_BROKER_CONTROL_REPLY_FATAL:
 		text = cv_ipc_get_str(&r);
 		cv_fail(&err, CV_UNAVAILABLE, "tools: %.*s", CV_STR_ARG(text));
-		run_fail(s, &err);
+		if (is_late(s))
+			say("%s", err.msg);
+		else
+			run_fail(s, &err);
 		break;
 	case CV_BROKER_CONTROL_REPLY_ASK: approve_ask(s, ASKER_BROKER, m->body); break;
 	case CV_BROKER_CONTROL_REPLY_ASK_END: approve_ask_end(s, ASKER_BROKER, m->body); break;

@@ -154,20 +154,18 @@ static cv_code sandbox_send(struct supervisor *s, struct cv_err *err)
 	unsigned char digest[CV_SHA256_BYTES];
 	char name[32];
 	struct cv_buf b;
-	int pair[2];
 
 	if (!cv_hex_decode(s->plan.tools_digest, digest, sizeof(digest)))
 		return cv_fail(err, CV_PROTO, "the plan's digest of a token");
-	cv_code code = cv_ipc_pair(pair, err);
+	cv_code code = s->broker_call < 0 ? broker_link_make(s, err) : CV_OK;
 	if (code != CV_OK)
 		return code;
 	cv_buf_init(&b, 4096);
 	cv_ipc_put_str(&b, broker_name_of(s, name));
 	cv_ipc_put_str(&b, (struct cv_str){ (const char *)digest, sizeof(digest) });
-	code = broker_put(s, CV_BROKER_CONTROL_SANDBOX, &b, &pair[1], err);
-	close(pair[1]);
-	cv_fd_cleanup(&s->broker_for_proxy);
-	s->broker_for_proxy = pair[0];
+	code = broker_put(s, CV_BROKER_CONTROL_SANDBOX, &b, &s->broker_call, err);
+	cv_fd_cleanup(&s->broker_call);
+	s->broker_call = -1;
 	return code;
 }
 

@@ -15,6 +15,8 @@ struct cv_str broker_name_of(const struct supervisor *s, char text[32]);
 /* One message on its link; body is wiped and freed. */
 CV_MUST cv_code broker_put(struct supervisor *s, enum cv_broker_control type, struct cv_buf *body,
 	const int *fd, struct cv_err *err);
+/* A new link of proxy and broker, in broker_for_proxy and broker_call. */
+CV_MUST cv_code broker_link_make(struct supervisor *s, struct cv_err *err);
 /* What can be said before the sandbox is there. */
 CV_MUST cv_code broker_configure(struct supervisor *s, struct cv_err *err);
 /* The sandbox, and to go. */

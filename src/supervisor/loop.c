@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 /* clang-format off */
-#define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(COURIER) X(BROKER) X(PROXY) X(POLICY) X(NOTIFY) X(GATEWAY) X(DIALS) X(KEPT) X(LOG0) X(LOG1) X(STDIN) X(TERMINAL)        \
+#define WATCHES(X) X(INSIDE) X(SIGNALS) X(KEEPER) X(COURIER) X(BROKER) X(CALL) X(PROXY) X(POLICY) X(NOTIFY) X(GATEWAY) X(DIALS) X(KEPT) X(LOG0) X(LOG1) X(STDIN) X(TERMINAL)        \
 	X(APPROVERS) X(ASKED) X(APPROVER0) X(APPROVER1) X(APPROVER2) X(APPROVER3)                  \
 	X(APPROVER4) X(APPROVER5) X(APPROVER6) X(APPROVER7)                                        \
 	X(TCP4) X(TCP6) X(UDP4) X(UDP6) X(MORE)
@@ -42,6 +42,7 @@ static void interest(const struct supervisor *s, struct pollfd w[WATCH_COUNT])
 	w[WATCH_KEEPER] = (struct pollfd){ s->keeper.link, POLLIN, 0 };
 	w[WATCH_COURIER] = (struct pollfd){ s->courier.link, POLLIN, 0 };
 	w[WATCH_BROKER] = (struct pollfd){ s->broker.link, POLLIN, 0 };
+	w[WATCH_CALL] = (struct pollfd){ s->broker_call, POLLIN, 0 };
 	w[WATCH_PROXY] = (struct pollfd){ s->proxy.link,
 		(short)(POLLIN | (s->notify_waiting >= 0 ? POLLOUT : 0)), 0 };
 	w[WATCH_NOTIFY] = (struct pollfd){ s->notify_waiting >= 0 ? -1 : s->notify, POLLIN, 0 };
@@ -140,6 +141,7 @@ static void dispatch(struct supervisor *s, enum watch which, short events)
 	case WATCH_KEEPER: keeper_read(s); break;
 	case WATCH_COURIER: courier_read(s); break;
 	case WATCH_BROKER: broker_read(s); break;
+	case WATCH_CALL: broker_called(s); break;
 	case WATCH_PROXY:
 		if (events & POLLOUT)
 			identity_resume(s);

@@ -194,7 +194,7 @@ int main(void)
 		s->built[i] = -1;
 	s->credentials = s->upstream = s->signals = s->watch = s->notify = s->notify_waiting =
 		s->more_watch = s->keeper_given = s->keeper_for_proxy = s->broker_for_proxy =
-			s->sandbox.link = s->janitor_link = s->policy_text = -1;
+			s->broker_call = s->sandbox.link = s->janitor_link = s->policy_text = -1;
 	s->service.link = s->service.dial_epoll = s->service.credentials_next = -1;
 	s->service.kept_epoll = -1;
 	push_init(s);

@@ -300,9 +300,45 @@ def broker_killed(one):
     mine = brokers(one)
     assert len(mine) == 1, mine
     os.kill(mine[0], signal.SIGKILL)
-    until(lambda: brokers(one) not in ([], mine))
+    until(lambda: not brokers(one))
     until(lambda: call(one, "say", {"text": "x"}) == (200, {"output": "x\n"}))
+    assert len(brokers(one)) == 1 and brokers(one) != mine
     return get("one").status.phase == READY
+
+
+def started_by_the_first_call(late):
+    """Where no catalog names a server; and it makes no file before a job is to be kept."""
+    state = os.path.join(g.state, "sandboxes", late.metadata.id, "tools/state")
+    assert brokers(late) == []
+    assert call(late, "say", {"text": "x"}) == (200, {"output": "x\n"})
+    assert len(brokers(late)) == 1 and not os.path.exists(state + "/broker.db")
+    status, _ = call(late, "say", {"text": "x"}, "-H", "Prefer: respond-async")
+    assert status == 202 and os.path.exists(state + "/broker.db"), status
+    return True
+
+
+def first_call_behind_another_proxy(late):
+    run(late, "/bin/sh", "-c", "curl -s -m 5 http://nowhere.test/")  # a proxy is started by what needs it
+    supervisor = g.supervisor(late.metadata.id)
+    proxy = [int(p) for p in filter(str.isdigit, os.listdir("/proc"))
+             if (s := look.stat(int(p))) and s.parent == supervisor and s.comm == "cove-proxy"]
+    assert len(proxy) == 1 and brokers(late) == [], proxy
+    os.kill(proxy[0], signal.SIGKILL)
+    until(lambda: call(late, "say", {"text": "x"}) == (200, {"output": "x\n"}))
+    return True
+
+
+def one_that_cannot_start(late):
+    """A call says so, the sandbox goes on, and the next call tries again."""
+    db = os.path.join(g.state, "sandboxes", late.metadata.id, "tools/state/broker.db")
+    with open(db, "w", encoding="ascii") as f:
+        f.write("no database " * 1000)
+    status, answer = call(late, "say", {"text": "x"})
+    assert (status, answer["error"]) == (503, "broker_unavailable"), (status, answer)
+    assert get("late-three").status.phase == READY
+    os.unlink(db)
+    until(lambda: call(late, "say", {"text": "x"}) == (200, {"output": "x\n"}))
+    return True
 
 
 # ---- approvals ----
@@ -504,6 +540,9 @@ def main():
     tap.ok(True, "a workspace has catalogs of its own")
     check("reloaded for sandboxes to come", lambda: reloaded(one))
     check("a broker that is killed is started again", lambda: broker_killed(one))
+    check("the first call starts one", lambda: started_by_the_first_call(ready("late-one")))
+    check("also behind a proxy that was started anew", lambda: first_call_behind_another_proxy(ready("late-two")))
+    check("one that can't start is told, and tried again", lambda: one_that_cannot_start(ready("late-three")))
     check("approval by gRPC", lambda: by_grpc(one))
     check("who decided, and why, is in the audit", lambda: audited(one))
     check("approval by REST", lambda: by_rest(one))
