@@ -283,8 +283,10 @@ static enum stage cred_again(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path)
 {
 	const enum stage stage = cred_stage(cv_cred_request(p, f, r, path));
+	const struct cv_bond bond = cv_bond_of(f);
 
-	if (stage != STAGE_OK || f->is_tools || !needs_connection(f))
+	if (stage != STAGE_OK || f->is_tools || f->stream ||
+		cv_bond_carries(&f->server.bond, &bond))
 		return stage;
 	cv_dial_late(p, f);
 	return STAGE_MOVED;
