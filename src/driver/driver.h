@@ -97,7 +97,8 @@ struct cv_driver_type {
 	cv_code (*start)(struct cv_driver *d, const struct cv_driver_sandbox *s,
 		struct cv_driver_process *ret, struct cv_err *err);
 	/* A spare that stands becomes s: its directory is s' then, *p is changed to s' instance and
-	 * token, and *ret_plan is for its supervisor (CLAIM; the caller closes it).
+	 * token, and *ret_plan is for its supervisor (CLAIM, with s->credentials; the caller closes
+	 * it).
 	 * CV_UNAVAILABLE: it does not fit, or s has been started before; nothing has happened.
 	 * Other failures: the spare is of no use any more, and must be ended. */
 	cv_code (*claim)(struct cv_driver *d, struct cv_str spare, struct cv_driver_process *p,

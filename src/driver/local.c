@@ -508,8 +508,7 @@ static bool is_fit(const struct cv_driver *d, const struct cv_driver_process *p,
 	bool is_same = false;
 
 	cv_buf_init(&b, CV_PLAN_BYTES_MAX);
-	if (p->shape == d->shape_number && !(plan->flags & CV_PLAN_CREDENTIALS) &&
-		cv_plan_shape(plan, &m->arena, &b, &err) == CV_OK)
+	if (p->shape == d->shape_number && cv_plan_shape(plan, &m->arena, &b, &err) == CV_OK)
 		is_same = cv_str_eq(cv_buf_str(&b), cv_buf_str(&d->shape));
 	cv_buf_fini(&b);
 	return is_same;

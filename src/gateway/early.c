@@ -39,26 +39,22 @@ static bool may_be_early(const struct cv_gw_box *b)
 	       !cv_gw_box_stored(b)->spec->n_providers;
 }
 
-/* It has something to do while we have, too. */
-static void send_aside(struct cv_gw_box *b, uint32_t type, const int *fds, size_t n)
-{
-	cv_proc_elsewhere(b->process.pid);
-	(void)cv_gw_box_send(b, type, CV_STR_NONE, fds, n);
-	cv_proc_anywhere(b->process.pid);
-}
-
 static void begin(struct cv_gw_box *b, struct box_early *e)
 {
-	CV_AUTO_FD int plan = -1;
+	struct box_claim claim = { -1, -1 };
 	struct cv_arena arena;
 
 	e->is_on = true;
 	cv_arena_init(&arena, BOX_ARENA_MAX);
-	e->code = box_supervisor_start(b, true, &arena, &plan, &e->err);
+	e->code = box_supervisor_start(b, true, &arena, &claim, &e->err);
 	cv_arena_wipe(&arena);
-	e->is_claimed = e->code == CV_OK && plan >= 0;
-	if (e->is_claimed)
-		send_aside(b, CV_GATEWAY_REQ_CLAIM, &plan, 1);
+	e->is_claimed = e->code == CV_OK && claim.plan >= 0;
+	if (!e->is_claimed)
+		return;
+	/* It has something to do while we have, too; and when it is told to go. */
+	cv_proc_elsewhere(b->process.pid);
+	(void)box_claim_send(b, &claim);
+	cv_proc_anywhere(b->process.pid);
 }
 
 static void box_drop(struct cv_gw_box *b)
@@ -122,8 +118,11 @@ void box_created(struct cv_gw_box *b, const struct box_early *e)
 		return;
 	}
 	cv_gw_box_set(b, CV_GW_QUEUED);
-	if (e->is_claimed && b->link)
-		send_aside(b, CV_GATEWAY_REQ_GO, NULL, 0);
+	if (e->is_claimed && b->link) {
+		cv_proc_elsewhere(b->process.pid);
+		(void)cv_gw_box_send(b, CV_GATEWAY_REQ_GO, CV_STR_NONE, NULL, 0);
+		cv_proc_anywhere(b->process.pid);
+	}
 	s->driver->confirm(s->d, cv_str_of(b->object->id), &b->process);
 	box_begun(b);
 	if (e->is_claimed && b->link)

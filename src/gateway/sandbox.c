@@ -561,4 +561,5 @@ const struct cv_gw_part cv_gw_part_sandbox = {
 	.stop = part_stop,
 	.event = part_event,
 	.turn = part_turn,
+	.reload = spare_reload,
 };

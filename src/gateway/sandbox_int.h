@@ -80,9 +80,16 @@ void box_created(struct cv_gw_box *b, const struct box_early *early);
 void box_start(struct cv_gw_box *b); /* queues it */
 void box_queue_leave(struct cv_gw_box *b);
 void boxes_start(struct cv_gateway *g); /* those whose turn it is */
-/* Its supervisor, or a spare's that becomes its own: ret_claim is -1, or the plan for that. */
+/* What a spare is told to become: -1 each, or for the set alone. */
+struct box_claim {
+	int plan, set;
+};
+
+/* Its supervisor, or a spare's that becomes its own: then *ret_claim, -1 before, is to be sent. */
 CV_MUST cv_code box_supervisor_start(struct cv_gw_box *b, bool is_new, struct cv_arena *arena,
-	int *ret_claim, struct cv_err *err);
+	struct box_claim *ret_claim, struct cv_err *err);
+/* Sends it, and closes it.  False: nothing was to be sent, or the link is broken. */
+bool box_claim_send(struct cv_gw_box *b, struct box_claim *c);
 void box_process_watch(struct cv_gw_box *b); /* its end is an event */
 void box_begun(struct cv_gw_box *b);         /* it is QUEUED, and its supervisor was started */
 void box_start_failed(struct cv_gw_box *b, cv_code code, const struct cv_err *err);
@@ -116,6 +123,8 @@ void box_gone(struct cv_gw_box *b); /* what ran is gone; b may be, too */
 
 /* spare.c */
 void spare_turn(struct cv_gateway *g); /* makes one, ends one */
+/* Those that were built for another configuration end. */
+void spare_reload(struct cv_gateway *g, const struct cv_gw_config *old);
 int64_t spare_due_ms(const struct cv_gateway *g);
 bool spare_hello(
 	struct cv_gw_link *l, struct cv_str id, struct cv_str instance, struct cv_str token);

@@ -8,8 +8,9 @@
  *
  * A spare is of the host's image, without limits, command, policy or credentials; the driver compares
  * what a sandbox would be built as with what was built (plan/claim.h), and a spare that differs is
- * left alone.  Name, policy, environment, command and directory are given when it is claimed.  No
- * command has run in it by then, and each is claimed once.
+ * left alone.  Name, policy, environment, command, directory and what its keeper is to know are given
+ * when it is claimed.  No command has run in it by then, and none does before the keeper knows; each
+ * is claimed once.
  *
  * They are made one at a time and while nobody waits for a sandbox.  One that is old is replaced,
  * since the host and its own log's date change.  They end with the gateway: their links close.
@@ -64,6 +65,8 @@ static cv_code start(struct cv_gateway *g, struct cv_gw_spare *p, struct cv_err 
 		.socket = cv_str_of(s->socket),
 		.credentials = -1,
 		.interception = cv_gw_config_interception(g->config),
+		.ca_files = g->config->upstream_ca.v, /* in the sandbox's bundle */
+		.ca_count = g->config->upstream_ca.n,
 		.is_spare = true };
 
 	if (getrandom(token, sizeof(token), 0) != sizeof(token))
@@ -158,6 +161,30 @@ void spare_turn(struct cv_gateway *g)
 	else if (count < wanted && !making && !s->queue_first &&
 		 g->loop.now_ms >= s->spare_after_ms)
 		make(g);
+}
+
+static bool is_same_list(const struct cv_gw_config_list *a, const struct cv_gw_config_list *b)
+{
+	bool is_same = a->n == b->n;
+
+	for (size_t i = 0; i < a->n && is_same; i++)
+		is_same = cv_str_eq(a->v[i], b->v[i]);
+	return is_same;
+}
+
+void spare_reload(struct cv_gateway *g, const struct cv_gw_config *old)
+{
+	struct cv_gw_sandboxes *s = g->sandboxes;
+
+	if (is_same_list(&g->config->upstream_ca, &old->upstream_ca) &&
+		cv_gw_config_interception(g->config) == cv_gw_config_interception(old))
+		return;
+	for (size_t i = 0; i < s->spares.n; i++) {
+		struct cv_gw_spare *p = s->spares.v[i].thing;
+
+		if (p && !p->is_ending)
+			end(g, p);
+	}
 }
 
 int64_t spare_due_ms(const struct cv_gateway *g)

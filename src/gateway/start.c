@@ -76,7 +76,7 @@ static cv_code supervisor_describe(struct cv_gw_box *b, struct cv_driver_sandbox
 }
 
 cv_code box_supervisor_start(struct cv_gw_box *b, bool is_new, struct cv_arena *arena,
-	int *ret_claim, struct cv_err *err)
+	struct box_claim *ret_claim, struct cv_err *err)
 {
 	struct cv_gw_sandboxes *s = b->g->sandboxes;
 	unsigned char token[CV_PLAN_GATEWAY_TOKEN_BYTES];
@@ -92,13 +92,28 @@ cv_code box_supervisor_start(struct cv_gw_box *b, bool is_new, struct cv_arena *
 	d.socket = cv_str_of(s->socket);
 	d.interception = cv_gw_config_interception(b->g->config);
 	cv_code code = supervisor_describe(b, &d, arena, err);
-	if (code == CV_OK && !spare_claim(b, &d, ret_claim))
+	if (code == CV_OK && spare_claim(b, &d, &ret_claim->plan))
+		ret_claim->set = cv_take_fd(d.credentials);
+	else if (code == CV_OK)
 		code = s->driver->start(s->d, &d, &b->process, err);
 	s->ahead_ms = b->g->loop.now_ms + AHEAD_MS;
 	if (d.credentials >= 0)
 		close(d.credentials);
 	explicit_bzero(token, sizeof(token));
 	return code;
+}
+
+bool box_claim_send(struct cv_gw_box *b, struct box_claim *c)
+{
+	const int fds[] = { c->plan, c->set };
+	const bool is_sent =
+		c->plan >= 0 &&
+		cv_gw_box_send(b, c->set < 0 ? CV_GATEWAY_REQ_CLAIM : CV_GATEWAY_REQ_CLAIM_SET,
+			CV_STR_NONE, fds, c->set < 0 ? 1 : 2);
+
+	cv_fd_cleanup(&c->plan);
+	cv_fd_cleanup(&c->set);
+	return is_sent;
 }
 
 void box_process_watch(struct cv_gw_box *b)
@@ -130,7 +145,7 @@ void box_start_failed(struct cv_gw_box *b, cv_code code, const struct cv_err *er
 
 static void start_now(struct cv_gw_box *b)
 {
-	CV_AUTO_FD int plan = -1;
+	struct box_claim claim = { -1, -1 };
 	struct cv_arena arena;
 	struct cv_err err;
 
@@ -138,7 +153,7 @@ static void start_now(struct cv_gw_box *b)
 	if (cv_gw_external_start(b))
 		return;
 	cv_arena_init(&arena, BOX_ARENA_MAX);
-	const cv_code code = box_supervisor_start(b, false, &arena, &plan, &err);
+	const cv_code code = box_supervisor_start(b, false, &arena, &claim, &err);
 	cv_arena_wipe(&arena);
 	if (code != CV_OK) {
 		cv_gw_box_set(b, CV_GW_ABSENT);
@@ -147,7 +162,7 @@ static void start_now(struct cv_gw_box *b)
 	}
 	box_begun(b);
 	/* Before anything else is told to it: it does not know yet who it is. */
-	if (plan >= 0 && cv_gw_box_send(b, CV_GATEWAY_REQ_CLAIM, CV_STR_NONE, &plan, 1))
+	if (box_claim_send(b, &claim))
 		box_dialled(b, b->link, 0);
 }
 

@@ -71,7 +71,8 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 					 * by somebody who wants it all; ~0: nobody does. Until the link breaks */ \
 	X(ROUTES, 0, 1, IN(OPEN), 0)    /* memfd: routes of inference.local (plan/routes.h) in the place of the \
 					 * former, together with the next CREDENTIALS; empty: none, at once */ \
-	X(GO, 0, 0, IN(OPEN), 0)        /* after a CLAIM with CV_PLAN_GATEWAY_AWAIT: it is written down */
+	X(GO, 0, 0, IN(OPEN), 0)        /* after a CLAIM with CV_PLAN_GATEWAY_AWAIT: it is written down */ \
+	X(CLAIM_SET, 0, 2, IN(OPEN), 0) /* CLAIM, and memfd of the set (cred/set.h) that its keeper is to have */
 
 /* supervisor to gateway */
 #define CV_GATEWAY_REPLIES(X)                                                                  \

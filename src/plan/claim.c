@@ -48,10 +48,18 @@ cv_code cv_plan_shape(
 	/* who it is, and how the main command's output is got */
 	v.gateway = (struct cv_plan_gateway){ .socket = plan->gateway.socket };
 	v.flags &= ~(uint32_t)CV_PLAN_TTY;
+	/* what its keeper is told, before anything runs */
+	v.flags &= ~(uint32_t)CV_PLAN_CREDENTIALS;
+	v.providers = NULL;
+	v.provider_count = 0;
 	/* the command: it is sent to the sandbox; its confinement stays in the comparison */
 	v.command.argc = v.command.envc = 0;
 	/* what a proxy reads when it is started, and none has been */
 	v.policy_file = v.policy_name = v.policy_layer = CV_STR_NONE;
+	v.pins = NULL;
+	v.pin_count = 0;
+	/* what counts when a call is held */
+	v.approve_ms = 0;
 	further_ports_keep(&v);
 	return ops_copy(&v, arena) && cv_plan_put(out, &v)
 		       ? CV_OK
@@ -71,7 +79,6 @@ cv_code cv_plan_claim_check(const struct cv_plan *spare, const struct cv_plan *p
 		code = cv_plan_shape(plan, arena, &b, err);
 	if (code == CV_OK && (!(spare->gateway.flags & CV_PLAN_GATEWAY_SPARE) ||
 				     (plan->gateway.flags & CV_PLAN_GATEWAY_SPARE) ||
-				     (plan->flags & CV_PLAN_CREDENTIALS) ||
 				     !cv_str_eq(cv_buf_str(&a), cv_buf_str(&b))))
 		code = cv_fail(err, CV_INVALID, "a spare sandbox can't become this one");
 	cv_buf_fini(&a);

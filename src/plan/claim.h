@@ -9,7 +9,6 @@
 CV_MUST cv_code cv_plan_shape(
 	const struct cv_plan *plan, struct cv_arena *arena, struct cv_buf *out, struct cv_err *err);
 
-/* CV_INVALID: spare is none, has another shape, or plan wants credentials: those are a keeper's from
- * its start, and the spare's has started without. */
+/* CV_INVALID: spare is none, or has another shape. */
 CV_MUST cv_code cv_plan_claim_check(const struct cv_plan *spare, const struct cv_plan *plan,
 	struct cv_arena *arena, struct cv_err *err);

@@ -3,6 +3,7 @@
  * claim.c - a spare sandbox becomes the one that somebody asked for
  *
  *     spare: built, CA inside, no proxy, no command --CLAIM plan--> the sandbox of that plan
+ *                                                        \- with a set: once its keeper has it
  *
  * The plan takes the place of the former; what both must have in common was compared by the gateway's
  * driver, and is again here, because it is what this process has already done.  Nothing has run in
@@ -45,12 +46,16 @@ static cv_code plan_take(struct supervisor *s, int fd, struct cv_err *err)
 	return code;
 }
 
-void claim(struct supervisor *s, int fd)
+void claim(struct supervisor *s, int plan, int set)
 {
 	struct cv_err err;
-	cv_code code = plan_take(s, fd, &err);
+	cv_code code = plan_take(s, plan, &err);
 
-	close(fd);
+	close(plan);
+	if (code == CV_OK && set >= 0)
+		code = push_claimed(s, set, &err);
+	else if (set >= 0)
+		close(set);
 	if (code != CV_OK) {
 		run_fail(s, &err);
 		return;

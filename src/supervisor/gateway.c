@@ -325,7 +325,10 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_POLICY:
 		push_policy(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));
 		break;
-	case CV_GATEWAY_REQ_CLAIM: claim(s, cv_take_fd(m->fds[0])); break;
+	case CV_GATEWAY_REQ_CLAIM: claim(s, cv_take_fd(m->fds[0]), -1); break;
+	case CV_GATEWAY_REQ_CLAIM_SET:
+		claim(s, cv_take_fd(m->fds[0]), cv_take_fd(m->fds[1]));
+		break;
 	case CV_GATEWAY_REQ_LAYER: push_layer(s, cv_take_fd(m->fds[0])); break;
 	case CV_GATEWAY_REQ_CREDENTIALS:
 		push_credentials(s, cv_ipc_get_u64(&r), cv_take_fd(m->fds[0]));

@@ -82,7 +82,8 @@ void inside_command(struct supervisor *s)
 {
 	struct cv_err err;
 
-	if (s->is_commanded || broker_is_awaited(s) || (s->service.is_on && !s->service.is_known) ||
+	if (s->is_commanded || broker_is_awaited(s) || s->service.is_claim_unsealed ||
+		(s->service.is_on && !s->service.is_known) ||
 		((s->plan.flags & CV_PLAN_NETWORK) && !s->has_ca_files))
 		return;
 	if (s->plan.gateway.flags & CV_PLAN_GATEWAY_SPARE) {

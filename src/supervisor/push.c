@@ -246,10 +246,18 @@ void push_routes(struct supervisor *s, int fd)
 static void credentials_answer(struct supervisor *s, const char *why)
 {
 	struct service *v = &s->service;
+	struct cv_err err;
 
-	revision_tell(s,
-		why ? CV_GATEWAY_REPLY_CREDENTIALS_REFUSED : CV_GATEWAY_REPLY_CREDENTIALS_LOADED,
-		v->credentials_next_revision, why);
+	if (v->is_claim_unsealed && why) {
+		cv_fail(&err, CV_INVALID, "the sandbox's credentials: %s", why);
+		run_fail(s, &err);
+	} else if (!v->is_claim_unsealed) {
+		revision_tell(s,
+			why ? CV_GATEWAY_REPLY_CREDENTIALS_REFUSED
+			    : CV_GATEWAY_REPLY_CREDENTIALS_LOADED,
+			v->credentials_next_revision, why);
+	}
+	v->is_claim_unsealed = false;
 	cv_fd_cleanup(&v->credentials_next);
 	v->credentials_next = -1;
 	v->is_credentials_judged = false;
@@ -313,6 +321,18 @@ void push_keeper_result(struct supervisor *s, struct cv_str body)
 	if (v->routes_next >= 0)
 		routes_take(s, cv_take_fd(v->routes_next));
 	credentials_answer(s, NULL);
+	inside_command(s); /* of a claim */
+}
+
+cv_code push_claimed(struct supervisor *s, int fd, struct cv_err *err)
+{
+	struct service *v = &s->service;
+	const cv_code code = copy(fd, "cove-credentials", &v->credentials_next, err);
+
+	close(fd);
+	v->is_claim_unsealed = code == CV_OK;
+	push_keeper_look(s);
+	return code;
 }
 
 void push_credentials(struct supervisor *s, uint64_t revision, int fd)

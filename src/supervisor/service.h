@@ -85,6 +85,7 @@ struct service {
 	int layer;            /* memfd: for the policy to come; -1 */
 	int credentials_next; /* memfd: for the keeper; -1 */
 	uint64_t credentials_next_revision;
+	bool is_claim_unsealed; /* they are those of a claim: nothing runs before the keeper has them */
 	bool is_credentials_judged; /* the keeper has them */
 	int routes, routes_next; /* memfds: of inference.local, instead of the plan's file; for the
 				     * credentials to come; -1 */

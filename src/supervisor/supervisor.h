@@ -285,8 +285,9 @@ int64_t kept_due_ms(const struct supervisor *s);
 void kept_due(struct supervisor *s);
 
 /* claim.c: a sandbox built ahead */
-void claim(struct supervisor *s, int fd); /* takes it */
-void claim_never(struct supervisor *s);   /* its gateway is gone */
+/* Takes both; set: of credentials for its keeper, or -1. */
+void claim(struct supervisor *s, int plan, int set);
+void claim_never(struct supervisor *s); /* its gateway is gone */
 
 /* dial.c */
 CV_MUST cv_code dial_init(struct supervisor *s, struct cv_err *err);
@@ -320,4 +321,6 @@ void push_keeper_look(struct supervisor *s); /* the keeper is ready */
 void push_keeper_died(struct supervisor *s);
 void push_keeper_result(struct supervisor *s, struct cv_str body);
 void push_credentials(struct supervisor *s, uint64_t revision, int fd); /* takes it */
-void push_routes(struct supervisor *s, int fd);                         /* takes it */
+/* Those of a spare that is claimed, whose command waits for them; takes fd. */
+CV_MUST cv_code push_claimed(struct supervisor *s, int fd, struct cv_err *err);
+void push_routes(struct supervisor *s, int fd); /* takes it */

@@ -1,23 +1,30 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Goal: with `warm_pool` a sandbox that fits is one that stood before it was asked for, and nothing of it
-tells so: its name, variables, command, policy and files are its own; what does not fit is built as ever;
-spares end with their gateway, and those that were claimed do not.
-Method: grpcio's stubs against a real cove-gateway; who is who by the pid that the driver writes down."""
+tells so: its name, variables, command, policy, credentials and files are its own; what does not fit is built
+as ever; spares end with their gateway, and those that were claimed do not.
+Method: grpcio's stubs against a real cove-gateway, a server behind TLS; who is who by the pid that the driver
+writes down."""
 import os
+import signal
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import world  # noqa: E402
 world.enter_user_namespace()  # so that the gateway can be looked into; before grpc is there with its threads
+w = world.World(["api.test"])
 import gatewaylab  # noqa: E402
 import look  # noqa: E402
+import rpclab  # noqa: E402
 from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
-g = gatewaylab.Gateway(tls=False, config={"warm_pool": 2})
-pb = g.pb
+server = world.Server(world.PUBLIC, 443, w.pki)
+CONFIG = {"warm_pool": 2, "resolve": [f"api.test:443:{world.PUBLIC}"], "upstream_ca": [w.pki.ca],
+          "tools": {"approve_timeout_secs": 77}}
+g = gatewaylab.Gateway(tls=False, config=CONFIG)
+pb, sb, dm = g.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")
 PLACE = os.path.join(g.state, "sandboxes")
 READY, ERROR, STOPPED = 2, 3, 7
 
@@ -121,6 +128,53 @@ def its_policy_is_its_own():
     delete("ruled")
 
 
+def provider(name, value):
+    if name == "one":
+        g.stub.ImportProviderProfiles(pb.ImportProviderProfilesRequest(profiles=[pb.ProviderProfileImportItem(
+            source="test", profile=pb.ProviderProfile(
+                id="kind", display_name="kind", category=1,
+                credentials=[pb.ProviderProfileCredential(name="key", env_vars=["API_KEY"])],
+                endpoints=[sb.NetworkEndpoint(host="api.test", port=443, protocol="rest", enforcement="enforce",
+                                              access="full")],
+                binaries=[sb.NetworkBinary(path="/**")]))]))
+    g.stub.CreateProvider(pb.CreateProviderRequest(provider=dm.Provider(
+        metadata=dm.ObjectMeta(name=name), type="kind", credentials={"API_KEY": value})))
+
+
+FIRST = ["sh", "-c", "curl -sS -m 20 -H \"Authorization: Bearer $API_KEY\" https://api.test/ >answer 2>&1; sleep 1000"]
+
+
+def authorization():
+    return {k.lower(): v for k, v in server.seen[-1]["headers"].items()}.get("authorization")
+
+
+def its_credentials_are_there_before_its_command():
+    """The first thing that it does is to use them.  Others' spares never hear of them."""
+    for name, value in (("one", "v4lue-of-the-first-0123456789"), ("two", "v4lue-of-the-second-0123456789")):
+        provider(name, value)
+        before, seen = full(), len(server.seen)
+        s = ready("with-" + name, FIRST, providers=[name])
+        assert g.supervisor(s.metadata.id) in before
+        until(lambda: len(server.seen) > seen, why=lambda s=s: run(s, "cat", "answer"))
+        assert authorization() == "Bearer " + value, server.seen[-1]
+        assert value not in run(s, "env")[1] and "openshell:resolve:env:" in run(s, "sh", "-c", "echo $API_KEY")[1]
+    none = ready("with-none", FIRST)
+    until(lambda: run(none, "cat", "answer")[1])
+    assert "403" in run(none, "cat", "answer")[1], run(none, "cat", "answer")
+
+
+def a_keeper_that_dies_knows_them_again():
+    s = get("with-one")
+    keeper = [p for p in look.adopted(g.supervisor(s.metadata.id)) if look.stat(p).comm == "cove-keeper"]
+    assert len(keeper) == 1
+    os.kill(keeper[0], signal.SIGKILL)
+    call = "curl -sS -m 20 -o /dev/null -w '%{http_code}' -H \"Authorization: Bearer $API_KEY\" https://api.test/again"
+    until(lambda: run(s, "sh", "-c", call) == (0, "200"))
+    assert authorization() == "Bearer v4lue-of-the-first-0123456789"
+    for name in ("with-one", "with-two", "with-none"):
+        delete(name)
+
+
 def what_does_not_fit_is_built():
     before = full()
     p = type(pb.SandboxSpec().policy)()
@@ -156,6 +210,17 @@ def spares_end_with_their_gateway_and_sandboxes_do_not():
     assert not full() & old
 
 
+def those_of_another_configuration_end():
+    """An authority upstream is in the bundle of each."""
+    old = full()
+    g.write_config(dict(CONFIG, upstream_ca=[]))
+    g.hup()
+    until(lambda: not old & g.spares())
+    before = full()
+    assert g.supervisor(ready("later").metadata.id) in before
+    delete("later")
+
+
 def fewer_are_wanted():
     full()
     g.write_config({"warm_pool": 0})
@@ -172,12 +237,15 @@ def nothing_is_left():
 try:
     for f in (a_sandbox_that_fits_is_a_spare, each_is_claimed_once_and_replaced,
               where_it_runs_is_not_decided_for_ever,
-              its_certificate_authority_is_its_own, its_policy_is_its_own, what_does_not_fit_is_built,
+              its_certificate_authority_is_its_own, its_policy_is_its_own,
+              its_credentials_are_there_before_its_command, a_keeper_that_dies_knows_them_again,
+              what_does_not_fit_is_built,
               stopping_and_starting_keeps_its_files, spares_end_with_their_gateway_and_sandboxes_do_not,
-              fewer_are_wanted, nothing_is_left):
+              those_of_another_configuration_end, fewer_are_wanted, nothing_is_left):
         tap.check(f.__name__.replace("_", " "), f)
 finally:
     if tap.failed:
         print("\n".join("# " + line for line in g.lines[-40:]))
     g.close()
+    w.close()
 tap.done()

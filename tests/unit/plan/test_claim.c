@@ -69,12 +69,17 @@ static cv_code check(struct world *spare, struct world *w)
 
 static void who_it_is_and_what_it_runs_may_differ(void **state)
 {
+	static struct cv_plan_provider provider = { .name = { "p", 1 }, .type = { "t", 1 } };
 	struct world spare, w;
 
 	(void)state;
 	make(&spare, true);
 	make(&w, false);
 	assert_int_equal(check(&spare, &w), CV_OK);
+	w.files.providers = &provider, w.files.provider_count = 1; /* its keeper is told */
+	assert_int_equal(check(&spare, &w), CV_OK);
+	w.files.has_renewal = true; /* a courier is there from the start */
+	assert_int_equal(check(&spare, &w), CV_INVALID);
 }
 
 static void only_a_spare_is_claimed(void **state)
@@ -94,11 +99,10 @@ static void only_a_spare_is_claimed(void **state)
 /* What the sandbox is built of and confined by. */
 static void another_shape_is_refused(void **state)
 {
-	static struct cv_plan_provider provider = { .name = { "p", 1 }, .type = { "t", 1 } };
 	static const struct cv_spec_path path = { { "/opt", 4 }, CV_PATH_DIR, true };
 
 	(void)state;
-	for (int i = 0; i < 9; i++) {
+	for (int i = 0; i < 8; i++) {
 		struct world spare, w;
 
 		make(&spare, true);
@@ -112,7 +116,6 @@ static void another_shape_is_refused(void **state)
 		case 5: w.spec.landlock = CV_LANDLOCK_HARD_REQUIREMENT; break;
 		case 6: w.spec.user = CV_STR("1234"); break;
 		case 7: w.files.gateway.socket = CV_STR("/other.sock"); break;
-		case 8: w.files.providers = &provider, w.files.provider_count = 1; break;
 		}
 		assert_int_equal(check(&spare, &w), CV_INVALID);
 	}
