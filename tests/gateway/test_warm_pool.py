@@ -163,7 +163,7 @@ def its_credentials_are_there_before_its_command():
     assert "403" in run(none, "cat", "answer")[1], run(none, "cat", "answer")
 
 
-def a_keeper_that_dies_knows_them_again():
+def and_stay_with_a_keeper_that_dies_and_change():
     s = get("with-one")
     keeper = [p for p in look.adopted(g.supervisor(s.metadata.id)) if look.stat(p).comm == "cove-keeper"]
     assert len(keeper) == 1
@@ -171,6 +171,11 @@ def a_keeper_that_dies_knows_them_again():
     call = "curl -sS -m 20 -o /dev/null -w '%{http_code}' -H \"Authorization: Bearer $API_KEY\" https://api.test/again"
     until(lambda: run(s, "sh", "-c", call) == (0, "200"))
     assert authorization() == "Bearer v4lue-of-the-first-0123456789"
+    g.stub.UpdateProvider(pb.UpdateProviderRequest(provider=dm.Provider(
+        metadata=dm.ObjectMeta(name="one"), credentials={"API_KEY": "an0ther-0123456789abcdef"})))
+    until(lambda: run(s, "sh", "-c", call) == (0, "200") and authorization() == "Bearer an0ther-0123456789abcdef")
+    g.stub.DetachSandboxProvider(pb.DetachSandboxProviderRequest(sandbox_name="with-one", provider_name="one"))
+    until(lambda: "403" in run(s, "sh", "-c", call)[1])  # at CONNECT
     for name in ("with-one", "with-two", "with-none"):
         delete(name)
 
@@ -238,7 +243,7 @@ try:
     for f in (a_sandbox_that_fits_is_a_spare, each_is_claimed_once_and_replaced,
               where_it_runs_is_not_decided_for_ever,
               its_certificate_authority_is_its_own, its_policy_is_its_own,
-              its_credentials_are_there_before_its_command, a_keeper_that_dies_knows_them_again,
+              its_credentials_are_there_before_its_command, and_stay_with_a_keeper_that_dies_and_change,
               what_does_not_fit_is_built,
               stopping_and_starting_keeps_its_files, spares_end_with_their_gateway_and_sandboxes_do_not,
               those_of_another_configuration_end, fewer_are_wanted, nothing_is_left):
