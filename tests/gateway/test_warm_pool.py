@@ -80,6 +80,7 @@ def a_sandbox_that_fits_is_a_spare():
     before = full()
     s = ready("first", environment={"COLOUR": "blue"}, command=["sh", "-c", "echo $COLOUR >main; sleep 1000"])
     assert g.supervisor(s.metadata.id) in before
+    until(lambda: run(s, "cat", "main") == (0, "blue\n"))  # READY is said when it is about to begin
     code, out = run(s, "sh", "-c", "echo $COLOUR $OPENSHELL_SANDBOX $OPENSHELL_SANDBOX_ID; pwd; echo x >mine; ls")
     assert (code, out) == (0, f"blue first {s.metadata.id}\n/sandbox\nmain\nmine\n"), out
     with open(os.path.join(PLACE, s.metadata.id, "workspace", "main"), encoding="ascii") as f:
@@ -159,8 +160,7 @@ def its_credentials_are_there_before_its_command():
         assert authorization() == "Bearer " + value, server.seen[-1]
         assert value not in run(s, "env")[1] and "openshell:resolve:env:" in run(s, "sh", "-c", "echo $API_KEY")[1]
     none = ready("with-none", FIRST)
-    until(lambda: run(none, "cat", "answer")[1])
-    assert "403" in run(none, "cat", "answer")[1], run(none, "cat", "answer")
+    until(lambda: "403" in run(none, "cat", "answer")[1], why=lambda: run(none, "cat", "answer"))
 
 
 def and_stay_with_a_keeper_that_dies_and_change():
