@@ -30,6 +30,14 @@ static void refuse(struct cv_proxy *p, struct cv_flow *f, const char *code, stru
 	f->client.can_read = true;
 }
 
+/* A proxy that was started anew knows none of the names that the former one gave addresses to. */
+#define NOBODYS CV_STR("the address belongs to no name that was asked for; look the name up again")
+
+static bool is_nobodys(const struct cv_flow *f)
+{
+	return f->host.is_ip && cv_names_is_synthetic(&f->dst_ip);
+}
+
 void cv_transparent_start(struct cv_proxy *p, struct cv_flow *f)
 {
 	const struct cv_str name = cv_names_find(p->names, &f->dst_ip, p->loop.now_ms);
@@ -49,10 +57,7 @@ void cv_transparent_start(struct cv_proxy *p, struct cv_flow *f)
 		return;
 	cv_tools_transparent(f);
 	if (!cv_decide_connect(p, f)) {
-		refuse(p, f, NULL,
-			name.n == 0 && cv_names_is_synthetic(&f->dst_ip)
-				? CV_STR("the address belongs to no name that was asked for")
-				: CV_STR_NONE);
+		refuse(p, f, NULL, is_nobodys(f) ? NOBODYS : CV_STR_NONE);
 		return;
 	}
 	if (f->is_tools) {
@@ -82,7 +87,8 @@ bool cv_transparent_step(struct cv_proxy *p, struct cv_flow *f)
 		break;
 	case CV_PEEK_HTTP1: {
 		const struct cv_denial_text t = {
-			.why = f->verdict.action == CV_ACTION_DENY
+			.why = is_nobodys(f) ? NOBODYS
+			       : f->verdict.action == CV_ACTION_DENY
 				       ? cv_decide_reason(p, f, &f->verdict, NULL, CV_STR_NONE)
 				       : CV_STR("internal address"),
 		};
