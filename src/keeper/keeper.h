@@ -26,12 +26,13 @@ struct keeper {
 	struct keeper_renewals renewals;
 	struct keeper_wait wait[KEEPER_WAITS_MAX]; /* of the proxy's link */
 	int proxy;                                 /* the proxy's link, -1 when there is none */
-	struct cv_buf out;                         /* a reply that holds values */
-	struct cv_buf answers;                     /* ... and those to one RELEASES */
-	bool is_gathering;                         /* into answers */
-	bool is_kept;                              /* the proxy may keep some answer of: */
-	uint64_t version;                          /* ... what it was told last */
-	uint32_t wait_count;                       /* used places of wait */
+	int former; /* that of before, answered no more; open until there is another, or -1 */
+	struct cv_buf out;      /* a reply that holds values */
+	struct cv_buf answers;  /* ... and those to one RELEASES */
+	bool is_gathering;      /* into answers */
+	bool is_kept;           /* the proxy may keep some answer of: */
+	uint64_t version;       /* ... what it was told last */
+	uint32_t wait_count;    /* used places of wait */
 	struct cv_buf upstream; /* value of Proxy-Authorization, for the upstream proxy */
 	struct keeper_wait tool_wait[KEEPER_WAITS_MAX]; /* of the broker's link */
 	uint32_t tool_wait_count;

@@ -139,6 +139,17 @@ static void proxy_take(struct keeper *k, int link)
 	k->leaves.seen = 0;
 	if (keeper_catalog_send(k, &err) != CV_OK || keeper_minted_send(k, &err) != CV_OK)
 		keeper_proxy_drop(k);
+	cv_fd_cleanup(&k->former);
+	k->former = -1;
+}
+
+/* No question of the former catalog is answered by the next one.  The link stays open until the proxy
+ * gets another: its end would be a keeper's death to it, and requests that wait would be refused. */
+static void proxy_park(struct keeper *k)
+{
+	cv_fd_cleanup(&k->former);
+	k->former = cv_take_fd(k->proxy);
+	keeper_proxy_drop(k);
 }
 
 static void secrets_anew(struct keeper *k, int fd)
@@ -148,7 +159,7 @@ static void secrets_anew(struct keeper *k, int fd)
 	const cv_code code = keeper_secrets_anew(k, fd, &err);
 
 	if (code == CV_OK)
-		keeper_proxy_drop(k);
+		proxy_park(k);
 	cv_buf_init(&b, 4096);
 	cv_ipc_put_u32(&b, code);
 	cv_ipc_put_u32(&b, k->renewals.n > 0);
@@ -260,6 +271,7 @@ int main(void)
 			.rule_count = CV_KEEPER_REQ_COUNT,
 			.state = CV_KEEPER_NEW },
 		.proxy = -1,
+		.former = -1,
 		.broker = -1,
 		.renewals = { .courier = -1 },
 	};

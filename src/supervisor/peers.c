@@ -269,7 +269,7 @@ cv_code keeper_catalog_renew(struct supervisor *s, struct cv_err *err)
 		link_drop(s); /* the next one gets one of its own */
 		return CV_OK;
 	}
-	/* Before the keeper, which ends the former link. */
+	/* Before the keeper gets another link, and ends the former. */
 	code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_CREDENTIALS, CV_STR_NONE, NULL, 0, err);
 	if (code == CV_OK)
 		code = link_make(s, CV_KEEPER_CONTROL_PROXY, CV_STR_NONE, err);
