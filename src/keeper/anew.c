@@ -8,8 +8,8 @@
  * minted are forgotten.  A set that can't be used changes nothing.
  *
  * Every value counts as released, as after a keeper that died: who got it before may send it back.
- * The proxy's link ends here; it gets another one, on which the catalog comes first, so that no
- * question about the former set is answered from this one.
+ * What the proxy keeps of the former set's answers ends here.  It gets another link, on which the
+ * catalog comes first, so that no question about the former set is answered from this one.
  */
 #include "keeper/keeper.h"
 
@@ -72,7 +72,7 @@ cv_code keeper_secrets_anew(struct keeper *k, int fd, struct cv_err *err)
 		cv_vault_free(vault);
 		return code;
 	}
-	cv_vault_again(vault);
+	cv_vault_again(vault, k->vault);
 	keeper_renewals_fini(&k->renewals);
 	cv_vault_free(k->vault);
 	k->vault = vault;

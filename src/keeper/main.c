@@ -105,7 +105,7 @@ static void start(struct keeper *k)
 		else if (m.type == CV_KEEPER_CONTROL_NURSERY)
 			code = keeper_nursery_serve(k, &err); /* goes on as a child, NEW again */
 		else if (k->vault)
-			cv_vault_again(k->vault);
+			cv_vault_again(k->vault, NULL);
 		cv_ipc_msg_fini(&m);
 	}
 	if (code != CV_OK)
@@ -143,10 +143,12 @@ static void proxy_take(struct keeper *k, int link)
 	k->former = -1;
 }
 
-/* No question of the former catalog is answered by the next one.  The link stays open until the proxy
- * gets another: its end would be a keeper's death to it, and requests that wait would be refused. */
+/* No question of the former catalog is answered by the next one, and what was answered holds no more.  The
+ * link stays open until the proxy gets another: its end would be a keeper's death to it, and requests
+ * that wait would be refused. */
 static void proxy_park(struct keeper *k)
 {
+	keeper_change_tell(k);
 	cv_fd_cleanup(&k->former);
 	k->former = cv_take_fd(k->proxy);
 	keeper_proxy_drop(k);

@@ -270,8 +270,9 @@ bool cv_vault_is_present(const struct cv_vault *v, uint32_t cred, uint64_t epoch
 	       epoch >= v->slots[cred].since && epoch <= v->epoch;
 }
 
-void cv_vault_again(struct cv_vault *v)
+void cv_vault_again(struct cv_vault *v, const struct cv_vault *former)
 {
+	v->version = former ? former->version + 1 : v->version;
 	for (uint32_t i = 0; i < v->set.cred_count; i++)
 		released_set(v, i);
 }

@@ -61,8 +61,9 @@ int64_t cv_vault_lasts_s(
 	const struct cv_vault *v, const struct cv_keeper_release *ask, int64_t now_s);
 /* Whether cred's present value is the one that held in epoch, and was released. */
 CV_MUST bool cv_vault_is_present(const struct cv_vault *v, uint32_t cred, uint64_t epoch);
-/* A former vault had the same: each value may have been released, and is scrubbed. */
-void cv_vault_again(struct cv_vault *v);
+/* A former vault, or NULL where it died with its keeper, had the same: each value may have been released,
+ * and is scrubbed; and no answer of the former is one of this. */
+void cv_vault_again(struct cv_vault *v, const struct cv_vault *former);
 
 /* Puts a new value in place; the old one is wiped.  CV_INVALID for a value with CR, LF or NUL. */
 CV_MUST cv_code cv_vault_renew(struct cv_vault *v, uint32_t cred, struct cv_str value,

@@ -71,6 +71,9 @@ static int next(int link, struct cv_ipc_link *rules, struct cv_ipc_msg *m)
 	return cv_ipc_recv(link, rules, buf, m, NULL) == CV_OK ? (int)m->type : -1;
 }
 
+static const struct cv_ipc_link new_replies = { cv_keeper_reply_rule, CV_KEEPER_REPLY_COUNT,
+	CV_KEEPER_READY, 0 };
+
 static void start(struct run *r)
 {
 	int control[2], proxy[2], broker[2];
@@ -91,8 +94,7 @@ static void start(struct run *r)
 	r->control = control[0];
 	r->proxy = proxy[0];
 	r->broker = broker[0];
-	r->replies = (struct cv_ipc_link){ cv_keeper_reply_rule, CV_KEEPER_REPLY_COUNT,
-		CV_KEEPER_READY, 0 };
+	r->replies = new_replies;
 	r->tools = (struct cv_ipc_link){ cv_keeper_tool_reply_rule, CV_KEEPER_TOOL_REPLY_COUNT,
 		CV_KEEPER_READY, 0 };
 	r->controls = (struct cv_ipc_link){ cv_keeper_control_reply_rule,
@@ -152,9 +154,8 @@ static struct answer answer_read(struct cv_str body)
 	return a;
 }
 
-static struct answer ask(struct run *r, uint32_t cred)
+static void question_send(struct run *r, uint32_t cred)
 {
-	struct cv_ipc_msg m;
 	struct cv_buf b;
 
 	cv_buf_init(&b, 1024);
@@ -162,6 +163,13 @@ static struct answer ask(struct run *r, uint32_t cred)
 	assert_int_equal(
 		cv_ipc_send(r->proxy, CV_KEEPER_REQ_RELEASE, cv_buf_str(&b), NULL, 0, NULL), CV_OK);
 	cv_buf_fini(&b);
+}
+
+static struct answer ask(struct run *r, uint32_t cred)
+{
+	struct cv_ipc_msg m;
+
+	question_send(r, cred);
 	assert_int_equal(next(r->proxy, &r->replies, &m), CV_KEEPER_REPLY_RELEASED);
 	return answer_read(m.body);
 }
@@ -223,6 +231,17 @@ static void c1_in_one_message(void **state)
 	finish(&r);
 }
 
+static uint64_t change_read(struct run *r)
+{
+	struct cv_ipc_msg m;
+
+	assert_int_equal(next(r->proxy, &r->replies, &m), CV_KEEPER_REPLY_CHANGED);
+	struct cv_ipc_reader reader = { .rest = m.body };
+	const uint64_t version = cv_ipc_get_u64(&reader);
+	assert_true(cv_ipc_reader_is_done(&reader));
+	return version;
+}
+
 /* A tool has the value, and may send it where the sandbox reads it. */
 static void c10_told_before_a_tool_has_a_value(void **state)
 {
@@ -245,10 +264,8 @@ static void c10_told_before_a_tool_has_a_value(void **state)
 		assert_int_equal(is_silent(r.proxy), i == 1); /* once */
 		if (i == 1)
 			break;
-		assert_int_equal(next(r.proxy, &r.replies, &m), CV_KEEPER_REPLY_CHANGED);
-		struct cv_ipc_reader reader = { .rest = m.body };
-		const uint64_t version = cv_ipc_get_u64(&reader);
-		assert_true(cv_ipc_reader_is_done(&reader) && version > a.version);
+		const uint64_t version = change_read(&r);
+		assert_true(version > a.version);
 		const struct answer next_one = ask(&r, STATIC);
 		assert_int_equal(next_one.version, version);
 		assert_int_equal(next_one.values, 2);
@@ -257,20 +274,31 @@ static void c10_told_before_a_tool_has_a_value(void **state)
 	finish(&r);
 }
 
-/* When the supervisor hears of it, the proxy's link has ended. */
+/* When the supervisor hears of it, the proxy was told; and no question of the former set is answered. */
 static void c1_another_set(void **state)
 {
 	struct cv_ipc_msg m;
 	struct run r;
+	int pair[2];
 
 	(void)state;
 	start(&r);
-	ask(&r, STATIC);
+	const struct answer former = ask(&r, STATIC);
 	control_send(&r, CV_KEEPER_CONTROL_SECRETS_ANEW, CV_STR_NONE,
 		set_memfd(CV_STR("another-value")));
 	assert_int_equal(next(r.control, &r.controls, &m), CV_KEEPER_CONTROL_REPLY_SECRETS_RESULT);
-	char byte;
-	assert_int_equal(recv(r.proxy, &byte, 1, MSG_PEEK | MSG_DONTWAIT), 0);
+	assert_false(is_silent(r.proxy));
+	assert_true(change_read(&r) > former.version);
+
+	question_send(&r, STATIC);
+	assert_int_equal(cv_ipc_pair(pair, NULL), CV_OK);
+	control_send(&r, CV_KEEPER_CONTROL_PROXY, CV_STR_NONE, pair[1]);
+	assert_int_equal(next(r.proxy, &r.replies, &m), -1);
+	close(r.proxy);
+	r.proxy = pair[0];
+	r.replies = new_replies;
+	assert_int_equal(next(r.proxy, &r.replies, &m), CV_KEEPER_REPLY_CATALOG);
+	assert_true(ask(&r, STATIC).version > former.version);
 	finish(&r);
 }
 

@@ -246,7 +246,7 @@ static void scrubbed_once_released(void **state)
 	assert_false(cv_vault_is_scrubbed(vault, 0, &elsewhere));
 	assert_false(cv_vault_is_scrubbed(vault, 1, &there));
 	assert_false(cv_vault_is_scrubbed(vault, 2, &there));
-	cv_vault_again(vault); /* a vault before this one may have released it */
+	cv_vault_again(vault, NULL); /* a vault before this one may have released it */
 	assert_true(cv_vault_is_scrubbed(vault, 2, &there));
 	assert_false(cv_vault_is_scrubbed(vault, 0, &elsewhere));
 }
@@ -418,8 +418,8 @@ static void c1_version_tells_changes(void **state)
 	CHANGES(mint(CV_KEEPER_TOKEN_ACCESS, "a-token-of-theirs", NOW + 8));
 	assert_int_equal(id, 3);
 	assert_int_equal(cv_vault_lasts_s(vault, &both, NOW), 8);
-	CHANGES(cv_vault_again(vault));
-	SAME(cv_vault_again(vault));
+	CHANGES(cv_vault_again(vault, NULL));
+	SAME(cv_vault_again(vault, NULL));
 #undef CHANGES
 #undef SAME
 }
