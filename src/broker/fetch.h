@@ -46,7 +46,7 @@ struct fetch_plan {
 	void *arg;
 };
 
-/* All of the plan is copied.  CV_INVALID: the URL may not be asked; CV_LIMIT. */
+/* All of the plan is copied.  CV_INVALID: the URL may not be asked; CV_LIMIT; CV_UNAVAILABLE: no libcurl. */
 CV_MUST cv_code fetch_start(
 	struct broker *b, const struct fetch_plan *plan, struct fetch **ret, struct cv_err *err);
 /* The status that came so far, or 0. */

@@ -67,23 +67,27 @@ void cv_gw_config_free(const struct cv_gw_config *c)
 	free(own);
 }
 
+bool cv_gw_config_list_is_same(const struct cv_gw_config_list *a, const struct cv_gw_config_list *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (!cv_str_eq(a->v[i], b->v[i]))
+			return false;
+	return true;
+}
+
 static bool is_same(
 	const struct cv_gw_config *a, const struct cv_gw_config *b, const struct cv_gw_option *o)
 {
 	const void *x = (const char *)a + o->at, *y = (const char *)b + o->at;
-	const struct cv_gw_config_list *l = x, *m = y;
 
 	if (o->type == TEXT)
 		return cv_str_eq(*(const struct cv_str *)x, *(const struct cv_str *)y);
 	if (o->type != LIST && o->type != MAP && o->type != QUOTAS)
 		return memcmp(x, y, o->bytes) == 0;
 	cv_assert(o->type == LIST); /* no map is fixed */
-	if (l->n != m->n)
-		return false;
-	for (size_t i = 0; i < l->n; i++)
-		if (!cv_str_eq(l->v[i], m->v[i]))
-			return false;
-	return true;
+	return cv_gw_config_list_is_same(x, y);
 }
 
 void cv_gw_config_keep_fixed(

@@ -158,6 +158,9 @@ struct cv_gw_config_source {
  * is in err.  CV_INVALID.  Flags that are no option are an error. */
 CV_MUST cv_code cv_gw_config_new(const struct cv_gw_config_source *s, struct cv_gw_config **ret,
 	struct cv_findings *findings, struct cv_err *err);
+/* Same texts in the same order. */
+bool cv_gw_config_list_is_same(
+	const struct cv_gw_config_list *a, const struct cv_gw_config_list *b);
 /* Of sandboxes to be started: cv_interception. */
 uint32_t cv_gw_config_interception(const struct cv_gw_config *c);
 void cv_gw_config_free(const struct cv_gw_config *c); /* NULL is fine */

@@ -26,7 +26,6 @@
 #include "gateway/pb.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
-#include "sys/proc.h"
 
 #include <stdlib.h>
 
@@ -49,12 +48,7 @@ static void begin(struct cv_gw_box *b, struct box_early *e)
 	e->code = box_supervisor_start(b, true, &arena, &claim, &e->err);
 	cv_arena_wipe(&arena);
 	e->is_claimed = e->code == CV_OK && claim.plan >= 0;
-	if (!e->is_claimed)
-		return;
-	/* It has something to do while we have, too; and when it is told to go. */
-	cv_proc_elsewhere(b->process.pid);
 	(void)box_claim_send(b, &claim);
-	cv_proc_anywhere(b->process.pid);
 }
 
 static void box_drop(struct cv_gw_box *b)
@@ -118,11 +112,8 @@ void box_created(struct cv_gw_box *b, const struct box_early *e)
 		return;
 	}
 	cv_gw_box_set(b, CV_GW_QUEUED);
-	if (e->is_claimed && b->link) {
-		cv_proc_elsewhere(b->process.pid);
-		(void)cv_gw_box_send(b, CV_GATEWAY_REQ_GO, CV_STR_NONE, NULL, 0);
-		cv_proc_anywhere(b->process.pid);
-	}
+	if (e->is_claimed && b->link)
+		(void)box_send_aside(b, CV_GATEWAY_REQ_GO, NULL, 0);
 	s->driver->confirm(s->d, cv_str_of(b->object->id), &b->process);
 	box_begun(b);
 	if (e->is_claimed && b->link)

@@ -88,6 +88,8 @@ struct box_claim {
 /* Its supervisor, or a spare's that becomes its own: then *ret_claim, -1 before, is to be sent. */
 CV_MUST cv_code box_supervisor_start(struct cv_gw_box *b, bool is_new, struct cv_arena *arena,
 	struct box_claim *ret_claim, struct cv_err *err);
+/* A message to a spare, which is woken on another processor (sys/proc.h). */
+bool box_send_aside(struct cv_gw_box *b, uint32_t type, const int *fds, size_t n);
 /* Sends it, and closes it.  False: nothing was to be sent, or the link is broken. */
 bool box_claim_send(struct cv_gw_box *b, struct box_claim *c);
 void box_process_watch(struct cv_gw_box *b); /* its end is an event */

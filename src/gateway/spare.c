@@ -163,20 +163,11 @@ void spare_turn(struct cv_gateway *g)
 		make(g);
 }
 
-static bool is_same_list(const struct cv_gw_config_list *a, const struct cv_gw_config_list *b)
-{
-	bool is_same = a->n == b->n;
-
-	for (size_t i = 0; i < a->n && is_same; i++)
-		is_same = cv_str_eq(a->v[i], b->v[i]);
-	return is_same;
-}
-
 void spare_reload(struct cv_gateway *g, const struct cv_gw_config *old)
 {
 	struct cv_gw_sandboxes *s = g->sandboxes;
 
-	if (is_same_list(&g->config->upstream_ca, &old->upstream_ca) &&
+	if (cv_gw_config_list_is_same(&g->config->upstream_ca, &old->upstream_ca) &&
 		cv_gw_config_interception(g->config) == cv_gw_config_interception(old))
 		return;
 	for (size_t i = 0; i < s->spares.n; i++) {

@@ -16,6 +16,7 @@
 #include "gateway/log.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
+#include "sys/proc.h"
 
 #include <sys/random.h>
 
@@ -103,13 +104,22 @@ cv_code box_supervisor_start(struct cv_gw_box *b, bool is_new, struct cv_arena *
 	return code;
 }
 
+/* It has something to do while we have, too. */
+bool box_send_aside(struct cv_gw_box *b, uint32_t type, const int *fds, size_t n)
+{
+	cv_proc_elsewhere(b->process.pid);
+	const bool is_sent = cv_gw_box_send(b, type, CV_STR_NONE, fds, n);
+	cv_proc_anywhere(b->process.pid);
+	return is_sent;
+}
+
 bool box_claim_send(struct cv_gw_box *b, struct box_claim *c)
 {
 	const int fds[] = { c->plan, c->set };
 	const bool is_sent =
 		c->plan >= 0 &&
-		cv_gw_box_send(b, c->set < 0 ? CV_GATEWAY_REQ_CLAIM : CV_GATEWAY_REQ_CLAIM_SET,
-			CV_STR_NONE, fds, c->set < 0 ? 1 : 2);
+		box_send_aside(b, c->set < 0 ? CV_GATEWAY_REQ_CLAIM : CV_GATEWAY_REQ_CLAIM_SET, fds,
+			c->set < 0 ? 1 : 2);
 
 	cv_fd_cleanup(&c->plan);
 	cv_fd_cleanup(&c->set);

@@ -77,9 +77,9 @@ enum {                            /* cv_plan.flags */
 	CV_PLAN_UPSTREAM_AUTH = 1 << 7,
 	CV_PLAN_RENEWAL = 1 << 8,         /* some of them are renewed: a courier runs */
 	CV_PLAN_RENEWAL_COMMAND = 1 << 9, /* ... and some by a command of the user's */
-	CV_PLAN_TOOLS_LATE = 1 << 11,     /* the first call starts the broker of host tools */
 	CV_PLAN_IDS =
 		1 << 10, /* the caller's range of ids is inside too, behind inner_uid and _gid */
+	CV_PLAN_TOOLS_LATE = 1 << 11, /* the first call starts the broker of host tools */
 };
 
 #define CV_PLAN_FD             3 /* of the plan itself */

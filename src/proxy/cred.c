@@ -248,7 +248,7 @@ enum cv_cred_step cv_cred_request(
 			CV_STR("the policy does not bind its provider to this endpoint"));
 	if (!has_any && (f->cred->is_unbound || cred_is_unbound(&p->creds, f)))
 		return CV_CRED_OK;
-	if (cv_cred_is_to_ask(f->cred) && !cred_release_ask(p, f, r, path, head, body))
+	if (cred_is_to_ask(f->cred) && !cred_release_ask(p, f, r, path, head, body))
 		return cred_refuse(p, f, r, CV_DENIAL_CREDENTIAL_PLACE,
 			"credential_endpoint_mismatch",
 			CV_STR("the path has no canonical form, or there are too many"));
@@ -355,7 +355,7 @@ enum cv_cred_step cv_cred_exact(struct cv_proxy *p, struct cv_flow *f,
 	plan->use[0] = (struct cv_rewrite_use){ .entry = hit.entry, .form = hit.form };
 	if (!cred_is_bound_still(p, f, e, plan))
 		return CV_CRED_ANSWERED;
-	if (cv_cred_is_to_ask(f->cred) && !cred_release_ask(p, f, &r, path, plan, NULL))
+	if (cred_is_to_ask(f->cred) && !cred_release_ask(p, f, &r, path, plan, NULL))
 		return CV_CRED_ANSWERED;
 	switch (f->cred->state) {
 	case CV_CRED_IDLE:

@@ -122,12 +122,6 @@ enum cv_cred_step { CV_CRED_OK, CV_CRED_WAIT, CV_CRED_AGAIN, CV_CRED_ANSWERED };
 enum cv_cred_step cv_cred_request(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct cv_str path);
 
-/* A question is to be put. */
-static inline bool cv_cred_is_to_ask(const struct cv_flow_cred *c)
-{
-	return c->state == CV_CRED_IDLE || c->state == CV_CRED_ANEW;
-}
-
 /* What was released for f's request is taken back: cv_cred_request() asks again, or refuses it. */
 static inline bool cv_cred_is_taken_back(const struct cv_flow_cred *c)
 {

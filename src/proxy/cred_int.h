@@ -14,6 +14,12 @@ CV_MUST bool cred_flow_make(struct cv_flow *f);
 CV_MUST bool cred_release_ask(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r,
 	struct cv_str path, const struct cv_rewrite_plan *head, const struct cv_rewrite_plan *body);
 
+/* None is under way, or the one that was is void. */
+static inline bool cred_is_to_ask(const struct cv_flow_cred *c)
+{
+	return c->state == CV_CRED_IDLE || c->state == CV_CRED_ANEW;
+}
+
 /* The policy of now still lets those credentials be used at e, which allows what is said. */
 CV_MUST bool cred_is_bound_still(const struct cv_proxy *p, const struct cv_flow *f,
 	const struct cv_policy_endpoint *e, const struct cv_rewrite_plan *plan);

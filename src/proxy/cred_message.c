@@ -77,7 +77,7 @@ enum cv_cred_step cv_cred_message(struct cv_proxy *p, struct cv_flow *f, struct 
 		*ret_why = "the policy does not bind its provider to this endpoint";
 		if (!cred_is_bound_still(p, f, e, &plan))
 			return CV_CRED_ANSWERED;
-		if (cv_cred_is_to_ask(f->cred))
+		if (cred_is_to_ask(f->cred))
 			message_ask(p, f, path, &plan);
 		if (f->cred->state == CV_CRED_ASKED || f->cred->state == CV_CRED_AWAY)
 			return CV_CRED_WAIT;

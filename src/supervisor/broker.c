@@ -206,46 +206,7 @@ bool broker_is_awaited(const struct supervisor *s)
 	return has_tools(s) && !is_late(s) && s->broker.rules.state != CV_BROKER_READY;
 }
 
-/* A proxy that died is seen by the same: the next one gets a link of its own. */
-void broker_called(struct supervisor *s)
-{
-	struct cv_err err;
-	char byte;
-
-	if (recv(s->broker_call, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) {
-		close(s->broker_call);
-		s->broker_call = -1;
-		return;
-	}
-	cv_code code = begin(s, &err);
-	if (code == CV_OK)
-		code = broker_introduce(s, &err);
-	if (outcome_of(s, code, &err) != CV_OK)
-		run_fail(s, &err);
-}
-
 /* ---- the proxy's side ---- */
-
-/* A link for a proxy that is started anew. */
-static cv_code link_renew(struct supervisor *s, struct cv_err *err)
-{
-	char name[32];
-	struct cv_buf b;
-	int pair[2];
-	cv_code code = cv_ipc_pair(pair, err);
-
-	if (code != CV_OK)
-		return code;
-	cv_buf_init(&b, 256);
-	cv_ipc_put_str(&b, broker_name_of(s, name));
-	code = broker_put(s, CV_BROKER_CONTROL_LINK, &b, &pair[1], err);
-	close(pair[1]);
-	if (code == CV_OK)
-		s->broker_for_proxy = pair[0];
-	else
-		close(pair[0]);
-	return CV_OK; /* a broker that is gone is found by who reads its link */
-}
 
 static cv_code link_give(struct supervisor *s, struct cv_err *err)
 {
@@ -257,6 +218,15 @@ static cv_code link_give(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
+/* One that died is found by who reads its link. */
+static cv_code link_offer(struct supervisor *s, struct cv_err *err)
+{
+	if (!s->proxy.pid || s->broker_for_proxy < 0)
+		return CV_OK;
+	const cv_code code = link_give(s, err);
+	return code != CV_OK && helper_is_gone(&s->proxy) ? CV_OK : code;
+}
+
 cv_code broker_join(struct supervisor *s, struct cv_err *err)
 {
 	if (!has_tools(s))
@@ -264,12 +234,45 @@ cv_code broker_join(struct supervisor *s, struct cv_err *err)
 	cv_code code = cv_ipc_send_text(
 		s->proxy.link, CV_PROXY_REQ_TOOLS, "cove-tools", s->plan.tools_map, err);
 	if (code == CV_OK && s->broker_for_proxy < 0 && s->broker.pid && s->is_broker_told)
-		code = link_renew(s, err);
+		code = broker_link_renew(s, err);
 	else if (code == CV_OK && is_late(s) && !s->broker.pid)
 		code = broker_link_make(s, err);
 	if (code == CV_OK && s->broker_for_proxy >= 0)
 		code = link_give(s, err);
 	return code;
+}
+
+/* ---- while the sandbox runs ---- */
+
+static cv_code start(struct supervisor *s, struct cv_err *err)
+{
+	cv_code code = begin(s, err);
+
+	if (code == CV_OK)
+		code = broker_introduce(s, err);
+	return code == CV_OK ? link_offer(s, err) : code;
+}
+
+static cv_code wait_for_call(struct supervisor *s, struct cv_err *err)
+{
+	const cv_code code = broker_link_make(s, err);
+
+	return code == CV_OK ? link_offer(s, err) : code;
+}
+
+/* A proxy that died is seen by the same: the next one gets a link of its own. */
+void broker_called(struct supervisor *s)
+{
+	struct cv_err err;
+	char byte;
+
+	if (recv(s->broker_call, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0) {
+		close(s->broker_call);
+		s->broker_call = -1;
+		return;
+	}
+	if (outcome_of(s, start(s, &err), &err) != CV_OK)
+		run_fail(s, &err);
 }
 
 /* ---- what it says ---- */
@@ -284,25 +287,6 @@ static void orphans_end(const struct supervisor *s)
 	cv_children_end(ours, CV_ARRAY_LEN(ours), SUP_ORPHANS_MS);
 }
 
-/* The next call starts another one. */
-static cv_code wait_for_call(struct supervisor *s, struct cv_err *err)
-{
-	const cv_code code = broker_link_make(s, err);
-
-	return code == CV_OK && s->proxy.pid ? link_give(s, err) : code;
-}
-
-static cv_code start_again(struct supervisor *s, struct cv_err *err)
-{
-	cv_code code = begin(s, err);
-
-	if (code == CV_OK)
-		code = broker_introduce(s, err);
-	if (code == CV_OK && s->proxy.pid && s->broker_for_proxy >= 0)
-		code = link_give(s, err);
-	return code;
-}
-
 static void died(struct supervisor *s)
 {
 	const bool was_ready = s->broker.rules.state == CV_BROKER_READY;
@@ -311,23 +295,19 @@ static void died(struct supervisor *s)
 	helper_stop(&s->broker);
 	orphans_end(s);
 	approve_drop(s, ASKER_BROKER);
-	cv_fail(&err, CV_UNAVAILABLE, "the broker of host tools %s",
-		was_ready ? "dies again and again" : "did not start");
-	const bool may_restart = helper_may_restart(&s->broker);
-	if (is_late(s) && !may_restart) {
-		say("%s; from now on there is none", err.msg);
-		return;
-	}
-	if (!may_restart || !(was_ready || is_late(s))) {
-		run_fail(s, &err);
+	if (!helper_may_restart(&s->broker) || !(was_ready || is_late(s))) {
+		cv_fail(&err, CV_UNAVAILABLE, "the broker of host tools %s",
+			was_ready ? "dies again and again" : "did not start");
+		if (is_late(s))
+			say("%s; from now on there is none", err.msg);
+		else
+			run_fail(s, &err);
 		return;
 	}
 	say("the broker of host tools died; %s, calls under way have failed",
 		is_late(s) ? "the next call starts another" : "a new one is started");
-	const cv_code code = is_late(s) ? wait_for_call(s, &err) : start_again(s, &err);
-	/* A proxy that died too is found by who reads its link. */
-	if (code != CV_OK && !(s->proxy.pid && helper_is_gone(&s->proxy)) &&
-		outcome_of(s, code, &err) != CV_OK)
+	const cv_code code = is_late(s) ? wait_for_call(s, &err) : start(s, &err);
+	if (outcome_of(s, code, &err) != CV_OK)
 		run_fail(s, &err);
 }
 

@@ -18,8 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BODY_BYTES_MAX 65536
-
 struct cv_str broker_name_of(const struct supervisor *s, char text[32])
 {
 	if (s->plan.gateway.sandbox.n)
@@ -35,9 +33,7 @@ cv_code broker_put(struct supervisor *s, enum cv_broker_control type, struct cv_
 			? cv_fail(err, CV_LIMIT, "a message to the broker is too long")
 			: cv_ipc_send(s->broker.link, type, cv_buf_str(body), fd, fd != NULL, err);
 
-	if (body->data)
-		explicit_bzero(body->data, body->cap); /* a variable of the host may be secret */
-	cv_buf_fini(body);
+	cv_buf_wipe(body);
 	return code;
 }
 
@@ -138,15 +134,32 @@ static cv_code hide_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
-static cv_code env_send(struct supervisor *s, struct cv_str pair, struct cv_err *err)
+/* With the broker's end of the link that was made for a proxy. */
+static cv_code link_put(
+	struct supervisor *s, enum cv_broker_control type, struct cv_buf *body, struct cv_err *err)
 {
-	const size_t eq = cv_str_find_byte(pair, '=');
-	struct cv_buf b;
+	const cv_code code = broker_put(s, type, body, &s->broker_call, err);
 
-	cv_buf_init(&b, BODY_BYTES_MAX);
-	cv_ipc_put_str(&b, cv_str_slice(pair, 0, eq));
-	cv_ipc_put_str(&b, cv_str_slice(pair, eq + 1, pair.n));
-	return broker_put(s, CV_BROKER_CONTROL_ENV, &b, NULL, err);
+	cv_fd_cleanup(&s->broker_call);
+	s->broker_call = -1;
+	return code;
+}
+
+cv_code broker_link_renew(struct supervisor *s, struct cv_err *err)
+{
+	char name[32];
+	struct cv_buf b;
+	cv_code code = broker_link_make(s, err);
+
+	if (code != CV_OK)
+		return code;
+	cv_buf_init(&b, 256);
+	cv_ipc_put_str(&b, broker_name_of(s, name));
+	if (link_put(s, CV_BROKER_CONTROL_LINK, &b, err) == CV_OK)
+		return CV_OK;
+	cv_fd_cleanup(&s->broker_for_proxy);
+	s->broker_for_proxy = -1;
+	return CV_OK; /* a broker that is gone is found by who reads its link */
 }
 
 static cv_code sandbox_send(struct supervisor *s, struct cv_err *err)
@@ -163,10 +176,7 @@ static cv_code sandbox_send(struct supervisor *s, struct cv_err *err)
 	cv_buf_init(&b, 4096);
 	cv_ipc_put_str(&b, broker_name_of(s, name));
 	cv_ipc_put_str(&b, (struct cv_str){ (const char *)digest, sizeof(digest) });
-	code = broker_put(s, CV_BROKER_CONTROL_SANDBOX, &b, &s->broker_call, err);
-	cv_fd_cleanup(&s->broker_call);
-	s->broker_call = -1;
-	return code;
+	return link_put(s, CV_BROKER_CONTROL_SANDBOX, &b, err);
 }
 
 static cv_code root_send(struct supervisor *s, struct cv_err *err)
@@ -250,19 +260,6 @@ static cv_code go_send(struct supervisor *s, struct cv_err *err)
 	return broker_put(s, CV_BROKER_CONTROL_GO, &b, NULL, err);
 }
 
-static cv_code roots_send(struct supervisor *s, struct cv_err *err)
-{
-	struct cv_buf b;
-
-	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
-	cv_code code = roots_read(s, &b, err);
-	if (code == CV_OK)
-		code = cv_ipc_send_text(
-			s->broker.link, CV_BROKER_CONTROL_ROOTS, "cove-roots", cv_buf_str(&b), err);
-	cv_buf_fini(&b);
-	return code;
-}
-
 static cv_code hold_send(struct supervisor *s, struct cv_err *err)
 {
 	struct cv_buf b;
@@ -285,9 +282,10 @@ cv_code broker_configure(struct supervisor *s, struct cv_err *err)
 	if (code == CV_OK)
 		code = hold_send(s, err);
 	for (uint32_t i = 0; code == CV_OK && i < s->plan.tools_env_count; i++)
-		code = env_send(s, s->plan.tools_env[i], err);
+		code = variable_send(
+			s->broker.link, CV_BROKER_CONTROL_ENV, s->plan.tools_env[i], err);
 	if (code == CV_OK)
-		code = roots_send(s, err);
+		code = roots_text_send(s, s->broker.link, CV_BROKER_CONTROL_ROOTS, err);
 	if (code == CV_OK)
 		code = pins_send(s, s->broker.link, CV_BROKER_CONTROL_PIN, err);
 	return code;

@@ -17,6 +17,8 @@ CV_MUST cv_code broker_put(struct supervisor *s, enum cv_broker_control type, st
 	const int *fd, struct cv_err *err);
 /* A new link of proxy and broker, in broker_for_proxy and broker_call. */
 CV_MUST cv_code broker_link_make(struct supervisor *s, struct cv_err *err);
+/* The same for a proxy that is started anew, and the broker that runs gets its end. */
+CV_MUST cv_code broker_link_renew(struct supervisor *s, struct cv_err *err);
 /* What can be said before the sandbox is there. */
 CV_MUST cv_code broker_configure(struct supervisor *s, struct cv_err *err);
 /* The sandbox, and to go. */

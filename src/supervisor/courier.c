@@ -19,47 +19,15 @@
 #include <poll.h>
 #include <sys/syscall.h>
 
-#define ENV_BYTES_MAX 32768 /* what the link takes */
-
-static cv_code roots_put(struct supervisor *s, struct cv_err *err)
-{
-	struct cv_buf b;
-
-	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
-	cv_code code = roots_read(s, &b, err);
-	if (code == CV_OK)
-		code = cv_ipc_send_text(s->courier.link, CV_COURIER_CONTROL_ROOTS, "cove-roots",
-			cv_buf_str(&b), err);
-	cv_buf_fini(&b);
-	return code;
-}
-
-/* Values may be secret: what is written here is wiped. */
-static cv_code env_put(struct supervisor *s, struct cv_str pair, struct cv_err *err)
-{
-	const size_t eq = cv_str_find_byte(pair, '=');
-	struct cv_buf b;
-
-	cv_buf_init(&b, ENV_BYTES_MAX);
-	cv_ipc_put_str(&b, cv_str_slice(pair, 0, eq));
-	cv_ipc_put_str(&b, cv_str_slice(pair, eq + 1, pair.n));
-	const cv_code code = b.is_overflown ? cv_fail(err, CV_LIMIT, "a variable is too long")
-					    : cv_ipc_send(s->courier.link, CV_COURIER_CONTROL_ENV,
-						      cv_buf_str(&b), NULL, 0, err);
-	if (b.data)
-		explicit_bzero(b.data, b.cap);
-	cv_buf_fini(&b);
-	return code;
-}
-
 static cv_code configure(struct supervisor *s, struct cv_err *err)
 {
-	cv_code code = roots_put(s, err);
+	cv_code code = roots_text_send(s, s->courier.link, CV_COURIER_CONTROL_ROOTS, err);
 
 	if (code == CV_OK)
 		code = pins_send(s, s->courier.link, CV_COURIER_CONTROL_PIN, err);
 	for (uint32_t i = 0; code == CV_OK && i < s->plan.courier_env_count; i++)
-		code = env_put(s, s->plan.courier_env[i], err);
+		code = variable_send(
+			s->courier.link, CV_COURIER_CONTROL_ENV, s->plan.courier_env[i], err);
 	return code;
 }
 

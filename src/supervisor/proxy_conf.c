@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#define VARIABLE_BYTES_MAX 32768 /* what the links take */
+
 /* ---- files ---- */
 
 static cv_code file_append(struct cv_buf *b, const char *path, struct cv_err *err)
@@ -38,12 +40,32 @@ static cv_code file_append(struct cv_buf *b, const char *path, struct cv_err *er
 }
 
 /* The trusted roots of upstream servers: the host's, and --ca. */
-cv_code roots_read(struct supervisor *s, struct cv_buf *b, struct cv_err *err)
+cv_code roots_text_send(struct supervisor *s, int link, uint32_t type, struct cv_err *err)
 {
-	cv_code code = s->plan.roots.n ? file_append(b, s->plan.roots.p, err) : CV_OK;
+	struct cv_buf b;
 
+	cv_buf_init(&b, SUP_ROOTS_BYTES_MAX);
+	cv_code code = s->plan.roots.n ? file_append(&b, s->plan.roots.p, err) : CV_OK;
 	for (uint32_t i = 0; code == CV_OK && i < s->plan.ca_count; i++)
-		code = file_append(b, s->plan.ca_files[i].p, err);
+		code = file_append(&b, s->plan.ca_files[i].p, err);
+	if (code == CV_OK)
+		code = cv_ipc_send_text(link, type, "cove-roots", cv_buf_str(&b), err);
+	cv_buf_fini(&b);
+	return code;
+}
+
+/* Values may be secret: what is written here is wiped. */
+cv_code variable_send(int link, uint32_t type, struct cv_str pair, struct cv_err *err)
+{
+	const size_t eq = cv_str_find_byte(pair, '=');
+	struct cv_buf b;
+
+	cv_buf_init(&b, VARIABLE_BYTES_MAX);
+	cv_ipc_put_str(&b, cv_str_slice(pair, 0, eq));
+	cv_ipc_put_str(&b, cv_str_slice(pair, eq + 1, pair.n));
+	const cv_code code = b.is_overflown ? cv_fail(err, CV_LIMIT, "a variable is too long")
+					    : cv_ipc_send(link, type, cv_buf_str(&b), NULL, 0, err);
+	cv_buf_wipe(&b);
 	return code;
 }
 

@@ -248,14 +248,14 @@ static void credentials_answer(struct supervisor *s, const char *why)
 	struct service *v = &s->service;
 	struct cv_err err;
 
-	if (v->is_claim_unsealed && why) {
-		cv_fail(&err, CV_INVALID, "the sandbox's credentials: %s", why);
-		run_fail(s, &err);
-	} else if (!v->is_claim_unsealed) {
+	if (!v->is_claim_unsealed) {
 		revision_tell(s,
 			why ? CV_GATEWAY_REPLY_CREDENTIALS_REFUSED
 			    : CV_GATEWAY_REPLY_CREDENTIALS_LOADED,
 			v->credentials_next_revision, why);
+	} else if (why) {
+		cv_fail(&err, CV_INVALID, "the sandbox's credentials: %s", why);
+		run_fail(s, &err);
 	}
 	v->is_claim_unsealed = false;
 	cv_fd_cleanup(&v->credentials_next);

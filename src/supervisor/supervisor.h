@@ -168,9 +168,10 @@ CV_MUST cv_code proxy_configure(struct supervisor *s, struct cv_err *err);
 CV_MUST cv_code ca_add(struct supervisor *s, struct cv_str pem, struct cv_err *err);
 CV_MUST cv_code ca_files_write(struct supervisor *s, struct cv_err *err);
 
-/* proxy_conf.c, what courier and broker are told too: the trusted roots of upstream servers, and
- * PIN messages of either link. */
-CV_MUST cv_code roots_read(struct supervisor *s, struct cv_buf *b, struct cv_err *err);
+/* proxy_conf.c, what courier and broker are told too: the trusted roots of upstream servers as one text,
+ * a variable "NAME=VALUE", and PIN messages of either link. */
+CV_MUST cv_code roots_text_send(struct supervisor *s, int link, uint32_t type, struct cv_err *err);
+CV_MUST cv_code variable_send(int link, uint32_t type, struct cv_str pair, struct cv_err *err);
 CV_MUST cv_code pins_send(struct supervisor *s, int link, uint32_t type, struct cv_err *err);
 
 /* courier.c: who carries renewals.  Nothing happens in a run without any. */
