@@ -20,6 +20,7 @@
 #include "cli/commands.h"
 
 #include "cli/approve.h"
+#include "cli/home.h"
 #include "cli/remote.h"
 #include "ipc/approve_show.h"
 #include "sys/clock.h"
@@ -538,17 +539,14 @@ static bool has_gateway(void)
 {
 	static const char *const variables[] = { "COVE_GATEWAY", "COVE_GATEWAY_ENDPOINT",
 		"OPENSHELL_GATEWAY", "OPENSHELL_GATEWAY_ENDPOINT" };
-	const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-	char path[PATH_MAX] = "";
+	char path[PATH_MAX];
 
 	for (size_t i = 0; i < CV_ARRAY_LEN(variables); i++)
 		if (getenv(variables[i]))
 			return true;
-	if (base && *base)
-		snprintf(path, sizeof(path), "%s/cove/active_gateway", base);
-	else if (home)
-		snprintf(path, sizeof(path), "%s/.config/cove/active_gateway", home);
-	return *path && access(path, R_OK) == 0;
+	return cv_home_path("XDG_CONFIG_HOME", ".config", "cove/active_gateway", path, sizeof(path),
+		       NULL) == CV_OK &&
+	       access(path, R_OK) == 0;
 }
 
 /* The words before ours are the program's name and the command's. */

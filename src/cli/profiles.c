@@ -6,6 +6,7 @@
 
 #include "base/word.h"
 #include "cli/files.h"
+#include "cli/home.h"
 #include "cred/limits_profile.h"
 #include "ipc/frame.h"
 #include "policy/findings.h"
@@ -77,15 +78,12 @@ char *cv_provider_path(const char *path, const char *from)
 
 static char *user_dir(void)
 {
-	const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-	char *ret = NULL;
-	int n = -1;
+	char path[PATH_MAX];
 
-	if (base && base[0] == '/')
-		n = asprintf(&ret, "%s/cove/profiles", base);
-	else if (home && home[0] == '/')
-		n = asprintf(&ret, "%s/.config/cove/profiles", home);
-	return n < 0 ? NULL : ret;
+	return cv_home_path("XDG_CONFIG_HOME", ".config", "cove/profiles", path, sizeof(path),
+		       NULL) == CV_OK
+		       ? strdup(path)
+		       : NULL;
 }
 
 /* The user's own profile of that id; NULL when there is none. */

@@ -5,6 +5,7 @@
 #include "cli/tools.h"
 
 #include "base/word.h"
+#include "cli/home.h"
 #include "cli/profiles.h"
 #include "policy/findings.h"
 #include "tools/builtin.h"
@@ -19,14 +20,12 @@
 
 static bool user_path(const char *name, char ret[PATH_MAX])
 {
-	const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-	int n = -1;
+	char rest[NAME_MAX];
+	const int n = snprintf(rest, sizeof(rest), "cove/tools/%s.yaml", name);
 
-	if (base && base[0] == '/')
-		n = snprintf(ret, PATH_MAX, "%s/cove/tools/%s.yaml", base, name);
-	else if (home && home[0] == '/')
-		n = snprintf(ret, PATH_MAX, "%s/.config/cove/tools/%s.yaml", home, name);
-	return n > 0 && n < PATH_MAX && access(ret, F_OK) == 0;
+	return n < (int)sizeof(rest) &&
+	       cv_home_path("XDG_CONFIG_HOME", ".config", rest, ret, PATH_MAX, NULL) == CV_OK &&
+	       access(ret, F_OK) == 0;
 }
 
 static const struct cv_builtin_catalog *builtin_find(const char *name)

@@ -129,7 +129,6 @@ const char *cl_config_dir(struct cl *c);
 char *cl_gateway_token(struct cl *c, const struct cl_gateway *g); /* NULL: none */
 const char *cl_edge_token_path(struct cl *c, const struct cl_gateway *g);
 void cl_file_write(struct cl *c, const char *path, struct cv_str text); /* 0600, atomic */
-void cl_dirs_make(struct cl *c, const char *path);
 bool cl_file_slurp(struct cl *c, const char *path, size_t bytes_max, struct cv_str *ret);
 
 /* ---- sandboxes (sandbox.c) ---- */

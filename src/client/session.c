@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/shown.h"
 #include "base/time.h"
+#include "sys/dirs.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -288,18 +289,12 @@ struct cv_str cl_file_read(struct cl *c, const char *path, size_t bytes_max)
 	return s;
 }
 
-void cl_dirs_make(struct cl *c, const char *path)
+static void dirs_make(struct cl *c, const char *path)
 {
-	char *p = cl_dup(c, path);
+	struct cv_err err;
 
-	for (char *slash = p + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
-		*slash = '\0';
-		if (mkdir(p, 0700) < 0 && errno != EEXIST)
-			cl_die(c, "mkdir %s: %s", p, strerror(errno));
-		*slash = '/';
-	}
-	if (mkdir(p, 0700) < 0 && errno != EEXIST)
-		cl_die(c, "mkdir %s: %s", p, strerror(errno));
+	if (cv_dirs_make(path, &err) != CV_OK)
+		cl_die(c, "%s", err.msg);
 }
 
 void cl_file_write(struct cl *c, const char *path, struct cv_str text)
@@ -308,7 +303,7 @@ void cl_file_write(struct cl *c, const char *path, struct cv_str text)
 	char *dir = cl_dup(c, path);
 
 	*strrchr(dir, '/') = '\0';
-	cl_dirs_make(c, dir);
+	dirs_make(c, dir);
 	CV_AUTO_FD int fd =
 		open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0 || write(fd, text.p, text.n) != (ssize_t)text.n || rename(beside, path) < 0) {

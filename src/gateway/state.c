@@ -9,6 +9,7 @@
 
 #include "base/hex.h"
 #include "gateway/objects.h"
+#include "sys/dirs.h"
 #include "sys/fd.h"
 
 #include <fcntl.h>
@@ -49,19 +50,9 @@ cv_code cv_gw_dir_open_at(int at, const char *name, int *ret_fd, struct cv_err *
 
 cv_code cv_gw_dir_open(const char *path, int *ret_fd, struct cv_err *err)
 {
-	char text[CV_GW_PATH_BYTES_MAX];
+	const cv_code code = cv_dirs_make(path, err);
 
-	if (path[0] != '/' || strlen(path) >= sizeof(text))
-		return cv_fail(
-			err, CV_INVALID, "'%s' is not an absolute path of usual length", path);
-	memcpy(text, path, strlen(path) + 1);
-	for (char *p = text + 1; (p = strchr(p, '/')); p++) {
-		*p = 0;
-		if (mkdir(text, 0700) < 0 && errno != EEXIST)
-			return cv_fail_errno(err, "make %s", text);
-		*p = '/';
-	}
-	return cv_gw_dir_open_at(AT_FDCWD, text, ret_fd, err);
+	return code == CV_OK ? cv_gw_dir_open_at(AT_FDCWD, path, ret_fd, err) : code;
 }
 
 cv_code cv_gw_dir_lock(int dir_fd, int *ret_fd, struct cv_err *err)
