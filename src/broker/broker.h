@@ -8,6 +8,7 @@
  *     call.c      a call: limits, and its start; call_check.c arguments, policy, schema;
  *                 call_end.c what comes of it
  *     jobs.c      every call as a job: its states, and who waits for it
+ *     host_slots.c  limits that hold for other sandboxes' calls too
  *     records.c   what the store has of them
  *     jobs_http.c what a sandbox may ask about its jobs
  *     mcp*.c      the same calls as the Model Context Protocol has them (mcp_int.h)
@@ -221,6 +222,7 @@ struct job {
 	uint32_t rule_line;
 	enum cv_tool_approval approval;
 	uint32_t concurrency; /* of the rule; 0: none */
+	int host_slot;        /* held among other sandboxes' calls; -1: none */
 	uint32_t seconds;
 	uint64_t bytes_max;
 
@@ -273,8 +275,9 @@ const struct backend *backend_of(const struct cv_tool *t); /* NULL: this build h
 struct tool_slot {
 	struct cv_tool tool; /* first: a job's tool is its slot's */
 	uint32_t running;
-	bool is_found;  /* in the list of an MCP server, and not in the catalog's text */
-	bool is_listed; /* and it is still there */
+	int64_t host_look_ms; /* when those that wait ask for one of the host's again; 0: now */
+	bool is_found;        /* in the list of an MCP server, and not in the catalog's text */
+	bool is_listed;       /* and it is still there */
 	const struct cv_value *input; /* what the catalog's text has */
 	struct cv_schema *schema;
 };
@@ -294,6 +297,8 @@ struct broker {
 	struct cv_catalog *catalog;
 	char state_path[PATH_MAX]; /* the directory that is ours */
 	int state_dir;
+	char host_slots_path[PATH_MAX]; /* the file of sys/slots.h; "": no tool counts there */
+	bool is_host_slots_failure_said;
 	struct cv_store *store; /* NULL: nothing was recorded yet */
 	struct cv_audit_sinks sinks;
 	char *env[BROKER_ENV_MAX]; /* NAME=value that tools may inherit */
@@ -466,6 +471,15 @@ void job_result_get(struct broker *b, struct job *j, struct cv_buf *ret);
 /* Bytes of the log from offset on, at most n; none outside of what is kept. */
 void job_log_get(struct broker *b, struct job *j, uint64_t offset, size_t n, struct cv_buf *ret);
 void jobs_restore(struct broker *b, struct sandbox *s);
+
+/* ---- host_slots.c ---- */
+/* Where its tool has a limit on this host: a slot, which is j's until it runs no more.  False: none is
+ * free now; the queue is run again when one may be. */
+CV_MUST bool host_slot_take(struct broker *b, struct job *j);
+/* The same for one of many that wait, which do not ask all the time. */
+CV_MUST bool host_slot_take_queued(struct broker *b, struct job *j);
+void host_slot_give(struct job *j);
+void host_slots_due(struct broker *b);
 
 /* ---- jobs_http.c ---- */
 void jobs_handle(struct broker *b, struct stream *s, struct cv_str rest);

@@ -102,6 +102,7 @@ static struct rule_use *rule_use(struct sandbox *box, struct cv_str name)
 	return u;
 }
 
+/* In this sandbox. */
 static bool is_free(const struct sandbox *box, const struct job *j)
 {
 	const struct cv_tool *t = j->tool;
@@ -112,6 +113,22 @@ static bool is_free(const struct sandbox *box, const struct job *j)
 		if (strcmp(box->rule[i].name, j->rule) == 0)
 			return box->rule[i].running < j->concurrency;
 	return true;
+}
+
+/* And on this host: with a slot of it, which stays the job's. */
+static bool may_start(struct broker *b, const struct sandbox *box, struct job *j)
+{
+	return is_free(box, j) && host_slot_take(b, j);
+}
+
+/* The lowest limit of those that may have been met. */
+static uint32_t limit_of(const struct sandbox *box, const struct job *j)
+{
+	const uint32_t own = j->tool->concurrency;
+
+	if (is_free(box, j))
+		return j->tool->host_concurrency;
+	return j->concurrency ? CV_MIN(j->concurrency, own) : own;
 }
 
 /* Limits that hold whether it waits or not. */
@@ -181,18 +198,12 @@ static bool admit(struct call *c, struct job *j)
 			"too many calls wait for approval");
 		return false;
 	}
-	if (!is_held && !is_free(box, j)) {
-		if (!c->is_asynchronous || box->queued >= BROKER_QUEUED_EACH_MAX) {
-			const uint32_t limit =
-				j->concurrency ? CV_MIN(j->concurrency, c->tool->concurrency)
-					       : c->tool->concurrency;
-
-			call_refuse_limit(c, "too_many_at_once",
-				c->is_asynchronous ? BROKER_QUEUED_EACH_MAX : limit, 1,
-				"the tool is busy; try again, or ask for a job with Prefer: "
-				"respond-async");
-			return false;
-		}
+	if (!is_held && !may_start(c->b, box, j) &&
+		(!c->is_asynchronous || box->queued >= BROKER_QUEUED_EACH_MAX)) {
+		call_refuse_limit(c, "too_many_at_once",
+			c->is_asynchronous ? BROKER_QUEUED_EACH_MAX : limit_of(box, j), 1,
+			"the tool is busy; try again, or ask for a job with Prefer: respond-async");
+		return false;
 	}
 	return true;
 }
@@ -213,7 +224,7 @@ static void go(struct call *c, struct job *j, struct rule_use *use)
 	j->start_us = cv_clock_us();
 	if (is_held) {
 		hold_start(b, j);
-	} else if (!is_free(c->box, j)) {
+	} else if (!may_start(b, c->box, j)) {
 		job_state_set(b, j, JOB_QUEUED);
 	} else {
 		call_start(b, j);
@@ -304,22 +315,36 @@ void call_start(struct broker *b, struct job *j)
 	call_end(b, j, &(struct call_end){ .outcome = CALL_BROKEN, .detail = err.msg });
 }
 
-/* Jobs that waited for their tool, in the order in which they came. */
+/* The first, of those that came after, for which there is room in its sandbox; NULL: none. */
+static struct job *queued_next(struct broker *b, uint64_t after)
+{
+	struct job *next = NULL;
+
+	for (uint32_t i = 0; i < b->jobs.top; i++) {
+		struct job *j = pool_at(&b->jobs, i);
+
+		if (j && j->state == JOB_QUEUED && j->seq > after &&
+			(!next || j->seq < next->seq) &&
+			is_free(pool_get(&b->sandboxes, j->sandbox), j))
+			next = j;
+	}
+	return next;
+}
+
+/* Jobs that waited for their tool, in the order in which they came.  One that starts makes it due
+ * again: it may have ended at once, and made room for who was looked at before it. */
 void call_queue_run(struct broker *b)
 {
 	while (b->is_queue_due && b->queued) {
-		struct job *next = NULL;
+		struct job *j;
+		uint64_t at = 0;
 
-		for (uint32_t i = 0; i < b->jobs.top; i++) {
-			struct job *j = pool_at(&b->jobs, i);
-
-			if (j && j->state == JOB_QUEUED && (!next || j->seq < next->seq) &&
-				is_free(pool_get(&b->sandboxes, j->sandbox), j))
-				next = j;
+		b->is_queue_due = false;
+		while (b->queued && (j = queued_next(b, at))) {
+			at = j->seq;
+			if (host_slot_take_queued(b, j))
+				call_start(b, j);
 		}
-		if (!next)
-			break;
-		call_start(b, next);
 	}
 	b->is_queue_due = false;
 }

@@ -108,6 +108,7 @@ struct job *job_new(struct broker *b, struct sandbox *box, const struct cv_tool 
 	j->tool = t ? &tool_slot_find(b, t->name)->tool : NULL;
 	if (t && !cv_str_to_cstr(t->name, j->tool_name, sizeof(j->tool_name)))
 		j->tool_name[0] = 0; /* the catalog's names are shorter */
+	j->host_slot = -1;
 	j->created_ms = cv_clock_unix_ms();
 	cv_arena_init(&j->arena, BROKER_ARENA_BYTES_MAX);
 	cv_buf_init(&j->canonical, 8 * BROKER_BODY_BYTES_MAX);
@@ -143,6 +144,7 @@ void job_free(struct broker *b, struct job *j)
 			hold_forget(b, j);
 		job_count(b, j, j->state, false);
 	}
+	host_slot_give(j);
 	job_thin(b, j);
 	cv_buf_fini(&j->log);
 	cv_buf_fini(&j->progress);
@@ -189,6 +191,8 @@ void job_count(struct broker *b, struct job *j, enum job_state s, bool is_in)
 			tool_slot_of(j->tool)->running += by;
 		if (rule)
 			rule->running += by;
+		if (!is_in)
+			host_slot_give(j);
 		b->is_queue_due = true;
 		return;
 	case JOB_NEW:

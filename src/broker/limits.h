@@ -44,6 +44,7 @@
 #define BROKER_MCP_UNREAD_BYTES_MAX (32u << 20)
 
 /* Jobs. */
+#define BROKER_HOST_LOOK_MS        100        /* between looks for a slot that others hold */
 #define BROKER_PUBLISH_MS          10000      /* a call that takes longer is a job */
 #define BROKER_LOG_BYTES_MAX       (1u << 20) /* of one job: its last bytes are kept */
 #define BROKER_EVENT_BYTES_MAX     8192       /* of the log in one event */

@@ -19,6 +19,7 @@
 #include "broker/spawn.h"
 #include "sys/fd.h"
 #include "sys/openat2.h"
+#include "sys/slots.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,14 +86,19 @@ static bool catalog_take(struct broker *b, struct cv_ipc_msg *m)
 	return true;
 }
 
-static bool state_take(struct broker *b, struct cv_str body)
+static bool path_get(struct cv_str body, char *ret, size_t bytes)
 {
 	struct cv_ipc_reader r = { .rest = body };
 	const struct cv_str path = cv_ipc_get_str(&r);
+
+	return cv_ipc_reader_is_done(&r) && cv_str_to_cstr(path, ret, bytes) && *ret == '/';
+}
+
+static bool state_take(struct broker *b, struct cv_str body)
+{
 	struct stat st;
 
-	if (!cv_ipc_reader_is_done(&r) || !path.n || path.p[0] != '/' ||
-		!cv_str_to_cstr(path, b->state_path, sizeof(b->state_path) - 64))
+	if (!path_get(body, b->state_path, sizeof(b->state_path) - 64))
 		return false;
 	b->state_dir = open(b->state_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (b->state_dir < 0 || fstat(b->state_dir, &st) < 0)
@@ -183,11 +189,9 @@ static void catalog_check(const struct broker *b)
 
 static bool hide_take(struct cv_str body)
 {
-	struct cv_ipc_reader r = { .rest = body };
-	const struct cv_str dir = cv_ipc_get_str(&r);
 	char path[PATH_MAX];
 
-	if (!cv_ipc_reader_is_done(&r) || !cv_str_to_cstr(dir, path, sizeof(path)) || *path != '/')
+	if (!path_get(body, path, sizeof(path)))
 		return false;
 	spawn_hide(path);
 	return true;
@@ -230,6 +234,21 @@ static void cells_open(struct broker *b)
 	cv_buf_fini(&body);
 }
 
+/* Before a call would find that nothing can be counted there.  No group is without a name. */
+static void host_slots_check(const struct broker *b)
+{
+	struct cv_err err;
+	int fd;
+
+	if (!cv_catalog_has_slots(b->catalog))
+		return;
+	if (!*b->host_slots_path)
+		broker_die(CV_INVALID, "limits.host_concurrency: nobody said where to count");
+	if (cv_slot_take(b->host_slots_path, CV_STR(""), 1, &fd, &err) != CV_OK)
+		broker_die(err.code, "limits.host_concurrency: %s", err.msg);
+	cv_fd_cleanup(&fd);
+}
+
 static bool go_take(struct broker *b, struct cv_str body)
 {
 	struct cv_ipc_reader r = { .rest = body };
@@ -239,6 +258,7 @@ static bool go_take(struct broker *b, struct cv_str body)
 	if (!cv_ipc_reader_is_done(&r) || !b->catalog || b->state_dir < 0)
 		return false;
 	catalog_check(b);
+	host_slots_check(b);
 	tool_slots_init(b);
 	if (records_find(b, &err) != CV_OK)
 		broker_die(err.code, "%s", err.msg);
@@ -534,6 +554,8 @@ static bool message_take(struct broker *b, struct cv_ipc_msg *m)
 	case CV_BROKER_CONTROL_ABOUT: return about_take(b, m->body);
 	case CV_BROKER_CONTROL_HOLD: return hold_take(b, m->body);
 	case CV_BROKER_CONTROL_HIDE: return hide_take(m->body);
+	case CV_BROKER_CONTROL_SLOTS:
+		return path_get(m->body, b->host_slots_path, sizeof(b->host_slots_path));
 	case CV_BROKER_CONTROL_COUNT: break;
 	}
 	cv_unreachable(); /* the link's table knows no other */

@@ -127,6 +127,7 @@ static void due_handle(struct broker *b)
 	relays_due(b);
 	mcps_due(b);
 	hold_asks_due(b);
+	host_slots_due(b);
 	for (uint32_t i = 0; i < b->jobs.top; i++) {
 		struct job *j = pool_at(&b->jobs, i);
 

@@ -109,8 +109,11 @@ static void tool_text(struct cv_buf *out, const struct cv_catalog *c, const stru
 	for (size_t i = 0; i < t->uses.n; i++)
 		cv_buf_printf(
 			out, "%s%.*s", i ? ", " : "\n    credentials  ", CV_STR_ARG(t->uses.v[i]));
-	cv_buf_printf(out, "\n    limits       %u s, %u at once, %llu bytes%s%s\n", t->seconds,
-		t->concurrency, (unsigned long long)t->result_bytes_max,
+	cv_buf_printf(out, "\n    limits       %u s, %u at once, ", t->seconds, t->concurrency);
+	if (t->host_concurrency)
+		cv_buf_printf(out, "%u of %.*s on this host, ", t->host_concurrency,
+			CV_STR_ARG(t->host_group));
+	cv_buf_printf(out, "%llu bytes%s%s\n", (unsigned long long)t->result_bytes_max,
 		t->is_read_only ? ", read only" : "",
 		t->command && !t->command->room.is_private ? ", not private" : "");
 }
@@ -152,8 +155,14 @@ static void tool_json(struct cv_buf *out, const struct cv_catalog *c, const stru
 	cv_buf_put(out, CV_STR(",\"credentials\":["));
 	for (size_t i = 0; i < t->uses.n; i++)
 		json_str(out, i ? "," : "", t->uses.v[i]);
-	cv_buf_printf(out, "],\"limits\":{\"seconds\":%u,\"concurrency\":%u,\"bytes\":%llu}}",
-		t->seconds, t->concurrency, (unsigned long long)t->result_bytes_max);
+	cv_buf_printf(out, "],\"limits\":{\"seconds\":%u,\"concurrency\":%u,", t->seconds,
+		t->concurrency);
+	if (t->host_concurrency) {
+		cv_buf_printf(out, "\"host_concurrency\":%u,", t->host_concurrency);
+		json_str(out, "\"host_group\":", t->host_group);
+		cv_buf_put_byte(out, ',');
+	}
+	cv_buf_printf(out, "\"bytes\":%llu}}", (unsigned long long)t->result_bytes_max);
 	cv_buf_fini(&where);
 }
 

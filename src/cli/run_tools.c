@@ -4,6 +4,7 @@
  */
 #include "cli/run_tools.h"
 
+#include "cli/home.h"
 #include "cli/run_int.h"
 #include "cli/tools.h"
 #include "cred/carry.h"
@@ -12,6 +13,7 @@
 #include "plan/limits.h"
 #include "policy/findings.h"
 #include "policy/tools.h"
+#include "sys/dirs.h"
 #include "sys/fd.h"
 #include "tools/builtin.h"
 #include "tools/limits.h"
@@ -206,6 +208,22 @@ static struct cv_str state_find(const struct cv_catalog *c)
 								: CV_STR("/tmp");
 }
 
+/* Where all runs of this user count. */
+static cv_code slots_find(
+	const struct cv_catalog *c, struct cv_arena *arena, struct cv_str *ret, struct cv_err *err)
+{
+	char dir[PATH_MAX];
+
+	if (!cv_catalog_has_slots(c))
+		return CV_OK;
+	cv_code code =
+		cv_home_path("XDG_STATE_HOME", ".local/state", "cove", dir, sizeof(dir), err);
+	if (code == CV_OK)
+		code = cv_dirs_make(dir, err);
+	*ret = cv_arena_printf(arena, "%s/tool-slots", dir);
+	return code == CV_OK ? CV_OK : cv_wrap(err, "--tools: host_concurrency");
+}
+
 cv_code run_tools_list(const struct run_tools *t, struct cv_plan_files *files,
 	struct cv_arena *arena, struct cv_err *err)
 {
@@ -219,6 +237,8 @@ cv_code run_tools_list(const struct run_tools *t, struct cv_plan_files *files,
 	files->tools_digest = t->digest;
 	files->tools_state = state_find(t->catalog);
 	files->tools_skill = t->skill;
-	const cv_code code = env_list(files, arena, err);
+	cv_code code = slots_find(t->catalog, arena, &files->tools_slots, err);
+	if (code == CV_OK)
+		code = env_list(files, arena, err);
 	return code == CV_OK && arena->is_overflown ? fail_memory(err) : code;
 }

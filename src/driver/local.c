@@ -335,6 +335,7 @@ static cv_code tools_fill(struct making *m, struct cv_err *err)
 	m->files.tools_skill = t->skill;
 	m->files.tools_digest = t->digest;
 	m->files.tools_state = t->state;
+	m->files.tools_slots = t->slots;
 	m->files.is_tools_late = t->is_late;
 	m->spec.has_network = true; /* the route is one, and its token is the keeper's */
 	return CV_OK;

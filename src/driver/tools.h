@@ -24,6 +24,7 @@ struct cv_driver_tools {
 	struct cv_str map, skill, digest;
 	struct cv_str
 		state; /* directory that stays while the sandbox does; made by its supervisor */
+	struct cv_str slots;      /* the file of sys/slots.h, for limits of several sandboxes */
 	const struct cv_str *env; /* NAME=VALUE that tools may inherit */
 	size_t env_count;
 	bool is_late; /* the first call starts the broker */

@@ -110,6 +110,8 @@ static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, stru
 	t->count = set->count;
 	t->state = cv_arena_printf(
 		arena, "%s/sandboxes/%s/tools/state", b->g->state_dir, b->object->id);
+	if (cv_catalog_has_slots(set->catalog))
+		t->slots = cv_arena_printf(arena, "%s/tool-slots", b->g->state_dir);
 	cv_code code = told(b, set, s, t, arena, err);
 	if (code == CV_OK)
 		code = tools_token_make(b->g, b->object, arena, &t->digest, err);

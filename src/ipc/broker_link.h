@@ -41,7 +41,8 @@ enum cv_broker_state { CV_BROKER_NEW, CV_BROKER_READY };
 	X(ROOTS, 0, 1, IN(NEW), CV_IPC_ONCE)     /* memfd: PEM of the roots that https:// is verified by */ \
 	X(PIN, 1024, 0, IN(NEW), 0)              /* as the courier's: str host, u32 port, str address */ \
 	X(HOLD, 4, 0, IN(NEW), CV_IPC_ONCE)      /* u32: seconds until a held call is denied */    \
-	X(HIDE, 4096, 0, IN(NEW), 0)             /* str: a directory that no tool is to see */
+	X(HIDE, 4096, 0, IN(NEW), 0)             /* str: a directory that no tool is to see */    \
+	X(SLOTS, 4096, 0, IN(NEW), CV_IPC_ONCE)  /* str: the file of sys/slots.h; absent: no tool counts there */
 
 /* broker to whoever started it */
 #define CV_BROKER_CONTROL_REPLIES(X)                                                              \

@@ -490,6 +490,7 @@ static cv_code files_add(struct builder *b, const struct cv_plan_files *files, s
 	p->tools_map = files->tools_map;
 	p->tools_digest = files->tools_digest;
 	p->tools_state = files->tools_state;
+	p->tools_slots = files->tools_slots;
 	p->tools_env = files->tools_env;
 	p->tools_env_count = (uint32_t)files->tools_env_count;
 	p->budgets = cv_arena_array(b->arena, files->budget_count, sizeof(p->budgets[0]));

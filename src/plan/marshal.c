@@ -87,6 +87,7 @@ static void tools_walk(struct cv_codec *c, struct cv_plan *v)
 	cv_codec_str(c, &v->tools_map);
 	cv_codec_str(c, &v->tools_digest);
 	cv_codec_str(c, &v->tools_state);
+	cv_codec_str(c, &v->tools_slots);
 	cv_codec_strs(c, &v->tools_env, &v->tools_env_count, CV_PLAN_COURIER_ENV_MAX);
 }
 

@@ -175,7 +175,8 @@ struct cv_plan {
 	struct cv_str tools_map;    /* the same, as the proxy is told (toolmap.h) */
 	struct cv_str tools_digest; /* SHA-256 of their token, in hexadecimal; never printed */
 	struct cv_str tools_state;  /* directory in which the broker gets one of its own */
-	struct cv_str *tools_env;   /* NAME=VALUE that tools may inherit; never printed */
+	struct cv_str tools_slots; /* file that brokers count calls in together; empty: none does */
+	struct cv_str *tools_env;  /* NAME=VALUE that tools may inherit; never printed */
 	uint32_t tools_env_count;
 	struct cv_str *watch; /* protected paths that are absent now: named if present at the end */
 	uint32_t watch_count;
@@ -203,7 +204,7 @@ struct cv_plan_files {
 	size_t tools_count;
 	struct cv_plan_tool *tools;
 	size_t tool_count;
-	struct cv_str tools_map, tools_digest, tools_state;
+	struct cv_str tools_map, tools_digest, tools_state, tools_slots;
 	bool is_tools_late;
 	struct cv_str approve_dir;
 	struct cv_str tools_skill; /* CV_TOOLS_SKILL in the sandbox */

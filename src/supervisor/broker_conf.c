@@ -89,22 +89,21 @@ static cv_code catalog_send(struct supervisor *s, uint32_t i, struct cv_err *err
 	return catalog_put(s, i, err);
 }
 
-static cv_code state_send(struct supervisor *s, struct cv_err *err)
+static cv_code path_put(
+	struct supervisor *s, enum cv_broker_control type, struct cv_str path, struct cv_err *err)
 {
 	struct cv_buf b;
 
 	cv_buf_init(&b, 4096);
-	cv_ipc_put_str(&b, cv_str_of(s->broker_state));
-	return broker_put(s, CV_BROKER_CONTROL_STATE, &b, NULL, err);
+	cv_ipc_put_str(&b, path);
+	return broker_put(s, type, &b, NULL, err);
 }
 
-static cv_code hide_put(struct supervisor *s, struct cv_str dir, struct cv_err *err)
+static cv_code slots_send(struct supervisor *s, struct cv_err *err)
 {
-	struct cv_buf b;
-
-	cv_buf_init(&b, 4096);
-	cv_ipc_put_str(&b, dir);
-	return broker_put(s, CV_BROKER_CONTROL_HIDE, &b, NULL, err);
+	return s->plan.tools_slots.n
+		       ? path_put(s, CV_BROKER_CONTROL_SLOTS, s->plan.tools_slots, err)
+		       : CV_OK;
 }
 
 /* Ours is one of the places where launchers put them (cli/run_tools.c); other runs may have theirs at
@@ -124,12 +123,12 @@ static cv_code hide_send(struct supervisor *s, struct cv_err *err)
 			place[3] = cv_str_slice(
 				s->plan.tools_env[i], variable.n, s->plan.tools_env[i].n);
 	if (*s->broker_states)
-		code = hide_put(s, cv_str_of(s->broker_states), err);
+		code = path_put(s, CV_BROKER_CONTROL_HIDE, cv_str_of(s->broker_states), err);
 	for (size_t i = 0; code == CV_OK && i < CV_ARRAY_LEN(place); i++)
 		if (cv_str_has_prefix(place[i], CV_STR("/")) && place[i].n < PATH_MAX / 2) {
 			snprintf(path, sizeof(path), "%.*s" BROKER_STATES_NAME,
 				CV_STR_ARG(place[i]), (unsigned)geteuid());
-			code = hide_put(s, cv_str_of(path), err);
+			code = path_put(s, CV_BROKER_CONTROL_HIDE, cv_str_of(path), err);
 		}
 	return code;
 }
@@ -276,9 +275,11 @@ cv_code broker_configure(struct supervisor *s, struct cv_err *err)
 	for (uint32_t i = 0; code == CV_OK && i < s->plan.tools_count; i++)
 		code = catalog_send(s, i, err);
 	if (code == CV_OK)
-		code = state_send(s, err);
+		code = path_put(s, CV_BROKER_CONTROL_STATE, cv_str_of(s->broker_state), err);
 	if (code == CV_OK)
 		code = hide_send(s, err);
+	if (code == CV_OK)
+		code = slots_send(s, err);
 	if (code == CV_OK)
 		code = hold_send(s, err);
 	for (uint32_t i = 0; code == CV_OK && i < s->plan.tools_env_count; i++)

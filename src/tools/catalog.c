@@ -342,6 +342,14 @@ cv_code cv_catalog_merge(struct cv_catalog *a, struct cv_catalog *b, struct cv_f
 
 /* ---- find ---- */
 
+bool cv_catalog_has_slots(const struct cv_catalog *c)
+{
+	for (size_t i = 0; i < c->tool_count; i++)
+		if (c->tools[i].host_concurrency)
+			return true;
+	return false;
+}
+
 const struct cv_tool *cv_catalog_find(const struct cv_catalog *c, struct cv_str name)
 {
 	const struct cv_tool key = { .name = name };

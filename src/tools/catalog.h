@@ -36,7 +36,7 @@
  *           user: deploy                 # as root only
  *           sandbox: {policy: FILE}      # inside a cove sandbox of its own
  *         result: {stdout: text, exit_ok: [0, 3]}    # text, json, lines
- *         limits: {seconds: 60, concurrency: 4, bytes: 1048576}
+ *         limits: {seconds: 60, concurrency: 4, host_concurrency: 8, host_group: deploys, bytes: 1048576}
  *         route: POST /deploy            # besides POST /v1/tools/deploy; may have {argument}s
  *         annotations: {read_only: false, destructive: true, idempotent: false}
  *
@@ -224,7 +224,9 @@ struct cv_tool {
 	int32_t *exit_ok; /* command: those that are success; none: 0 */
 	size_t exit_ok_count;
 	uint32_t seconds, concurrency; /* never 0 */
-	uint64_t result_bytes_max;     /* never 0 */
+	uint32_t host_concurrency;     /* of all sandboxes that count together; 0: no limit */
+	struct cv_str host_group;  /* ... calls of what; of this tool, unless the catalog says */
+	uint64_t result_bytes_max; /* never 0 */
 	bool is_read_only, is_destructive, is_idempotent;
 	struct cv_tool_uses uses;
 };
@@ -285,6 +287,8 @@ CV_MUST cv_code cv_catalog_merge(
 	struct cv_catalog *a, struct cv_catalog *b, struct cv_findings *findings);
 void cv_catalog_free(struct cv_catalog *c); /* NULL is fine */
 
+/* Whether a limit of it counts the calls of other sandboxes too. */
+bool cv_catalog_has_slots(const struct cv_catalog *c);
 const struct cv_tool *cv_catalog_find(const struct cv_catalog *c, struct cv_str name);
 int cv_tool_by_name(const void *a, const void *b); /* the order of tools, for qsort(3) */
 /* The known name that is nearest to a wrong one, or "". */

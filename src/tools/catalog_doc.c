@@ -193,10 +193,12 @@ static const struct cv_fill_key result_keys[] = {
 static const struct cv_fill_table result_schema = { CV_FILL_TABLE("result", result_keys) };
 
 static const struct cv_fill_key limits_keys[] = {
-	{ "seconds",     CV_FILL_TEXT, AT(T, seconds) },
-	{ "concurrency", CV_FILL_TEXT, AT(T, concurrency) },
-	{ "bytes",       CV_FILL_TEXT, AT(T, bytes) },
-	{ "calls",       CV_FILL_REFUSED,
+	{ "seconds",          CV_FILL_TEXT, AT(T, seconds) },
+	{ "concurrency",      CV_FILL_TEXT, AT(T, concurrency) },
+	{ "host_concurrency", CV_FILL_TEXT, AT(T, host_concurrency) },
+	{ "host_group",       CV_FILL_TEXT, AT(T, host_group) },
+	{ "bytes",            CV_FILL_TEXT, AT(T, bytes) },
+	{ "calls",            CV_FILL_REFUSED,
 		.why = "how often a sandbox may call is its policy's: tools: NAME: limits: {calls: N}" },
 };
 static const struct cv_fill_table limits_schema = { CV_FILL_TABLE("limits", limits_keys) };

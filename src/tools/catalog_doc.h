@@ -96,7 +96,7 @@ struct cv_doc_tool {
 	struct cv_doc_repo repo;
 	enum cv_tool_output output;
 	struct cv_policy_texts exit_ok;
-	struct cv_policy_text max_bytes, seconds, concurrency, bytes;
+	struct cv_policy_text max_bytes, seconds, concurrency, host_concurrency, host_group, bytes;
 	bool is_read_only, is_destructive, is_idempotent;
 };
 

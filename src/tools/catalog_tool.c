@@ -246,6 +246,23 @@ static bool backend_find(
 
 /* ---- the rest ---- */
 
+static void host_limit_read(
+	struct cv_catalog_check *c, const struct cv_doc_tool *d, struct cv_tool *t)
+{
+	t->host_concurrency = (uint32_t)cv_catalog_number(c, &d->host_concurrency,
+		"limits.host_concurrency", 1, CV_TOOL_HOST_CONCURRENCY_MAX, 0);
+	t->host_group = d->host_group.is_present ? d->host_group.s : t->name;
+	if (!d->host_group.is_present)
+		return;
+	if (!cv_tool_name_is_good(d->host_group.s))
+		cv_catalog_report(c, d->host_group.pos, "limits.host_group",
+			"write small letters, digits and _, beginning with a letter; dots between parts",
+			"'%.*s' can't be a group's name", CV_POLICY_QUOTE(d->host_group.s));
+	if (!d->host_concurrency.is_present)
+		cv_catalog_report(c, d->host_group.pos, "limits.host_group",
+			"say how many at once: host_concurrency: 1", "a group without a limit");
+}
+
 static void result_read(struct cv_catalog_check *c, const struct cv_doc_tool *d, struct cv_tool *t)
 {
 	const uint64_t bytes = cv_catalog_bytes(c, &d->bytes, "limits.bytes",
@@ -261,6 +278,7 @@ static void result_read(struct cv_catalog_check *c, const struct cv_doc_tool *d,
 		c, &d->seconds, "limits.seconds", 1, CV_TOOL_SECONDS_MAX, seconds);
 	t->concurrency = (uint32_t)cv_catalog_number(c, &d->concurrency, "limits.concurrency", 1,
 		CV_TOOL_CONCURRENCY_MAX, CV_TOOL_CONCURRENCY_DEFAULT);
+	host_limit_read(c, d, t);
 	/* What these say is JSON of our own. */
 	const bool is_ours = t->backend == CV_TOOL_BUILD || t->backend == CV_TOOL_FILES ||
 			     t->backend == CV_TOOL_REPO;

@@ -49,6 +49,7 @@
 #define CV_TOOL_SECONDS_MAX          86400
 #define CV_TOOL_CONCURRENCY_DEFAULT  4
 #define CV_TOOL_CONCURRENCY_MAX      256
+#define CV_TOOL_HOST_CONCURRENCY_MAX 4096 /* of them, each is tried in turn */
 #define CV_TOOL_RESULT_BYTES_DEFAULT (1u << 20)
 #define CV_TOOL_RESULT_BYTES_MAX     (64u << 20) /* it is held in memory, scrubbed */
 

@@ -38,6 +38,10 @@ tools:
   slow:
     description: Takes its time.
     command: {argv: [/bin/sh, -c, 'while ! [ -e %(go)s ]; do sleep 0.1; done; echo done']}
+  lock:
+    description: Takes its time, and on this host once at a time.
+    command: {argv: [/bin/sh, -c, 'while ! [ -e %(unlock)s ]; do sleep 0.02; done; echo done']}
+    limits: {host_concurrency: 1}
   each:
     description: Is asked about.
     input: {properties: {text: {type: string}}, required: [text]}
@@ -48,7 +52,7 @@ version: 1
 tools:
   special: {description: Of one workspace., command: {argv: [/bin/echo, special]}}
 """
-RULES = {"some": {"tools": ["say", "slow", "digest", "special"]},
+RULES = {"some": {"tools": ["say", "slow", "digest", "special", "lock"]},
          "asked": {"tools": ["each"], "approval": "always"}}
 SECRET = "s3cr3t-of-the-catalog-0123456789"
 
@@ -68,7 +72,8 @@ def write(name, text):
 
 write("secret", SECRET + "\n")
 CONFIG = {"tools": {
-    "catalogs": [write("tools.yaml", CATALOG % {"secret": path("secret"), "go": path("go")})],
+    "catalogs": [write("tools.yaml", CATALOG % {"secret": path("secret"), "go": path("go"),
+                                                        "unlock": path("unlock")})],
     "workspaces": {"team": write("other.yaml", OTHER)}, "approve_timeout_secs": 60}}
 g.write_config(CONFIG)
 
@@ -209,7 +214,7 @@ def inside(box):
     assert out.split()[-1] not in stored and os.stat(f.name).st_mode & 0o777 == 0o600
     assert call(box, "say", {"text": "hello"}) == (200, {"output": "hello\n"})
     names = [t["name"] for t in curl(box, "/tools.json")[1]]
-    assert names == ["digest", "each", "say", "slow"], names
+    assert names == ["digest", "each", "lock", "say", "slow"], names
     return True
 
 
@@ -279,6 +284,22 @@ def workspaces():
     assert call(team, "special") == (200, {"output": "special\n"})
     assert call(team, "say", {"text": "of all"})[0] == 200
     return team
+
+
+def counted_together(one, team):
+    """A limit of the host: over workspaces, and over a gateway that is killed."""
+    assert call(one, "lock", {}, "-H", "Prefer: respond-async")[0] == 202
+    status, what = call(team, "lock")
+    assert (status, what["error"], what["limit"]) == (429, "too_many_at_once", 1), what
+    g.kill()
+    g.start()
+    until(lambda: get("one").status.phase == READY and get("team-box", "team").status.phase == READY)
+    status, job = call(team, "lock", {}, "-H", "Prefer: respond-async")
+    assert (status, job["state"]) == (202, "queued"), job
+    write("unlock", "")
+    status, ended = curl(team, "/v1/jobs/" + job["id"] + "?wait=30")
+    assert (status, ended["state"]) == (200, "succeeded"), ended
+    return True
 
 
 def reloaded(one):
@@ -538,6 +559,7 @@ def main():
     check("and is there when the sandbox was stopped and started", lambda: over_stop(one, job))
     team = workspaces()
     tap.ok(True, "a workspace has catalogs of its own")
+    check("calls of several are counted together", lambda: counted_together(one, team))
     check("reloaded for sandboxes to come", lambda: reloaded(one))
     check("a broker that is killed is started again", lambda: broker_killed(one))
     check("the first call starts one", lambda: started_by_the_first_call(ready("late-one")))

@@ -24,7 +24,7 @@ BROKER = os.path.join(BUILD, "src/broker/cove-broker")
 KEEPER = os.path.join(BUILD, "src/keeper/cove-keeper")
 
 CONTROLS = ("CATALOG STATE AUDIT_SINK KEEPER ENV GO SANDBOX LINK POLICY ROOT SANDBOX_END "
-            "ANSWER ABOUT ROOTS PIN HOLD HIDE").split()
+            "ANSWER ABOUT ROOTS PIN HOLD HIDE SLOTS").split()
 REPLIES = "READY FATAL ASK ASK_END SANDBOX_ENDED ENDS_IN SAY".split()
 OPEN = 0
 TOOLS, SERVER = 0, 1
@@ -278,7 +278,7 @@ class Sandbox:
 
 class Lab:
     def __init__(self, catalog, state=None, is_ready=True, env=(), required=True, audit_path=None,
-                 keeper=None, roots=None, pins=(), hide=(), prefix=()):
+                 keeper=None, roots=None, pins=(), hide=(), prefix=(), slots=None):
         self.prefix = list(prefix)  # words before the broker's
         self.dir = tempfile.mkdtemp(prefix="cove-broker-")
         self.state = state or os.path.join(self.dir, "state")
@@ -295,6 +295,8 @@ class Lab:
             self.send("CATALOG", pack_str("tools.yaml"), [fd])
             os.close(fd)
         self.send("STATE", pack_str(self.state))
+        if slots:
+            self.send("SLOTS", pack_str(slots))
         for path in hide:
             self.send("HIDE", pack_str(path))
         for form, path in enumerate((self.audit_path, self.line_path)):

@@ -44,7 +44,7 @@ static const char good[] =
 	"      user: deploy\n"
 	"      sandbox: {policy: /srv/deploy.yaml}\n"
 	"    result: {stdout: lines, max_bytes: 64KiB, exit_ok: [0, 3]}\n"
-	"    limits: {seconds: 90, concurrency: 2, bytes: 1MiB}\n"
+	"    limits: {seconds: 90, concurrency: 2, host_concurrency: 3, host_group: production, bytes: 1MiB}\n"
 	"    route: POST /deploy/{service}\n"
 	"    annotations: {idempotent: true}\n"
 	"  provision_repo:\n"
@@ -159,6 +159,9 @@ static void a_whole_catalog(void **state)
 	assert_int_equal(t->result_bytes_max, 65536); /* the lower of both */
 	assert_int_equal(t->seconds, 90);
 	assert_int_equal(t->concurrency, 2);
+	assert_int_equal(t->host_concurrency, 3);
+	assert_true(cv_str_eq(t->host_group, CV_STR("production")));
+	assert_true(cv_catalog_has_slots(c));
 	assert_true(t->is_idempotent && t->is_destructive && !t->is_read_only);
 	assert_int_equal(t->uses.n, 1);
 	assert_str(t->uses.v[0], "GITHUB_TOKEN");
@@ -188,6 +191,7 @@ static void a_whole_catalog(void **state)
 	assert_str(t->uses.v[0], "NPM");
 	assert_int_equal(tool(c, "fetch")->files->bytes_max, 10 << 20);
 	assert_int_equal(tool(c, "fetch")->concurrency, CV_TOOL_CONCURRENCY_DEFAULT);
+	assert_int_equal(tool(c, "fetch")->host_concurrency, 0);
 	cv_catalog_free(c);
 }
 
@@ -377,6 +381,12 @@ static const struct {
 		"c:6:23: error: t.limits.seconds: expected a number from 1 to 86400, found '0'" },
 	{ TOOL "    command: {argv: [/bin/true]}\n    limits: {calls: 7}\n",
 		"'calls' is not accepted; how often a sandbox may call is its policy's" },
+	{ TOOL "    command: {argv: [/bin/true]}\n    limits: {host_concurrency: 5000}\n",
+		"c:6:32: error: t.limits.host_concurrency: expected a number from 1 to 4096, found '5000'" },
+	{ TOOL "    command: {argv: [/bin/true]}\n    limits: {host_group: g}\n",
+		"c:6:26: error: t.limits.host_group: a group without a limit; say how many at once: host_concurrency: 1" },
+	{ TOOL "    command: {argv: [/bin/true]}\n    limits: {host_concurrency: 1, host_group: \"G 1\"}\n",
+		"t.limits.host_group: 'G 1' can't be a group's name" },
 	{ TOOL "    files: {operation: fetch, root: /srv}\n    result: {exit_ok: [0]}\n",
 		"only a command has an exit status" },
 	/* routes */
