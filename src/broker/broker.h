@@ -2,7 +2,8 @@
 /*
  * broker.h - what the files of cove-broker share
  *
- *     link.c      what whoever started it says; streams that proxies hand over
+ *     link.c      what whoever started it says: configure.c until GO, and sandbox.c, with the
+ *                 streams that proxies hand over
  *     stream.c    bytes of one connection: heads, bodies, answers
  *     request.c   a whole request: token, where it goes; discovery.c what there is
  *     call.c      a call: limits, and its start; call_check.c arguments, policy, schema;
@@ -353,13 +354,15 @@ struct tool_slot *tool_slot_find(struct broker *b, struct cv_str name); /* NULL:
 void link_start(struct broker *b); /* until GO */
 void link_control_read(struct broker *b);
 void link_ready_check(struct broker *b); /* READY, once all that the catalog names is there */
-void link_sandbox_read(struct broker *b, struct sandbox *s);
+
+/* ---- sandbox.c ---- */
+void sandbox_read(struct broker *b, struct sandbox *s);
 struct sandbox *sandbox_find(struct broker *b, struct cv_str name);
 void sandbox_end(struct broker *b, struct sandbox *s);
 void sandbox_settle(struct broker *b, struct sandbox *s); /* frees it when nothing of it is left */
-void caller_unref(struct caller *c);
 
 /* ---- stream.c ---- */
+void caller_unref(struct caller *c);
 void stream_open(struct broker *b, struct sandbox *s, int fd, const struct cv_proxy_identity *id);
 void stream_event(struct broker *b, struct stream *s, uint32_t events);
 void stream_due(struct broker *b, struct stream *s);

@@ -85,7 +85,7 @@ static void event_handle(struct broker *b, const struct cv_loop_event *e)
 	case WATCH_CURL: fetch_event(b, (int)e->watch.ref.index, e->events); break;
 	case WATCH_LINK:
 		if ((box = pool_get(&b->sandboxes, e->watch.ref)))
-			link_sandbox_read(b, box);
+			sandbox_read(b, box);
 		break;
 	case WATCH_STREAM:
 		if ((s = pool_get(&b->streams, e->watch.ref)))
