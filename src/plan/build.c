@@ -160,8 +160,8 @@ static void roots_add(struct builder *b)
 /* What an agent reads that makes no request. */
 static void skill_add(struct builder *b, struct cv_str text)
 {
-	dir_add(b, "/etc/cove", 0755);
-	dir_add(b, "/etc/cove/tools", 0755);
+	dir_add(b, CV_COVE_DIR, 0755);
+	dir_add(b, CV_COVE_DIR "/tools", 0755);
 	file_add(b, CV_TOOLS_SKILL, text);
 }
 

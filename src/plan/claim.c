@@ -9,21 +9,44 @@
 #include "plan/claim.h"
 
 #include "plan/limits.h"
+#include "plan/rootfs.h"
 
 #define WORKSPACE "/sandbox"
+
+bool cv_plan_claim_makes(const struct cv_plan_op *op)
+{
+	return (op->type == CV_PLAN_DIR || op->type == CV_PLAN_FILE) &&
+	       (cv_str_eq(op->dst, CV_STR(CV_COVE_DIR)) ||
+		       cv_str_has_prefix(op->dst, CV_STR(CV_COVE_DIR "/")));
+}
 
 /* The workspace is bound by what the directory is, not by its name: it is moved to its place. */
 static bool ops_copy(struct cv_plan *v, struct cv_arena *arena)
 {
 	struct cv_plan_op *ops = cv_arena_array(arena, v->op_count + 1, sizeof(*ops));
+	uint32_t n = 0;
 
 	for (uint32_t i = 0; ops && i < v->op_count; i++) {
-		ops[i] = v->ops[i];
-		if (ops[i].type == CV_PLAN_BIND && cv_str_eq(ops[i].dst, CV_STR(WORKSPACE)))
-			ops[i].src = CV_STR_NONE;
+		if (cv_plan_claim_makes(&v->ops[i]))
+			continue;
+		ops[n] = v->ops[i];
+		if (ops[n].type == CV_PLAN_BIND && cv_str_eq(ops[n].dst, CV_STR(WORKSPACE)))
+			ops[n].src = CV_STR_NONE;
+		n++;
 	}
 	v->ops = ops;
+	v->op_count = n;
 	return ops != NULL;
+}
+
+/* Where nothing of them runs before a call, nobody has asked for them yet. */
+static void tools_drop(struct cv_plan *v)
+{
+	if (!(v->flags & CV_PLAN_TOOLS_LATE))
+		return;
+	v->flags &= ~(uint32_t)CV_PLAN_TOOLS_LATE;
+	v->tools_count = v->tool_count = v->tools_env_count = 0;
+	v->tools_map = v->tools_digest = v->tools_state = v->tools_slots = CV_STR_NONE;
 }
 
 /* Listened on from the start with anyip alone, and only those that always are.  Where anyip was
@@ -55,11 +78,12 @@ cv_code cv_plan_shape(
 	/* the command: it is sent to the sandbox; its confinement stays in the comparison */
 	v.command.argc = v.command.envc = 0;
 	/* what a proxy reads when it is started, and none has been */
-	v.policy_file = v.policy_name = v.policy_layer = CV_STR_NONE;
+	v.policy_file = v.policy_name = v.policy_layer = v.routes_file = CV_STR_NONE;
 	v.pins = NULL;
 	v.pin_count = 0;
 	/* what counts when a call is held */
 	v.approve_ms = 0;
+	tools_drop(&v);
 	further_ports_keep(&v);
 	return ops_copy(&v, arena) && cv_plan_put(out, &v)
 		       ? CV_OK

@@ -91,4 +91,5 @@
 #define CV_CA_BUNDLE CV_TLS_DIR "/ca-bundle.pem"
 
 /* How host tools are called, for an agent that has not asked yet. */
-#define CV_TOOLS_SKILL "/etc/cove/tools/SKILL.md"
+#define CV_COVE_DIR    "/etc/cove"
+#define CV_TOOLS_SKILL CV_COVE_DIR "/tools/SKILL.md"

@@ -35,6 +35,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -107,6 +108,8 @@ cv_code broker_state_make(struct supervisor *s, struct cv_err *err)
 {
 	if (!has_tools(s))
 		return CV_OK;
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		return cv_fail_errno(err, "PR_SET_CHILD_SUBREAPER");
 	if (s->service.is_on) { /* the sandbox's own, which the gateway removes with it */
 		s->is_broker_state_kept = true;
 		s->broker_state = cv_str_dup(s->plan.tools_state);

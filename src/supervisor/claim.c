@@ -6,15 +6,18 @@
  *                                                        \- with a set: once its keeper has it
  *
  * The plan takes the place of the former; what both must have in common was compared by the gateway's
- * driver, and is again here, because it is what this process has already done.  Nothing has run in
- * the sandbox before, so nobody can have left anything in it.
+ * driver, and is again here, because it is what this process has already done; a file that its agents
+ * read is made now.  Nothing has run in the sandbox before, so nobody can have left anything in it.
  */
 #include "supervisor/supervisor.h"
 
 #include "plan/claim.h"
 #include "plan/limits.h"
 #include "supervisor/limits.h"
+#include "sys/fd.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void claim_never(struct supervisor *s)
@@ -46,12 +49,37 @@ static cv_code plan_take(struct supervisor *s, int fd, struct cv_err *err)
 	return code;
 }
 
+static int op_make(const struct supervisor *s, const struct cv_plan_op *op)
+{
+	const char *path = op->dst.p + 1;
+
+	if (op->type == CV_PLAN_DIR)
+		return mkdirat(s->built[CV_BUILT_LAYER], path, op->arg);
+	CV_AUTO_FD int fd = openat(s->built[CV_BUILT_LAYER], path,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, op->arg);
+	return fd >= 0 && write(fd, op->text.p, op->text.n) == (ssize_t)op->text.n ? 0 : -1;
+}
+
+/* What its plan has besides the spare's. */
+static cv_code files_make(struct supervisor *s, struct cv_err *err)
+{
+	for (uint32_t i = 0; i < s->plan.op_count; i++)
+		if (cv_plan_claim_makes(&s->plan.ops[i]) && op_make(s, &s->plan.ops[i]) < 0)
+			return cv_fail_errno(
+				err, "make %.*s in the sandbox", CV_STR_ARG(s->plan.ops[i].dst));
+	return CV_OK;
+}
+
 void claim(struct supervisor *s, int plan, int set)
 {
 	struct cv_err err;
 	cv_code code = plan_take(s, plan, &err);
 
 	close(plan);
+	if (code == CV_OK)
+		code = files_make(s, &err);
+	if (code == CV_OK)
+		code = broker_state_make(s, &err);
 	if (code == CV_OK && set >= 0)
 		code = push_claimed(s, set, &err);
 	else if (set >= 0)

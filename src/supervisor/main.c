@@ -30,8 +30,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 
 static struct supervisor sup;
 
@@ -114,6 +114,7 @@ static cv_code start(struct supervisor *s, struct cv_err *err)
 {
 	cv_code code = blank_is() ? blank_wait(s, err) : CV_OK;
 
+	umask(022); /* what is made in the sandbox is for all who are in it, whoever started us */
 	if (code == CV_OK)
 		code = plan_read(s, err);
 	if (code == CV_OK)
@@ -131,8 +132,6 @@ static cv_code start(struct supervisor *s, struct cv_err *err)
 	code = service_start(s, err);
 	if (code == CV_OK)
 		code = broker_state_make(s, err);
-	if (code == CV_OK && s->broker_state && prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
-		code = cv_fail_errno(err, "PR_SET_CHILD_SUBREAPER");
 	if (code == CV_OK)
 		code = limits_enter(s, err);
 	if (code == CV_OK)

@@ -121,23 +121,7 @@ class Lab:
 
 def stand(pid):
     """PID 1 of the sandbox is there: it is built, or all but built."""
-    return bool(look.runs(pid)) and any("cove-init" in n for n in names_below(pid))
-
-
-def names_below(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-            kids = f.read().split()
-    except OSError:
-        return []
-    out = []
-    for k in kids:
-        try:
-            with open(f"/proc/{k}/comm", encoding="ascii") as f:
-                out.append(f.read().strip())
-        except OSError:
-            pass
-    return out
+    return bool(look.runs(pid)) and any("cove-init" in n for n in look.names_below(pid))
 
 
 def refused(lab):

@@ -17,7 +17,7 @@ w = world.World(["api.test"])
 import gatewaylab  # noqa: E402
 import look  # noqa: E402
 import rpclab  # noqa: E402
-from gatewaylab import code_of, until  # noqa: E402
+from gatewaylab import code_of, is_standing, until  # noqa: E402
 
 tap = world.Tap()
 server = world.Server(world.PUBLIC, 443, w.pki)
@@ -29,27 +29,8 @@ PLACE = os.path.join(g.state, "sandboxes")
 READY, ERROR, STOPPED = 2, 3, 7
 
 
-def stand(pid):
-    """Keeper (the nursery's child) and PID 1 of the sandbox are there, and it waits."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-            children = f.read().split()
-        with open(f"/proc/{pid}/wchan", encoding="ascii") as f:
-            f.read()
-    except OSError:
-        return False
-    names = set()
-    for c in children:
-        try:
-            with open(f"/proc/{c}/comm", encoding="ascii") as f:
-                names.add(f.read().strip())
-        except OSError:
-            pass
-    return "cove-init" in names and look.adopted(pid)
-
-
 def full():
-    until(lambda: len(g.spares()) == 2 and all(stand(p) for p in g.spares()))
+    until(lambda: len(g.spares()) == 2 and all(is_standing(p) for p in g.spares()))
     time.sleep(0.3)  # READY has been read
     return g.spares()
 

@@ -29,6 +29,7 @@ import tempfile
 import threading
 import time
 
+import look
 import rpclab
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -70,6 +71,11 @@ def said(events):
             parts.append((kind, getattr(e, kind).data))
     return Said(code, *(b"".join(data for kind, data in parts if kind in kinds)
                         for kinds in (("stdout",), ("stderr",), ("stdout", "stderr"))))
+
+
+def is_standing(pid):
+    """Keeper (the nursery's child) and PID 1 of the supervisor's sandbox are there."""
+    return "cove-init" in look.names_below(pid) and bool(look.adopted(pid))
 
 
 class Gateway:

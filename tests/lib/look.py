@@ -136,6 +136,16 @@ def paths(pid):
     return {number: os.readlink(f"/proc/self/fd/{fd}") for number, fd in descriptors(pid)}
 
 
+def names_below(pid):
+    """Of its children; none when it is gone."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            children = f.read().split()
+    except OSError:
+        return []
+    return [s.comm for s in map(stat, map(int, children)) if s]
+
+
 def adopted(pid):
     """The processes that it has a pidfd of: a supervisor's keeper may be none of its children."""
     found = []

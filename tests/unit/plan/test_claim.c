@@ -82,6 +82,55 @@ static void who_it_is_and_what_it_runs_may_differ(void **state)
 	assert_int_equal(check(&spare, &w), CV_INVALID);
 }
 
+/* Where none of them has to run before it is called; the file of agents is made by who claims. */
+static void late_tools_may_be_there(void **state)
+{
+	static struct cv_str files[] = { { "/state/y/tools-0.yaml", 21 } };
+	struct world spare, w;
+
+	(void)state;
+	for (int is_late = 0; is_late < 2; is_late++) {
+		make(&spare, true);
+		make(&w, false);
+		w.files.tools_files = files, w.files.tools_count = 1;
+		w.files.tools_map = CV_STR("say POST /v1/tools/say\n");
+		w.files.tools_digest = CV_STR("0123");
+		w.files.tools_state = CV_STR("/state/y/tools/state");
+		w.files.tools_slots = CV_STR("/state/slots");
+		w.files.tools_skill = CV_STR("call them");
+		w.files.is_tools_late = is_late;
+		assert_int_equal(check(&spare, &w), is_late ? CV_OK : CV_INVALID);
+	}
+	make(&spare, true);
+	make(&w, false);
+	w.files.routes_file = CV_STR("/state/routes/y.yaml"); /* its proxy's */
+	assert_int_equal(check(&spare, &w), CV_OK);
+}
+
+static void what_who_claims_makes(void **state)
+{
+	static const struct {
+		enum cv_plan_op_type type;
+		const char *dst;
+		bool is_made;
+	} row[] = {
+		{ CV_PLAN_DIR, "/etc/cove", true },
+		{ CV_PLAN_DIR, "/etc/cove/tools", true },
+		{ CV_PLAN_FILE, CV_TOOLS_SKILL, true },
+		{ CV_PLAN_LINK, CV_TOOLS_SKILL, false },
+		{ CV_PLAN_BIND, "/etc/cove/tools", false },
+		{ CV_PLAN_FILE, "/etc/cover", false },
+		{ CV_PLAN_FILE, "/etc/hosts", false },
+		{ CV_PLAN_DIR, "/etc", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(row); i++) {
+		const struct cv_plan_op op = { .type = row[i].type, .dst = cv_str_of(row[i].dst) };
+		assert_int_equal(cv_plan_claim_makes(&op), row[i].is_made);
+	}
+}
+
 static void only_a_spare_is_claimed(void **state)
 {
 	struct world spare, w;
@@ -153,6 +202,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_it_is_and_what_it_runs_may_differ),
+		cmocka_unit_test(late_tools_may_be_there),
+		cmocka_unit_test(what_who_claims_makes),
 		cmocka_unit_test(only_a_spare_is_claimed),
 		cmocka_unit_test(another_shape_is_refused),
 		cmocka_unit_test(ports_are_of_anyip_alone),
