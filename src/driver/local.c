@@ -515,24 +515,7 @@ static bool is_fit(const struct cv_driver *d, const struct cv_driver_process *p,
 	return is_same;
 }
 
-/* The new directory is the spare's under another name; its mount follows.  What host tools have there
- * already, a token, goes along.  A sandbox that was there before has files: they are not the spare's. */
-static cv_code dir_claim(
-	struct cv_driver *d, struct making *m, struct cv_str spare, struct cv_err *err)
-{
-	const struct cv_str from = cv_arena_printf(
-				    &m->arena, "%.*s/%.*s", CV_STR_ARG(d->path), CV_STR_ARG(spare)),
-			    tools = path_in(m, "tools"),
-			    there = cv_arena_printf(&m->arena, "%.*s/tools", CV_STR_ARG(from));
-	const bool is_moved = there.p && tools.p && m->s->tools && rename(tools.p, there.p) == 0;
-
-	if (from.p && rename(from.p, m->dir.p) == 0) /* onto an empty one, or none (rename(2)) */
-		return CV_OK;
-	if (is_moved && rename(there.p, tools.p) < 0)
-		return cv_fail_errno(err, "move %s back", there.p);
-	return cv_fail(err, CV_UNAVAILABLE, "the sandbox has a directory of its own");
-}
-
+/* The new directory is the spare's under another name; its mount follows. */
 static cv_code claim(struct cv_driver *d, struct cv_str spare, struct cv_driver_process *p,
 	struct making *m, int *ret_plan, struct cv_err *err)
 {
@@ -542,9 +525,12 @@ static cv_code claim(struct cv_driver *d, struct cv_str spare, struct cv_driver_
 
 	if (code != CV_OK || !is_fit(d, p, m, &plan))
 		return cv_fail(err, CV_UNAVAILABLE, "the spare sandbox does not fit");
-	code = dir_claim(d, m, spare, err);
-	if (code != CV_OK)
-		return code;
+	const struct cv_str from =
+		cv_arena_printf(&m->arena, "%.*s/%.*s", CV_STR_ARG(d->path), CV_STR_ARG(spare));
+	/* A sandbox that was there before has files: they are not the spare's. */
+	if (!from.p ||
+		syscall(SYS_renameat2, AT_FDCWD, from.p, AT_FDCWD, m->dir.p, RENAME_NOREPLACE) < 0)
+		return cv_fail(err, CV_UNAVAILABLE, "the sandbox has a directory of its own");
 	code = file_write(m, POLICY_FILE, m->policy, NULL, err);
 	if (code == CV_OK)
 		code = catalogs_write(m, err);

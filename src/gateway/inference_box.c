@@ -8,15 +8,12 @@
  */
 #include "gateway/inference_int.h"
 
+#include "gateway/box_file.h"
 #include "gateway/provider.h"
 #include "gateway/sandbox.h"
-#include "gateway/state.h"
 #include "ipc/frame.h"
 
-#include <stdio.h>
 #include <unistd.h>
-
-#define DIRECTORY "inference" /* in the state directory: a file of routes per sandbox */
 
 static struct cv_object *provider_of(const struct cv_gateway *g, const struct cv_object *sandbox,
 	const struct cv_object **ret_route)
@@ -55,36 +52,6 @@ bool cv_gw_inference_is_by(
 	       cv_str_eq(cv_str_of(cv_gw_route_of(route)->config->provider_name), provider);
 }
 
-#define PATH_BYTES (sizeof(DIRECTORY "/") + CV_OBJECT_ID_BYTES + sizeof(".yaml"))
-
-static void path_of(const struct cv_gw_box *b, char ret[PATH_BYTES])
-{
-	snprintf(ret, PATH_BYTES, DIRECTORY "/%s.yaml", b->object->id);
-}
-
-/* False: it had none. */
-static bool file_remove(struct cv_gw_box *b)
-{
-	char path[PATH_BYTES];
-
-	path_of(b, path);
-	return unlinkat(b->g->state_fd, path, 0) == 0;
-}
-
-static cv_code file_write(struct cv_gw_box *b, struct cv_str text, struct cv_err *err)
-{
-	char name[CV_OBJECT_ID_BYTES + sizeof(".yaml")];
-	int dir;
-	cv_code code = cv_gw_dir_open_at(b->g->state_fd, DIRECTORY, &dir, err);
-
-	if (code != CV_OK)
-		return code;
-	snprintf(name, sizeof(name), "%s.yaml", b->object->id);
-	code = cv_gw_file_write(dir, name, text, 0600, err);
-	close(dir);
-	return code;
-}
-
 /* What its proxy is to have; empty: nothing.  A route that can't be made any more is said and left
  * out: the sandbox itself can do without. */
 static void text_make(struct cv_gw_box *b, struct cv_buf *ret)
@@ -116,11 +83,14 @@ cv_code cv_gw_inference_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s
 	cv_buf_init(&text, CV_GW_ROUTE_FILE_BYTES_MAX);
 	text_make(b, &text);
 	if (cv_buf_len(&text)) {
-		code = file_write(b, cv_buf_str(&text), err);
-		s->routes_file = cv_arena_printf(
-			arena, "%s/" DIRECTORY "/%s.yaml", b->g->state_dir, b->object->id);
+		char path[CV_GW_BOX_FILE_BYTES];
+
+		code = cv_gw_box_file_write(
+			b->g, CV_GW_BOX_ROUTES, b->object, cv_buf_str(&text), err);
+		cv_gw_box_file_path(CV_GW_BOX_ROUTES, b->object, path);
+		s->routes_file = cv_arena_printf(arena, "%s/%s", b->g->state_dir, path);
 	} else {
-		file_remove(b);
+		cv_gw_box_file_remove(b->g, CV_GW_BOX_ROUTES, b->object);
 	}
 	cv_buf_fini(&text);
 	return code;
@@ -128,7 +98,7 @@ cv_code cv_gw_inference_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s
 
 void cv_gw_inference_deleted(struct cv_gw_box *b)
 {
-	file_remove(b);
+	cv_gw_box_file_remove(b->g, CV_GW_BOX_ROUTES, b->object);
 }
 
 void cv_gw_inference_push(struct cv_gw_box *b)
@@ -140,9 +110,11 @@ void cv_gw_inference_push(struct cv_gw_box *b)
 
 	cv_buf_init(&text, CV_GW_ROUTE_FILE_BYTES_MAX);
 	text_make(b, &text);
-	is_changed = cv_buf_len(&text) || file_remove(b);
+	is_changed = cv_buf_len(&text) || cv_gw_box_file_remove(b->g, CV_GW_BOX_ROUTES, b->object);
 	/* The file first: who finds none has told his supervisor nothing. */
-	cv_code code = cv_buf_len(&text) ? file_write(b, cv_buf_str(&text), &err) : CV_OK;
+	cv_code code = cv_buf_len(&text) ? cv_gw_box_file_write(b->g, CV_GW_BOX_ROUTES, b->object,
+						   cv_buf_str(&text), &err)
+					 : CV_OK;
 	if (code == CV_OK && is_changed)
 		code = cv_ipc_memfd("cove-routes", cv_buf_str(&text), &fd, &err);
 	if (code == CV_OK && is_changed) {

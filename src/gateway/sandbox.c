@@ -19,6 +19,7 @@
 #include "base/assert.h"
 #include "base/time.h"
 #include "gateway/admission.h"
+#include "gateway/box_file.h"
 #include "gateway/external.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
@@ -489,6 +490,14 @@ static bool is_known(void *arg, struct cv_str id)
 	return cv_object_find_id(g->objects, CV_OBJECT_SANDBOX, id) != NULL;
 }
 
+static bool is_running(void *arg, struct cv_str id)
+{
+	const struct cv_gateway *g = arg;
+	const struct cv_object *o = cv_object_find_id(g->objects, CV_OBJECT_SANDBOX, id);
+
+	return o && cv_gw_box_of(o) && cv_gw_box_of(o)->state != CV_GW_ABSENT;
+}
+
 static cv_code boxes_load(struct cv_gateway *g, struct cv_err *err)
 {
 	const struct cv_object_range all = cv_object_all(g->objects, CV_OBJECT_SANDBOX);
@@ -507,6 +516,7 @@ static cv_code boxes_load(struct cv_gateway *g, struct cv_err *err)
 			b->deadline_ms = g->sandboxes->deadline_ms = g->loop.now_ms;
 	}
 	g->sandboxes->driver->sweep(g->sandboxes->d, is_known, g);
+	cv_gw_box_files_sweep(g, is_running, g);
 	return CV_OK;
 }
 

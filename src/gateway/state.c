@@ -108,8 +108,8 @@ static bool all_written(int fd, struct cv_str s)
 	return true;
 }
 
-cv_code cv_gw_file_write(
-	int dir_fd, const char *name, struct cv_str bytes, unsigned mode, struct cv_err *err)
+static cv_code file_write(int dir_fd, const char *name, struct cv_str bytes, unsigned mode,
+	bool is_kept, struct cv_err *err)
 {
 	char temporary[300];
 	uint64_t random;
@@ -123,7 +123,7 @@ cv_code cv_gw_file_write(
 
 	if (fd < 0)
 		return cv_fail_errno(err, "write %s", name);
-	if (!all_written(fd, bytes) || fsync(fd) < 0 ||
+	if (!all_written(fd, bytes) || (is_kept && fsync(fd) < 0) ||
 		renameat(dir_fd, temporary, dir_fd, name) < 0) {
 		const cv_code code = cv_fail_errno(err, "write %s", name);
 
@@ -131,6 +131,18 @@ cv_code cv_gw_file_write(
 		return code;
 	}
 	return CV_OK;
+}
+
+cv_code cv_gw_file_write(
+	int dir_fd, const char *name, struct cv_str bytes, unsigned mode, struct cv_err *err)
+{
+	return file_write(dir_fd, name, bytes, mode, true, err);
+}
+
+cv_code cv_gw_file_put(
+	int dir_fd, const char *name, struct cv_str bytes, unsigned mode, struct cv_err *err)
+{
+	return file_write(dir_fd, name, bytes, mode, false, err);
 }
 
 cv_code cv_gw_id_read(int dir_fd, struct cv_str configured, char ret[64], struct cv_err *err)

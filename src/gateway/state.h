@@ -25,6 +25,10 @@ CV_MUST cv_code cv_gw_file_read(
 CV_MUST cv_code cv_gw_file_write(
 	int dir_fd, const char *name, struct cv_str bytes, unsigned mode, struct cv_err *err);
 
+/* The same, but it need not outlive the machine: nobody waits for the disk. */
+CV_MUST cv_code cv_gw_file_put(
+	int dir_fd, const char *name, struct cv_str bytes, unsigned mode, struct cv_err *err);
+
 /* The id that tokens name: configured, or made once and kept in the file `id`. */
 CV_MUST cv_code cv_gw_id_read(
 	int dir_fd, struct cv_str configured, char ret[64], struct cv_err *err);

@@ -6,6 +6,7 @@
 
 #include "cred/carry.h"
 #include "driver/tools.h"
+#include "gateway/box_file.h"
 #include "gateway/config.h"
 #include "gateway/log.h"
 #include "gateway/sandbox.h"
@@ -93,7 +94,7 @@ static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, stru
 
 	s->approve_seconds = b->g->config->tools_approve_seconds;
 	if (!set) {
-		tools_token_forget(b->g, b->object);
+		cv_gw_box_file_remove(b->g, CV_GW_BOX_TOKEN, b->object);
 		return CV_OK;
 	}
 	t = cv_arena_new(arena, struct cv_driver_tools);
@@ -108,8 +109,7 @@ static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, stru
 	t->names = names;
 	t->texts = texts;
 	t->count = set->count;
-	t->state = cv_arena_printf(
-		arena, "%s/sandboxes/%s/tools/state", b->g->state_dir, b->object->id);
+	t->state = cv_arena_printf(arena, "%s/sandboxes/%s/tools", b->g->state_dir, b->object->id);
 	if (cv_catalog_has_slots(set->catalog))
 		t->slots = cv_arena_printf(arena, "%s/tool-slots", b->g->state_dir);
 	cv_code code = told(b, set, s, t, arena, err);
@@ -121,7 +121,12 @@ static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, stru
 	return code;
 }
 
-static const struct cv_gw_box_hooks hooks = { .prepare = on_prepare };
+static void on_deleted(struct cv_gw_box *b)
+{
+	cv_gw_box_file_remove(b->g, CV_GW_BOX_TOKEN, b->object);
+}
+
+static const struct cv_gw_box_hooks hooks = { .prepare = on_prepare, .deleted = on_deleted };
 
 /* ---- the part ---- */
 

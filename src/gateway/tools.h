@@ -14,7 +14,7 @@
  * nothing).  A sandbox keeps the catalogs that it was started with.
  *
  * Token: 256 random bits, new for each start, sealed by the vault at once.  Its envelope and its
- * digest are in sandboxes/ID/tools/token, so that a set which is made later (a provider's value
+ * digest are in a file (box_file.h), so that a set which is made later (a provider's value
  * changed, the gateway came back) has it too.
  */
 #pragma once

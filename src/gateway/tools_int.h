@@ -33,10 +33,6 @@ const struct tools_set *tools_of(const struct cv_gateway *g, struct cv_str works
 
 /* ---- tools_token.c ---- */
 
-/* sandboxes/ID/tools, made if need be. */
-CV_MUST cv_code tools_dir(const struct cv_gateway *g, const struct cv_object *sandbox, int *ret_fd,
-	struct cv_err *err);
 /* A new one; *ret_digest in hexadecimal. */
 CV_MUST cv_code tools_token_make(struct cv_gateway *g, const struct cv_object *sandbox,
 	struct cv_arena *arena, struct cv_str *ret_digest, struct cv_err *err);
-void tools_token_forget(const struct cv_gateway *g, const struct cv_object *sandbox);

@@ -13,56 +13,24 @@
 #include "cred/compose.h"
 #include "cred/limits_profile.h"
 #include "driver/tools.h"
+#include "gateway/box_file.h"
 #include "gateway/config.h"
 #include "gateway/state.h"
 #include "gateway/vault.h"
 #include "ipc/vault_link.h"
 #include "policy/findings.h"
-#include "sys/fd.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define REF_BYTES_MAX  (2 * (CV_VAULT_ENVELOPE_BYTES_MAX + CV_VAULT_CONTEXT_BYTES_MAX))
 #define TOKEN_FILE_MAX 4096 /* a digest, and the envelope of 68 bytes */
 #define DIGEST_HEX     (2 * CV_SHA256_BYTES)
 
-/* ---- the directory ---- */
-
-cv_code tools_dir(const struct cv_gateway *g, const struct cv_object *sandbox, int *ret_fd,
-	struct cv_err *err)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "sandboxes/%s", sandbox->id);
-	CV_AUTO_FD int box = -1;
-	const cv_code code = cv_gw_dir_open_at(g->state_fd, path, &box, err);
-	return code == CV_OK ? cv_gw_dir_open_at(box, "tools", ret_fd, err) : code;
-}
-
-static void token_path(const struct cv_object *sandbox, char ret[96])
-{
-	snprintf(ret, 96, "sandboxes/%s/tools/token", sandbox->id);
-}
-
 bool cv_gw_tools_are_there(const struct cv_gateway *g, const struct cv_object *sandbox)
 {
-	char path[96];
-
-	token_path(sandbox, path);
-	return faccessat(g->state_fd, path, F_OK, 0) == 0;
-}
-
-void tools_token_forget(const struct cv_gateway *g, const struct cv_object *sandbox)
-{
-	char path[96];
-
-	token_path(sandbox, path);
-	(void)unlinkat(g->state_fd, path, 0);
+	return cv_gw_box_file_is_there(g, CV_GW_BOX_TOKEN, sandbox);
 }
 
 /* ---- sealing ---- */
@@ -125,19 +93,15 @@ static cv_code reference(const struct cv_object *sandbox, struct cv_str name,
 static cv_code token_write(const struct cv_gateway *g, const struct cv_object *sandbox,
 	struct cv_str digest, struct cv_str envelope, struct cv_err *err)
 {
-	CV_AUTO_FD int dir = -1;
 	struct cv_buf b;
-	cv_code code = tools_dir(g, sandbox, &dir, err);
 
-	if (code != CV_OK)
-		return code;
 	cv_buf_init(&b, TOKEN_FILE_MAX);
 	cv_buf_put(&b, digest);
 	cv_buf_put_byte(&b, ' ');
-	if (cv_buf_put_base64(&b, envelope, CV_BASE64_STD))
-		code = cv_gw_file_write(dir, "token", cv_buf_str(&b), 0600, err);
-	else
-		code = cv_fail(err, CV_LIMIT, "an envelope that is too long");
+	const cv_code code =
+		cv_buf_put_base64(&b, envelope, CV_BASE64_STD)
+			? cv_gw_box_file_write(g, CV_GW_BOX_TOKEN, sandbox, cv_buf_str(&b), err)
+			: cv_fail(err, CV_LIMIT, "an envelope that is too long");
 	cv_buf_fini(&b);
 	return code;
 }
@@ -169,9 +133,9 @@ static cv_code token_read(const struct cv_gateway *g, const struct cv_object *sa
 	struct cv_buf *file, struct cv_str *ret_digest, struct cv_buf *ret_envelope,
 	struct cv_err *err)
 {
-	char path[96];
+	char path[CV_GW_BOX_FILE_BYTES];
 
-	token_path(sandbox, path);
+	cv_gw_box_file_path(CV_GW_BOX_TOKEN, sandbox, path);
 	const cv_code code = cv_gw_file_read(g->state_fd, path, file, err);
 	const struct cv_str text = cv_buf_str(file);
 	if (code == CV_OK && (text.n <= DIGEST_HEX + 1 ||

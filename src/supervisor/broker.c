@@ -88,14 +88,14 @@ static cv_code state_make_new(struct supervisor *s, struct cv_err *err)
 	return err->code;
 }
 
-/* STATE/sandboxes/ID/tools/state: all of STATE is the gateway's. */
+/* STATE/sandboxes/ID/tools: all of STATE is the gateway's. */
 static cv_code states_find(struct supervisor *s, struct cv_err *err)
 {
 	const struct cv_str own = cv_str_of(s->broker_state);
 	struct cv_str above = own;
 
-	if (cv_str_has_suffix(above, CV_STR("/tools/state"))) {
-		above = cv_str_slice(above, 0, above.n - strlen("/tools/state"));
+	if (cv_str_has_suffix(above, CV_STR("/tools"))) {
+		above = cv_str_slice(above, 0, above.n - strlen("/tools"));
 		above = cv_str_slice(above, 0, cv_str_rfind_byte(above, '/'));
 	}
 	const bool is_known = cv_str_has_suffix(above, CV_STR("/sandboxes"));
@@ -113,11 +113,7 @@ cv_code broker_state_make(struct supervisor *s, struct cv_err *err)
 	if (s->service.is_on) { /* the sandbox's own, which the gateway removes with it */
 		s->is_broker_state_kept = true;
 		s->broker_state = cv_str_dup(s->plan.tools_state);
-		if (!s->broker_state)
-			return cv_fail(err, CV_LIMIT, "no memory");
-		if (mkdir(s->broker_state, 0700) < 0 && errno != EEXIST)
-			return cv_fail_errno(err, "make %s", s->broker_state);
-		return states_find(s, err);
+		return s->broker_state ? states_find(s, err) : cv_fail(err, CV_LIMIT, "no memory");
 	}
 	return state_make_new(s, err);
 }
@@ -171,6 +167,8 @@ cv_code broker_link_make(struct supervisor *s, struct cv_err *err)
 /* What can be said before the sandbox is there. */
 static cv_code begin(struct supervisor *s, struct cv_err *err)
 {
+	if (s->is_broker_state_kept && mkdir(s->broker_state, 0700) < 0 && errno != EEXIST)
+		return cv_fail_errno(err, "make %s", s->broker_state);
 	cv_code code = helper_start(&s->broker, s->plan.exe_broker, cv_broker_control_reply_rule,
 		CV_BROKER_CONTROL_REPLY_COUNT, err);
 

@@ -105,7 +105,8 @@ def what_agents_read_is_there():
     modes = run(s, "stat -c %a /etc/openshell-tls/*.pem /var/log/openshell*").split()
     assert set(modes) == {"644"}, modes  # whatever the gateway's umask is
     kept = os.path.join(PLACE, s.metadata.id)
-    assert sorted(os.listdir(os.path.join(kept, "tools"))) == ["state", "token"], os.listdir(kept)
+    assert os.path.exists(os.path.join(kept, "tools")), os.listdir(kept)  # its broker's, which was called
+    assert os.stat(os.path.join(g.state, "started", s.metadata.id + ".token")).st_mode & 0o777 == 0o600
     with open(os.path.join(kept, "tools-0.yaml"), encoding="utf-8") as f:
         assert f.read() == SAY
 
@@ -186,7 +187,7 @@ def what_must_run_before_is_built():
 
 
 def others_have_nothing_of_it():
-    """No directory of a spare, and none that is gone, keeps a token."""
+    """No spare has what a broker leaves, and nothing of those that are gone is kept."""
     for name in ("one", "three", "four", "five"):
         g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name=name))
         until(lambda name=name: code_of(lambda: get(name))[0] == "NOT_FOUND")
@@ -195,6 +196,19 @@ def others_have_nothing_of_it():
     for name in os.listdir(PLACE):
         if name not in known:
             assert "tools" not in os.listdir(os.path.join(PLACE, name)), name
+    assert {f.partition(".")[0] for f in os.listdir(os.path.join(g.state, "started"))} == known
+    # of those that do not run a gateway forgets them when it starts: the next start makes them anew
+    g.stub.StopSandbox(pb.StopSandboxRequest(name="two"))
+    until(lambda: get("two").status.phase == STOPPED)
+    g.kill()
+    half = os.path.join(g.state, "started", ".half.token.0123456789abcdef")
+    with open(half, "w", encoding="ascii"):
+        pass
+    g.start()
+    assert os.listdir(os.path.join(g.state, "started")) == [get("six", "served").metadata.id + ".token"]
+    g.stub.StartSandbox(pb.StartSandboxRequest(name="two"))
+    until(lambda: get("two").status.phase == READY)
+    assert json.loads(run(get("two"), CALL % "again")) == {"output": "again\n"}
 
 
 try:

@@ -95,7 +95,7 @@ static void late_tools_may_be_there(void **state)
 		w.files.tools_files = files, w.files.tools_count = 1;
 		w.files.tools_map = CV_STR("say POST /v1/tools/say\n");
 		w.files.tools_digest = CV_STR("0123");
-		w.files.tools_state = CV_STR("/state/y/tools/state");
+		w.files.tools_state = CV_STR("/state/y/tools");
 		w.files.tools_slots = CV_STR("/state/slots");
 		w.files.tools_skill = CV_STR("call them");
 		w.files.is_tools_late = is_late;
