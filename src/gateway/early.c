@@ -16,7 +16,7 @@
  *     we are killed after        the next gateway finds record and directory, and accepts the supervisor
  *
  * Started early is what needs nothing but its own record: not what waits for room, or behind
- * others, or has credentials to be unsealed, or is somebody else's.
+ * others, or is somebody else's.
  */
 #include "gateway/sandbox_int.h"
 
@@ -34,8 +34,7 @@ static bool may_be_early(const struct cv_gw_box *b)
 	const struct cv_gateway *g = b->g;
 
 	return !g->is_draining && !g->sandboxes->queue_first && cv_gw_box_want(b) == CV_GW_RUN &&
-	       !cv_gw_admission_waits(b) && !cv_gw_box_is_external(b) &&
-	       !cv_gw_box_stored(b)->spec->n_providers;
+	       !cv_gw_admission_waits(b) && !cv_gw_box_is_external(b);
 }
 
 static void begin(struct cv_gw_box *b, struct box_early *e)
