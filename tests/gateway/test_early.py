@@ -19,6 +19,7 @@ import look  # noqa: E402
 import world  # noqa: E402
 world.enter_user_namespace()  # so that processes can be looked into; before grpc is there with its threads
 import gatewaylab  # noqa: E402
+import rpclab  # noqa: E402
 from gatewaylab import code_of, until  # noqa: E402
 
 tap = world.Tap()
@@ -40,15 +41,50 @@ class TableLock:
         self.psql.communicate()
 
 
+CATALOG = """\
+version: 1
+tools:
+  say: {description: Says a word., command: {argv: [/bin/echo, word]}}
+"""
+
+
 class Lab:
-    def __init__(self, **config):
-        self.g = gatewaylab.Gateway(tls=False, config=config)
-        self.pb = self.g.pb
+    def __init__(self, has_keys=False, **config):
+        self.g = gatewaylab.Gateway(tls=False, config=config, start=False)
+        self.pb, self.providers = self.g.pb, []
+        if has_keys:
+            catalog = os.path.join(self.g.directory, "tools.yaml")
+            with open(catalog, "w", encoding="ascii") as f:
+                f.write(CATALOG)
+            self.g.write_config({**config, "tools": {"catalogs": [catalog]}})
+        self.g.start()
+        if has_keys:
+            self.provider_make()
         self.place = os.path.join(self.g.state, "sandboxes")
         self.warm = config.get("warm_pool", 0)
         if self.warm:
             until(lambda: len(self.names("spare-")) == self.warm)
             time.sleep(1)  # they stand
+
+    def provider_make(self):
+        pb, sb, dm = self.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")
+        self.g.stub.ImportProviderProfiles(pb.ImportProviderProfilesRequest(profiles=[pb.ProviderProfileImportItem(
+            source="test", profile=pb.ProviderProfile(
+                id="kind", display_name="kind", category=1,
+                credentials=[pb.ProviderProfileCredential(name="key", env_vars=["API_KEY"])],
+                endpoints=[sb.NetworkEndpoint(host="api.test", port=443, protocol="rest", enforcement="enforce",
+                                              access="full")],
+                binaries=[sb.NetworkBinary(path="/**")]))]))
+        self.g.stub.CreateProvider(pb.CreateProviderRequest(provider=dm.Provider(
+            metadata=dm.ObjectMeta(name="one"), type="kind", credentials={"API_KEY": "v4lue-0123456789"})))
+        self.providers = ["one"]
+
+    def started(self):
+        """The files of starts: of whom."""
+        try:
+            return {n.partition(".")[0] for n in os.listdir(os.path.join(self.g.state, "started"))}
+        except FileNotFoundError:
+            return set()
 
     def names(self, prefix=""):
         """Directories of sandboxes."""
@@ -80,7 +116,7 @@ class Lab:
 
     def create(self, name):
         return self.g.stub.CreateSandbox(self.pb.CreateSandboxRequest(
-            name=name, spec=self.pb.SandboxSpec(command=WORDS)), timeout=30)
+            name=name, spec=self.pb.SandboxSpec(command=WORDS, providers=self.providers)), timeout=30)
 
     def get(self, name):
         return self.g.stub.GetSandbox(self.pb.GetSandboxRequest(name=name), timeout=20).sandbox
@@ -141,6 +177,7 @@ def refused(lab):
     if not lab.warm:
         until(lambda: not lab.supervisors() - before)
     assert code_of(lambda: lab.get("a"))[0] == "NOT_FOUND"
+    assert ident not in lab.started()
     assert not lab.g.stub.ListSandboxes(lab.pb.ListSandboxesRequest(limit=10)).sandboxes
     lab.works("a")  # the name is free
 
@@ -157,7 +194,7 @@ def killed(lab):
     assert answer[0][0] == "UNAVAILABLE", answer
     lab.g.start()
     # The next one knows nothing of it.
-    assert ident not in lab.names()
+    assert ident not in lab.names() and ident not in lab.started()
     assert code_of(lambda: lab.get("b"))[0] == "NOT_FOUND"
     time.sleep(1)
     assert not lab.ran(ident)
@@ -198,7 +235,8 @@ def others_directories_stay(lab):
     assert {"stopped", "ran", "nothing"} <= set(lab.names()), lab.names()
 
 
-for title, config in (("cold", {}), ("from the warm pool", {"warm_pool": 1})):
+for title, config in (("cold", {}), ("from the warm pool", {"warm_pool": 1}), ("with keys", {"has_keys": True}),
+                      ("from the warm pool, with keys", {"has_keys": True, "warm_pool": 1})):
     for check in (refused, killed, killed_after, others_directories_stay):
         lab = Lab(**config)
         try:
