@@ -25,6 +25,7 @@
 #include "supervisor/helper.h"
 #include "supervisor/limits.h"
 #include "sys/children.h"
+#include "sys/clock.h"
 #include "sys/fd.h"
 #include "sys/tree.h"
 
@@ -236,7 +237,7 @@ cv_code broker_join(struct supervisor *s, struct cv_err *err)
 		s->proxy.link, CV_PROXY_REQ_TOOLS, "cove-tools", s->plan.tools_map, err);
 	if (code == CV_OK && s->broker_for_proxy < 0 && s->broker.pid && s->is_broker_told)
 		code = broker_link_renew(s, err);
-	else if (code == CV_OK && is_late(s) && !s->broker.pid)
+	else if (code == CV_OK && is_late(s) && !s->broker.pid && !s->broker_again_ms)
 		code = broker_link_make(s, err);
 	if (code == CV_OK && s->broker_for_proxy >= 0)
 		code = link_give(s, err);
@@ -288,6 +289,31 @@ static void orphans_end(const struct supervisor *s)
 	cv_children_end(ours, CV_ARRAY_LEN(ours), SUP_ORPHANS_MS);
 }
 
+/* The command of a run needs it; it was there when that began. */
+static cv_code start_again(
+	struct supervisor *s, bool was_ready, bool may_restart, struct cv_err *err)
+{
+	if (!was_ready)
+		return cv_fail(err, CV_UNAVAILABLE, "the broker of host tools did not start");
+	if (!may_restart)
+		return cv_fail(
+			err, CV_UNAVAILABLE, "the broker of host tools dies again and again");
+	say("the broker of host tools died; a new one is started, calls under way have failed");
+	return outcome_of(s, start(s, err), err);
+}
+
+/* The sandbox can do without, and what was wrong may be right again later: a full disk, say. */
+static cv_code wait_again(struct supervisor *s, bool may_restart, struct cv_err *err)
+{
+	if (may_restart) {
+		say("the broker of host tools died; the next call starts another, calls under way have failed");
+		return wait_for_call(s, err);
+	}
+	say("the broker of host tools dies again and again; no call starts another before a minute is over");
+	s->broker_again_ms = cv_clock_ms() + SUP_RESTART_WINDOW_MS;
+	return CV_OK;
+}
+
 static void died(struct supervisor *s)
 {
 	const bool was_ready = s->broker.rules.state == CV_BROKER_READY;
@@ -296,19 +322,21 @@ static void died(struct supervisor *s)
 	helper_stop(&s->broker);
 	orphans_end(s);
 	approve_drop(s, ASKER_BROKER);
-	if (!helper_may_restart(&s->broker) || !(was_ready || is_late(s))) {
-		cv_fail(&err, CV_UNAVAILABLE, "the broker of host tools %s",
-			was_ready ? "dies again and again" : "did not start");
-		if (is_late(s))
-			say("%s; from now on there is none", err.msg);
-		else
-			run_fail(s, &err);
+	const bool may_restart = helper_may_restart(&s->broker);
+	const cv_code code = is_late(s) ? wait_again(s, may_restart, &err)
+					: start_again(s, was_ready, may_restart, &err);
+	if (code != CV_OK)
+		run_fail(s, &err);
+}
+
+void broker_due(struct supervisor *s)
+{
+	struct cv_err err;
+
+	if (!s->broker_again_ms || cv_clock_ms() < s->broker_again_ms)
 		return;
-	}
-	say("the broker of host tools died; %s, calls under way have failed",
-		is_late(s) ? "the next call starts another" : "a new one is started");
-	const cv_code code = is_late(s) ? wait_for_call(s, &err) : start(s, &err);
-	if (outcome_of(s, code, &err) != CV_OK)
+	s->broker_again_ms = 0;
+	if (wait_for_call(s, &err) != CV_OK)
 		run_fail(s, &err);
 }
 

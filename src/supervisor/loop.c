@@ -174,16 +174,13 @@ static void dispatch(struct supervisor *s, enum watch which, short events)
 /* Until the first of these times; -1: none. */
 static int wait_ms(const struct supervisor *s)
 {
-	int64_t until = s->deadline_ms;
+	const int64_t times[] = { s->deadline_ms, s->look_ms, service_due_ms(s), approve_due_ms(s),
+		s->broker_again_ms };
+	int64_t until = 0;
 
-	if (s->look_ms && (!until || s->look_ms < until))
-		until = s->look_ms;
-	const int64_t service_ms = service_due_ms(s);
-	if (service_ms && (!until || service_ms < until))
-		until = service_ms;
-	const int64_t ask_ms = approve_due_ms(s);
-	if (ask_ms && (!until || ask_ms < until))
-		until = ask_ms;
+	for (size_t i = 0; i < CV_ARRAY_LEN(times); i++)
+		if (times[i] && (!until || times[i] < until))
+			until = times[i];
 	return until ? (int)CV_MIN(CV_MAX(until - cv_clock_ms(), 0), (int64_t)60000) : -1;
 }
 
@@ -205,6 +202,7 @@ void loop_run(struct supervisor *s)
 			reload_look(s);
 		approve_due(s);
 		service_due(s);
+		broker_due(s);
 		/* What one reaction closes, a later one of the same turn must not read. */
 		for (int i = 0; n > 0 && i < WATCH_COUNT && s->outcome == OUTCOME_NONE; i++)
 			if (w[i].fd >= 0 && w[i].revents) {

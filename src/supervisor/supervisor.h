@@ -73,6 +73,7 @@ struct supervisor {
 	struct helper broker;        /* broker.c */
 	int broker_for_proxy; /* the proxy's end of its link to the broker, until handed over */
 	int broker_call;      /* the other end of it while no broker runs: a call is in there; -1 */
+	int64_t broker_again_ms; /* it died too often: no call starts another before; 0: it did not */
 	int broker_catalog[CV_PLAN_TOOLS_FILES_MAX]; /* --tools as they were read: memfds; -1 */
 	char *broker_state;                          /* its directory; NULL: none was made */
 	char *broker_states;                         /* that all runs of the user have theirs in */
@@ -194,6 +195,7 @@ CV_MUST cv_code broker_keeper_join(struct supervisor *s, struct cv_err *err); /*
 bool broker_is_awaited(const struct supervisor *s); /* the command can't be started yet */
 void broker_read(struct supervisor *s);
 void broker_called(struct supervisor *s); /* broker_call is readable */
+void broker_due(struct supervisor *s);    /* broker_again_ms, if that has come */
 void broker_stop(struct supervisor *s);   /* and its directory is removed */
 /* limits.c: that directory, or what builds left in it when it is to stay. */
 CV_MUST cv_code state_tree_remove(const struct supervisor *s, struct cv_err *err);
