@@ -594,6 +594,7 @@ static int64_t turn(struct cv_gateway *g)
 
 static cv_code start(struct cv_gateway *g, struct cv_err *err)
 {
+	draft_agent_hook(g);
 	g->drafts = calloc(1, sizeof(*g->drafts));
 	return g->drafts ? CV_OK : cv_fail(err, CV_LIMIT, "no memory");
 }

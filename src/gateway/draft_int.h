@@ -72,6 +72,8 @@ CV_MUST enum cv_rpc_status draft_approve(struct cv_gateway *g, const struct cv_o
 /* Another rule in its place. */
 CV_MUST enum cv_rpc_status draft_edit(struct cv_gateway *g, const struct cv_object *sandbox,
 	struct cv_object *chunk, const rule_t *rule, struct cv_err *err);
+/* draft_agent.c: those that come through a sandbox's own link. */
+void draft_agent_hook(struct cv_gateway *g);
 /* Takes the rule of an approved one out again, if it is there as it was approved. */
 CV_MUST enum cv_rpc_status draft_undo(struct cv_gateway *g, const struct cv_object *sandbox,
 	struct cv_object *chunk, uint32_t *ret_version, char ret_hash[CV_POLICY_HASH_BYTES],

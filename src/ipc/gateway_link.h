@@ -72,7 +72,9 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(ROUTES, 0, 1, IN(OPEN), 0)    /* memfd: routes of inference.local (plan/routes.h) in the place of the \
 					 * former, together with the next CREDENTIALS; empty: none, at once */ \
 	X(GO, 0, 0, IN(OPEN), 0)        /* after a CLAIM with CV_PLAN_GATEWAY_AWAIT: it is written down */ \
-	X(CLAIM_SET, 0, 2, IN(OPEN), 0) /* CLAIM, and memfd of the set (cred/set.h) that its keeper is to have */
+	X(CLAIM_SET, 0, 2, IN(OPEN), 0) /* CLAIM, and memfd of the set (cred/set.h) that its keeper is to have */ \
+	X(PROPOSED, CV_IPC_BODY_BYTES_MAX, 0, IN(OPEN), 0) /* u64 tag of PROPOSE, u32 HTTP status, u32 1: there is \
+					 * nothing to wait for, str JSON */
 
 /* supervisor to gateway */
 #define CV_GATEWAY_REPLIES(X)                                                                  \
@@ -103,7 +105,9 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(KEPT, 4, 2, IN(OPEN), 0)      /* u32 id; memfd of its output (ipc/kept.h), eventfd that is \
 				* raised for more. Again after ACCEPTED, until SETTLED */ \
 	X(KEPT_INPUT, 4, 1, IN(OPEN), 0) /* u32 id; stdin's write end or the terminal's outer end, of one that \
-				* has such; one that swallows when it has ended. Behind each KEPT */
+				* has such; one that swallows when it has ended. Behind each KEPT */ \
+	X(PROPOSE, CV_IPC_BODY_BYTES_MAX, 0, IN(OPEN), 0) /* an agent's: u64 tag, u32 cv_gateway_propose, str: of \
+				* SUBMIT rules (plan/proposal.h), of SHOW an id */
 /* clang-format on */
 
 enum { /* of EXEC */
@@ -117,6 +121,8 @@ enum { /* of EXEC_KEPT; supervisors before KEPT_INPUT took each but 0 for the fi
 	CV_GATEWAY_KEPT_TTY = 1 << 1,
 	CV_GATEWAY_KEPT_STDIN = 1 << 2, /* stdin is a pipe, whose other end KEPT_INPUT brings */
 };
+
+enum cv_gateway_propose { CV_GATEWAY_PROPOSE_SUBMIT, CV_GATEWAY_PROPOSE_SHOW };
 
 enum cv_gateway_denial {
 	CV_GATEWAY_DENIAL_L4,

@@ -48,7 +48,8 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(CREDENTIALS, 0, 0, IN(READY), 0)        /* the catalog of the next KEEPER is another one */ \
 	X(SPOOL, 16, 1, IN(NEW), CV_IPC_ONCE)     /* a file without a name; u64 of one body, u64 of all: \
 		bytes that may be in it; absent: none is kept beyond memory */                      \
-	X(MORE, 0, 2, IN(NEW), 0)                 /* another port's listeners, IPv4 and IPv6 */
+	X(MORE, 0, 2, IN(NEW), 0)                 /* another port's listeners, IPv4 and IPv6 */ \
+	X(PROPOSED, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0) /* PROPOSED of gateway_link.h */
 
 /* proxy to supervisor */
 #define CV_PROXY_REPLIES(X)                                                                  \
@@ -60,7 +61,8 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(ASK, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0) /* cv_ask of approve_link.h: a request is held */ \
 	X(ASK_END, 8, 0, IN(READY), 0)             /* u64 id: nobody waits for it any more */       \
 	X(DENIED, 16384, 0, IN(READY), 0)          /* DENIAL of gateway_link.h */               \
-	X(COUNTS, 40, 0, IN(READY), 0)             /* COUNTS of gateway_link.h */
+	X(COUNTS, 40, 0, IN(READY), 0)             /* COUNTS of gateway_link.h */              \
+	X(PROPOSE, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0) /* PROPOSE of gateway_link.h */
 /* clang-format on */
 
 #define CV_PROXY_REQ_ENUM(name, bytes, fds, states, flags)   CV_PROXY_REQ_##name,

@@ -166,4 +166,12 @@
 #define CV_PROXY_CALL_IDLE_MS     120000     /* between two pieces of a stream */
 #define CV_PROXY_ROUTED_REPLY_MS \
 	3660000 /* of a route: longer than CV_ROUTE_TIMEOUT_S_MAX, at which whoever asked ends it */
-#define CV_PROXY_LOCAL_BYTES_MAX (64 << 20) /* such answers and bodies of all flows together */
+/* Proposals: each is a write of the gateway's. */
+#define CV_PROXY_PROPOSALS_MINUTE_MAX 30
+#define CV_PROXY_PROPOSAL_BODY_MS     15000 /* openshell-behaviour 3.10 */
+#define CV_PROXY_PROPOSAL_MS          10000 /* until the gateway answers */
+#define CV_PROXY_PROPOSAL_WAIT_S      60    /* of ?timeout=; openshell-behaviour 3.10 */
+#define CV_PROXY_PROPOSAL_WAIT_S_MAX  300
+#define CV_PROXY_PROPOSAL_LOOK_MS     1000       /* between looks of one that waits */
+#define CV_PROXY_PROPOSAL_ARENA_MAX   (4 << 20)  /* of 64 KiB: "[0,0,0..." is 32768 values */
+#define CV_PROXY_LOCAL_BYTES_MAX      (64 << 20) /* such answers and bodies of all flows together */

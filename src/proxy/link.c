@@ -9,6 +9,7 @@
  */
 #include "base/assert.h"
 #include "proxy/approve.h"
+#include "proxy/local.h"
 #include "proxy/routes.h"
 #include "proxy/tools.h"
 #include "sys/fd.h"
@@ -235,6 +236,7 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	case CV_PROXY_REQ_BROKER: cv_tools_broker_take(p, cv_take_fd(m->fds[0])); return true;
 	case CV_PROXY_REQ_SPOOL: return spool_take(p, m);
 	case CV_PROXY_REQ_ANSWER: return cv_approve_answer(p, m->body);
+	case CV_PROXY_REQ_PROPOSED: return cv_local_proposed(p, m->body);
 	case CV_PROXY_REQ_COUNT: break;
 	}
 	cv_unreachable(); /* the link's table knows no other */

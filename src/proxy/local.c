@@ -164,6 +164,43 @@ bool cv_local_hold(struct cv_proxy *p, struct cv_flow *f, size_t n)
 	return true;
 }
 
+bool cv_local_head_take(struct cv_flow *f, const struct cv_h1_request *r, struct cv_arena *arena,
+	struct cv_h1_request *ret)
+{
+	const struct cv_str head =
+		cv_arena_str(arena, cv_str_slice(cv_leg_text(&f->client), 0, r->head_bytes));
+	size_t scanned = 0;
+
+	cv_leg_take(&f->client, r->head_bytes);
+	return head.p &&
+	       cv_h1_request_parse(head, CV_H1_TUNNEL_HEAD_BYTES_MAX, &scanned, ret) == CV_H1_OK;
+}
+
+void cv_local_body_start(struct cv_flow *f, const struct cv_h1_request *r, struct cv_body *ret)
+{
+	ret->kind = r->body;
+	ret->left = r->length;
+	ret->is_done =
+		r->body == CV_H1_BODY_NONE || (r->body == CV_H1_BODY_LENGTH && r->length == 0);
+	cv_chunk_init(&ret->chunk);
+	if (r->is_expect_continue)
+		cv_leg_put(&f->client, CV_STR("HTTP/1.1 100 Continue\r\n\r\n"));
+}
+
+enum cv_chunk_event cv_local_body_next(struct cv_body *b, struct cv_str *in, struct cv_str *ret)
+{
+	if (b->kind == CV_H1_BODY_LENGTH) {
+		*ret = cv_str_slice(*in, 0, (size_t)CV_MIN(b->left, in->n));
+		b->left -= ret->n;
+		b->is_done = b->left == 0;
+		*in = cv_str_slice(*in, ret->n, in->n);
+		return CV_CHUNK_DATA;
+	}
+	const enum cv_chunk_event ev = cv_chunk_next(&b->chunk, in, ret);
+	b->is_done = ev == CV_CHUNK_DONE;
+	return ev;
+}
+
 void cv_local_answer(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_str type,
 	struct cv_str body, bool is_head)
 {
@@ -278,12 +315,16 @@ bool cv_local_step(struct cv_proxy *p, struct cv_flow *f)
 {
 	if (f->local->is_answering)
 		return answer_step(p, f);
+	if (f->local->proposal)
+		return cv_local_proposal_step(p, f);
 	return f->local->call ? cv_local_inference_step(p, f) : head_step(p, f);
 }
 
 void cv_local_timeout(struct cv_proxy *p, struct cv_flow *f)
 {
-	if (f->local->call)
+	if (f->local->proposal)
+		cv_local_proposal_timeout(p, f);
+	else if (f->local->call)
 		cv_local_inference_timeout(p, f);
 	else
 		cv_flow_end(p, f, true);
@@ -294,6 +335,7 @@ void cv_local_end(struct cv_proxy *p, struct cv_flow *f)
 	if (!f->local)
 		return;
 	cv_local_inference_end(p, f);
+	cv_local_proposal_end(f);
 	p->local_bytes -= f->local->held;
 	cv_buf_fini(&f->local->out);
 	free(f->local);

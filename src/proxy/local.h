@@ -2,7 +2,8 @@
 /*
  * local.h - names that the proxy answers itself: never resolved, never a network route
  *
- *     policy.local:80      what may I do, why was I refused         local_policy.c
+ *     policy.local:80      what may I do, why was I refused         local_policy.c, and
+ *                          may I have this rule                     local_proposal.c
  *     inference.local:443  model calls, by the run's routes         local_inference.c
  *     metadata.google.internal:80, 169.254.169.254:80   Google's metadata server, and
  *     169.254.170.2:80     AWS's container credentials: only where the run has a provider that
@@ -19,15 +20,17 @@
 
 enum cv_local_kind { CV_LOCAL_POLICY, CV_LOCAL_INFERENCE, CV_LOCAL_GOOGLE, CV_LOCAL_AWS };
 
-struct cv_local_call; /* local_inference.c's own */
+struct cv_local_call;     /* local_inference.c's own */
+struct cv_local_proposal; /* local_proposal.c's */
 
 struct cv_local {
 	enum cv_local_kind kind;
 	bool is_answering;
-	struct cv_buf out;          /* the answer, as far as it is not sent */
-	size_t held;                /* what of p->local_bytes is ours */
-	size_t scanned;             /* of the request's head */
-	struct cv_local_call *call; /* owned; NULL: none under way */
+	struct cv_buf out;                  /* the answer, as far as it is not sent */
+	size_t held;                        /* what of p->local_bytes is ours */
+	size_t scanned;                     /* of the request's head */
+	struct cv_local_call *call;         /* owned; NULL: none under way */
+	struct cv_local_proposal *proposal; /* the same */
 };
 
 /* The name is ours, on whatever port; also those of tools.h. */
@@ -57,6 +60,25 @@ void cv_local_answer_with(struct cv_proxy *p, struct cv_flow *f, int status,
 
 /* n more bytes are about to be kept for f; false when all flows together keep too much. */
 CV_MUST bool cv_local_hold(struct cv_proxy *p, struct cv_flow *f, size_t n);
+
+/* The head leaves the buffer, where the body's room is; *ret is of a copy in the arena. */
+CV_MUST bool cv_local_head_take(struct cv_flow *f, const struct cv_h1_request *r,
+	struct cv_arena *arena, struct cv_h1_request *ret);
+void cv_local_body_start(struct cv_flow *f, const struct cv_h1_request *r, struct cv_body *ret);
+/* The next piece of a body, taken from *in, until is_done: as cv_chunk_next(). */
+CV_MUST enum cv_chunk_event cv_local_body_next(
+	struct cv_body *b, struct cv_str *in, struct cv_str *ret);
+/* The first value of a key in the query; CV_STR_NONE without it. */
+struct cv_str cv_local_query(struct cv_proxy *p, const struct cv_h1_request *r, struct cv_str key);
+
+/* local_proposal.c */
+CV_MUST bool cv_local_proposal_is(const struct cv_h1_request *r);
+bool cv_local_proposal_head(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r);
+bool cv_local_proposal_step(struct cv_proxy *p, struct cv_flow *f);
+void cv_local_proposal_timeout(struct cv_proxy *p, struct cv_flow *f);
+CV_MUST bool cv_local_proposed(
+	struct cv_proxy *p, struct cv_str body); /* false: it makes no sense */
+void cv_local_proposal_end(struct cv_flow *f);
 
 /* local_policy.c, local_metadata.c, local_inference.c */
 bool cv_local_metadata_step(struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r);

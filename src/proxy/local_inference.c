@@ -272,25 +272,13 @@ static bool body_step(struct cv_proxy *p, struct cv_flow *f)
 	const size_t given = in.n;
 
 	while (!call->up.is_done && in.n) {
-		data = in;
-		if (call->up.kind == CV_H1_BODY_LENGTH) {
-			data = cv_str_slice(in, 0, (size_t)CV_MIN(call->up.left, in.n));
-			call->up.left -= data.n;
-			call->up.is_done = call->up.left == 0;
-			in = cv_str_slice(in, data.n, in.n);
-		} else {
-			const enum cv_chunk_event ev = cv_chunk_next(&call->up.chunk, &in, &data);
+		const enum cv_chunk_event ev = cv_local_body_next(&call->up, &in, &data);
 
-			if (ev == CV_CHUNK_MORE)
-				break;
-			call->up.is_done = ev == CV_CHUNK_DONE;
-			if (ev == CV_CHUNK_DATA && call->up.chunk.left == 0)
-				call->chunks++;
-			if (ev == CV_CHUNK_BAD)
-				return refuse(p, f, &malformed, "its chunks are malformed");
-			if (ev == CV_CHUNK_DONE)
-				break;
-		}
+		if (ev == CV_CHUNK_BAD)
+			return refuse(p, f, &malformed, "its chunks are malformed");
+		if (ev != CV_CHUNK_DATA)
+			break;
+		call->chunks += call->up.kind != CV_H1_BODY_LENGTH && call->up.chunk.left == 0;
 		if (call->chunks > CV_PROXY_CALL_CHUNKS_MAX ||
 			cv_buf_len(&call->body) + data.n > CV_PROXY_CALL_BYTES_MAX)
 			return refuse(p, f, &too_large, NULL);
@@ -308,17 +296,6 @@ static bool body_step(struct cv_proxy *p, struct cv_flow *f)
 	if (given != in.n)
 		f->deadline_ms = p->loop.now_ms + CV_PROXY_HEAD_MS;
 	return has_moved || given != in.n;
-}
-
-/* The head as a copy of its own, since its buffer is needed for the body. */
-static bool head_keep(struct cv_local_call *call, struct cv_leg *c, const struct cv_h1_request *r)
-{
-	const struct cv_str head =
-		cv_arena_str(&call->arena, cv_str_slice(cv_leg_text(c), 0, r->head_bytes));
-	size_t scanned = 0;
-
-	return head.p && cv_h1_request_parse(head, CV_H1_TUNNEL_HEAD_BYTES_MAX, &scanned,
-				 &call->request) == CV_H1_OK;
 }
 
 static bool call_refused(struct cv_proxy *p, struct cv_flow *f)
@@ -363,24 +340,17 @@ bool cv_local_inference_head(struct cv_proxy *p, struct cv_flow *f, const struct
 	cv_buf_init(&call->body, CV_PROXY_CALL_BYTES_MAX);
 	cv_buf_init(&call->wire,
 		CV_PROXY_CALL_BYTES_MAX + CV_PROXY_HEAD_BYTES_MAX + 4 * CV_JSON_EDIT_BYTES_MAX);
-	if (!head_keep(call, &f->client, r)) {
+	if (!cv_local_head_take(f, r, &call->arena, &call->request)) {
 		cv_flow_end(p, f, true);
 		return false;
 	}
-	cv_leg_take(&f->client, r->head_bytes);
 	if (cv_path_canonical(call->request.path, true, &call->path) != CV_PATH_OK)
 		call->path.n = 0; /* no call has none */
 	call->protocol = cv_infer_classify(
 		call->request.method, cv_path_str(&call->path), &call->path_model);
 	if (call_refused(p, f))
 		return true;
-	call->up.kind = call->request.body;
-	call->up.left = call->request.length;
-	call->up.is_done = call->up.kind == CV_H1_BODY_NONE ||
-			   (call->up.kind == CV_H1_BODY_LENGTH && !call->up.left);
-	cv_chunk_init(&call->up.chunk);
-	if (call->request.is_expect_continue)
-		cv_leg_put(&f->client, CV_STR("HTTP/1.1 100 Continue\r\n\r\n"));
+	cv_local_body_start(f, &call->request, &call->up);
 	f->deadline_ms = p->loop.now_ms + CV_PROXY_HEAD_MS;
 	return call->up.is_done ? call_start(p, f) : true;
 }

@@ -6,8 +6,8 @@
  *     GET /v1/denials[?last=N]                   the newest denials of this run
  *     GET /v1/allowed?host=H[&port=P]            what this caller may do there
  *
- * Routes and bodies of the first two are OpenShell's (openshell-behaviour 3.10).  Proposals need
- * somebody who approves them; without a gateway they are told so.
+ * Routes and bodies of the first two are OpenShell's (openshell-behaviour 3.10).  Proposals are
+ * local_proposal.c's.
  */
 #include "proxy/local.h"
 
@@ -40,9 +40,7 @@ static void error_set(struct reply *to, int status, const char *error, const cha
 	cv_buf_printf(&to->body, "{\"error\":\"%s\",\"detail\":\"%s\"}", error, detail);
 }
 
-/* The first value of a key in the query; CV_STR_NONE without it. */
-static struct cv_str query_value(
-	struct cv_proxy *p, const struct cv_h1_request *r, struct cv_str key)
+struct cv_str cv_local_query(struct cv_proxy *p, const struct cv_h1_request *r, struct cv_str key)
 {
 	struct cv_query_pair pair;
 	struct cv_query q;
@@ -57,7 +55,7 @@ static struct cv_str query_value(
 static void current_get(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct reply *to)
 {
-	const struct cv_str format = query_value(p, r, CV_STR("format"));
+	const struct cv_str format = cv_local_query(p, r, CV_STR("format"));
 	bool is_good = true;
 
 	(void)f;
@@ -86,7 +84,7 @@ static void denials_get(
 	uint64_t last = DENIALS_DEFAULT;
 
 	(void)f;
-	if (cv_str_to_u64(query_value(p, r, CV_STR("last")), UINT32_MAX, &last))
+	if (cv_str_to_u64(cv_local_query(p, r, CV_STR("last")), UINT32_MAX, &last))
 		last = CV_MIN(CV_MAX(last, (uint64_t)1), (uint64_t)CV_PROXY_DENIED_MAX);
 	const size_t n = (size_t)CV_MIN(last, (uint64_t)cv_denied_kept(d));
 	cv_buf_put(&to->body, CV_STR("{\"denials\":["));
@@ -116,11 +114,11 @@ static void allowed_get(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct reply *to)
 {
 	static struct cv_flow there; /* scratch: the caller, and where it would go */
-	const struct cv_str port = query_value(p, r, CV_STR("port"));
+	const struct cv_str port = cv_local_query(p, r, CV_STR("port"));
 	uint64_t n = HTTPS_PORT;
 
 	there = (struct cv_flow){ .who = f->who, .who_problem = f->who_problem };
-	if (cv_host_parse_bare(query_value(p, r, CV_STR("host")), &there.host) != CV_HOST_OK ||
+	if (cv_host_parse_bare(cv_local_query(p, r, CV_STR("host")), &there.host) != CV_HOST_OK ||
 		(port.p && (!cv_str_to_u64(port, UINT16_MAX, &n) || n == 0))) {
 		error_set(to, 400, "invalid_request", "give host=NAME and perhaps port=1 to 65535");
 		return;
@@ -145,16 +143,6 @@ static void allowed_get(
 	cv_policy_unref(there.policy);
 }
 
-static void proposal_refuse(
-	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct reply *to)
-{
-	(void)p;
-	(void)f;
-	(void)r;
-	error_set(to, 503, "gateway_unavailable",
-		"this sandbox was started by cove run: nobody is there to approve a proposal");
-}
-
 static void not_found(
 	struct cv_proxy *p, struct cv_flow *f, const struct cv_h1_request *r, struct reply *to)
 {
@@ -162,20 +150,18 @@ static void not_found(
 	(void)f;
 	(void)r;
 	error_set(to, 404, "not_found",
-		"GET /v1/policy/current, /v1/denials?last=N, /v1/allowed?host=H&port=P");
+		"GET /v1/policy/current, /v1/denials?last=N, /v1/allowed?host=H&port=P, "
+		"POST /v1/proposals");
 }
 
 static const struct route {
 	struct cv_str method, path;
-	bool is_prefix;
 	void (*get)(
 		struct cv_proxy *, struct cv_flow *, const struct cv_h1_request *, struct reply *);
 } route[] = {
-	{ CV_STR("GET"), CV_STR("/v1/policy/current"), false, current_get },
-	{ CV_STR("GET"), CV_STR("/v1/denials"), false, denials_get },
-	{ CV_STR("GET"), CV_STR("/v1/allowed"), false, allowed_get },
-	{ CV_STR("POST"), CV_STR("/v1/proposals"), false, proposal_refuse },
-	{ CV_STR("GET"), CV_STR("/v1/proposals/"), true, proposal_refuse },
+	{ CV_STR("GET"), CV_STR("/v1/policy/current"), current_get },
+	{ CV_STR("GET"), CV_STR("/v1/denials"), denials_get },
+	{ CV_STR("GET"), CV_STR("/v1/allowed"), allowed_get },
 };
 
 static const struct route *route_find(struct cv_str method, struct cv_str path)
@@ -183,9 +169,7 @@ static const struct route *route_find(struct cv_str method, struct cv_str path)
 	for (size_t i = 0; i < CV_ARRAY_LEN(route); i++) {
 		const struct route *at = &route[i];
 
-		if (cv_str_eq(method, at->method) &&
-			(at->is_prefix ? cv_str_has_prefix(path, at->path) && path.n > at->path.n
-				       : cv_str_eq(path, at->path)))
+		if (cv_str_eq(method, at->method) && cv_str_eq(path, at->path))
 			return at;
 	}
 	return NULL;
@@ -196,6 +180,8 @@ bool cv_local_policy_step(struct cv_proxy *p, struct cv_flow *f, const struct cv
 	struct reply to = { .status = 200, .type = JSON };
 	const struct route *at = route_find(r->method, r->path);
 
+	if (cv_local_proposal_is(r))
+		return cv_local_proposal_head(p, f, r);
 	cv_buf_init(&to.body, CV_PROXY_ANSWER_BYTES_MAX);
 	if (at)
 		at->get(p, f, r, &to);

@@ -114,6 +114,9 @@ struct cv_proxy {
 	bool has_tools;                /* the run has a broker, be it there or not */
 	uint64_t ask_id;               /* of the last request that was held for a person */
 	uint32_t asks_held;
+	uint64_t proposal_tag;      /* of the last PROPOSE */
+	int64_t proposals_since_ms; /* they are counted by the minute */
+	uint32_t proposals;
 	size_t local_bytes;                 /* held by answers of our own, of all flows */
 	struct cv_spool spool;              /* bodies on disk */
 	uint32_t ws_assemblies, ws_waiting; /* WebSockets that hold, or wait for, an assembly */

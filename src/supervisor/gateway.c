@@ -198,6 +198,37 @@ void service_tell(
 		drop(s);
 }
 
+/* A proxy that is gone asks no more. */
+static void proposed(struct supervisor *s, struct cv_str body)
+{
+	if (s->proxy.pid && s->proxy.rules.state == CV_PROXY_READY)
+		(void)!cv_ipc_send_now(s->proxy.link, CV_PROXY_REQ_PROPOSED, body, NULL);
+}
+
+void service_propose(struct supervisor *s, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+	const uint64_t tag = cv_ipc_get_u64(&r);
+	struct cv_buf b;
+
+	if (is_open(&s->service)) {
+		service_tell(s, CV_GATEWAY_REPLY_PROPOSE, body, NULL, 0);
+		return;
+	}
+	cv_buf_init(&b, 1024);
+	cv_ipc_put_u64(&b, tag);
+	cv_ipc_put_u32(&b, 503);
+	cv_ipc_put_u32(&b, false);
+	cv_ipc_put_str(&b, s->service.is_on
+				   ? CV_STR("{\"error\":\"gateway_unavailable\",\"detail\":"
+					    "\"the gateway is away; try again\"}")
+				   : CV_STR("{\"error\":\"gateway_unavailable\",\"detail\":"
+					    "\"this sandbox was started by cove run: nobody "
+					    "is there to approve a proposal\"}"));
+	proposed(s, cv_buf_str(&b));
+	cv_buf_fini(&b);
+}
+
 static void ended_tell(struct supervisor *s)
 {
 	const struct service *v = &s->service;
@@ -340,6 +371,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_ANSWER: approve_gateway_answer(s, m->body); break;
 	case CV_GATEWAY_REQ_LOG_LEVEL: break; /* every decision is told */
 	case CV_GATEWAY_REQ_GO: known(s); break;
+	case CV_GATEWAY_REQ_PROPOSED: proposed(s, m->body); break;
 	case CV_GATEWAY_REQ_COUNT: break;
 	}
 }

@@ -145,6 +145,7 @@ static void proxy_handle(struct supervisor *s, struct cv_ipc_msg *m)
 		push_look(s);
 		break;
 	case CV_PROXY_REPLY_DENIED: events_denial(s, m->body); break;
+	case CV_PROXY_REPLY_PROPOSE: service_propose(s, m->body); break;
 	case CV_PROXY_REPLY_COUNTS: events_counts(s, m->body); break;
 	case CV_PROXY_REPLY_POLICY_RESULT: policy_result(s, &r); break;
 	case CV_PROXY_REPLY_RESOLVE: resolve_answer(s, m->body); break;

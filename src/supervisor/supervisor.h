@@ -238,6 +238,8 @@ void service_serve(struct supervisor *s, short events);
 /* To the gateway, if one is there; else it is lost, unless its sender keeps and retells it. */
 void service_tell(
 	struct supervisor *s, uint32_t type, struct cv_str body, const int *fds, size_t fd_count);
+/* A proposal's message of the proxy (PROPOSE): on its way, or answered when no gateway is there. */
+void service_propose(struct supervisor *s, struct cv_str body);
 void service_ready(struct supervisor *s);
 void service_why(struct supervisor *s, struct cv_str why); /* it failed; the first reason counts */
 void service_stop(struct supervisor *s, uint32_t grace_ms);

@@ -19,7 +19,7 @@ import box  # noqa: E402
 import look  # noqa: E402
 import proxylab  # noqa: E402
 import world  # noqa: E402
-from proxylab import Lab, read_all, read_response  # noqa: E402
+from proxylab import Lab, pack_str, read_all, read_response  # noqa: E402
 
 POLICY = """
 # a comment that stays
@@ -163,15 +163,14 @@ def routes():
             ("GET", "/v1/policy/current/", 404, "not_found"), ("POST", "/v1/denials", 404, "not_found"),
             ("GET", "/v1/proposals", 404, "not_found"), ("DELETE", "/v1/proposals/x", 404, "not_found"),
             ("GET", "/V1/denials", 404, "not_found"), ("OPTIONS", "/v1/denials", 404, "not_found"),
-            ("GET", "/v1/x/../denials", 404, "not_found"),
-            ("GET", "/v1/proposals/abc", 503, "gateway_unavailable"),
-            ("GET", "/v1/proposals/abc/wait?timeout=3", 503, "gateway_unavailable")]:
+            ("GET", "/v1/x/../denials", 404, "not_found"), ("GET", "/v1/proposals/..", 404, "not_found"),
+            ("GET", "/v1/proposals/abc/wait?timeout=301", 400, "invalid_request")]:
         got = ask_json(target, want=status, method=method)
         assert got["error"] == error, (method, target, got)
     body = b"{}" * 40000
-    got = ask_json("/v1/proposals", want=503, method="POST", head=f"Content-Length: {len(body)}\r\n",
+    got = ask_json("/v1/proposals", want=400, method="POST", head=f"Content-Length: {len(body)}\r\n",
                    body=body)
-    assert got["error"] == "gateway_unavailable", got
+    assert got["error"] == "invalid_proposal", got
     s = lab.connect()
     s.sendall(b"HEAD http://policy.local/v1/denials HTTP/1.1\r\nHost: policy.local\r\n\r\n")
     answer = read_all(s)
@@ -179,6 +178,68 @@ def routes():
 
 
 tap.check("every other route says so", routes)
+
+
+PROPOSAL = {"intent_summary": "why", "operations": [{"addRule": {"ruleName": "r", "rule": {
+    "endpoints": [{"host": "api.test", "port": 443}], "binaries": [{"path": "/usr/bin/curl"}]}}}]}
+
+
+def asked(method, path, body=b"", head=""):
+    """A request that is on its way to the gateway, and what the gateway is asked: (socket, tag, what, text)."""
+    s = lab.connect()
+    s.sendall(f"{method} http://policy.local{path} HTTP/1.1\r\nHost: policy.local\r\n{head}\r\n".encode() + body)
+    message = lab.wait("PROPOSE")
+    tag, what, n = struct.unpack_from("<QII", message)
+    assert len(message) == 16 + n, message
+    return s, tag, what, message[16:]
+
+
+def told(tag, status, is_final, document):
+    lab.send("PROPOSED", struct.pack("<QII", tag, status, is_final) + pack_str(json.dumps(document)))
+
+
+def proposals():
+    body = json.dumps(PROPOSAL).encode()
+    for head, sent in ((f"Content-Length: {len(body)}\r\n", body),
+                       ("Transfer-Encoding: chunked\r\n", b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))):
+        s, tag, what, text = asked("POST", "/v1/proposals", sent, head)
+        assert what == 0 and b"operations" not in text and b"api.test\0" in text, text
+        told(tag + 1000, 500, 1, {})  # of nobody
+        told(tag, 202, 1, {"status": "submitted"})
+        status, _, got = read_response(s)
+        assert (status, json.loads(got)) == (202, {"status": "submitted"}), (status, got)
+    s, tag, what, text = asked("GET", "/v1/proposals/abc-1")
+    assert (what, text) == (1, b"abc-1")
+    told(tag, 200, 0, {"status": "pending"})
+    assert json.loads(read_response(s)[2]) == {"status": "pending"}
+
+
+def waiting():
+    """Asked again and again, until there is nothing to wait for, or the time is over."""
+    s, tag, what, text = asked("GET", "/v1/proposals/abc/wait?timeout=30")
+    for _ in range(2):
+        told(tag, 200, 0, {"status": "pending"})
+        again = lab.wait("PROPOSE")
+        assert again[8:] == struct.pack("<II", 1, 3) + b"abc" and again[:8] != struct.pack("<Q", tag), again
+        tag, = struct.unpack_from("<Q", again)
+    told(tag, 200, 1, {"status": "approved"})
+    assert json.loads(read_response(s)[2]) == {"status": "approved"}
+    s, tag, what, text = asked("GET", "/v1/proposals/abc/wait?timeout=1")
+    told(tag, 200, 0, {"status": "pending"})
+    tag, = struct.unpack_from("<Q", lab.wait("PROPOSE"))
+    told(tag, 200, 0, {"status": "pending"})
+    assert json.loads(read_response(s)[2]) == {"status": "pending", "timed_out": True}
+    s, tag, what, text = asked("GET", "/v1/proposals/abc/wait")  # who hangs up is forgotten
+    s.close()
+    told(tag, 200, 0, {"status": "pending"})
+    s, tag, what, text = asked("GET", "/v1/proposals/abc")  # and a gateway that says nothing is told of
+    s.settimeout(20)
+    status, _, got = read_response(s)
+    assert status == 502 and json.loads(got)["error"] == "gateway_lookup_failed", got
+
+
+tap.check("proposals go on as data, and their answers come back", proposals)
+tap.check("who waits for one is answered in time", waiting)
 
 
 def scheme():
