@@ -75,18 +75,68 @@ static void names_do_not_meet(void **state)
 	close(none);
 }
 
-/* Who allows fewer counts what others took. */
+/* Who allows fewer counts all that others took, wherever they stand. */
 static void another_limit(void **state)
 {
-	const int one = take("deploy", 2), two = take("deploy", 2);
+	int held[4];
 
 	(void)state;
+	for (size_t i = 0; i < 4; i++)
+		assert_true((held[i] = take("deploy", 4)) >= 0);
+	assert_int_equal(take("deploy", 4), -1);
+	for (size_t i = 0; i < 3; i++) { /* the last stands behind all of them */
+		assert_int_equal(take("deploy", 1), -1);
+		close(held[i]);
+	}
 	assert_int_equal(take("deploy", 1), -1);
-	close(one);
-	const int three = take("deploy", 1);
-	assert_true(three >= 0);
+	const int two = take("deploy", 2);
+	assert_true(two >= 0);
+	assert_int_equal(take("deploy", 2), -1);
+	close(held[3]);
 	close(two);
-	close(three);
+	const int one = take("deploy", 1);
+	assert_true(one >= 0);
+	close(one);
+}
+
+/* Many at once, with limits of their own: never more than the limit of who was let in. */
+static void a_crowd(void **state)
+{
+	enum { EACH = 200, CROWD = 6 };
+	int pipes[2];
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	for (int i = 0; i < CROWD; i++) {
+		if (fork() != 0)
+			continue;
+		const uint32_t max = i % 2 ? 1 : 3;
+		for (int k = 0; k < EACH;) {
+			const int fd = take("crowd", max);
+			char now[2] = { (char)('0' + max), '+' };
+
+			if (fd < 0)
+				continue;
+			(void)!write(pipes[1], now, 2);
+			now[1] = '-';
+			(void)!write(pipes[1], now, 2);
+			close(fd);
+			k++;
+		}
+		_exit(0);
+	}
+	int running = 0, n = 0;
+	char now[2];
+	close(pipes[1]);
+	while (read(pipes[0], now, 2) == 2) {
+		running += now[1] == '+' ? 1 : -1;
+		n++;
+		assert_true(now[1] == '-' || running <= now[0] - '0');
+	}
+	assert_int_equal(n, 2 * EACH * CROWD);
+	close(pipes[0]);
+	while (wait(NULL) > 0)
+		;
 }
 
 static void p16_killed(void **state)
@@ -174,6 +224,7 @@ int main(void)
 		cmocka_unit_test(counts),
 		cmocka_unit_test(names_do_not_meet),
 		cmocka_unit_test(another_limit),
+		cmocka_unit_test(a_crowd),
 		cmocka_unit_test(p16_killed),
 		cmocka_unit_test(is_not_inherited),
 		cmocka_unit_test(nothing_is_written),
