@@ -7,7 +7,13 @@
  */
 #include "client/sandbox.h"
 
+#include "sys/clock.h"
+
 #include <string.h>
+#include <unistd.h>
+
+#define START_WAIT_MS  15000
+#define START_LOOK_US  50000
 
 #define LAST_BYTES_MAX 4096 /* two names */
 
@@ -103,10 +109,25 @@ Openshell__V1__Sandbox *cl_sandbox_find(struct cl *c, const char *name)
 	return m && m->sandbox && m->sandbox->metadata ? m->sandbox : NULL;
 }
 
+/* One that is being started, or whose gateway was: a gateway waits as long for a session (openshell-api
+ * 6). */
+static Openshell__V1__Sandbox *started(struct cl *c, const char *name)
+{
+	const int64_t until_ms = cv_clock_ms() + START_WAIT_MS;
+	Openshell__V1__Sandbox *s = cl_sandbox_get(c, name);
+
+	while (cl_phase(s) == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STARTING &&
+		cv_clock_ms() < until_ms) {
+		usleep(START_LOOK_US);
+		s = cl_sandbox_get(c, name);
+	}
+	return s;
+}
+
 Openshell__V1__Sandbox *cl_sandbox_of(struct cl *c, const char *given, bool must_be_ready)
 {
 	const char *name = cl_sandbox_name(c, given);
-	Openshell__V1__Sandbox *s = cl_sandbox_get(c, name);
+	Openshell__V1__Sandbox *s = must_be_ready ? started(c, name) : cl_sandbox_get(c, name);
 
 	if (must_be_ready && cl_phase(s) != OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY)
 		cl_die(c, "sandbox '%s' is not ready (phase: %s); wait for it to reach Ready state",

@@ -247,8 +247,9 @@ static void want_change(struct cv_rpc_call *c, struct cv_gw_box *b, Openshell__V
 	const int64_t began_us = cv_clock_us();
 	struct cv_err err;
 
-	if (to == PHASE(STOPPED) && b->state == CV_GW_WAITING)
-		from |= 1u << now; /* it need not wait until it runs */
+	/* It need not wait until it runs; or it does run, and its supervisor is about to dial. */
+	if (to == PHASE(STOPPED) && (b->state == CV_GW_WAITING || b->state == CV_GW_LOST))
+		from |= 1u << now;
 	if (!((from | same) & (1u << now))) {
 		cv_rpc_finish(c, CV_RPC_FAILED_PRECONDITION,
 			"sandbox must be %s (current phase: %s)", refusal, cv_gw_phase_name(now));

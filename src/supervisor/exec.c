@@ -479,11 +479,16 @@ void exec_signal(struct supervisor *s, uint32_t id, uint32_t number)
 		inside_signal_to(s, id, (int)number);
 }
 
-void exec_signal_all(struct supervisor *s, uint32_t number)
+void exec_stop_all(struct supervisor *s)
 {
-	for (size_t i = 0; i <= SUP_EXECS_MAX; i++)
-		if (s->service.execs[i].state != EXEC_FREE)
-			exec_signal(s, s->service.execs[i].id, number);
+	for (size_t i = 0; i <= SUP_EXECS_MAX; i++) {
+		const struct exec *x = &s->service.execs[i];
+
+		if (x->state != EXEC_FREE)
+			exec_signal(s, x->id, SIGTERM);
+		if (x->state != EXEC_FREE && x->is_tty)
+			exec_signal(s, x->id, SIGHUP);
+	}
 }
 
 unsigned exec_running(const struct supervisor *s)

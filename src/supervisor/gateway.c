@@ -26,8 +26,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -59,9 +61,27 @@ static void nobodys(struct service *v, bool is_it)
 		v->nobodys_ms = cv_clock_ms();
 }
 
-static bool is_nobodys(const struct service *v)
+/* Its `run` still has our instance (driver/local.c): no other supervisor took the sandbox over, and nobody
+ * deleted it.  So the gateway has another store than it had, a backup's perhaps, and not for ever. */
+static bool is_misplaced(const struct cv_plan_gateway *g)
 {
-	return v->nobodys_ms && cv_clock_ms() - v->nobodys_ms >= SUP_NOBODYS_MS;
+	const struct cv_str state = cv_str_slice(g->socket, 0, cv_str_rfind_byte(g->socket, '/'));
+	char path[PATH_MAX], text[128];
+
+	snprintf(path, sizeof(path), "%.*s/sandboxes/%.*s/run", CV_STR_ARG(state),
+		CV_STR_ARG(g->sandbox));
+	CV_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	const ssize_t n = fd >= 0 ? read(fd, text, sizeof(text)) : 0;
+	return n > 0 && cv_str_has_prefix((struct cv_str){ text, (size_t)n }, g->instance);
+}
+
+static bool is_nobodys(const struct supervisor *s)
+{
+	const struct service *v = &s->service;
+	const int64_t since_ms = v->nobodys_ms ? cv_clock_ms() - v->nobodys_ms : 0;
+
+	return since_ms >= SUP_MISPLACED_MS ||
+	       (since_ms >= SUP_NOBODYS_MS && !(v->is_known && is_misplaced(&s->plan.gateway)));
 }
 
 /* A gateway that is down takes its socket away, but not its directory. */
@@ -293,7 +313,7 @@ void service_stop(struct supervisor *s, uint32_t grace_ms)
 	v->is_stopping = true;
 	s->deadline_ms = cv_clock_ms() + CV_MAX(grace_ms, 1u);
 	if (v->is_ready)
-		exec_signal_all(s, SIGTERM);
+		exec_stop_all(s);
 	service_stop_look(s);
 }
 
@@ -440,7 +460,7 @@ void service_due(struct supervisor *s)
 {
 	if (s->service.redial_ms && cv_clock_ms() >= s->service.redial_ms)
 		dial(s);
-	if (is_nobodys(&s->service) && s->outcome == OUTCOME_NONE && !s->service.is_stopping) {
+	if (is_nobodys(s) && s->outcome == OUTCOME_NONE && !s->service.is_stopping) {
 		say("the sandbox belongs to no gateway any more: it ends");
 		service_stop(s, SUP_STOP_MS);
 	}
@@ -466,7 +486,7 @@ void service_end(struct supervisor *s)
 	v->is_ended = true;
 	v->is_ready = false;
 	ended_tell(s);
-	while (!v->is_ended_settled && !is_nobodys(v) && cv_clock_ms() < until) {
+	while (!v->is_ended_settled && !is_nobodys(s) && cv_clock_ms() < until) {
 		struct pollfd w = { v->link, service_interest(s), 0 };
 		const int64_t due = v->redial_ms ? CV_MIN(v->redial_ms, until) : until;
 

@@ -55,6 +55,8 @@
 #define SUP_REDIAL_MS_MAX    2000
 #define SUP_NOBODYS_MS \
 	30000 /* refused by the gateway, or its directory is gone: longer than a start */
+#define SUP_MISPLACED_MS \
+	86400000 /* the same, where the gateway may have a wrong store: time to see that */
 #define SUP_KNOWN_MS \
 	120000 /* to be written down, on a slow disk; else it is started again some day */
 #define SUP_ENDED_MS 600000 /* to tell of the end: a gateway is upgraded in less */

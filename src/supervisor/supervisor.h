@@ -258,7 +258,8 @@ void exec_failed(
 void exec_exited(struct supervisor *s, uint32_t id, uint32_t status);
 void exec_stdin_end(struct supervisor *s, uint32_t id);
 void exec_signal(struct supervisor *s, uint32_t id, uint32_t number);
-void exec_signal_all(struct supervisor *s, uint32_t number);
+/* SIGTERM; and SIGHUP to what has a terminal, as when that goes: an interactive shell minds nothing else. */
+void exec_stop_all(struct supervisor *s);
 void exec_settled(struct supervisor *s, uint32_t id);
 void exec_retell(struct supervisor *s); /* to a gateway that has just come */
 unsigned exec_running(const struct supervisor *s);
