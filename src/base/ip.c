@@ -308,3 +308,14 @@ struct cv_str cv_cidr_format(const struct cv_cidr *c, char text[CV_CIDR_TEXT_BYT
 
 	return (struct cv_str){ text, (size_t)n };
 }
+
+/* openshell-behaviour 4.6 */
+bool cv_ip_port_is_control_plane(uint16_t port)
+{
+	static const uint16_t ports[] = { 2379, 2380, 6443, 10250, 10255 };
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(ports); i++)
+		if (ports[i] == port)
+			return true;
+	return false;
+}

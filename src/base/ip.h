@@ -95,6 +95,9 @@ bool cv_ip_text_is_loopback(struct cv_str host);
 
 const char *cv_ip_class_name(enum cv_ip_class class); /* "always-blocked", "metadata", ... */
 
+/* What runs a cluster (etcd, the API server, kubelets): never a destination that a policy names. */
+bool cv_ip_port_is_control_plane(uint16_t port);
+
 /* Refused even when a policy names it: always blocked or metadata. */
 static inline bool cv_ip_is_never_allowed(const struct cv_ip *ip)
 {

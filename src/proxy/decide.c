@@ -264,17 +264,6 @@ struct cv_verdict cv_decide_request(
 
 /* ---- addresses ---- */
 
-/* What runs a cluster, never a destination of a sandbox (openshell-behaviour 4.6). */
-static bool is_control_plane(uint16_t port)
-{
-	static const uint16_t ports[] = { 2379, 2380, 6443, 10250, 10255 };
-
-	for (size_t i = 0; i < CV_ARRAY_LEN(ports); i++)
-		if (ports[i] == port)
-			return true;
-	return false;
-}
-
 /* How strict to be: in this order, the first that holds. */
 enum tier { TIER_LISTED, TIER_LITERAL, TIER_DECLARED, TIER_PUBLIC };
 
@@ -302,7 +291,7 @@ const char *cv_decide_addresses(
 	const enum tier tier = tier_of(f);
 	char text[CV_IP_TEXT_BYTES];
 
-	if (tier != TIER_PUBLIC && is_control_plane(f->port)) {
+	if (tier != TIER_PUBLIC && cv_ip_port_is_control_plane(f->port)) {
 		snprintf(ret_reason, size,
 			"port %u is a blocked control-plane port, connection rejected", f->port);
 		return tier_word[tier];
