@@ -183,6 +183,7 @@ struct cv_str cv_decide_reason(struct cv_proxy *p, const struct cv_flow *f,
 
 void cv_decide_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_fact *fact)
 {
+	static const struct cv_ip nowhere;
 	const struct cv_verdict *v = fact->verdict ? fact->verdict : &f->verdict;
 	struct cv_audit_event e = {
 		.kind = CV_AUDIT_NET,
@@ -202,7 +203,7 @@ void cv_decide_record(struct cv_proxy *p, struct cv_flow *f, const struct cv_fac
 	event_who(f, &e);
 	if (fact->request)
 		event_request(f, fact, &e);
-	if (f->dialled.is_v4 || f->dialled.b[0])
+	if (!cv_ip_eq(&f->dialled, &nowhere))
 		e.dst_ip = &f->dialled;
 	if (f->policy) {
 		e.policy = cv_policy_entry_name(f->policy, v->entry);
@@ -309,11 +310,13 @@ const char *cv_decide_addresses(
 		else if (row->class == CV_IP_INTERNAL && tier == TIER_PUBLIC)
 			what = "internal address";
 		if (what) {
+			f->dialled = *ip; /* what the record names */
 			snprintf(ret_reason, size, "%s resolves to %s %.*s, connection rejected",
 				f->host.text, what, CV_STR_ARG(shown));
 			return tier_word[tier];
 		}
 		if (tier == TIER_LISTED && !cv_policy_allowed_ip(f->policy, &f->verdict, ip)) {
+			f->dialled = *ip;
 			snprintf(ret_reason, size,
 				"%s resolves to %.*s which is not in allowed_ips, connection rejected",
 				f->host.text, CV_STR_ARG(shown));
