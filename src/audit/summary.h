@@ -5,8 +5,7 @@
  * Counts every decision once and remembers the first CV_SUMMARY_DENIALS_MAX different denials; what
  * does not fit is counted, not kept.  Texts are copied, so events may borrow.
  *
- * For each denial that a policy could allow, the smallest entry of OpenShell's policy language that
- * would allow exactly this is shown: this host and port, this program, this method and path.
+ * It tells what was denied, not what to do about it: that is for who has the policy (proxy/advice.h).
  */
 #pragma once
 #include "audit/event.h"
@@ -19,8 +18,9 @@ struct cv_summary_denial {
 	struct cv_str host, method, path, exe, reason, reason_code;
 	uint16_t port;
 	bool is_plain_http;
-	bool is_cut;    /* a text was too long to be kept whole */
-	bool can_allow; /* by an entry; not so for deny rules, blocked addresses, broken TLS ... */
+	bool is_cut; /* a text was too long to be kept whole */
+	bool has_ip;
+	struct cv_ip ip; /* that was dialled or refused, of the first of them */
 };
 
 struct cv_summary {
@@ -41,7 +41,6 @@ void cv_summary_add(struct cv_summary *s, const struct cv_audit_event *e);
 /* The lines for stderr, each with its newline.  False if out is full. */
 CV_MUST bool cv_summary_text(const struct cv_summary *s, struct cv_buf *out);
 
-/* The entry that would allow d, indented to stand below `network_policies:`.  nth keeps keys apart
- * when several entries are for one host and port: 1 for the first.  False, and nothing written,
- * if there is none. */
-bool cv_summary_policy_entry(const struct cv_summary_denial *d, unsigned nth, struct cv_buf *out);
+/* The indices of the denials that cv_summary_text() shows: most frequent first, then in order of
+ * appearance. */
+size_t cv_summary_top(const struct cv_summary *s, size_t ret_top[CV_SUMMARY_SHOWN_MAX]);

@@ -8,6 +8,7 @@
  * The supervisor is trusted; a message that can't be right ends the proxy, which is a bug found.
  */
 #include "base/assert.h"
+#include "proxy/advice.h"
 #include "proxy/approve.h"
 #include "proxy/local.h"
 #include "proxy/routes.h"
@@ -181,6 +182,7 @@ static void report(struct cv_proxy *p)
 
 	cv_buf_init(&b, CV_SUMMARY_BYTES_MAX);
 	(void)!cv_summary_text(&p->sinks.summary, &b); /* what is there is said */
+	cv_advice_put(p, &b);
 	cv_link_say(p, CV_PROXY_REPLY_REPORT_TEXT, cv_buf_str(&b));
 	cv_buf_fini(&b);
 }

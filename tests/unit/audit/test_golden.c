@@ -36,11 +36,11 @@ static void render_summary(struct cv_buf *out)
 	for (size_t i = 0; i < CV_ARRAY_LEN(golden_events); i++)
 		cv_summary_add(&s, &golden_events[i]);
 	cv_summary_add(&s, &golden_events[1]);
-	e.method = CV_STR("delete"); /* a second entry for the same host and port */
+	e.method = CV_STR("delete"); /* a second one for the same host and port */
 	e.path = CV_STR("/a*b/[x]{y}?\"z: #q\\");
 	e.exe = CV_STR("/opt/my tool/\xc3\xbc:*");
 	cv_summary_add(&s, &e);
-	e.reason_code = "blocked_by_deny_rule"; /* no entry helps */
+	e.reason_code = "blocked_by_deny_rule"; /* another one, though it reads the same */
 	cv_summary_add(&s, &e);
 	e = golden_events[1];
 	e.host = CV_STR("10.1.2.3");
