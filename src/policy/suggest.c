@@ -27,11 +27,6 @@
 /* Of one suggester: those of a page of denials. */
 #define ACCEPTED_MAX 32
 
-/* An entry is a few hundred bytes and four texts, of which each byte may be escaped twice. */
-#define CV_SUGGEST_ENTRY_BYTES_MAX (64u << 10)
-
-#define CV_SUGGEST_ANY_PROGRAM     CV_STR("/**")
-
 struct cv_suggester {
 	const struct cv_policy *policy;
 	struct cv_policy_doc *accepted[ACCEPTED_MAX]; /* of one entry each */
