@@ -24,5 +24,9 @@ struct cv_shown {
  * can imitate, as its … would be escaped. */
 bool cv_shown_put(struct cv_buf *out, struct cv_str s, const struct cv_shown *how);
 
+/* What a peer answers to a person who asked: its line ends stay, for some sentences are lists, and so
+ * does whatever is visible.  Escaped is what steers, hides or reorders (cv_utf8_is_hidden()). */
+bool cv_shown_put_message(struct cv_buf *out, struct cv_str s);
+
 /* One short line of it: a name, a path. */
 bool cv_shown_put_line(struct cv_buf *out, struct cv_str s, size_t bytes_max);

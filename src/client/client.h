@@ -69,6 +69,8 @@ CV_PRINTF(2, 3) void cl_note(struct cl *c, const char *fmt, ...); /* a line on s
 CV_PRINTF(3, 4) void cl_mark(struct cl *c, char mark, const char *fmt, ...);
 /* A stranger's text, safe to print; in the arena. */
 const char *cl_shown(struct cl *c, const char *text);
+/* What a gateway answers: several lines perhaps. */
+const char *cl_said(struct cl *c, const char *message);
 CV_PRINTF(2, 3) char *cl_print(struct cl *c, const char *fmt, ...); /* in the arena */
 char *cl_dup(struct cl *c, const char *text);                       /* "" for NULL */
 void *cl_alloc(struct cl *c, size_t bytes);

@@ -211,7 +211,7 @@ static Openshell__V1__Sandbox *ask_create(struct cl *c, bool is_terminal)
 	cl_queue_asked(c);
 	if (status == CV_RPC_ALREADY_EXISTS)
 		cl_die(c, "%s\nhint: delete it first with: %s sandbox delete %s",
-			cl_shown(c, err.msg), c->program, cl_shown(c, in.name));
+			cl_said(c, err.msg), c->program, cl_shown(c, in.name));
 	if (!m)
 		cl_die_status(c, status, err.msg);
 	if (!m->sandbox || !m->sandbox->metadata)

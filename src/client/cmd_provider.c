@@ -443,7 +443,7 @@ int cl_run_provider_delete(struct cl *c)
 			cl_mark(c, '!', "Provider %s not found", cl_shown(c, name));
 		} else {
 			cl_mark(c, 'x', "Failed to delete provider %s: %s", cl_shown(c, name),
-				cl_shown(c, err.msg));
+				cl_said(c, err.msg));
 			status = CL_EXIT_FAILED;
 		}
 	}

@@ -213,7 +213,7 @@ bool cl_sandbox_delete(struct cl *c, const char *name, bool is_quiet)
 		cl_mark(c, '!', "Sandbox %s not found", cl_shown(c, name));
 		return true; /* it is gone, which was wanted */
 	}
-	cl_mark(c, 'x', "Failed to delete sandbox %s: %s", cl_shown(c, name), cl_shown(c, err.msg));
+	cl_mark(c, 'x', "Failed to delete sandbox %s: %s", cl_shown(c, name), cl_said(c, err.msg));
 	return false;
 }
 

@@ -153,7 +153,7 @@ int cl_run_workspace_delete(struct cl *c)
 			cl_mark(c, '!', "Workspace %s not found", cl_shown(c, name));
 		} else {
 			cl_mark(c, 'x', "Failed to delete workspace %s: %s", cl_shown(c, name),
-				cl_shown(c, err.msg));
+				cl_said(c, err.msg));
 			result = CL_EXIT_FAILED;
 		}
 	}

@@ -253,7 +253,7 @@ static CV_NORETURN void refused(struct attached *a)
 		exit(CL_EXIT_FAILED);
 	}
 	if (s == CV_RPC_FAILED_PRECONDITION && strstr(why, "take over"))
-		cl_die(a->c, "%s\nhint: %s --take-over", cl_shown(a->c, why), how_to_attach(a));
+		cl_die(a->c, "%s\nhint: %s --take-over", cl_said(a->c, why), how_to_attach(a));
 	cl_die_status(a->c, s, s == CV_RPC_OK ? "the command ended without an exit status" : why);
 }
 

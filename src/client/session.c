@@ -68,16 +68,30 @@ char *cl_print(struct cl *c, const char *fmt, ...)
 	return p;
 }
 
+static const char *text_take(struct cl *c, struct cv_buf *b)
+{
+	cv_buf_put_byte(b, '\0');
+	const char *text = cv_buf_len(b) ? cl_dup(c, cv_buf_str(b).p) : "";
+	cv_buf_fini(b);
+	return text;
+}
+
 const char *cl_shown(struct cl *c, const char *text)
 {
 	struct cv_buf b;
 
 	cv_buf_init(&b, CL_OUT_BYTES_MAX);
 	(void)cv_shown_put_line(&b, cv_str_of(text), 0);
-	cv_buf_put_byte(&b, '\0');
-	const char *shown = cv_buf_len(&b) ? cl_dup(c, cv_buf_str(&b).p) : "";
-	cv_buf_fini(&b);
-	return shown;
+	return text_take(c, &b);
+}
+
+const char *cl_said(struct cl *c, const char *message)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, CL_OUT_BYTES_MAX);
+	(void)cv_shown_put_message(&b, cv_str_of(message));
+	return text_take(c, &b);
 }
 
 /* ---- sentences ---- */
@@ -319,7 +333,7 @@ void cl_die_status(struct cl *c, enum cv_rpc_status s, const char *message)
 {
 	fflush(stdout);
 	fprintf(stderr, "Error: %s\n",
-		message && *message ? cl_shown(c, message) : cv_rpc_status_name(s));
+		message && *message ? cl_said(c, message) : cv_rpc_status_name(s));
 	if (s == CV_RPC_UNAUTHENTICATED)
 		fprintf(stderr, "hint: log in with: %s gateway login\n", c->program);
 	exit(CL_EXIT_FAILED);
@@ -327,7 +341,7 @@ void cl_die_status(struct cl *c, enum cv_rpc_status s, const char *message)
 
 static void hint_connect(struct cl *c, const struct cv_err *err)
 {
-	const char *msg = cl_shown(c, err->msg);
+	const char *msg = cl_said(c, err->msg);
 
 	if (c->is_refused)
 		cl_die(c, "%s\nhint: log in with: %s gateway login%s%s", msg, c->program,

@@ -6,7 +6,7 @@
 #include "rpc/server_int.h"
 
 #include "base/assert.h"
-#include "base/utf8.h"
+#include "base/shown.h"
 #include "sys/clock.h"
 
 #include <stdio.h>
@@ -86,25 +86,14 @@ static void untime(struct cv_rpc_call *c)
 }
 
 /* What a sentence repeats of a stranger's reaches terminals and logs, often another's: nothing in it
- * steers them, hides or reorders text (C11, P9).  Line ends stay, for some sentences are lists. */
+ * steers them, hides or reorders text (C11, P9). */
 static struct cv_str message_clean(struct cv_arena *a, struct cv_str s)
 {
 	struct cv_buf out;
 	struct cv_str clean;
 
 	cv_buf_init(&out, CV_RPC_STATUS_BYTES_MAX);
-	while (s.n) {
-		uint32_t cp = 0;
-		const size_t step = cv_utf8_decode(s, &cp);
-
-		if (!step) /* the last character may have been cut */
-			(void)cv_buf_printf(&out, "\\x{%02x}", (unsigned)(unsigned char)s.p[0]);
-		else if (cp != '\n' && cv_utf8_is_hidden(cp))
-			(void)cv_buf_printf(&out, "\\u{%x}", (unsigned)cp);
-		else
-			(void)cv_buf_put(&out, (struct cv_str){ s.p, step });
-		s = cv_str_slice(s, step ? step : 1, s.n);
-	}
+	(void)cv_shown_put_message(&out, s);
 	clean = cv_arena_str(a, cv_buf_str(&out));
 	cv_buf_fini(&out);
 	return clean;

@@ -65,6 +65,12 @@ network_policies:
     - path: /usr/bin/curl
 """
 
+AMBIGUOUS = """version: 1
+network_policies:
+  a: {name: a, endpoints: [{host: example.com, port: 443, protocol: rest, access: full}]}
+  b: {name: b, endpoints: [{host: example.com, port: 443, protocol: rest, access: full, enforcement: enforce}]}
+"""
+
 
 def the_state_of_things():
     text = run("status").stdout
@@ -175,6 +181,13 @@ def policies_are_set_and_shown():
     assert "one.example" in run("sandbox", "get", "box", "--policy-only").stdout
 
 
+def c11_a_refusal_of_several_lines_is_read_as_such():
+    said = run("policy", "set", "box", "--policy", file("bad.yaml", AMBIGUOUS), status=1).stderr
+    assert said.startswith("Error: network endpoint ambiguity validation failed:\nb.endpoints[0]: "), said
+    said = run("settings", "set", "box", "--key", "‘box’\u202e", "--value", "x", status=1).stderr
+    assert "‘box’" in said and "\\u{202e}" in said, said
+
+
 def settings_are_set_globally_only_by_yes():
     said = run("settings", "set", "--key", "providers_v2_enabled", "--value", "true", "--global",
                "--yes").stdout
@@ -234,7 +247,7 @@ def c_no_value_was_printed():
 try:
     for f in (the_state_of_things, a_stranger_s_certificate_is_refused, profiles_are_imported,
               providers_are_made_from_the_environment, providers_are_attached,
-              policies_are_set_and_shown, settings_are_set_globally_only_by_yes,
+              policies_are_set_and_shown, c11_a_refusal_of_several_lines_is_read_as_such, settings_are_set_globally_only_by_yes,
               workspaces_are_apart):
         check(f)
     for f in (services, proposed_rules, members_are_not_served):

@@ -108,12 +108,34 @@ static void b6_long_text_is_cut_with_a_count(void **state)
 	cv_buf_fini(&out);
 }
 
+static void c11_p9_a_message_keeps_its_lines(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "it failed:\na[1]: ‘x’ … “y” C:\\z\n", "it failed:\na[1]: ‘x’ … “y” C:\\z\n" },
+		{ "a\rb\tc\033[2J\177", "a\\u{0d}b\\u{09}c\\u{1b}[2J\\u{7f}" },
+		{ "\xc2\x9b \xe2\x80\xae \xe2\x80\xa8 \xe2\x80\x8b \xe2\x81\xa6 \xef\xbb\xbf",
+			"\\u{9b} \\u{202e} \\u{2028} \\u{200b} \\u{2066} \\u{feff}" },
+		{ "cut \xe2\x80", "cut \\x{e2}\\x{80}" },
+	};
+	struct cv_buf out;
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
+		cv_buf_init(&out, 4096);
+		assert_true(cv_shown_put_message(&out, cv_str_of(rows[i][0])));
+		cv_buf_put_byte(&out, 0);
+		assert_string_equal(cv_buf_str(&out).p, rows[i][1]);
+		cv_buf_fini(&out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(b6_p9_a4_nothing_deceives),
 		cmocka_unit_test(json_keeps_its_escapes),
 		cmocka_unit_test(b6_long_text_is_cut_with_a_count),
+		cmocka_unit_test(c11_p9_a_message_keeps_its_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
