@@ -127,14 +127,16 @@ static void check_endpoints(struct check *c)
 static void check_name(struct check *c)
 {
 	const struct cv_policy_text *name = &c->cred->name;
+	char line[CV_FINDING_LINE_BYTES];
 
 	if (!name->s.n)
 		ERROR(c, name->pos, NULL, "a credential needs a name");
 	for (size_t i = 0; i < c->index; i++)
 		if (cv_str_eq(c->profile->credentials[i].name.s, name->s))
 			ERROR(c, name->pos, "give each its own",
-				"a second credential named '%.*s', first at line %u",
-				CV_POLICY_QUOTE(name->s), c->profile->credentials[i].pos.line);
+				"a second credential named '%.*s'%s", CV_POLICY_QUOTE(name->s),
+				cv_finding_line(c->findings, ", first at line ",
+					c->profile->credentials[i].pos.line, "", line));
 }
 
 static bool is_used_before(const struct check *c, size_t var, struct cv_str key)

@@ -406,6 +406,7 @@ cv_code cv_profile_pb_load(const PB(ProviderProfile) * m, struct cv_str source,
 	struct cv_buf text;
 	cv_code code;
 
+	findings->has_no_lines = true; /* both texts are ours */
 	cv_arena_init(&r.arena, CV_CRED_PROFILE_MEMORY_MAX);
 	cv_buf_init(&text, CV_CRED_PROFILE_BYTES_MAX + 1);
 	profile_in(&r, m, &p);

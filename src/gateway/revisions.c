@@ -349,6 +349,7 @@ static enum cv_rpc_status findings_say(
 	enum cv_rpc_status s = CV_RPC_INVALID_ARGUMENT;
 
 	cv_findings_init(&ambiguous);
+	ambiguous.has_no_lines = true;
 	if (cv_policy_ambiguity(doc, &ambiguous) != CV_OK &&
 		ambiguous.error_count == all->error_count) {
 		cv_findings_first(&ambiguous, &first);
@@ -390,6 +391,7 @@ static enum cv_rpc_status whole_check(struct cv_gateway *g, const struct cv_obje
 	enum cv_rpc_status s;
 
 	cv_findings_init(&findings);
+	findings.has_no_lines = true;
 	cv_buf_init(&text, CV_POLICY_PB_TEXT_BYTES_MAX);
 	cv_buf_init(&layer, CV_POLICY_PB_TEXT_BYTES_MAX);
 	s = layer_text(g, sandbox, &layer, err);

@@ -303,14 +303,13 @@ static void report(struct search *s, uint32_t x, uint32_t y)
 	ports_text(ia->ep, ib->ep, ports, sizeof(ports));
 	const int n = snprintf(where, sizeof(where), "%.*s.endpoints[%zu]",
 		CV_POLICY_QUOTE(ib->entry->key.s), ib->index);
-	char line[24] = ""; /* a provider's endpoint has none */
-	if (ia->ep->pos.line)
-		snprintf(line, sizeof(line), "line %u, ", ia->ep->pos.line);
+	char line[CV_FINDING_LINE_BYTES]; /* a provider's endpoint has none */
 	cv_findings_add(s->findings, CV_FINDING_ERROR, ib->ep->pos,
 		(struct cv_str){ where, (size_t)n },
 		"make them agree, or give one a more specific path or another port",
 		"'%.*s' overlaps %.*s.endpoints[%zu] (%s'%.*s') on port %s but differs in %s",
-		CV_POLICY_QUOTE(ib->ep->host.s), CV_POLICY_QUOTE(ia->entry->key.s), ia->index, line,
+		CV_POLICY_QUOTE(ib->ep->host.s), CV_POLICY_QUOTE(ia->entry->key.s), ia->index,
+		cv_finding_line(s->findings, "line ", ia->ep->pos.line, ", ", line),
 		CV_POLICY_QUOTE(ia->ep->host.s), ports, fields);
 }
 

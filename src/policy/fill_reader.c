@@ -148,8 +148,10 @@ bool cv_fill_key_read(struct cv_fill *f, struct cv_str *ret_name, struct cv_poli
 void cv_fill_duplicate_key(
 	struct cv_fill *f, struct cv_str name, struct cv_policy_pos pos, uint32_t first_line)
 {
-	CV_FILL_REPORT(f, pos, "keep one of them", "duplicate key '%.*s', first at line %u",
-		CV_POLICY_QUOTE(name), first_line);
+	char line[CV_FINDING_LINE_BYTES];
+
+	CV_FILL_REPORT(f, pos, "keep one of them", "duplicate key '%.*s'%s", CV_POLICY_QUOTE(name),
+		cv_finding_line(f->y->findings, ", first at line ", first_line, "", line));
 }
 
 bool cv_fill_next_in(struct cv_fill *f, yaml_event_type_t end)

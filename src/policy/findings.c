@@ -64,6 +64,15 @@ void cv_findings_add(struct cv_findings *f, enum cv_finding_level level, struct 
 	};
 }
 
+const char *cv_finding_line(const struct cv_findings *f, const char *before, uint32_t line,
+	const char *after, char ret[CV_FINDING_LINE_BYTES])
+{
+	ret[0] = '\0';
+	if (line && !f->has_no_lines)
+		snprintf(ret, CV_FINDING_LINE_BYTES, "%s%u%s", before, line, after);
+	return ret;
+}
+
 static uint32_t code_point(const char *p, size_t n)
 {
 	uint32_t c = (unsigned char)p[0] & (0xffu >> (n + 1));

@@ -22,6 +22,11 @@ CV_PRINTF(6, 7)
 void cv_findings_add(struct cv_findings *f, enum cv_finding_level level, struct cv_policy_pos pos,
 	struct cv_str where, const char *fix, const char *fmt, ...);
 
+/* The line of another place for a message: before, the number, after; "" where there is none to name. */
+#define CV_FINDING_LINE_BYTES 40
+const char *cv_finding_line(const struct cv_findings *f, const char *before, uint32_t line,
+	const char *after, char ret[CV_FINDING_LINE_BYTES]);
+
 /* True when nothing more will be kept: whoever searches may stop. */
 static inline bool cv_findings_is_full(const struct cv_findings *f)
 {

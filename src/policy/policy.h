@@ -28,7 +28,9 @@ struct cv_findings {
 	struct cv_finding *v;
 	size_t n, cap;
 	size_t error_count;
-	bool is_cut; /* more were found than CV_POLICY_FINDINGS_MAX */
+	bool is_cut;       /* more were found than CV_POLICY_FINDINGS_MAX */
+	bool has_no_lines; /* set by who renders the text himself: nobody sees it, so no message
+			    * names a line of it */
 };
 
 void cv_findings_init(struct cv_findings *f);

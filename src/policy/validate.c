@@ -300,6 +300,7 @@ static void check_middleware_tunnels(struct cv_check *c, const struct cv_policy_
 		return;
 	for (size_t i = 0; i < c->doc->entry_count; i++) {
 		const struct cv_policy_entry *n = &c->doc->entries[i];
+		char line[CV_FINDING_LINE_BYTES];
 
 		for (size_t j = 0; j < n->endpoint_count; j++)
 			if ((n->endpoints[j].tls == CV_TLS_SKIP ||
@@ -310,9 +311,10 @@ static void check_middleware_tunnels(struct cv_check *c, const struct cv_policy_
 				CV_CHECK_ERROR(c, m->pos,
 					"exclude the host, or set on_error: fail_open",
 					"middleware %.*s is fail_closed but selects "
-					"%.*s.endpoints[%zu] (line %u), which has %s",
+					"%.*s.endpoints[%zu]%s, which has %s",
 					CV_POLICY_QUOTE(m->key.s), CV_POLICY_QUOTE(n->key.s), j,
-					n->endpoints[j].pos.line,
+					cv_finding_line(c->findings, " (line ",
+						n->endpoints[j].pos.line, ")", line),
 					n->endpoints[j].tls == CV_TLS_SKIP ? "tls: skip"
 					: n->endpoints[j].protocol == CV_PROTOCOL_TCP
 						? "protocol: tcp"

@@ -287,12 +287,14 @@ static void check_mcp_cover(struct cv_check *c)
 	const struct cv_policy_rule *r = c->rule;
 	const bool covers = !tools_of(r) && (cv_policy_is_word(r->method, "tools/call") ||
 						    cv_policy_is_word(r->method, "tools/*"));
+	char line[CV_FINDING_LINE_BYTES];
 
 	for (size_t i = 0; covers && !c->is_deny && i < c->ep->rules.n; i++)
 		if (tools_of(&c->ep->rules.v[i])) {
 			CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove one of them",
-				"allows every tool, and rules[%zu] (line %u) allows single ones", i,
-				c->ep->rules.v[i].pos.line);
+				"allows every tool, and rules[%zu]%s allows single ones", i,
+				cv_finding_line(c->findings, " (line ", c->ep->rules.v[i].pos.line,
+					")", line));
 			return;
 		}
 }

@@ -306,6 +306,8 @@ static bool is_exhausted(const struct tool_check *c)
 /* The first condition that argument j of the rule contradicts. */
 static void check_contradiction(struct tool_check *c, const struct cv_tool_rule *rule, size_t j)
 {
+	char line[CV_FINDING_LINE_BYTES];
+
 	for (size_t i = 0; i < j && !is_exhausted(c); i++) {
 		const struct cv_tool_argument *a = &rule->arguments[i], *b = &rule->arguments[j];
 
@@ -313,8 +315,9 @@ static void check_contradiction(struct tool_check *c, const struct cv_tool_rule 
 		if (!cv_tool_path_eq(&a->path, &b->path) || may_agree(c, a, b))
 			continue;
 		ERROR(c, HERE, "a rule's arguments must all hold; make two rules of it",
-			"contradicts arguments[%zu] (line %u): no value of %.*s satisfies both", i,
-			a->source->pos.line, CV_POLICY_QUOTE(b->source->path.s));
+			"contradicts arguments[%zu]%s: no value of %.*s satisfies both", i,
+			cv_finding_line(c->findings, " (line ", a->source->pos.line, ")", line),
+			CV_POLICY_QUOTE(b->source->path.s));
 		return;
 	}
 }
@@ -375,6 +378,8 @@ static bool covers(struct tool_check *c, const struct cv_tool_rule *a, const str
 /* A rule behind one that allows the same to everybody is never asked. */
 static void check_reached(struct tool_check *c, size_t j)
 {
+	char line[CV_FINDING_LINE_BYTES];
+
 	for (size_t i = 0; i < j && !is_exhausted(c); i++) {
 		const struct cv_policy_tool_rule *first = c->compiled[i].source;
 
@@ -382,8 +387,9 @@ static void check_reached(struct tool_check *c, size_t j)
 			!covers(c, &c->compiled[i], &c->compiled[j]))
 			continue;
 		WARNING(c, HERE, "put the rule that asks for more first",
-			"is never asked: rule %.*s (line %u) allows its tools with any arguments",
-			CV_POLICY_QUOTE(first->key.s), first->pos.line);
+			"is never asked: rule %.*s%s allows its tools with any arguments",
+			CV_POLICY_QUOTE(first->key.s),
+			cv_finding_line(c->findings, " (line ", first->pos.line, ")", line));
 		return;
 	}
 }

@@ -53,6 +53,7 @@ cv_code cv_policy_pb_to_doc(const cv_policy_pb *m, struct cv_policy_doc **ret, s
 
 	cv_buf_init(&text, CV_POLICY_PB_TEXT_BYTES_MAX);
 	cv_findings_init(&findings);
+	findings.has_no_lines = true;
 	code = cv_policy_pb_text(m, &text, err);
 	if (code == CV_OK) {
 		code = cv_policy_load(CV_STR("policy"), cv_buf_str(&text), ret, &findings);

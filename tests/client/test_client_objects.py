@@ -184,6 +184,7 @@ def policies_are_set_and_shown():
 def c11_a_refusal_of_several_lines_is_read_as_such():
     said = run("policy", "set", "box", "--policy", file("bad.yaml", AMBIGUOUS), status=1).stderr
     assert said.startswith("Error: network endpoint ambiguity validation failed:\nb.endpoints[0]: "), said
+    assert " line " not in said, "a line of the gateway's own rendering: " + said
     said = run("settings", "set", "box", "--key", "‘box’\u202e", "--value", "x", status=1).stderr
     assert "‘box’" in said and "\\u{202e}" in said, said
 
