@@ -12,6 +12,7 @@
 #include "client/sandbox.h"
 
 #include "base/time.h"
+#include "rpc/policy_merge.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -130,15 +131,12 @@ static Openshell__Sandbox__V1__NetworkEndpoint *endpoint_make(struct cl *c, cons
 	return e;
 }
 
-/* "api.github.com:443" -> "api_github_com_443" */
 static char *rule_name(struct cl *c, const Openshell__Sandbox__V1__NetworkEndpoint *e)
 {
-	char *name = cl_print(c, "%s_%u", e->host, e->port);
+	char name[CV_POLICY_RULE_NAME_BYTES];
 
-	for (char *p = name; *p; p++)
-		if (!isalnum((unsigned char)*p))
-			*p = '_';
-	return name;
+	cv_policy_rule_name(e->host, e->port, name);
+	return cl_dup(c, name);
 }
 
 static void endpoints_add(struct change *ch)
