@@ -44,13 +44,13 @@ static size_t attached_count(const V1(Sandbox) * m)
 static enum cv_rpc_status sandbox_open(struct cv_rpc_call *c, const char *workspace,
 	const char *name, bool is_change, struct cv_object **ret, struct cv_err *err)
 {
-	struct cv_object *w;
-	const enum cv_rpc_status s =
-		cv_gw_workspace_open(c, cv_str_of(workspace), is_change, &w, err);
+	struct cv_gw_box *b;
+	const enum cv_rpc_status s = cv_gw_box_open(
+		c, "sandbox_name", cv_str_of(name), cv_str_of(workspace), is_change, &b, err);
 
-	return s == CV_RPC_OK ? cv_object_get(cv_gw_of(c)->objects, CV_OBJECT_SANDBOX, w->name,
-					cv_str_of(name), ret, err)
-			      : s;
+	if (s == CV_RPC_OK)
+		*ret = b->object;
+	return s;
 }
 
 /* A variable that both set, or NULL. */
@@ -130,6 +130,8 @@ static void attach(struct cv_rpc_call *c, const ProtobufCMessage *request)
 	enum cv_rpc_status s = sandbox_open(c, q->workspace, q->sandbox_name, true, &box, &err);
 
 	openshell__v1__attach_sandbox_provider_response__init(&r);
+	if (s == CV_RPC_OK && !name.n)
+		s = cv_gw_invalid(&err, "provider_name is required");
 	if (s == CV_RPC_OK)
 		provider = cv_object_find(g->objects, CV_OBJECT_PROVIDER, box->scope, name);
 	if (s == CV_RPC_OK && !provider) {
@@ -175,6 +177,8 @@ static void detach(struct cv_rpc_call *c, const ProtobufCMessage *request)
 	enum cv_rpc_status s = sandbox_open(c, q->workspace, q->sandbox_name, false, &box, &err);
 
 	openshell__v1__detach_sandbox_provider_response__init(&r);
+	if (s == CV_RPC_OK && !q->provider_name[0])
+		s = cv_gw_invalid(&err, "provider_name is required");
 	if (s == CV_RPC_OK)
 		at = attached_at(sandbox_of(box), cv_str_of(q->provider_name));
 	if (s == CV_RPC_OK && at < attached_count(sandbox_of(box))) {

@@ -50,7 +50,8 @@ static enum cv_rpc_status sandbox_open(const struct cv_rpc_call *c, const char *
 		return cv_gw_policy_sandbox(c, name, workspace, is_change, ret, err);
 	s = cv_object_get_id(
 		cv_gw_of(c)->objects, CV_OBJECT_SANDBOX, cv_str_of(who->sandbox_id), ret, err);
-	if (s == CV_RPC_OK && name[0] && !cv_str_eq((*ret)->name, cv_str_of(name))) {
+	if (s == CV_RPC_OK && name[0] && !cv_str_eq((*ret)->name, cv_str_of(name)) &&
+		strcmp((*ret)->id, name) != 0) {
 		(void)cv_fail(err, CV_NOT_FOUND, "sandbox not found");
 		return CV_RPC_NOT_FOUND;
 	}
@@ -65,6 +66,8 @@ static enum cv_rpc_status chunk_open(const struct cv_rpc_call *c, const char *na
 
 	if (s != CV_RPC_OK)
 		return s;
+	if (!chunk_id[0])
+		return cv_gw_invalid(err, "chunk_id is required");
 	*ret = cv_object_find(cv_gw_of(c)->objects, CV_OBJECT_DRAFT_CHUNK,
 		cv_str_of((*ret_sandbox)->id), cv_str_of(chunk_id));
 	if (*ret)

@@ -182,7 +182,8 @@ static enum cv_rpc_status exec_start(struct cv_rpc_call *c,
 	enum cv_rpc_status s = exec_request_check(r, err);
 
 	if (s == CV_RPC_OK)
-		s = cv_gw_box_open(c, cv_str_of(r->sandbox_id), CV_STR_NONE, true, &b, err);
+		s = cv_gw_box_open(
+			c, "sandbox_id", cv_str_of(r->sandbox_id), CV_STR_NONE, true, &b, err);
 	if (s != CV_RPC_OK)
 		return s;
 	s = exec_box_check(b, &is_waiting, err);

@@ -361,8 +361,8 @@ static void on_token(struct cv_rpc_call *c, const ProtobufCMessage *message)
 	struct cv_gw_box *b;
 	struct cv_buf token;
 	struct cv_err err;
-	enum cv_rpc_status s =
-		cv_gw_box_open(c, cv_str_of(r->name), cv_str_of(r->workspace), true, &b, &err);
+	enum cv_rpc_status s = cv_gw_box_open(
+		c, "name", cv_str_of(r->name), cv_str_of(r->workspace), true, &b, &err);
 
 	if (s == CV_RPC_OK && !cv_gw_box_is_external(b))
 		s = hello_refuse(&err, CV_RPC_FAILED_PRECONDITION,

@@ -173,7 +173,8 @@ static enum cv_rpc_status forward_start(
 	enum cv_rpc_status s = init_check(r, err);
 
 	if (s == CV_RPC_OK)
-		s = cv_gw_box_open(c, cv_str_of(r->sandbox_id), CV_STR_NONE, true, &b, err);
+		s = cv_gw_box_open(
+			c, "sandbox_id", cv_str_of(r->sandbox_id), CV_STR_NONE, true, &b, err);
 	if (s != CV_RPC_OK)
 		return s;
 	if (b->state != CV_GW_UP || cv_gw_box_want(b) != CV_GW_RUN)

@@ -300,7 +300,8 @@ static void on_start(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	enum cv_rpc_status s = request_check(q, &err);
 
 	if (s == CV_RPC_OK)
-		s = cv_gw_box_open(c, cv_str_of(q->exec->sandbox_id), CV_STR_NONE, true, &b, &err);
+		s = cv_gw_box_open(c, "sandbox_id", cv_str_of(q->exec->sandbox_id), CV_STR_NONE,
+			true, &b, &err);
 	if (s == CV_RPC_OK)
 		s = existing_find(b, q, &existing, &err);
 	if (s == CV_RPC_OK && existing) {
@@ -348,8 +349,8 @@ enum cv_rpc_status kept_open(const struct cv_rpc_call *c, const char *sandbox, c
 		return cv_gw_invalid(err, "sandbox_id is required");
 	if (!*id)
 		return cv_gw_invalid(err, "exec_id is required");
-	const enum cv_rpc_status s =
-		cv_gw_box_open(c, cv_str_of(sandbox), CV_STR_NONE, is_change, &b, err);
+	const enum cv_rpc_status s = cv_gw_box_open(
+		c, "sandbox_id", cv_str_of(sandbox), CV_STR_NONE, is_change, &b, err);
 	if (s != CV_RPC_OK)
 		return s;
 	*ret = kept_find(b, cv_str_of(id));
@@ -462,9 +463,10 @@ static void on_list(struct cv_rpc_call *c, const ProtobufCMessage *message)
 	struct cv_gw_box *b;
 	struct cv_err err;
 	size_t n = 0;
-	enum cv_rpc_status s = *q->sandbox_id ? cv_gw_box_open(c, cv_str_of(q->sandbox_id),
-							CV_STR_NONE, false, &b, &err)
-					      : cv_gw_invalid(&err, "sandbox_id is required");
+	enum cv_rpc_status s = *q->sandbox_id
+				       ? cv_gw_box_open(c, "sandbox_id", cv_str_of(q->sandbox_id),
+						 CV_STR_NONE, false, &b, &err)
+				       : cv_gw_invalid(&err, "sandbox_id is required");
 
 	if (s == CV_RPC_OK && is_unsure(b))
 		s = refuse_unsure(&err);

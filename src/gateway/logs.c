@@ -108,14 +108,39 @@ void lines_free(struct cv_gw_box *b)
 
 /* ---- a line ---- */
 
+static const char *const levels[] = { "TRACE", "DEBUG", "INFO", "WARN", "ERROR" };
+
+/* CV_ARRAY_LEN(levels): it is none. */
+static size_t level_at(const char *s)
+{
+	size_t i = 0;
+
+	while (i < CV_ARRAY_LEN(levels) && !cv_str_eq_nocase(cv_str_of(s), cv_str_of(levels[i])))
+		i++;
+	return i;
+}
+
 static int level_rank(const char *s)
 {
-	static const char *const order[] = { "TRACE", "DEBUG", "INFO", "WARN", "ERROR" };
+	const size_t i = level_at(s);
 
-	for (size_t i = 0; i < CV_ARRAY_LEN(order); i++)
-		if (cv_str_eq_nocase(cv_str_of(s), cv_str_of(order[i])))
-			return (int)i;
-	return 2; /* OCSF, and what nobody knows, is information */
+	return i < CV_ARRAY_LEN(levels) ? (int)i
+					: 2; /* OCSF, and what nobody knows, is information */
+}
+
+enum cv_rpc_status lines_filter_check(
+	const struct lines_filter *f, const char *prefix, struct cv_err *err)
+{
+	for (size_t i = 0; i < f->source_count; i++)
+		if (strcmp(f->sources[i], "gateway") != 0 && strcmp(f->sources[i], "sandbox") != 0)
+			return cv_gw_invalid(err,
+				"%ssources: '%.32s' is not one of gateway, sandbox", prefix,
+				f->sources[i]);
+	if (*f->min_level && level_at(f->min_level) == CV_ARRAY_LEN(levels))
+		return cv_gw_invalid(err,
+			"%smin_level: '%.32s' is not one of TRACE, DEBUG, INFO, WARN, ERROR",
+			prefix, f->min_level);
+	return CV_RPC_OK;
 }
 
 /* Valid UTF-8 without NUL, at most max bytes; what is not becomes U+FFFD. */
@@ -290,7 +315,8 @@ static enum cv_rpc_status target_find(struct cv_rpc_call *c,
 	struct cv_gw_box *b;
 	struct cv_object *w;
 	struct cv_err other;
-	const enum cv_rpc_status s = cv_gw_box_open(c, wanted, workspace, false, &b, err);
+	const enum cv_rpc_status s =
+		cv_gw_box_open(c, "sandbox_id", wanted, workspace, false, &b, err);
 
 	if (s == CV_RPC_OK) {
 		if (b->lines)
@@ -307,11 +333,16 @@ static enum cv_rpc_status target_find(struct cv_rpc_call *c,
 	return CV_RPC_OK;
 }
 
+static struct lines_filter filter_of(const Openshell__V1__GetSandboxLogsRequest *r)
+{
+	return (struct lines_filter){ r->since_ms, r->sources, r->n_sources, r->min_level };
+}
+
 /* The last of the wanted ones, in their order. */
 static bool answer_fill(const Openshell__V1__GetSandboxLogsRequest *r, struct cv_str all,
 	struct cv_arena *arena, Openshell__V1__GetSandboxLogsResponse *ret)
 {
-	const struct lines_filter f = { r->since_ms, r->sources, r->n_sources, r->min_level };
+	const struct lines_filter f = filter_of(r);
 	const size_t max = r->lines ? r->lines : LINES_MAX;
 	struct cv_str rest = all, packed;
 	size_t n = 0, wanted = 0;
@@ -346,9 +377,12 @@ static void on_logs(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	struct logfile_of of;
 	struct cv_buf all;
 	struct cv_err err;
+	const struct lines_filter f = filter_of(r);
 	enum cv_rpc_status s = target_find(c, r, file, &of, &err);
 
 	openshell__v1__get_sandbox_logs_response__init(&answer);
+	if (s == CV_RPC_OK)
+		s = lines_filter_check(&f, "", &err);
 	cv_buf_init(&all, 3 * LOGFILE_BYTES_MAX);
 	if (s == CV_RPC_OK && logfile_read(cv_gw_of(c)->logs->dir, &of, &all, &err) != CV_OK)
 		s = CV_RPC_INTERNAL;

@@ -32,18 +32,13 @@ static void fail(struct cv_rpc_call *c, enum cv_rpc_status s, const struct cv_er
 enum cv_rpc_status cv_gw_policy_sandbox(const struct cv_rpc_call *c, const char *name,
 	const char *workspace, bool is_change, struct cv_object **ret, struct cv_err *err)
 {
-	struct cv_object *ws;
-	const enum cv_rpc_status s =
-		cv_gw_workspace_open(c, cv_str_of(workspace), is_change, &ws, err);
+	struct cv_gw_box *b;
+	const enum cv_rpc_status s = cv_gw_box_open(
+		c, "name", cv_str_of(name), cv_str_of(workspace), is_change, &b, err);
 
-	if (s != CV_RPC_OK)
-		return s;
-	if (!name[0]) {
-		(void)cv_fail(err, CV_INVALID, "name is required");
-		return CV_RPC_INVALID_ARGUMENT;
-	}
-	return cv_object_get(
-		cv_gw_of(c)->objects, CV_OBJECT_SANDBOX, ws->name, cv_str_of(name), ret, err);
+	if (s == CV_RPC_OK)
+		*ret = b->object;
+	return s;
 }
 
 /* ---- UpdateConfig ---- */

@@ -63,6 +63,8 @@ static void get(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), TO_READ, &scope, &err);
 
 	openshell__v1__provider_profile_response__init(&r);
+	if (s == CV_RPC_OK && !q->id[0])
+		s = cv_gw_invalid(&err, "id is required");
 	if (s == CV_RPC_OK)
 		s = status_of(cv_gw_profile_find(cv_gw_of(c), scope, cv_str_of(q->id), &p, &err));
 	if (s == CV_RPC_OK)
@@ -504,9 +506,10 @@ static void delete (struct cv_rpc_call *c, const ProtobufCMessage *m)
 	enum cv_rpc_status s = scope_open(c, cv_str_of(q->workspace), TO_TAKE_AWAY, &scope, &err);
 
 	openshell__v1__delete_provider_profile_response__init(&r);
+	if (s == CV_RPC_OK && !id.n)
+		s = cv_gw_invalid(&err, "id is required");
 	if (s == CV_RPC_OK) {
-		struct cv_object *o =
-			id.n ? cv_object_find(g->objects, CV_OBJECT_PROFILE, scope, id) : NULL;
+		struct cv_object *o = cv_object_find(g->objects, CV_OBJECT_PROFILE, scope, id);
 
 		if (o) {
 			s = file_check(o, &err);

@@ -191,8 +191,10 @@ static enum cv_rpc_status provider_open(struct cv_rpc_call *c, struct cv_str req
 	struct cv_str name, bool is_change, struct cv_object **ret, struct cv_err *err)
 {
 	struct cv_object *workspace;
-	const enum cv_rpc_status s = cv_gw_workspace_open(c, requested, is_change, &workspace, err);
 
+	if (!name.n)
+		return cv_gw_invalid(err, "name is required");
+	const enum cv_rpc_status s = cv_gw_workspace_open(c, requested, is_change, &workspace, err);
 	return s == CV_RPC_OK ? cv_object_get(cv_gw_of(c)->objects, CV_OBJECT_PROVIDER,
 					workspace->name, name, ret, err)
 			      : s;

@@ -21,13 +21,16 @@
 #define NAME_WORDS_TRIES 8  /* of two words, before letters */
 #define NAME_TRIES       64 /* three hundred million of six letters */
 
-enum cv_rpc_status cv_gw_box_open(const struct cv_rpc_call *c, struct cv_str id_or_name,
-	struct cv_str workspace, bool is_change, struct cv_gw_box **ret, struct cv_err *err)
+enum cv_rpc_status cv_gw_box_open(const struct cv_rpc_call *c, const char *field,
+	struct cv_str id_or_name, struct cv_str workspace, bool is_change, struct cv_gw_box **ret,
+	struct cv_err *err)
 {
 	struct cv_gateway *g = cv_gw_of(c);
 	struct cv_object *o = cv_object_find_id(g->objects, CV_OBJECT_SANDBOX, id_or_name), *w;
 	enum cv_rpc_status s;
 
+	if (!id_or_name.n)
+		return cv_gw_invalid(err, "%s is required", field);
 	if (o) {
 		s = cv_gw_object_open_id(c, CV_OBJECT_SANDBOX, id_or_name, &o, err);
 	} else {
@@ -159,8 +162,8 @@ static void on_get(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	const Openshell__V1__GetSandboxRequest *r = (const Openshell__V1__GetSandboxRequest *)m;
 	struct cv_gw_box *b;
 	struct cv_err err;
-	const enum cv_rpc_status s =
-		cv_gw_box_open(c, cv_str_of(r->name), cv_str_of(r->workspace), false, &b, &err);
+	const enum cv_rpc_status s = cv_gw_box_open(
+		c, "name", cv_str_of(r->name), cv_str_of(r->workspace), false, &b, &err);
 
 	if (s == CV_RPC_OK)
 		box_reply(c, b);
@@ -283,8 +286,8 @@ static void on_stop(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	const Openshell__V1__StopSandboxRequest *r = (const Openshell__V1__StopSandboxRequest *)m;
 	struct cv_gw_box *b;
 	struct cv_err err;
-	const enum cv_rpc_status s =
-		cv_gw_box_open(c, cv_str_of(r->name), cv_str_of(r->workspace), false, &b, &err);
+	const enum cv_rpc_status s = cv_gw_box_open(
+		c, "name", cv_str_of(r->name), cv_str_of(r->workspace), false, &b, &err);
 
 	if (s == CV_RPC_OK)
 		want_change(c, b, PHASE(STOPPED), 1u << PHASE(READY),
@@ -298,8 +301,8 @@ static void on_start(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	const Openshell__V1__StartSandboxRequest *r = (const Openshell__V1__StartSandboxRequest *)m;
 	struct cv_gw_box *b;
 	struct cv_err err;
-	const enum cv_rpc_status s =
-		cv_gw_box_open(c, cv_str_of(r->name), cv_str_of(r->workspace), true, &b, &err);
+	const enum cv_rpc_status s = cv_gw_box_open(
+		c, "name", cv_str_of(r->name), cv_str_of(r->workspace), true, &b, &err);
 
 	/* One whose command has ended may be started again, too. */
 	if (s == CV_RPC_OK)
@@ -316,8 +319,8 @@ static void on_delete(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	Openshell__V1__DeleteSandboxResponse answer;
 	struct cv_gw_box *b;
 	struct cv_err err;
-	enum cv_rpc_status s =
-		cv_gw_box_open(c, cv_str_of(r->name), cv_str_of(r->workspace), false, &b, &err);
+	enum cv_rpc_status s = cv_gw_box_open(
+		c, "name", cv_str_of(r->name), cv_str_of(r->workspace), false, &b, &err);
 
 	if (s == CV_RPC_OK && cv_gw_box_want(b) != CV_GW_DELETE)
 		s = box_want_write(b, PHASE(DELETING), NULL, &err);

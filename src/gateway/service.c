@@ -180,8 +180,8 @@ static enum cv_rpc_status expose(struct cv_rpc_call *c, const V1(ExposeServiceRe
 	struct cv_gateway *g = cv_gw_of(c);
 	char name[NAME_BYTES_MAX];
 	struct cv_gw_box *b;
-	enum cv_rpc_status s =
-		cv_gw_box_open(c, cv_str_of(r->sandbox), cv_str_of(r->workspace), true, &b, err);
+	enum cv_rpc_status s = cv_gw_box_open(
+		c, "sandbox", cv_str_of(r->sandbox), cv_str_of(r->workspace), true, &b, err);
 
 	if (s == CV_RPC_OK)
 		s = request_check(r, b->object, err);
@@ -222,8 +222,8 @@ static enum cv_rpc_status open_one(struct cv_rpc_call *c, const char *sandbox, c
 {
 	struct cv_gw_box *b;
 	char name[NAME_BYTES_MAX];
-	enum cv_rpc_status s =
-		cv_gw_box_open(c, cv_str_of(sandbox), cv_str_of(workspace), is_change, &b, err);
+	enum cv_rpc_status s = cv_gw_box_open(
+		c, "sandbox", cv_str_of(sandbox), cv_str_of(workspace), is_change, &b, err);
 
 	if (s == CV_RPC_OK)
 		s = service_check(service, err);

@@ -141,8 +141,8 @@ static enum cv_rpc_status session_create(
 
 	if (!*r->sandbox_id)
 		return refuse(err, CV_RPC_INVALID_ARGUMENT, "sandbox_id is required");
-	enum cv_rpc_status s =
-		cv_gw_box_open(c, cv_str_of(r->sandbox_id), CV_STR_NONE, true, &b, err);
+	enum cv_rpc_status s = cv_gw_box_open(
+		c, "sandbox_id", cv_str_of(r->sandbox_id), CV_STR_NONE, true, &b, err);
 	if (s == CV_RPC_OK)
 		s = ready_check(b, err);
 	if (s != CV_RPC_OK)

@@ -267,11 +267,15 @@ static void on_watch(struct cv_rpc_call *c, const ProtobufCMessage *m)
 {
 	const Openshell__V1__WatchSandboxRequest *r = (const Openshell__V1__WatchSandboxRequest *)m;
 	struct cv_gateway *g = cv_gw_of(c);
+	const struct lines_filter filter = { r->log_since_ms, r->log_sources, r->n_log_sources,
+		r->log_min_level };
 	struct cv_gw_box *b;
 	struct cv_err err;
-	const enum cv_rpc_status s =
-		cv_gw_box_open(c, cv_str_of(r->id), CV_STR_NONE, false, &b, &err);
+	enum cv_rpc_status s =
+		cv_gw_box_open(c, "id", cv_str_of(r->id), CV_STR_NONE, false, &b, &err);
 
+	if (s == CV_RPC_OK)
+		s = lines_filter_check(&filter, "log_", &err);
 	if (s != CV_RPC_OK) {
 		cv_gw_fail(c, s, &err);
 		return;
@@ -291,8 +295,7 @@ static void on_watch(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	w->r = r;
 	w->is_status_due = true; /* the snapshot */
 	w->drafts = draft_version(g, b->object);
-	w->filter = (struct lines_filter){ r->log_since_ms, r->log_sources, r->n_log_sources,
-		r->log_min_level };
+	w->filter = filter;
 	w->log = tail(&l->logs, r->log_tail_lines ? r->log_tail_lines : LINES_TAIL, &w->filter);
 	w->event = tail(&l->events, r->event_tail, NULL);
 	w->next = b->watchers;

@@ -29,6 +29,9 @@ struct lines_filter {
 	size_t source_count;
 	const char *min_level; /* "": all */
 };
+/* prefix: of the fields in the request. */
+CV_MUST enum cv_rpc_status lines_filter_check(
+	const struct lines_filter *f, const char *prefix, struct cv_err *err);
 bool lines_wants(const struct lines_filter *f, const struct cv_gw_entry *e);
 
 /* watch.c: something may be sent to those who follow b. */

@@ -1,0 +1,81 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Goal: a request that leaves out what it is about, or filters by a word that means nothing, is told
+the field; and a sandbox may be named by its name or its id wherever one is named.
+Method: the rpcs against a real gateway without a sandbox's start."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import gatewaylab  # noqa: E402
+import world  # noqa: E402
+
+tap = world.Tap()
+g = gatewaylab.Gateway(tls=False)
+pb = g.pb
+sb = gatewaylab.rpclab.module("sandbox_pb2")
+
+
+def code_of(method, **kw):
+    request = getattr(pb, method + "Request")(**kw)
+    call = getattr(g.stub, method)
+    return gatewaylab.code_of(lambda: list(call(request)) if method == "WatchSandbox" else call(request))
+
+
+def check(f):
+    tap.check(f.__name__.replace("_", " "), f)
+
+
+def what_is_left_out_is_named():
+    for method, field, kw in (
+            ("GetSandbox", "name", {}), ("DeleteSandbox", "name", {}), ("StopSandbox", "name", {}),
+            ("StartSandbox", "name", {}), ("WatchSandbox", "id", {}), ("GetSandboxLogs", "sandbox_id", {}),
+            ("ExposeService", "sandbox", {"target_port": 80}), ("GetService", "sandbox", {}),
+            ("GetProvider", "name", {}), ("DeleteProvider", "name", {}), ("GetProviderProfile", "id", {}),
+            ("DeleteProviderProfile", "id", {}), ("ListSandboxProviders", "sandbox_name", {}),
+            ("AttachSandboxProvider", "sandbox_name", {"provider_name": "p"}),
+            ("AttachSandboxProvider", "provider_name", {"sandbox_name": "one"}),
+            ("DetachSandboxProvider", "provider_name", {"sandbox_name": "one"}),
+            ("GetDraftPolicy", "name", {}), ("ListSandboxPolicies", "name", {}),
+            ("ApproveDraftChunk", "chunk_id", {"name": "one"}),
+            ("RejectDraftChunk", "chunk_id", {"name": "one"})):
+        said = code_of(method, **kw)
+        assert said == ("INVALID_ARGUMENT", field + " is required"), (method, said)
+
+
+def a_sandbox_has_a_name_and_an_id():
+    for who in ("one", box):
+        for method, kw in (
+                ("GetSandbox", {"name": who}), ("GetSandboxPolicyStatus", {"name": who}),
+                ("ListSandboxPolicies", {"name": who}), ("GetDraftPolicy", {"name": who}),
+                ("GetDraftHistory", {"name": who}), ("ListSandboxProviders", {"sandbox_name": who}),
+                ("AttachSandboxProvider", {"sandbox_name": who, "provider_name": "prov"}),
+                ("DetachSandboxProvider", {"sandbox_name": who, "provider_name": "prov"}),
+                ("UpdateConfig", {"name": who, "setting_key": "ocsf_json_enabled",
+                                  "setting_value": sb.SettingValue(bool_value=True)})):
+            said = code_of(method, **kw)
+            assert said[0] == "OK", (method, kw, said)
+
+
+def filters_of_lines_are_words():
+    levels = "is not one of TRACE, DEBUG, INFO, WARN, ERROR"
+    assert code_of("GetSandboxLogs", sandbox_id=box, min_level="BOGUS") == (
+        "INVALID_ARGUMENT", "min_level: 'BOGUS' " + levels)
+    assert code_of("GetSandboxLogs", sandbox_id=box, sources=["gateway", "bogus"]) == (
+        "INVALID_ARGUMENT", "sources: 'bogus' is not one of gateway, sandbox")
+    assert code_of("WatchSandbox", id=box, log_min_level="x") == (
+        "INVALID_ARGUMENT", "log_min_level: 'x' " + levels)
+    for word in ("warn", "ERROR", "Trace", ""):
+        assert code_of("GetSandboxLogs", sandbox_id=box, min_level=word)[0] == "OK"
+
+
+try:
+    box = g.stub.CreateSandbox(pb.CreateSandboxRequest(name="one", spec={})).sandbox.metadata.id
+    g.stub.CreateProvider(pb.CreateProviderRequest(
+        provider={"metadata": {"name": "prov"}, "type": "generic", "credentials": {"KEY": "v"}}))
+    for f in (what_is_left_out_is_named, a_sandbox_has_a_name_and_an_id, filters_of_lines_are_words):
+        check(f)
+finally:
+    g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name="one"))
+    g.close()
+tap.done()
