@@ -9,6 +9,7 @@
 #include "gateway/sandbox_int.h"
 
 #include "driver/quantity.h"
+#include "gateway/access.h"
 #include "gateway/config.h"
 #include "gateway/external.h"
 #include "gateway/labels.h"
@@ -261,6 +262,19 @@ static status gpu_check(const Openshell__V1__ResourceRequirements *r, struct cv_
 	       CV_RPC_FAILED_PRECONDITION;
 }
 
+/* An attachment is there or not: attaching twice does nothing, and a list can't say it twice. */
+static status providers_check(const Openshell__V1__SandboxSpec *spec, struct cv_err *err)
+{
+	if (spec->n_providers > PROVIDERS_MAX)
+		return too_much("spec.providers", "entries", spec->n_providers, PROVIDERS_MAX, err);
+	for (size_t i = 0; i < spec->n_providers; i++)
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(spec->providers[i], spec->providers[k]) == 0)
+				return cv_gw_invalid(err, "spec.providers names '%.253s' twice",
+					spec->providers[i]);
+	return CV_RPC_OK;
+}
+
 static status spec_check(const Openshell__V1__SandboxSpec *spec, struct cv_err *err)
 {
 	const size_t policy_bytes =
@@ -270,8 +284,8 @@ static status spec_check(const Openshell__V1__SandboxSpec *spec, struct cv_err *
 	if (s == CV_RPC_OK)
 		s = environment_check("spec.environment", spec->environment, spec->n_environment,
 			ENV_VALUE_BYTES_MAX, COMMAND_VARIABLE, err);
-	if (s == CV_RPC_OK && spec->n_providers > PROVIDERS_MAX)
-		s = too_much("spec.providers", "entries", spec->n_providers, PROVIDERS_MAX, err);
+	if (s == CV_RPC_OK)
+		s = providers_check(spec, err);
 	if (s == CV_RPC_OK && policy_bytes > CV_POLICY_PB_BYTES_MAX)
 		s = too_much("spec.policy", "serialized size", policy_bytes, CV_POLICY_PB_BYTES_MAX,
 			err);

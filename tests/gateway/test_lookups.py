@@ -69,11 +69,17 @@ def filters_of_lines_are_words():
         assert code_of("GetSandboxLogs", sandbox_id=box, min_level=word)[0] == "OK"
 
 
+def a_provider_is_attached_once():
+    code, said = code_of("CreateSandbox", name="two", spec={"providers": ["prov", "prov"]})
+    assert (code, said) == ("INVALID_ARGUMENT", "spec.providers names 'prov' twice"), (code, said)
+
+
 try:
     box = g.stub.CreateSandbox(pb.CreateSandboxRequest(name="one", spec={})).sandbox.metadata.id
     g.stub.CreateProvider(pb.CreateProviderRequest(
         provider={"metadata": {"name": "prov"}, "type": "generic", "credentials": {"KEY": "v"}}))
-    for f in (what_is_left_out_is_named, a_sandbox_has_a_name_and_an_id, filters_of_lines_are_words):
+    for f in (what_is_left_out_is_named, a_sandbox_has_a_name_and_an_id, filters_of_lines_are_words,
+              a_provider_is_attached_once):
         check(f)
 finally:
     g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name="one"))
