@@ -50,6 +50,14 @@ enum cv_rpc_status exec_request_check(
 		"OPENSHELL_PYFUNC_B64", err);
 }
 
+/* As `cd` would take it where commands begin; "": there. */
+static struct cv_str workdir_of(const Openshell__V1__ExecSandboxRequest *r, struct cv_arena *arena)
+{
+	if (!*r->workdir || r->workdir[0] == '/')
+		return cv_str_of(r->workdir);
+	return cv_arena_printf(arena, "/sandbox/%s", r->workdir);
+}
+
 /* The bytes of a command, for the supervisor; false: they do not fit. */
 bool exec_request_put(
 	const Openshell__V1__ExecSandboxRequest *r, const struct cv_gw_box *b, struct cv_buf *out)
@@ -57,10 +65,11 @@ bool exec_request_put(
 	size_t given;
 	const struct cv_str *env = cv_gw_env_of(b, &given);
 	struct cv_arena arena;
-	struct cv_plan_exec e = { .cwd = cv_str_of(r->workdir) };
+	struct cv_plan_exec e = { 0 };
 	bool has_term = false;
 
 	cv_arena_init(&arena, CV_PLAN_EXEC_BYTES_MAX + (1u << 20));
+	e.cwd = workdir_of(r, &arena);
 	e.argv = cv_arena_array(&arena, r->n_command, sizeof(*e.argv));
 	e.env = cv_arena_array(&arena, given + r->n_environment + 1, sizeof(*e.env));
 	for (size_t i = 0; e.argv && i < r->n_command; i++)

@@ -115,6 +115,8 @@ def exec_keeps_streams_apart_and_the_status():
     assert (done.stdout, done.stderr) == ("out\n", "err\n")
     assert sh("cat", stdin=b"a\0b\xff" * 1000, text=False).stdout == b"a\0b\xff" * 1000
     assert sh("pwd; echo $X", flags=["--workdir", "/tmp", "--env", "X=a b"]).stdout == "/tmp\na b\n"
+    sh("mkdir -p rel/deep")
+    assert sh("pwd", flags=["--workdir", "rel/deep"]).stdout == "/sandbox/rel/deep\n"
     begun = time.monotonic()
     sh("sleep 100", status=124, flags=["--timeout", "1"])
     assert time.monotonic() - begun < 15
