@@ -3,6 +3,8 @@
 """REST, reflection and health of a real gateway: the same handlers and the same rules as gRPC's."""
 import json
 import os
+import re
+import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -47,6 +49,25 @@ with gatewaylab.Gateway(tls=False) as g:
                 iter([rp.ServerReflectionRequest(list_services="")]), timeout=5))
             assert "openshell.v1.OpenShell" in [s.name for s in answer.list_services_response.service]
 
+    def guide():
+        """The commands of the guide that are cut short by `curl ...`, in their order."""
+        box = g.stub.CreateSandbox(g.pb.CreateSandboxRequest(name="one", spec={})).sandbox.metadata.id
+        gatewaylab.until(lambda: ask(g, "GET", "/v1/sandboxes/one")[1]["sandbox"]["status"]["phase"]
+                         == "SANDBOX_PHASE_READY")
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                               "../../docs/guides/run-a-gateway.md"), encoding="utf-8") as f:
+            commands = re.findall(r"^    curl \.\.\. (?:[^\\\n]|\\\n)*", f.read(), re.M)
+        assert len(commands) == 3, commands
+        exec_id = ""
+        for command in commands:
+            command = command.replace("curl ...", "curl -sS --fail-with-body --max-time 20").replace(
+                "https://localhost:17670", g.url("")).replace("from_offset=4096", "from_offset=0").replace("/ID/", f"/{box}/").replace("/EXEC:", f"/{exec_id}:")
+            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, (command, done)
+            exec_id = exec_id or json.loads(done.stdout)["exec"]["id"]
+        g.stub.DeleteSandbox(g.pb.DeleteSandboxRequest(name="one"))
+
+    tap.check("the commands of the guide", guide)
     tap.check("a workspace is made by REST, seen by gRPC, and deleted", workspaces)
     tap.check("health and reflection", health)
     tap.check("a sandbox that is not there", lambda: ask(g, "GET", "/v1/sandboxes/none")[0] == 404 or 1 / 0)
