@@ -30,6 +30,8 @@ static void get_text(struct cl *c, const Openshell__V1__Sandbox *s,
 	cl_label(c, "Phase:", cl_phase_name(cl_phase(s)));
 	if (ready && strcmp(ready->status, "True") != 0) /* no word that scripts look for */
 		cl_label(c, "Reason:", cl_shown(c, ready->reason));
+	if (cl_sandbox_queued(s))
+		cl_label(c, "Admitted:", cl_shown(c, cl_sandbox_queued(s)));
 	if (s->status && s->status->_exit_code_case)
 		cl_label(c, "Exit code:", cl_print(c, "%d", s->status->exit_code));
 	cl_label(c, "Created:", cl_time(c, m->created_at_ms));

@@ -91,6 +91,7 @@ struct waiting {
 	const char *last; /* what was reported last */
 	const char *reason, *message;
 	bool is_done, is_failed;
+	const char *gone; /* what somebody did to it meanwhile: it won't be ready */
 };
 
 static void progress(struct cl *c, struct waiting *w, const char *what)
@@ -100,6 +101,16 @@ static void progress(struct cl *c, struct waiting *w, const char *what)
 	w->last = what;
 	w->deadline_ms = cv_clock_ms() + w->patience_ms;
 	cl_note(c, "[%.1fs] %s", (double)(cv_clock_ms() - w->from_ms) / 1000, what);
+}
+
+static const char *gone_of(Openshell__V1__SandboxPhase phase)
+{
+	switch ((int)phase) {
+	case OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPING:
+	case OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED: return "stopped";
+	case OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_DELETING: return "deleted";
+	default: return NULL;
+	}
 }
 
 static void saw_sandbox(struct cl *c, struct waiting *w, const Openshell__V1__Sandbox *s)
@@ -118,6 +129,8 @@ static void saw_sandbox(struct cl *c, struct waiting *w, const Openshell__V1__Sa
 		w->deadline_ms = cv_clock_ms() + w->patience_ms;
 	}
 	w->is_done = w->phase == w->wanted;
+	if (w->wanted == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY)
+		w->gone = gone_of(w->phase);
 	w->is_failed = w->phase == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_ERROR;
 }
 
@@ -147,7 +160,7 @@ static void saw(struct cl_stream *st, ProtobufCMessage *m)
 	const Openshell__V1__SandboxStreamEvent *e = (const Openshell__V1__SandboxStreamEvent *)m;
 	struct waiting *w = st->arg;
 
-	if (w->is_done || w->is_failed)
+	if (w->is_done || w->is_failed || w->gone)
 		return;
 	if (e->payload_case == OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_SANDBOX)
 		saw_sandbox(st->c, w, e->sandbox);
@@ -196,13 +209,21 @@ void cl_wait_phase(struct cl *c, const char *id, Openshell__V1__SandboxPhase pha
 	cl_stream_send(&st, &in.base);
 	if (st.s)
 		cv_rpc_stream_half_close(st.s);
-	while (!w.is_done && !w.is_failed && !st.is_ended) {
+	while (!w.is_done && !w.is_failed && !w.gone && !st.is_ended) {
 		const int64_t left = w.deadline_ms - cv_clock_ms();
 
 		if (left <= 0)
 			die_waiting(c, &w);
 		cl_turn(c, NULL, 0, (int)CV_MIN(left, (int64_t)INT32_MAX));
 	}
+	/* A gateway ends what follows a sandbox when there is none any more. */
+	if (st.is_ended && !w.is_done && !w.is_failed &&
+		(st.status == CV_RPC_OK || st.status == CV_RPC_NOT_FOUND))
+		w.gone = "deleted";
+	if (w.gone)
+		cl_die(c, "the sandbox was %s before it was %s", w.gone,
+			phase == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY ? "ready"
+										   : "stopped");
 	if (st.is_ended && !w.is_done && !w.is_failed)
 		cl_die_status(c, st.status,
 			st.message && *st.message ? st.message : "the gateway stopped watching");

@@ -86,6 +86,17 @@ def a_time_that_is_over_is_a_failure():
     c("sandbox", "delete", "late")
 
 
+def one_that_waits_may_be_stopped_or_deleted():
+    for what, said in (("stop", "stopped"), ("delete", "deleted")):
+        w = c.start("sandbox", "create", "--name", "w", "--detach", "--queue", "2m", "--", "sleep", "1000")
+        gatewaylab.until(lambda: "Place 1 of 1 in the queue" in c("sandbox", "get", "w", status=None).stdout)
+        assert "  Admitted: Place 1 of 1 in the queue, until 20" in c("sandbox", "get", "w").stdout
+        c("sandbox", what, "w")
+        err = w.communicate(timeout=20)[1].decode()
+        assert w.returncode == 1 and err.endswith(f"Error: the sandbox was {said} before it was ready\n"), err
+        c("sandbox", "delete", "w", status=None)
+
+
 def starting_waits_too():
     g.write_config({"quotas": {"workspace": {"cpu": 1}}})
     g.hup()
@@ -106,7 +117,7 @@ def starting_waits_too():
 
 try:
     for f in (a_refusal_says_what_is_short, waiting_is_shown_and_ends, status_and_top_say_what_is_limited,
-              a_time_that_is_over_is_a_failure,
+              a_time_that_is_over_is_a_failure, one_that_waits_may_be_stopped_or_deleted,
               starting_waits_too):
         tap.check(f.__name__.replace("_", " "), f)
 finally:
