@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "base/err.h"
+#include "base/str.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,6 +47,11 @@ const struct cv_gw_command *cv_gw_words_find(
 	const struct cv_gw_command *all, size_t n, int argc, char *const *words, int *ret_used);
 
 /* ---- control.c ---- */
+
+/* The state directory that is meant: the one that was named, or the configuration's (NULL: the one that
+ * is read without a word). */
+cv_code cv_gw_control_state(char **env, struct cv_str state, char *config, char *ret,
+	size_t ret_size, struct cv_err *err);
 
 int cv_gw_control_start(int argc, char **argv, char **env);
 int cv_gw_control_stop(int argc, char **argv, char **env);

@@ -53,14 +53,30 @@ struct control {
 
 /* ---- words ---- */
 
+cv_code cv_gw_control_state(char **env, struct cv_str state, char *config, char *ret,
+	size_t ret_size, struct cv_err *err)
+{
+	char option[] = "--config", *flags[] = { option, config };
+	struct cv_gw_config *c;
+
+	if (state.n) {
+		const struct cv_gw_config named = { .state_dir = state };
+
+		return cv_gw_place_state(env, &named, ret, ret_size, err);
+	}
+	if (cv_gw_config_load(env, flags, config ? 2 : 0, &c, err) != CV_OK)
+		return cv_wrap(err, "which state directory (or say --state-dir)");
+	const cv_code code = cv_gw_place_state(env, c, ret, ret_size, err);
+	cv_gw_config_free(c);
+	return code;
+}
+
 /* --state-dir, --config, -o of stop and status. */
 static cv_code words_read(
 	int argc, char **argv, char **env, struct control *ret, struct cv_err *err)
 {
-	char *flags[2] = { NULL };
 	struct cv_str state = CV_STR_NONE;
-	struct cv_gw_config *c;
-	size_t n = 0;
+	char *config = NULL;
 
 	for (int i = 0; i < argc; i += 2) {
 		const char *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -68,9 +84,7 @@ static cv_code words_read(
 		if (!strcmp(argv[i], "--state-dir") && value) {
 			state = cv_str_of(value);
 		} else if (!strcmp(argv[i], "--config") && value) {
-			flags[0] = argv[i];
-			flags[1] = argv[i + 1];
-			n = 2;
+			config = argv[i + 1];
 		} else if ((!strcmp(argv[i], "-o") || !strcmp(argv[i], "--output")) && value &&
 			   (!strcmp(value, "json") || !strcmp(value, "table"))) {
 			ret->is_json = value[0] == 'j';
@@ -78,16 +92,7 @@ static cv_code words_read(
 			return cv_fail(
 				err, CV_INVALID, "'%s' is too much, or needs a value", argv[i]);
 	}
-	if (state.n) {
-		const struct cv_gw_config named = { .state_dir = state };
-
-		return cv_gw_place_state(env, &named, ret->state, sizeof(ret->state), err);
-	}
-	if (cv_gw_config_load(env, flags, n, &c, err) != CV_OK)
-		return cv_wrap(err, "which state directory (or say --state-dir)");
-	const cv_code code = cv_gw_place_state(env, c, ret->state, sizeof(ret->state), err);
-	cv_gw_config_free(c);
-	return code;
+	return cv_gw_control_state(env, state, config, ret->state, sizeof(ret->state), err);
 }
 
 /* ---- the one that runs ---- */
@@ -218,7 +223,46 @@ static void log_tail_print(const char *state, off_t at)
 		(void)!write(STDERR_FILENO, text, (size_t)n);
 }
 
-static void started_say(const struct control *c, const struct cv_gw_admin_status *s, bool is_new)
+/* A word as a shell takes it. */
+static void word_print(const char *s)
+{
+	static const char plain[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:@";
+
+	if (*s && strspn(s, plain) == strlen(s)) {
+		fputs(s, stdout);
+		return;
+	}
+	putchar('\'');
+	for (; *s; s++)
+		*s == '\'' ? (void)fputs("'\\''", stdout) : (void)putchar(*s);
+	putchar('\'');
+}
+
+/* `stop` finds it by the same words as `start` did. */
+static void stop_print(int argc, char **argv)
+{
+	static const char *const names[] = { "--config", "--state-dir" };
+
+	fputs("  ends with: cove gateway stop", stdout);
+	for (int i = 0; i < argc; i++)
+		for (size_t k = 0; k < CV_ARRAY_LEN(names); k++) {
+			const size_t n = strlen(names[k]);
+			const char *value = strncmp(argv[i], names[k], n) != 0 ? NULL
+					    : argv[i][n] == '='                ? argv[i] + n + 1
+					    : !argv[i][n] && i + 1 < argc      ? argv[i + 1]
+									       : NULL;
+
+			if (!value)
+				continue;
+			printf(" %s ", names[k]);
+			word_print(value);
+		}
+	putchar('\n');
+}
+
+static void started_say(const struct control *c, const struct cv_gw_admin_status *s, bool is_new,
+	int argc, char **argv)
 {
 	printf("%s: %s\n", is_new ? "Gateway started" : "A gateway runs already", s->url);
 	printf("  process:  %ld\n", (long)s->pid);
@@ -226,7 +270,7 @@ static void started_say(const struct control *c, const struct cv_gw_admin_status
 		printf("  log:      %s/" LOG_NAME "\n", c->state);
 	if (is_new && c->config->disable_tls)
 		printf("  for clients: cove gateway add %s\n", s->url);
-	puts("  ends with: cove gateway stop");
+	stop_print(argc, argv);
 }
 
 /* Until it answers, or has ended. */
@@ -257,10 +301,11 @@ static cv_code ready_wait(const struct control *c, pid_t pid, int pidfd,
 		START_MS / 1000, c->state);
 }
 
-static void already_say(const struct control *c, const struct cv_gw_admin_status *s, int argc)
+static void already_say(
+	const struct control *c, const struct cv_gw_admin_status *s, int argc, char **argv)
 {
 	close(s->pidfd);
-	started_say(c, s, false);
+	started_say(c, s, false, argc, argv);
 	if (argc)
 		fputs("cove-gateway: it has the options of its own start, not these\n", stderr);
 }
@@ -283,9 +328,9 @@ static cv_code start_new(struct control *c, int argc, char **argv, char **env, s
 	if (code == CV_OK)
 		code = ready_wait(c, pid, pidfd, &s, err);
 	if (code == CV_OK) {
-		started_say(c, &s, true);
+		started_say(c, &s, true, argc, argv);
 	} else if (who_runs(c->state, START_MS, &s, &unused) == CV_OK) {
-		already_say(c, &s, argc); /* somebody was quicker */
+		already_say(c, &s, argc, argv); /* somebody was quicker */
 		code = CV_OK;
 	} else
 		log_tail_print(c->state, at);
@@ -305,7 +350,7 @@ int cv_gw_control_start(int argc, char **argv, char **env)
 	if (code == CV_OK)
 		code = who_runs(c.state, START_MS, &s, &err);
 	if (code == CV_OK)
-		already_say(&c, &s, argc);
+		already_say(&c, &s, argc, argv);
 	else if (code == CV_NOT_FOUND)
 		code = start_new(&c, argc, argv, env, &err);
 	cv_gw_config_free(c.config);

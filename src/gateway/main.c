@@ -267,8 +267,10 @@ static int config_check(int argc, char **argv, char **env)
 	if (argc == 0 && cv_gw_place_home(env, "XDG_CONFIG_HOME", ".config", "cove/gateway.yaml",
 				 path, sizeof(path), &err) != CV_OK)
 		return cv_gw_exit(&err);
-	if (cv_gw_place_config(file, &s, &c, &err) != CV_OK)
-		return cv_gw_exit(&err);
+	if (cv_gw_place_config(file, &s, &c, &err) != CV_OK) {
+		(void)cv_gw_exit(&err);
+		return CV_GW_EXIT_USAGE; /* also of one that can't be read */
+	}
 	cv_gw_config_free(c);
 	printf("%s: ok\n", file);
 	return 0;
@@ -296,65 +298,79 @@ static int init(int argc, char **argv, char **env)
 	return status;
 }
 
+/* ---- where it is, and requests to the one that runs ---- */
+
+struct admin_words {
+	char state[CV_GW_PATH_BYTES_MAX];
+	char word[CV_GW_PATH_BYTES_MAX]; /* absolute; "": none */
+};
+
+static cv_code admin_words(
+	int argc, char **argv, char **env, struct admin_words *ret, struct cv_err *err)
+{
+	struct cv_str state = CV_STR_NONE;
+	char *word = NULL, *config = NULL;
+	char cwd[CV_GW_PATH_BYTES_MAX] = "";
+
+	for (int i = 0; i < argc; i++) {
+		if (!strcmp(argv[i], "--state-dir") && i + 1 < argc)
+			state = cv_str_of(argv[++i]);
+		else if (!strcmp(argv[i], "--config") && i + 1 < argc)
+			config = argv[++i];
+		else if (argv[i][0] == '-' || word)
+			return cv_fail(err, CV_INVALID, "'%s' is too much", argv[i]);
+		else
+			word = argv[i];
+	}
+	ret->word[0] = '\0';
+	if (word && word[0] != '/' && !getcwd(cwd, sizeof(cwd)))
+		return cv_fail_errno(err, "the working directory");
+	if (word && (size_t)snprintf(ret->word, sizeof(ret->word), "%s%s%s", cwd,
+			    word[0] == '/' ? "" : "/", word) >= sizeof(ret->word))
+		return cv_fail(err, CV_INVALID, "%s: too long", word);
+	return cv_gw_control_state(env, state, config, ret->state, sizeof(ret->state), err);
+}
+
+static int admin_usage(const char *request, bool has_word, const struct cv_err *err)
+{
+	fprintf(stderr,
+		"cove-gateway: %s\nusage: cove gateway %s%s [--config FILE] [--state-dir DIR]\n",
+		err->msg, request, has_word ? " FILE" : "");
+	return CV_GW_EXIT_USAGE;
+}
+
 static int rotate_key(int argc, char **argv, char **env)
 {
-	struct cv_pki_request q = { .port = 0 };
 	struct cv_pki_paths paths;
+	struct admin_words w;
 	struct cv_err err;
 
-	if (cv_pki_request_parse(argc, argv, &q, &err) != CV_OK) {
-		fprintf(stderr, "cove-gateway rotate-key: %s\n", err.msg);
-		return CV_GW_EXIT_USAGE;
-	}
+	cv_code code = admin_words(argc, argv, env, &w, &err);
+	if (code == CV_OK && *w.word)
+		code = cv_fail(&err, CV_INVALID, "'%s' is too much", w.word);
+	if (code != CV_OK)
+		return admin_usage("rotate-key", false, &err);
 	umask(0077);
-	if (cv_gw_place_pki(env, q.state_dir, &paths, &err) != CV_OK ||
+	if (cv_gw_place_pki(env, cv_str_of(w.state), &paths, &err) != CV_OK ||
 		cv_pki_rotate(&paths, &err) != CV_OK)
 		return cv_gw_exit(&err);
 	puts("A new key is in place; a running gateway takes it at 'cove gateway reload'.");
 	return 0;
 }
 
-/* ---- requests to the gateway that runs ---- */
-
-/* --state-dir DIR among the words, and at most one other, which becomes absolute in ret_word. */
-static cv_code admin_words(int argc, char **argv, struct cv_str *ret_state,
-	char ret_word[CV_GW_PATH_BYTES_MAX], struct cv_err *err)
-{
-	const char *word = NULL;
-	char cwd[CV_GW_PATH_BYTES_MAX] = "";
-
-	for (int i = 0; i < argc; i++) {
-		if (!strcmp(argv[i], "--state-dir") && i + 1 < argc)
-			*ret_state = cv_str_of(argv[++i]);
-		else if (argv[i][0] == '-' || word)
-			return cv_fail(err, CV_INVALID, "'%s' is too much", argv[i]);
-		else
-			word = argv[i];
-	}
-	ret_word[0] = '\0';
-	if (word && word[0] != '/' && !getcwd(cwd, sizeof(cwd)))
-		return cv_fail_errno(err, "the working directory");
-	if (word && (size_t)snprintf(ret_word, CV_GW_PATH_BYTES_MAX, "%s%s%s", cwd,
-			    word[0] == '/' ? "" : "/", word) >= CV_GW_PATH_BYTES_MAX)
-		return cv_fail(err, CV_INVALID, "%s: too long", word);
-	return CV_OK;
-}
-
 static int admin(const char *request, bool has_word, int argc, char **argv, char **env)
 {
-	char word[CV_GW_PATH_BYTES_MAX], text[CV_GW_PATH_BYTES_MAX + 64], said[1024];
-	struct cv_pki_paths paths;
-	struct cv_str state = CV_STR_NONE;
+	char text[CV_GW_PATH_BYTES_MAX + 64], said[1024];
+	struct admin_words w;
 	struct cv_err err;
 
-	if (admin_words(argc, argv, &state, word, &err) != CV_OK || has_word != (*word != '\0')) {
-		fprintf(stderr, "usage: cove gateway %s%s [--state-dir DIR]\n", request,
-			has_word ? " FILE" : "");
-		return CV_GW_EXIT_USAGE;
-	}
-	snprintf(text, sizeof(text), "%s%s%s", request, has_word ? " " : "", word);
-	if (cv_gw_place_pki(env, state, &paths, &err) != CV_OK ||
-		cv_gw_admin_ask(paths.state, text, said, sizeof(said), &err) != CV_OK)
+	cv_code code = admin_words(argc, argv, env, &w, &err);
+	if (code == CV_OK && has_word != (*w.word != '\0'))
+		code = cv_fail(&err, CV_INVALID, has_word ? "which FILE?" : "one word too much");
+	if (code != CV_OK)
+		return admin_usage(request, has_word, &err);
+	snprintf(text, sizeof(text), "%s%s%s", request, has_word ? " " : "", w.word);
+	if (cv_gw_admin_ask(w.state, text, said, sizeof(said), &err) != CV_OK)
 		return cv_gw_exit(&err);
 	puts(said + 1);
 	return 0;
@@ -391,7 +407,6 @@ static int version(int argc, char **argv, char **env)
 	}
 #define FLAGS(v) v, CV_ARRAY_LEN(v)
 
-static const struct cv_gw_flag state_flags[] = { STATE_DIR };
 static const struct cv_gw_flag init_flags[] = {
 	{ "name", "NAME", "what clients call the gateway", "cove" },
 	{ "san", "NAME", "a further name of the server; again, or with commas, for several", NULL },
@@ -404,7 +419,7 @@ static const struct cv_gw_flag init_flags[] = {
 		"config", "FILE", "configuration file, which may name the state directory", \
 			"~/.config/cove/gateway.yaml"                                       \
 	}
-static const struct cv_gw_flag reload_flags[] = { CONFIG_FILE, STATE_DIR };
+static const struct cv_gw_flag place_flags[] = { CONFIG_FILE, STATE_DIR };
 static const struct cv_gw_flag control_flags[] = {
 	CONFIG_FILE,
 	STATE_DIR,
@@ -417,14 +432,14 @@ static const struct cv_gw_command command[] = {
 	{ "start", "", "serve in the background; returns when clients can come", NULL, 0, true, cv_gw_control_start },
 	{ "stop", "", "end the gateway of a state directory; its sandboxes go on", FLAGS(control_flags), false, cv_gw_control_stop },
 	{ "status", "", "whether a gateway runs, and where; 3 if none does", FLAGS(control_flags), false, cv_gw_control_status },
-	{ "reload", "", "have a running gateway read its configuration, certificates and keys again", FLAGS(reload_flags), false, cv_gw_control_reload },
+	{ "reload", "", "have a running gateway read its configuration, certificates and keys again", FLAGS(place_flags), false, cv_gw_control_reload },
 	{ "init", "", "make certificates and keys for a gateway and its clients", FLAGS(init_flags), false, init },
 	{ "generate-certs", "", NULL, FLAGS(init_flags), false, init },
 	{ "config check", "[FILE]", "say all that is wrong with a gateway's configuration", NULL, 0, false, config_check },
-	{ "rotate-key", "", "make a new key for the tokens of sandboxes", FLAGS(state_flags), false, rotate_key },
-	{ "rotate-credentials-key", "", "put stored credentials under a new key", FLAGS(state_flags), false, rotate_credentials_key },
-	{ "backup", "FILE", "write what a running gateway has stored to a file", FLAGS(state_flags), false, backup },
-	{ "restore", "FILE", "have a running gateway go on with what a backup says", FLAGS(state_flags), false, restore },
+	{ "rotate-key", "", "make a new key for the tokens of sandboxes", FLAGS(place_flags), false, rotate_key },
+	{ "rotate-credentials-key", "", "put stored credentials under a new key", FLAGS(place_flags), false, rotate_credentials_key },
+	{ "backup", "FILE", "write what a running gateway has stored to a file", FLAGS(place_flags), false, backup },
+	{ "restore", "FILE", "have a running gateway go on with what a backup says", FLAGS(place_flags), false, restore },
 };
 /* clang-format on */
 

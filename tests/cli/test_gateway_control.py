@@ -167,10 +167,21 @@ def the_file_says_where():
     done = cove("gateway", "start", "--config", "own.yaml", name="openshell")
     url = re.search(r"http://127.0.0.1:\d+", done.stdout)[0]
     assert f"cove gateway add {url}" in done.stdout, done.stdout
+    assert "  ends with: cove gateway stop --config own.yaml\n" in done.stdout, done.stdout
     assert running() is None and running("--config", "own.yaml")["endpoint"] == url
     assert running("--state-dir", state)["endpoint"] == url
     cove("gateway", "add", url, "--name", "elsewhere")
     assert cove("-g", "elsewhere", "sandbox", "list").stdout == "No sandboxes found.\n"
+    kept = os.path.join(home, "kept")
+    cove("gateway", "backup", kept, "--config", "own.yaml")
+    assert os.path.getsize(kept), "a backup of that gateway"
+    assert "too much" in cove("gateway", "rotate-key", "x", "--config", "own.yaml", status=2).stderr
+    cove("gateway", "rotate-credentials-key", "--config", "own.yaml")
+    cove("gateway", "init", "--state-dir", state)
+    cove("gateway", "rotate-key", "--config", "own.yaml")
+    cove("gateway", "restore", "--config", "own.yaml", kept)
+    again = cove("gateway", "start", "--state-dir", state).stdout
+    assert f"runs already: {url}" in again and f"  ends with: cove gateway stop --state-dir {state}\n" in again, again
     cove("gw", "stop", "--config", "own.yaml")
     assert running("--state-dir", state) is None
 

@@ -88,6 +88,11 @@ def secrets_are_not_repeated():
     assert status == 2 and len(places(lines, path)) == 2 and "s3cr3t" not in "".join(lines), lines
 
 
+def a_file_that_is_not_there():
+    status, lines = check(os.path.join(home, "nosuch.yaml"))
+    assert status == 2 and "nosuch.yaml" in lines[0] and "is not there" in lines[0], lines
+
+
 def files_of_policies():
     path = write("p.yaml", f"policies_dir: {home}/policies\n")
     good = write("policies/default.yaml", POLICY)
@@ -150,7 +155,7 @@ def a_gateway_judges_them_alike():
 
 
 try:
-    for f in (all_faults_of_a_file_in_one_go, secrets_are_not_repeated, files_of_policies, files_of_profiles,
+    for f in (all_faults_of_a_file_in_one_go, secrets_are_not_repeated, a_file_that_is_not_there, files_of_policies, files_of_profiles,
               a_gateway_judges_them_alike):
         tap.check(f.__name__.replace("_", " "), f)
 finally:
