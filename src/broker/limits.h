@@ -3,6 +3,7 @@
  * limits.h - bounds of the broker, each with its reason
  */
 #pragma once
+#include "plan/limits.h"
 
 #define BROKER_SANDBOXES_MAX 256  /* a gateway's on one machine */
 #define BROKER_STREAMS_MAX   2048 /* of all sandboxes: 500 waiting calls, and who watches jobs */
@@ -17,7 +18,7 @@
 #define BROKER_HOLD_SECONDS      300  /* until a held call is denied, if HOLD does not say it */
 #define BROKER_APPROVED_MAX      256  /* (rule, tool) that were approved once and for all */
 #define BROKER_RULES_MAX         256  /* of a policy whose calls are counted */
-#define BROKER_ABOUT_MAX         96   /* roots and pinned names of one sandbox */
+#define BROKER_ABOUT_MAX         (CV_PLAN_PINS_MAX + 32) /* pinned names of one sandbox, roots, ... */
 #define BROKER_CATALOGS_MAX      16
 #define BROKER_CATALOG_BYTES_MAX (1u << 20)
 #define BROKER_POLICY_BYTES_MAX  (1u << 20) /* as the proxy's */
@@ -131,7 +132,7 @@
 #define BUILD_EVENTS_MAX        256         /* decisions about one build, told one by one */
 #define BUILD_AUDIT_BYTES_MAX   (1u << 20)  /* of them, as their proxies wrote them */
 #define BUILD_LOOK_MS           1000        /* between looks at what it takes on disk */
-#define BUILD_WORDS_MAX         256         /* of one command line, which we make */
+#define BUILD_WORDS_MAX         (BROKER_ABOUT_MAX + 192) /* of one command line, which we make */
 
 /* Clones. */
 #define REPO_GIT_MEMORY        (2ull << 30) /* deltas of a large repository, and a bomb's end */

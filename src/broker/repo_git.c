@@ -14,6 +14,7 @@
  */
 #include "broker/repo_int.h"
 
+#include "plan/limits.h"
 #include "sys/child.h"
 #include "sys/fd.h"
 
@@ -86,8 +87,7 @@ static const struct {
 	{ "fetch.fsck.gitmodulesSymlink", "ignore" },
 };
 
-#define PINS_MAX 64
-#define ENV_MAX  (2 * (CV_ARRAY_LEN(config) + PINS_MAX + 2) + 32)
+#define ENV_MAX (2 * (CV_ARRAY_LEN(config) + CV_PLAN_PINS_MAX + 2) + 32)
 
 struct env {
 	struct cv_arena arena;
@@ -134,7 +134,8 @@ static void network_put(struct env *e, const struct repo_work *w)
 	}
 	if (w->roots.n)
 		env_put(e, "GIT_SSL_CAINFO=%s/roots.pem", w->dir);
-	for (const struct curl_slist *p = w->pins; p && pins < PINS_MAX; p = p->next, pins++)
+	for (const struct curl_slist *p = w->pins; p && pins < CV_PLAN_PINS_MAX;
+		p = p->next, pins++)
 		config_put(e, "http.curloptResolve", p->data);
 }
 

@@ -171,8 +171,8 @@ static cv_code set_resolve(void *into, const char *value, struct cv_err *err)
 
 	if (cv_driver_pin_parse(cv_str_of(value), &pin, err) != CV_OK)
 		return err->code;
-	if (r->spec.pin_count == CV_RUN_PINS_MAX)
-		return cv_fail(err, CV_INVALID, "more than %d names", CV_RUN_PINS_MAX);
+	if (r->spec.pin_count == CV_PLAN_PINS_MAX)
+		return cv_fail(err, CV_INVALID, "more than %d names", CV_PLAN_PINS_MAX);
 	r->pins[r->spec.pin_count++] = pin;
 	return CV_OK;
 }

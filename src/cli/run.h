@@ -7,11 +7,11 @@
  */
 #pragma once
 #include "cli/commands.h"
+#include "plan/limits.h"
 #include "plan/spec.h"
 
 #define CV_RUN_MOUNTS_MAX    128
 #define CV_RUN_ENV_MAX       1024
-#define CV_RUN_PINS_MAX      256
 #define CV_RUN_CAS_MAX       16
 #define CV_RUN_TOOLS_MAX     16
 #define CV_RUN_BUDGETS_MAX   32 /* what the proxy counts: CV_BUDGETS_MAX */
@@ -43,7 +43,7 @@ struct cv_run_request {
 	enum cv_output output; /* of the dry run */
 	struct cv_spec_mount mounts[CV_RUN_MOUNTS_MAX];
 	struct cv_str env[CV_RUN_ENV_MAX];
-	struct cv_spec_pin pins[CV_RUN_PINS_MAX];
+	struct cv_spec_pin pins[CV_PLAN_PINS_MAX];
 };
 
 /* Looks at the host, judges policy, builds the plan, and becomes the supervisor: returns only for

@@ -5,7 +5,6 @@
 #pragma once
 
 #define COURIER_ERRANDS_MAX     8  /* at once; a run has a handful of renewals, minutes apart */
-#define COURIER_PINS_MAX        64 /* --resolve options of a run */
 #define COURIER_ENV_MAX         64 /* HOME, PATH and what provider files name */
 #define COURIER_ROOTS_BYTES_MAX (4u << 20) /* the host's bundle has 0.2 MB */
 #define COURIER_HEADERS_MAX     16         /* of a request; renewals have up to seven */

@@ -9,7 +9,7 @@
 #define CV_PLAN_RULES_MAX       1024  /* Landlock rules: one per path, and the fixed ones */
 #define CV_PLAN_METADATA_MAX    16    /* facts; two kinds of server have nine */
 #define CV_PLAN_PORTS_MAX       32    /* of a policy, that anyip listens on: two descriptors each */
-#define CV_PLAN_PINS_MAX        256   /* --resolve */
+#define CV_PLAN_PINS_MAX        256   /* --resolve; so many are taken by each program of a run */
 #define CV_PLAN_PROVIDERS_MAX   32    /* as many as may be attached */
 #define CV_PLAN_KEYS_MAX        256   /* variables with placeholders, of one provider */
 #define CV_PLAN_TOOLS_FILES_MAX 16    /* --tools */

@@ -118,7 +118,6 @@
 #define CV_PROXY_TTL_MS_MIN      1000  /* so that everyone who waited sees the answer */
 #define CV_PROXY_TTL_MS_MAX      60000 /* an origin that moves is found again within a minute */
 #define CV_PROXY_NEGATIVE_MS     2000  /* a name that is not there, or a server that failed */
-#define CV_PROXY_PINS_MAX        64    /* --resolve options */
 #define CV_PROXY_HOSTS_BYTES_MAX (1 << 20)
 #define CV_PROXY_DNS_TTL_S       10 /* of synthetic answers: programs keep them for so long */
 #define CV_PROXY_DNS_TURN_MAX    64 /* datagrams answered in one turn */

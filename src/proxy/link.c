@@ -92,7 +92,7 @@ static bool pin_take(struct cv_proxy *p, struct cv_str body)
 	const uint32_t port = cv_ipc_get_u32(&r);
 	const struct cv_str addr = cv_ipc_get_str(&r);
 
-	if (!cv_ipc_reader_is_done(&r) || to->pin_count == CV_PROXY_PINS_MAX || port > UINT16_MAX)
+	if (!cv_ipc_reader_is_done(&r) || to->pin_count == CV_PLAN_PINS_MAX || port > UINT16_MAX)
 		return false;
 	struct cv_pin *pin = &to->pin[to->pin_count];
 	if (cv_host_parse_bare(host, &pin->host) != CV_HOST_OK || !cv_ip_parse(addr, &pin->ip))

@@ -8,6 +8,7 @@
  * within bounds.  Nothing here decides whether an address may be dialled.
  */
 #pragma once
+#include "plan/limits.h"
 #include "proxy/limits.h"
 #include "sys/loop.h"
 #include "wire/dns.h"
@@ -54,7 +55,7 @@ struct cv_resolver {
 	uint8_t watch_kind;
 	struct cv_resolvconf conf;
 	struct cv_str hosts; /* borrowed */
-	struct cv_pin pin[CV_PROXY_PINS_MAX];
+	struct cv_pin pin[CV_PLAN_PINS_MAX];
 	size_t pin_count;
 	size_t pending_count;
 	bool has_news; /* some lookup ended: look again */

@@ -49,7 +49,8 @@ keeper = Keeper({"GIT": SECRET}, [("tool:repo.clone", "GIT")])
 ROOT = os.path.join(DIR, "root")
 os.makedirs(ROOT + "/work")
 lab = Lab(CATALOG, keeper=keeper, roots=pki.ca,
-          pins=[("git.test", server.port, "127.0.0.1"), ("other.test", server.port, "127.0.0.1")])
+          pins=[*((f"pin{n}.test", 443, "127.0.0.2") for n in range(254)),  # with these 256, the most
+                ("git.test", server.port, "127.0.0.1"), ("other.test", server.port, "127.0.0.1")])
 box = Sandbox(lab, "one", root=ROOT)
 
 good = server.repo("public/good")

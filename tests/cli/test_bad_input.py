@@ -127,6 +127,7 @@ def main(tap, b):
          ("good.yaml", "certificate")),
         ("pin without an address", ["run", "--resolve", "h:443", "--", *mark], (2,), ("resolve", "h:443")),
         ("pin with a bad address", ["run", "--resolve", "h:443:1.2.3.999", "--", *mark], (2,), ("1.2.3.999",)),
+        ("a pin too many", ["run", *(["--resolve", "h:443:1.2.3.4"] * 257), "--", *mark], (2,), ("more than 256",)),
         ("pin with a bad port", ["run", "--resolve", "h:70000:1.2.3.4", "--", *mark], (2,), ("70000",)),
         ("pin with a pattern", ["run", "--policy", network, "--resolve", "*:443:1.2.3.4", "--", *mark], (2,), ("*:443",)),
         ("pin with a host that is none", ["run", "--policy", network, "--resolve", "a b:443:1.2.3.4", "--", *mark], (2,),

@@ -130,7 +130,8 @@ proxylab.add_local("2606:2800:220:1::dead", 128)
 first = NameServer("10.77.0.53", TABLE)
 second = NameServer("10.77.0.54", {"second.wild.test": fixed(P)})
 lab = Lab(w, POLICY, resolv="search x\nnameserver 10.77.0.53\nnameserver 10.77.0.54\n",
-          hosts=f"127.0.0.1 localhost\n{P} fromhosts.wild.test\n")
+          hosts=f"127.0.0.1 localhost\n{P} fromhosts.wild.test\n",
+          pins=[(f"pin{n}.wild.test", 9000, P) for n in range(256)])  # as many as cove run takes
 raw, raw6, private = (Bytes(a, 9000, answer=b"pong") for a in (P, P6, PRIVATE))
 tap = world.Tap()
 
@@ -160,6 +161,8 @@ for name, check in [
         ("an address", passes("ok.wild.test")), ("an IPv6 address", passes("six.wild.test", raw6)),
         ("IPv6 before IPv4", passes("both.wild.test", raw6)),
         ("an address that refuses gives way to the next", passes("dark.wild.test")),
+        ("the first pinned name", passes("pin0.wild.test")),
+        ("the last of 256 pinned names", passes("pin255.wild.test")),
         ("an alias", passes("alias.wild.test")), ("the hosts file", passes("fromhosts.wild.test")),
         ("an answer that was cut is asked for over TCP", passes("cut.wild.test")),
         ("a declared name may be private", passes("exact.test", private)),
