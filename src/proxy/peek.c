@@ -202,7 +202,7 @@ bool cv_peek_step(struct cv_proxy *p, struct cv_flow *f)
 		cv_flow_end(p, f, true);
 		return false;
 	}
-	const enum cv_peek what = cv_peek_classify(text, &need);
+	const enum cv_peek what = cv_peek_classify(text, is_inspected, &need);
 	if (what != CV_PEEK_NEED_MORE)
 		return spoken(p, f, what, text) || has_moved;
 	if (!is_inspected && server_spoke(p, f, &is_broken))

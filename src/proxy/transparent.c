@@ -80,7 +80,7 @@ bool cv_transparent_step(struct cv_proxy *p, struct cv_flow *f)
 	const struct cv_str text = cv_leg_text(c);
 	size_t need;
 
-	switch (cv_peek_classify(text, &need)) {
+	switch (cv_peek_classify(text, false, &need)) {
 	case CV_PEEK_NEED_MORE:
 		if (!c->is_eof && !c->is_broken)
 			return has_moved;

@@ -68,13 +68,13 @@ const char *cv_peek_name(enum cv_peek p)
 }
 
 /* Registered methods are upper-case letters and '-'; '_' is seen in private ones.  Banners of other
- * protocols ("SSH-2.0-...") and lower case fall out here. */
+ * protocols ("SSH-2.0-...") fall out here. */
 static bool is_method_byte(char c)
 {
 	return (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
 }
 
-static enum cv_peek classify_http(struct cv_str bytes, size_t *ret_need)
+static enum cv_peek classify_http(struct cv_str bytes, bool is_any_case, size_t *ret_need)
 {
 	const struct cv_str preface = CV_STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 	size_t n = 0;
@@ -87,7 +87,9 @@ static enum cv_peek classify_http(struct cv_str bytes, size_t *ret_need)
 	}
 	if (cv_str_has_prefix(bytes, CV_STR("PRI "))) /* reserved (RFC 9113 11.6) */
 		return CV_PEEK_OTHER;
-	while (n < bytes.n && n <= CV_PEEK_METHOD_BYTES_MAX && is_method_byte(bytes.p[n]))
+	while (n < bytes.n && n <= CV_PEEK_METHOD_BYTES_MAX &&
+		(is_method_byte(bytes.p[n]) ||
+			(is_any_case && bytes.p[n] >= 'a' && bytes.p[n] <= 'z')))
 		n++;
 	if (n > CV_PEEK_METHOD_BYTES_MAX)
 		return CV_PEEK_OTHER;
@@ -98,14 +100,14 @@ static enum cv_peek classify_http(struct cv_str bytes, size_t *ret_need)
 	return n && bytes.p[n] == ' ' ? CV_PEEK_HTTP1 : CV_PEEK_OTHER;
 }
 
-enum cv_peek cv_peek_classify(struct cv_str bytes, size_t *ret_need)
+enum cv_peek cv_peek_classify(struct cv_str bytes, bool is_any_case, size_t *ret_need)
 {
 	if (!bytes.n) {
 		*ret_need = 1;
 		return CV_PEEK_NEED_MORE;
 	}
 	if (bytes.p[0] != RECORD_HANDSHAKE)
-		return classify_http(bytes, ret_need);
+		return classify_http(bytes, is_any_case, ret_need);
 	if (bytes.n == 1) {
 		*ret_need = 2;
 		return CV_PEEK_NEED_MORE;

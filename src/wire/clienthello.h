@@ -21,8 +21,10 @@ enum cv_peek {
 
 const char *cv_peek_name(enum cv_peek p); /* "http/1", ... */
 
-/* NEED_MORE also for no bytes at all; then *ret_need is how many are needed in total. */
-CV_MUST enum cv_peek cv_peek_classify(struct cv_str bytes, size_t *ret_need);
+/* NEED_MORE also for no bytes at all; then *ret_need is how many are needed in total.  A method in
+ * lower case is one only with is_any_case, for where nothing but HTTP is spoken: any protocol may
+ * begin with a word. */
+CV_MUST enum cv_peek cv_peek_classify(struct cv_str bytes, bool is_any_case, size_t *ret_need);
 
 enum cv_hello_status {
 	CV_HELLO_NEED_MORE,

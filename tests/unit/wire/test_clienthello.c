@@ -330,11 +330,41 @@ static void t5_t9_peek(void **state)
 	(void)state;
 	for (size_t i = 0; i < CV_ARRAY_LEN(row); i++) {
 		size_t need = 0;
-		const enum cv_peek p = cv_peek_classify(row[i].s, &need);
+		const enum cv_peek p = cv_peek_classify(row[i].s, false, &need);
 
 		if (p != row[i].want)
 			fail_msg("row %zu: %s", i, cv_peek_name(p));
 		assert_int_equal(p == CV_PEEK_NEED_MORE, need > row[i].s.n);
+	}
+}
+
+/* Where requests are inspected, letters of any case are a method: policy compares them without. */
+static void methods_of_any_case(void **state)
+{
+	static const struct {
+		struct cv_str s;
+		enum cv_peek want;
+	} row[] = {
+		{ CV_STR("get / "), CV_PEEK_HTTP1 },
+		{ CV_STR("Post /"), CV_PEEK_HTTP1 },
+		{ CV_STR("m-search *"), CV_PEEK_HTTP1 },
+		{ CV_STR("get"), CV_PEEK_NEED_MORE },
+		{ CV_STR("GET "), CV_PEEK_HTTP1 },
+		{ CV_STR("PRI * HTTP/1.1\r\n"), CV_PEEK_OTHER },
+		{ CV_STR("ssh-2.0-x\r\n"), CV_PEEK_OTHER },
+		{ CV_STR("helo\r\n"), CV_PEEK_OTHER },
+		{ CV_STR(" get / "), CV_PEEK_OTHER },
+		{ CV_STR("*1\r\n"), CV_PEEK_OTHER },
+		{ CV_STR("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), CV_PEEK_OTHER },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CV_ARRAY_LEN(row); i++) {
+		size_t need = 0;
+		const enum cv_peek p = cv_peek_classify(row[i].s, true, &need);
+
+		if (p != row[i].want)
+			fail_msg("row %zu: %s", i, cv_peek_name(p));
 	}
 }
 
@@ -348,6 +378,7 @@ int main(void)
 		cmocka_unit_test(t1_t4_extensions),
 		cmocka_unit_test(records),
 		cmocka_unit_test(t5_t9_peek),
+		cmocka_unit_test(methods_of_any_case),
 	};
 
 	return cmocka_run_group_tests_name("wire/clienthello", tests, NULL, NULL);
