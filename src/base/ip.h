@@ -90,6 +90,9 @@ struct cv_ip_class_row {
 /* The row that decides; static storage, never NULL. */
 const struct cv_ip_class_row *cv_ip_classify(const struct cv_ip *ip);
 
+/* An IPv6 address with an IPv4 address inside (mapped, NAT64, 6to4, ...): a second name of that one. */
+bool cv_ip_is_embedding(const struct cv_ip *ip);
+
 /* "localhost", or the text of a loopback address. */
 bool cv_ip_text_is_loopback(struct cv_str host);
 

@@ -206,6 +206,33 @@ const char *cv_ip_class_name(enum cv_ip_class class)
 	return class_name[class];
 }
 
+/* clang-format off */
+/* IPv6 prefixes whose rest holds an IPv4 address.  cv_ip_classify() knows them too, but answers with
+ * what is inside when that is stricter.  All end at a byte. */
+static const struct {
+	uint8_t bytes, prefix[12];
+} embedding[] = {
+	{ 12, { 0 } },                                 /* compatible, RFC 4291 2.5.5.1 */
+	{ 12, { [8] = 0xff, 0xff } },                  /* translated, RFC 2765 2.1 */
+	{ 12, { 0x00, 0x64, 0xff, 0x9b } },            /* NAT64, RFC 6052 2.1 */
+	{ 6, { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 } }, /* local NAT64, RFC 8215 */
+	{ 2, { 0x20, 0x02 } },                         /* 6to4, RFC 3056 2 */
+	{ 4, { 0x20, 0x01 } },                         /* Teredo, RFC 4380 2.6 */
+};
+/* clang-format on */
+
+bool cv_ip_is_embedding(const struct cv_ip *ip)
+{
+	static const uint8_t zero[15];
+
+	if (memcmp(ip->b, zero, sizeof(zero)) == 0 && ip->b[15] <= 1)
+		return false; /* :: and ::1 are addresses of their own */
+	for (size_t i = 0; i < CV_ARRAY_LEN(embedding); i++)
+		if (memcmp(ip->b, embedding[i].prefix, embedding[i].bytes) == 0)
+			return true;
+	return ip->is_v4;
+}
+
 bool cv_ip_text_is_loopback(struct cv_str host)
 {
 	struct cv_ip ip;

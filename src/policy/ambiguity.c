@@ -20,6 +20,7 @@
  * without conflicts costs about one look-up per label, and one that is nothing but overlapping
  * differences ends at CV_POLICY_OVERLAP_COMPARISONS_MAX, refused.
  */
+#include "base/ip.h"
 #include "policy/check_int.h"
 
 #include <stdio.h>
@@ -30,8 +31,11 @@
 struct item { /* an endpoint */
 	const struct cv_policy_entry *entry;
 	const struct cv_policy_endpoint *ep;
-	size_t index; /* in its entry */
+	size_t index;       /* in its entry */
+	struct cv_str host; /* an address as decisions compare it, any other as it was written */
 	struct cv_str tail;
+	const struct cv_cidr *ips; /* allowed_ips, sorted, each once */
+	size_t ip_count;
 	bool is_exact;
 	uint32_t want[2]; /* connection, request: equal numbers want the same */
 };
@@ -58,6 +62,7 @@ struct table {
 struct search {
 	struct item *items;
 	size_t item_count;
+	struct cv_arena arena; /* of what items point to */
 	struct table table;
 	struct cv_findings *findings;
 	struct {
@@ -93,23 +98,41 @@ static uint32_t path_specificity(struct cv_str p)
 
 /* ---- what must agree ---- */
 
-static bool ips_contain(const struct cv_policy_texts *a, const struct cv_policy_texts *b)
+static int by_prefix(const void *a, const void *b)
 {
-	for (size_t i = 0; i < b->n; i++) {
-		bool has = false;
+	const struct cv_cidr *x = a, *y = b;
+	const int r = memcmp(x->net.b, y->net.b, sizeof(x->net.b));
 
-		for (size_t j = 0; j < a->n && !has; j++)
-			has = cv_str_eq_nocase(cv_str_trim(a->v[j].s), cv_str_trim(b->v[i].s));
-		if (!has)
-			return false;
-	}
-	return true;
+	return r ? r : x->bits - y->bits;
 }
 
-static bool ips_agree(const struct cv_policy_endpoint *a, const struct cv_policy_endpoint *b)
+/* One prefix may be written in several ways; a text that is none allows nothing. */
+static bool ips_fill(struct item *it, struct cv_arena *arena)
 {
-	return ips_contain(&a->allowed_ips, &b->allowed_ips) &&
-	       ips_contain(&b->allowed_ips, &a->allowed_ips);
+	const struct cv_policy_texts *texts = &it->ep->allowed_ips;
+	struct cv_cidr *v = cv_arena_array(arena, texts->n, sizeof(*v));
+	size_t n = 0, kept = 0;
+
+	for (size_t i = 0; v && i < texts->n; i++)
+		n += cv_cidr_parse(cv_str_trim(texts->v[i].s), &v[n]);
+	if (n)
+		qsort(v, n, sizeof(*v), by_prefix);
+	for (size_t i = 0; i < n; i++)
+		if (!kept || by_prefix(&v[kept - 1], &v[i]) != 0)
+			v[kept++] = v[i];
+	it->ips = v;
+	it->ip_count = kept;
+	return v;
+}
+
+static bool ips_agree(const struct item *a, const struct item *b)
+{
+	if (!a->ep->allowed_ips.n != !b->ep->allowed_ips.n || a->ip_count != b->ip_count)
+		return false;
+	for (size_t i = 0; i < a->ip_count; i++)
+		if (by_prefix(&a->ips[i], &b->ips[i]) != 0)
+			return false;
+	return true;
 }
 
 static bool takes_part(const struct cv_policy_endpoint *e)
@@ -140,13 +163,13 @@ enum field_kind { FIELD_CONNECTION, FIELD_REQUEST };
 
 #define BOTH(id) (a->protocol == CV_PROTOCOL_##id && b->protocol == CV_PROTOCOL_##id)
 
-/* A row per field: its kind, its name, and whether a and b agree. */
+/* A row per field: its kind, its name, and whether x and y, with the endpoints a and b, agree. */
 /* clang-format off */
 #define FIELDS(X)                                                                                  \
 	X(CONNECTION, "protocol tcp",                                                              \
 		(a->protocol == CV_PROTOCOL_TCP) == (b->protocol == CV_PROTOCOL_TCP))              \
 	X(CONNECTION, "tls", (a->tls == CV_TLS_SKIP) == (b->tls == CV_TLS_SKIP))                   \
-	X(CONNECTION, "allowed_ips", ips_agree(a, b))                                              \
+	X(CONNECTION, "allowed_ips", ips_agree(x, y))                                              \
 	X(CONNECTION, "h2c", a->h2c == b->h2c)                                                     \
 	X(REQUEST, "protocol", a->protocol == b->protocol)                                         \
 	X(REQUEST, "enforcement", a->enforcement == b->enforcement)                                \
@@ -193,23 +216,24 @@ struct field_row {
 #define FIELD_ONE(kind, name, is_same) +1
 enum { FIELD_COUNT = FIELDS(FIELD_ONE) };
 
-static void fields_compare(const struct cv_policy_endpoint *a, const struct cv_policy_endpoint *b,
-	struct field_row ret[FIELD_COUNT])
+static void fields_compare(
+	const struct item *x, const struct item *y, struct field_row ret[FIELD_COUNT])
 {
+	const struct cv_policy_endpoint *a = x->ep, *b = y->ep;
 	const struct field_row row[] = { FIELDS(FIELD_ROW) };
 
 	memcpy(ret, row, sizeof(row));
 }
 
-/* The names of the fields of one kind in which a and b differ, into names (may be NULL). */
-static bool fields_differ(enum field_kind kind, const struct cv_policy_endpoint *a,
-	const struct cv_policy_endpoint *b, char *names, size_t size)
+/* The names of the fields of one kind in which x and y differ, into names (may be NULL). */
+static bool fields_differ(
+	enum field_kind kind, const struct item *x, const struct item *y, char *names, size_t size)
 {
 	struct field_row row[FIELD_COUNT];
 	bool differs = false;
 	size_t n = names ? strlen(names) : 0;
 
-	fields_compare(a, b, row);
+	fields_compare(x, y, row);
 	for (size_t i = 0; i < FIELD_COUNT; i++) {
 		if (row[i].kind != kind || row[i].is_same)
 			continue;
@@ -237,7 +261,7 @@ static void items_number(struct search *s, enum field_kind kind)
 			it->want[kind] = NONE;
 			continue;
 		}
-		while (k < count && fields_differ(kind, s->items[first[k]].ep, it->ep, NULL, 0))
+		while (k < count && fields_differ(kind, &s->items[first[k]], it, NULL, 0))
 			k++;
 		it->want[kind] = k < count ? k : WANTS_MAX + i;
 		if (k == count && count < WANTS_MAX) {
@@ -297,9 +321,9 @@ static void report(struct search *s, uint32_t x, uint32_t y)
 		s->reported[s->reported_count].a = a;
 		s->reported[s->reported_count++].b = b;
 	}
-	fields_differ(FIELD_CONNECTION, ia->ep, ib->ep, fields, sizeof(fields));
+	fields_differ(FIELD_CONNECTION, ia, ib, fields, sizeof(fields));
 	if (request_overlaps(ia->ep, ib->ep))
-		fields_differ(FIELD_REQUEST, ia->ep, ib->ep, fields, sizeof(fields));
+		fields_differ(FIELD_REQUEST, ia, ib, fields, sizeof(fields));
 	ports_text(ia->ep, ib->ep, ports, sizeof(ports));
 	const int n = snprintf(where, sizeof(where), "%.*s.endpoints[%zu]",
 		CV_POLICY_QUOTE(ib->entry->key.s), ib->index);
@@ -375,17 +399,17 @@ static void node_insert(struct search *s, uint32_t node, enum field_kind kind)
 
 static void compare(struct search *s, uint32_t a, uint32_t b, enum field_kind kind)
 {
-	const struct cv_policy_endpoint *x = s->items[a].ep, *y = s->items[b].ep;
+	const struct item *x = &s->items[a], *y = &s->items[b];
 
 	if (++s->comparisons > CV_POLICY_OVERLAP_COMPARISONS_MAX ||
 		cv_findings_is_full(s->findings)) {
 		s->is_over = true;
 		return;
 	}
-	if (a == b || !cv_policy_hosts_overlap(x->host.s, y->host.s) ||
+	if (a == b || !cv_policy_hosts_overlap(x->host, y->host) ||
 		!fields_differ(kind, x, y, NULL, 0))
 		return;
-	if (kind == FIELD_CONNECTION || request_overlaps(x, y))
+	if (kind == FIELD_CONNECTION || request_overlaps(x->ep, y->ep))
 		report(s, a, b);
 }
 
@@ -490,7 +514,22 @@ static int by_tail(const void *a, const void *b)
 	return (x->ep->pos.column > y->ep->pos.column) - (x->ep->pos.column < y->ep->pos.column);
 }
 
-static size_t items_fill(struct search *s, const struct cv_policy_doc *doc)
+/* An address has many spellings, and a policy's are compared as addresses (host_compile()). */
+static bool host_fill(struct item *it, struct cv_arena *arena)
+{
+	char text[CV_IP_TEXT_BYTES];
+	struct cv_ip ip;
+
+	it->host = it->ep->host.s;
+	if (cv_ip_parse(it->host, &ip))
+		it->host = cv_arena_str(arena, cv_ip_format(&ip, text));
+	it->tail = host_tail(it->host);
+	it->is_exact = it->ep->host.s.n && !cv_str_has_byte(it->host, '*');
+	return !arena->is_overflown;
+}
+
+/* False: no memory. */
+static bool items_fill(struct search *s, const struct cv_policy_doc *doc, size_t *ret_node_max)
 {
 	size_t node_max = 1, n = 0;
 
@@ -502,13 +541,15 @@ static size_t items_fill(struct search *s, const struct cv_policy_doc *doc)
 				.entry = &doc->entries[i],
 				.ep = e,
 				.index = j,
-				.tail = host_tail(e->host.s),
-				.is_exact = e->host.s.n && !cv_str_has_byte(e->host.s, '*'),
 			};
+			if (!host_fill(&s->items[n - 1], &s->arena) ||
+				!ips_fill(&s->items[n - 1], &s->arena))
+				return false;
 			node_max += e->port_count;
 		}
 	qsort(s->items, n, sizeof(*s->items), by_tail);
-	return node_max;
+	*ret_node_max = node_max;
+	return true;
 }
 
 void cv_check_ambiguity(const struct cv_policy_doc *doc, struct cv_findings *f)
@@ -522,10 +563,12 @@ void cv_check_ambiguity(const struct cv_policy_doc *doc, struct cv_findings *f)
 	if (s.item_count < 2)
 		return;
 	s.items = calloc(s.item_count, sizeof(*s.items));
+	cv_arena_init(&s.arena, CV_POLICY_DOC_BYTES_MAX);
 	if (s.items) {
-		const size_t node_max = items_fill(&s, doc);
+		size_t node_max = 0;
 
-		is_fine = search_kind(&s, node_max, FIELD_CONNECTION) &&
+		is_fine = items_fill(&s, doc, &node_max) &&
+			  search_kind(&s, node_max, FIELD_CONNECTION) &&
 			  search_kind(&s, node_max, FIELD_REQUEST);
 	}
 	if (!s.items || !is_fine)
@@ -534,6 +577,7 @@ void cv_check_ambiguity(const struct cv_policy_doc *doc, struct cv_findings *f)
 		cv_findings_add(f, CV_FINDING_ERROR, nowhere, CV_STR_NONE,
 			"give overlapping endpoints the same settings",
 			"too many endpoints overlap and differ to compare them all");
+	cv_arena_fini(&s.arena);
 	free(s.items);
 }
 

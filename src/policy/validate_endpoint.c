@@ -55,6 +55,25 @@ static const char *host_fault(struct cv_str h, const char **ret_fix)
 	return NULL;
 }
 
+/* Decisions compare addresses, so this would be the IPv4 address; but neither the proxy nor any other
+ * program takes it for that one (docs/decisions/0001). */
+static void check_host_address(struct cv_check *c)
+{
+	const struct cv_policy_text *h = &c->ep->host;
+	char text[CV_IP_TEXT_BYTES], fix[64 + CV_IP_TEXT_BYTES];
+	struct cv_ip ip;
+
+	if (!cv_str_has_byte(h->s, ':') || !cv_ip_parse(h->s, &ip) ||
+		(!cv_ip_is_embedding(&ip) && !cv_str_has_byte(h->s, '.')))
+		return;
+	if (cv_ip_is_embedding(&ip) && !ip.is_v4)
+		snprintf(fix, sizeof(fix), "write the IPv4 address that is meant");
+	else
+		snprintf(fix, sizeof(fix), "write %.*s", CV_STR_ARG(cv_ip_format(&ip, text)));
+	CV_CHECK_ERROR(c, h->pos, fix, "host '%.*s' is an IPv6 address with an IPv4 address inside",
+		CV_POLICY_QUOTE(h->s));
+}
+
 static void check_host_characters(struct cv_check *c)
 {
 	const char *fix, *fault = host_fault(c->ep->host.s, &fix);
@@ -501,6 +520,7 @@ static void check_binding(struct cv_check *c)
 static cv_check_fn *const endpoint_checks[] = {
 	check_host_given,
 	check_host_characters,
+	check_host_address,
 	check_host_pattern,
 	check_ports,
 	check_path,

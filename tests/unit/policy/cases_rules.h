@@ -63,6 +63,30 @@ CASE(host_missing_with_ips,
 	"    endpoints:\n"
 	"      - {port: 443, allowed_ips: [10.1.0.0/16]}\n",
 	"")
+CASE(a5_host_address_mapped,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: \"::ffff:10.77.0.1\", port: 443}\n",
+	"p:6:16: error: p.endpoints[0]: host '::ffff:10.77.0.1' is an IPv6 address with an IPv4 address inside; write 10.77.0.1\n")
+CASE(a5_host_address_nat64,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: \"64:ff9b::a4d:1\", port: 443}\n",
+	"p:6:16: error: p.endpoints[0]: host '64:ff9b::a4d:1' is an IPv6 address with an IPv4 address inside; write the IPv4 address that is meant\n")
+CASE(a5_host_address_mixed,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: \"fd00::1.2.3.4\", port: 443}\n",
+	"p:6:16: error: p.endpoints[0]: host 'fd00::1.2.3.4' is an IPv6 address with an IPv4 address inside; write fd00::102:304\n")
 CASE(host_missing_tcp,
 	"version: 1\n"
 	"network_policies:\n"
@@ -853,6 +877,33 @@ CASE(amb_tls,
 	"      - {host: a.example.com, port: 443}\n"
 	"      - {host: a.example.com, port: 443, tls: skip}\n",
 	"p:7:9: error: p.endpoints[1]: 'a.example.com' overlaps p.endpoints[0] (line 6, 'a.example.com') on port 443 but differs in tls; make them agree, or give one a more specific path or another port\n")
+CASE(amb_address_spellings,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: \"fd00:77::1\", port: 443, tls: skip}\n"
+	"      - {host: \"FD00:77:0::1\", port: 443}\n",
+	"p:7:9: error: p.endpoints[1]: 'FD00:77:0::1' overlaps p.endpoints[0] (line 6, 'fd00:77::1') on port 443 but differs in tls; make them agree, or give one a more specific path or another port\n")
+CASE(amb_address_others,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: \"fd00:77::1\", port: 443, tls: skip}\n"
+	"      - {host: \"fd00:77::10\", port: 443}\n",
+	"")
+CASE(amb_ips_spellings,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, allowed_ips: [10.1.0.0/16, \"fd00:77::/64\", 10.2.0.0/16]}\n"
+	"      - {host: a.example.com, port: 443, allowed_ips: [\"FD00:77:0::/64\", 10.2.0.0/16, 10.1.0.0/16, 10.2.0.0/16]}\n",
+	"")
 CASE(amb_tls_other_port,
 	"version: 1\n"
 	"network_policies:\n"

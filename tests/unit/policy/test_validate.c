@@ -224,21 +224,26 @@ static void put_random(struct cv_buf *b, unsigned n, unsigned *seed)
 
 static bool naive_differs(const struct cv_policy_doc *doc)
 {
-	const struct cv_policy_entry *p = &doc->entries[0];
+	struct item items[16];
+	struct search s = { .items = items, .item_count = doc->entries[0].endpoint_count };
+	size_t node_max;
+	bool differs = false;
 
-	for (size_t i = 0; i < p->endpoint_count; i++)
+	assert_true(s.item_count <= CV_ARRAY_LEN(items));
+	cv_arena_init(&s.arena, CV_POLICY_DOC_BYTES_MAX);
+	assert_true(items_fill(&s, doc, &node_max));
+	for (size_t i = 0; i < s.item_count; i++)
 		for (size_t j = 0; j < i; j++) {
-			const struct cv_policy_endpoint *a = &p->endpoints[i],
-							*b = &p->endpoints[j];
+			const struct item *a = &items[i], *b = &items[j];
 
-			if (a->ports[0] == b->ports[0] &&
-				cv_policy_hosts_overlap(a->host.s, b->host.s) &&
-				(fields_differ(FIELD_CONNECTION, a, b, NULL, 0) ||
-					(request_overlaps(a, b) &&
-						fields_differ(FIELD_REQUEST, a, b, NULL, 0))))
-				return true;
+			differs |= a->ep->ports[0] == b->ep->ports[0] &&
+				   cv_policy_hosts_overlap(a->ep->host.s, b->ep->host.s) &&
+				   (fields_differ(FIELD_CONNECTION, a, b, NULL, 0) ||
+					   (request_overlaps(a->ep, b->ep) &&
+						   fields_differ(FIELD_REQUEST, a, b, NULL, 0)));
 		}
-	return false;
+	cv_arena_fini(&s.arena);
+	return differs;
 }
 
 static void test_search_equals_comparing_all_pairs(void **state)
