@@ -2,7 +2,8 @@
 /*
  * cmd_policy_explain.c - `cove policy explain FILE --host H --port P ...`: what would happen, why
  *
- * Asks the function that the proxy asks, over the facts given.  With a path or a method it first
+ * Asks the functions that the proxy asks, over the facts given; of addresses, about those that need no
+ * look-up.  With a path or a method it first
  * decides the connection and then the request on it; the path is made canonical as the proxy does.
  * With --tool it is a call of a host tool; without arguments, whether it may be called at all.
  * Exit status: 0 allowed, 3 denied, so that scripts can test a policy; 2 for wrong words or an
@@ -10,6 +11,7 @@
  */
 #include "cli/commands.h"
 
+#include "policy/destination.h"
 #include "policy/explain.h"
 #include "policy/findings.h"
 #include "wire/host.h"
@@ -154,11 +156,11 @@ static cv_code explain(
 		code = policy_open(file, &policy, err);
 	if (code != CV_OK)
 		return code;
-	struct cv_verdict v = cv_policy_decide(policy, &facts);
+	struct cv_verdict v = cv_policy_decide_destination(policy, &facts);
 	if (v.action == CV_ACTION_ALLOW && (o->method || o->path || o->query)) {
 		code = request_fill(o, v.obligations, &path, &facts, err);
 		if (code == CV_OK)
-			v = cv_policy_decide(policy, &facts);
+			v = cv_policy_decide_destination(policy, &facts);
 	}
 	if (code == CV_OK) {
 		cv_buf_init(&out, EXPLAIN_BYTES_MAX);

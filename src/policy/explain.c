@@ -11,6 +11,7 @@
 #include "policy/explain.h"
 
 #include "base/assert.h"
+#include "policy/destination.h"
 #include "policy/snapshot_int.h"
 
 /* ---- how far an endpoint came ---- */
@@ -337,6 +338,7 @@ struct cv_str cv_policy_denial_text(const struct cv_policy *policy, const struct
 {
 	const struct probe q = probe_of(policy, facts, arena);
 	const struct cv_str name = cv_policy_entry_name(policy, verdict->entry);
+	char reason[CV_POLICY_DESTINATION_BYTES_MAX];
 
 	switch (verdict->reason) {
 	case CV_REASON_NO_POLICY: return CV_STR("network connections not allowed by policy");
@@ -369,6 +371,9 @@ struct cv_str cv_policy_denial_text(const struct cv_policy *policy, const struct
 		return cv_arena_printf(arena,
 			"%.*s %.*s has an encoded slash, which policy '%.*s' does not allow",
 			CV_STR_ARG(facts->method), CV_STR_ARG(facts->path), CV_STR_ARG(name));
+	case CV_REASON_DESTINATION:
+		cv_policy_destination_text(policy, facts, verdict, reason, sizeof(reason));
+		return cv_arena_printf(arena, "%s", reason);
 	case CV_REASON_NONE: return CV_STR("allowed");
 	case CV_REASON_NO_TOOL: /* those of cv_policy_tool_denial_text() */
 	case CV_REASON_TOOL_ARGUMENTS:

@@ -5,6 +5,7 @@
  * Everything that came from a policy or a request is escaped as in JSON, in the text form too: it
  * is printed on terminals.
  */
+#include "policy/destination.h"
 #include "policy/explain.h"
 
 #include "base/assert.h"
@@ -65,11 +66,14 @@ static bool is_the_decider(const struct explanation *x, const struct cv_near_mis
 static void explanation_init(
 	struct explanation *x, const struct cv_policy *p, const struct cv_facts *facts)
 {
-	*x = (struct explanation){ .p = p, .facts = facts, .v = cv_policy_decide(p, facts) };
+	*x = (struct explanation){
+		.p = p, .facts = facts, .v = cv_policy_decide_destination(p, facts)
+	};
 	cv_arena_init(&x->arena, TEXT_BYTES_MAX);
 	x->text = cv_policy_denial_text(p, facts, &x->v, &x->arena);
 	x->miss_count = cv_policy_near_misses(p, facts, &x->arena, x->misses, NEAR_MISSES_MAX);
-	x->allowed_count = cv_policy_allowed(p, facts, &x->arena, x->allowed, ALLOWED_MAX);
+	if (x->v.reason != CV_REASON_DESTINATION) /* there, nothing is */
+		x->allowed_count = cv_policy_allowed(p, facts, &x->arena, x->allowed, ALLOWED_MAX);
 	size_t nearer = 0; /* than "another host" */
 	while (nearer < x->miss_count && x->misses[nearer].miss != CV_MISS_HOST)
 		nearer++;
@@ -156,7 +160,7 @@ void cv_policy_explain_text(
 	for (size_t i = 0; i < x.miss_count; i++) {
 		const struct cv_near_miss *m = &x.misses[i];
 
-		if (is_the_decider(&x, m) && x.v.reason == CV_REASON_NONE)
+		if (is_the_decider(&x, m) && m->miss == CV_MISS_NONE)
 			continue;
 		line_put(&x, out, i ? "  near: " : "  nearest: ",
 			place_of(&x, m->entry, m->endpoint, m->rule, m->miss == CV_MISS_DENIED),

@@ -6,6 +6,7 @@
  */
 #include "base/ip.h"
 #include "policy/check_int.h"
+#include "policy/destination.h"
 
 #include <stdio.h>
 
@@ -145,6 +146,25 @@ static void check_ports(struct cv_check *c)
 			cv_policy_protocol_name(c->ep->protocol));
 	else
 		CV_CHECK_WARNING(c, CV_CHECK_HERE, "add port", "no port, so it allows nothing");
+}
+
+/* What the proxy refuses whatever the policy says. */
+static void check_destination(struct cv_check *c)
+{
+	const struct cv_policy_endpoint *e = c->ep;
+	struct cv_ip ip;
+	const char *what =
+		cv_policy_host_address(e->host.s, &ip) ? cv_policy_never_dialled(&ip) : NULL;
+
+	if (what)
+		CV_CHECK_WARNING(c, e->host.pos, "remove it", "never allowed: '%.*s' is %s %s",
+			CV_POLICY_QUOTE(e->host.s), what[0] == 'a' ? "an" : "a", what);
+	for (size_t i = 0; i < e->port_count; i++)
+		if (cv_ip_port_is_control_plane(e->ports[i]) &&
+			(!cv_str_has_byte(e->host.s, '*') || e->allowed_ips.n))
+			CV_CHECK_WARNING(c, e->ports_pos, "remove it",
+				"never allowed: port %u is a blocked control-plane port",
+				e->ports[i]);
 }
 
 static void check_path(struct cv_check *c)
@@ -523,6 +543,7 @@ static cv_check_fn *const endpoint_checks[] = {
 	check_host_address,
 	check_host_pattern,
 	check_ports,
+	check_destination,
 	check_path,
 	check_allowed_ips,
 	check_access_or_rules,

@@ -58,6 +58,7 @@ enum cv_action { CV_ACTION_DENY, CV_ACTION_ALLOW };
 	X(DENY_RULE, "blocked_by_deny_rule")                                                    \
 	X(UNENFORCEABLE, "protocol_not_enforceable") /* the endpoint needs what this build lacks */ \
 	X(ENCODED_SLASH, "encoded_slash_not_allowed") /* %2F, and the endpoint does not keep it */ \
+	X(DESTINATION, "ssrf_denied")               /* an address, or port, no policy may allow */ \
 	X(NO_TOOL, "tool_not_allowed")              /* no rule names this tool */               \
 	X(TOOL_ARGUMENTS, "arguments_not_allowed")  /* a rule does, for other arguments */
 /* clang-format on */

@@ -9,6 +9,7 @@
 #include "proxy/local.h"
 #include "proxy/tools.h"
 
+#include "policy/destination.h"
 #include "policy/explain.h"
 
 #include <stdio.h>
@@ -265,63 +266,18 @@ struct cv_verdict cv_decide_request(
 
 /* ---- addresses ---- */
 
-/* How strict to be: in this order, the first that holds. */
-enum tier { TIER_LISTED, TIER_LITERAL, TIER_DECLARED, TIER_PUBLIC };
-
-static const char *const tier_word[] = {
-	[TIER_LISTED] = "allowed_ips check failed",
-	[TIER_LITERAL] = "allowed_ips check failed",
-	[TIER_DECLARED] = "declared endpoint check failed",
-	[TIER_PUBLIC] = "internal address",
-};
-
-static enum tier tier_of(const struct cv_flow *f)
-{
-	if (f->verdict.obligations & CV_OBLIGE_ALLOWED_IPS)
-		return TIER_LISTED;
-	if (f->host.is_ip)
-		return TIER_LITERAL;
-	if (f->verdict.obligations & CV_OBLIGE_DECLARED_HOST)
-		return TIER_DECLARED;
-	return TIER_PUBLIC;
-}
-
 const char *cv_decide_addresses(
 	struct cv_flow *f, const struct cv_addresses *a, char *ret_reason, size_t size)
 {
-	const enum tier tier = tier_of(f);
-	char text[CV_IP_TEXT_BYTES];
+	const struct cv_facts facts = {
+		.host = cv_host_str(&f->host), .host_is_ip = f->host.is_ip, .port = f->port
+	};
 
-	if (tier != TIER_PUBLIC && cv_ip_port_is_control_plane(f->port)) {
-		snprintf(ret_reason, size,
-			"port %u is a blocked control-plane port, connection rejected", f->port);
-		return tier_word[tier];
-	}
-	for (size_t i = 0; i < a->n; i++) {
-		const struct cv_ip *ip = &a->ip[i];
-		const struct cv_ip_class_row *row = cv_ip_classify(ip);
-		const struct cv_str shown = cv_ip_format(ip, text);
-		const char *what = NULL;
+	const struct cv_ip *refused = NULL;
+	const char *word = cv_policy_destination_refusal(
+		f->policy, &facts, &f->verdict, a->ip, a->n, &refused, ret_reason, size);
 
-		if (row->class == CV_IP_METADATA)
-			what = "cloud metadata address";
-		else if (row->class == CV_IP_ALWAYS_BLOCKED)
-			what = "always-blocked address";
-		else if (row->class == CV_IP_INTERNAL && tier == TIER_PUBLIC)
-			what = "internal address";
-		if (what) {
-			f->dialled = *ip; /* what the record names */
-			snprintf(ret_reason, size, "%s resolves to %s %.*s, connection rejected",
-				f->host.text, what, CV_STR_ARG(shown));
-			return tier_word[tier];
-		}
-		if (tier == TIER_LISTED && !cv_policy_allowed_ip(f->policy, &f->verdict, ip)) {
-			f->dialled = *ip;
-			snprintf(ret_reason, size,
-				"%s resolves to %.*s which is not in allowed_ips, connection rejected",
-				f->host.text, CV_STR_ARG(shown));
-			return tier_word[tier];
-		}
-	}
-	return NULL;
+	if (refused)
+		f->dialled = *refused; /* what the record names */
+	return word;
 }

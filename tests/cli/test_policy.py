@@ -102,6 +102,48 @@ expect("explain: host and port are required", cove("policy", "explain", GOOD), 2
 expect("explain: a port out of range", cove("policy", "explain", GOOD, "--host", "a", "--port", "70000"), 2,
        "65535")
 
+NEVER = write("never.yaml", """\
+version: 1
+network_policies:
+  never:
+    endpoints:
+      - {host: 169.254.169.254, port: 80}
+      - {host: 127.0.0.1, port: 8080, protocol: rest, access: full, enforcement: enforce}
+      - {host: 0.1.2.3, port: 80}
+      - {host: 100.100.100.200, port: 80}
+      - {host: localhost, port: 80}
+      - {host: etcd.example.com, ports: [2379, 443]}
+      - {host: "*.example.org", port: 2379}
+      - {host: 10.1.2.3, port: 443, allowed_ips: [10.2.0.0/16]}
+      - {host: 10.1.2.3, port: 444}
+    binaries: [{path: /usr/bin/curl}]
+""")
+r = cove("policy", "check", NEVER)
+expect("check: what no policy may allow", r, 0,
+       "never.yaml:5:16: warning: never.endpoints[0]: never allowed: '169.254.169.254' is a cloud metadata address",
+       "never.yaml:6:16: warning: never.endpoints[1]: never allowed: '127.0.0.1' is an always-blocked address",
+       "never allowed: '0.1.2.3' is an", "never allowed: '100.100.100.200' is a", "never allowed: 'localhost' is an",
+       "never allowed: port 2379 is a blocked control-plane port")
+tap.ok((r.stdout + r.stderr).count("never allowed") == 6, "check: and nothing else", r.stdout + r.stderr)
+for host, port, words, want in [
+        ("169.254.169.254", 80, (), "169.254.169.254 resolves to cloud metadata address 169.254.169.254"),
+        ("127.0.0.1", 8080, ("--path", "/"), "127.0.0.1 resolves to always-blocked address 127.0.0.1"),
+        ("0.1.2.3", 80, (), "always-blocked address"), ("100.100.100.200", 80, (), "cloud metadata address"),
+        ("localhost", 80, (), "localhost resolves to always-blocked address 127.0.0.1"),
+        ("etcd.example.com", 2379, (), "port 2379 is a blocked control-plane port, connection rejected"),
+        ("10.1.2.3", 443, (), "10.1.2.3 resolves to 10.1.2.3 which is not in allowed_ips")]:
+    ask = ["policy", "explain", NEVER, "--host", host, "--port", str(port), "--binary", "/usr/bin/curl", *words]
+    r = cove(*ask)
+    expect(f"explain: {host}:{port} is denied like the proxy does", r, 3, "DENY CONNECT", "ssrf_denied: ", want,
+           "decided at")
+    tap.ok("allowed here" not in r.stdout and "it allows" not in r.stdout, "explain: and nothing says otherwise", r.stdout)
+    data = json.loads(cove(*ask, "-o", "json").stdout)
+    tap.ok(data["action"] == "deny" and data["reason"] == "ssrf_denied" and want in data["text"],
+           f"explain: {host}:{port} as JSON", data)
+for host, port in (("etcd.example.com", 443), ("a.example.org", 2379), ("10.1.2.3", 444)):
+    expect(f"explain: {host}:{port} is for the proxy to look up", cove(
+        "policy", "explain", NEVER, "--host", host, "--port", str(port), "--binary", "/usr/bin/curl"), 0, "ALLOW")
+
 APPROVE = write("approve.yaml", """\
 version: 1
 network_policies:
