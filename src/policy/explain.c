@@ -389,13 +389,53 @@ struct allowed {
 	size_t n, max;
 };
 
-static void allowed_add(struct allowed *a, struct cv_str method, struct cv_str path)
+static void allowed_add(struct allowed *a, struct cv_str method, struct cv_str path,
+	const struct cv_policy_rule *rule)
 {
+	const struct cv_allowed_row row = { method, path, rule && rule->query_count ? rule : NULL };
+
 	for (size_t i = 0; i < a->n; i++)
-		if (cv_str_eq(a->rows[i].method, method) && cv_str_eq(a->rows[i].path, path))
+		if (cv_str_eq(a->rows[i].method, method) && cv_str_eq(a->rows[i].path, path) &&
+			a->rows[i].rule == row.rule)
 			return;
 	if (a->n < a->max)
-		a->rows[a->n++] = (struct cv_allowed_row){ method, path };
+		a->rows[a->n++] = row;
+}
+
+static void matcher_put(const struct cv_policy_matcher *m, struct cv_buf *out)
+{
+	cv_buf_printf(out, "\"");
+	cv_buf_put_json(out, m->key.s);
+	cv_buf_printf(out, m->is_any ? "\":[" : "\":");
+	for (size_t i = 0; i < m->globs.n; i++) {
+		cv_buf_printf(out, i ? ",\"" : "\"");
+		cv_buf_put_json(out, m->globs.v[i].s);
+		cv_buf_printf(out, "\"");
+	}
+	if (m->is_any)
+		cv_buf_printf(out, "]");
+}
+
+void cv_policy_query_put(const struct cv_policy_rule *rule, struct cv_buf *out)
+{
+	for (size_t i = 0; i < rule->query_count; i++) {
+		cv_buf_printf(out, i ? "," : "{");
+		matcher_put(&rule->query[i], out);
+	}
+	cv_buf_printf(out, "}");
+}
+
+void cv_policy_allowed_put(const struct cv_allowed_row *row, struct cv_buf *out)
+{
+	cv_buf_printf(out, "{");
+	cv_buf_put_json_member(out, "method", row->method);
+	cv_buf_printf(out, ",");
+	cv_buf_put_json_member(out, "path", row->path);
+	if (row->rule) {
+		cv_buf_printf(out, ",\"query\":");
+		cv_policy_query_put(row->rule, out);
+	}
+	cv_buf_printf(out, "}");
 }
 
 static void preset_add(struct allowed *a, const struct cv_endpoint *ep)
@@ -408,17 +448,17 @@ static void preset_add(struct allowed *a, const struct cv_endpoint *ep)
 	if (ep->is_postgres && ep->pg_level < CV_PG_FULL) {
 		for (unsigned i = 0; i < CV_PG_COMMAND_COUNT; i++)
 			if (cv_pg_command_row((enum cv_pg_command)i)->level <= ep->pg_level)
-				allowed_add(
-					a, cv_pg_command_row((enum cv_pg_command)i)->name, path);
+				allowed_add(a, cv_pg_command_row((enum cv_pg_command)i)->name, path,
+					NULL);
 		return;
 	}
 	if (ep->is_postgres || ep->access_methods == CV_METHOD_BITS_ALL) {
-		allowed_add(a, CV_STR("*"), path);
+		allowed_add(a, CV_STR("*"), path, NULL);
 		return;
 	}
 	for (size_t i = 0; i < CV_ARRAY_LEN(names); i++)
 		if (ep->access_methods & 1u << i)
-			allowed_add(a, names[i], path);
+			allowed_add(a, names[i], path, NULL);
 }
 
 size_t cv_policy_allowed(const struct cv_policy *policy, const struct cv_facts *facts,
@@ -437,7 +477,7 @@ size_t cv_policy_allowed(const struct cv_policy *policy, const struct cv_facts *
 			const struct cv_rule *rule = &policy->paths.rules[ep->first_rule + i];
 
 			if (!rule->is_deny)
-				allowed_add(&a, rule->method, rule->path);
+				allowed_add(&a, rule->method, rule->path, rule->source);
 		}
 	}
 	return a.n;

@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "base/buf.h"
+#include "policy/model.h"
 #include "policy/policy.h"
 #include "policy/tools.h"
 
@@ -43,9 +44,15 @@ struct cv_str cv_policy_denial_text(const struct cv_policy *policy, const struct
  * "allowed" member of a denial.  At most max rows. */
 struct cv_allowed_row {
 	struct cv_str method, path;
+	const struct cv_policy_rule *rule; /* with a query that must match; else NULL */
 };
 size_t cv_policy_allowed(const struct cv_policy *policy, const struct cv_facts *facts,
 	struct cv_arena *arena, struct cv_allowed_row *ret, size_t max);
+
+/* {"method":…,"path":…}, and "query":{KEY:PATTERN or [PATTERN,…],…} where the rule has conditions. */
+void cv_policy_allowed_put(const struct cv_allowed_row *row, struct cv_buf *out);
+/* That "query" alone, of a rule that has one. */
+void cv_policy_query_put(const struct cv_policy_rule *rule, struct cv_buf *out);
 
 /* The whole explanation, as `cove policy explain` prints it: text or JSON. */
 void cv_policy_explain_text(

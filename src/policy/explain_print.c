@@ -174,6 +174,10 @@ void cv_policy_explain_text(
 		cv_buf_put_json(out, x.allowed[i].method);
 		cv_buf_printf(out, " ");
 		cv_buf_put_json(out, x.allowed[i].path);
+		if (x.allowed[i].rule) {
+			cv_buf_printf(out, " with query ");
+			cv_policy_query_put(x.allowed[i].rule, out);
+		}
 		cv_buf_printf(out, "\n");
 	}
 	cv_arena_fini(&x.arena);
@@ -206,11 +210,8 @@ static void near_json(struct explanation *x, struct cv_buf *out)
 	}
 	cv_buf_printf(out, "],\"allowed\":[");
 	for (size_t i = 0; i < x->allowed_count; i++) {
-		cv_buf_printf(out, i ? ",{" : "{");
-		cv_buf_put_json_member(out, "method", x->allowed[i].method);
-		cv_buf_printf(out, ",");
-		cv_buf_put_json_member(out, "path", x->allowed[i].path);
-		cv_buf_printf(out, "}");
+		cv_buf_printf(out, i ? "," : "");
+		cv_policy_allowed_put(&x->allowed[i], out);
 	}
 	cv_buf_printf(out, "]");
 }

@@ -140,13 +140,16 @@ static void sentence_put(
 		cv_buf_put_json(b, t->why);
 }
 
-/* What this host would accept: method and path templates. */
+/* What this host would accept: method and path templates, and what a query must hold. */
 static void allowed_put(struct cv_proxy *p, const struct cv_flow *f, const struct cv_denial_text *t,
 	struct cv_buf *b)
 {
 	struct cv_allowed_row row[CV_PROXY_ALLOWED_ROWS_MAX];
 	struct cv_facts facts;
+	struct cv_buf one;
+	bool has_any = false;
 
+	cv_buf_init(&one, CV_PROXY_DENIAL_BYTES_MAX / 4);
 	cv_decide_facts(p, f, t->request ? CV_OP_REQUEST : CV_OP_CONNECT, &facts);
 	if (t->request) {
 		facts.method = t->request->method;
@@ -157,11 +160,15 @@ static void allowed_put(struct cv_proxy *p, const struct cv_flow *f, const struc
 		cv_policy_allowed(f->policy, &facts, &p->arena, row, CV_PROXY_ALLOWED_ROWS_MAX);
 	cv_buf_put(b, CV_STR(",\"allowed\":["));
 	for (size_t i = 0; i < n && cv_buf_len(b) < CV_PROXY_DENIAL_BYTES_MAX / 2; i++) {
-		cv_buf_put(b, i ? CV_STR(",{") : CV_STR("{"));
-		cv_buf_put_json_member(b, "method", row[i].method);
-		member_put(b, "path", row[i].path);
-		cv_buf_put_byte(b, '}');
+		cv_buf_reset(&one);
+		cv_policy_allowed_put(&row[i], &one);
+		if (one.is_overflown) /* conditions that leave no room for others */
+			continue;
+		cv_buf_put(b, has_any ? CV_STR(",") : CV_STR_NONE);
+		cv_buf_put(b, cv_buf_str(&one));
+		has_any = true;
 	}
+	cv_buf_fini(&one);
 	cv_buf_put_byte(b, ']');
 }
 

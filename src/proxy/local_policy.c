@@ -103,9 +103,8 @@ static void allowed_put(struct cv_proxy *p, struct cv_flow *to, struct cv_buf *b
 		cv_policy_allowed(p->policy, &facts, &p->arena, row, CV_PROXY_ALLOWED_ROWS_MAX);
 	cv_buf_put(b, CV_STR(",\"allowed\":["));
 	for (size_t i = 0; i < n; i++) {
-		member_put(b, i ? ",{\"method\":" : "{\"method\":", row[i].method);
-		member_put(b, ",\"path\":", row[i].path);
-		cv_buf_put_byte(b, '}');
+		cv_buf_put(b, i ? CV_STR(",") : CV_STR_NONE);
+		cv_policy_allowed_put(&row[i], b);
 	}
 	cv_buf_put_byte(b, ']');
 }

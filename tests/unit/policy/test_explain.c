@@ -186,6 +186,9 @@ static void printed_forms(void **state)
 	printed(p, &f, false, want);
 	printed(p, &f, false, "blocked_by_deny_rule: GET /repos/secret/\\u001b[2J\\\" blocked");
 	printed(p, &f, false, "  allowed here: GET /repos/**\n");
+	printed(p, &f, false, "  allowed here: POST /repos/*/issues with query {\"v\":\"1*\"}\n");
+	printed(p, &f, true,
+		"{\"method\":\"POST\",\"path\":\"/repos/*/issues\",\"query\":{\"v\":\"1*\"}}]");
 	printed(p, &f, true, "\"miss\":\"deny_rule\"");
 	printed(p, &f, true, "\"allowed\":[{\"method\":\"GET\",\"path\":\"/repos/**\"},");
 
