@@ -14,6 +14,7 @@
 #include "policy/destination.h"
 #include "policy/explain.h"
 #include "policy/findings.h"
+#include "wire/h1.h"
 #include "wire/host.h"
 #include "wire/json_value.h"
 #include "wire/path.h"
@@ -39,6 +40,35 @@ static cv_code set_port(void *into, const char *value, struct cv_err *err)
 	return cv_option_number(value, 1, 65535, &((struct explain_options *)into)->port, err);
 }
 
+/* Asked about what the proxy would not take for a method, a policy has no answer. */
+static cv_code set_method(void *into, const char *value, struct cv_err *err)
+{
+	const struct cv_str s = cv_str_of(value);
+
+	if (!cv_h1_is_token(s) || s.n > CV_H1_METHOD_BYTES_MAX)
+		return cv_fail(err, CV_INVALID, "'%s' is no HTTP method", value);
+	((struct explain_options *)into)->method = value;
+	return CV_OK;
+}
+
+static cv_code set_path(void *into, const char *value, struct cv_err *err)
+{
+	if (cv_str_has_byte(cv_str_of(value), '?'))
+		return cv_fail(err, CV_INVALID,
+			"a path ends before '?'; give what follows it with --query");
+	((struct explain_options *)into)->path = value;
+	return CV_OK;
+}
+
+static cv_code set_query(void *into, const char *value, struct cv_err *err)
+{
+	if (!cv_h1_is_target(cv_str_of(value)))
+		return cv_fail(err, CV_INVALID,
+			"the proxy would answer 400: query has a control, space, non-ASCII or # byte");
+	((struct explain_options *)into)->query = value;
+	return CV_OK;
+}
+
 static cv_code set_ancestor(void *into, const char *value, struct cv_err *err)
 {
 	struct explain_options *o = into;
@@ -54,11 +84,9 @@ static const struct cv_option option[] = {
 		offsetof(struct explain_options, host) },
 	{ "port", 0, "PORT", "destination port", set_port },
 	{ "method", 0, "METHOD", "HTTP method of the request; GET when only a path is given",
-		cv_option_set_text, offsetof(struct explain_options, method) },
-	{ "path", 0, "PATH", "path of the request; / when only a method is given",
-		cv_option_set_text, offsetof(struct explain_options, path) },
-	{ "query", 0, "QUERY", "query of the request, without the ?", cv_option_set_text,
-		offsetof(struct explain_options, query) },
+		set_method },
+	{ "path", 0, "PATH", "path of the request; / when only a method is given", set_path },
+	{ "query", 0, "QUERY", "query of the request, without the ?", set_query },
 	{ "tool", 0, "NAME", "explain a call of this host tool instead", cv_option_set_text,
 		offsetof(struct explain_options, tool) },
 	{ "arguments", 0, "JSON|@FILE", "its arguments, an object; absent: may it be called at all",

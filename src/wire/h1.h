@@ -231,4 +231,5 @@ const struct cv_h1_header *cv_h1_header_next_named(
 bool cv_h1_list_has(struct cv_str list, struct cv_str token);
 
 bool cv_h1_is_token(struct cv_str s);       /* 1 or more tchar */
+bool cv_h1_is_target(struct cv_str s);      /* printable ASCII without space and #; or nothing */
 bool cv_h1_is_field_value(struct cv_str s); /* no control bytes but tab; no outer blanks */

@@ -64,6 +64,11 @@ bool cv_h1_is_token(struct cv_str s)
 	return s.n > 0 && h1_all_are(s, H1_TOKEN);
 }
 
+bool cv_h1_is_target(struct cv_str s)
+{
+	return h1_all_are(s, H1_TARGET);
+}
+
 bool cv_h1_is_field_value(struct cv_str s)
 {
 	return h1_all_are(s, H1_VALUE) && cv_str_trim(s).n == s.n;

@@ -94,6 +94,15 @@ expect("explain: no binary given is an unknown one", cove(*ASK), 3, "DENY")
 expect("explain: another host", cove("policy", "explain", GOOD, "--host", "b.example.com", "--port", "443",
                                      "--binary", "/usr/bin/curl"), 3,
        "endpoint b.example.com:443 is not allowed by any policy")
+for words, said in [
+        (("--path", "/v1/x?a=b"), "--query"), (("--query", "a#b"), "the proxy would answer 400: query has a"),
+        (("--query", "a b"), "400: query"), (("--method", "G T"), "'G T' is no HTTP method"),
+        (("--method", ""), "'' is no HTTP method"), (("--method", "G" * 33), "is no HTTP method")]:
+    r = cove(*ASK, *words, "--binary", "/usr/bin/curl")
+    expect(f"explain: {words[0]} {words[1]!r} is no question", r, 2, said)
+    tap.ok("ALLOW" not in r.stdout and "DENY" not in r.stdout, "explain: and gets no answer", r.stdout)
+expect("explain: a query and a method of one's own", cove(
+    *ASK, "--method", "M-SEARCH", "--query", "a=b%20c&d?", "--binary", "/usr/bin/curl"), 3, "DENY M-SEARCH")
 r = cove(*ASK, "--path", "/v2", "--binary", "/usr/bin/curl", "-o", "json")
 data = json.loads(r.stdout)
 tap.ok(data["action"] == "deny" and data["policy"] == "api" and data["near_misses"] and
