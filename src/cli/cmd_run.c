@@ -21,6 +21,8 @@ static cv_code set_policy(void *into, const char *value, struct cv_err *err)
 
 	if (r->policy_path)
 		return cv_fail(err, CV_INVALID, "given twice; one policy decides");
+	if (!*value) /* an unset variable of a script */
+		return cv_fail(err, CV_INVALID, "empty; name a file");
 	r->policy_path = value;
 	return CV_OK;
 }
@@ -29,7 +31,8 @@ static cv_code set_from(void *into, const char *value, struct cv_err *err)
 {
 	struct cv_run_request *r = into;
 
-	(void)err;
+	if (!*value)
+		return cv_fail(err, CV_INVALID, "empty; name a directory, or host");
 	r->spec.rootfs = CV_ROOTFS_HOST;
 	if (!cv_str_eq(cv_str_of(value), CV_STR("host"))) {
 		r->spec.rootfs = CV_ROOTFS_DIR;

@@ -47,8 +47,9 @@ static cv_code open_layered(const struct cv_run_request *r, struct cv_str text, 
 	findings_print(r, findings);
 	if (code != CV_OK) {
 		cv_policy_doc_free(doc);
-		return cv_fail(err, code, "policy %s: %zu errors; nothing was started",
-			policy_name(r), findings->error_count);
+		return cv_fail(err, code, "policy %s: %zu error%s; nothing was started",
+			policy_name(r), findings->error_count,
+			findings->error_count == 1 ? "" : "s");
 	}
 	return cv_policy_compile(doc, ret, err); /* takes doc */
 }

@@ -65,8 +65,8 @@ static cv_code file_load(
 		t->catalog = more;
 	findings_print(&findings, file, r);
 	if (code != CV_OK)
-		code = cv_fail(err, code, "--tools %s: %zu errors; nothing was started", path,
-			findings.error_count);
+		code = cv_fail(err, code, "--tools %s: %zu error%s; nothing was started", path,
+			findings.error_count, findings.error_count == 1 ? "" : "s");
 	cv_findings_fini(&findings);
 	free(text);
 	return code;

@@ -198,5 +198,10 @@ cv_code cv_plan_spec_judge(const struct cv_run_spec *s, bool has_main, struct cv
 			"landlock.compatibility: hard_requirement; give up one of them");
 	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR)
 		code = path_check("--from", s->rootfs_dir, err);
+	/* the kernel would find the sandbox's own layers below it: overlayfs says EINVAL */
+	if (code == CV_OK && s->rootfs == CV_ROOTFS_DIR && cv_str_eq(s->rootfs_dir, CV_STR("/")))
+		code = cv_fail(err, CV_INVALID,
+			"--from can't be /: choose a directory below it, or --from host for this "
+			"host's own files");
 	return code;
 }
