@@ -157,8 +157,21 @@ static struct cv_str port_text(const struct probe *q, const struct cv_endpoint *
 	return list;
 }
 
+/* An allow rule that can't match is not in the snapshot: the document has it. */
+static struct cv_str lost_rule_text(const struct probe *q, const struct cv_endpoint *ep)
+{
+	const struct cv_policy_rule *r = ep->source->rules.v;
+
+	return r->path.s.n ? cv_arena_printf(q->arena, "rules[0]: its path '%.*s' is no pattern",
+				     CV_STR_ARG(r->path.s))
+			   : cv_arena_printf(q->arena,
+				     "rules[0] has no path, so it allows nothing; \"/**\" is any");
+}
+
 static struct cv_str access_text(const struct probe *q, const struct cv_endpoint *ep)
 {
+	if (ep->access_methods == 0 && !ep->is_postgres && ep->source->rules.n)
+		return lost_rule_text(q, ep);
 	if (ep->access_methods == 0 && !ep->is_postgres)
 		return cv_arena_printf(q->arena, "no rule and no preset allows a request");
 	return cv_arena_printf(q->arena, "access '%.*s' does not include %.*s",
@@ -167,9 +180,10 @@ static struct cv_str access_text(const struct probe *q, const struct cv_endpoint
 
 static struct cv_str rule_text(const struct probe *q, const struct cv_rule *rule, enum cv_miss miss)
 {
-	const char *why = miss == CV_MISS_METHOD ? "the method is another"
-			  : miss == CV_MISS_PATH ? "the path does not match"
-						 : "the query does not match";
+	const char *why = !rule->method.n          ? "it has no method, so it matches none"
+			  : miss == CV_MISS_METHOD ? "the method is another"
+			  : miss == CV_MISS_PATH   ? "the path does not match"
+						   : "the query does not match";
 
 	return cv_arena_printf(q->arena, "rule %.*s %.*s: %s", CV_STR_ARG(rule->method),
 		CV_STR_ARG(rule->path), why);

@@ -4,11 +4,14 @@
  *
  * openshell-behaviour 3.3 and 3.4.  What upstream only warns about is a warning here too.
  */
+#include "base/hex.h"
 #include "base/ip.h"
 #include "policy/check_int.h"
 #include "policy/destination.h"
 
 #include <stdio.h>
+
+#define LABEL_BYTES_MAX 63 /* RFC 1035 2.3.4 */
 
 static bool is_l7(const struct cv_policy_endpoint *e)
 {
@@ -133,6 +136,64 @@ static void check_host_pattern(struct cv_check *c)
 	else if (h->s.n && h->s.p[h->s.n - 1] == '.' && c->ep->protocol != CV_PROTOCOL_TCP)
 		CV_CHECK_WARNING(c, h->pos, "remove the dot",
 			"host '%.*s' ends with a dot and matches nothing", CV_POLICY_QUOTE(h->s));
+}
+
+/* Resolvers take a name that ends in a number, of any base, for an address. */
+static bool is_numeric(struct cv_str label)
+{
+	const bool is_hex = label.n >= 2 && label.p[0] == '0' && cv_ascii_lower(label.p[1]) == 'x';
+	size_t i = is_hex ? 2 : 0;
+
+	while (i < label.n &&
+		(is_hex ? cv_hex_digit(label.p[i]) >= 0 : label.p[i] >= '0' && label.p[i] <= '9'))
+		i++;
+	return label.n && i == label.n;
+}
+
+static const char *label_fault(struct cv_str label, bool is_pattern)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < label.n; i++) {
+		const char b = cv_ascii_lower(label.p[i]);
+
+		if (!is_pattern && !(b >= 'a' && b <= 'z') && !(b >= '0' && b <= '9') && b != '-' &&
+			b != '_')
+			return "contains a character that no name has";
+		n += b != '*';
+	}
+	if (n > LABEL_BYTES_MAX)
+		return "has a label of more than 63 bytes";
+	if (!label.n)
+		return "has an empty label";
+	if (!is_pattern && (label.p[0] == '-' || label.p[label.n - 1] == '-'))
+		return "has a label that begins or ends with a hyphen";
+	return NULL;
+}
+
+/* What the proxy never takes for a host (wire/host.h). */
+static void check_host_name(struct cv_check *c)
+{
+	const struct cv_policy_text *h = &c->ep->host;
+	const bool is_pattern = cv_str_has_byte(h->s, '*');
+	const char *fix, *fault = NULL;
+	struct cv_str label = CV_STR_NONE, rest = h->s;
+
+	if (!h->s.n || is_ip_literal(h->s) || h->s.p[h->s.n - 1] == '.' || host_fault(h->s, &fix) ||
+		(is_pattern && pattern_fault(h->s)))
+		return; /* others speak of these */
+	while (rest.p && !fault) {
+		label = cv_str_cut(&rest, '.');
+		fault = label_fault(label, is_pattern);
+	}
+	fix = "write the name as clients ask for it";
+	if (!fault && is_numeric(label)) {
+		fault = "ends in a number and is no address";
+		fix = "write an address as four decimal numbers";
+	}
+	if (fault)
+		CV_CHECK_WARNING(c, h->pos, fix, "host '%.*s' %s, so it matches nothing",
+			CV_POLICY_QUOTE(h->s), fault);
 }
 
 /* ---- port, path, addresses ---- */
@@ -542,6 +603,7 @@ static cv_check_fn *const endpoint_checks[] = {
 	check_host_characters,
 	check_host_address,
 	check_host_pattern,
+	check_host_name,
 	check_ports,
 	check_destination,
 	check_path,

@@ -4,6 +4,7 @@
  *
  * openshell-behaviour 3.4 and 3.5.  A check belongs to some protocols; the table says to which.
  */
+#include "base/hex.h"
 #include "policy/check_int.h"
 #include "policy/pg_command.h"
 
@@ -120,6 +121,98 @@ static void check_path_start(struct cv_check *c)
 		!is_pattern(cv_str_slice(p->s, 0, 1)))
 		CV_CHECK_WARNING(c, p->pos, "begin it with /",
 			"path '%.*s' does not begin with / and never matches",
+			CV_POLICY_QUOTE(p->s));
+}
+
+/* A deny rule without one denies every path. */
+static void check_path_given(struct cv_check *c)
+{
+	if (!c->rule->path.s.n && !c->is_deny && !has_operation(c->rule))
+		CV_CHECK_WARNING(c, CV_CHECK_HERE, "write path: \"/**\" for any",
+			"no path is given, so it allows nothing");
+}
+
+/* Paths are compared in one spelling (wire/path.h): these bytes stand in it as they are. */
+static bool is_plain(int b)
+{
+	return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') ||
+	       (b > 0 && strchr("-._~!$&'()*+,=:@", b));
+}
+
+/* At a percent sign. */
+static const char *escape_fault(struct cv_str at, bool keeps_slash, const char **ret_fix)
+{
+	const int high = at.n > 2 ? cv_hex_digit(at.p[1]) : -1;
+	const int low = at.n > 2 ? cv_hex_digit(at.p[2]) : -1;
+
+	if (high < 0 || low < 0)
+		return NULL;
+	if (high * 16 + low == '/' && !keeps_slash) {
+		*ret_fix = "write /, or set allow_encoded_slash: true";
+		return "has an encoded slash, which its endpoint does not keep";
+	}
+	if (is_plain(high * 16 + low)) {
+		*ret_fix = "write the character itself";
+		return "has an escape for a character that is compared as it is";
+	}
+	if (at.p[1] > 'F' || at.p[2] > 'F') {
+		*ret_fix = "write its digits in upper case";
+		return "has an escape in lower case";
+	}
+	return NULL;
+}
+
+/* At a slash: what the segment after it is. */
+static const char *segment_fault(struct cv_str at)
+{
+	struct cv_str rest = cv_str_slice(at, 1, at.n);
+	const bool is_last = !cv_str_has_byte(rest, '/');
+	const struct cv_str segment = cv_str_cut(&rest, '/');
+
+	if (!segment.n && !is_last)
+		return "has an empty segment";
+	if (cv_str_eq(segment, CV_STR(".")) || cv_str_eq(segment, CV_STR("..")))
+		return "has a dot segment";
+	return NULL;
+}
+
+/* What no request's path has when it is compared, or NULL. */
+static const char *path_fault(struct cv_str p, bool keeps_slash, const char **ret_fix)
+{
+	const char *fault = NULL;
+
+	*ret_fix = "write the path that the server sees";
+	for (size_t i = 0; i < p.n && !fault; i++) {
+		const unsigned char b = (unsigned char)p.p[i];
+
+		if (b == '\\')
+			i++;
+		else if (b == '#')
+			fault = "has '#'";
+		else if (b == ';')
+			fault = "has ';', which is cut from paths";
+		else if (b <= ' ' || b >= 0x7f)
+			fault = "has a character that paths have only percent-encoded";
+		else if (b == '%')
+			fault = escape_fault(cv_str_slice(p, i, p.n), keeps_slash, ret_fix);
+		else if (b == '/')
+			fault = segment_fault(cv_str_slice(p, i, p.n));
+	}
+	return fault;
+}
+
+static void check_path_spelling(struct cv_check *c)
+{
+	const struct cv_policy_text *p = &c->rule->path;
+	const size_t mark = cv_str_find_byte(p->s, '?');
+	const char *fix, *fault = path_fault(p->s, c->ep->allow_encoded_slash, &fix);
+
+	if (fault)
+		CV_CHECK_WARNING(c, p->pos, fix, "path '%.*s' %s, so it never matches",
+			CV_POLICY_QUOTE(p->s), fault);
+	else if (cv_str_has_byte(cv_str_slice(p->s, mark, p->s.n), '='))
+		CV_CHECK_WARNING(c, p->pos, "write query: {KEY: PATTERN}",
+			"path '%.*s' has a query, and '?' in it stands for any one character",
 			CV_POLICY_QUOTE(p->s));
 }
 
@@ -308,6 +401,8 @@ static const struct {
 	{ check_ignored,        ~(ON(L4) | ON(TCP)) }, /* the endpoint's checks speak there */
 	{ check_method,         ON(REST) | ON(WEBSOCKET) },
 	{ check_path_start,     ON(REST) | ON(WEBSOCKET) | ON(POSTGRES) },
+	{ check_path_given,     ON(REST) | ON(WEBSOCKET) },
+	{ check_path_spelling,  ON(REST) | ON(WEBSOCKET) },
 	{ check_command,        ON(POSTGRES) },
 	{ check_operation,      ON(GRAPHQL) | ON(WEBSOCKET) },
 	{ check_websocket_mix,  ON(WEBSOCKET) },

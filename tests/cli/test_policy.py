@@ -153,6 +153,23 @@ for host, port in (("etcd.example.com", 443), ("a.example.org", 2379), ("10.1.2.
     expect(f"explain: {host}:{port} is for the proxy to look up", cove(
         "policy", "explain", NEVER, "--host", host, "--port", str(port), "--binary", "/usr/bin/curl"), 0, "ALLOW")
 
+LACKING = write("lacking.yaml", """\
+version: 1
+network_policies:
+  a:
+    endpoints:
+      - {host: a.example.com, port: 443, protocol: rest, enforcement: enforce, rules: [{allow: {method: GET}}]}
+      - {host: b.example.com, port: 443, protocol: rest, enforcement: enforce, rules: [{allow: {path: /x}}]}
+    binaries: [{path: /usr/bin/curl}]
+""")
+expect("check: a rule without a path", cove("policy", "check", LACKING), 0,
+       "lacking.yaml:5:88: warning: a.endpoints[0].rules[0].allow: no path is given, so it allows nothing", "/**")
+for host, said in (("a.example.com", "rules[0] has no path, so it allows nothing"),
+                   ("b.example.com", "rule  /x: it has no method")):
+    expect(f"explain: what the rule lacks, {host}", cove(
+        "policy", "explain", LACKING, "--host", host, "--port", "443", "--path", "/x", "--binary", "/usr/bin/curl"), 3,
+        said)
+
 APPROVE = write("approve.yaml", """\
 version: 1
 network_policies:

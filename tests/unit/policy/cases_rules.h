@@ -87,6 +87,86 @@ CASE(a5_host_address_mixed,
 	"    endpoints:\n"
 	"      - {host: \"fd00::1.2.3.4\", port: 443}\n",
 	"p:6:16: error: p.endpoints[0]: host 'fd00::1.2.3.4' is an IPv6 address with an IPv4 address inside; write fd00::102:304\n")
+CASE(host_name_number,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: 2130706433, port: 443}\n",
+	"p:6:16: warning: p.endpoints[0]: host '2130706433' ends in a number and is no address, so it matches nothing; write an address as four decimal numbers\n")
+CASE(host_name_hex,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: 0x7f.1, port: 443}\n",
+	"p:6:16: warning: p.endpoints[0]: host '0x7f.1' ends in a number and is no address, so it matches nothing; write an address as four decimal numbers\n")
+CASE(host_name_long_label,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.com, port: 443}\n",
+	"p:6:16: warning: p.endpoints[0]: host 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.com' has a label of more than 63 bytes, so it matches nothing; write the name as clients ask for it\n")
+CASE(host_name_long_label_fits,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.com, port: 443}\n",
+	"")
+CASE(host_name_empty_label,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a..example.com, port: 443}\n",
+	"p:6:16: warning: p.endpoints[0]: host 'a..example.com' has an empty label, so it matches nothing; write the name as clients ask for it\n")
+CASE(host_name_hyphen,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: -a.example.com, port: 443}\n",
+	"p:6:16: warning: p.endpoints[0]: host '-a.example.com' has a label that begins or ends with a hyphen, so it matches nothing; write the name as clients ask for it\n")
+CASE(host_name_glob_character,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: \"a[b].example.com\", port: 443}\n",
+	"p:6:16: warning: p.endpoints[0]: host 'a[b].example.com' contains a character that no name has, so it matches nothing; write the name as clients ask for it\n")
+CASE(host_name_pattern_number,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: \"*.example.10\", port: 443}\n",
+	"p:6:16: warning: p.endpoints[0]: host '*.example.10' ends in a number and is no address, so it matches nothing; write an address as four decimal numbers\n")
+CASE(host_name_pattern_fine,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: \"*aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.example.com\", port: 443}\n",
+	"")
+CASE(host_name_underscore,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: _a.example.com, port: 443}\n",
+	"")
 CASE(host_missing_tcp,
 	"version: 1\n"
 	"network_policies:\n"
@@ -395,7 +475,8 @@ CASE(access_and_rules,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: rest, access: full, rules: [{allow: {method: GET}}]}\n",
-	"p:6:66: error: p.endpoints[0]: access and rules exclude each other; keep one of them\n")
+	"p:6:66: error: p.endpoints[0]: access and rules exclude each other; keep one of them\n"
+	"p:6:80: warning: p.endpoints[0].rules[0].allow: no path is given, so it allows nothing; write path: \"/**\" for any\n")
 CASE(rules_empty,
 	"version: 1\n"
 	"network_policies:\n"
@@ -634,7 +715,8 @@ CASE(method_unknown,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: rest, rules: [{allow: {method: FETCH}}]}\n",
-	"p:6:83: warning: p.endpoints[0].rules[0].allow: unknown HTTP method 'FETCH'; expected an HTTP method or *\n")
+	"p:6:83: warning: p.endpoints[0].rules[0].allow: unknown HTTP method 'FETCH'; expected an HTTP method or *\n"
+	"p:6:66: warning: p.endpoints[0].rules[0].allow: no path is given, so it allows nothing; write path: \"/**\" for any\n")
 CASE(method_missing,
 	"version: 1\n"
 	"network_policies:\n"
@@ -666,7 +748,8 @@ CASE(glob_brace,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: rest, rules: [{allow: {method: GET, query: {q: \"{a\"}}}]}\n",
-	"p:6:99: warning: p.endpoints[0].rules[0].allow: query pattern '{a' has a '{' without '}' and never matches; escape the character with a backslash\n")
+	"p:6:99: warning: p.endpoints[0].rules[0].allow: query pattern '{a' has a '{' without '}' and never matches; escape the character with a backslash\n"
+	"p:6:66: warning: p.endpoints[0].rules[0].allow: no path is given, so it allows nothing; write path: \"/**\" for any\n")
 CASE(query_any_empty,
 	"version: 1\n"
 	"network_policies:\n"
@@ -674,7 +757,8 @@ CASE(query_any_empty,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: rest, rules: [{allow: {method: GET, query: {q: {any: []}}}}]}\n",
-	"p:6:96: error: p.endpoints[0].rules[0].allow: query.q: any is empty; list at least one string\n")
+	"p:6:96: error: p.endpoints[0].rules[0].allow: query.q: any is empty; list at least one string\n"
+	"p:6:66: warning: p.endpoints[0].rules[0].allow: no path is given, so it allows nothing; write path: \"/**\" for any\n")
 CASE(query_any_blank,
 	"version: 1\n"
 	"network_policies:\n"
@@ -682,7 +766,8 @@ CASE(query_any_blank,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: rest, rules: [{allow: {method: GET, query: {q: {any: [a, \"\"]}}}}]}\n",
-	"p:6:109: error: p.endpoints[0].rules[0].allow: query.q: any has an empty string; remove it\n")
+	"p:6:109: error: p.endpoints[0].rules[0].allow: query.q: any has an empty string; remove it\n"
+	"p:6:66: warning: p.endpoints[0].rules[0].allow: no path is given, so it allows nothing; write path: \"/**\" for any\n")
 CASE(rule_fields_ignored,
 	"version: 1\n"
 	"network_policies:\n"
@@ -740,6 +825,7 @@ CASE(websocket_text,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: websocket, rules: [{allow: {method: WEBSOCKET_TEXT}}, {allow: {operation_type: query}}]}\n",
+	"p:6:71: warning: p.endpoints[0].rules[0].allow: no path is given, so it allows nothing; write path: \"/**\" for any\n"
 	"p:6:106: error: p.endpoints[0].rules[1].allow: a rule for WEBSOCKET_TEXT would let every GraphQL message pass; remove one of them\n")
 CASE(json_rpc_method,
 	"version: 1\n"
@@ -903,6 +989,50 @@ CASE(amb_ips_spellings,
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, allowed_ips: [10.1.0.0/16, \"fd00:77::/64\", 10.2.0.0/16]}\n"
 	"      - {host: a.example.com, port: 443, allowed_ips: [\"FD00:77:0::/64\", 10.2.0.0/16, 10.1.0.0/16, 10.2.0.0/16]}\n",
+	"")
+CASE(rule_paths_never,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: rest, rules: [{allow: {method: GET, path: \"/a/./b\"}}, {allow: {method: GET, path: \"/a/../b\"}}, {allow: {method: GET, path: \"/a/..\"}}, {allow: {method: GET, path: \"//a\"}}, {allow: {method: GET, path: \"/a#b\"}}, {allow: {method: GET, path: \"/a?b=c\"}}, {allow: {method: GET, path: \"/a?b\"}}, {allow: {method: GET, path: \"/a%2fb\"}}, {allow: {method: GET, path: \"/a%2Fb\"}}, {allow: {method: GET, path: \"/a b\"}}, {allow: {method: GET, path: \"/caf\\u00e9\"}}, {allow: {method: GET, path: \"/%7Ex\"}}, {allow: {method: GET, path: \"/%c3%a9\"}}, {allow: {method: GET, path: \"/%C3%A9\"}}, {allow: {method: GET, path: \"/a;b\"}}, {allow: {method: GET, path: \"/a\\\\#b\"}}, {allow: {method: GET, path: \"/a/\"}}, {allow: {method: GET, path: \"/.well-known/x\"}}]}\n",
+	"p:6:94: warning: p.endpoints[0].rules[0].allow: path '/a/./b' has a dot segment, so it never matches; write the path that the server sees\n"
+	"p:6:134: warning: p.endpoints[0].rules[1].allow: path '/a/../b' has a dot segment, so it never matches; write the path that the server sees\n"
+	"p:6:175: warning: p.endpoints[0].rules[2].allow: path '/a/..' has a dot segment, so it never matches; write the path that the server sees\n"
+	"p:6:214: warning: p.endpoints[0].rules[3].allow: path '//a' has an empty segment, so it never matches; write the path that the server sees\n"
+	"p:6:251: warning: p.endpoints[0].rules[4].allow: path '/a#b' has '#', so it never matches; write the path that the server sees\n"
+	"p:6:289: warning: p.endpoints[0].rules[5].allow: path '/a?b=c' has a query, and '?' in it stands for any one character; write query: {KEY: PATTERN}\n"
+	"p:6:367: warning: p.endpoints[0].rules[7].allow: path '/a%2fb' has an encoded slash, which its endpoint does not keep, so it never matches; write /, or set allow_encoded_slash: true\n"
+	"p:6:407: warning: p.endpoints[0].rules[8].allow: path '/a%2Fb' has an encoded slash, which its endpoint does not keep, so it never matches; write /, or set allow_encoded_slash: true\n"
+	"p:6:447: warning: p.endpoints[0].rules[9].allow: path '/a b' has a character that paths have only percent-encoded, so it never matches; write the path that the server sees\n"
+	"p:6:485: warning: p.endpoints[0].rules[10].allow: path '/caf\\u{e9}' has a character that paths have only percent-encoded, so it never matches; write the path that the server sees\n"
+	"p:6:529: warning: p.endpoints[0].rules[11].allow: path '/%7Ex' has an escape for a character that is compared as it is, so it never matches; write the character itself\n"
+	"p:6:568: warning: p.endpoints[0].rules[12].allow: path '/%c3%a9' has an escape in lower case, so it never matches; write its digits in upper case\n"
+	"p:6:650: warning: p.endpoints[0].rules[14].allow: path '/a;b' has ';', which is cut from paths, so it never matches; write the path that the server sees\n")
+CASE(rule_paths_encoded_slash,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: rest, allow_encoded_slash: true, rules: [{allow: {method: GET, path: \"/a%2fb\"}}, {allow: {method: GET, path: \"/a%2Fb\"}}]}\n",
+	"p:6:121: warning: p.endpoints[0].rules[0].allow: path '/a%2fb' has an escape in lower case, so it never matches; write its digits in upper case\n")
+CASE(rule_path_missing,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: rest, rules: [{allow: {method: GET}}]}\n",
+	"p:6:66: warning: p.endpoints[0].rules[0].allow: no path is given, so it allows nothing; write path: \"/**\" for any\n")
+CASE(deny_path_missing_is_every_path,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: rest, access: full, deny_rules: [{method: DELETE}]}\n",
 	"")
 CASE(amb_tls_other_port,
 	"version: 1\n"
