@@ -37,6 +37,9 @@ void cv_check_ambiguity(const struct cv_policy_doc *doc, struct cv_findings *f);
 
 const char *cv_policy_protocol_name(enum cv_policy_protocol protocol); /* "rest"; "" for L4 */
 
+/* Where the endpoint has this key; line 0 where it has not. */
+struct cv_policy_pos cv_policy_key_pos(const struct cv_policy_endpoint *e, const char *key);
+
 /* Is there a rule, or deny rule, about GraphQL operations? */
 bool cv_policy_has_graphql(const struct cv_policy_endpoint *e);
 

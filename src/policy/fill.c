@@ -122,6 +122,10 @@ static void keys_fill(struct cv_fill *f, const struct cv_fill_table *s, void *ob
 			cv_yaml_skip(f->y);
 		} else {
 			line[k - s->keys] = pos.line;
+			if (s->at_key_pos)
+				memcpy((char *)obj + s->at_key_pos +
+						(size_t)(k - s->keys) * sizeof(pos),
+					&pos, sizeof(pos));
 			(cv_fill_value_fns[k->kind] ? cv_fill_value_fns : table_fns)[k->kind](
 				f, k, obj);
 		}

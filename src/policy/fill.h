@@ -66,6 +66,7 @@ struct cv_fill_table {
 	bool has_pos;             /* an element begins with its struct cv_policy_pos */
 	bool is_private;          /* values in it, and one in its place, are never quoted */
 	bool is_open;             /* unknown keys are stepped over: for a first look */
+	size_t at_key_pos;        /* where the place of each key goes: an array as long as keys */
 	size_t at_key;            /* where a named element keeps its name (cv_policy_text) */
 	void (*init)(void *elem); /* defaults that are not zero; may be NULL */
 };

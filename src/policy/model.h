@@ -136,8 +136,11 @@ struct cv_policy_persisted_query {
 	struct cv_policy_texts fields;
 };
 
+#define CV_POLICY_ENDPOINT_KEYS 29
+
 struct cv_policy_endpoint {
 	struct cv_policy_pos pos;
+	struct cv_policy_pos key_pos[CV_POLICY_ENDPOINT_KEYS]; /* of schema.c's rows; 0: absent */
 	struct cv_policy_text host, path;
 	struct cv_policy_pos ports_pos;
 	uint16_t *ports; /* from port or ports, in the order written */

@@ -6,8 +6,10 @@
  * scrub, body_hold, token_endpoint, enforcement: approve and tools are ours.  What a value may be
  * beyond its type is validation's business (validate.c).
  */
+#include "policy/check_int.h"
 #include "policy/fill.h"
 
+#include <assert.h>
 #include <stddef.h>
 
 #define AT(type, member) .at = offsetof(type, member)
@@ -149,7 +151,16 @@ static void endpoint_init(void *elem)
 
 /* clang-format off */
 const struct cv_fill_table cv_policy_endpoint_schema = { CV_FILL_TABLE("an endpoint", endpoint_keys),
-	.size = sizeof(E), .has_pos = true, .init = endpoint_init };
+	.size = sizeof(E), .has_pos = true, .at_key_pos = offsetof(E, key_pos), .init = endpoint_init };
+static_assert(CV_ARRAY_LEN(endpoint_keys) == CV_POLICY_ENDPOINT_KEYS, "a place for each key");
+
+struct cv_policy_pos cv_policy_key_pos(const struct cv_policy_endpoint *e, const char *key)
+{
+	for (size_t i = 0; i < CV_ARRAY_LEN(endpoint_keys); i++)
+		if (strcmp(endpoint_keys[i].name, key) == 0)
+			return e->key_pos[i];
+	return (struct cv_policy_pos){ 0 };
+}
 
 static const struct cv_fill_key binary_keys[] = {
 	{ "path",    CV_FILL_TEXT, AT(struct cv_policy_binary, path), .is_required = true },

@@ -405,7 +405,7 @@ static void check_postgres(struct cv_check *c)
 		return;
 	for (size_t i = 0; i < CV_ARRAY_LEN(fields); i++)
 		if (fields[i].is_there)
-			CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove it",
+			CV_CHECK_ERROR(c, cv_policy_key_pos(e, fields[i].name), "remove it",
 				"protocol postgres can't have %s", fields[i].name);
 	if (!e->enforcement_text.s.n)
 		CV_CHECK_ERROR(c, CV_CHECK_HERE, "add enforcement: enforce, or audit to only log",
@@ -478,7 +478,7 @@ static void check_tcp_fields(struct cv_check *c)
 		return;
 	for (size_t i = 0; i < CV_ARRAY_LEN(fields); i++)
 		if (fields[i].is_there)
-			CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove it",
+			CV_CHECK_ERROR(c, cv_policy_key_pos(e, fields[i].name), "remove it",
 				"protocol tcp is not inspected and can't have %s", fields[i].name);
 }
 
@@ -508,16 +508,16 @@ static void check_ignored_fields(struct cv_check *c)
 		{ e->has_json_rpc, p == CV_PROTOCOL_JSON_RPC, "json_rpc" },
 		{ e->has_mcp, p == CV_PROTOCOL_MCP, "mcp" },
 		{ e->credential_signing.s.n > 0, is_l7(e), "credential_signing" },
-		{ e->signing_service.s.n + e->signing_region.s.n > 0, e->credential_signing.s.n > 0,
-			"signing_service or signing_region" },
+		{ e->signing_service.s.n > 0, e->credential_signing.s.n > 0, "signing_service" },
+		{ e->signing_region.s.n > 0, e->credential_signing.s.n > 0, "signing_region" },
 	};
 
 	if (p == CV_PROTOCOL_TCP)
 		return; /* these are errors there */
 	for (size_t i = 0; i < CV_ARRAY_LEN(fields); i++)
 		if (fields[i].is_there && !fields[i].is_used)
-			CV_CHECK_WARNING(c, CV_CHECK_HERE, "remove it", "%s is ignored here",
-				fields[i].name);
+			CV_CHECK_WARNING(c, cv_policy_key_pos(e, fields[i].name), "remove it",
+				"%s is ignored here", fields[i].name);
 }
 
 static void check_tls(struct cv_check *c)
@@ -577,10 +577,12 @@ static void check_token_endpoint(struct cv_check *c)
 		e->protocol == CV_PROTOCOL_POSTGRES)
 		return; /* these say so themselves */
 	if (e->protocol != CV_PROTOCOL_REST || e->tls == CV_TLS_SKIP)
-		CV_CHECK_ERROR(c, CV_CHECK_HERE, "use protocol: rest, without tls: skip",
+		CV_CHECK_ERROR(c, cv_policy_key_pos(e, "token_endpoint"),
+			"use protocol: rest, without tls: skip",
 			"token_endpoint needs an endpoint whose answers can be read");
 	if (!c->entry->is_provider && !e->has_credential_binding)
-		CV_CHECK_ERROR(c, CV_CHECK_HERE, "add credential_binding: {provider: NAME}",
+		CV_CHECK_ERROR(c, cv_policy_key_pos(e, "token_endpoint"),
+			"add credential_binding: {provider: NAME}",
 			"token_endpoint needs a provider that the tokens are for");
 }
 
@@ -594,7 +596,7 @@ static void check_binding(struct cv_check *c)
 		CV_CHECK_ERROR(c, e->credential_binding_provider.pos, "name the provider",
 			"credential_binding.provider is empty");
 	if (!e->host.s.n || !e->port_count)
-		CV_CHECK_ERROR(c, CV_CHECK_HERE, "add host and port",
+		CV_CHECK_ERROR(c, cv_policy_key_pos(e, "credential_binding"), "add host and port",
 			"credential_binding needs a host and a port");
 }
 

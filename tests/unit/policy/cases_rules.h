@@ -607,13 +607,13 @@ CASE(tcp_fields,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: tcp, path: /x, tls: skip, enforcement: enforce, access: full, allow_encoded_slash: true, mcp: {}, credential_binding: {provider: x}}\n",
-	"p:6:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have path; remove it\n"
-	"p:6:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have tls; remove it\n"
-	"p:6:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have enforcement; remove it\n"
-	"p:6:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have access; remove it\n"
-	"p:6:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have allow_encoded_slash; remove it\n"
-	"p:6:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have credential_binding; remove it\n"
-	"p:6:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have mcp; remove it\n")
+	"p:6:57: error: p.endpoints[0]: protocol tcp is not inspected and can't have path; remove it\n"
+	"p:6:67: error: p.endpoints[0]: protocol tcp is not inspected and can't have tls; remove it\n"
+	"p:6:78: error: p.endpoints[0]: protocol tcp is not inspected and can't have enforcement; remove it\n"
+	"p:6:100: error: p.endpoints[0]: protocol tcp is not inspected and can't have access; remove it\n"
+	"p:6:114: error: p.endpoints[0]: protocol tcp is not inspected and can't have allow_encoded_slash; remove it\n"
+	"p:6:150: error: p.endpoints[0]: protocol tcp is not inspected and can't have credential_binding; remove it\n"
+	"p:6:141: error: p.endpoints[0]: protocol tcp is not inspected and can't have mcp; remove it\n")
 CASE(ignored_fields,
 	"version: 1\n"
 	"network_policies:\n"
@@ -621,10 +621,10 @@ CASE(ignored_fields,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: rest, access: full, websocket_credential_rewrite: true, persisted_queries: deny, mcp: {}, json_rpc: {}, signing_region: x}\n",
-	"p:6:9: warning: p.endpoints[0]: persisted_queries is ignored here; remove it\n"
-	"p:6:9: warning: p.endpoints[0]: json_rpc is ignored here; remove it\n"
-	"p:6:9: warning: p.endpoints[0]: mcp is ignored here; remove it\n"
-	"p:6:9: warning: p.endpoints[0]: signing_service or signing_region is ignored here; remove it\n")
+	"p:6:108: warning: p.endpoints[0]: persisted_queries is ignored here; remove it\n"
+	"p:6:142: warning: p.endpoints[0]: json_rpc is ignored here; remove it\n"
+	"p:6:133: warning: p.endpoints[0]: mcp is ignored here; remove it\n"
+	"p:6:156: warning: p.endpoints[0]: signing_region is ignored here; remove it\n")
 CASE(body_rewrite_on_graphql,
 	"version: 1\n"
 	"network_policies:\n"
@@ -632,7 +632,7 @@ CASE(body_rewrite_on_graphql,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: graphql, access: full, request_body_credential_rewrite: true}\n",
-	"p:6:9: warning: p.endpoints[0]: request_body_credential_rewrite is ignored here; remove it\n")
+	"p:6:75: warning: p.endpoints[0]: request_body_credential_rewrite is ignored here; remove it\n")
 CASE(tls_deprecated,
 	"version: 1\n"
 	"network_policies:\n"
@@ -697,8 +697,8 @@ CASE(token_endpoint,
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: rest, access: full, token_endpoint: true}\n"
 	"      - {host: b.example.com, port: 443, token_endpoint: true, credential_binding: {provider: x}}\n",
-	"p:6:9: error: p.endpoints[0]: token_endpoint needs a provider that the tokens are for; add credential_binding: {provider: NAME}\n"
-	"p:7:9: error: p.endpoints[1]: token_endpoint needs an endpoint whose answers can be read; use protocol: rest, without tls: skip\n")
+	"p:6:72: error: p.endpoints[0]: token_endpoint needs a provider that the tokens are for; add credential_binding: {provider: NAME}\n"
+	"p:7:42: error: p.endpoints[1]: token_endpoint needs an endpoint whose answers can be read; use protocol: rest, without tls: skip\n")
 CASE(binding_without_port,
 	"version: 1\n"
 	"network_policies:\n"
@@ -707,7 +707,7 @@ CASE(binding_without_port,
 	"    endpoints:\n"
 	"      - {host: a.example.com, protocol: rest, access: full, credential_binding: {provider: x}}\n",
 	"p:6:9: warning: p.endpoints[0]: no port, so it allows nothing; add port\n"
-	"p:6:9: error: p.endpoints[0]: credential_binding needs a host and a port; add host and port\n")
+	"p:6:61: error: p.endpoints[0]: credential_binding needs a host and a port; add host and port\n")
 CASE(method_unknown,
 	"version: 1\n"
 	"network_policies:\n"
@@ -1034,6 +1034,46 @@ CASE(deny_path_missing_is_every_path,
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: rest, access: full, deny_rules: [{method: DELETE}]}\n",
 	"")
+CASE(places_of_keys,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - host: a.example.com\n"
+	"        port: 443\n"
+	"        protocol: tcp\n"
+	"        path: /x\n"
+	"        tls: skip\n"
+	"        enforcement: enforce\n"
+	"        access: full\n"
+	"        h2c: true\n"
+	"        credential_binding: {provider: x}\n"
+	"      - host: b.example.com\n"
+	"        port: 443\n"
+	"        protocol: tcp\n"
+	"        rules:\n"
+	"          - {allow: {method: GET, path: /x}}\n"
+	"      - host: c.example.com\n"
+	"        port: 5432\n"
+	"        protocol: postgres\n"
+	"        enforcement: enforce\n"
+	"        access: full\n"
+	"        tls: skip\n"
+	"      - host: d.example.com\n"
+	"        port: 443\n"
+	"        signing_region: eu-1\n"
+	"        json_rpc: {}\n",
+	"p:9:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have path; remove it\n"
+	"p:10:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have tls; remove it\n"
+	"p:11:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have enforcement; remove it\n"
+	"p:12:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have access; remove it\n"
+	"p:13:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have h2c; remove it\n"
+	"p:14:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have credential_binding; remove it\n"
+	"p:18:9: error: p.endpoints[1]: protocol tcp is not inspected and can't have rules; remove it\n"
+	"p:25:9: error: p.endpoints[2]: protocol postgres can't have tls; remove it\n"
+	"p:29:9: warning: p.endpoints[3]: json_rpc is ignored here; remove it\n"
+	"p:28:9: warning: p.endpoints[3]: signing_region is ignored here; remove it\n")
 CASE(amb_tls_other_port,
 	"version: 1\n"
 	"network_policies:\n"
@@ -1606,7 +1646,7 @@ CASE(approve_tcp,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: tcp, enforcement: approve}\n",
-	"p:6:9: error: p.endpoints[0]: protocol tcp is not inspected and can't have enforcement; remove it\n")
+	"p:6:57: error: p.endpoints[0]: protocol tcp is not inspected and can't have enforcement; remove it\n")
 CASE(approve_websocket,
 	"version: 1\n"
 	"network_policies:\n"
