@@ -20,6 +20,7 @@
 #include "policy/suggest_int.h"
 
 #include "policy/check_int.h"
+#include "policy/destination.h"
 #include "policy/snapshot_int.h"
 
 #include <stdlib.h>
@@ -181,17 +182,12 @@ static bool may_dial(const struct cv_policy *p, const struct cv_verdict *v,
 	const struct cv_facts *f, const struct cv_ip *address)
 {
 	struct cv_ip literal;
+	char none[1];
 
 	if (f->host_is_ip && cv_ip_parse(f->host, &literal))
 		address = &literal;
-	if (!address)
-		return true;
-	if (cv_ip_is_never_allowed(address))
-		return false;
-	if (v->obligations & CV_OBLIGE_ALLOWED_IPS)
-		return cv_policy_allowed_ip(p, v, address);
-	return f->host_is_ip || (v->obligations & CV_OBLIGE_DECLARED_HOST) ||
-	       cv_ip_classify(address)->class == CV_IP_PUBLIC;
+	return !cv_policy_destination_refusal(
+		p, f, v, address, address != NULL, NULL, none, sizeof(none));
 }
 
 static bool is_granted(const struct cv_policy *p, const struct cv_wish *w)
