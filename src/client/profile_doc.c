@@ -49,8 +49,13 @@ static int enum_read(const struct reading *r, const ProtobufCFieldDescriptor *f,
 	for (unsigned i = 0; i < d->n_values; i++)
 		if (cv_str_eq(s, cv_str_of(enum_text(r->c, d, d->values[i].value))))
 			return d->values[i].value;
-	cl_die(r->c, "%s: %s: '%s' is none of its words", r->path, f->name,
-		cl_shown(r->c, cl_print(r->c, "%.*s", CV_STR_ARG(s))));
+	const char *words = "";
+	for (unsigned i = 0; i < d->n_values; i++)
+		if (d->values[i].value) /* 0 is "nothing was said" */
+			words = cl_print(r->c, "%s%s%s", words, *words ? ", " : "",
+				enum_text(r->c, d, d->values[i].value));
+	cl_die(r->c, "%s: %s: '%s' is not one of %s", r->path, f->name,
+		cl_shown(r->c, cl_print(r->c, "%.*s", CV_STR_ARG(s))), words);
 }
 
 static void message_read(
