@@ -51,6 +51,7 @@ struct cl_top_chunk { /* a rule that is proposed, or a question that holds a san
 struct cl_top_line {
 	char *box_id, *box, *text; /* shown */
 	int64_t ms;
+	uint64_t nth; /* to come */
 	bool is_decision, is_denied, is_allowed;
 };
 
@@ -72,6 +73,7 @@ struct cl_top {
 	size_t chunk_count;
 	struct cl_top_line *lines; /* a ring */
 	size_t line_count, line_first;
+	uint64_t line_next;
 
 	enum cl_top_view view;
 	char *at;       /* id of the selected sandbox; NULL: none */
@@ -98,6 +100,8 @@ void cl_top_set_note(struct cl_top *t, const char *note);
 void cl_top_list(struct cl_top *t, const Openshell__V1__ListSandboxesResponse *m);
 void cl_top_sandbox(struct cl_top *t, const Openshell__V1__Sandbox *s); /* one of the list */
 void cl_top_log(struct cl_top *t, const char *box_id, const Openshell__V1__SandboxLogLine *l);
+/* Lines came sandbox by sandbox. */
+void cl_top_lines_sort(struct cl_top *t);
 void cl_top_drafts(
 	struct cl_top *t, const char *box_id, const Openshell__V1__GetDraftPolicyResponse *m);
 void cl_top_questions(

@@ -242,6 +242,7 @@ void cl_top_log(struct cl_top *t, const char *box_id, const Openshell__V1__Sandb
 		.box = dup_z(b->shown),
 		.text = shown(l->message, CL_TOP_TEXT_MAX),
 		.ms = l->timestamp_ms,
+		.nth = t->line_next++,
 		.is_decision = strcmp(l->level, "OCSF") == 0 };
 	if (!line.box_id || !line.box || !line.text) {
 		line_free(&line);
@@ -256,6 +257,22 @@ void cl_top_log(struct cl_top *t, const char *box_id, const Openshell__V1__Sandb
 	}
 	to = &t->lines[(t->line_first + t->line_count++) % CL_TOP_LINES_MAX];
 	*to = line;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct cl_top_line *x = a, *y = b;
+
+	if (x->ms != y->ms)
+		return x->ms < y->ms ? -1 : 1;
+	return x->nth < y->nth ? -1 : x->nth > y->nth;
+}
+
+void cl_top_lines_sort(struct cl_top *t)
+{
+	/* A ring that is not full begins at 0, and one that is has no end. */
+	qsort(t->lines, t->line_count, sizeof(*t->lines), by_time);
+	t->line_first = 0;
 }
 
 /* ---- proposals ---- */

@@ -515,5 +515,6 @@ void cl_top_stream_once(struct cl *c, struct cl_top *t, bool is_all_workspaces)
 		cv_arena_reset(&s.arena);
 		once_box(&s, &t->boxes[i]);
 	}
+	cl_top_lines_sort(t);
 	cv_arena_fini(&s.arena);
 }

@@ -453,10 +453,28 @@ static void questions_come_and_go_one_by_one(void **state)
 	assert_null(t.at_chunk);
 }
 
+static void lines_of_several_stand_by_time(void **state)
+{
+	(void)state;
+	LIST("a", "b");
+	for (size_t i = 0; i <= CL_TOP_LINES_MAX; i++) /* the ring goes around */
+		line("id-a", "OCSF", "a", 5 + (int64_t)i);
+	line("id-b", "OCSF", "b", 1000);
+	line("id-b", "OCSF", "c", 1000);
+	cl_top_lines_sort(&t);
+	assert_int_equal(t.line_count, CL_TOP_LINES_MAX);
+	for (size_t i = 1; i < t.line_count; i++) {
+		const struct cl_top_line *x = &t.lines[i - 1], *y = &t.lines[i];
+
+		assert_true(x->ms < y->ms || (x->ms == y->ms && x->nth < y->nth));
+	}
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, up, down)
 	const struct CMUnitTest tests[] = {
+		TEST(lines_of_several_stand_by_time),
 		TEST(the_selection_stays_with_its_sandbox),
 		TEST(rows_say_what_there_is),
 		TEST(lines_come_and_go),
