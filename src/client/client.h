@@ -138,6 +138,7 @@ bool cl_file_slurp(struct cl *c, const char *path, size_t bytes_max, struct cv_s
 /* The argument, or the last one used (which is said on stderr). */
 const char *cl_sandbox_name(struct cl *c, const char *given);
 void cl_sandbox_remember(struct cl *c, const char *name);
+void cl_sandbox_forget(struct cl *c, const char *name); /* it is gone */
 Openshell__V1__Sandbox *cl_sandbox_get(struct cl *c, const char *name);
 Openshell__V1__Sandbox *cl_sandbox_find(struct cl *c, const char *name); /* NULL: it can't be had */
 const char *cl_phase_name(Openshell__V1__SandboxPhase phase);

@@ -19,6 +19,7 @@
 #include "sys/clock.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -237,14 +238,37 @@ static void approval_set(struct cl *c, const char *name)
 	(void)CL_ASK(c, UpdateConfig, in, UpdateConfigResponse, update_config_response);
 }
 
+/* LOCAL[:DEST]; DEST is NULL without one. */
+static const char *upload_parts(struct cl *c, size_t i, const char **ret_dest)
+{
+	const char *both = cl_flag_at(&c->w, "upload", i);
+	const char *colon = strrchr(both, ':');
+
+	*ret_dest = colon ? colon + 1 : NULL;
+	return colon ? cl_print(c, "%.*s", (int)(colon - both), both) : both;
+}
+
+/* Before there is a sandbox that nobody wants without them. */
+static void uploads_check(struct cl *c)
+{
+	const char *dest;
+
+	for (size_t i = 0; i < cl_flag_count(&c->w, "upload"); i++) {
+		const char *local = upload_parts(c, i, &dest);
+
+		if (access(local, R_OK) < 0)
+			cl_die(c, "%s: %s", cl_shown(c, local), strerror(errno));
+	}
+}
+
 static void uploads(struct cl *c, const char *id)
 {
-	for (size_t i = 0; i < cl_flag_count(&c->w, "upload"); i++) {
-		const char *both = cl_flag_at(&c->w, "upload", i);
-		const char *colon = strrchr(both, ':');
-		const char *local = colon ? cl_print(c, "%.*s", (int)(colon - both), both) : both;
+	const char *dest;
 
-		cl_upload(c, id, local, colon ? colon + 1 : NULL, !cl_has(&c->w, "no-git-ignore"));
+	for (size_t i = 0; i < cl_flag_count(&c->w, "upload"); i++) {
+		const char *local = upload_parts(c, i, &dest);
+
+		cl_upload(c, id, local, dest, !cl_has(&c->w, "no-git-ignore"));
 	}
 }
 
@@ -286,6 +310,7 @@ int cl_run_sandbox_create(struct cl *c)
 		cl_die_usage(c, "the argument '--detach' cannot be used with '--no-keep'");
 	if (cl_has(&c->w, "forward"))
 		cl_listen_parse(c, cl_flag(&c->w, "forward"), false, &addr, &port);
+	uploads_check(c);
 	const Openshell__V1__Sandbox *s = ask_create(c, is_terminal);
 	const char *name = s->metadata->name, *id = s->metadata->id;
 

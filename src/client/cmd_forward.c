@@ -8,6 +8,7 @@
  */
 #include "client/commands.h"
 #include "client/forward.h"
+#include "base/ip.h"
 #include "sys/child.h"
 
 #include <dirent.h>
@@ -181,9 +182,14 @@ int cl_run_forward_service(struct cl *c)
 	const char *addr = "127.0.0.1";
 	uint32_t port = target;
 
-	if (!target || target > 65535)
+	if (!cl_has(&c->w, "target-port"))
 		cl_die_usage(c, "the following required arguments were not provided: "
-				"--target-port <PORT>, from 1 to 65535");
+				"--target-port <PORT>");
+	if (!target || target > 65535)
+		cl_die_usage(c, "invalid value '%s' for '--target-port <PORT>': 1 to 65535",
+			cl_flag(&c->w, "target-port"));
+	if (host && !cv_ip_text_is_loopback(cv_str_of(host)))
+		cl_die(c, "tcp target host must be loopback");
 	if (local)
 		cl_listen_parse(c, local, true, &addr, &port);
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), true);

@@ -199,8 +199,12 @@ static void revision_text(struct cl *c, const char *name,
 		config && config->policy_source ==
 				  OPENSHELL__SANDBOX__V1__POLICY_SOURCE__POLICY_SOURCE_GLOBAL;
 
-	printf("Version:    %u\n", r->version);
-	printf("Hash:       %s\n", cl_shown(c, r->policy_hash));
+	/* Of what is printed below. */
+	const bool is_global_shown = is_global && !cl_has(&c->w, "base");
+
+	printf("Version:    %u\n", is_global_shown ? config->global_policy_version : r->version);
+	printf("Hash:       %s\n",
+		cl_shown(c, is_global_shown ? config->policy_hash : r->policy_hash));
 	printf("Status:     %s\n", status_of(r->status));
 	printf("Source:     %s\n", !name || is_global ? "global" : "sandbox");
 	if (config)

@@ -207,11 +207,13 @@ bool cl_sandbox_delete(struct cl *c, const char *name, bool is_quiet)
 	if (m && m->deleted) {
 		if (s)
 			wait_gone(c, name, s->metadata->id);
+		cl_sandbox_forget(c, s ? s->metadata->name : name);
 		if (!is_quiet)
 			cl_mark(c, 'v', "Deleted sandbox %s", cl_shown(c, name));
 		return true;
 	}
 	if (m || status == CV_RPC_NOT_FOUND) {
+		cl_sandbox_forget(c, name);
 		cl_mark(c, '!', "Sandbox %s not found", cl_shown(c, name));
 		return true; /* it is gone, which was wanted */
 	}

@@ -97,6 +97,8 @@ int cl_run_service_list(struct cl *c)
 	in.workspace = cl_dup(c, in.all_workspaces ? "" : c->workspace);
 	const Openshell__V1__ListServicesResponse *m =
 		CL_ASK(c, ListServices, in, ListServicesResponse, list_services_response);
+	if (*in.sandbox && !in.all_workspaces && !m->n_services)
+		(void)cl_sandbox_get(c, in.sandbox); /* none of its own, or no such sandbox? */
 	if (cl_form(c) != CL_FORM_TABLE) {
 		cl_out_init(&o, cl_form(c));
 		cl_out_array(&o, NULL);

@@ -14,7 +14,6 @@
 
 #define START_WAIT_MS  15000
 #define START_LOOK_US  50000
-
 #define LAST_BYTES_MAX 4096 /* two names */
 
 static const struct {
@@ -46,39 +45,57 @@ Openshell__V1__SandboxPhase cl_phase(const Openshell__V1__Sandbox *s)
 
 /* ---- which one ---- */
 
-void cl_sandbox_remember(struct cl *c, const char *name)
+/* NULL: nothing is remembered of this gateway. */
+static const char *last_path(struct cl *c)
 {
 	cl_gateway_need(c);
-	if (!c->gateway.folder || strchr(c->gateway.name, '/'))
-		return;
-	cl_file_write(c,
-		cl_print(c, "%s/gateways/%s/last_sandbox", cl_config_dir(c), c->gateway.name),
-		cv_str_of(cl_print(c, "%s\n%s\n", c->workspace, name)));
+	if (strchr(c->gateway.name, '/'))
+		return NULL;
+	return cl_print(c, "%s/gateways/%s/last_sandbox", cl_config_dir(c), c->gateway.name);
+}
+
+/* The one last used in this workspace, or NULL. */
+static const char *last_read(struct cl *c)
+{
+	const char *path = last_path(c);
+	struct cv_str text;
+
+	if (!path || !cl_file_slurp(c, path, LAST_BYTES_MAX, &text))
+		return NULL;
+	const struct cv_str workspace = cv_str_cut(&text, '\n');
+	const struct cv_str name = cv_str_cut(&text, '\n');
+	return name.n && cv_str_eq(workspace, cv_str_of(c->workspace))
+		       ? cl_print(c, "%.*s", CV_STR_ARG(name))
+		       : NULL;
+}
+
+void cl_sandbox_remember(struct cl *c, const char *name)
+{
+	const char *path = last_path(c);
+
+	if (path && c->gateway.folder)
+		cl_file_write(c, path, cv_str_of(cl_print(c, "%s\n%s\n", c->workspace, name)));
+}
+
+void cl_sandbox_forget(struct cl *c, const char *name)
+{
+	const char *last = last_read(c);
+
+	if (last && strcmp(last, name) == 0)
+		(void)unlink(last_path(c));
 }
 
 const char *cl_sandbox_name(struct cl *c, const char *given)
 {
-	struct cv_str text;
+	const char *last = given && *given ? given : last_read(c);
 
-	if (given && *given)
-		return given;
-	cl_gateway_need(c);
-	if (!strchr(c->gateway.name, '/') && cl_file_slurp(c,
-						     cl_print(c, "%s/gateways/%s/last_sandbox",
-							     cl_config_dir(c), c->gateway.name),
-						     LAST_BYTES_MAX, &text)) {
-		const struct cv_str workspace = cv_str_cut(&text, '\n');
-		const struct cv_str name = cv_str_cut(&text, '\n');
-
-		if (name.n && cv_str_eq(workspace, cv_str_of(c->workspace))) {
-			const char *last = cl_print(c, "%.*s", CV_STR_ARG(name));
-
-			cl_note(c, "→ Using sandbox '%s' (last used)", cl_shown(c, last));
-			return last;
-		}
-	}
-	cl_die(c, "no sandbox name given, and none was used before\nhint: see: %s sandbox list",
-		c->program);
+	if (!last)
+		cl_die(c,
+			"no sandbox name given, and none was used before\nhint: see: %s sandbox list",
+			c->program);
+	if (last != given)
+		cl_note(c, "→ Using sandbox '%s' (last used)", cl_shown(c, last));
+	return last;
 }
 
 Openshell__V1__Sandbox *cl_sandbox_get(struct cl *c, const char *name)

@@ -116,6 +116,10 @@ def profiles_are_imported():
     assert "unknown member" in run("provider", "profile", "lint", "-f",
                                    file("bad.yaml", "id: x\nnonsense: 1\n"), status=1).stderr
     assert os.path.exists(back)
+    assert "category: 'x' is not one of " in (said := run(
+        "provider", "profile", "lint", "-f",
+        file("bad.yaml", (PROFILE % "mine").replace("source_control", "x")), status=1).stderr) and (
+            "source_control, " in said and "unspecified" not in said), said
 
 
 def providers_are_made_from_the_environment():
@@ -181,6 +185,18 @@ def policies_are_set_and_shown():
     assert "one.example" in run("sandbox", "get", "box", "--policy-only").stdout
 
 
+def what_a_global_policy_is_shown_with():
+    own = json.loads(run("policy", "get", "box", "--rev", "1", "-o", "json").stdout)
+    run("policy", "set", "--global", "--yes", "--policy", file("all.yaml", POLICY % "all.example"))
+    wanted = run("policy", "get", "--global").stdout.splitlines()[:2]
+    seen = run("policy", "get", "box").stdout
+    assert seen.splitlines()[:2] == wanted and "all.example" in seen and "Source:     global" in seen, (seen, wanted)
+    base = run("policy", "get", "box", "--base").stdout
+    assert wanted[1] not in base and "one.example" in base, base
+    assert own["hash"] in run("policy", "get", "box", "--rev", "1").stdout
+    run("policy", "delete", "--global", "--yes")
+
+
 def c11_a_refusal_of_several_lines_is_read_as_such():
     said = run("policy", "set", "box", "--policy", file("bad.yaml", AMBIGUOUS), status=1).stderr
     assert said.startswith("Error: network endpoint ambiguity validation failed:\nb.endpoints[0]: "), said
@@ -214,6 +230,8 @@ def services():
     run("service", "delete", "box", "web")
     assert "not found" in run("service", "delete", "box", "web", status=None).stdout
     assert run("service", "list").stdout == "No services found.\n"
+    assert run("service", "list", "box").stdout == "No services found.\n"
+    assert run("service", "list", "nope", status=1).stderr == "Error: sandbox not found\n"
 
 
 def proposed_rules():
@@ -248,7 +266,7 @@ def c_no_value_was_printed():
 try:
     for f in (the_state_of_things, a_stranger_s_certificate_is_refused, profiles_are_imported,
               providers_are_made_from_the_environment, providers_are_attached,
-              policies_are_set_and_shown, c11_a_refusal_of_several_lines_is_read_as_such, settings_are_set_globally_only_by_yes,
+              policies_are_set_and_shown, what_a_global_policy_is_shown_with, c11_a_refusal_of_several_lines_is_read_as_such, settings_are_set_globally_only_by_yes,
               workspaces_are_apart):
         check(f)
     for f in (services, proposed_rules, members_are_not_served):

@@ -508,10 +508,24 @@ def delete_takes_several_and_says_what_was_not_there():
     assert "phase Ready" in c("logs", "two").stdout, "its lines are kept for a while"
     assert c("logs", "none", status=1).stderr == "Error: sandbox not found\n"
     c("sandbox", "create", "--name", "two")      # the name is free at once
+    assert "(last used)" in c("sandbox", "get").stderr
+    c("sandbox", "delete", "two")
+    assert "none was used before" in c("sandbox", "get", status=1).stderr, "it is gone, and no other is meant"
     said = c("sandbox", "create", "--no-keep", "--name", "three", "--", "sh", "-c", "exit 3", status=3)
     assert "three" not in c("sandbox", "list").stdout
     c("sandbox", "delete", "--all")
     assert c("sandbox", "delete", "--all").stdout == "No sandboxes to delete.\n"
+
+
+def what_cannot_be_is_said_at_once():
+    said = c("sandbox", "create", "--name", "none", "--upload", "/nonexist:/sandbox", status=1)
+    assert said.stderr == "Error: /nonexist: No such file or directory\n" and not said.stdout, said
+    assert "none" not in c("sandbox", "list", "--names").stdout
+    assert "invalid value '70000' for '--target-port <PORT>'" in c(
+        "forward", "service", "box", "--target-port", "70000", status=2).stderr
+    assert "required arguments were not provided" in c("forward", "service", "box", status=2).stderr
+    assert c("forward", "service", "box", "--target-port", "80", "--target-host", "10.0.0.1",
+             status=1).stderr == "Error: tcp target host must be loopback\n"
 
 
 def json_of_create():
@@ -550,7 +564,7 @@ try:
               a_forward_in_the_background_is_listed_and_stopped):
         tap.check(f.__name__.replace("_", " "), lambda f=f: with_a_server(f))
     for f in (logs_have_their_form, stop_and_start_wait,
-              delete_takes_several_and_says_what_was_not_there, json_of_create,
+              delete_takes_several_and_says_what_was_not_there, what_cannot_be_is_said_at_once, json_of_create,
               a_lost_gateway_is_an_error):
         check(f)
 finally:
