@@ -69,6 +69,7 @@ struct cv_driver_sandbox {
 	size_t ca_count;
 	const struct cv_driver_tools *tools; /* tools.h; NULL: no host tools */
 	uint32_t approve_seconds;            /* that a question is held; 0: the default */
+	bool has_ocsf_log;                   /* its events as JSON inside, too */
 	uint32_t interception;               /* cv_interception; AUTO: the best that the host has */
 	bool is_spare; /* built ahead, for claim(): of no policy, command, environment */
 	/* Not written down yet by the caller: runs no command before the gateway has said that it

@@ -278,6 +278,7 @@ static cv_code spec_fill(struct cv_driver *d, struct making *m, struct cv_err *e
 	m->spec.pids = s->pids;
 	m->spec.tty = s->has_tty ? CV_TTY_YES : CV_TTY_NO;
 	m->spec.interception = s->interception;
+	m->spec.has_ocsf_log = s->has_ocsf_log;
 	m->spec.is_quiet = true;
 	return CV_OK;
 }

@@ -10,6 +10,7 @@
 #include "gateway/sandbox.h"
 
 #include "gateway/pb.h"
+#include "gateway/settings.h"
 #include "ipc/frame.h"
 
 #include <unistd.h>
@@ -91,6 +92,8 @@ static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, stru
 	struct cv_buf text, layer;
 	cv_code code = CV_INVALID;
 
+	s->has_ocsf_log =
+		cv_gw_setting_is_true(b->g, cv_str_of(b->object->id), "ocsf_json_enabled");
 	cv_arena_init(&scratch, CV_GW_POLICY_ARENA_MAX);
 	cv_buf_init(&text, CV_POLICY_PB_TEXT_BYTES_MAX);
 	cv_buf_init(&layer, CV_POLICY_PB_TEXT_BYTES_MAX);

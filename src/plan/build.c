@@ -224,6 +224,11 @@ static void log_add(struct builder *b)
 	op_add(b, CV_PLAN_LOG, CV_STR_NONE,
 		cv_arena_printf(
 			b->arena, "/var/log/openshell.%.*s.log", CV_STR_ARG(b->spec->date)));
+	if (b->spec->has_ocsf_log)
+		op_add(b, CV_PLAN_LOG, CV_STR_NONE,
+			cv_arena_printf(b->arena, "/var/log/openshell-ocsf.%.*s.log",
+				CV_STR_ARG(b->spec->date)))
+			->flags = CV_PLAN_LOG_OCSF;
 	rule_add(b, CV_STR("/var/log"), CV_ACCESS_KIND_READ);
 }
 

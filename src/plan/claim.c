@@ -27,7 +27,8 @@ static bool ops_copy(struct cv_plan *v, struct cv_arena *arena)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; ops && i < v->op_count; i++) {
-		if (cv_plan_claim_makes(&v->ops[i]))
+		/* A log is made when a proxy is started, and none has been. */
+		if (cv_plan_claim_makes(&v->ops[i]) || v->ops[i].type == CV_PLAN_LOG)
 			continue;
 		ops[n] = v->ops[i];
 		if (ops[n].type == CV_PLAN_BIND && cv_str_eq(ops[n].dst, CV_STR(WORKSPACE)))

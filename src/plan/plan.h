@@ -50,6 +50,7 @@ enum {
 	CV_PLAN_NOEXEC = 1 << 3,
 	CV_PLAN_POLICY =
 		1 << 4, /* PROTECT: dst is the policy file, trusted while it is read-only */
+	CV_PLAN_LOG_OCSF = 1 << 5, /* LOG: events whole, as JSON lines */
 };
 
 struct cv_plan_op {

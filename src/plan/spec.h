@@ -84,6 +84,7 @@ struct cv_run_spec {
 	uint32_t interception; /* cv_interception that must be; AUTO: the best there is */
 	bool is_nested;        /* namespaces may be made inside */
 	bool has_ids;          /* the command begins in one, with the caller's range of ids */
+	bool has_ocsf_log;     /* the sandbox has its events as JSON, too */
 	bool is_quiet;
 	bool is_verbose;
 	const struct cv_spec_pin *pins;

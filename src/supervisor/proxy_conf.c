@@ -240,7 +240,7 @@ static cv_code sink_send(const struct sink_link *to, int fd, enum cv_audit_form 
 	return code;
 }
 
-/* The sandbox's own log: kept across restarts of the proxy, made beneath the layer, where no link
+/* The sandbox's own logs: kept across restarts of the proxy, made beneath the layer, where no link
  * leads anywhere.  Losing it does not stop the network: the sandbox itself could fill its memory
  * file system and would then deny itself service. */
 static cv_code log_send(struct supervisor *s, const struct sink_link *to,
@@ -251,7 +251,8 @@ static cv_code log_send(struct supervisor *s, const struct sink_link *to,
 
 	if (fd < 0)
 		return cv_fail_errno(err, "make %.*s in the sandbox", CV_STR_ARG(op->dst));
-	return sink_send(to, fd, CV_AUDIT_FORM_LINE, false, err);
+	return sink_send(to, fd,
+		op->flags & CV_PLAN_LOG_OCSF ? CV_AUDIT_FORM_OCSF : CV_AUDIT_FORM_LINE, false, err);
 }
 
 /* Lines for the gateway: not required, since what waits for it is bounded. */
