@@ -180,6 +180,10 @@ def the_file_says_where():
     cove("gateway", "init", "--state-dir", state)
     cove("gateway", "rotate-key", "--config", "own.yaml")
     cove("gateway", "restore", "--config", "own.yaml", kept)
+    end = time.monotonic() + 20  # it starts itself again
+    while (running("--config", "own.yaml") or {}).get("endpoint") != url:
+        assert time.monotonic() < end, "it is not back"
+        time.sleep(0.05)
     again = cove("gateway", "start", "--state-dir", state).stdout
     assert f"runs already: {url}" in again and f"  ends with: cove gateway stop --state-dir {state}\n" in again, again
     cove("gw", "stop", "--config", "own.yaml")
