@@ -231,7 +231,7 @@ static void host_slots_check(const struct broker *b)
 		broker_die(CV_INVALID, "limits.host_concurrency: nobody said where to count");
 	if (cv_slot_take(b->host_slots_path, CV_STR(""), 1, &fd, &err) != CV_OK)
 		broker_die(err.code, "limits.host_concurrency: %s", err.msg);
-	cv_fd_cleanup(&fd);
+	cv_slot_give(fd);
 }
 
 bool take_go(struct broker *b, struct cv_ipc_msg *m)

@@ -49,8 +49,7 @@ void host_slot_give(struct job *j)
 	if (j->host_slot < 0)
 		return;
 	tool_slot_of(j->tool)->host_look_ms = 0;
-	cv_fd_cleanup(&j->host_slot);
-	j->host_slot = -1;
+	cv_slot_give(cv_take_fd(j->host_slot));
 }
 
 void host_slots_due(struct broker *b)

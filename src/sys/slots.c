@@ -108,3 +108,13 @@ cv_code cv_slot_take(
 		}
 	return CV_OK;
 }
+
+void cv_slot_give(int fd)
+{
+	struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	if (fd < 0)
+		return;
+	(void)fcntl(fd, F_OFD_SETLK, &all);
+	close(fd);
+}

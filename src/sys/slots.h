@@ -24,3 +24,7 @@
  * user's own alone. */
 CV_MUST cv_code cv_slot_take(
 	const char *path, struct cv_str name, uint32_t max, int *ret_fd, struct cv_err *err);
+
+/* Gives it back, and closes it: at once, also where a process that was forked and has not come to close
+ * what it does not need still has a copy.  -1 is fine. */
+void cv_slot_give(int fd);

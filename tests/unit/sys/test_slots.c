@@ -164,6 +164,27 @@ static void p16_killed(void **state)
 	close(pipes[1]);
 }
 
+/* A process that was forked and has done nothing yet keeps nobody out. */
+static void is_given_back_whoever_has_a_copy(void **state)
+{
+	const int fd = take("deploy", 1);
+
+	(void)state;
+	const pid_t pid = fork();
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	assert_int_equal(take("deploy", 1), -1);
+	cv_slot_give(fd);
+	const int again = take("deploy", 1);
+	assert_true(again >= 0);
+	cv_slot_give(again);
+	cv_slot_give(-1);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 /* A program that is started meanwhile has none of it. */
 static void is_not_inherited(void **state)
 {
@@ -226,6 +247,7 @@ int main(void)
 		cmocka_unit_test(another_limit),
 		cmocka_unit_test(a_crowd),
 		cmocka_unit_test(p16_killed),
+		cmocka_unit_test(is_given_back_whoever_has_a_copy),
 		cmocka_unit_test(is_not_inherited),
 		cmocka_unit_test(nothing_is_written),
 		cmocka_unit_test(a_file_that_is_not_ours_alone),
