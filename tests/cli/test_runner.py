@@ -7,6 +7,7 @@ import importlib.util
 import os
 import pathlib
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -46,8 +47,36 @@ CASES = [
 ]
 
 
+FAILS_ONCE = "echo 1..1; if [ -e {0} ]; then echo ok 1 - a; else touch {0}; echo not ok 1 - a; fi"
+FAILS = "echo 1..1; echo not ok 1 - a"
+
+# What it is about; programs; which of them may be tried again; then how many fail in the end, and are told of.
+AGAIN = [
+    ("what fails once is tried again, and told of", [FAILS_ONCE], [0], (0, 1)),
+    ("what fails twice has failed", [FAILS_ONCE, FAILS], [0, 1], (1, 1)),
+    ("what ran alone has no second try", [FAILS_ONCE, FAILS_ONCE], [1], (1, 1)),
+    ("four that fail are not the machine's fault", [FAILS_ONCE] * 4, range(4), (4, 0)),
+]
+
+
+def again(scripts, crowd):
+    """How many fail in the end, and of how many it is told that they failed at first."""
+    with tempfile.TemporaryDirectory() as marks:
+        tests = [runner.Test(f"t{i}", ["sh", "-c", text.format(f"{marks}/{i}")]) for i, text in enumerate(scripts)]
+        results = [runner.run(test) for test in tests]
+        told = runner.try_again(results, {tests[i].name: tests[i] for i in crowd})
+    return sum(bool(result.failed) for result in results), len(told)
+
+
 def main():
-    print(f"1..{len(CASES) + 2}")
+    print(f"1..{len(CASES) + 2 + len(AGAIN)}")
+    os.environ["CV_MUST_WORK"] = ""
+    for number, (about, scripts, crowd, expected) in enumerate(AGAIN, len(CASES) + 3):
+        got = again(scripts, crowd)
+        print(f"{'ok' if got == expected else 'not ok'} {number} - {about}")
+        if got != expected:
+            print(f"# fail, told of: {got}, not {expected}")
+
     for number, (about, script, must_work, expected) in enumerate(CASES, 1):
         os.environ["CV_MUST_WORK"] = must_work
         begun = time.monotonic()
