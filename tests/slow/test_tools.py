@@ -7,6 +7,7 @@ of what may not; its token is worth nothing elsewhere, and nobody else's is wort
 is killed is started again, and nothing stays behind.  Method: the real `cove run`, real curl, real
 commands.
 """
+import contextlib
 import json
 import os
 import signal
@@ -321,10 +322,14 @@ def kill_the_broker_and_its_shepherds():
         assert r.line() == "up"
         wait_until(lambda: count_of(mark) >= (3 if i % 2 else 1))
         broker = children(r.pid, "cove-broker")[0]
-        doomed = [broker, *children(broker, "")]
-        for s in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in doomed:
-                os.kill(pid, s)
+        os.kill(broker, signal.SIGSTOP)  # first: a child that ends is not reaped any more, and keeps its number
+        doomed = children(broker, "")
+        for pid in doomed:
+            os.kill(pid, signal.SIGSTOP)
+        os.kill(broker, signal.SIGKILL)
+        for pid in doomed:
+            with contextlib.suppress(ProcessLookupError):  # one that its broker's death has ended
+                os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not sleeps(mark))
         out, err = r.end()
         assert "again" in out and "the broker of host tools died" in err, (out, err)
