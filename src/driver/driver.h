@@ -70,6 +70,7 @@ struct cv_driver_sandbox {
 	const struct cv_driver_tools *tools; /* tools.h; NULL: no host tools */
 	uint32_t approve_seconds;            /* that a question is held; 0: the default */
 	bool has_ocsf_log;                   /* its events as JSON inside, too */
+	bool may_propose;                    /* its agents may propose rules, from the start */
 	uint32_t interception;               /* cv_interception; AUTO: the best that the host has */
 	bool is_spare; /* built ahead, for claim(): of no policy, command, environment */
 	/* Not written down yet by the caller: runs no command before the gateway has said that it

@@ -23,6 +23,7 @@
 #include "driver/blank.h"
 #include "driver/host.h"
 #include "driver/nursery.h"
+#include "driver/skills.h"
 #include "driver/spawn.h"
 #include "driver/tools.h"
 #include "ipc/frame.h"
@@ -353,6 +354,8 @@ static void gateway_fill(struct making *m)
 	g->flags = m->s->argv_count ? CV_PLAN_GATEWAY_MAIN_ENDS : CV_PLAN_GATEWAY_NO_MAIN;
 	if (m->s->is_spare)
 		g->flags |= CV_PLAN_GATEWAY_SPARE;
+	if (m->s->may_propose)
+		g->flags |= CV_PLAN_GATEWAY_PROPOSALS;
 	if (m->s->is_new)
 		g->flags |= CV_PLAN_GATEWAY_AWAIT;
 }
@@ -377,6 +380,7 @@ static cv_code plan_make(
 	if (code == CV_OK)
 		code = cv_driver_limits_fill(&m->spec, err);
 	m->files.approve_dir = m->s->approve_dir;
+	m->files.advisor_skill = cv_str_of(cv_driver_skills[0].text);
 	gateway_fill(m);
 	return code == CV_OK ? cv_plan_build(&m->spec, &m->files, &m->arena, ret, err) : code;
 }

@@ -300,10 +300,9 @@ static void on_message(struct cv_gw_box *b, uint32_t type, struct cv_str body)
 		return;
 	cv_arena_init(&a.arena, CV_GW_POLICY_ARENA_MAX);
 	cv_buf_init(&a.json, ANSWER_BYTES_MAX);
-	if (!cv_gw_setting_is_true(
-		    b->g, cv_str_of(b->object->id), "agent_policy_proposals_enabled"))
+	if (!cv_gw_setting_is_true(b->g, cv_str_of(b->object->id), CV_GW_SETTING_PROPOSALS))
 		refuse(&a, 404, "feature_disabled",
-			"agents' proposals are off: the setting agent_policy_proposals_enabled");
+			"agents' proposals are off: the setting " CV_GW_SETTING_PROPOSALS);
 	else if (what == CV_GATEWAY_PROPOSE_SUBMIT)
 		submit(&a, text);
 	else

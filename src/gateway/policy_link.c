@@ -27,6 +27,26 @@ static cv_code memfd_send(struct cv_gw_box *b, enum cv_gateway_req type, struct 
 	return CV_OK;
 }
 
+static bool may_propose(const struct cv_gw_box *b)
+{
+	return cv_gw_setting_is_true(b->g, cv_str_of(b->object->id), CV_GW_SETTING_PROPOSALS);
+}
+
+/* If it does not know them. */
+static void settings_send(struct cv_gw_box *b)
+{
+	const enum cv_gw_proposals now = may_propose(b) ? CV_GW_PROPOSALS_ON : CV_GW_PROPOSALS_OFF;
+	struct cv_buf body;
+
+	if (b->proposals_told == now)
+		return;
+	cv_buf_init(&body, 8);
+	cv_ipc_put_u32(&body, now == CV_GW_PROPOSALS_ON ? CV_GATEWAY_SETTING_PROPOSALS : 0);
+	if (cv_gw_box_send(b, CV_GATEWAY_REQ_SETTINGS, cv_buf_str(&body), NULL, 0))
+		b->proposals_told = now;
+	cv_buf_fini(&body);
+}
+
 /* Always with its layer: a global policy has none, whatever the one before had. */
 static void send_text(struct cv_gateway *g, const struct cv_object *sandbox, uint64_t revision,
 	struct cv_str text, struct cv_str layer)
@@ -43,6 +63,7 @@ static void send_text(struct cv_gateway *g, const struct cv_object *sandbox, uin
 			revision & CV_GW_POLICY_GLOBAL_BIT ? " source:global" : "");
 	if (!b || !b->link)
 		return; /* it is told when it dials */
+	settings_send(b);
 	cv_buf_init(&body, 16);
 	cv_ipc_put_u64(&body, revision);
 	if (memfd_send(b, CV_GATEWAY_REQ_LAYER, CV_STR_NONE, "layer", layer, &err) != CV_OK ||
@@ -94,6 +115,8 @@ static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, stru
 
 	s->has_ocsf_log =
 		cv_gw_setting_is_true(b->g, cv_str_of(b->object->id), "ocsf_json_enabled");
+	s->may_propose = may_propose(b);
+	b->proposals_told = s->may_propose ? CV_GW_PROPOSALS_ON : CV_GW_PROPOSALS_OFF;
 	cv_arena_init(&scratch, CV_GW_POLICY_ARENA_MAX);
 	cv_buf_init(&text, CV_POLICY_PB_TEXT_BYTES_MAX);
 	cv_buf_init(&layer, CV_POLICY_PB_TEXT_BYTES_MAX);
@@ -120,6 +143,7 @@ static void on_dialled(struct cv_gw_box *b, uint64_t revision)
 	struct cv_err err;
 	uint64_t now = 0;
 
+	settings_send(b);
 	cv_buf_init(&text, CV_POLICY_PB_TEXT_BYTES_MAX);
 	cv_buf_init(&layer, CV_POLICY_PB_TEXT_BYTES_MAX);
 	if (cv_gw_policy_texts(b->g, b->object, &text, &layer, &now, &err) == CV_RPC_OK) {

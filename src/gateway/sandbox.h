@@ -65,6 +65,9 @@ struct cv_gw_unwritten { /* a failure that the store has not taken yet */
 	bool is_report; /* its supervisor waits to be let go */
 };
 
+/* What a supervisor knows of CV_GW_SETTING_PROPOSALS; of one from before this start nobody knows. */
+enum cv_gw_proposals { CV_GW_PROPOSALS_UNKNOWN, CV_GW_PROPOSALS_OFF, CV_GW_PROPOSALS_ON };
+
 struct cv_gw_box {
 	struct cv_gateway *g;
 	struct cv_object *object;
@@ -74,14 +77,15 @@ struct cv_gw_box {
 	bool is_restart; /* started by StartSandbox, not by its creation */
 	uint64_t
 		policy_revision; /* policy_link.c: what its supervisor was started with; 0: unknown */
-	int64_t since_ms;        /* Unix; when the phase became what it is */
-	Openshell__V1__SandboxPhase told; /* the phase that followers know */
-	int64_t deadline_ms;              /* loop time, of the present state; 0: none */
-	struct cv_driver_process process; /* pid 0: none, or not known */
-	struct cv_gw_link *link;          /* NULL: none */
-	struct cv_gw_exec *execs;         /* exec.c */
-	struct cv_gw_kept *kept;          /* kept.c */
-	struct cv_gw_forward *forwards;   /* forward.c */
+	enum cv_gw_proposals proposals_told; /* policy_link.c: to its supervisor */
+	int64_t since_ms;                    /* Unix; when the phase became what it is */
+	Openshell__V1__SandboxPhase told;    /* the phase that followers know */
+	int64_t deadline_ms;                 /* loop time, of the present state; 0: none */
+	struct cv_driver_process process;    /* pid 0: none, or not known */
+	struct cv_gw_link *link;             /* NULL: none */
+	struct cv_gw_exec *execs;            /* exec.c */
+	struct cv_gw_kept *kept;             /* kept.c */
+	struct cv_gw_forward *forwards;      /* forward.c */
 	size_t forward_count;
 	struct cv_gw_relay *relays; /* service_http.c */
 	size_t relay_count;

@@ -18,7 +18,7 @@ static const struct key {
 	Openshell__Sandbox__V1__SettingValue__ValueCase type;
 	const char *const words[3]; /* of a string: what it may be */
 } keys[] = {
-	{ "agent_policy_proposals_enabled", OPENSHELL__SANDBOX__V1__SETTING_VALUE__VALUE_BOOL_VALUE,
+	{ CV_GW_SETTING_PROPOSALS, OPENSHELL__SANDBOX__V1__SETTING_VALUE__VALUE_BOOL_VALUE,
 		{ NULL } },
 	{ "ocsf_json_enabled", OPENSHELL__SANDBOX__V1__SETTING_VALUE__VALUE_BOOL_VALUE, { NULL } },
 	{ "proposal_approval_mode", OPENSHELL__SANDBOX__V1__SETTING_VALUE__VALUE_STRING_VALUE,

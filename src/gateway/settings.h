@@ -14,7 +14,8 @@
 
 #include "openshell.pb-c.h"
 
-#define CV_GW_SETTING_POLICY "policy"
+#define CV_GW_SETTING_POLICY    "policy"
+#define CV_GW_SETTING_PROPOSALS "agent_policy_proposals_enabled"
 
 typedef Openshell__Sandbox__V1__SettingValue cv_setting_value;
 

@@ -56,7 +56,8 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(CREDENTIALS, 8, 1, IN(OPEN), 0) /* u64 revision; memfd of a set (cred/set.h) for the keeper */ \
 	X(STOP, 4, 0, IN(OPEN), 0)      /* u32 ms of grace: SIGTERM, then the end */           \
 	X(SETTLED, 8, 0, IN(OPEN), 0)   /* u32 what (cv_gateway_reply), u32 id: forget it */   \
-	X(LOG_LEVEL, 64, 0, IN(OPEN), 0) /* str */                                             \
+	X(SETTINGS, 64, 0, IN(OPEN), 0) /* u32 CV_GATEWAY_SETTING_*, from now on; where it stands \
+					 * supervisors before it took a message and did nothing */ \
 	X(STDIN_END, 4, 0, IN(OPEN), 0) /* u32 id: nothing more comes; not for a terminal */   \
 	X(LAYER, 0, 1, IN(OPEN), 0)     /* memfd: what attached providers lay over the next POLICY and those \
 					 * behind it (cred/compose.h), judged with it; empty: nothing */ \
@@ -109,6 +110,10 @@ enum cv_gateway_link_state { CV_GATEWAY_LINK_NEW, CV_GATEWAY_LINK_OPEN };
 	X(PROPOSE, CV_IPC_BODY_BYTES_MAX, 0, IN(OPEN), 0) /* an agent's: u64 tag, u32 cv_gateway_propose, str: of \
 				* SUBMIT rules (plan/proposal.h), of SHOW an id */
 /* clang-format on */
+
+enum {                                         /* of SETTINGS */
+	CV_GATEWAY_SETTING_PROPOSALS = 1 << 0, /* agents may propose rules */
+};
 
 enum { /* of EXEC */
 	CV_GATEWAY_EXEC_TTY = 1 << 0,

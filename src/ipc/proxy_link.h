@@ -49,7 +49,8 @@ enum cv_proxy_state { CV_PROXY_NEW, CV_PROXY_READY };
 	X(SPOOL, 16, 1, IN(NEW), CV_IPC_ONCE)     /* a file without a name; u64 of one body, u64 of all: \
 		bytes that may be in it; absent: none is kept beyond memory */                      \
 	X(MORE, 0, 2, IN(NEW), 0)                 /* another port's listeners, IPv4 and IPv6 */ \
-	X(PROPOSED, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0) /* PROPOSED of gateway_link.h */
+	X(PROPOSED, CV_IPC_BODY_BYTES_MAX, 0, IN(READY), 0) /* PROPOSED of gateway_link.h */ \
+	X(ADVICE, 4, 0, IN(NEW) | IN(READY), 0)   /* u32: whether agents may propose rules, and denials say so */
 
 /* proxy to supervisor */
 #define CV_PROXY_REPLIES(X)                                                                  \

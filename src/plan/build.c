@@ -165,6 +165,18 @@ static void skill_add(struct builder *b, struct cv_str text)
 	file_add(b, CV_TOOLS_SKILL, text);
 }
 
+/* By each name that somebody looks for; an image's own AGENTS.md stays. */
+static void advisor_add(struct builder *b, struct cv_str text)
+{
+	dir_add(b, "/etc/openshell", 0755);
+	dir_add(b, CV_SKILLS_DIR, 0755);
+	dir_add(b, CV_SKILLS_DIR "/policy-advisor", 0755);
+	file_add(b, CV_ADVISOR_SKILL, text);
+	op_add(b, CV_PLAN_LINK, CV_STR_NONE, CV_STR(CV_SKILLS_DIR "/policy-advisor/SKILL.md"))
+		->text = CV_STR(CV_ADVISOR_SKILL);
+	op_add(b, CV_PLAN_LINK, CV_STR_NONE, CV_STR("/AGENTS.md"))->text = CV_STR(CV_ADVISOR_SKILL);
+}
+
 static void proc_add(struct builder *b)
 {
 	const bool is_root = b->spec->is_host_root;
@@ -282,6 +294,8 @@ static void root_add(struct builder *b)
 		roots_add(b);
 	if (b->files->tools_count)
 		skill_add(b, b->files->tools_skill);
+	if (b->files->advisor_skill.n)
+		advisor_add(b, b->files->advisor_skill);
 	proc_add(b);
 	dev_add(b);
 	log_add(b);

@@ -106,6 +106,7 @@ enum {                                      /* cv_plan_gateway.flags */
 	/* Started, or claimed, while its record is being written: stands, and runs nothing before
 	 * the gateway has said ACCEPTED (or GO, to one that was claimed) */
 	CV_PLAN_GATEWAY_AWAIT = 1 << 4,
+	CV_PLAN_GATEWAY_PROPOSALS = 1 << 5, /* agents may propose rules, until SETTINGS says else */
 };
 
 /* A sandbox that belongs to a gateway (ipc/gateway_link.h); without a socket it belongs to nobody,
@@ -208,7 +209,8 @@ struct cv_plan_files {
 	struct cv_str tools_map, tools_digest, tools_state, tools_slots;
 	bool is_tools_late;
 	struct cv_str approve_dir;
-	struct cv_str tools_skill; /* CV_TOOLS_SKILL in the sandbox */
+	struct cv_str tools_skill;   /* CV_TOOLS_SKILL in the sandbox */
+	struct cv_str advisor_skill; /* CV_ADVISOR_SKILL; empty: none of its files */
 	struct cv_str *tools_env;
 	size_t tools_env_count;
 	bool has_terminal; /* stdin and stdout are terminals */

@@ -93,3 +93,7 @@
 /* How host tools are called, for an agent that has not asked yet. */
 #define CV_COVE_DIR    "/etc/cove"
 #define CV_TOOLS_SKILL CV_COVE_DIR "/tools/SKILL.md"
+
+/* What to do about a refusal; under the names that OpenShell has for it (openshell-behaviour 3.10). */
+#define CV_SKILLS_DIR    "/etc/openshell/skills"
+#define CV_ADVISOR_SKILL CV_SKILLS_DIR "/policy_advisor.md"

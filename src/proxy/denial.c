@@ -5,6 +5,7 @@
 #include "proxy/denial.h"
 
 #include "base/assert.h"
+#include "plan/rootfs.h"
 #include "policy/explain.h"
 #include "proxy/local.h"
 #include "proxy/h2.h"
@@ -195,7 +196,33 @@ static void l7_put(struct cv_buf *b, const struct cv_flow *f, const struct cv_de
 	place_put(b, f, t);
 	cv_buf_put(b, CV_STR(",\"rule_missing\":{\"type\":\"rest_allow\""));
 	place_put(b, f, t);
-	cv_buf_put(b, CV_STR("},\"next_steps\":[]"));
+	cv_buf_put_byte(b, '}');
+}
+
+/* Who may ask for a rule is told how; OpenShell's agents look for these (openshell-behaviour 4.4). */
+static void next_steps_put(struct cv_buf *b, bool may_propose)
+{
+	cv_buf_put(b, CV_STR(",\"next_steps\":["));
+	if (!may_propose) {
+		cv_buf_put_byte(b, ']');
+		return;
+	}
+#define STEP(action, more) "{\"action\":\"" action "\"," more "}"
+#define CALL(method, path) "\"method\":\"" method "\",\"url\":\"http://policy.local" path "\""
+	cv_buf_put(b,
+		CV_STR(STEP("read_skill", "\"path\":\"" CV_ADVISOR_SKILL "\"") "," STEP(
+			"inspect_policy",
+			CALL("GET", "/v1/policy/current")) "," STEP("inspect_recent_denials",
+			CALL("GET", "/v1/denials?last=5")) "," STEP("submit_proposal",
+			CALL("POST",
+				"/v1/proposals") ",\"body_type\":\"PolicyMergeOperation\"") "],"
+											    "\"agent_guidance\":\"The policy of this sandbox does not allow this. Look whether an "
+											    "allowed request does the job. If not, read the skill and propose the least rule that "
+											    "the task needs, say what it is for, and wait for the decision at "
+											    "/v1/proposals/ID/wait; once it is approved and loaded, send the request again. Do "
+											    "not look for a way round.\""));
+#undef CALL
+#undef STEP
 }
 
 /* What OpenShell's clients look for, and which middleware it was. */
@@ -226,6 +253,8 @@ static void body_put(struct cv_proxy *p, const struct cv_flow *f, enum cv_denial
 		member_put(b, "reason", t->why);
 	if (d == CV_DENIAL_L7 || d == CV_DENIAL_POLICY)
 		allowed_put(p, f, t, b);
+	if (d == CV_DENIAL_L7 || (d == CV_DENIAL_POLICY && p->may_propose))
+		next_steps_put(b, p->may_propose);
 	cv_buf_put_byte(b, '}');
 }
 

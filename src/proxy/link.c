@@ -200,6 +200,14 @@ static bool facts_take(struct cv_proxy *p, struct cv_str body)
 	return cv_ipc_reader_is_done(&r);
 }
 
+static bool advice_take(struct cv_proxy *p, struct cv_str body)
+{
+	struct cv_ipc_reader r = { .rest = body };
+
+	p->may_propose = cv_ipc_get_u32(&r) != 0;
+	return cv_ipc_reader_is_done(&r);
+}
+
 /* False when the message makes no sense. */
 static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 {
@@ -239,6 +247,7 @@ static bool message_take(struct cv_proxy *p, struct cv_ipc_msg *m)
 	case CV_PROXY_REQ_SPOOL: return spool_take(p, m);
 	case CV_PROXY_REQ_ANSWER: return cv_approve_answer(p, m->body);
 	case CV_PROXY_REQ_PROPOSED: return cv_local_proposed(p, m->body);
+	case CV_PROXY_REQ_ADVICE: return advice_take(p, m->body);
 	case CV_PROXY_REQ_COUNT: break;
 	}
 	cv_unreachable(); /* the link's table knows no other */

@@ -114,6 +114,7 @@ struct cv_proxy {
 	bool has_tools;                /* the run has a broker, be it there or not */
 	uint64_t ask_id;               /* of the last request that was held for a person */
 	uint32_t asks_held;
+	bool may_propose;           /* somebody decides proposals of rules: denials say how */
 	uint64_t proposal_tag;      /* of the last PROPOSE */
 	int64_t proposals_since_ms; /* they are counted by the minute */
 	uint32_t proposals;

@@ -20,6 +20,7 @@
  */
 #include "supervisor/supervisor.h"
 
+#include "supervisor/helper.h"
 #include "supervisor/limits.h"
 #include "sys/clock.h"
 #include "sys/fd.h"
@@ -183,6 +184,7 @@ static void descriptors_allow(void)
 
 void service_await(struct supervisor *s)
 {
+	s->service.may_propose = s->plan.gateway.flags & CV_PLAN_GATEWAY_PROPOSALS;
 	s->service.is_known = !(s->plan.gateway.flags & CV_PLAN_GATEWAY_AWAIT);
 	s->service.known_by_ms = s->service.is_known ? 0 : cv_clock_ms() + SUP_KNOWN_MS;
 }
@@ -216,6 +218,15 @@ void service_tell(
 	if (is_open(&s->service) && cv_ipc_outbox_put(&s->service.out, s->service.link, type, body,
 					    fds, fd_count, &err) != CV_OK)
 		drop(s);
+}
+
+static void settings(struct supervisor *s, struct cv_ipc_reader *r)
+{
+	struct cv_err err;
+
+	s->service.may_propose = cv_ipc_get_u32(r) & CV_GATEWAY_SETTING_PROPOSALS;
+	if (s->proxy.pid && advice_send(s, &err) != CV_OK && !helper_is_gone(&s->proxy))
+		say("proxy: %s", err.msg);
 }
 
 /* A proxy that is gone asks no more. */
@@ -389,7 +400,7 @@ static void handle(struct supervisor *s, struct cv_ipc_msg *m)
 	case CV_GATEWAY_REQ_SETTLED: settled(s, &r); break;
 	case CV_GATEWAY_REQ_STDIN_END: exec_stdin_end(s, cv_ipc_get_u32(&r)); break;
 	case CV_GATEWAY_REQ_ANSWER: approve_gateway_answer(s, m->body); break;
-	case CV_GATEWAY_REQ_LOG_LEVEL: break; /* every decision is told */
+	case CV_GATEWAY_REQ_SETTINGS: settings(s, &r); break;
 	case CV_GATEWAY_REQ_GO: known(s); break;
 	case CV_GATEWAY_REQ_PROPOSED: proposed(s, m->body); break;
 	case CV_GATEWAY_REQ_COUNT: break;

@@ -301,6 +301,18 @@ cv_code layer_send(struct supervisor *s, struct cv_err *err)
 		s->proxy.link, CV_PROXY_REQ_LAYER, "cove-layer", s->plan.policy_layer, err);
 }
 
+cv_code advice_send(struct supervisor *s, struct cv_err *err)
+{
+	struct cv_buf b;
+
+	cv_buf_init(&b, 8);
+	cv_ipc_put_u32(&b, s->service.may_propose);
+	const cv_code code =
+		cv_ipc_send(s->proxy.link, CV_PROXY_REQ_ADVICE, cv_buf_str(&b), NULL, 0, err);
+	cv_buf_fini(&b);
+	return code;
+}
+
 static cv_code metadata_send(struct supervisor *s, struct cv_err *err)
 {
 	struct cv_buf b;
@@ -361,6 +373,8 @@ cv_code proxy_configure(struct supervisor *s, struct cv_err *err)
 		code = layer_send(s, err);
 	if (code == CV_OK && s->service.is_on)
 		code = cv_ipc_send(s->proxy.link, CV_PROXY_REQ_DENIALS, CV_STR_NONE, NULL, 0, err);
+	if (code == CV_OK && s->service.may_propose)
+		code = advice_send(s, err);
 	if (code == CV_OK &&
 		(s->plan.policy_file.n || s->plan.policy_layer.n || s->service.policy.text >= 0))
 		code = policy_send(s, err);

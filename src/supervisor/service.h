@@ -42,7 +42,8 @@ struct service_policy {
 #define SERVICE_COUNTS 5
 
 struct service {
-	bool is_on; /* the plan names a gateway */
+	bool is_on;       /* the plan names a gateway */
+	bool may_propose; /* agents may propose rules: of the plan, then of SETTINGS */
 
 	/* gateway.c */
 	int link; /* -1: not connected */

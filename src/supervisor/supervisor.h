@@ -213,6 +213,7 @@ CV_MUST cv_code policy_send(struct supervisor *s, struct cv_err *err);
 CV_MUST cv_code policy_fd_send(struct supervisor *s, int fd, struct cv_err *err);
 /* proxy_conf.c: what providers lay over every policy of this run; routes of model calls. */
 CV_MUST cv_code layer_send(struct supervisor *s, struct cv_err *err);
+CV_MUST cv_code advice_send(struct supervisor *s, struct cv_err *err);
 CV_MUST cv_code routes_send(struct supervisor *s, struct cv_err *err);
 
 /* limits.c: a cgroup around the sandbox, and who removes what is left when we can't. */

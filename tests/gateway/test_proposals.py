@@ -5,6 +5,7 @@ hears of it; of what it writes nothing is taken that can't be proposed, and of o
 Method: a real gateway, curl in real sandboxes, decisions by gRPC as a person's client makes them."""
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ server = world.Server(world.PUBLIC, 443, w.pki)
 g = gatewaylab.Gateway(config={"resolve": [f"api.test:443:{world.PUBLIC}"], "upstream_ca": [w.pki.ca]})
 pb, sb = g.pb, rpclab.module("sandbox_pb2")
 URL = "http://policy.local/v1/proposals"
+SETTING = "agent_policy_proposals_enabled"
 
 
 def setting(key, **value):
@@ -81,7 +83,7 @@ def off_unless_it_is_set():
     for path, body in (("", proposal()), ("/x", None), ("/x/wait", None)):
         status, said = curl(one, path, body)
         assert (status, said["error"]) == (404, "feature_disabled"), said
-    setting("agent_policy_proposals_enabled", bool_value=True)
+    setting(SETTING, bool_value=True)
 
 
 def proposed_and_shown():
@@ -110,8 +112,8 @@ def what_was_approved_is_there():
     get = "curl -s -m 20 -o /dev/null -w '%{http_code}' https://api.test/free"
     assert run(one, get) != "200"
     got = []
-    t = threading.Thread(target=lambda: got.append(curl(one, "/" + ident + "/wait?timeout=30", words=f"; {get}")
-                                                   if False else run(one, f"curl -sS -m 40 {URL}/{ident}/wait?timeout=30; {get}")))
+    t = threading.Thread(target=lambda: got.append(
+        run(one, f"curl -sS -m 40 {URL}/{ident}/wait?timeout=30; {get}")))
     t.start()
     time.sleep(1.5)
     assert not got
@@ -121,6 +123,64 @@ def what_was_approved_is_there():
     assert said["status"] == "approved" and said["policy_reloaded"] is True and "timed_out" not in said, got
     assert got[0].endswith("200"), got  # the very next request
     assert run(one, get.replace("/free", "/other")) == "403"
+
+
+def steps(s):
+    """What a refused request and a refused connection say of proposals."""
+    of_connection = json.loads(run(s, "curl -s -m 20 http://nowhere.test/"))
+    of_request = json.loads(run(s, "curl -s -m 20 https://api.test/other"))
+    assert of_request["layer"] == "l7" and of_connection["error"] == "policy_denied", (of_request, of_connection)
+    assert of_request["next_steps"] == of_connection.get("next_steps", []), (of_request, of_connection)
+    assert ("agent_guidance" in of_request) == ("agent_guidance" in of_connection) == bool(of_request["next_steps"])
+    return of_request["next_steps"]
+
+
+def refusals_say_how_to_ask():
+    want = [("read_skill", None, None), ("inspect_policy", "GET", "/v1/policy/current"),
+            ("inspect_recent_denials", "GET", "/v1/denials?last=5"), ("submit_proposal", "POST", "/v1/proposals")]
+    got = steps(one)
+    assert [(x["action"], x.get("method"), x.get("url", "").removeprefix("http://policy.local") or None)
+            for x in got] == want, got
+    assert got[3]["body_type"] == "PolicyMergeOperation", got
+    for x in got[1:3]:
+        assert run(one, f"curl -s -o /dev/null -w '%{{http_code}}' '{x['url']}'") == "200", x
+    assert "policy-advisor" in run(one, f"cat {got[0]['path']}"), got
+
+
+def as_long_as_that_is_on():
+    g.stub.UpdateConfig(pb.UpdateConfigRequest(**{"global": True}, setting_key=SETTING, delete_setting=True))
+    until(lambda: steps(one) == [])
+    setting(SETTING, bool_value=True)
+    until(lambda: len(steps(one)) == 4)
+    g.kill()
+    g.start()
+    until(lambda: g.stub.GetSandbox(pb.GetSandboxRequest(name="one")).sandbox.status.phase == 2)
+    assert len(steps(one)) == 4
+    of_its_start = ready("later")
+    approve("later", submit(of_its_start, proposal())["accepted_chunk_ids"][0])
+    assert len(until(lambda: steps(of_its_start))) == 4
+
+
+def what_agents_read_works_as_written():
+    s = ready("reader")
+    text = run(s, "cat /AGENTS.md")
+    assert text == run(s, "cat /etc/openshell/skills/policy_advisor.md") == run(
+        s, "cat /etc/openshell/skills/policy-advisor/SKILL.md"), text
+    assert text.startswith("---\nname: policy-advisor\ndescription: "), text
+    look, post, wait = re.findall(r"(?:^    .*\n)+", text, re.M)
+    out = run(s, look)
+    assert '"policy_yaml"' in out and '"denials"' in out, out
+    said = json.loads(run(s, post))
+    assert said["accepted_chunks"] == 1, said
+    ident, = said["accepted_chunk_ids"]
+    got = []
+    t = threading.Thread(target=lambda: got.append(json.loads(run(s, wait.replace("ID", ident)))))
+    t.start()
+    approve("reader", ident)
+    t.join(40)
+    assert (got[0]["status"], got[0]["policy_reloaded"]) == ("approved", True), got
+    run(s, "echo x >>/AGENTS.md; rm -f /AGENTS.md /etc/openshell/skills/*")
+    assert run(s, "cat /AGENTS.md") == text
 
 
 def rejected_with_a_reason():
@@ -216,7 +276,8 @@ def without_a_gateway():
 
 
 try:
-    for f in (off_unless_it_is_set, proposed_and_shown, what_was_approved_is_there, rejected_with_a_reason,
+    for f in (off_unless_it_is_set, proposed_and_shown, what_was_approved_is_there, refusals_say_how_to_ask,
+              as_long_as_that_is_on, what_agents_read_works_as_written, rejected_with_a_reason,
               some_are_refused_and_some_not, t_what_can_not_be_proposed, t_requests_that_make_no_sense, t_cut_short,
               approved_by_itself_where_that_is_set, t_flooding_is_limited, without_a_gateway):
         tap.check(f.__name__.replace("_", " "), f)
