@@ -265,6 +265,7 @@ def main():
     parser.add_argument("pattern", nargs="*",
                         help="part of a name, or a glob: unit/base, gate/, '*.py', sandbox/test_fs.py")
     args = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job has it ignored, and tests send it
     is_wanted = matcher(args.pattern)
 
     def wanted(tests):
