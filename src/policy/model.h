@@ -58,6 +58,11 @@ struct cv_policy_texts { /* a list of scalars */
 	X(READ_WRITE, "read-write")                                                   \
 	X(FULL, "full")
 
+#define CV_POLICY_ENFORCEMENTS(X)                                                     \
+	X(AUDIT, "audit")       /* the default */                                     \
+	X(ENFORCE, "enforce")                                                         \
+	X(APPROVE, "approve")   /* ours: what no rule allows waits for a person */
+
 /* Ours, beyond OpenShell's language. */
 #define CV_POLICY_SCRUBS(X)                                                           \
 	X(ON, "")               /* released secrets are taken out of what comes back */ \
@@ -75,15 +80,17 @@ struct cv_policy_texts { /* a list of scalars */
 	X(REQUIRE, "require")   /* it is refused: only the provider's goes out */
 /* clang-format on */
 
-#define CV_PROTOCOL_ENUM(name, yaml)  CV_PROTOCOL_##name,
-#define CV_TLS_ENUM(name, yaml)       CV_TLS_##name,
-#define CV_ACCESS_ENUM(name, yaml)    CV_ACCESS_##name,
-#define CV_SCRUB_ENUM(name, yaml)     CV_SCRUB_##name,
-#define CV_BODY_HOLD_ENUM(name, yaml) CV_BODY_HOLD_##name,
-#define CV_MODE_ENUM(name, yaml)      CV_CREDENTIAL_MODE_##name,
+#define CV_PROTOCOL_ENUM(name, yaml)    CV_PROTOCOL_##name,
+#define CV_TLS_ENUM(name, yaml)         CV_TLS_##name,
+#define CV_ACCESS_ENUM(name, yaml)      CV_ACCESS_##name,
+#define CV_ENFORCEMENT_ENUM(name, yaml) CV_ENFORCEMENT_##name,
+#define CV_SCRUB_ENUM(name, yaml)       CV_SCRUB_##name,
+#define CV_BODY_HOLD_ENUM(name, yaml)   CV_BODY_HOLD_##name,
+#define CV_MODE_ENUM(name, yaml)        CV_CREDENTIAL_MODE_##name,
 enum cv_policy_protocol { CV_POLICY_PROTOCOLS(CV_PROTOCOL_ENUM) CV_PROTOCOL_COUNT };
 enum cv_policy_tls { CV_POLICY_TLS_MODES(CV_TLS_ENUM) CV_TLS_COUNT };
 enum cv_policy_access { CV_POLICY_ACCESSES(CV_ACCESS_ENUM) CV_ACCESS_COUNT };
+enum cv_policy_enforcement { CV_POLICY_ENFORCEMENTS(CV_ENFORCEMENT_ENUM) };
 enum cv_policy_scrub { CV_POLICY_SCRUBS(CV_SCRUB_ENUM) CV_SCRUB_COUNT };
 enum cv_policy_body_hold { CV_POLICY_BODY_HOLDS(CV_BODY_HOLD_ENUM) CV_BODY_HOLD_COUNT };
 enum cv_policy_credential_mode {
@@ -92,15 +99,10 @@ enum cv_policy_credential_mode {
 #undef CV_PROTOCOL_ENUM
 #undef CV_TLS_ENUM
 #undef CV_ACCESS_ENUM
+#undef CV_ENFORCEMENT_ENUM
 #undef CV_SCRUB_ENUM
 #undef CV_BODY_HOLD_ENUM
 #undef CV_MODE_ENUM
-
-enum cv_policy_enforcement {
-	CV_ENFORCEMENT_AUDIT, /* the default */
-	CV_ENFORCEMENT_ENFORCE,
-	CV_ENFORCEMENT_APPROVE, /* ours: what no rule allows waits for a person */
-};
 
 /* One query (or params) matcher: every value of key is matched against the globs; with one glob
  * it was written as a string or {glob: …}, with is_any as {any: […]}. */

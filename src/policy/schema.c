@@ -18,12 +18,13 @@
 #define LIST(type, member, count, schema) \
 	AT(type, member), .at_n = offsetof(type, count), .sub = &(schema)
 
-#define PROTOCOL_WORD(id, yaml) { yaml, CV_PROTOCOL_##id },
-#define TLS_WORD(id, yaml)      { yaml, CV_TLS_##id },
-#define ACCESS_WORD(id, yaml)   { yaml, CV_ACCESS_##id },
-#define SCRUB_WORD(id, yaml)    { yaml, CV_SCRUB_##id },
-#define HOLD_WORD(id, yaml)     { yaml, CV_BODY_HOLD_##id },
-#define MODE_WORD(id, yaml)     { yaml, CV_CREDENTIAL_MODE_##id },
+#define PROTOCOL_WORD(id, yaml)    { yaml, CV_PROTOCOL_##id },
+#define TLS_WORD(id, yaml)         { yaml, CV_TLS_##id },
+#define ACCESS_WORD(id, yaml)      { yaml, CV_ACCESS_##id },
+#define ENFORCEMENT_WORD(id, yaml) { yaml, CV_ENFORCEMENT_##id },
+#define SCRUB_WORD(id, yaml)       { yaml, CV_SCRUB_##id },
+#define HOLD_WORD(id, yaml)        { yaml, CV_BODY_HOLD_##id },
+#define MODE_WORD(id, yaml)        { yaml, CV_CREDENTIAL_MODE_##id },
 
 static const struct cv_fill_word protocol_words[] = { CV_POLICY_PROTOCOLS(PROTOCOL_WORD){ NULL } };
 static const struct cv_fill_word tls_words[] = { CV_POLICY_TLS_MODES(TLS_WORD){ NULL } };
@@ -34,10 +35,7 @@ static const struct cv_fill_word credential_mode_words[] = { CV_POLICY_CREDENTIA
 	NULL } };
 static const struct cv_fill_word enforcement_words[] = {
 	{ "", CV_ENFORCEMENT_AUDIT },
-	{ "audit", CV_ENFORCEMENT_AUDIT },
-	{ "enforce", CV_ENFORCEMENT_ENFORCE },
-	{ "approve", CV_ENFORCEMENT_APPROVE },
-	{ NULL },
+	CV_POLICY_ENFORCEMENTS(ENFORCEMENT_WORD){ NULL },
 };
 static const struct cv_fill_word approval_words[] = {
 	{ "", CV_TOOL_APPROVAL_NEVER },

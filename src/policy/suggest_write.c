@@ -106,11 +106,9 @@ static const char *const mode_word[] = { CV_POLICY_CREDENTIAL_MODES(WORD_ROW) };
 #define CV_WORD(name) CV_ACCESS_##name
 static const char *const access_word[] = { CV_POLICY_ACCESSES(WORD_ROW) };
 #undef CV_WORD
-static const char *const enforcement_word[] = {
-	[CV_ENFORCEMENT_AUDIT] = "audit",
-	[CV_ENFORCEMENT_ENFORCE] = "enforce",
-	[CV_ENFORCEMENT_APPROVE] = "approve",
-};
+#define CV_WORD(name) CV_ENFORCEMENT_##name
+static const char *const enforcement_word[] = { CV_POLICY_ENFORCEMENTS(WORD_ROW) };
+#undef CV_WORD
 
 /* The settings in which endpoints of one request must agree (ambiguity.c). */
 static void put_settings(struct cv_buf *out, const struct cv_policy_endpoint *e)

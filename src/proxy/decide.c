@@ -272,7 +272,6 @@ const char *cv_decide_addresses(
 	const struct cv_facts facts = {
 		.host = cv_host_str(&f->host), .host_is_ip = f->host.is_ip, .port = f->port
 	};
-
 	const struct cv_ip *refused = NULL;
 	const char *word = cv_policy_destination_refusal(
 		f->policy, &facts, &f->verdict, a->ip, a->n, &refused, ret_reason, size);

@@ -46,7 +46,7 @@ static void finish(struct cv_proxy *p, struct cv_flow *f, int status, struct cv_
 	const struct cv_h1_request *r = &f->local->proposal->request;
 
 	cv_local_record(p, f, r, status);
-	cv_local_answer(p, f, status, JSON, json, cv_str_eq(r->method, CV_STR("HEAD")));
+	cv_local_answer(p, f, status, JSON, json, false);
 }
 
 CV_PRINTF(5, 6)
