@@ -141,6 +141,8 @@ static const struct key *key_find(const struct key *keys, size_t n, struct cv_st
 static void object_read(
 	struct reader *r, const struct cv_value *o, const struct key *keys, size_t n, void *to)
 {
+	uint32_t said = 0; /* a bit for each key: null says nothing */
+
 	if (o->type != CV_VALUE_OBJECT) {
 		refuse(r, "expected an object, found %s", cv_value_type_name(o->type));
 		return;
@@ -152,13 +154,16 @@ static void object_read(
 
 		if (!k)
 			refuse(r, "can't be proposed");
-		else if (o->v[i].type != CV_VALUE_NULL && k->read)
+		else if (said & 1u << (k - keys))
+			refuse(r, "said twice, in both spellings");
+		else if (o->v[i].type != CV_VALUE_NULL)
+			said |= 1u << (k - keys);
+		if (!r->is_bad && k->read && o->v[i].type != CV_VALUE_NULL)
 			k->read(r, &o->v[i], (char *)to + k->at);
 		place_leave(r, at);
 	}
 	for (size_t i = 0; i < n && !r->is_bad; i++)
-		if (keys[i].is_required && !cv_value_get(o, keys[i].snake) &&
-			!(keys[i].camel.n && cv_value_get(o, keys[i].camel)))
+		if (keys[i].is_required && !(said & 1u << i))
 			refuse(r, "%.*s is missing", CV_STR_ARG(keys[i].snake));
 }
 
