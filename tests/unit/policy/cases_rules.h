@@ -741,6 +741,14 @@ CASE(glob_bracket,
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: rest, rules: [{allow: {method: GET, path: \"/a[b\"}}]}\n",
 	"p:6:94: warning: p.endpoints[0].rules[0].allow: path pattern '/a[b' has a '[' without ']' and never matches; escape the character with a backslash\n")
+CASE(glob_bracket_deny,
+	"version: 1\n"
+	"network_policies:\n"
+	"  p:\n"
+	"    binaries: [{path: /usr/bin/curl}]\n"
+	"    endpoints:\n"
+	"      - {host: a.example.com, port: 443, protocol: rest, access: full, deny_rules: [{method: GET, path: \"/a[b\"}]}\n",
+	"p:6:105: warning: p.endpoints[0].deny_rules[0]: path pattern '/a[b' has a '[' without ']' and so denies every path; escape the character with a backslash\n")
 CASE(glob_brace,
 	"version: 1\n"
 	"network_policies:\n"
