@@ -56,7 +56,7 @@ def on():
     events = [json.loads(line) for line in run(s, "cat /var/log/openshell-ocsf.*.log").splitlines()]
     denied = [e for e in events if "denied.test" in json.dumps(e)]
     assert denied and all(e["class_uid"] for e in events) and "q=v" not in json.dumps(events), events
-    out = run(s, "echo x >> /var/log/openshell-ocsf.*.log; rm -f /var/log/openshell-ocsf.*; stat -c %a /var/log/openshell-ocsf.*")
+    out = run(s, "exec 2>&1; echo x >> /var/log/openshell-ocsf.*.log; rm -f /var/log/openshell-ocsf.*; stat -c %a /var/log/openshell-ocsf.*")
     assert out.endswith("644\n") and ("denied" in out or "Read-only" in out), out
 
 

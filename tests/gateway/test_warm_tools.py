@@ -98,7 +98,7 @@ def the_first_thing_it_does_is_a_call():
 
 def what_agents_read_is_there():
     s = get("one")
-    out = run(s, "cat $COVE_TOOLS_SKILL; stat -c '%a %n' /etc/cove /etc/cove/tools /etc/cove/tools/*; "
+    out = run(s, "exec 2>&1; cat $COVE_TOOLS_SKILL; stat -c '%a %n' /etc/cove /etc/cove/tools /etc/cove/tools/*; "
                  "echo x >> $COVE_TOOLS_SKILL; ls /etc/cove/tools; ls -A /sandbox")
     assert "say" in out and "755 /etc/cove\n755 /etc/cove/tools\n644 /etc/cove/tools/SKILL.md\n" in out, out
     assert out.endswith("SKILL.md\nanswer\n") and ("denied" in out or "Read-only" in out), out
