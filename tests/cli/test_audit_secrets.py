@@ -93,7 +93,7 @@ class Report:
 
 
 @contextlib.contextmanager
-def run(script=": >ready; sleep 60 & wait", *args, options=(), env=None):
+def run(script=": >ready; sleep 600 & wait", *args, options=(), env=None):
     ready = os.path.join(w.work, "ready")
     with contextlib.suppress(FileNotFoundError):
         os.unlink(ready)
@@ -124,7 +124,7 @@ def expect(name, report, place, form, subject="", where="", at=None):
 # --- a run as it should be -----------------------------------------------------------------------
 
 USE = ('for i in 1 2 3; do curl -sS -o got -H "Authorization: Bearer $MY_KEY" '
-       'https://api.example.test/v1/$i || exit 1; done; echo "$MY_KEY" >copy; : >ready; sleep 60 & wait')
+       'https://api.example.test/v1/$i || exit 1; done; echo "$MY_KEY" >copy; : >ready; sleep 600 & wait')
 with run(USE) as live:
     sent = [v for x in server.seen for k, v in x["headers"].items() if k.lower() == "authorization"]
     report = Report(live, "--audit", w.audit)
@@ -223,15 +223,15 @@ tools: {{say: {{description: Says., command: {{argv: [/bin/echo, x], env: {{K: "
     with open(w.audit, "a", encoding="utf-8") as f:
         f.write(json.dumps({"message": VALUE}) + "\n")
     expect("the audit file", Report(live, "--audit", w.audit), "audit", "json", w.audit)
-    host = subprocess.Popen(["sh", "-c", "sleep 60; true", "sh", VALUE], start_new_session=True)
+    host = subprocess.Popen(["sh", "-c", "sleep 600; true", "sh", VALUE], start_new_session=True)
     expect("an argument on the host", Report(live), "arguments", "plain", "other", str(host.pid))
     os.killpg(host.pid, signal.SIGKILL)  # its sleep too, which has our stdout
     host.wait()
-    host = subprocess.Popen(["sleep", "60"], start_new_session=True, env={"X": VALUE, "PATH": ENV["PATH"]})
+    host = subprocess.Popen(["sleep", "600"], start_new_session=True, env={"X": VALUE, "PATH": ENV["PATH"]})
     expect("another process's environment", Report(live), "environment", "plain", "other", str(host.pid))
     host.kill()
     host.wait()
-    host = subprocess.Popen(["sleep", "60"], env={"X": VALUE, "PATH": ENV["PATH"]})
+    host = subprocess.Popen(["sleep", "600"], env={"X": VALUE, "PATH": ENV["PATH"]})
     report = Report(live)
     host.kill()
     host.wait()
@@ -259,29 +259,29 @@ for name in ("plain", "percent-encoded", "JSON-escaped", "base64 behind one byte
     form, planted = ENCODINGS[name]
     with run(options=["-e", "LEAK"], env={"LEAK": planted}) as live:
         expect(f"{name} in a variable", Report(live), "environment", form, "s")
-    with run(": >ready; sleep 60 & wait", planted) as live:
+    with run(": >ready; sleep 600 & wait", planted) as live:
         expect(f"{name} in an argument", Report(live), "arguments", form, "sh ")
     write("work/gone", planted)
-    with run('V=$(cat gone); rm gone; : >ready; sleep 60 & wait; echo "$V"') as live:
+    with run('V=$(cat gone); rm gone; : >ready; sleep 600 & wait; echo "$V"') as live:
         expect(f"{name} in memory", Report(live), "memory", form, "sh ")
 for place in ("/tmp", "/run", "/sandbox", "/dev/shm"):
     write("work/gone", VALUE)
-    with run('mv gone "$1"; : >ready; sleep 60 & wait', place + "/kept") as live:
+    with run('mv gone "$1"; : >ready; sleep 600 & wait', place + "/kept") as live:
         expect(f"a file in {place}", Report(live), "files", "plain", place, place + "/kept")
 write("work/gone", VALUE)
-with run("exec 3<gone; rm gone; : >ready; sleep 60 & wait") as live:
+with run("exec 3<gone; rm gone; : >ready; sleep 600 & wait") as live:
     expect("a file that was deleted", Report(live), "nameless files", "plain", "s", "descriptor 3", at=0)
 write("work/gone", VALUE)
 HUGE = ('import ctypes,os,time; v=open("gone").read(); os.unlink("gone"); c=ctypes.CDLL(None); '
         'c.mmap.restype=ctypes.c_void_p; '
         'p=c.mmap(None, ctypes.c_size_t(64 << 40), 3, 0x4022, -1, ctypes.c_long(0)); '
         'ctypes.memmove(p + (40 << 40), v.encode(), len(v)); n=len(v); del v; '
-        'open("ready","w"); time.sleep(60)')
+        'open("ready","w"); time.sleep(600)')
 with run('exec /usr/bin/python3 -c "$1"', HUGE) as live:
     expect("a page amid 64 TiB", Report(live), "memory", "plain", "python3")
 write("work/gone", VALUE)
 LIAR = ('import ctypes,os,sys,time; v=open("gone").read(); os.unlink("gone"); '
-        'ctypes.CDLL(None).prctl(15, b"cove-keeper"); open("ready","w"); time.sleep(60); print(v)')
+        'ctypes.CDLL(None).prctl(15, b"cove-keeper"); open("ready","w"); time.sleep(600); print(v)')
 with run('exec /usr/bin/python3 -c "$1"', LIAR) as live:
     expect("a process that calls itself cove-keeper", Report(live), "memory", "plain", "cove-keeper")
 
