@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -172,9 +173,22 @@ static void feed(struct cl_stream *st, struct run *r)
 	}
 }
 
+/* 137 alone says nothing of a command that ended with its sandbox. */
+static void end_tell(struct cl *c, const char *id)
+{
+	const Openshell__V1__Sandbox *s = cl_sandbox_find(c, id);
+	const Openshell__V1__SandboxCondition *ready = s ? cl_sandbox_condition(s) : NULL;
+
+	if (ready && cl_phase(s) == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_ERROR)
+		cl_note(c, "the sandbox ended: %s: %s", cl_shown(c, ready->reason),
+			cl_shown(c, ready->message));
+}
+
 static int finish(struct cl *c, const struct cl_stream *st, const struct run *r)
 {
 	cl_terminal_restore();
+	if (r->has_exit && r->exit_code == 128 + SIGKILL)
+		end_tell(c, r->e->id);
 	if (r->has_exit)
 		return r->exit_code;
 	if (st->status == CV_RPC_DEADLINE_EXCEEDED)

@@ -7,8 +7,11 @@
 #include "base/time.h"
 #include "driver/git.h"
 #include "plan/protected.h"
+#include "sys/fd.h"
+#include "sys/openat2.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -155,6 +158,23 @@ static cv_code protected_find(struct cv_run_spec *s, struct cv_arena *arena, str
 	return CV_OK;
 }
 
+struct cv_str cv_driver_shell(struct cv_str rootfs_dir)
+{
+	static const char *const shells[] = { "/bin/bash", "/bin/sh" };
+	char dir[PATH_MAX];
+
+	if (!rootfs_dir.n || !cv_str_to_cstr(rootfs_dir, dir, sizeof(dir)))
+		return cv_str_of(shells[0]);
+	CV_AUTO_FD int root = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; root >= 0 && i < CV_ARRAY_LEN(shells); i++) {
+		CV_AUTO_FD int fd = cv_openat2(root, shells[i], O_PATH | O_CLOEXEC,
+			RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+		if (fd >= 0)
+			return cv_str_of(shells[i]);
+	}
+	return CV_STR_NONE;
+}
+
 cv_code cv_driver_host_fill(struct cv_run_spec *s, struct cv_plan_files *files,
 	struct cv_arena *arena, struct cv_err *err)
 {
@@ -163,6 +183,7 @@ cv_code cv_driver_host_fill(struct cv_run_spec *s, struct cv_plan_files *files,
 	s->host_uid = geteuid();
 	s->host_gid = getegid();
 	s->is_host_root = s->host_uid == 0;
+	s->shell = cv_driver_shell(s->rootfs_dir);
 	s->has_merged_usr = cv_driver_path_kind("/bin") == CV_PATH_OTHER;
 	s->date = cv_arena_str(
 		arena, cv_str_slice(cv_time_format((int64_t)time(NULL) * 1000, text), 0, 10));

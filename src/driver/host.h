@@ -20,6 +20,9 @@ enum cv_path_kind cv_driver_path_kind(const char *path);
  * in the working directory. */
 CV_MUST cv_code cv_driver_host_fill(struct cv_run_spec *s, struct cv_plan_files *files,
 	struct cv_arena *arena, struct cv_err *err);
+/* The shell of a root file system, or of the host: bash, or sh, since a small image has no bash; empty: it
+ * has neither. */
+struct cv_str cv_driver_shell(struct cv_str rootfs_dir);
 /* The bundle of trusted roots (PEM) that this host has; empty: none. */
 struct cv_str cv_driver_roots(void);
 /* Our own programs, all of them there. */

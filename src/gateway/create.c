@@ -8,6 +8,7 @@
  */
 #include "gateway/sandbox_int.h"
 
+#include "driver/host.h"
 #include "driver/quantity.h"
 #include "gateway/access.h"
 #include "gateway/config.h"
@@ -316,6 +317,32 @@ static void map_copy(void *to, size_t *to_n, const ProtobufCMessageDescriptor *t
 		cv_pb_map_set(to, to_n, type, cv_str_of(v[i]->key), cv_str_of(v[i]->value));
 }
 
+static struct cv_str image_of(const struct cv_gateway *g, const Openshell__V1__SandboxTemplate *t)
+{
+	return t && *t->image ? cv_str_of(t->image) : g->config->default_image;
+}
+
+/* `host`, `external`, or a directory; p NULL: nobody says. */
+static struct cv_str image_meaning(const struct cv_gateway *g, struct cv_str image)
+{
+	const struct cv_gw_config_map *images = &g->config->images;
+
+	if (!image.n || cv_str_eq(image, CV_STR("host")))
+		return CV_STR("host");
+	for (size_t i = 0; i < images->n; i++)
+		if (cv_str_eq(images->key[i], image))
+			return images->value[i];
+	return CV_STR_NONE;
+}
+
+/* The directory of its image; empty: the host's own, or nobody's. */
+static struct cv_str rootfs_of(const struct cv_gateway *g, const Openshell__V1__SandboxTemplate *t)
+{
+	const struct cv_str is = image_meaning(g, image_of(g, t));
+
+	return cv_str_has_prefix(is, CV_STR("/")) ? is : CV_STR_NONE;
+}
+
 /* Words between blanks: there may be no shell in the image. */
 static void command_of_variable(Openshell__V1__SandboxSpec *spec)
 {
@@ -333,7 +360,7 @@ static void command_of_variable(Openshell__V1__SandboxSpec *spec)
 	}
 }
 
-Openshell__V1__Sandbox *create_message(
+Openshell__V1__Sandbox *create_message(const struct cv_gateway *g,
 	const Openshell__V1__CreateSandboxRequest *r, struct cv_str name, struct cv_str workspace)
 {
 	Openshell__V1__Sandbox *m = cv_pb_new(&openshell__v1__sandbox__descriptor);
@@ -352,8 +379,9 @@ Openshell__V1__Sandbox *create_message(
 	m->spec = cv_pb_copy(r->spec);
 	if (!m->spec->n_command)
 		command_of_variable(m->spec);
-	if (!m->spec->n_command) {
-		cv_pb_append_str(&m->spec->command, &m->spec->n_command, CV_STR("/bin/bash"));
+	const struct cv_str shell = cv_driver_shell(rootfs_of(g, m->spec->template_));
+	if (!m->spec->n_command && shell.n) { /* else it stands without a main process */
+		cv_pb_append_str(&m->spec->command, &m->spec->n_command, shell);
 		cv_pb_append_str(&m->spec->command, &m->spec->n_command, CV_STR("-l"));
 		m->spec->tty = true;
 	}
@@ -363,24 +391,6 @@ Openshell__V1__Sandbox *create_message(
 }
 
 /* ---- what the driver is told ---- */
-
-static struct cv_str image_of(const struct cv_gateway *g, const Openshell__V1__SandboxTemplate *t)
-{
-	return t && *t->image ? cv_str_of(t->image) : g->config->default_image;
-}
-
-/* `host`, `external`, or a directory; p NULL: nobody says. */
-static struct cv_str image_meaning(const struct cv_gateway *g, struct cv_str image)
-{
-	const struct cv_gw_config_map *images = &g->config->images;
-
-	if (!image.n || cv_str_eq(image, CV_STR("host")))
-		return CV_STR("host");
-	for (size_t i = 0; i < images->n; i++)
-		if (cv_str_eq(images->key[i], image))
-			return images->value[i];
-	return CV_STR_NONE;
-}
 
 bool cv_gw_box_is_external(const struct cv_gw_box *b)
 {

@@ -156,7 +156,7 @@ CV_MUST enum cv_rpc_status box_dial(
 CV_MUST enum cv_rpc_status create_check(
 	const Openshell__V1__CreateSandboxRequest *r, struct cv_err *err);
 /* The sandbox as it will be stored, all but its metadata's id and version. */
-Openshell__V1__Sandbox *create_message(
+Openshell__V1__Sandbox *create_message(const struct cv_gateway *g,
 	const Openshell__V1__CreateSandboxRequest *r, struct cv_str name, struct cv_str workspace);
 /* A map<string, string> of variables; allowed: the one name of the reserved prefix that may be set. */
 CV_MUST enum cv_rpc_status environment_check(const char *field, const void *entries, size_t n,

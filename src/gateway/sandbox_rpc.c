@@ -118,7 +118,7 @@ static enum cv_rpc_status create(struct cv_rpc_call *c,
 	if (cv_object_find(g->objects, CV_OBJECT_SANDBOX, workspace->name, cv_str_of(name)))
 		return cv_fail(err, CV_INVALID, "sandbox '%s' already exists", name),
 		       CV_RPC_ALREADY_EXISTS;
-	Openshell__V1__Sandbox *m = create_message(r, cv_str_of(name), workspace->name);
+	Openshell__V1__Sandbox *m = create_message(g, r, cv_str_of(name), workspace->name);
 	s = hooks_create(c, m, err);
 	if (s == CV_RPC_OK)
 		s = cv_gw_admission_create(c, m, err);

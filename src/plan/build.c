@@ -110,9 +110,9 @@ static void etc_accounts_add(struct builder *b)
 	op = op_add(b, CV_PLAN_FILE, CV_STR_NONE, CV_STR("/etc/passwd"));
 	op->text = cv_arena_printf(b->arena,
 		"root:x:0:0:root:/root:/usr/sbin/nologin\n"
-		"sandbox:x:%u:%u:sandbox:/sandbox:/bin/bash\n"
+		"sandbox:x:%u:%u:sandbox:/sandbox:%.*s\n"
 		"nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-		uid, gid);
+		uid, gid, CV_STR_ARG(b->spec->shell));
 	op->arg = 0644;
 	op->flags = is_image(b) ? CV_PLAN_OPTIONAL : 0; /* an image's own accounts stay */
 	op = op_add(b, CV_PLAN_FILE, CV_STR_NONE, CV_STR("/etc/group"));
@@ -407,6 +407,8 @@ static void environment_add(struct builder *b)
 {
 #define ENV_ROW(pair) env_add(b, CV_STR(pair));
 	CV_ENV_ROWS(ENV_ROW)
+	if (b->spec->shell.n)
+		env_add(b, cv_arena_printf(b->arena, "SHELL=%.*s", CV_STR_ARG(b->spec->shell)));
 	env_add(b, CV_STR("USER=sandbox"));
 	env_add(b, CV_STR("LOGNAME=sandbox"));
 	if (b->plan->flags & CV_PLAN_NETWORK) {

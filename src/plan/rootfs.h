@@ -54,7 +54,6 @@
 #define CV_ENV_ROWS(X)                                                               \
 	X("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")       \
 	X("HOME=/sandbox")                                                           \
-	X("SHELL=/bin/bash")                                                         \
 	X("LANG=C.UTF-8")                                                            \
 	X("COVE_SANDBOX=1")
 

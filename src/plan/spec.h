@@ -108,5 +108,6 @@ struct cv_run_spec {
 	bool memory_by_rlimit, pids_by_rlimit; /* no cgroup here can enforce that limit */
 	uint32_t host_uid, host_gid;
 	bool is_host_root;
+	struct cv_str shell; /* of the root, for SHELL and the account; empty: none */
 	bool has_merged_usr; /* /bin and /lib are links into /usr */
 };

@@ -24,6 +24,7 @@ static struct cv_run_spec basic(void)
 		.date = CV_STR("2026-11-21"),
 		.host_uid = 1001,
 		.host_gid = 1001,
+		.shell = CV_STR("/bin/bash"),
 		.has_merged_usr = true };
 }
 

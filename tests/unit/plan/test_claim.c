@@ -27,6 +27,7 @@ static void make(struct world *w, bool is_spare)
 	w->env[0] = CV_STR("A=1");
 	w->spec = (struct cv_run_spec){ .host_uid = 1000,
 		.host_gid = 1000,
+		.shell = CV_STR("/bin/bash"),
 		.has_merged_usr = true,
 		.date = CV_STR("2026-11-21"),
 		.mounts = &w->mount,
