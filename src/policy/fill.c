@@ -47,7 +47,10 @@ static void fill_list(struct cv_fill *f, const struct cv_fill_key *k, void *obj)
 	while (cv_fill_next_in(f, YAML_SEQUENCE_END_EVENT)) {
 		cv_fill_place_push(f, cv_str_of(k->name), index++);
 		element_begin(&e, k->sub, cv_yaml_pos(f->y));
-		fill_mapping(f, k->sub, &e);
+		if (k->sub->scalar && cv_yaml_type(f->y) == CV_YAML_STRING)
+			cv_fill_value_fns[k->sub->scalar->kind](f, k->sub->scalar, &e);
+		else
+			fill_mapping(f, k->sub, &e);
 		f->place_depth--;
 		if (!cv_fill_stack_put(f, &e, k->sub->size))
 			break;

@@ -62,12 +62,14 @@ struct cv_fill_table {
 	const char *hint; /* for unknown keys, instead of the known ones; may be NULL */
 	const struct cv_fill_key *keys;
 	size_t key_count;
-	size_t size;              /* of an element of a list */
-	bool has_pos;             /* an element begins with its struct cv_policy_pos */
-	bool is_private;          /* values in it, and one in its place, are never quoted */
-	bool is_open;             /* unknown keys are stepped over: for a first look */
-	size_t at_key_pos;        /* where the place of each key goes: an array as long as keys */
-	size_t at_key;            /* where a named element keeps its name (cv_policy_text) */
+	size_t size;       /* of an element of a list */
+	bool has_pos;      /* an element begins with its struct cv_policy_pos */
+	bool is_private;   /* values in it, and one in its place, are never quoted */
+	bool is_open;      /* unknown keys are stepped over: for a first look */
+	size_t at_key_pos; /* where the place of each key goes: an array as long as keys */
+	size_t at_key;     /* where a named element keeps its name (cv_policy_text) */
+	const struct cv_fill_key
+		*scalar; /* an element that is a string is the value of this one; or NULL */
 	void (*init)(void *elem); /* defaults that are not zero; may be NULL */
 };
 

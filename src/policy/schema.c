@@ -165,7 +165,7 @@ static const struct cv_fill_key binary_keys[] = {
 	{ "harness", CV_FILL_DROPPED }, /* deprecated upstream: read and ignored */
 };
 const struct cv_fill_table cv_policy_binary_schema = { CV_FILL_TABLE("a binary", binary_keys),
-	.size = sizeof(struct cv_policy_binary) };
+	.size = sizeof(struct cv_policy_binary), .scalar = &binary_keys[0] };
 
 #define N struct cv_policy_entry
 static const struct cv_fill_key entry_keys[] = {

@@ -52,19 +52,15 @@ static const char *glob_fault(struct cv_str s)
 	return is_in_braces ? "has a '{' without '}'" : NULL;
 }
 
-static void check_glob_as(
-	struct cv_check *c, const char *what, const struct cv_policy_text *t, const char *outcome)
+/* What is malformed allows less: it matches nothing that is allowed, and everything that is denied. */
+static void check_glob(struct cv_check *c, const char *what, const struct cv_policy_text *t)
 {
 	const char *fault = t->is_present ? glob_fault(t->s) : NULL;
 
 	if (fault)
 		CV_CHECK_WARNING(c, t->pos, "escape the character with a backslash",
-			"%s pattern '%.*s' %s and %s", what, CV_POLICY_QUOTE(t->s), fault, outcome);
-}
-
-static void check_glob(struct cv_check *c, const char *what, const struct cv_policy_text *t)
-{
-	check_glob_as(c, what, t, "never matches");
+			"%s pattern '%.*s' %s and %s", what, CV_POLICY_QUOTE(t->s), fault,
+			c->is_deny ? "so stands for everything" : "never matches");
 }
 
 static void check_matchers(
@@ -88,8 +84,7 @@ static void check_matchers(
 
 static void check_globs(struct cv_check *c)
 {
-	check_glob_as(c, "path", &c->rule->path,
-		c->is_deny ? "so denies every path" : "never matches"); /* paths.c */
+	check_glob(c, "path", &c->rule->path);
 	check_matchers(c, "query", c->rule->query, c->rule->query_count);
 	check_matchers(c, "params", c->rule->params, c->rule->params_count);
 	for (size_t i = 0; i < c->rule->tool.n; i++)

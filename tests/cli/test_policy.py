@@ -107,6 +107,17 @@ r = cove(*ASK, "--path", "/v2", "--binary", "/usr/bin/curl", "-o", "json")
 data = json.loads(r.stdout)
 tap.ok(data["action"] == "deny" and data["policy"] == "api" and data["near_misses"] and
        {"method": "GET", "path": "/v1/**"} in data["allowed"], "explain: JSON", r.stdout)
+TERSE = write("terse.yaml", """\
+version: 1
+network_policies:
+  a:
+    endpoints: [{host: a.example.com, port: 443}]
+    binaries: ["**/curl", /usr/bin/git]
+""")
+expect("check: a binary may be its path alone", cove("policy", "check", TERSE), 0, "terse.yaml: ok")
+for binary, status in (("/opt/bin/curl", 0), ("/usr/bin/git", 0), ("/usr/bin/gitk", 3)):
+    expect(f"explain: a binary that is its path alone, asked by {binary}", cove(
+        "policy", "explain", TERSE, "--host", "a.example.com", "--port", "443", "--binary", binary), status)
 expect("explain: host and port are required", cove("policy", "explain", GOOD), 2, "--host")
 expect("explain: a port out of range", cove("policy", "explain", GOOD, "--host", "a", "--port", "70000"), 2,
        "65535")

@@ -429,8 +429,8 @@ CASE(tools_approval_unknown,
 CASE(tools_binaries,
 	"version: 1\n"
 	"tools:\n"
-	"  r: {tools: [a], binaries: [/usr/bin/a, {file: /a}]}\n",
-	"p:3:30: error: r.binaries[0]: expected a mapping, found a string '/usr/bin/a'\n"
-	"p:3:43: error: r.binaries[1]: unknown key 'file' in a binary; known here: path, harness\n"
-	"p:3:42: error: r.binaries[1]: a binary needs the key 'path'; add it\n")
+	"  r: {tools: [a], binaries: [/usr/bin/a, 7, {file: /a}]}\n",
+	"p:3:42: error: r.binaries[1]: expected a mapping, found a number '7'\n"
+	"p:3:46: error: r.binaries[2]: unknown key 'file' in a binary; known here: path, harness\n"
+	"p:3:45: error: r.binaries[2]: a binary needs the key 'path'; add it\n")
 /* clang-format on */

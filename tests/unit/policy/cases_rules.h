@@ -748,7 +748,7 @@ CASE(glob_bracket_deny,
 	"    binaries: [{path: /usr/bin/curl}]\n"
 	"    endpoints:\n"
 	"      - {host: a.example.com, port: 443, protocol: rest, access: full, deny_rules: [{method: GET, path: \"/a[b\"}]}\n",
-	"p:6:105: warning: p.endpoints[0].deny_rules[0]: path pattern '/a[b' has a '[' without ']' and so denies every path; escape the character with a backslash\n")
+	"p:6:105: warning: p.endpoints[0].deny_rules[0]: path pattern '/a[b' has a '[' without ']' and so stands for everything; escape the character with a backslash\n")
 CASE(glob_brace,
 	"version: 1\n"
 	"network_policies:\n"
