@@ -3,8 +3,7 @@
  * enforceable.c - what a valid policy may ask for and this build can't do yet
  *
  * Each is an error by name: a policy that is obeyed only in part would look like one that is
- * obeyed.  A feature that is built is a row removed here; one that means something only where a
- * provider is attached stays as a row that asks has_provider(c).
+ * obeyed.  A feature that is built is a row removed here.
  */
 #include "policy/check_int.h"
 #include "policy/middleware.h"
@@ -33,25 +32,47 @@ static bool has_provider(const struct cv_check *c)
 	return c->doc->has_providers;
 }
 
-static void check_endpoint(struct cv_check *c)
+struct feature {
+	bool is_there;
+	const char *name;
+};
+
+/* Without a provider there is nothing to sign with, and nothing that is bound; what rewrites or lets
+ * through has nothing to do, and so a policy may come before its provider. */
+static void check_credentials(struct cv_check *c)
 {
 	const struct cv_policy_endpoint *e = c->ep;
-	const struct {
-		bool is_there;
-		const char *name;
-	} features[] = {
-		/* on rest endpoints nothing is upgraded */
-		{ e->websocket_credential_rewrite && e->protocol != CV_PROTOCOL_WEBSOCKET,
-			"websocket_credential_rewrite" },
-		{ e->persisted_queries.s.n > 0, "persisted_queries" },
-		{ e->has_graphql_persisted_queries, "graphql_persisted_queries" },
-	}, of_providers[] = {
+	const struct feature needed[] = {
+		{ e->credential_signing.s.n > 0, "credential_signing" },
+		{ e->has_credential_binding, "credential_binding" },
+	}, idle[] = {
 		{ e->websocket_credential_rewrite && e->protocol == CV_PROTOCOL_WEBSOCKET,
 			"websocket_credential_rewrite" },
 		{ e->request_body_credential_rewrite, "request_body_credential_rewrite" },
 		{ e->allow_uninspected_credentials, "allow_uninspected_credentials" },
-		{ e->credential_signing.s.n > 0, "credential_signing" },
-		{ e->has_credential_binding, "credential_binding" },
+	};
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(needed) && !has_provider(c); i++)
+		if (needed[i].is_there)
+			CV_CHECK_ERROR(c, CV_CHECK_HERE,
+				"attach one with --provider, or remove it to run without",
+				"%s means something only beside a provider", needed[i].name);
+	for (size_t i = 0; i < CV_ARRAY_LEN(idle) && !has_provider(c); i++)
+		if (idle[i].is_there)
+			CV_CHECK_WARNING(c, CV_CHECK_HERE, "attach one with --provider",
+				"%s does nothing without a provider", idle[i].name);
+	if (e->websocket_credential_rewrite && e->protocol == CV_PROTOCOL_REST)
+		CV_CHECK_WARNING(c, CV_CHECK_HERE, "use protocol: websocket",
+			"websocket_credential_rewrite does nothing on protocol rest, where upgrades "
+			"are refused");
+}
+
+static void check_endpoint(struct cv_check *c)
+{
+	const struct cv_policy_endpoint *e = c->ep;
+	const struct feature not_built[] = {
+		{ e->persisted_queries.s.n > 0, "persisted_queries" },
+		{ e->has_graphql_persisted_queries, "graphql_persisted_queries" },
 	};
 
 	if (has_protocol_not_built(e))
@@ -63,15 +84,11 @@ static void check_endpoint(struct cv_check *c)
 		CV_CHECK_ERROR(c, e->protocol_text.pos,
 			"remove them, or allow method: WEBSOCKET_TEXT to run without them",
 			"GraphQL on protocol websocket is not enforced by this build");
-	for (size_t i = 0; i < CV_ARRAY_LEN(features); i++)
-		if (features[i].is_there)
+	for (size_t i = 0; i < CV_ARRAY_LEN(not_built); i++)
+		if (not_built[i].is_there)
 			CV_CHECK_ERROR(c, CV_CHECK_HERE, "remove it to run without it",
-				"%s is not enforced by this build", features[i].name);
-	for (size_t i = 0; i < CV_ARRAY_LEN(of_providers) && !has_provider(c); i++)
-		if (of_providers[i].is_there)
-			CV_CHECK_ERROR(c, CV_CHECK_HERE,
-				"attach one with --provider, or remove it to run without",
-				"%s means something only beside a provider", of_providers[i].name);
+				"%s is not enforced by this build", not_built[i].name);
+	check_credentials(c);
 }
 
 cv_code cv_policy_enforceable(const struct cv_policy_doc *doc, struct cv_findings *findings)

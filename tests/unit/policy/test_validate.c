@@ -89,7 +89,7 @@ static void test_not_built_is_refused_by_name(void **state)
 {
 	static const struct {
 		const char *endpoint, *said;
-		bool is_of_provider;
+		enum { NOT_BUILT, OF_PROVIDER, IDLE, ON_REST } what;
 	} rows[] = {
 		{ "protocol: websocket, rules: [{allow: {operation_type: query}}]",
 			"GraphQL on protocol websocket" },
@@ -98,25 +98,31 @@ static void test_not_built_is_refused_by_name(void **state)
 		{ "protocol: websocket, access: full, persisted_queries: deny",
 			"persisted_queries" },
 		{ "protocol: websocket, access: full, websocket_credential_rewrite: true",
-			"websocket_credential_rewrite", true },
+			"websocket_credential_rewrite", IDLE },
 		{ "protocol: graphql, access: full", "protocol graphql" },
 		{ "protocol: sql, access: full", "protocol sql" },
 		{ "protocol: json-rpc, rules: [{allow: {method: a}}]", "protocol json-rpc" },
 		{ "protocol: mcp, rules: [{allow: {method: a}}]", "protocol mcp" },
 		{ "protocol: rest, access: full, websocket_credential_rewrite: true",
-			"websocket_credential_rewrite" },
+			"websocket_credential_rewrite", ON_REST },
 		{ "protocol: rest, access: full, request_body_credential_rewrite: true",
-			"request_body_credential_rewrite", true },
+			"request_body_credential_rewrite", IDLE },
 		{ "protocol: rest, access: full, credential_signing: sigv4, signing_service: s3",
-			"credential_signing", true },
+			"credential_signing", OF_PROVIDER },
 		{ "protocol: rest, access: full, token_endpoint: true, credential_binding: {provider: x}",
-			"credential_binding", true },
-		{ "credential_binding: {provider: x}", "credential_binding", true },
-		{ "allow_uninspected_credentials: true", "allow_uninspected_credentials", true },
+			"credential_binding", OF_PROVIDER },
+		{ "credential_binding: {provider: x}", "credential_binding", OF_PROVIDER },
+		{ "allow_uninspected_credentials: true", "allow_uninspected_credentials", IDLE },
 	};
+
+	static const char *const said[] = { [NOT_BUILT] = "is not enforced by this build",
+		[OF_PROVIDER] = "means something only beside a provider",
+		[IDLE] = "does nothing without a provider",
+		[ON_REST] = "does nothing on protocol rest, where upgrades are refused" };
 
 	(void)state;
 	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
+		const bool is_error = rows[i].what == NOT_BUILT || rows[i].what == OF_PROVIDER;
 		char text[512], want[256];
 		struct cv_findings f;
 
@@ -124,15 +130,14 @@ static void test_not_built_is_refused_by_name(void **state)
 			"version: 1\nnetwork_policies: {p: {binaries: [{path: /a}], endpoints: "
 			"[{host: a.example.com, port: 1, %s}]}}\n",
 			rows[i].endpoint);
-		snprintf(want, sizeof(want), "%s %s", rows[i].said,
-			rows[i].is_of_provider ? "means something only beside a provider"
-					       : "is not enforced by this build");
+		snprintf(want, sizeof(want), "%s %s", rows[i].said, said[rows[i].what]);
 		struct cv_policy_doc *doc = must_load(cv_str_of(text));
 		cv_findings_init(&f);
 		assert_int_equal(cv_policy_validate(doc, &f), CV_OK);
 		assert_int_equal(f.n, 0);
-		assert_int_equal(cv_policy_enforceable(doc, &f), CV_INVALID);
+		assert_int_equal(cv_policy_enforceable(doc, &f), is_error ? CV_INVALID : CV_OK);
 		assert_int_equal(f.n, 1);
+		assert_int_equal(f.v[0].is_error, is_error);
 		assert_str(f.v[0].message, want);
 		cv_findings_fini(&f);
 		cv_policy_doc_free(doc);
@@ -148,7 +153,8 @@ static void test_credentials_beside_a_provider(void **state)
 		{ "protocol: websocket, access: full, websocket_credential_rewrite: true", CV_OK },
 		{ "protocol: websocket, access: full, allow_uninspected_credentials: true", CV_OK },
 		{ "allow_uninspected_credentials: true", CV_OK },
-		{ "protocol: rest, access: full, websocket_credential_rewrite: true", CV_INVALID },
+		{ "protocol: rest, access: full, websocket_credential_rewrite: true", CV_OK },
+		{ "protocol: graphql, access: full", CV_INVALID },
 	};
 
 	(void)state;
