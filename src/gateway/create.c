@@ -128,16 +128,11 @@ static const Google__Protobuf__Struct *struct_in(
 									       : NULL;
 }
 
-/* A quantity as text or as a number; absent: 0. */
-static cv_code quantity(const Google__Protobuf__Struct *s, const char *name, uint32_t per_unit,
-	uint64_t max, uint64_t *ret, struct cv_err *err)
+static cv_code quantity_read(const Google__Protobuf__Value *v, uint32_t per_unit, uint64_t max,
+	uint64_t *ret, struct cv_err *err)
 {
-	const Google__Protobuf__Value *v = struct_get(s, name);
 	char text[32];
 
-	*ret = 0;
-	if (!v || v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_NULL_VALUE)
-		return CV_OK;
 	if (v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_STRING_VALUE)
 		return cv_quantity_parse(cv_str_of(v->string_value), per_unit, max, ret, err);
 	if (v->kind_case != GOOGLE__PROTOBUF__VALUE__KIND_NUMBER_VALUE)
@@ -146,6 +141,21 @@ static cv_code quantity(const Google__Protobuf__Struct *s, const char *name, uin
 		return cv_fail(err, CV_INVALID, "no quantity");
 	snprintf(text, sizeof(text), "%.6f", v->number_value);
 	return cv_quantity_parse(cv_str_of(text), per_unit, max, ret, err);
+}
+
+/* A quantity as text or as a number; absent: 0, which nobody may ask for. */
+static cv_code quantity(const Google__Protobuf__Struct *s, const char *name, uint32_t per_unit,
+	uint64_t max, uint64_t *ret, struct cv_err *err)
+{
+	const Google__Protobuf__Value *v = struct_get(s, name);
+
+	*ret = 0;
+	if (!v || v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_NULL_VALUE)
+		return CV_OK;
+	const cv_code code = quantity_read(v, per_unit, max, ret, err);
+	return code == CV_OK && !*ret ? cv_fail(err, CV_INVALID,
+						"must be greater than 0; leave it out for no limit")
+				      : code;
 }
 
 static cv_code resources_read(

@@ -36,14 +36,20 @@ static cv_code paths_check(const char *what, char *const *was, size_t was_n, cha
 	return CV_OK;
 }
 
+/* Who nobody is said to run as is `sandbox`. */
+static const char *identity(const char *said)
+{
+	return said && said[0] ? said : "sandbox";
+}
+
 static bool same_process(const cv_policy_pb *a, const cv_policy_pb *b)
 {
-	const char *const none = "";
+	const PB(ProcessPolicy) *x = a->process, *y = b->process;
 
-	return strcmp(a->process ? a->process->run_as_user : none,
-		       b->process ? b->process->run_as_user : none) == 0 &&
-	       strcmp(a->process ? a->process->run_as_group : none,
-		       b->process ? b->process->run_as_group : none) == 0;
+	return strcmp(identity(x ? x->run_as_user : NULL), identity(y ? y->run_as_user : NULL)) ==
+		       0 &&
+	       strcmp(identity(x ? x->run_as_group : NULL), identity(y ? y->run_as_group : NULL)) ==
+		       0;
 }
 
 cv_code cv_policy_static_check(const cv_policy_pb *was, const cv_policy_pb *is, struct cv_err *err)

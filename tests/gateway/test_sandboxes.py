@@ -176,6 +176,10 @@ def what_can_not_be_is_refused_by_name_of_the_field():
     template = pb.SandboxTemplate()
     template.resources.update({"limits": {"memory": "lots"}})
     refused("template.resources.limits.memory", template=template)
+    for limits in ({"cpu": "0"}, {"memory": 0}):
+        template.resources.update({"limits": limits})
+        refused("must be greater than 0", template=template)
+        template.resources.Clear()
     refused("gpu.count", resource_requirements=pb.ResourceRequirements(
         gpu=pb.GpuResourceRequirements(count=0)))
     code, said = code_of(lambda: g.stub.CreateSandbox(pb.CreateSandboxRequest(name="x")))

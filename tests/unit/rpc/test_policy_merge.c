@@ -240,7 +240,11 @@ static void static_parts_stay(void **state)
 		{ "", "landlock: {compatibility: best_effort}", NULL },
 		{ "", "landlock: {compatibility: hard_requirement}",
 			"landlock policy cannot be changed on a live sandbox (applied at startup)" },
-		{ "process: {run_as_user: sandbox}", "",
+		{ "process: {run_as_user: sandbox}", "", NULL },
+		{ "", "process: {run_as_user: sandbox, run_as_group: sandbox}", NULL },
+		{ "", "process: {run_as_group: \"1000\"}",
+			"process policy cannot be changed on a live sandbox (applied at startup)" },
+		{ "process: {run_as_user: \"1001\"}", "",
 			"process policy cannot be changed on a live sandbox (applied at startup)" },
 		{ "", "filesystem_policy: {read_only: [/usr]}",
 			"filesystem include_workdir cannot be changed on a live sandbox (applied at "
