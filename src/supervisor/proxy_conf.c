@@ -10,6 +10,7 @@
  */
 #include "supervisor/supervisor.h"
 
+#include "base/ip.h"
 #include "supervisor/limits.h"
 #include "sys/fd.h"
 
@@ -17,6 +18,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define VARIABLE_BYTES_MAX 32768 /* what the links take */
@@ -124,7 +126,42 @@ static cv_code spool_send(struct supervisor *s, struct cv_err *err)
 	return code;
 }
 
-/* resolv.conf and hosts may be missing: the proxy then knows no names but the pinned. */
+/* The address that this host has where others reach it: that of its default route, for which nothing
+ * is sent.  False: it is on no network. */
+static bool own_address(int family, struct cv_ip *ret)
+{
+	static const char *const elsewhere[] = { "203.0.113.1",
+		"2001:db8::1" }; /* RFC 5737, 3849 */
+	union {
+		struct sockaddr sa;
+		unsigned char bytes[CV_IP_SOCKADDR_BYTES];
+	} to;
+	CV_AUTO_FD int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t n = sizeof(to);
+	struct cv_ip ip;
+	uint16_t port;
+
+	return fd >= 0 && cv_ip_parse(cv_str_of(elsewhere[family == AF_INET6]), &ip) &&
+	       connect(fd, &to.sa, (socklen_t)cv_ip_to_sockaddr(&ip, 9, &to)) == 0 &&
+	       getsockname(fd, &to.sa, &n) == 0 && cv_ip_from_sockaddr(&to, n, ret, &port);
+}
+
+/* Names by which agents ask for this host's own servers; whether they may is the policy's to say.  Behind
+ * the host's own file, in which they may mean something else. */
+static void own_names_put(struct cv_buf *b)
+{
+	char text[CV_IP_TEXT_BYTES];
+	struct cv_ip ip;
+
+	if (!own_address(AF_INET, &ip) && !own_address(AF_INET6, &ip))
+		return;
+	cv_buf_put(b, CV_STR("\n"));
+	cv_buf_put(b, cv_ip_format(&ip, text));
+	cv_buf_put(b,
+		CV_STR(" host.openshell.internal host.containers.internal host.docker.internal\n"));
+}
+
+/* resolv.conf and hosts may be missing: the proxy then knows no names but the pinned, and ours. */
 static cv_code resolver_send(struct supervisor *s, struct cv_err *err)
 {
 	struct cv_err ignored;
@@ -138,7 +175,10 @@ static cv_code resolver_send(struct supervisor *s, struct cv_err *err)
 				CV_MIN(cv_buf_len(&b), (size_t)SUP_RESOLVER_BYTES_MAX)),
 			NULL, 0, err);
 	cv_buf_reset(&b);
-	if (code == CV_OK && file_append(&b, "/etc/hosts", &ignored) == CV_OK)
+	if (file_append(&b, "/etc/hosts", &ignored) != CV_OK)
+		cv_buf_reset(&b);
+	own_names_put(&b);
+	if (code == CV_OK && cv_buf_len(&b))
 		code = cv_ipc_send_text(
 			s->proxy.link, CV_PROXY_REQ_HOSTS, "cove-text", cv_buf_str(&b), err);
 	cv_buf_fini(&b);
