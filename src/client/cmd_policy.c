@@ -33,7 +33,7 @@ static const char *short_hash(struct cl *c, const char *hash)
 	return cl_print(c, "%.*s", HASH_SHOWN, cl_shown(c, hash));
 }
 
-static Openshell__V1__GetSandboxPolicyStatusResponse *status_ask(
+Openshell__V1__GetSandboxPolicyStatusResponse *cl_policy_status(
 	struct cl *c, const char *name, uint32_t version)
 {
 	Openshell__V1__GetSandboxPolicyStatusRequest in;
@@ -55,7 +55,7 @@ static int wait_loaded(struct cl *c, const char *name, uint32_t version)
 
 	do {
 		const Openshell__V1__GetSandboxPolicyStatusResponse *m =
-			status_ask(c, name, version);
+			cl_policy_status(c, name, version);
 		const Openshell__V1__SandboxPolicyRevision *r = m->revision;
 
 		if (r && (r->status == OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_LOADED ||
@@ -260,7 +260,7 @@ int cl_run_policy_get(struct cl *c)
 		if (!version)
 			config = cl_sandbox_config(c, s->metadata->id);
 	}
-	const Openshell__V1__GetSandboxPolicyStatusResponse *m = status_ask(c, name, version);
+	const Openshell__V1__GetSandboxPolicyStatusResponse *m = cl_policy_status(c, name, version);
 	if (!m->revision)
 		cl_die(c, "no policy was set");
 	if (cl_form(c) == CL_FORM_TABLE) {

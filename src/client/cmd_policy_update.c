@@ -8,6 +8,7 @@
  * An IPv6 address is written in brackets, which earlier clients could not.
  */
 #include "client/commands.h"
+#include "client/policy.h"
 #include "client/policy_change.h"
 #include "client/sandbox.h"
 
@@ -284,6 +285,51 @@ static void denies_add(struct change *ch)
 	}
 }
 
+/* "api.example.com:443, access full, protocol rest, by /usr/bin/curl" */
+static const char *rule_text(struct cl *c, const Openshell__Sandbox__V1__NetworkPolicyRule *r)
+{
+	const Openshell__Sandbox__V1__NetworkEndpoint *e = r->endpoints[0];
+	const struct {
+		const char *name, *value;
+	} rows[] = { { "access", e->access }, { "protocol", e->protocol },
+		{ "enforcement", e->enforcement } };
+	const char *text = cl_print(c, "%s:%u", e->host, e->port);
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++)
+		if (*rows[i].value)
+			text = cl_print(c, "%s, %s %s", text, rows[i].name, rows[i].value);
+	for (size_t i = 0; i < r->n_binaries; i++)
+		text = cl_print(c, "%s%s%s", text, i ? ", " : ", by ", r->binaries[i]->path);
+	return r->n_binaries ? text : cl_print(c, "%s, by no program", text);
+}
+
+/* A rule that nobody may use is what somebody gets who leaves --binary out. */
+static void useless_tell(struct cl *c, const struct change *ch, const char *name)
+{
+	const cv_policy_pb *is = NULL;
+
+	if (cl_has(&c->w, "add-endpoint") && !cl_has(&c->w, "binary")) {
+		const Openshell__V1__SandboxPolicyRevision *r =
+			cl_policy_status(c, name, 0)->revision;
+
+		is = r ? r->policy : NULL;
+	}
+	for (size_t i = 0; is && i < ch->n; i++) {
+		const Openshell__V1__PolicyMergeOperation *op = ch->v[i];
+		const Openshell__Sandbox__V1__NetworkPolicyRule *rule =
+			op->operation_case ==
+					OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_ADD_RULE
+				? cv_policy_pb_rule(is, op->add_rule->rule_name)
+				: NULL;
+
+		if (rule && !rule->n_binaries)
+			cl_note(c,
+				"rule '%s' has no binaries, so no program may use it; say which: "
+				"--binary PATH (\"**\" for any)",
+				cl_shown(c, op->add_rule->rule_name));
+	}
+}
+
 static void print_plan(struct cl *c, const struct change *ch, const char *name)
 {
 	static const char *const names[] = { "?", "add rule", "remove endpoint", "remove rule",
@@ -295,9 +341,8 @@ static void print_plan(struct cl *c, const struct change *ch, const char *name)
 		const char *what = "";
 
 		if (op->operation_case == OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_ADD_RULE)
-			what = cl_print(c, "%s (%s:%u)", op->add_rule->rule_name,
-				op->add_rule->rule->endpoints[0]->host,
-				op->add_rule->rule->endpoints[0]->port);
+			what = cl_print(c, "%s (%s)", op->add_rule->rule_name,
+				rule_text(c, op->add_rule->rule));
 		else if (op->operation_case ==
 			 OPENSHELL__V1__POLICY_MERGE_OPERATION__OPERATION_REMOVE_ENDPOINT)
 			what = cl_print(
@@ -341,5 +386,7 @@ int cl_run_policy_update(struct cl *c)
 	in.workspace = cl_dup(c, c->workspace);
 	in.merge_operations = ch.v;
 	in.n_merge_operations = ch.n;
-	return cl_policy_submit(c, &in, name);
+	const int status = cl_policy_submit(c, &in, name);
+	useless_tell(c, &ch, name);
+	return status;
 }

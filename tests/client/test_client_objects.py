@@ -180,6 +180,12 @@ def policies_are_set_and_shown():
     assert "  allow_two_example_443:\n" in text and "/v1/**" in text, text
     dry = run("policy", "update", "box", "--remove-rule", "web", "--dry-run").stdout
     assert "remove rule: web" in dry and "one.example" in run("policy", "get", "box").stdout
+    nobody = ("policy", "update", "box", "--add-endpoint", "three.example:443:read-only:rest:enforce")
+    dry = run(*nobody, "--binary", "/a", "--binary", "/b", "--dry-run").stdout
+    assert "three.example:443, access read-only, protocol rest, enforcement enforce, by /a, /b" in dry, dry
+    assert "'allow_three_example_443' has no binaries, so no program may use it" in run(*nobody).stderr
+    assert "no binaries" not in run(*nobody, "--binary", "/usr/bin/curl").stderr
+    assert "no binaries" in run(*nobody).stderr, "no list takes the place of the one before"
     bad = run("policy", "set", "box", "--policy", file("bad.yaml", "version: 1\nnonsense: 1\n"), status=1)
     assert "nonsense" in bad.stderr
     assert "one.example" in run("sandbox", "get", "box", "--policy-only").stdout
