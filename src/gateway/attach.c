@@ -66,6 +66,25 @@ static const char *shared_key(const struct cv_object *a, const struct cv_object 
 	return NULL;
 }
 
+/* Beside the first n of a sandbox's providers. */
+static enum cv_rpc_status clash_check(struct cv_gateway *g, struct cv_str workspace,
+	char *const *names, size_t n, const struct cv_object *provider, struct cv_err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct cv_object *other = cv_object_find(
+			g->objects, CV_OBJECT_PROVIDER, workspace, cv_str_of(names[i]));
+		const char *key = other ? shared_key(other, provider) : NULL;
+
+		if (key) {
+			cv_fail(err, CV_DENIED,
+				"providers '%.*s' and '%.*s' both set %.128s; attach one of them",
+				CV_STR_ARG(other->name), CV_STR_ARG(provider->name), key);
+			return CV_RPC_FAILED_PRECONDITION;
+		}
+	}
+	return CV_RPC_OK;
+}
+
 static enum cv_rpc_status fits(struct cv_gateway *g, const struct cv_object *box,
 	const struct cv_object *provider, struct cv_err *err)
 {
@@ -77,19 +96,7 @@ static enum cv_rpc_status fits(struct cv_gateway *g, const struct cv_object *box
 			CV_GW_PROVIDERS_PER_SANDBOX_MAX);
 		return CV_RPC_INVALID_ARGUMENT;
 	}
-	for (size_t i = 0; i < n; i++) {
-		const struct cv_object *other = cv_object_find(g->objects, CV_OBJECT_PROVIDER,
-			box->scope, cv_str_of(m->spec->providers[i]));
-		const char *key = other ? shared_key(other, provider) : NULL;
-
-		if (key) {
-			cv_fail(err, CV_DENIED,
-				"providers '%.*s' and '%.*s' both set %.128s; attach one of them",
-				CV_STR_ARG(other->name), CV_STR_ARG(provider->name), key);
-			return CV_RPC_FAILED_PRECONDITION;
-		}
-	}
-	return CV_RPC_OK;
+	return n ? clash_check(g, box->scope, m->spec->providers, n, provider, err) : CV_RPC_OK;
 }
 
 static void say(const struct cv_rpc_call *c, const struct cv_object *box, const char *provider,
@@ -275,7 +282,25 @@ static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, stru
 	return code;
 }
 
-static const struct cv_gw_box_hooks hooks = { .prepare = on_prepare };
+/* What would be refused later is refused before there is a sandbox. */
+static enum cv_rpc_status on_create(
+	struct cv_gateway *g, const struct cv_rpc_call *c, V1(Sandbox) * m, struct cv_err *err)
+{
+	const struct cv_str workspace = cv_str_of(m->metadata->workspace);
+	enum cv_rpc_status s = CV_RPC_OK;
+
+	(void)c;
+	for (size_t i = 1; s == CV_RPC_OK && i < attached_count(m); i++) {
+		const struct cv_object *provider = cv_object_find(g->objects, CV_OBJECT_PROVIDER,
+			workspace, cv_str_of(m->spec->providers[i]));
+
+		if (provider)
+			s = clash_check(g, workspace, m->spec->providers, i, provider, err);
+	}
+	return s;
+}
+
+static const struct cv_gw_box_hooks hooks = { .create = on_create, .prepare = on_prepare };
 
 static cv_code start(struct cv_gateway *g, struct cv_err *err)
 {

@@ -53,6 +53,8 @@ try:
     equal("twice", attach("a")[1].attached, False)
     equal("two that set one variable", attach("b"), (
         "FAILED_PRECONDITION", "providers 'a' and 'b' both set GITHUB_TOKEN; attach one of them"))
+    equal("and the same at the creation", code_of(lambda: sandbox("both", ["c", "a", "b"])), (
+        "FAILED_PRECONDITION", "providers 'a' and 'b' both set GITHUB_TOKEN; attach one of them"))
     equal("none of that name", attach("nosuch"), ("FAILED_PRECONDITION", "provider 'nosuch' not found"))
     equal("another version", attach("c", expected_resource_version=99)[0], "ABORTED")
     equal("the list", [p.metadata.name for p in stub.ListSandboxProviders(
