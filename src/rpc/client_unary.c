@@ -3,6 +3,7 @@
  * client_unary.c - one question, one answer, in a loop of its own; see client.h
  */
 #include "rpc/client_int.h"
+#include "rpc/limits.h"
 #include "sys/clock.h"
 
 #include <poll.h>
@@ -57,10 +58,13 @@ static bool run(struct cv_rpc_client *c, struct unary *u, int64_t until_ms)
 {
 	struct cv_err ignored; /* ended() said it */
 
+	const int64_t heard_by_ms = cv_clock_ms() + CV_RPC_HANDSHAKE_MS;
+
 	while (!u->is_ended) {
 		struct pollfd p = { .fd = cv_rpc_client_fd(c),
 			.events = cv_rpc_client_interest(c) };
-		const int64_t left = until_ms - cv_clock_ms();
+		const int64_t by_ms = c->has_settings ? until_ms : CV_MIN(until_ms, heard_by_ms);
+		const int64_t left = by_ms - cv_clock_ms();
 
 		if (left <= 0)
 			return false;
@@ -75,7 +79,8 @@ enum cv_rpc_status cv_rpc_client_unary(struct cv_rpc_client *c, const char *meth
 	int timeout_ms, struct cv_err *err)
 {
 	const struct cv_rpc_stream_events events = { .message = answer_came, .ended = ended };
-	const int64_t until_ms = timeout_ms > 0 ? cv_clock_ms() + timeout_ms : INT64_MAX / 2;
+	const int64_t from_ms = cv_clock_ms();
+	const int64_t until_ms = timeout_ms > 0 ? from_ms + timeout_ms : INT64_MAX / 2;
 	struct unary u = { .err = err };
 	struct cv_rpc_stream *s;
 
@@ -87,13 +92,16 @@ enum cv_rpc_status cv_rpc_client_unary(struct cv_rpc_client *c, const char *meth
 	(void)cv_rpc_stream_send(s, in);
 	cv_rpc_stream_half_close(s);
 	if (!run(c, &u, until_ms)) {
+		const bool is_silent = !c->has_settings && cv_clock_ms() < until_ms;
 		struct cv_err ignored;
 
 		cv_rpc_stream_cancel(s);
 		(void)!cv_rpc_client_turn(c, &ignored); /* so that the server hears of it */
-		u.status = CV_RPC_DEADLINE_EXCEEDED;
-		(void)cv_fail(err, CV_UNAVAILABLE, "no answer from %s within %d ms", c->d.where,
-			timeout_ms);
+		u.status = is_silent ? CV_RPC_UNAVAILABLE : CV_RPC_DEADLINE_EXCEEDED;
+		(void)cv_fail(err, CV_UNAVAILABLE,
+			is_silent ? "%s takes connections and says nothing; waited %lld ms"
+				  : "no answer from %s within %lld ms",
+			c->d.where, (long long)(cv_clock_ms() - from_ms));
 	}
 	if (u.status == CV_RPC_OK && (!u.answer || u.has_two))
 		u.status = say(err, CV_RPC_INTERNAL,

@@ -6,7 +6,9 @@ Goal: after 20 s without a byte comes a PING; who answers stays, who doesn't wit
 their calls with it; a message that never comes is not waited for longer than 30 s.
 """
 import os
+import socket
 import struct
+import subprocess
 import sys
 import time
 
@@ -80,10 +82,20 @@ def stays():
     assert server.open() == (1, 0)
 
 
+def a_silent_server():
+    """Our client waits for the first word as long as for TLS, and says what is the matter."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        r = subprocess.run([world.COVE, "sandbox", "list"], capture_output=True, text=True, timeout=40, check=False,
+                           env={"PATH": os.environ["PATH"], "HOME": "/nonexistent",
+                                "OPENSHELL_GATEWAY_ENDPOINT": f"http://127.0.0.1:{s.getsockname()[1]}"})
+    assert r.returncode == 1 and "takes connections and says nothing" in r.stderr, r
+
+
 tap.check("a PING after 20 s of silence", pings)
 half.read(lambda: False, 0.1)  # it answers its own
 tap.check("t20 who doesn't answer is closed, and the call", silence)
 tap.check("t20 a message that doesn't come", half_message)
 tap.check("who answers stays", stays)
+tap.check("a server that takes connections and says nothing", a_silent_server)
 tap.check("the end", lambda: (alive.sock.close(), server.close()))
 tap.done()
