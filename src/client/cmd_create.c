@@ -256,8 +256,7 @@ static void uploads_check(struct cl *c)
 	for (size_t i = 0; i < cl_flag_count(&c->w, "upload"); i++) {
 		const char *local = upload_parts(c, i, &dest);
 
-		if (access(local, R_OK) < 0)
-			cl_die(c, "%s: %s", cl_shown(c, local), strerror(errno));
+		cl_upload_check(c, local, !cl_has(&c->w, "no-git-ignore"));
 	}
 }
 

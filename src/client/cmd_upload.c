@@ -6,8 +6,10 @@
  * stroke.  A directory goes as an archive that is made as it is sent, and lands as DEST/NAME: at a
  * stroke where nothing is yet, over what is there otherwise.  Nothing is limited in size.
  *
- * In a git repository its list of files is what goes (.gitignore applies), and what that leaves out
- * is said.  The repository may be a stranger's: git is called so that it runs nothing from it.
+ * In a git repository, and of one below, its list of files is what goes (.gitignore applies), and
+ * what that leaves out is said; .git does not go.  Where a .git is but git cannot answer, as one that
+ * is somebody else's, nothing goes.  The repository may be a stranger's: git is called so that it runs
+ * nothing from it.
  */
 #include "client/commands.h"
 #include "client/sandbox.h"
@@ -23,6 +25,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,6 +34,7 @@
 #define DEPTH_MAX       256          /* directories in one another */
 #define LIST_BYTES_MAX  (256u << 20) /* of git's list */
 #define REPLY_BYTES_MAX (64u << 10)
+#define GIT_SAYS_BYTES  2048 /* of its reason */
 
 extern char **environ;
 
@@ -41,7 +45,9 @@ struct list {
 	char **v; /* paths relative to the root */
 	size_t n, cap;
 	size_t skipped;
-	bool has_git;
+	bool asks_git;   /* of a repository that is found on the way */
+	bool leaves_git; /* .git: its objects have what is ignored or was deleted, its configuration
+			    tokens */
 };
 
 static void list_add(struct list *l, const char *path)
@@ -77,26 +83,71 @@ static void list_add_below(struct list *l, const char *path)
 	list_add(l, path);
 }
 
-/* What git prints; false: it failed, as where there is no repository. */
-static bool git_run(struct cl *c, const char *dir, char *const *words, size_t n, struct cv_str *ret)
+/* A repository, or what is left of one.  Only what is not there is none. */
+static bool has_git(struct cl *c, const char *dir)
+{
+	struct stat st;
+
+	return lstat(cl_print(c, "%s/.git", dir), &st) == 0 ||
+	       (errno != ENOENT && errno != ENOTDIR);
+}
+
+static bool is_in_repository(struct cl *c, const char *dir)
+{
+	char real[PATH_MAX];
+
+	if (!realpath(dir, real))
+		cl_die(c, "%s: %s", cl_shown(c, dir), strerror(errno));
+	for (char *end = real + strlen(real); end; end = strrchr(real, '/')) {
+		*end = '\0';
+		if (has_git(c, real))
+			return true;
+	}
+	return false;
+}
+
+/* The error, or 0. */
+static int git_start(struct cl *c, const char *dir, char *const *words, size_t n, int out, int err,
+	pid_t *ret_pid)
 {
 	char *argv[32] = { cl_dup(c, "git"), cl_dup(c, "-C"), cl_dup(c, dir), cl_dup(c, "-c"),
 		cl_dup(c, "core.fsmonitor=false"), cl_dup(c, "-c"),
 		cl_dup(c, "core.hooksPath=/dev/null") };
 	posix_spawn_file_actions_t actions;
+
+	memcpy(argv + 7, words, n * sizeof(*words));
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	const int failed = posix_spawnp(ret_pid, "git", &actions, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	return failed;
+}
+
+static const char *git_said(struct cl *c, int err)
+{
+	char text[GIT_SAYS_BYTES];
+	ssize_t n = pread(err, text, sizeof(text), 0);
+
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	return n > 0 ? cl_said(c, cl_print(c, "%.*s", (int)n, text)) : "git failed";
+}
+
+/* What git prints; NULL, or the reason why it does not say. */
+static const char *git_run(
+	struct cl *c, const char *dir, char *const *words, size_t n, struct cv_str *ret)
+{
+	/* no pipe, which nobody would empty while we read its list */
+	CV_AUTO_FD int said = memfd_create("git", MFD_CLOEXEC);
 	struct cv_buf b;
 	pid_t pid;
 	int ends[2], status = 0;
 
-	memcpy(argv + 7, words, n * sizeof(*words));
-	if (pipe2(ends, O_CLOEXEC) < 0)
+	if (said < 0 || pipe2(ends, O_CLOEXEC) < 0)
 		cl_die(c, "pipe: %s", strerror(errno));
-	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-	posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	const int failed = posix_spawnp(&pid, "git", &actions, NULL, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
+	const int failed = git_start(c, dir, words, n, ends[1], said, &pid);
 	close(ends[1]);
 	cv_buf_init(&b, LIST_BYTES_MAX);
 	for (;;) {
@@ -109,17 +160,20 @@ static bool git_run(struct cl *c, const char *dir, char *const *words, size_t n,
 	}
 	close(ends[0]);
 	if (failed)
-		return false;
+		return cl_print(c, "git could not be started: %s", strerror(failed));
 	(void)cv_child_wait(pid, &status);
 	*ret = cv_arena_str(&c->arena, cv_buf_str(&b));
 	const bool is_whole = !b.is_overflown;
 	cv_buf_fini(&b);
-	return is_whole && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	if (!is_whole)
+		return "git's list of files is too long";
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? NULL : git_said(c, said);
 }
 
-static void walk(struct list *l, const char *root, const char *at, int depth);
+static void repository_walk(struct list *l, const char *root, const char *at, int depth);
 
-static bool git_list(struct list *l, const char *root, const char *at, int depth)
+/* NULL, or the reason why there is no list. */
+static const char *git_list(struct list *l, const char *root, const char *at, int depth)
 {
 	char *const words[] = { cl_dup(l->c, "ls-files"), cl_dup(l->c, "-z"), cl_dup(l->c, "-co"),
 		cl_dup(l->c, "--exclude-standard") };
@@ -127,10 +181,10 @@ static bool git_list(struct list *l, const char *root, const char *at, int depth
 		cl_dup(l->c, "--directory") };
 	const char *dir = cl_print(l->c, "%s/%s", root, at);
 	struct cv_str out, left_out;
+	const char *why = git_run(l->c, dir, words, CV_ARRAY_LEN(words), &out);
 
-	if (!git_run(l->c, dir, words, CV_ARRAY_LEN(words), &out))
-		return false;
-	l->has_git = true;
+	if (why)
+		return why;
 	while (out.p && out.n) {
 		const struct cv_str one = cv_str_cut(&out, '\0');
 		char *path = cl_print(l->c, "%s%s%.*s", at, *at ? "/" : "", CV_STR_ARG(one));
@@ -142,15 +196,37 @@ static bool git_list(struct list *l, const char *root, const char *at, int depth
 		if (lstat(cl_print(l->c, "%s/%s", root, path), &st) < 0)
 			continue; /* deleted, and still in the index */
 		list_add_below(l, path);
-		if (S_ISDIR(st.st_mode)) /* a submodule: a repository of its own */
-			walk(l, root, path, depth + 1);
+		/* a submodule: a repository of its own, or nothing yet */
+		if (S_ISDIR(st.st_mode) && has_git(l->c, cl_print(l->c, "%s/%s", root, path)))
+			repository_walk(l, root, path, depth + 1);
 	}
-	if (git_run(l->c, dir, ignored, CV_ARRAY_LEN(ignored), &left_out))
+	if (!git_run(l->c, dir, ignored, CV_ARRAY_LEN(ignored), &left_out))
 		while (left_out.p && left_out.n) {
 			(void)cv_str_cut(&left_out, '\0');
 			l->skipped++;
 		}
-	return true;
+	return NULL;
+}
+
+/* What is ignored may be secret, and so is .git at times: who does not know which files those are
+ * sends none. */
+static CV_NORETURN void die_git(struct cl *c, const char *shown, const char *why)
+{
+	cl_die(c,
+		"%s is in a git repository, and git does not say which of its files are ignored: %s\n"
+		"hint: --no-git-ignore uploads everything, .git and ignored files too",
+		shown, why);
+}
+
+static void repository_walk(struct list *l, const char *root, const char *at, int depth)
+{
+	const char *dir = cl_print(l->c, "%s/%s", root, at);
+
+	if (depth > DEPTH_MAX)
+		cl_die(l->c, "%s: directories are too deep", cl_shown(l->c, dir));
+	const char *why = git_list(l, root, at, depth);
+	if (why)
+		die_git(l->c, cl_shown(l->c, dir), why);
 }
 
 static int by_name(const void *a, const void *b)
@@ -158,7 +234,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void walk_plain(struct list *l, const char *root, const char *at, int depth)
+static void walk(struct list *l, const char *root, const char *at, int depth)
 {
 	DIR *dir = opendir(cl_print(l->c, "%s/%s", root, at));
 	struct list names = { .c = l->c };
@@ -168,47 +244,64 @@ static void walk_plain(struct list *l, const char *root, const char *at, int dep
 	if (depth > DEPTH_MAX)
 		cl_die(l->c, "%s/%s: directories are too deep", root, at);
 	for (const struct dirent *e; (e = readdir(dir));)
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+			!(l->leaves_git && strcmp(e->d_name, ".git") == 0))
 			list_add(&names, e->d_name);
 	closedir(dir);
 	if (names.n)
 		qsort(names.v, names.n, sizeof(*names.v), by_name);
 	for (size_t i = 0; i < names.n; i++) {
 		const char *path = cl_print(l->c, "%s%s%s", at, *at ? "/" : "", names.v[i]);
+		const char *from = cl_print(l->c, "%s/%s", root, path);
 		struct stat st;
 
-		if (lstat(cl_print(l->c, "%s/%s", root, path), &st) < 0)
+		if (lstat(from, &st) < 0)
 			continue;
 		list_add(l, path);
-		if (S_ISDIR(st.st_mode))
-			walk_plain(l, root, path, depth + 1);
+		if (S_ISDIR(st.st_mode) && l->asks_git && has_git(l->c, from))
+			repository_walk(l, root, path, depth + 1);
+		else if (S_ISDIR(st.st_mode))
+			walk(l, root, path, depth + 1);
 	}
 }
 
-static void walk(struct list *l, const char *root, const char *at, int depth)
+/* False: git leaves nothing over, and the list is of all but .git. */
+static bool files_find(struct list *l, const char *root, bool has_ignore)
 {
-	if (depth > DEPTH_MAX)
-		cl_die(l->c, "%s/%s: directories are too deep", root, at);
-	if (!git_list(l, root, at, depth))
-		walk_plain(l, root, at, depth);
+	l->asks_git = l->leaves_git = has_ignore;
+	const char *why = has_ignore ? git_list(l, root, "", 0) : "not asked";
+	if (why && has_ignore && is_in_repository(l->c, root))
+		die_git(l->c, cl_shown(l->c, root), why);
+	const bool is_empty = !why && !l->n;
+	if (is_empty)
+		l->asks_git = false;
+	if (why || is_empty)
+		walk(l, root, "", 0);
+	return !is_empty;
 }
 
-static void files_find(struct list *l, const char *root, const char *shown, bool has_ignore)
+/* Before something is made that would be of no use without it. */
+void cl_upload_check(struct cl *c, const char *local, bool has_ignore)
 {
-	if (!has_ignore || !git_list(l, root, "", 0)) {
-		walk_plain(l, root, "", 0);
-		return;
-	}
-	if (!l->n) {
+	struct list l = { .c = c };
+	struct stat st;
+
+	if (access(local, R_OK) < 0 || stat(local, &st) < 0)
+		cl_die(c, "%s: %s", cl_shown(c, local), strerror(errno));
+	if (has_ignore && S_ISDIR(st.st_mode))
+		(void)files_find(&l, local, has_ignore);
+}
+
+static void files_choose(struct list *l, const char *root, const char *shown, bool has_ignore)
+{
+	if (!files_find(l, root, has_ignore))
 		cl_note(l->c,
 			"! .gitignore filtering excluded all files in %s; uploading unfiltered",
 			shown);
-		walk_plain(l, root, "", 0);
-	} else if (l->skipped) {
+	else if (l->skipped)
 		cl_note(l->c,
 			"! %zu ignored by git and left out of %s; --no-git-ignore uploads them",
 			l->skipped, shown);
-	}
 }
 
 /* ---- the archive, as it is sent ---- */
@@ -418,7 +511,7 @@ void cl_upload(struct cl *c, const char *id, const char *local, const char *dest
 			.feed = archive_feed,
 			.arg = &s };
 
-		files_find(&s.list, local, shown, has_ignore);
+		files_choose(&s.list, local, shown, has_ignore);
 		run_there(c, &e, shown);
 	} else if (S_ISREG(st.st_mode)) {
 		s.fd = open(local, O_RDONLY | O_CLOEXEC);

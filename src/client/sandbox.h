@@ -114,6 +114,8 @@ Openshell__Sandbox__V1__GetSandboxConfigResponse *cl_sandbox_config(struct cl *c
 
 /* ---- of create, for `sandbox upload` and others ---- */
 
+/* Dies for what cl_upload() would die for before it begins. */
+void cl_upload_check(struct cl *c, const char *local, bool has_ignore);
 void cl_upload(struct cl *c, const char *id, const char *local, const char *dest, bool has_ignore);
 int cl_shell(struct cl *c, const char *id); /* a login shell, with a terminal */
 /* A Host block of ssh's configuration, in the arena. */
