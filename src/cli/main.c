@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "base/word.h"
+#include "sys/fd.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -129,6 +130,7 @@ static bool is_openshell(const char *argv0)
 
 int main(int argc, char **argv)
 {
+	cv_fd_standard();
 	if (is_openshell(argv[0]))
 		return argc > 2 && !strcmp(argv[1], "complete") ? cv_complete(NULL, 0, argc, argv)
 								: cv_remote_run(argc, argv);

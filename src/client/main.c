@@ -11,6 +11,7 @@
 #include "client/commands.h"
 
 #include "base/shown.h"
+#include "sys/fd.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -92,6 +93,7 @@ int main(int argc, char **argv)
 	struct cv_err err = { .msg = "" };
 	const char *env;
 
+	cv_fd_standard();
 	signal(SIGPIPE, SIG_IGN); /* a write says so, and stdout that is shut ends us quietly */
 	cl.program = program_name(argc ? argv[0] : NULL);
 	cl.grammar = &cl_grammar;

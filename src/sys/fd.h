@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fd.h - descriptors that close themselves at the end of their scope
+ * fd.h - descriptors that close themselves at the end of their scope, and the three that are always there
  *
  *     CV_AUTO_FD int fd = open(...);
  *     ...
@@ -10,6 +10,7 @@
 #include "base/attr.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 static inline void cv_fd_cleanup(int *fd)
@@ -30,3 +31,13 @@ static inline void cv_fd_cleanup(int *fd)
 		(v) = -1;               \
 		taken_;                 \
 	})
+
+/* The first thing of a program that a person starts: who was started without a 0, 1 or 2 (`<&-`) would
+ * find the next thing that he opens there, and read or print into it.  All three for reading: stdin
+ * is at its end, and what is printed fails as it would have without. */
+static inline void cv_fd_standard(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
+			_exit(1);
+}
