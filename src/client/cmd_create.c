@@ -13,6 +13,7 @@
 #include "client/policy.h"
 #include "client/provider.h"
 #include "client/sandbox.h"
+#include "client/temporary.h"
 
 #include "base/buf.h"
 #include "client/structs.h"
@@ -206,7 +207,10 @@ static Openshell__V1__Sandbox *ask_create(struct cl *c, bool is_terminal)
 	in.labels = cl_map_of_flag(c, "label",
 		&openshell__v1__create_sandbox_request__labels_entry__descriptor, &in.n_labels);
 	in.spec = spec_make(c, is_terminal);
+	cl_connect(c);
 	cl_queue_ask(c);
+	if (cl_has(&c->w, "no-keep"))
+		cl_temporary_begin();
 	const Openshell__V1__SandboxResponse *m =
 		CL_TRY(c, CreateSandbox, in, SandboxResponse, sandbox_response, &status, &err);
 	cl_queue_asked(c);
@@ -217,6 +221,8 @@ static Openshell__V1__Sandbox *ask_create(struct cl *c, bool is_terminal)
 		cl_die_status(c, status, err.msg);
 	if (!m->sandbox || !m->sandbox->metadata)
 		cl_die(c, "the gateway answered without a sandbox");
+	if (cl_has(&c->w, "no-keep"))
+		cl_temporary_is(c, m->sandbox->metadata->name);
 	return m->sandbox;
 }
 
@@ -329,7 +335,10 @@ int cl_run_sandbox_create(struct cl *c)
 	print_created(c, name);
 	if (cl_has(&c->w, "no-keep")) {
 		const int status = attach(c, id, is_terminal);
-		return cl_sandbox_delete(c, name, true) || status ? status : CL_EXIT_FAILED;
+		const bool is_gone = cl_sandbox_delete(c, name, true);
+
+		cl_temporary_end();
+		return is_gone || status ? status : CL_EXIT_FAILED;
 	}
 	if (cl_has(&c->w, "editor"))
 		return cl_editor(c, name);

@@ -12,6 +12,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+static const int deadly[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT };
+static struct sigaction was_deadly[CV_ARRAY_LEN(deadly)];
 static struct termios saved_terminal;
 static volatile sig_atomic_t is_raw, was_resized;
 
@@ -22,10 +24,13 @@ void cl_terminal_restore(void)
 	is_raw = 0;
 }
 
+/* What it did before, it does now: at the latest it ends us. */
 static void on_deadly(int sig)
 {
 	cl_terminal_restore();
-	signal(sig, SIG_DFL);
+	for (size_t i = 0; i < CV_ARRAY_LEN(deadly); i++)
+		if (deadly[i] == sig)
+			(void)sigaction(sig, &was_deadly[i], NULL);
 	raise(sig);
 }
 
@@ -37,14 +42,16 @@ static void on_resize(int sig)
 
 void cl_terminal_raw(void)
 {
-	static const int deadly[] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT };
+	const struct sigaction ours = { .sa_handler = on_deadly };
 	struct termios raw;
 
 	if (tcgetattr(STDIN_FILENO, &saved_terminal) < 0)
 		return;
 	atexit(cl_terminal_restore);
 	for (size_t i = 0; i < CV_ARRAY_LEN(deadly); i++)
-		signal(deadly[i], on_deadly);
+		if (sigaction(deadly[i], NULL, &was_deadly[i]) == 0 &&
+			was_deadly[i].sa_handler != SIG_IGN)
+			(void)sigaction(deadly[i], &ours, NULL);
 	/* no SA_RESTART: poll() has to return */
 	const struct sigaction resize = { .sa_handler = on_resize };
 	sigaction(SIGWINCH, &resize, NULL);
