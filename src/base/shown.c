@@ -249,7 +249,7 @@ bool cv_shown_put_line(struct cv_buf *out, struct cv_str s, size_t bytes_max)
 	return cv_shown_put(out, s, &(struct cv_shown){ .bytes_max = bytes_max });
 }
 
-bool cv_shown_put_message(struct cv_buf *out, struct cv_str s)
+static bool visible_put(struct cv_buf *out, struct cv_str s, bool has_lines)
 {
 	struct writer w = { out, &(struct cv_shown){ 0 }, 0 };
 	uint32_t cp;
@@ -259,11 +259,21 @@ bool cv_shown_put_message(struct cv_buf *out, struct cv_str s)
 
 		if (!step) /* the last character may have been cut */
 			put_escape(&w, 'x', (unsigned char)s.p[0]);
-		else if (cp != '\n' && cv_utf8_is_hidden(cp))
+		else if (!(has_lines && cp == '\n') && cv_utf8_is_hidden(cp))
 			put_escape(&w, 'u', cp);
 		else
 			put_cp(&w, cv_str_slice(s, 0, step), cp);
 		s = cv_str_slice(s, step ? step : 1, s.n);
 	}
 	return !out->is_overflown;
+}
+
+bool cv_shown_put_message(struct cv_buf *out, struct cv_str s)
+{
+	return visible_put(out, s, true);
+}
+
+bool cv_shown_put_record(struct cv_buf *out, struct cv_str s)
+{
+	return visible_put(out, s, false);
 }

@@ -28,5 +28,9 @@ bool cv_shown_put(struct cv_buf *out, struct cv_str s, const struct cv_shown *ho
  * does whatever is visible.  Escaped is what steers, hides or reorders (cv_utf8_is_hidden()). */
 bool cv_shown_put_message(struct cv_buf *out, struct cv_str s);
 
+/* One line of a record, which has escapes of its own: what is visible stays, backslashes single, so that
+ * it is the same here as in the record's file. */
+bool cv_shown_put_record(struct cv_buf *out, struct cv_str s);
+
 /* One short line of it: a name, a path. */
 bool cv_shown_put_line(struct cv_buf *out, struct cv_str s, size_t bytes_max);

@@ -28,7 +28,7 @@ static void padded(struct cv_buf *b, const char *text, size_t width)
 {
 	const size_t from = cv_buf_len(b);
 
-	(void)cv_shown_put_line(b, cv_str_of(text), 0);
+	(void)cv_shown_put_record(b, cv_str_of(text));
 	while (cv_buf_len(b) - from < width)
 		cv_buf_put_byte(b, ' ');
 }
@@ -46,7 +46,7 @@ static void line_print(struct cl *c, const Openshell__V1__SandboxLogLine *l)
 	cv_buf_put(&b, CV_STR("] ["));
 	padded(&b, l->target, 0);
 	cv_buf_put(&b, CV_STR("] "));
-	(void)cv_shown_put_line(&b, cv_str_of(l->message), 0);
+	(void)cv_shown_put_record(&b, cv_str_of(l->message));
 	for (size_t i = 0; i < l->n_fields; i++) {
 		cv_buf_put_byte(&b, ' ');
 		padded(&b, l->fields[i]->key, 0);

@@ -489,6 +489,22 @@ def logs_have_their_form():
     p.communicate()
 
 
+def s_logs_show_a_record_as_it_is():
+    """With its own escapes; what a terminal would obey is escaped here."""
+    box = g.stub.GetSandbox(g.pb.GetSandboxRequest(name="box")).sandbox.metadata.id
+
+    def line(text):
+        return g.pb.SandboxLogLine(sandbox_id=box, timestamp_ms=int(time.time() * 1000), level="INFO", target="t",
+                                   message=text, fields={"k": text})
+    asis = r"(ancestors: \[/usr/bin/dash\]) [cmd:a\u{20}b] C:\dir über"
+    g.connect(token=g.sandbox_token(box)).PushSandboxLogs(iter([g.pb.PushSandboxLogsRequest(
+        sandbox_id=box, logs=[line(asis), line("red\x1b[31m\rline\nline\u202e")])]))
+    for program in ("cove", "openshell"):
+        said = c("logs", "box", "--source", "sandbox", "-n", "2", program=program).stdout.splitlines()
+        assert said[0].endswith(f"[t] {asis} k={asis}"), said
+        assert len(said) == 2 and r"red\u{1b}[31m\u{0d}line" in said[1] and r"\u{202e}" in said[1], said
+
+
 def stop_and_start_wait():
     said = c("sandbox", "stop", "box")
     assert said.stdout == "✓ Stopped sandbox box\n" and "ready" not in said.stderr, said
@@ -563,7 +579,7 @@ try:
     for f in (invoke_asks_a_port_inside, forward_service_serves_many,
               a_forward_in_the_background_is_listed_and_stopped):
         tap.check(f.__name__.replace("_", " "), lambda f=f: with_a_server(f))
-    for f in (logs_have_their_form, stop_and_start_wait,
+    for f in (logs_have_their_form, s_logs_show_a_record_as_it_is, stop_and_start_wait,
               delete_takes_several_and_says_what_was_not_there, what_cannot_be_is_said_at_once, json_of_create,
               a_lost_gateway_is_an_error):
         check(f)

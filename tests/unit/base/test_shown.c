@@ -129,6 +129,18 @@ static void c11_p9_a_message_keeps_its_lines(void **state)
 	}
 }
 
+static void c11_p9_a_record_is_one_line(void **state)
+{
+	struct cv_buf out;
+
+	(void)state;
+	cv_buf_init(&out, 4096);
+	assert_true(cv_shown_put_record(&out, CV_STR("\\[a\\u{20}b\\] ‘x’\nforged\033[2J")));
+	cv_buf_put_byte(&out, 0);
+	assert_string_equal(cv_buf_str(&out).p, "\\[a\\u{20}b\\] ‘x’\\u{0a}forged\\u{1b}[2J");
+	cv_buf_fini(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +148,7 @@ int main(void)
 		cmocka_unit_test(json_keeps_its_escapes),
 		cmocka_unit_test(b6_long_text_is_cut_with_a_count),
 		cmocka_unit_test(c11_p9_a_message_keeps_its_lines),
+		cmocka_unit_test(c11_p9_a_record_is_one_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
