@@ -10,7 +10,7 @@
  *
  * What the path is, the sandbox says, too, and who wants one file must not get a tree over his own:
  * for a file one entry is taken, under the name that was asked for, and a directory needs a
- * destination that was named.  A hard link leads to what this archive brought, so that no file that
+ * destination that was named (`openshell` has always taken it without).  A hard link leads to what this archive brought, so that no file that
  * lay here gets a second name.
  *
  * A file that could not be read there does not end the transfer: all others arrive, and then it is an
@@ -362,7 +362,7 @@ static void root_open(struct taking *t)
 	const size_t n = strlen(dest);
 	const bool is_dir = stat(dest, &st) == 0 && S_ISDIR(st.st_mode);
 
-	if (t->kind == 'D' && !t->dest)
+	if (t->kind == 'D' && !t->dest && strcmp(c->program, "openshell") != 0)
 		cl_die(c,
 			"%s is a directory: name the one that its files go into, as in: "
 			"%s sandbox download <NAME> %s .",

@@ -340,6 +340,15 @@ def s_one_file_is_one_file():
     c("sandbox", "delete", "liar")
 
 
+def openshell_takes_a_directory_without_a_destination():
+    """Where we are, as scripts for it expect; nothing is written elsewhere all the same."""
+    here = tempfile.mkdtemp(dir=work)
+    sh("mkdir -p /sandbox/tree/sub && echo a >/sandbox/tree/a && echo b >/sandbox/tree/sub/b")
+    assert "is a directory" in c("sandbox", "download", "box", "/sandbox/tree", status=1, cwd=here).stderr
+    c("sandbox", "download", "box", "/sandbox/tree", program="openshell", cwd=here)
+    assert sorted(os.listdir(here)) == ["a", "sub"] and os.listdir(here + "/sub") == ["b"]
+
+
 def s_an_upload_takes_what_is_meant():
     """Links of ours stay links, and what is no file stays here."""
     write("secret/key", b"secret")
@@ -572,7 +581,7 @@ try:
               a_directory_keeps_links_modes_and_empty_directories,
               directories_that_are_shut_stay_so, directories_that_git_does_not_list_have_their_modes,
               git_chooses_what_goes_and_says_what_does_not, download_refuses_what_is_outside,
-              s_a_link_that_is_here_already_is_not_followed, s_one_file_is_one_file,
+              s_a_link_that_is_here_already_is_not_followed, s_one_file_is_one_file, openshell_takes_a_directory_without_a_destination,
               s_an_upload_takes_what_is_meant, what_is_cut_off_leaves_nothing,
               names_with_dashes_stand_behind_two):
         check(f)
