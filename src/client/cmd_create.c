@@ -10,6 +10,7 @@
  *     otherwise, and with --detach       it is the sandbox's main process; we return when it is ready
  */
 #include "client/commands.h"
+#include "client/forward.h"
 #include "client/policy.h"
 #include "client/provider.h"
 #include "client/sandbox.h"
@@ -254,7 +255,6 @@ static const char *upload_parts(struct cl *c, size_t i, const char **ret_dest)
 	return colon ? cl_print(c, "%.*s", (int)(colon - both), both) : both;
 }
 
-/* Before there is a sandbox that nobody wants without them. */
 static void uploads_check(struct cl *c)
 {
 	const char *dest;
@@ -301,6 +301,24 @@ static void print_created(struct cl *c, const char *name)
 	cl_out_done(c, &o);
 }
 
+/* All that can be known before there is a sandbox that nobody wants. */
+static void words_check(struct cl *c, const char **ret_addr, uint32_t *ret_port)
+{
+	static const char *const lasting[] = { "detach", "editor" };
+
+	if (cl_has(&c->w, "upload") && c->w.tail_count)
+		cl_die_usage(c, "the argument '--upload' cannot be used with a command");
+	for (size_t i = 0; i < CV_ARRAY_LEN(lasting); i++)
+		if (cl_has(&c->w, lasting[i]) && cl_has(&c->w, "no-keep"))
+			cl_die_usage(c, "the argument '--%s' cannot be used with '--no-keep'",
+				lasting[i]);
+	if (cl_has(&c->w, "forward")) {
+		cl_listen_parse(c, cl_flag(&c->w, "forward"), false, ret_addr, ret_port);
+		close(cl_listen(c, *ret_addr, ret_port));
+	}
+	uploads_check(c);
+}
+
 int cl_run_sandbox_create(struct cl *c)
 {
 	const bool is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
@@ -309,13 +327,7 @@ int cl_run_sandbox_create(struct cl *c)
 	const char *addr;
 	uint32_t port;
 
-	if (cl_has(&c->w, "upload") && c->w.tail_count)
-		cl_die_usage(c, "the argument '--upload' cannot be used with a command");
-	if (cl_has(&c->w, "detach") && cl_has(&c->w, "no-keep"))
-		cl_die_usage(c, "the argument '--detach' cannot be used with '--no-keep'");
-	if (cl_has(&c->w, "forward"))
-		cl_listen_parse(c, cl_flag(&c->w, "forward"), false, &addr, &port);
-	uploads_check(c);
+	words_check(c, &addr, &port);
 	const Openshell__V1__Sandbox *s = ask_create(c, is_terminal);
 	const char *name = s->metadata->name, *id = s->metadata->id;
 

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -553,6 +554,18 @@ def what_cannot_be_is_said_at_once():
              status=1).stderr == "Error: tcp target host must be loopback\n"
 
 
+def what_create_cannot_do_makes_no_sandbox():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = c("sandbox", "create", "--name", "none", "--forward", port, status=1)
+    assert "Address already in use" in said.stderr and port in said.stderr and not said.stdout, said
+    said = c("sandbox", "create", "--name", "none", "--editor", "vscode", "--no-keep", status=2)
+    assert "'--editor' cannot be used with '--no-keep'" in said.stderr, said
+    assert "none" not in c("sandbox", "list", "--names").stdout
+
+
 def json_of_create():
     said = c("sandbox", "create", "--name", "j", "-o", "json")
     assert said.stderr.startswith("Provisioning sandbox (structured output on stdout)...\n")
@@ -589,7 +602,7 @@ try:
               a_forward_in_the_background_is_listed_and_stopped):
         tap.check(f.__name__.replace("_", " "), lambda f=f: with_a_server(f))
     for f in (logs_have_their_form, s_logs_show_a_record_as_it_is, stop_and_start_wait,
-              delete_takes_several_and_says_what_was_not_there, what_cannot_be_is_said_at_once, json_of_create,
+              delete_takes_several_and_says_what_was_not_there, what_cannot_be_is_said_at_once, what_create_cannot_do_makes_no_sandbox, json_of_create,
               a_lost_gateway_is_an_error):
         check(f)
 finally:
