@@ -246,6 +246,10 @@ int cl_run_gateway_add(struct cl *c)
 	const char *scheme = a.scheme;
 	struct cl_gateway old;
 
+	if (cl_has(&c->w, "cert") != cl_has(&c->w, "key"))
+		cl_die_usage(c, "the argument '--%s' needs '--%s'",
+			cl_has(&c->w, "cert") ? "cert" : "key",
+			cl_has(&c->w, "cert") ? "key" : "cert");
 	if (strcmp(scheme, "ssh://") == 0) {
 		remote = a.user_host;
 		scheme = "https://";

@@ -100,6 +100,17 @@ def gateways_are_added_selected_and_removed():
         c("gateway", "add", "http://h:1", "--name", bad, status=2)
 
 
+def a_certificate_comes_with_its_key():
+    """One without the other would be refused at the first question, with nothing said of the reason."""
+    pem = os.path.join(c.config, "one.pem")
+    with open(pem, "w", encoding="ascii") as f:
+        f.write("pem\n")
+    for given, missing in (("--cert", "--key"), ("--key", "--cert")):
+        said = c("gateway", "add", "https://gw.example/", "--name", "half", given, pem, status=2).stderr
+        assert f"'{given}' needs '{missing}'" in said, said
+    assert "half" not in c("gateway", "list").stdout
+
+
 def a_system_gateway_is_seen_and_stays():
     folder = os.path.join(c.env["OPENSHELL_SYSTEM_GATEWAY_DIR"], "gateways/sys")
     os.makedirs(folder)
@@ -145,7 +156,7 @@ def a_shut_stdout_is_quiet():
 
 
 for f in (help_at_every_level, wrong_words_are_two_and_name_the_nearest,
-          no_gateway_is_said_with_two_hints, gateways_are_added_selected_and_removed,
+          no_gateway_is_said_with_two_hints, gateways_are_added_selected_and_removed, a_certificate_comes_with_its_key,
           a_system_gateway_is_seen_and_stays, the_one_that_is_meant_is_asked,
           completions_are_scripts, openshell_s_doctor, a_shut_stdout_is_quiet):
     check(f)
