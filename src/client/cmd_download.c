@@ -40,7 +40,7 @@
 #define SHUT_MAX        256        /* directories in one another that nothing could be put into */
 
 /* $1 path, $2 workspace.  The first byte says what it is. */
-static const char script[] =
+static const char script[] = CL_TOOLS_SPEAK
 	"r=$(realpath -- \"$1\") || exit 3\n"
 	"case $r/ in \"$2\"/*) ;; *) echo \"$1 is outside the workspace $2\" >&2; exit 3 ;; esac\n"
 	"if [ -d \"$r\" ]; then printf D; exec tar -c -f - -C \"$r\" .; fi\n"
@@ -411,10 +411,6 @@ static void on_out(void *arg, struct cv_str bytes)
 
 static void check(struct taking *t, int status, struct cv_buf *err)
 {
-	struct cv_str s = cv_buf_str(err);
-
-	while (s.n && s.p[s.n - 1] == '\n')
-		s.n--;
 	if (status == 0 && t->kind)
 		t->code = cl_tar_finish(&t->tar, &t->err);
 	if (t->code == CV_OK && t->kind == 'D')
@@ -425,8 +421,7 @@ static void check(struct taking *t, int status, struct cv_buf *err)
 		cl_die(t->c, "download failed: %s", t->err.msg);
 	if (status || !t->kind)
 		cl_die(t->c, "download %s: %s", t->kind == 'D' ? "is not complete" : "failed",
-			s.n ? cl_shown(t->c, cl_print(t->c, "%.*s", CV_STR_ARG(s)))
-			    : cl_print(t->c, "exit status %d", status));
+			cl_tools_said(t->c, cv_buf_str(err), status));
 }
 
 int cl_run_sandbox_download(struct cl *c)

@@ -413,8 +413,7 @@ static bool file_feed(void *arg, struct cv_buf *b)
 
 /* $1 place, $2 name, $3 mode, $4 bytes */
 static const char file_script[] =
-	"set -e\n"
-	"d=$1\n"
+	"set -e\n" CL_TOOLS_SPEAK "d=$1\n"
 	"case $d in */) d=$d$2 ;; *) [ ! -d \"$d\" ] || d=$d/$2 ;; esac\n"
 	"case $d in */*) p=${d%/*} ;; *) p=. ;; esac\n"
 	"[ -n \"$p\" ] || p=/\n"
@@ -430,8 +429,7 @@ static const char file_script[] =
 /* $1 directory, $2 name in it, $3 its mode: last, since one that is shut cannot be moved.  What shut
  * directories are there from before is opened; those that come again are shut again. */
 static const char directory_script[] =
-	"set -e\n"
-	"mkdir -p -- \"$1\"\n"
+	"set -e\n" CL_TOOLS_SPEAK "mkdir -p -- \"$1\"\n"
 	"if [ -e \"$1/$2\" ]; then\n"
 	"  find \"$1/$2\" -type d ! -perm -700 -exec chmod u+rwx {} \\; 2>/dev/null || :\n"
 	"  tar -x -o -p -f - -C \"$1\"\n"
@@ -450,7 +448,30 @@ static void discard(void *arg, struct cv_str bytes)
 	(void)bytes;
 }
 
-static void run_there(struct cl *c, struct cl_exec *e, const char *shown)
+/* What tools said, with the name that the person knows for the one that is beside its place.  In a
+ * directory of ours that is its inner part alone. */
+static struct cv_str names_put_back(struct cl *c, struct cv_str said, const char *name)
+{
+	const struct cv_str ours = CV_STR("/.upload.");
+	const size_t n = ours.n + 6; /* mktemp's X */
+	struct cv_buf b;
+
+	cv_buf_init(&b, 2 * REPLY_BYTES_MAX);
+	while (said.n) {
+		const char *found = memmem(said.p, said.n, ours.p, ours.n);
+		const size_t at = found ? (size_t)(found - said.p) : said.n;
+
+		cv_buf_put(&b, cv_str_slice(said, 0, at));
+		said = cv_str_slice(said, CV_MIN(at + n, said.n), said.n);
+		if (found && !cv_str_has_prefix(said, CV_STR("/")))
+			cv_buf_printf(&b, "/%s", name);
+	}
+	const struct cv_str ret = cv_arena_str(&c->arena, cv_buf_str(&b));
+	cv_buf_fini(&b);
+	return ret;
+}
+
+static void run_there(struct cl *c, struct cl_exec *e, const char *shown, const char *name)
 {
 	struct cv_buf err;
 
@@ -458,13 +479,9 @@ static void run_there(struct cl *c, struct cl_exec *e, const char *shown)
 	e->err = &err;
 	e->out = discard;
 	const int status = cl_exec(c, e);
-	struct cv_str s = cv_buf_str(&err);
-	while (s.n && (s.p[s.n - 1] == '\n' || s.p[s.n - 1] == ' '))
-		s.n--;
 	if (status)
 		cl_die(c, "upload of %s failed: %s", shown,
-			s.n ? cl_shown(c, cl_print(c, "%.*s", CV_STR_ARG(s)))
-			    : cl_print(c, "exit status %d", status));
+			cl_tools_said(c, names_put_back(c, cv_buf_str(&err), name), status));
 	cv_buf_fini(&err);
 }
 
@@ -512,7 +529,7 @@ void cl_upload(struct cl *c, const char *id, const char *local, const char *dest
 			.arg = &s };
 
 		files_choose(&s.list, local, shown, has_ignore);
-		run_there(c, &e, shown);
+		run_there(c, &e, shown, s.name);
 	} else if (S_ISREG(st.st_mode)) {
 		s.fd = open(local, O_RDONLY | O_CLOEXEC);
 		if (s.fd < 0 || fstat(s.fd, &st) < 0)
@@ -527,7 +544,7 @@ void cl_upload(struct cl *c, const char *id, const char *local, const char *dest
 			.feed = file_feed,
 			.arg = &s };
 
-		run_there(c, &e, shown);
+		run_there(c, &e, shown, s.name);
 		close(s.fd);
 	} else {
 		cl_die(c, "%s is neither a file nor a directory", shown);

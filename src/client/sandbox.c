@@ -218,3 +218,20 @@ Openshell__Sandbox__V1__GetSandboxConfigResponse *cl_sandbox_config(struct cl *c
 		CL_METHOD(GetSandboxConfig), &in.base,
 		&openshell__sandbox__v1__get_sandbox_config_response__descriptor, NULL, NULL);
 }
+
+const char *cl_tools_said(struct cl *c, struct cv_str said, int status)
+{
+	const char *all = "";
+
+	while (said.n && (said.p[said.n - 1] == '\n' || said.p[said.n - 1] == ' '))
+		said.n--;
+	if (!said.n)
+		return cl_print(c, "exit status %d", status);
+	while (said.n) {
+		const struct cv_str line = cv_str_cut(&said, '\n');
+
+		all = cl_print(c, "%s%s%s", all, *all ? "\n  " : "",
+			cl_said(c, cl_print(c, "%.*s", CV_STR_ARG(line))));
+	}
+	return all;
+}

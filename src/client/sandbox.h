@@ -114,6 +114,12 @@ Openshell__Sandbox__V1__GetSandboxConfigResponse *cl_sandbox_config(struct cl *c
 
 /* ---- of create, for `sandbox upload` and others ---- */
 
+/* At the head of a script that runs there: what its tools say is for a person here, whose language and
+ * quotation marks nobody there knows. */
+#define CL_TOOLS_SPEAK "export LC_ALL=C\n"
+/* What they said when they failed; each line but the first is indented, so that none passes for ours. */
+const char *cl_tools_said(struct cl *c, struct cv_str said, int status);
+
 /* Dies for what cl_upload() would die for before it begins. */
 void cl_upload_check(struct cl *c, const char *local, bool has_ignore);
 void cl_upload(struct cl *c, const char *id, const char *local, const char *dest, bool has_ignore);

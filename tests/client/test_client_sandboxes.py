@@ -265,6 +265,35 @@ def git_chooses_what_goes_and_says_what_does_not():
     assert "./a.o" in sh("cd /sandbox/all/repo && find . -type f").stdout
 
 
+def what_tools_say_there_is_readable():
+    """Also where they would speak another language: their lines are lines, and no name is one of ours."""
+    speaks = {"LC_ALL": "C.UTF-8"}
+    c("sandbox", "create", "--name", "speaks", "--env", "LC_ALL=C.UTF-8", "--env", "LANG=C.UTF-8")
+
+    def fails(*words):
+        said = c("sandbox", *words, status=1, env=speaks).stderr
+        assert "\\u{" not in said and ".upload." not in said and "\u2018" not in said, said
+        return said
+    write("told/a", b"a")
+    assert "/proc/x" in fails("upload", "speaks", path("told/a"), "/proc/x/y")
+    assert "/proc/told" in fails("upload", "speaks", path("told"), "/proc")
+    # directories with something in them where files are to be
+    for name in ("d1/f", "d2/f"):
+        write("told/" + name, b"x")
+    c("sandbox", "exec", "-n", "speaks", "--no-tty", "--", "sh", "-c",
+      "mkdir -p told/a/x told/d1/f/x")
+    said = fails("upload", "speaks", path("told"), "/sandbox")
+    assert re.search(r"^  tar: told/d1/f: ", said, re.M), said
+    assert "/sandbox/none" in fails("download", "speaks", "/sandbox/none", path("none"))
+    # names are bytes, whatever language tools speak
+    long = "\u00fc" * 60 + "/" + "\u00e4" * 60
+    write("names/" + long, b"x")
+    c("sandbox", "upload", "speaks", path("names"), "/sandbox")
+    c("sandbox", "download", "speaks", "/sandbox/names", path("again"))
+    assert read("again/" + long) == b"x"
+    c("sandbox", "delete", "speaks")
+
+
 def download_refuses_what_is_outside():
     sh("ln -s /etc /sandbox/out")
     for p in ("/etc/passwd", "/sandbox/out/passwd", "/sandbox/../etc"):
@@ -595,7 +624,7 @@ try:
               directories_that_are_shut_stay_so, directories_that_git_does_not_list_have_their_modes,
               git_chooses_what_goes_and_says_what_does_not, download_refuses_what_is_outside,
               s_a_link_that_is_here_already_is_not_followed, s_one_file_is_one_file, openshell_takes_a_directory_without_a_destination,
-              s_an_upload_takes_what_is_meant, what_is_cut_off_leaves_nothing,
+              s_an_upload_takes_what_is_meant, what_tools_say_there_is_readable, what_is_cut_off_leaves_nothing,
               names_with_dashes_stand_behind_two):
         check(f)
     for f in (invoke_asks_a_port_inside, forward_service_serves_many,
