@@ -17,6 +17,7 @@
 #include "gateway/config.h"
 #include "gateway/log.h"
 #include "gateway/objects.h"
+#include "gateway/place.h"
 #include "gateway/rewrap.h"
 #include "gateway/serve.h"
 #include "gateway/state.h"
@@ -116,18 +117,6 @@ static void rotate(struct cv_gateway *g, int fd)
 	answer(fd, is_good, is_good ? text : err.msg);
 }
 
-/* Where somebody on this host finds it. */
-static void url_put(const struct cv_gateway *g, struct cv_buf *out)
-{
-	const struct cv_str a = g->config->bind_address;
-	const bool is_any = cv_str_eq(a, CV_STR("0.0.0.0")), is_any6 = cv_str_eq(a, CV_STR("::"));
-	const struct cv_str host = is_any ? CV_STR("127.0.0.1") : is_any6 ? CV_STR("::1") : a;
-	const bool is_v6 = cv_str_has_byte(host, ':');
-
-	cv_buf_printf(out, "%s://%s%.*s%s:%u", g->config->disable_tls ? "http" : "https",
-		is_v6 ? "[" : "", CV_STR_ARG(host), is_v6 ? "]" : "", (unsigned)g->port);
-}
-
 static void status(struct cv_gateway *g, int fd)
 {
 	const struct cv_object_range r = cv_object_all(g->objects, CV_OBJECT_SANDBOX);
@@ -135,7 +124,8 @@ static void status(struct cv_gateway *g, int fd)
 	struct cv_buf b;
 
 	cv_buf_init(&b, sizeof(text) - 1);
-	url_put(g, &b);
+	cv_buf_printf(&b, "%s://", g->config->disable_tls ? "http" : "https");
+	cv_gw_place_authority(g->config, g->port, &b);
 	cv_buf_printf(
 		&b, " %s %zu %lld", CV_VERSION, r.end - r.first, (long long)g->admin->started_ms);
 	answer(fd, cv_str_to_cstr(cv_buf_str(&b), text, sizeof(text)), text);

@@ -57,3 +57,15 @@ int cv_gw_control_start(int argc, char **argv, char **env);
 int cv_gw_control_stop(int argc, char **argv, char **env);
 int cv_gw_control_status(int argc, char **argv, char **env);
 int cv_gw_control_reload(int argc, char **argv, char **env);
+
+/* ---- init.c ---- */
+
+int cv_gw_init(int argc, char **argv, char **env);
+/* What start does of it: certificates, where there never were any; CV_INVALID: the name by which
+ * clients would find it is another gateway's.  Then the one that listens at url gets their files, and
+ * what is in the way of that is said. */
+struct cv_gw_config;
+CV_MUST cv_code cv_gw_init_before_start(
+	const struct cv_gw_config *c, const char *state, char **env, struct cv_err *err);
+void cv_gw_init_after_start(
+	const struct cv_gw_config *c, const char *state, const char *url, char **env);

@@ -5,6 +5,7 @@
  *
  *     start   certificates, if there are none --> `run` in a session of its own, its words in a log
  *             --> waits until it answers at admin.sock, which is when clients can come
+ *             --> the files of clients say where it is
  *     stop    SIGTERM to who listens at admin.sock, and waits for its end
  *     status  what it answers there
  *     reload  it reads its configuration again, as at SIGHUP, and answers what came of it
@@ -138,26 +139,6 @@ static void none_say(const struct control *c)
 }
 
 /* ---- start ---- */
-
-/* As `init` does, where it never was. */
-static cv_code certificates_make(const struct control *c, char **env, struct cv_err *err)
-{
-	const struct cv_pki_request q = { .port = c->config->port ? c->config->port : CV_GW_PORT };
-	struct cv_pki_paths paths;
-	char cert[CV_GW_PATH_BYTES_MAX + 32];
-	struct cv_buf said;
-
-	(void)snprintf(cert, sizeof(cert), "%s/tls/server/tls.crt", c->state);
-	if (c->config->disable_tls || c->config->tls_cert.n || access(cert, F_OK) == 0)
-		return CV_OK;
-	if (cv_gw_place_pki(env, cv_str_of(c->state), &paths, err) != CV_OK)
-		return err->code;
-	cv_buf_init(&said, 4 * CV_GW_PATH_BYTES_MAX);
-	const cv_code code = cv_pki_init(&q, &paths, &said, err);
-	printf("%.*s", CV_STR_ARG(cv_buf_str(&said)));
-	cv_buf_fini(&said);
-	return code;
-}
 
 /* *ret_at: where this gateway's words begin. */
 static cv_code log_open(const char *state, int *ret_fd, off_t *ret_at, struct cv_err *err)
@@ -301,11 +282,12 @@ static cv_code ready_wait(const struct control *c, pid_t pid, int pidfd,
 		START_MS / 1000, c->state);
 }
 
-static void already_say(
-	const struct control *c, const struct cv_gw_admin_status *s, int argc, char **argv)
+static void already_say(const struct control *c, const struct cv_gw_admin_status *s, int argc,
+	char **argv, char **env)
 {
 	close(s->pidfd);
 	started_say(c, s, false, argc, argv);
+	cv_gw_init_after_start(c->config, c->state, s->url, env);
 	if (argc)
 		fputs("cove-gateway: it has the options of its own start, not these\n", stderr);
 }
@@ -317,7 +299,7 @@ static cv_code start_new(struct control *c, int argc, char **argv, char **env, s
 	CV_AUTO_FD int log = -1, pidfd = -1;
 	off_t at = 0;
 	pid_t pid = -1;
-	cv_code code = certificates_make(c, env, err);
+	cv_code code = cv_gw_init_before_start(c->config, c->state, env, err);
 
 	if (code == CV_OK)
 		code = log_open(c->state, &log, &at, err);
@@ -329,8 +311,9 @@ static cv_code start_new(struct control *c, int argc, char **argv, char **env, s
 		code = ready_wait(c, pid, pidfd, &s, err);
 	if (code == CV_OK) {
 		started_say(c, &s, true, argc, argv);
+		cv_gw_init_after_start(c->config, c->state, s.url, env);
 	} else if (who_runs(c->state, START_MS, &s, &unused) == CV_OK) {
-		already_say(c, &s, argc, argv); /* somebody was quicker */
+		already_say(c, &s, argc, argv, env); /* somebody was quicker */
 		code = CV_OK;
 	} else
 		log_tail_print(c->state, at);
@@ -350,7 +333,7 @@ int cv_gw_control_start(int argc, char **argv, char **env)
 	if (code == CV_OK)
 		code = who_runs(c.state, START_MS, &s, &err);
 	if (code == CV_OK)
-		already_say(&c, &s, argc, argv);
+		already_say(&c, &s, argc, argv, env);
 	else if (code == CV_NOT_FOUND)
 		code = start_new(&c, argc, argv, env, &err);
 	cv_gw_config_free(c.config);

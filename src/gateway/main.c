@@ -5,7 +5,7 @@
  *     run             (also without a word) serves until SIGTERM
  *     start, stop, status, reload
  *                     the same in the background (control.c)
- *     init            makes certificates and keys, and the files that clients read
+ *     init            makes certificates and keys, and the files that clients read (init.c)
  *     rotate-key      a new key for sandboxes' tokens; the old one stays good
  *     backup, restore, rotate-credentials-key
  *                     asked of the one that runs (admin.c)
@@ -43,7 +43,6 @@
 #include <unistd.h>
 
 #define EXIT_FAILED      125
-#define REPORT_BYTES_MAX (256u << 10)
 #define DESCRIPTORS      65536 /* sandboxes have some each, clients one: as many as we are given */
 
 static char **all_words; /* of main(), to start again with */
@@ -276,28 +275,6 @@ static int config_check(int argc, char **argv, char **env)
 	return 0;
 }
 
-static int init(int argc, char **argv, char **env)
-{
-	struct cv_pki_request q = { .port = CV_GW_PORT };
-	struct cv_pki_paths paths;
-	struct cv_buf said;
-	struct cv_err err;
-	int status = 0;
-
-	if (cv_pki_request_parse(argc, argv, &q, &err) != CV_OK) {
-		fprintf(stderr, "cove-gateway init: %s\n", err.msg);
-		return CV_GW_EXIT_USAGE;
-	}
-	umask(0077);
-	cv_buf_init(&said, REPORT_BYTES_MAX);
-	if (cv_gw_place_pki(env, q.state_dir, &paths, &err) != CV_OK ||
-		cv_pki_init(&q, &paths, &said, &err) != CV_OK)
-		status = cv_gw_exit(&err);
-	printf("%.*s", CV_STR_ARG(cv_buf_str(&said)));
-	cv_buf_fini(&said);
-	return status;
-}
-
 /* ---- where it is, and requests to the one that runs ---- */
 
 struct admin_words {
@@ -407,18 +384,20 @@ static int version(int argc, char **argv, char **env)
 	}
 #define FLAGS(v) v, CV_ARRAY_LEN(v)
 
-static const struct cv_gw_flag init_flags[] = {
-	{ "name", "NAME", "what clients call the gateway", "cove" },
-	{ "san", "NAME", "a further name of the server; again, or with commas, for several", NULL },
-	{ "port", "N", "that clients are told", "17670" },
-	{ "compat", NULL, "files of clients under ~/.config/openshell, too", NULL },
-	STATE_DIR,
-};
 #define CONFIG_FILE                                                                         \
 	{                                                                                   \
 		"config", "FILE", "configuration file, which may name the state directory", \
 			"~/.config/cove/gateway.yaml"                                       \
 	}
+
+static const struct cv_gw_flag init_flags[] = {
+	{ "name", "NAME", "what clients call the gateway", "cove" },
+	{ "san", "NAME", "a further name of the server; again, or with commas, for several", NULL },
+	{ "port", "N", "that clients are told; of the gateway that runs, or as configured", NULL },
+	{ "compat", NULL, "files of clients under ~/.config/openshell, too", NULL },
+	CONFIG_FILE,
+	STATE_DIR,
+};
 static const struct cv_gw_flag place_flags[] = { CONFIG_FILE, STATE_DIR };
 static const struct cv_gw_flag control_flags[] = {
 	CONFIG_FILE,
@@ -433,8 +412,8 @@ static const struct cv_gw_command command[] = {
 	{ "stop", "", "end the gateway of a state directory; its sandboxes go on", FLAGS(control_flags), false, cv_gw_control_stop },
 	{ "status", "", "whether a gateway runs, and where; 3 if none does", FLAGS(control_flags), false, cv_gw_control_status },
 	{ "reload", "", "have a running gateway read its configuration, certificates and keys again", FLAGS(place_flags), false, cv_gw_control_reload },
-	{ "init", "", "make certificates and keys for a gateway and its clients", FLAGS(init_flags), false, init },
-	{ "generate-certs", "", NULL, FLAGS(init_flags), false, init },
+	{ "init", "", "make certificates and keys for a gateway and its clients", FLAGS(init_flags), false, cv_gw_init },
+	{ "generate-certs", "", NULL, FLAGS(init_flags), false, cv_gw_init },
 	{ "config check", "[FILE]", "say all that is wrong with a gateway's configuration", NULL, 0, false, config_check },
 	{ "rotate-key", "", "make a new key for the tokens of sandboxes", FLAGS(place_flags), false, rotate_key },
 	{ "rotate-credentials-key", "", "put stored credentials under a new key", FLAGS(place_flags), false, rotate_credentials_key },

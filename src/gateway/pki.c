@@ -64,60 +64,7 @@ static cv_code tls_make(const struct cv_pki_request *q, int tls, struct cv_err *
 	return code;
 }
 
-static cv_code file_copy(int from, const char *name, int to, const char *as, struct cv_err *err)
-{
-	AUTO_BUF b;
-	cv_code code;
-
-	cv_buf_init(&b, CV_GW_FILE_BYTES_MAX);
-	code = cv_gw_file_read(from, name, &b, err);
-	return code == CV_OK ? cv_gw_file_write(to, as, cv_buf_str(&b), 0600, err) : code;
-}
-
-static cv_code metadata_write(
-	const struct cv_pki_request *q, struct cv_str name, int fd, struct cv_err *err)
-{
-	AUTO_BUF b;
-
-	cv_buf_init(&b, 4096);
-	cv_buf_put_byte(&b, '{');
-	cv_buf_put_json_member(&b, "name", name);
-	cv_buf_printf(&b,
-		",\"gateway_endpoint\":\"https://127.0.0.1:%u\",\"is_remote\":false,"
-		"\"gateway_port\":%u,\"auth_mode\":\"mtls\"}\n",
-		(unsigned)q->port, (unsigned)q->port);
-	return cv_gw_file_write(fd, "metadata.json", cv_buf_str(&b), 0600, err);
-}
-
-/* The files of one family of clients below root. */
-static cv_code client_write(const struct cv_pki_request *q, const char *root, int tls,
-	struct cv_buf *said, struct cv_err *err)
-{
-	CV_AUTO_FD int dir = -1, gateways = -1, own = -1, mtls = -1;
-	const struct cv_str name = q->name.n ? q->name : CV_STR("cove");
-	cv_code code = cv_gw_dir_open(root, &dir, err);
-
-	if (code == CV_OK)
-		code = cv_gw_dir_open_at(dir, "gateways", &gateways, err);
-	if (code == CV_OK)
-		code = cv_gw_dir_open_at(gateways, name.p, &own, err);
-	if (code == CV_OK)
-		code = cv_gw_dir_open_at(own, "mtls", &mtls, err);
-	if (code == CV_OK)
-		code = file_copy(tls, "ca.crt", mtls, "ca.crt", err);
-	if (code == CV_OK)
-		code = file_copy(tls, "client/tls.crt", mtls, "tls.crt", err);
-	if (code == CV_OK)
-		code = file_copy(tls, "client/tls.key", mtls, "tls.key", err);
-	if (code == CV_OK)
-		code = metadata_write(q, name, own, err);
-	if (code == CV_OK && faccessat(dir, "active_gateway", F_OK, 0) < 0)
-		code = cv_gw_file_write(dir, "active_gateway", name, 0600, err);
-	cv_buf_printf(said, "client files: %s/gateways/%s\n", root, name.p);
-	return code == CV_OK ? CV_OK : cv_wrap(err, "client files in %s", root);
-}
-
-cv_code cv_pki_init(const struct cv_pki_request *q, const struct cv_pki_paths *paths,
+cv_code cv_pki_make(const struct cv_pki_request *q, const struct cv_pki_paths *paths,
 	struct cv_buf *said, struct cv_err *err)
 {
 	CV_AUTO_FD int state = -1, tls = -1;
@@ -136,13 +83,20 @@ cv_code cv_pki_init(const struct cv_pki_request *q, const struct cv_pki_paths *p
 	if (code == CV_OK)
 		code = cv_pki_signing_keys(state, &keys, &pem, err);
 	cv_jwks_fini(&keys);
-	if (code != CV_OK)
-		return code;
-	cv_buf_printf(said, "certificates %s: %s/tls\n", there ? "kept" : "made", paths->state);
-	code = client_write(q, paths->client, tls, said, err);
-	if (code == CV_OK && q->is_compat)
-		code = client_write(q, paths->compat, tls, said, err);
+	if (code == CV_OK)
+		cv_buf_printf(
+			said, "certificates %s: %s/tls\n", there ? "kept" : "made", paths->state);
 	return code;
+}
+
+cv_code cv_pki_init(const struct cv_pki_request *q, const struct cv_pki_paths *paths,
+	struct cv_str endpoint, struct cv_buf *said, struct cv_err *err)
+{
+	cv_code code = pki_clients_check(q, paths, endpoint, err);
+
+	if (code == CV_OK)
+		code = cv_pki_make(q, paths, said, err);
+	return code == CV_OK ? pki_clients_write(q, paths, endpoint, said, err) : code;
 }
 
 /* ---- words ---- */
@@ -162,6 +116,8 @@ static cv_code word_set(
 
 	if (cv_str_eq(name, CV_STR("--state-dir"))) {
 		q->state_dir = value;
+	} else if (cv_str_eq(name, CV_STR("--config"))) {
+		q->config = value;
 	} else if (cv_str_eq(name, CV_STR("--name"))) {
 		if (!name_is_fine(value))
 			return cv_fail(

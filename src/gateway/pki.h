@@ -21,10 +21,10 @@
 
 struct cv_pki_request {
 	struct cv_str name; /* of the gateway, for clients; empty: "cove" */
-	struct cv_str state_dir;
+	struct cv_str state_dir, config;
 	struct cv_str san[CV_PKI_SANS_MAX];
 	size_t san_count;
-	uint32_t port;
+	uint32_t port;  /* that clients are told; 0: not said */
 	bool is_compat; /* also under openshell */
 };
 
@@ -33,11 +33,22 @@ struct cv_pki_paths {
 		compat[CV_GW_PATH_BYTES_MAX];
 };
 
-/* --name, --san (again and again, or with commas), --port, --compat, --state-dir.  CV_INVALID. */
+/* --name, --san (again and again, or with commas), --port, --compat, --state-dir, --config.  CV_INVALID. */
 CV_MUST cv_code cv_pki_request_parse(
 	int argc, char **argv, struct cv_pki_request *ret, struct cv_err *err);
-/* said: lines for the person. */
+/* Certificates and keys, and the files of clients for a gateway at endpoint (https://HOST:PORT).  said:
+ * lines for the person.  CV_INVALID, and nothing was made: the name is another gateway's. */
 CV_MUST cv_code cv_pki_init(const struct cv_pki_request *q, const struct cv_pki_paths *paths,
+	struct cv_str endpoint, struct cv_buf *said, struct cv_err *err);
+/* Without the files of clients. */
+CV_MUST cv_code cv_pki_make(const struct cv_pki_request *q, const struct cv_pki_paths *paths,
+	struct cv_buf *said, struct cv_err *err);
+
+/* For a start: CV_INVALID: no name stands for this gateway, and the usual one is another's. */
+CV_MUST cv_code cv_pki_clients_check(
+	const struct cv_pki_paths *paths, struct cv_str endpoint, struct cv_err *err);
+/* It listens there: each name that stands for it says so; the usual one is made if there is none. */
+CV_MUST cv_code cv_pki_clients_mend(const struct cv_pki_paths *paths, struct cv_str endpoint,
 	struct cv_buf *said, struct cv_err *err);
 
 /* The server's certificate gets those of the names that it lacks; its key and its other names stay.

@@ -2,7 +2,8 @@
 /*
  * pki_int.h - certificates with their keys, as pki*.c share them
  *
- *     pki.c          init: the directory, clients' files, the words of the command
+ *     pki.c          init: the directory, the words of the command
+ *     pki_clients.c  clients' files
  *     pki_pair.c     a certificate and its key: made, written, read
  *     pki_names.c    names in the server's certificate
  *     pki_signing.c  keys that sign tokens
@@ -50,3 +51,9 @@ int pki_no_passphrase(char *buf, int size, int is_write, void *arg);
 
 /* What the server's certificate is for: always, this host's name, and what was asked; with a NUL. */
 CV_MUST cv_code pki_sans_make(const struct cv_pki_request *q, struct cv_buf *b, struct cv_err *err);
+
+/* Clients' files of the name that q asks for.  CV_INVALID: it is another gateway's. */
+CV_MUST cv_code pki_clients_check(const struct cv_pki_request *q, const struct cv_pki_paths *paths,
+	struct cv_str endpoint, struct cv_err *err);
+CV_MUST cv_code pki_clients_write(const struct cv_pki_request *q, const struct cv_pki_paths *paths,
+	struct cv_str endpoint, struct cv_buf *said, struct cv_err *err);

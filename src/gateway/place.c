@@ -99,20 +99,40 @@ cv_code cv_gw_place_config(const char *path, const struct cv_gw_config_source *g
 	return code;
 }
 
+cv_code cv_gw_place_config_find(
+	const struct cv_gw_config_source *given, struct cv_gw_config **ret, struct cv_err *err)
+{
+	const struct cv_str named = cv_gw_config_path(given);
+	char path[CV_GW_PATH_BYTES_MAX];
+
+	if (named.n)
+		return cv_gw_place_config(named.p, given, ret, err);
+	if (cv_gw_place_home(given->env, "XDG_CONFIG_HOME", ".config", "cove/gateway.yaml", path,
+		    sizeof(path), err) == CV_OK &&
+		access(path, F_OK) == 0)
+		return cv_gw_place_config(path, given, ret, err);
+	return cv_gw_place_config(NULL, given, ret, err);
+}
+
 cv_code cv_gw_config_load(
 	char **env, char **flags, size_t flag_count, struct cv_gw_config **ret, struct cv_err *err)
 {
 	const struct cv_gw_config_source s = {
 		.env = env, .flags = flags, .flag_count = flag_count
 	};
-	const struct cv_str named = cv_gw_config_path(&s);
-	char path[CV_GW_PATH_BYTES_MAX];
 
-	if (named.n)
-		return cv_gw_place_config(named.p, &s, ret, err);
-	if (cv_gw_place_home(env, "XDG_CONFIG_HOME", ".config", "cove/gateway.yaml", path,
-		    sizeof(path), err) == CV_OK &&
-		access(path, F_OK) == 0)
-		return cv_gw_place_config(path, &s, ret, err);
-	return cv_gw_place_config(NULL, &s, ret, err);
+	return cv_gw_place_config_find(&s, ret, err);
+}
+
+/* ---- addresses ---- */
+
+void cv_gw_place_authority(const struct cv_gw_config *c, uint32_t port, struct cv_buf *out)
+{
+	const struct cv_str a = c->bind_address;
+	const bool is_any = cv_str_eq(a, CV_STR("0.0.0.0")), is_any6 = cv_str_eq(a, CV_STR("::"));
+	const struct cv_str host = is_any ? CV_STR("127.0.0.1") : is_any6 ? CV_STR("::1") : a;
+	const bool is_v6 = cv_str_has_byte(host, ':');
+
+	cv_buf_printf(out, "%s%.*s%s:%u", is_v6 ? "[" : "", CV_STR_ARG(host), is_v6 ? "]" : "",
+		(unsigned)port);
 }

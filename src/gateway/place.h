@@ -23,3 +23,9 @@ CV_MUST cv_code cv_gw_place_pki(
  * standard error. */
 CV_MUST cv_code cv_gw_place_config(const char *path, const struct cv_gw_config_source *given,
 	struct cv_gw_config **ret, struct cv_err *err);
+/* The same with the file that the source names, or the usual one, if it is there. */
+CV_MUST cv_code cv_gw_place_config_find(
+	const struct cv_gw_config_source *given, struct cv_gw_config **ret, struct cv_err *err);
+
+/* Where somebody on this host finds a gateway with this configuration: "HOST:PORT". */
+void cv_gw_place_authority(const struct cv_gw_config *c, uint32_t port, struct cv_buf *out);

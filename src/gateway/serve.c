@@ -161,20 +161,32 @@ static cv_code listener_add(struct cv_gateway *g, const char *what, uint32_t por
 	return CV_OK;
 }
 
-/* The certificate that `init` made learns the names that were configured since. */
+/* The certificate that `init` made learns the names that were configured since; and the address at
+ * which we listen, under which clients are told to come.  Without that one it is as good for those who
+ * come otherwise, so it is no reason not to start. */
 static cv_code server_names(struct cv_gateway *g, struct cv_err *err)
 {
 	const struct cv_gw_config *c = g->config;
-	bool is_new = false;
+	const bool is_any = cv_str_eq(c->bind_address, CV_STR("0.0.0.0")) ||
+			    cv_str_eq(c->bind_address, CV_STR("::"));
+	bool is_new = false, is_own = false;
+	struct cv_err why;
 
-	if (!c->server_sans.n || c->disable_tls || c->tls_cert.n)
+	if (c->disable_tls || c->tls_cert.n)
 		return CV_OK;
-	if (cv_pki_server_names(g->state_fd, c->server_sans.v, c->server_sans.n, &is_new, err) !=
-		CV_OK)
+	if (c->server_sans.n && cv_pki_server_names(g->state_fd, c->server_sans.v, c->server_sans.n,
+					&is_new, err) != CV_OK)
 		return cv_wrap(err, "server_sans");
-	if (is_new)
+	if (!is_any &&
+		cv_pki_server_names(g->state_fd, &c->bind_address, 1, &is_own, &why) != CV_OK &&
+		why.code != CV_NOT_FOUND)
+		cv_log(CV_LOG_WARN, "gateway", CV_LOG_FIELDS({ "why", cv_str_of(why.msg) }),
+			"the server's certificate is not for the address at which it listens");
+	if (is_new || is_own)
 		cv_log(CV_LOG_INFO, "gateway", CV_LOG_NONE,
-			"the server's certificate was made anew, with the names of server_sans");
+			"the server's certificate was made anew, %s",
+			is_new ? "with the names of server_sans"
+			       : "for the address at which it listens, too");
 	return CV_OK;
 }
 

@@ -153,7 +153,7 @@ def a_configuration_that_is_wrong():
 
 def certificates_in_part():
     state = os.path.join(home, "part")
-    cove("gateway", "init", "--state-dir", state)
+    cove("gateway", "init", "--state-dir", state, "--name", "part")
     os.remove(os.path.join(state, "tls/server/tls.crt"))
     done = cove("gateway", "start", "--state-dir", state, status=2)
     assert "partly filled (server/tls.crt is missing)" in done.stderr, done.stderr
@@ -177,7 +177,7 @@ def the_file_says_where():
     assert os.path.getsize(kept), "a backup of that gateway"
     assert "too much" in cove("gateway", "rotate-key", "x", "--config", "own.yaml", status=2).stderr
     cove("gateway", "rotate-credentials-key", "--config", "own.yaml")
-    cove("gateway", "init", "--state-dir", state)
+    cove("gateway", "init", "--state-dir", state, "--name", "init")
     cove("gateway", "rotate-key", "--config", "own.yaml")
     cove("gateway", "restore", "--config", "own.yaml", kept)
     end = time.monotonic() + 20  # it starts itself again
@@ -188,6 +188,148 @@ def the_file_says_where():
     assert f"runs already: {url}" in again and f"  ends with: cove gateway stop --state-dir {state}\n" in again, again
     cove("gw", "stop", "--config", "own.yaml")
     assert running("--state-dir", state) is None
+
+
+class Lodging:
+    """A home of its own, with what clients in it are told."""
+
+    def __init__(self):
+        self.home = tempfile.mkdtemp(prefix="cove-lodging-")
+        self.env = dict(ENV, HOME=self.home)
+        self.states = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for words in [[]] + [["--state-dir", s] for s in self.states]:
+            self.cove("gateway", "stop", *words, status=None)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def cove(self, *words, status=0, name="cove"):
+        return cove(*words, status=status, name=name, env=self.env, cwd=self.home)
+
+    def state(self, name):
+        self.states.append(os.path.join(self.home, name))
+        return self.states[-1]
+
+    def folder(self, name="cove", family="cove"):
+        return os.path.join(self.home, ".config", family, "gateways", name)
+
+    def told(self, name="cove", family="cove"):
+        """The port; None: nothing."""
+        try:
+            with open(os.path.join(self.folder(name, family), "metadata.json"), encoding="utf-8") as f:
+                m = json.load(f)
+        except FileNotFoundError:
+            return None
+        assert m["gateway_endpoint"] == f"https://127.0.0.1:{m['gateway_port']}", m
+        return m["gateway_port"]
+
+    def configure(self, text):
+        os.makedirs(os.path.join(self.home, ".config/cove"), exist_ok=True)
+        with open(os.path.join(self.home, ".config/cove/gateway.yaml"), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def is_found(self, name="cove"):
+        return self.cove("sandbox", "list", name=name).stdout == "No sandboxes found.\n"
+
+
+def anothers_name_is_never_taken():
+    """Not by a start that fails, nor by one that would not, nor by init; who asks hears whose it is and what to do."""
+    with Lodging() as l:
+        first, second = ports.free(), ports.free()
+        l.cove("gateway", "start", "--port", str(first))
+        other = l.state("other")
+        for command in (["start", "--port", str(first)], ["start", "--port", str(second)], ["init"], ["init", "--compat"]):
+            done = l.cove("gateway", *command, "--state-dir", other, status=2)
+            assert f"another gateway as 'cove' (https://127.0.0.1:{first}, in " in done.stderr, done
+            assert f"'cove gateway init --state-dir {other} --name NAME'" in done.stderr, done
+            assert "'cove gateway remove cove'" in done.stderr and not os.path.exists(other), done
+            assert l.is_found() and l.told() == first and l.told(family="openshell") is None
+        l.cove("gateway", "init", "--state-dir", other, "--name", "second")
+        done = l.cove("gateway", "start", "--port", str(first), "--state-dir", other, status=125)
+        assert f"port {first} of 127.0.0.1 is taken" in done.stderr, done.stderr
+        l.cove("gateway", "start", "--port", str(second), "--state-dir", other)
+        assert l.told("second") == second and l.told() == first and l.is_found()
+        assert l.cove("-g", "second", "sandbox", "list").stdout == "No sandboxes found.\n"
+        with open(os.path.join(l.home, ".config/cove/active_gateway"), encoding="ascii") as f:
+            assert f.read() == "cove"
+        l.cove("gateway", "remove", "cove")  # as if it were gone
+        third = l.state("third")
+        l.cove("gateway", "start", "--port", "0", "--state-dir", third)
+        assert l.told() not in (None, first, second) and l.is_found()
+
+
+def clients_are_told_of_another_port():
+    with Lodging() as l:
+        one, two = ports.free(), ports.free()
+        l.cove("gateway", "start", "--port", str(one))
+        l.cove("gateway", "init", "--compat")  # beside one that runs
+        assert (l.told(), l.told(family="openshell")) == (one, one) and l.is_found("openshell")
+        l.cove("gateway", "stop")
+        done = l.cove("gateway", "start", "--port", str(two))
+        assert f"client files: {l.folder()} (https://127.0.0.1:{two})\n" in done.stdout, done.stdout
+        assert (l.told(), l.told(family="openshell")) == (two, two) and l.is_found() and l.is_found("openshell")
+        done = l.cove("gateway", "start")
+        assert "client files" not in done.stdout and done.stderr == "", "nothing was to be mended"
+
+
+def init_knows_the_configuration():
+    with Lodging() as l:
+        port = ports.free()
+        l.configure(f"port: {port}\nbind_address: 127.0.0.9\nstate_dir: {l.state('here')}\ntools: {{catalogs: [/later.yaml]}}\n")
+        l.cove("gateway", "init", "--compat")
+        for family in ("cove", "openshell"):
+            with open(os.path.join(l.folder(family=family), "metadata.json"), encoding="utf-8") as f:
+                m = json.load(f)
+            assert (m["gateway_endpoint"], m["gateway_port"]) == (f"https://127.0.0.9:{port}", port), m
+        l.configure(f"port: {port}\nbind_address: 127.0.0.9\nstate_dir: {l.state('here')}\n")
+        assert "certificates" not in l.cove("gateway", "start").stdout, "those of init"
+        assert l.is_found(), "the certificate is for that address"
+        own = os.path.join(l.home, "own.yaml")
+        with open(own, "w", encoding="utf-8") as f:
+            f.write("port: 4711\n")
+        l.cove("gateway", "init", "--config", own, "--name", "own", "--state-dir", l.state("own"))
+        assert l.told("own") == 4711
+        l.cove("gateway", "init", "--config", own, "--name", "own", "--state-dir", l.state("own"), "--port", "4712")
+        assert l.told("own") == 4712
+        l.configure("prot: 1\n")
+        assert "unknown key 'prot'" in l.cove("gateway", "init", status=2).stderr
+
+
+def a_start_beside_it_mends_what_clients_are_told():
+    with Lodging() as l:
+        port = ports.free()
+        l.cove("gateway", "start", "--port", str(port))
+        path = os.path.join(l.folder(), "metadata.json")
+        with open(path, encoding="utf-8") as f:
+            good = f.read()
+
+        def mended():
+            done = l.cove("gateway", "start")
+            assert "runs already" in done.stdout and "client files: " + l.folder() in done.stdout, done
+            assert l.told() == port and l.is_found()
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(good.replace(str(port), "17670"))
+        mended()
+        shutil.rmtree(l.folder())
+        os.unlink(os.path.join(l.home, ".config/cove/active_gateway"))
+        mended()
+        shutil.rmtree(os.path.join(l.folder(), "mtls"))
+        mended()
+        os.unlink(path)
+        mended()
+        for choice in (good.replace('"mtls"', '"oidc"'), good.replace("127.0.0.1", "gw.example")):
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(choice)
+            l.cove("gateway", "start")
+            with open(path, encoding="utf-8") as f:
+                assert f.read() == choice, "somebody's own choice"
+        with open(os.path.join(l.folder(), "mtls/ca.crt"), "a", encoding="ascii") as f:
+            f.write("another\n")
+        done = l.cove("gateway", "start")
+        assert "clients do not find it: clients know another gateway as 'cove'" in done.stderr, done
 
 
 def one_that_was_started_in_another_way():
@@ -261,6 +403,8 @@ def every_command_is_reached():
 try:
     for f in (nothing_runs, one_command_is_enough, twice_is_once, sandboxes_go_on, reload_says_what_came_of_it, stop_waits_for_the_end,
               a_port_that_is_taken, a_configuration_that_is_wrong, certificates_in_part, the_file_says_where,
+              anothers_name_is_never_taken, clients_are_told_of_another_port, init_knows_the_configuration,
+              a_start_beside_it_mends_what_clients_are_told,
               one_that_was_started_in_another_way, several_starts_at_once, one_that_hangs_is_said, the_log_has_an_end,
               every_command_is_reached):
         tap.check(f.__name__.replace("_", " "), f)
