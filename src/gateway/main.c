@@ -42,8 +42,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define EXIT_FAILED      125
-#define DESCRIPTORS      65536 /* sandboxes have some each, clients one: as many as we are given */
+#define EXIT_FAILED 125
+#define DESCRIPTORS 65536 /* sandboxes have some each, clients one: as many as we are given */
 
 static char **all_words; /* of main(), to start again with */
 

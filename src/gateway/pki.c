@@ -64,6 +64,24 @@ static cv_code tls_make(const struct cv_pki_request *q, int tls, struct cv_err *
 	return code;
 }
 
+/* --san, where the certificates were there already: who asked for a name is not to go without it. */
+static cv_code names_add(
+	const struct cv_pki_request *q, int state, struct cv_buf *said, struct cv_err *err)
+{
+	bool is_new = false;
+
+	if (!q->san_count)
+		return CV_OK;
+	if (cv_pki_server_names(state, q->san, q->san_count, &is_new, err) != CV_OK)
+		return cv_wrap(err, "--san");
+	cv_buf_printf(said, "the server's certificate %s for:", is_new ? "is now" : "was already");
+	for (size_t i = 0; i < q->san_count; i++)
+		cv_buf_printf(said, " %.*s", CV_STR_ARG(q->san[i]));
+	cv_buf_printf(said, "%s\n",
+		is_new ? " (a gateway that runs takes it at 'cove gateway reload')" : "");
+	return CV_OK;
+}
+
 cv_code cv_pki_make(const struct cv_pki_request *q, const struct cv_pki_paths *paths,
 	struct cv_buf *said, struct cv_err *err)
 {
@@ -83,10 +101,10 @@ cv_code cv_pki_make(const struct cv_pki_request *q, const struct cv_pki_paths *p
 	if (code == CV_OK)
 		code = cv_pki_signing_keys(state, &keys, &pem, err);
 	cv_jwks_fini(&keys);
-	if (code == CV_OK)
-		cv_buf_printf(
-			said, "certificates %s: %s/tls\n", there ? "kept" : "made", paths->state);
-	return code;
+	if (code != CV_OK)
+		return code;
+	cv_buf_printf(said, "certificates %s: %s/tls\n", there ? "kept" : "made", paths->state);
+	return there ? names_add(q, state, said, err) : CV_OK;
 }
 
 cv_code cv_pki_init(const struct cv_pki_request *q, const struct cv_pki_paths *paths,

@@ -8,8 +8,9 @@
  *     CLIENT/       active_gateway (where there is none)
  *                   gateways/NAME/metadata.json  gateways/NAME/mtls/{ca.crt,tls.crt,tls.key}
  *
- * A tls directory that has all of it is kept; one that has a part is an error, because what is
- * missing can't be made to fit the rest without knowing what happened.  P-256 and Ed25519.
+ * A tls directory that has all of it is kept, and its server's certificate gets the names that are
+ * asked for; one that has a part is an error, because what is missing can't be made to fit the rest
+ * without knowing what happened.  P-256 and Ed25519.
  */
 #pragma once
 #include "base/buf.h"

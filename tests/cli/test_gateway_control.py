@@ -298,6 +298,23 @@ def init_knows_the_configuration():
         assert "unknown key 'prot'" in l.cove("gateway", "init", status=2).stderr
 
 
+def names_are_added_to_a_certificate():
+    """Also where there are certificates already; the key and the names before stay."""
+    with Lodging() as l:
+        l.cove("gateway", "init", "--san", "first.example")
+        done = l.cove("gateway", "init", "--san", "gw.example,10.1.2.3")
+        assert "certificates kept" in done.stdout, done.stdout
+        assert "the server's certificate is now for: gw.example 10.1.2.3 (" in done.stdout, done.stdout
+        text = subprocess.run(["openssl", "x509", "-noout", "-text", "-in",
+                               os.path.join(l.home, ".local/state/cove/gateway/tls/server/tls.crt")],
+                              capture_output=True, text=True, check=True).stdout
+        assert all(n in text for n in ("DNS:first.example", "DNS:gw.example", "IP Address:10.1.2.3", "DNS:localhost")), text
+        done = l.cove("gateway", "init", "--san", "gw.example")
+        assert "was already for: gw.example\n" in done.stdout, done.stdout
+        done = l.cove("gateway", "init", "--san", "a b", status=2)
+        assert "--san: 'a b' is neither a host name nor an address" in done.stderr, done
+
+
 def a_start_beside_it_mends_what_clients_are_told():
     with Lodging() as l:
         port = ports.free()
@@ -404,7 +421,7 @@ try:
     for f in (nothing_runs, one_command_is_enough, twice_is_once, sandboxes_go_on, reload_says_what_came_of_it, stop_waits_for_the_end,
               a_port_that_is_taken, a_configuration_that_is_wrong, certificates_in_part, the_file_says_where,
               anothers_name_is_never_taken, clients_are_told_of_another_port, init_knows_the_configuration,
-              a_start_beside_it_mends_what_clients_are_told,
+              a_start_beside_it_mends_what_clients_are_told, names_are_added_to_a_certificate,
               one_that_was_started_in_another_way, several_starts_at_once, one_that_hangs_is_said, the_log_has_an_end,
               every_command_is_reached):
         tap.check(f.__name__.replace("_", " "), f)
