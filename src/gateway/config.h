@@ -26,6 +26,7 @@ struct cv_gw_config_list {
 };
 struct cv_gw_config_map { /* in the order written */
 	struct cv_str *key, *value;
+	struct cv_policy_pos *at; /* of the keys in the file */
 	size_t n;
 };
 struct cv_gw_config_quotas { /* of workspaces that have their own */
@@ -170,6 +171,11 @@ void cv_gw_config_free(const struct cv_gw_config *c); /* NULL is fine */
 CV_PRINTF(5, 6)
 void cv_gw_config_refuse(const struct cv_gw_config *c, const char *key,
 	struct cv_findings *findings, struct cv_err *err, const char *fmt, ...);
+
+/* It can be as it is, and is hardly what was meant: a warning with its place, if the file says it. */
+CV_PRINTF(4, 5)
+void cv_gw_config_remark(const struct cv_gw_config *c, const char *key,
+	struct cv_findings *findings, const char *fmt, ...);
 
 /* --config FILE in flags, or the environment's; CV_STR_NONE: neither. */
 struct cv_str cv_gw_config_path(const struct cv_gw_config_source *s);

@@ -48,6 +48,21 @@ void cv_gw_config_refuse(const struct cv_gw_config *c, const char *key,
 		(void)cv_fail(err, CV_INVALID, "%s: %s", key, text);
 }
 
+void cv_gw_config_remark(const struct cv_gw_config *c, const char *key,
+	struct cv_findings *findings, const char *fmt, ...)
+{
+	const struct cv_gw_origin *from = &c->origin[option_named(key) - cv_gw_option];
+	const struct cv_policy_pos none = { 0 };
+	char text[CV_ERR_MSG_BYTES_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	cv_findings_add(findings, CV_FINDING_WARNING,
+		from->kind == CV_GW_BY_FILE ? from->pos : none, cv_str_of(key), NULL, "%s", text);
+}
+
 /* Numbers that not every number will do for. */
 #define AT(field) offsetof(struct cv_gw_config, field)
 static const struct {

@@ -89,7 +89,7 @@ static void map_read(struct reading *r, const struct cv_gw_option *o)
 			REPORT(r, cv_yaml_pos(r->y), NULL, "%s.%s: expected text", o->key, key);
 			cv_yaml_skip(r->y);
 		} else if (!cv_gw_option_map_add(r->c, cv_gw_option_field(r->c, o), cv_str_of(key),
-				   cv_yaml_scalar(r->y))) {
+				   cv_yaml_scalar(r->y), pos)) {
 			REPORT(r, pos, NULL, "%s: too many entries", o->key);
 		}
 	}

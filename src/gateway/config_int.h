@@ -42,8 +42,8 @@ const char *cv_gw_option_put(struct cv_gw_config *c, const struct cv_gw_option *
 void cv_gw_option_forget(struct cv_gw_config *c, const struct cv_gw_option *o);
 /* False: too many, or no memory. */
 bool cv_gw_option_list_add(struct cv_gw_config *c, struct cv_gw_config_list *l, struct cv_str s);
-bool cv_gw_option_map_add(
-	struct cv_gw_config *c, struct cv_gw_config_map *m, struct cv_str key, struct cv_str value);
+bool cv_gw_option_map_add(struct cv_gw_config *c, struct cv_gw_config_map *m, struct cv_str key,
+	struct cv_str value, struct cv_policy_pos at);
 /* A quantity, or "unlimited".  NULL, or what was expected instead. */
 const char *cv_gw_option_amount(enum cv_gw_option_type type, struct cv_str s, uint64_t *ret);
 

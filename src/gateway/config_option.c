@@ -68,15 +68,21 @@ bool cv_gw_option_list_add(struct cv_gw_config *c, struct cv_gw_config_list *l, 
 	return true;
 }
 
-bool cv_gw_option_map_add(
-	struct cv_gw_config *c, struct cv_gw_config_map *m, struct cv_str key, struct cv_str value)
+bool cv_gw_option_map_add(struct cv_gw_config *c, struct cv_gw_config_map *m, struct cv_str key,
+	struct cv_str value, struct cv_policy_pos at)
 {
 	struct cv_gw_config_list keys = { m->key, m->n }, values = { m->value, m->n };
+	struct cv_policy_pos *places = cv_arena_array(&c->arena, m->n + 1, sizeof(*places));
 
-	if (!cv_gw_option_list_add(c, &keys, key) || !cv_gw_option_list_add(c, &values, value))
+	if (!places || !cv_gw_option_list_add(c, &keys, key) ||
+		!cv_gw_option_list_add(c, &values, value))
 		return false;
 	m->key = keys.v;
 	m->value = values.v;
+	if (m->n)
+		memcpy(places, m->at, m->n * sizeof(*places));
+	places[m->n] = at;
+	m->at = places;
 	m->n = keys.n;
 	return true;
 }

@@ -28,10 +28,12 @@
 #include "gateway/metrics.h"
 #include "gateway/pki.h"
 #include "gateway/place.h"
+#include "gateway/remarks.h"
 #include "gateway/serve.h"
 #include "gateway/state.h"
 #include "gateway/tools.h"
 #include "gateway/trace.h"
+#include "policy/findings.h"
 #include "sys/fd.h"
 
 #include <fcntl.h>
@@ -42,8 +44,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define EXIT_FAILED 125
-#define DESCRIPTORS 65536 /* sandboxes have some each, clients one: as many as we are given */
+#define EXIT_FAILED      125
+#define REPORT_BYTES_MAX (256u << 10)
+#define DESCRIPTORS      65536 /* sandboxes have some each, clients one: as many as we are given */
 
 static char **all_words; /* of main(), to start again with */
 
@@ -231,6 +234,7 @@ static int run(int argc, char **argv, char **env)
 		stop(&g);
 		return status;
 	}
+	cv_gw_remarks_log(config, env);
 	cv_log(CV_LOG_INFO, "gateway",
 		CV_LOG_FIELDS({ "version", CV_STR(CV_VERSION) }, { "id", cv_str_of(id) },
 			{ "state", cv_str_of(state) }),
@@ -248,6 +252,20 @@ static int run(int argc, char **argv, char **env)
 }
 
 /* ---- other commands ---- */
+
+static void remarks_print(const char *file, const struct cv_gw_config *c, char **env)
+{
+	struct cv_findings f;
+	struct cv_buf report;
+
+	cv_findings_init(&f);
+	cv_buf_init(&report, REPORT_BYTES_MAX);
+	cv_gw_remarks(c, env, &f);
+	cv_findings_text(&f, cv_str_of(file), &report);
+	fprintf(stderr, "%.*s", CV_STR_ARG(cv_buf_str(&report)));
+	cv_buf_fini(&report);
+	cv_findings_fini(&f);
+}
 
 static int config_check(int argc, char **argv, char **env)
 {
@@ -270,6 +288,7 @@ static int config_check(int argc, char **argv, char **env)
 		(void)cv_gw_exit(&err);
 		return CV_GW_EXIT_USAGE; /* also of one that can't be read */
 	}
+	remarks_print(file, c, env);
 	cv_gw_config_free(c);
 	printf("%s: ok\n", file);
 	return 0;

@@ -17,6 +17,7 @@
 #include "gateway/log.h"
 #include "gateway/metrics.h"
 #include "gateway/pki.h"
+#include "gateway/remarks.h"
 #include "gateway/serve.h"
 #include "gateway/service.h"
 #include "gateway/state.h"
@@ -262,6 +263,7 @@ cv_code cv_gw_reload(struct cv_gateway *g, struct cv_buf *ret_fixed, struct cv_e
 	cv_gw_config_free(old);
 	cv_metric_add(CV_METRIC_RELOADS, 1, "ok");
 	cv_log(CV_LOG_INFO, "config", CV_LOG_NONE, "reloaded");
+	cv_gw_remarks_log(next, g->env);
 	return CV_OK;
 }
 

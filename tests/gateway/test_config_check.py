@@ -134,6 +134,27 @@ def files_of_profiles():
     assert (2, 1) in places(lines, bad) and "of 3 files 2 are wrong" in places(lines, path)[(1, 15)], lines
 
 
+def images_that_are_not_there():
+    """A warning with the entry's line, since it may be mounted later; and a gateway that starts logs it."""
+    notes = write("notes", "no directory")
+    images = f"images:\n  a: host\n  b: {home}/nosuch\n  c: {home}\n  d: external\n  e: {notes}\n  f: some/where\n"
+    path = write("i.yaml", images)
+    status, lines = check(path)
+    assert status == 0 and len(lines) == 3, lines
+    assert lines[0] == (f"{path}:3:3: warning: images: 'b': {home}/nosuch: No such file or directory; sandboxes of that image "
+                        "will not start"), lines
+    assert lines[1].startswith(f"{path}:6:3: warning: images: 'e': {notes}: Not a directory"), lines
+    assert lines[2].startswith(f"{path}:7:3: warning: images: 'f': some/where: neither host, external nor"), lines
+    g.write_config({"images": {"b": home + "/nosuch", "c": home}})
+    g.start()
+    line = g.logged("nosuch")
+    assert line and "WARN" in line and "'b'" in line and not any("'c'" in w for w in g.lines), g.lines
+    since = len(g.lines)
+    g.hup()
+    assert g.logged("nosuch", since), g.lines
+    g.stop()
+
+
 def a_gateway_judges_them_alike():
     """What check takes is taken, and what it refuses is said in the log."""
     bad = write("policies/web.yaml", POLICY.replace("access: full", "access: full, tls: maybe"))
@@ -156,7 +177,7 @@ def a_gateway_judges_them_alike():
 
 try:
     for f in (all_faults_of_a_file_in_one_go, secrets_are_not_repeated, a_file_that_is_not_there, files_of_policies, files_of_profiles,
-              a_gateway_judges_them_alike):
+              images_that_are_not_there, a_gateway_judges_them_alike):
         tap.check(f.__name__.replace("_", " "), f)
 finally:
     g.close()
