@@ -7,6 +7,7 @@
 #include "gateway/external.h"
 #include "gateway/log.h"
 #include "gateway/state.h"
+#include "gateway/tools.h"
 #include "policy/findings.h"
 
 #include <errno.h>
@@ -46,8 +47,8 @@ static void images_look(const struct cv_gw_config *c, struct cv_findings *findin
 
 void cv_gw_remarks(const struct cv_gw_config *c, char **env, struct cv_findings *findings)
 {
-	(void)env;
 	images_look(c, findings);
+	cv_gw_tools_remark(c, env, findings);
 }
 
 void cv_gw_remarks_log(const struct cv_gw_config *c, char **env)

@@ -28,6 +28,9 @@ struct cv_findings;
 void cv_gw_tools_check(
 	const struct cv_gw_config *c, struct cv_findings *findings, struct cv_err *err);
 
+/* Credentials of those catalogs that are not on this host (cv_gw_remarks). */
+void cv_gw_tools_remark(const struct cv_gw_config *c, char **env, struct cv_findings *findings);
+
 /* The sandbox was started with host tools. */
 bool cv_gw_tools_are_there(const struct cv_gateway *g, const struct cv_object *sandbox);
 /* The envelope of its token, under the vault's present key. */

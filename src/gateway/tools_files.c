@@ -236,3 +236,42 @@ void cv_gw_tools_check(
 	for (size_t i = 0; i < CV_MIN(own->n, (size_t)TOOLS_SETS_MAX); i++)
 		(void)set_check(c, own->value[i], "tools.workspaces", findings, err);
 }
+
+/* ---- what is not on this host ---- */
+
+/* The catalog itself was judged before. */
+static void word_remark(const struct cv_gw_config *c, const char *key, struct cv_str word,
+	char **env, struct cv_findings *findings)
+{
+	struct tools_set s = { 0 };
+	struct cv_err err;
+
+	const bool is_read = word.n && word_add(&s, word, &err) == CV_OK;
+	for (size_t i = 0; is_read && i < s.catalog->credential_count; i++) {
+		const struct cv_tool_credential *one = &s.catalog->credentials[i];
+		struct cv_buf value;
+
+		if (one->source == CV_TOOL_CREDENTIAL_PROVIDER)
+			continue;
+		cv_buf_init(&value, CV_GW_FILE_BYTES_MAX);
+		if (tools_value_read(env, one, &value, &err) != CV_OK)
+			cv_gw_config_remark(c, key, findings,
+				"catalog %.*s: credential %.*s: %s; calls of the tools that need "
+				"it will fail",
+				CV_POLICY_QUOTE(word), CV_POLICY_QUOTE(one->name), err.msg);
+		cv_buf_wipe(&value);
+	}
+	set_unload(&s);
+}
+
+void cv_gw_tools_remark(const struct cv_gw_config *c, char **env, struct cv_findings *findings)
+{
+	const struct cv_gw_config_map *own = &c->tools_workspaces;
+
+	for (size_t i = 0; i < c->tools_catalogs.n; i++)
+		word_remark(c, "tools.catalogs", c->tools_catalogs.v[i], env, findings);
+	for (size_t i = 0; i < own->n; i++)
+		for (struct cv_str rest = own->value[i]; rest.n;)
+			word_remark(c, "tools.workspaces", cv_str_trim(cv_str_cut(&rest, ',')), env,
+				findings);
+}

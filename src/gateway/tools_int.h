@@ -36,3 +36,6 @@ const struct tools_set *tools_of(const struct cv_gateway *g, struct cv_str works
 /* A new one; *ret_digest in hexadecimal. */
 CV_MUST cv_code tools_token_make(struct cv_gateway *g, const struct cv_object *sandbox,
 	struct cv_arena *arena, struct cv_str *ret_digest, struct cv_err *err);
+/* A credential of a catalog that is in the environment or in a file.  CV_NOT_FOUND: it is not there. */
+CV_MUST cv_code tools_value_read(
+	char **env, const struct cv_tool_credential *c, struct cv_buf *ret, struct cv_err *err);

@@ -203,17 +203,17 @@ struct granter {
 	uint32_t cred[CV_CATALOG_CREDENTIALS_MAX];
 };
 
-static cv_code value_read(const struct granter *x, const struct cv_tool_credential *c,
-	struct cv_buf *ret, struct cv_err *err)
+cv_code tools_value_read(
+	char **env, const struct cv_tool_credential *c, struct cv_buf *ret, struct cv_err *err)
 {
 	char name[CV_GW_PATH_BYTES_MAX];
 
 	if (!cv_str_to_cstr(c->from, name, sizeof(name)))
 		return cv_fail(err, CV_INVALID, "a name that is too long");
 	if (c->source == CV_TOOL_CREDENTIAL_ENV) {
-		const struct cv_str v = cv_gw_env_plain(x->g->env, name);
+		const struct cv_str v = cv_gw_env_plain(env, name);
 
-		if (!v.p)
+		if (!v.n) /* who starts something with X= means that there is no X */
 			return cv_fail(err, CV_NOT_FOUND,
 				"%s is not in the environment of the gateway", name);
 		return cv_buf_put(ret, v) ? CV_OK : cv_fail(err, CV_LIMIT, "%s is too long", name);
@@ -239,7 +239,7 @@ static cv_code sealed(struct granter *x, const struct cv_tool_credential *c, str
 
 	cv_buf_init(&value, CV_VAULT_VALUE_BYTES_MAX);
 	cv_buf_init(&envelope, CV_VAULT_ENVELOPE_BYTES_MAX);
-	cv_code code = value_read(x, c, &value, err);
+	cv_code code = tools_value_read(x->g->env, c, &value, err);
 	const struct cv_str v = line_of(cv_buf_str(&value));
 	const char *fault = code == CV_OK ? cv_cred_value_fault(v) : NULL;
 	if (fault)
@@ -288,12 +288,19 @@ static cv_code credential_take(struct granter *x, size_t index, struct cv_err *e
 			     : code;
 }
 
+/* What this host does not have, nobody is granted: the keeper refuses it to the call that needs it, and
+ * the sandbox and its other tools are as good as ever.  (The gateway has said it at its start.)  A
+ * provider is another thing: whoever asked for the sandbox can attach it. */
 static cv_code use_grant(void *arg, struct cv_str who, size_t credential, struct cv_err *err)
 {
 	struct granter *x = arg;
-	const struct cv_str name = x->catalog->credentials[credential].name;
+	const struct cv_tool_credential *c = &x->catalog->credentials[credential];
+	const struct cv_str name = c->name;
 
-	if (credential_take(x, credential, err) != CV_OK)
+	const cv_code code = credential_take(x, credential, err);
+	if (code == CV_NOT_FOUND && c->source != CV_TOOL_CREDENTIAL_PROVIDER)
+		return CV_OK;
+	if (code != CV_OK)
 		return cv_wrap(err, "tools: credential %.*s", CV_STR_ARG(name));
 	return cv_compose_grant(x->set, who, name, x->cred[credential], err);
 }

@@ -52,11 +52,21 @@ version: 1
 tools:
   special: {description: Of one workspace., command: {argv: [/bin/echo, special]}}
 """
-RULES = {"some": {"tools": ["say", "slow", "digest", "special", "lock"]},
+LACKING = """\
+version: 1
+credentials: {ABSENT: {env: COVE_LAB_ABSENT}, EMPTY: {env: COVE_LAB_EMPTY}, GONE: {file: /nonexistent/key}}
+tools:
+  plain: {description: Needs nothing., command: {argv: [/bin/echo, plain]}}
+  absent: {description: Needs it., command: {argv: [/bin/echo], env: {K: "{credential:ABSENT}"}}}
+  empty: {description: Needs it., command: {argv: [/bin/echo], env: {K: "{credential:EMPTY}"}}}
+  gone: {description: Needs it., command: {argv: [/bin/echo], env: {K: "{credential:GONE}"}}}
+"""
+RULES = {"some": {"tools": ["say", "slow", "digest", "special", "lock", "plain", "absent", "empty", "gone"]},
          "asked": {"tools": ["each"], "approval": "always"}}
 SECRET = "s3cr3t-of-the-catalog-0123456789"
 
-g = gatewaylab.Gateway(tls=False, start=False)
+g = gatewaylab.Gateway(tls=False, start=False, env={"COVE_LAB_EMPTY": ""})
+g.env.pop("GITHUB_TOKEN", None)
 pb = g.pb
 
 
@@ -74,7 +84,7 @@ write("secret", SECRET + "\n")
 CONFIG = {"tools": {
     "catalogs": [write("tools.yaml", CATALOG % {"secret": path("secret"), "go": path("go"),
                                                         "unlock": path("unlock")})],
-    "workspaces": {"team": write("other.yaml", OTHER)}, "approve_timeout_secs": 60}}
+    "workspaces": {"team": write("other.yaml", OTHER), "lacking": write("lacking.yaml", LACKING)}, "approve_timeout_secs": 60}}
 g.write_config(CONFIG)
 
 
@@ -540,6 +550,29 @@ def not_by_others(one, team):
     return True
 
 
+def lacking():
+    """What is not on this host is said beforehand, and only the call that needs it fails, with its name."""
+    want = {"ABSENT": "COVE_LAB_ABSENT is not in the environment", "EMPTY": "COVE_LAB_EMPTY is not in the environment",
+            "GONE": "/nonexistent/key is not there"}
+    done = g.run("config", "check", write("check.yaml", json.dumps(CONFIG)))
+    warned = [line for line in done.stderr.splitlines() if ": warning: tools.workspaces: catalog " in line]
+    assert len(warned) == 3, done
+    for name, why in want.items():
+        words = f"catalog {path('lacking.yaml')}: credential {name}: {why}"
+        assert any(words in line for line in warned), (words, warned)
+        line = g.logged(words, 0, 0)
+        assert line and "WARN" in line, (words, g.lines)
+    done = g.run("config", "check", write("check.yaml", json.dumps({"tools": {"catalogs": ["github"]}})))
+    assert "check.yaml:1:24: warning: tools.catalogs: catalog github: credential GITHUB_TOKEN: GITHUB_TOKEN is not" in done.stderr, done
+    g.stub.CreateWorkspace(pb.CreateWorkspaceRequest(name="lacking"))
+    s = ready("poor", "lacking")
+    assert call(s, "plain") == (200, {"output": "plain\n"})
+    for name in want:
+        status, answer = call(s, name.lower())
+        assert status >= 500 and name in json.dumps(answer), (name, status, answer)
+    return True
+
+
 def check(name, function):
     def true():
         assert function(), "it is not so"
@@ -561,6 +594,7 @@ def main():
     check("and is there when the sandbox was stopped and started", lambda: over_stop(one, job))
     team = workspaces()
     tap.ok(True, "a workspace has catalogs of its own")
+    check("a credential that the host lacks fails the calls that need it", lacking)
     check("calls of several are counted together", lambda: counted_together(one, team))
     check("reloaded for sandboxes to come", lambda: reloaded(one))
     check("a broker that is killed is started again", lambda: broker_killed(one))
