@@ -6,7 +6,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
-from brokerlab import ALLOW, DENY, FLOOD, TIMEOUT, Lab, Sandbox, Tap, eventually  # noqa: E402
+from brokerlab import ALLOW, DENY, FLOOD, TIMEOUT, Lab, Sandbox, Tap, eventually, is_readable  # noqa: E402
 
 CATALOG = """
 version: 1
@@ -145,6 +145,7 @@ def b6_flooding():
     streams = [start(text=str(i), sandbox=flood) for i in range(520)]
     assert eventually(lambda: flood.request("GET", "/v1/jobs").body.count(b'"held"') == 512, 20)
     answers = []
+    assert eventually(lambda: len([s for s in streams[505:] if is_readable(s.sock, 0)]) == 8)
     for s in streams[505:]:
         s.sock.settimeout(0.3)
         try:

@@ -341,7 +341,7 @@ def streams_are_bounded():
     crowd = Sandbox(lab, "crowd")
     most = STREAMS_EACH_MAX
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    streams = [crowd.open(timeout=5) for _ in range(most + 32)]
+    streams = [crowd.open(timeout=20) for _ in range(most + 32)]
     time.sleep(0.5)
     refused = 0
     for s in streams[most - 8:]:
@@ -386,7 +386,7 @@ def refused_catalogs():
             raise SystemExit("a bad catalog was taken")
         except AssertionError as error:
             assert word in str(error), error
-        assert bad.process.wait(5) != 0
+        assert bad.process.wait(20) != 0
 
 
 def a_state_directory_that_others_read():

@@ -179,7 +179,7 @@ def fifos_sockets_and_the_like():
         began = time.monotonic()
         for path in (name, name + "/pipe"):
             assert not os.path.lexists(refused(way(before + path), 422, "files_rejected"))
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         os.mkfifo(f"{at}/{name}-pipe")
         to = store if way is fetch else fetch
         put(HOST + "/plain")
@@ -198,7 +198,7 @@ def bounds_of_bytes_and_files():
         began = time.monotonic()
         for path in (name, name + "/sparse"):
             assert not os.path.lexists(refused(way(before + path), 413, "files_too_large"))
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         for n, status in ((20, 200), (21, 413)):
             name = fresh()
             for i in range(n):

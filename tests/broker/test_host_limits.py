@@ -90,7 +90,7 @@ def one_at_a_time_of_two_sandboxes():
     start = time.monotonic()
     held.end()
     assert two.box.wait(waits)["state"] == "succeeded"
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
     r = two.box.call("deploy", script("echo mine"))
     assert (r.status, r.json) == (200, {"output": "mine\n"}), r
 
@@ -147,7 +147,7 @@ def p16_a_broker_that_is_killed():
     assert two.box.request("GET", f"/v1/jobs/{waits}").json["state"] == "queued"
     run.lab.kill()
     assert two.box.wait(waits)["state"] == "succeeded"
-    assert eventually(lambda: not marked(mark), 5)
+    assert eventually(lambda: not marked(mark))
 
 
 def one_sandbox_that_ends():

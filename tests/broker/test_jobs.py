@@ -44,7 +44,7 @@ def script(text):
 
 
 def submit_poll_fetch():
-    r = box.call("sh", script("sleep 0.3; echo done"), prefer="respond-async")
+    r = box.call("sh", script("sleep 2; echo done"), prefer="respond-async")
     assert r.status == 202, r
     job = r.json
     assert r.headers["location"] == f"/v1/jobs/{job['id']}" and r.headers["cove-job"] == job["id"]
@@ -57,7 +57,7 @@ def submit_poll_fetch():
     assert r.status == 202 and r.json["state"] == "running", r
     start = time.monotonic()
     r = box.request("GET", f"/v1/jobs/{job['id']}?wait=10")
-    assert r.json["state"] == "succeeded" and time.monotonic() - start < 3, r
+    assert r.json["state"] == "succeeded" and time.monotonic() - start < 9, r
     r = box.request("GET", r.json["result_url"])
     assert (r.status, r.json) == (200, {"output": "done\n"}), r
     assert job["id"] in [j["id"] for j in box.request("GET", "/v1/jobs").json["jobs"]]
@@ -65,10 +65,10 @@ def submit_poll_fetch():
 
 
 def wait_is_bounded():
-    job = box.job("sh", script("sleep 3"))
+    job = box.job("sh", script("sleep 30"))
     start = time.monotonic()
     r = box.request("GET", f"/v1/jobs/{job}?wait=1")
-    assert r.json["state"] == "running" and 0.9 < time.monotonic() - start < 2, r
+    assert r.json["state"] == "running" and 0.9 < time.monotonic() - start < 15, r
     for bad in ("x", "-1", "1.5", "", "1&wait=x"):
         assert box.request("GET", f"/v1/jobs/{job}?wait={bad}").status == 400, bad
     box.request("DELETE", f"/v1/jobs/{job}")
@@ -76,8 +76,8 @@ def wait_is_bounded():
 
 def prefer_wait():
     start = time.monotonic()
-    r = box.call("sh", script("sleep 3; echo x"), prefer="wait=1")
-    assert r.status == 202 and 0.9 < time.monotonic() - start < 2.5, r
+    r = box.call("sh", script("sleep 6; echo x"), prefer="wait=1")
+    assert r.status == 202 and 0.9 < time.monotonic() - start < 5.5, r
     assert box.wait(r.json["id"])["state"] == "succeeded"
     r = box.call("sh", script("echo x"), prefer="respond-async, wait=5")
     assert (r.status, r.json) == (200, {"output": "x\n"}), r
@@ -90,10 +90,10 @@ def prefer_wait():
 def a_plain_call_becomes_a_job_after_ten_seconds():
     before = len(box.request("GET", "/v1/jobs").json["jobs"])
     stream = box.open(timeout=30)
-    stream.send("POST", "/v1/tools/sh", script("sleep 12; echo late"))
+    stream.send("POST", "/v1/tools/sh", script("sleep 15; echo late"))
     time.sleep(9)
     assert len(box.request("GET", "/v1/jobs").json["jobs"]) == before
-    assert eventually(lambda: len(box.request("GET", "/v1/jobs").json["jobs"]) == before + 1, 2)
+    assert eventually(lambda: len(box.request("GET", "/v1/jobs").json["jobs"]) == before + 1, 4.5)
     r = stream.receive()
     assert (r.status, r.json) == (200, {"output": "late\n"}) and "cove-job" in r.headers, r
     assert box.request("GET", f"/v1/jobs/{r.headers['cove-job']}").json["state"] == "succeeded"
@@ -311,11 +311,11 @@ def limits_of_the_policy():
     assert r.json == {"output": "0123456789", "truncated": True, "bytes": 14}, r
     start = time.monotonic()
     r = limited.call("sh", script("sleep 1000"))
-    assert (r.status, r.json["seconds"]) == (504, 2) and time.monotonic() - start < 5, r
+    assert (r.status, r.json["seconds"]) == (504, 2) and time.monotonic() - start < 6.5, r
     streams = [limited.open() for _ in range(2)]
     for s in streams:
-        s.send("POST", "/v1/tools/sh", script("sleep 1"))
-    time.sleep(0.3)
+        s.send("POST", "/v1/tools/sh", script("sleep 1.7"))
+    time.sleep(0.5)
     r = limited.call("sh", script("echo x"))
     assert (r.status, r.json["limit"]) == (429, 2), r
     assert [s.receive().status for s in streams] == [200, 200]
@@ -335,7 +335,7 @@ def a_sandbox_that_ends():
     pids = lab.shepherds() - before
     ending.end()
     lab.wait_ended("ending")
-    assert eventually(lambda: not any(os.path.exists(f"/proc/{p}") for p in pids), 2)
+    assert eventually(lambda: not any(os.path.exists(f"/proc/{p}") for p in pids))
     again = Sandbox(lab, "ending")
     assert again.request("GET", "/v1/jobs").json == {"jobs": []}, "nothing of it is left"
     again.end()

@@ -88,7 +88,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         try:
             lab_server.handle(message, send)
             if kind == "open":
-                time.sleep(3)  # a server that leaves the stream open behind its answer
+                time.sleep(20)  # a server that leaves the stream open behind its answer
             self.wfile.write(b"0\r\n\r\n")
         except OSError:
             pass
@@ -173,7 +173,7 @@ def calls_of_each_transport():
         start = time.monotonic()
         r = box.call(prefix + "echo", {"text": 'ä"\n'})
         assert r.status == 200 and r.json == {"output": 'ä"\n'}, (prefix, r)
-        assert time.monotonic() - start < 2, prefix
+        assert time.monotonic() - start < 10, prefix
         assert box.call(prefix + "structured").json == {"output": {"answer": 42}}
         r = box.call(prefix + "image")
         assert r.json["output"][1]["type"] == "image", r
@@ -224,7 +224,7 @@ def progress_and_cancel():
         assert eventually(lambda: [m for m in sent(path) if m.get("method") == "notifications/cancelled"])
     start = time.monotonic()
     r = box.call("short", {"steps": 100, "pause": 0.1})
-    assert (r.status, r.json["error"]) == (504, "tool_timeout") and time.monotonic() - start < 3, r
+    assert (r.status, r.json["error"]) == (504, "tool_timeout") and time.monotonic() - start < 6, r  # of ten seconds
 
 
 def t16_a_server_that_asks():
@@ -295,13 +295,13 @@ def a_session_that_is_lost():
 def many_at_once():
     results = []
     threads = [threading.Thread(target=lambda i=i: results.append(
-        box.call(("main.", "sse_", "json_")[i % 3] + "slow", {"steps": 1, "pause": 0.5}).json["output"])) for i in range(9)]
+        box.call(("main.", "sse_", "json_")[i % 3] + "slow", {"steps": 1, "pause": 2}).json["output"])) for i in range(9)]
     start = time.monotonic()
     for t in threads:
         t.start()
     for t in threads:
         t.join(20)
-    assert results == ["slow done"] * 9 and time.monotonic() - start < 3, results
+    assert results == ["slow done"] * 9 and time.monotonic() - start < 9, results
 
 
 def one_that_dies_too_often():
@@ -314,9 +314,12 @@ def one_that_dies_too_often():
             except OSError:
                 pass
 
-    for _ in range(12):
+    def is_given_up():
         kill()
         time.sleep(0.8)
+        return "it dies too often" in open(lab.audit_path, encoding="utf-8").read()
+
+    assert eventually(is_given_up, 60)
     r = box.call("main.echo", {"text": "x"})
     assert r.status == 502 and "down" in r.json["detail"], r
     assert box.call("json_echo", {"text": "x"}).status == 200

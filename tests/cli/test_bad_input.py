@@ -173,7 +173,7 @@ def main(tap, b):
         took = time.monotonic() - start
         err = r.stderr.decode("utf-8", "replace")
         is_started = os.path.exists(b.path("STARTED"))
-        tap.ok(r.returncode in statuses and not is_started and took < 3 and
+        tap.ok(r.returncode in statuses and not is_started and took < 15 and
                any(w in err for w in words) and (0 in statuses or not r.stdout.strip() or "policy" == argv[0]),
                f"{name}: {statuses[0]}, a word about it, nothing started",
                f"status {r.returncode}, {took:.1f} s, started {is_started}, stdout {r.stdout[:200]}, "

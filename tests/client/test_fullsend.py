@@ -89,7 +89,7 @@ def it_runs_commands():
     assert (said.stdout, said.stderr) == ("out\n", "err\n"), said
     begun = time.monotonic()
     sh("sleep 30", "1", status=124)
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 20
     assert sh("echo $API_TOKEN").stdout.startswith("openshell:resolve:env:")
     assert sh("id -un; test -w /sandbox && test -w /tmp; echo $?").stdout == "sandbox\n0\n"
 

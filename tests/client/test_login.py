@@ -100,7 +100,7 @@ def in_a_real_browser():
         os.unlink(TOKEN)
         path = os.path.join(g.directory, "url")
         process = c.start("gateway", "login", "people", env={"BROWSER": browser_of(f'printf %s "$1" >{path}\n')})
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while not os.path.exists(path) or not os.path.getsize(path):
             assert time.monotonic() < end
             time.sleep(0.05)

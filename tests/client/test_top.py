@@ -234,7 +234,7 @@ def keys_move():
 
     def goes(keys, to):
         t.keys(keys)
-        end = time.monotonic() + 10
+        end = time.monotonic() + WAIT_S
         while selected() != to:
             assert time.monotonic() < end, (keys, to, selected(), t.text())
             time.sleep(0.05)

@@ -156,7 +156,7 @@ start = time.monotonic()
 os.kill(victim, signal.SIGKILL)
 _, err = live.communicate(timeout=30)
 tap.ok(live.returncode not in (0, None) and "server builder was ended by signal 9" in err and
-       "builder listens on" in err and time.monotonic() - start < 10,
+       "builder listens on" in err and time.monotonic() - start < 25,
        "one that dies ends the run, with the last of its log", err)
 r = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=False)
 tap.ok(not listeners(9091), "and the other one with it", r.stdout)

@@ -5,6 +5,7 @@ its destination and its executable, and there is no way round; what a weaker one
 said, and nothing weaker than was asked for runs.
 Method: real sandboxes with each; inside, curl and a program that tries; outside, servers that keep what
 reached them.  A host without nf_tables is one on which a seccomp filter answers as such a kernel does."""
+import contextlib
 import json
 import os
 import signal
@@ -318,7 +319,7 @@ def reloads(tap, lab, how):
     p.stdout.readline()
     time.sleep(0.5)
     lab.w.policy(POLICY.replace("{host: two.test, port: 443}", "{host: two.test, port: 9090}"), "changing.yaml")
-    time.sleep(1.5)
+    box.until(lambda: "Policy reloaded" in str(lab.w.events(True)), 3 if how == "anyip" else 20)
     out, errors = p.communicate("go\n", timeout=30)
     is_refused = "policy not reloaded, the old one stays" in errors and "port 9090" in errors
     tap.ok(out.strip() == "200" and (is_refused if how == "anyip" else "policy reloaded" in errors),
@@ -388,8 +389,10 @@ def words(tap, lab):
 
 
 def _start(self, how, policy, *argv):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(self.w.audit)
     cmd = [world.COVE, "run", "--no-tty", "--workdir", self.w.work, "--ca", self.w.pki.ca, "--policy", policy,
-           "--interception", how]
+           "--audit", self.w.audit, "--interception", how]
     for pin in self.pins:
         cmd += ["--resolve", pin]
     return subprocess.Popen([*cmd, "--", *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -220,7 +220,7 @@ class Run:
     def get(self, host):
         return self.say(f"curl -s -o /dev/null -w '%{{http_code}}' http://{host}/")
 
-    def until(self, host, status, seconds=5):
+    def until(self, host, status, seconds=20):
         end = time.monotonic() + seconds
         while (got := self.get(host)) != status and time.monotonic() < end:
             time.sleep(0.05)
@@ -257,7 +257,7 @@ def b6_replaced_on_the_host():
     time.sleep(2.5)
     run.say("sed s/api/evil/ policy.yaml >x; cat x >policy.yaml")
     run.p.send_signal(signal.SIGHUP)
-    time.sleep(1)
+    time.sleep(2)
     got = run.get("evil.test"), run.get("api.test")
     said = run.end()
     assert got == ("403", "200"), (got, said)

@@ -9,6 +9,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "lib"))
+import box  # noqa: E402
 import world  # noqa: E402
 
 SECRET = "s3cr3t-VALUE-0123456789"
@@ -65,14 +66,14 @@ expect("beside a policy: both count",
 # The file changes under the run: the provider's rule stays.
 child = subprocess.Popen(
     [world.COVE, "run", "-q", "--workdir", w.work, "--ca", w.pki.ca, "--policy", policy, "--provider", profile,
-     *[x for p in pins for x in ("--resolve", p)], "--", "/bin/sh", "-c",
+     "--audit", w.audit, *[x for p in pins for x in ("--resolve", p)], "--", "/bin/sh", "-c",
      CURL + "-X POST https://own.example.test/; read go; " + CURL + "-X POST https://own.example.test/; " +
      CURL + "https://api.example.test/"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
     stderr=subprocess.PIPE, text=True, env=env)
 first = child.stdout.readline().strip()
 time.sleep(1.5)  # the watch begins a second into the run
 w.policy(POLICY % "full")
-time.sleep(1.5)
+box.until(lambda: "Policy reloaded" in str(w.events(True)))
 out, err = child.communicate("go\n", timeout=60)
 tap.ok([first, *out.split()] == ["403", "200", "200"], "a changed policy: the provider's rule stays",
        f"{first} {out}{err}")

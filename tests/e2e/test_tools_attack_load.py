@@ -68,7 +68,7 @@ tools:
     command:
       argv: [/bin/sh, -c, "setsid sleep 4711 & kill -9 $PPID; sleep 4711"]
       private: false
-    limits: {seconds: 2}
+    limits: {seconds: 20}
   stopper_open:
     description: Stops it where it can.
     command:
@@ -106,6 +106,7 @@ tools: {all: {tools: ["*"]}}
 """
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "test_tools_attack.py"), encoding="utf-8") as own:
     PRELUDE = own.read().split("PRELUDE = r'''", 1)[1].split("'''", 1)[0]
+NAP = str(1000000 + os.getpid())  # of seconds that nobody else sleeps
 tap = world.Tap()
 w = world.World(["api.test"])
 victim = os.path.join(w.dir, "victim")
@@ -113,7 +114,7 @@ os.mkdir(victim)
 os.chmod(victim, 0o755)  # whatever the umask
 with open(os.path.join(victim, "file"), "w", encoding="ascii") as kept:
     kept.write("kept")
-policy, tools = w.policy(POLICY), w.policy(CATALOG.replace("@VICTIM@", victim), "tools.yaml")
+policy, tools = w.policy(POLICY), w.policy(CATALOG.replace("@VICTIM@", victim).replace("4711", NAP), "tools.yaml")
 runtime = os.path.join(w.dir, "runtime")
 os.mkdir(runtime, 0o700)
 ENV = {**os.environ, "XDG_RUNTIME_DIR": runtime}
@@ -141,7 +142,7 @@ def children(pid, name):
 
 
 def sleepers():
-    return [p for p, _, _, state, args in ps() if args in ("sleep 4711", "/bin/sleep 4711") and state != "Z"]
+    return [p for p, _, _, state, args in ps() if args in (f"sleep {NAP}", f"/bin/sleep {NAP}") and state != "Z"]
 
 
 def rss(pid):
@@ -163,7 +164,7 @@ def disk(path):
     return total
 
 
-def wait_until(what, seconds=10):
+def wait_until(what, seconds=30):
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end, what
@@ -378,9 +379,9 @@ say(call("echo", '{"text":"still there"}', seconds=20))
     by = {row[0]: row for row in out[:-1]}
     assert "still there" in out[-1], out
     assert by["daemon"][1] == by["holder"][1] == 200 and "done" in by["daemon"][2], by
-    assert by["parricide_open"][1] == 502 and by["parricide_open"][3] < 2, by["parricide_open"]
+    assert by["parricide_open"][1] == 502 and by["parricide_open"][3] < 10, by["parricide_open"]
     for name in ("parricide", "stopper", "stopper_open", "stubborn", "forks"):
-        assert by[name][1] == 504 and by[name][3] < 20, by[name]
+        assert by[name][1] == 504 and by[name][3] < 30, by[name]
     assert by["descriptors"][1] == 200, by["descriptors"]
     all_gone()
     assert run.peak["broker"] < 64 * MIB
@@ -450,7 +451,8 @@ def b5_the_broker_is_killed_and_a_shepherd_stopped():
     wait_until(sleepers)
     broker = run.helper("cove-broker")
     for pid in children(broker, "cove-shepherd"):
-        os.kill(pid, signal.SIGSTOP)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
     os.kill(broker, signal.SIGKILL)
     out, err = run.end()
     assert "again" in out[-1], (out, err)

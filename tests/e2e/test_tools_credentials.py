@@ -12,6 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import box  # noqa: E402
 import world  # noqa: E402
 
 VALUE = {"FROM_ENV": "value-of-a-variable-0123", "FROM_FILE": "value-of-a-file/4567+x",
@@ -137,7 +138,9 @@ os.kill(children(run.pid)["cove-keeper"], signal.SIGKILL)
 run.say("from_env")
 answer = json.loads(run.line())
 tap.ok("output" in answer, "a keeper that is killed is followed by one that has them", answer)
-os.kill(children(run.pid)["cove-broker"], signal.SIGKILL)
+broker = children(run.pid)["cove-broker"]
+os.kill(broker, signal.SIGKILL)
+box.until(lambda: children(run.pid).get("cove-broker", broker) != broker)
 time.sleep(1)
 run.say("from_file")
 answer = json.loads(run.line())

@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import gatewaylab  # noqa: E402
-from gatewaylab import code_of  # noqa: E402
+from gatewaylab import code_of, until  # noqa: E402
 import rpclab  # noqa: E402
 
 SECRET = "ghp_cove0123456789SECRETvalue"
@@ -63,11 +63,7 @@ try:
     equal("one that is attached stays", (code, "sandbox(es): box" in why), ("FAILED_PRECONDITION", True))
     equal("detached once", (detach("a"), detach("a")), (True, False))
     sandbox("two", ["a"])
-    for _ in range(100):
-        box = stub.GetSandbox(pb.GetSandboxRequest(name="two")).sandbox
-        if box.status.phase in (2, 3):
-            break
-        time.sleep(0.1)
+    box = until(lambda: (s := stub.GetSandbox(pb.GetSandboxRequest(name="two")).sandbox).status.phase in (2, 3) and s)
     out = "".join(str(e) for e in stub.ExecSandbox(pb.ExecSandboxRequest(
         sandbox_id=box.metadata.id, command=["/usr/bin/env"]), timeout=20))
     equal("a variable, and not its value", ("GITHUB_TOKEN=" in out, SECRET in out), (True, False))

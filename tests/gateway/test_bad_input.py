@@ -406,7 +406,7 @@ def unread_streams_cost_little():
             for _ in range(10)]
     time.sleep(3)
     grown = memory_of(g) - before
-    assert code_of(lambda: g.stub.GetSandbox(pb.GetSandboxRequest(name="one"), timeout=5))[0] == "OK"
+    assert code_of(lambda: g.stub.GetSandbox(pb.GetSandboxRequest(name="one"), timeout=20))[0] == "OK"
     for s in unread + runs:
         s.cancel()
     assert grown < 64 << 20, grown
@@ -437,7 +437,7 @@ def two_thousand_connections():
     try:
         for i in range(2000):
             s = socket.socket()
-            s.settimeout(5)
+            s.settimeout(20)
             try:
                 s.connect(("127.0.0.1", g.port))
                 if i % 2:
@@ -446,9 +446,9 @@ def two_thousand_connections():
             except OSError:
                 refused += 1
         begun = time.monotonic()
-        code, said = code_of(lambda: g.stub.GetSandbox(pb.GetSandboxRequest(name="one"), timeout=10))
+        code, said = code_of(lambda: g.stub.GetSandbox(pb.GetSandboxRequest(name="one"), timeout=20))
         assert code == "OK", (code, said, len(mine), refused)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15
         assert memory_of(g) - before < 256 << 20, memory_of(g) - before
     finally:
         for s in mine:

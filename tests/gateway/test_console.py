@@ -181,7 +181,7 @@ def run(g, b):
         begun = time.monotonic()
         call = heldlab.Asking(g, asker, "the first \u202ewords")
         b.until("document.querySelector('#questions').innerText.includes('each')")
-        assert time.monotonic() - begun < 10 and call.got is None
+        assert time.monotonic() - begun < 20 and call.got is None
         b.click("#questions button")
         b.until("document.querySelector('#ask').open")
         assert b.js("document.activeElement.id") == "ask-no", "Enter must not approve"

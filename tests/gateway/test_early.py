@@ -64,7 +64,8 @@ class Lab:
         self.warm = config.get("warm_pool", 0)
         if self.warm:
             until(lambda: len(self.names("spare-")) == self.warm)
-            time.sleep(1)  # they stand
+            until(lambda: len(self.supervisors()) >= self.warm and all(map(stand, self.supervisors())))
+            time.sleep(1)  # READY has been read
 
     def provider_make(self):
         pb, sb, dm = self.pb, rpclab.module("sandbox_pb2"), rpclab.module("datamodel_pb2")

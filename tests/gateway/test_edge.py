@@ -404,7 +404,7 @@ def frames(g):
         grown = rss() - before
         assert grown < 400 << 10, grown
         begun = time.monotonic()
-        assert g.stub.Health(g.pb.HealthRequest(), timeout=10).version and time.monotonic() - begun < 5
+        assert g.stub.Health(g.pb.HealthRequest(), timeout=30).version and time.monotonic() - begun < 15
         for t in tunnels:
             t.close()
 
@@ -557,7 +557,7 @@ def a_gateway_that_ends_says_so():
     t.send(PREFACE)
     assert t.receive()[0] == 2
     begun = time.monotonic()
-    assert main.stop() == 0 and time.monotonic() - begun < 10
+    assert main.stop() == 0 and time.monotonic() - begun < 20
     assert t.closed() == 1000
     main.start()
 

@@ -259,7 +259,7 @@ def a_stdin_that_stays_open_takes_from_one_after_the_other():
 
 def all_of_it_comes_whole_and_it_waits_for_the_command():
     data = random.Random(5).randbytes(8 * MB)
-    x = start("sh", "-c", "sleep 2; sha256sum", keep=True)
+    x = start("sh", "-c", "sleep 4; sha256sum", keep=True)
     a = Attach(x)
     for i in range(0, len(data), 65536):
         a.put(data[i:i + 65536])
@@ -413,7 +413,7 @@ def left_and_attached_again():
     t.sees(b"33 99")
     t.size(40, 120)
     os.kill(t.process.pid, signal.SIGWINCH)
-    time.sleep(0.5)
+    time.sleep(1)
     t.keys(b"stty size; echo ctrl-p: $(head -c 2 | od -An -c)\n")
     t.sees(b"40 120")
     t.keys(b"\x10x\n")  # Ctrl-P alone is the program's

@@ -179,7 +179,7 @@ def what_it_leaves_behind_does_not_hold_its_end():
     begun = time.monotonic()
     seen = follow(box, sh(box, "sleep 1000 & echo on; exit 4"))
     equal((seen.out, seen.end.exit_code), (b"on\n", 4))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 # ---- who goes away ----
@@ -365,7 +365,7 @@ def a_time_is_kept():
     begun = time.monotonic()
     seen = follow(box, sh(box, "trap '' TERM; echo on; while :; do sleep 1; done", timeout_seconds=1))
     equal((seen.end.exit_code, seen.end.reason, seen.out), (124, "timed_out", b"on\n"))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 def many_are_bounded():
@@ -381,7 +381,7 @@ def many_are_bounded():
     running = [sh(s, "sleep 1000", stub=stub) for _ in range(64)]
     equal(code_of(lambda: sh(s, "true"))[0], "RESOURCE_EXHAUSTED")
     streams = [stream(s, running[0], 0, stub) for _ in range(16)]
-    time.sleep(0.5)
+    time.sleep(3)  # each is known
     code, said = code_of(lambda: list(stream(s, running[0])))
     assert code == "RESOURCE_EXHAUSTED" and "at most 16" in said, said
     for e in streams:

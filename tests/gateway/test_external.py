@@ -322,7 +322,7 @@ def slow_clients_do_not_stop_others_of_the_same_supervisor():
     data = random.Random(2).randbytes(2 * MB)
     threading.Thread(target=lambda: [f.put(data[i:i + 65536]) for i in range(0, len(data), 65536)], daemon=True).start()
     assert f.take(len(data)) == data
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 30
     current["web"].until(lambda: current["web"].beats > beats, 25)
     f.call.cancel()
     for f in slow:
@@ -398,7 +398,7 @@ def a_connection_must_be_claimed_in_time_once_and_by_its_sandbox():
     assert len(f.rest()) <= 256 << 10
     begun = time.monotonic()
     code, said = Forward(g, boxes["web"], 80).status()
-    assert code == "UNAVAILABLE" and 8 < time.monotonic() - begun < 14, (code, said)
+    assert code == "UNAVAILABLE" and 8 < time.monotonic() - begun < 19, (code, said)
     s.until(lambda: any(m.channel_id == s.opened[-1].channel_id for m in s.closes))
     assert code_of(lambda: list(s.claim(s.opened[-1].channel_id)))[0] == "NOT_FOUND", "too late"
     # Taken back while it waits: its client does not wait for the time to pass.
@@ -407,7 +407,7 @@ def a_connection_must_be_claimed_in_time_once_and_by_its_sandbox():
     f = Forward(g, boxes["web"], 80)
     s.until(lambda: len(s.opened) > seen)
     s.send(relay_close=pb.RelayClose(channel_id=s.opened[-1].channel_id, reason="no"))
-    assert f.status()[0] == "UNAVAILABLE" and time.monotonic() - begun < 5
+    assert f.status()[0] == "UNAVAILABLE" and time.monotonic() - begun < 8
     s.answers = True
     remove("other")
 

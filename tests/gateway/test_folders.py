@@ -104,7 +104,7 @@ def an_edit_holds_at_the_next_request():
     begun = time.monotonic()
     write(os.path.join(policies, "default.yaml"), policy("read-write"))
     until(lambda: status("late", "POST") == "200")
-    assert time.monotonic() - begun < 5, "an edit that takes its time"
+    assert time.monotonic() - begun < 15, "an edit that takes its time"
     until(lambda: status("early", "POST") == "200")
 
 

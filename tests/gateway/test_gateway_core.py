@@ -38,7 +38,7 @@ def create(g, name, **labels):
     return code_of(lambda: g.stub.CreateWorkspace(g.pb.CreateWorkspaceRequest(name=name, labels=labels)))
 
 
-def wait_for(what, seconds=10):
+def wait_for(what, seconds=45):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if what():

@@ -31,7 +31,7 @@ class Model(world._Handler):
         self.server.seen.append({"method": self.command, "path": self.path, "body": body,
                                  "headers": dict(self.headers.items())})
         if model == "late":
-            time.sleep(2)
+            time.sleep(6)
         is_refused = model == "refused"
         answer = (json.dumps({"error": "bad key " + self.headers["Authorization"]}).encode() if is_refused
                   else self.server.answer(self.command, self.path, body))
@@ -157,8 +157,8 @@ def who_hangs_up_ends_it():
     begun = time.monotonic()
     assert code_of(lambda: inference.SetInferenceRoute(ib.SetInferenceRouteRequest(
         provider_name="m", model_id="late"), timeout=0.5))[0] == "DEADLINE_EXCEEDED"
-    assert time.monotonic() - begun < 2
-    time.sleep(3)
+    assert time.monotonic() - begun < 5
+    time.sleep(7)
     assert inference.GetInferenceRoute(ib.GetInferenceRouteRequest()).model_id == "the-model"
 
 

@@ -73,8 +73,9 @@ def the_gateway_and_the_sandbox_both_speak():
     denied = [x for x in all_of if "denied.example" in x.message][0]
     assert denied.level == "OCSF" and denied.source == "sandbox" and "DENIED" in denied.message, denied
     assert denied.sandbox_id == s.metadata.id and abs(denied.timestamp_ms / 1000 - time.time()) < 60
-    assert [x.timestamp_ms for x in all_of] and logs("one").buffer_total == len(all_of)
-    assert texts(s.metadata.id) == texts("one")
+    m = logs("one")
+    assert [x.timestamp_ms for x in all_of] and m.buffer_total == len(m.logs) >= len(all_of)
+    until(lambda: texts(s.metadata.id) == texts("one"))  # more may come meanwhile
 
 
 def what_is_asked_for_is_what_comes():
@@ -131,7 +132,7 @@ def followers_get_the_last_ones_and_those_that_come():
     assert len(few) == 1 and few == texts("one", sources=["gateway"])[-1:]
     run("one", "sh", "-c", "curl -sS -m 5 http://followed.example/ || true")
     until(lambda: any("followed.example" in t for t in seen))
-    assert seen == texts("one")[-len(seen):]
+    until(lambda: seen == texts("one")[-len(seen):])  # more may come meanwhile
     assert not any("followed.example" in t for t in few)
     for c in calls:
         c.cancel()

@@ -22,7 +22,7 @@ pb, sb = g.pb, rpclab.module("sandbox_pb2")
 
 def ready(name):
     until(lambda: g.spares() and all(is_standing(p) for p in g.spares()))
-    time.sleep(0.3)  # READY has been read
+    time.sleep(1)  # READY has been read
     spares = g.spares()
     g.stub.CreateSandbox(pb.CreateSandboxRequest(name=name, spec=pb.SandboxSpec(command=["sleep", "100000"])))
     s = until(lambda: (s := g.stub.GetSandbox(pb.GetSandboxRequest(name=name)).sandbox).status.phase == 2 and s)

@@ -104,7 +104,7 @@ def proposed_and_shown():
     assert curl(two, "/" + ident)[0] == 404, "another's"
     begun = time.monotonic()
     status, said = curl(one, "/" + ident + "/wait?timeout=2")
-    assert status == 200 and said["timed_out"] is True and 1.5 < time.monotonic() - begun < 6, said
+    assert status == 200 and said["timed_out"] is True and 1.5 < time.monotonic() - begun < 20, said
 
 
 def what_was_approved_is_there():
@@ -239,7 +239,7 @@ def t_cut_short():
     """A body that does not come is given up, and who hangs up while he waits leaves nothing."""
     begun = time.monotonic()
     run(one, f"timeout 30 curl -s -H 'Content-Length: 100' --data-binary '{{' {URL}")
-    assert 5 < time.monotonic() - begun < 25
+    assert 5 < time.monotonic() - begun < 29
     ident, = submit(one, proposal(rule("c.test"), name="cut"))["accepted_chunk_ids"]
     run(one, f"for i in $(seq 20); do timeout 1 curl -s '{URL}/{ident}/wait?timeout=300' & done; wait")
     assert curl(one, "/" + ident)[0] == 200
@@ -268,7 +268,8 @@ def without_a_gateway():
     s = until(lambda: (s := g.stub.GetSandbox(pb.GetSandboxRequest(name="away")).sandbox).status.phase == 2 and s)
     run(s, "touch go")
     g.kill()
-    time.sleep(3)
+    said = os.path.join(g.state, "sandboxes", s.metadata.id, "workspace/said")
+    until(lambda: os.path.exists(said) and os.path.getsize(said))
     g.start()
     until(lambda: g.stub.GetSandbox(pb.GetSandboxRequest(name="away")).sandbox.status.phase == 2)
     out = run(s, "cat said")

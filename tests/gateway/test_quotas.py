@@ -290,7 +290,7 @@ def a_time_that_is_over_is_told():
     begun = time.monotonic()
     create("late", "small", queue="1s")
     until(lambda: phase("late", "small") == ERROR)
-    assert 0.9 < time.monotonic() - begun < 10
+    assert 0.9 < time.monotonic() - begun < 30
     s = get("late", "small")
     c = condition(s, "Ready")
     assert c.reason == "AdmissionTimedOut", c

@@ -4,6 +4,7 @@
 them with their input, output and ends; and a gateway that is killed in the middle of it.
 Method: grpcio's stubs against a real cove-gateway and real sandboxes.  At the end nothing is left: no
 process of ours, no directory."""
+import contextlib
 import os
 import sys
 import threading
@@ -311,7 +312,7 @@ def a_command_ends_with_what_it_left_in_the_background():
     s = ready("back")
     begun = time.monotonic()
     assert run(s, "sh", "-c", "sleep 1000 & echo out") == (0, b"out\n", b"")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     delete("back")
 
 
@@ -320,7 +321,7 @@ def too_long_is_124():
     begun = time.monotonic()
     assert run(s, "sleep", "1000", timeout_seconds=1)[0] == 124
     assert run(s, "sh", "-c", "trap '' TERM; while :; do sleep 1; done", timeout_seconds=1)[0] == 124
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 40
     delete("long")
 
 
@@ -513,8 +514,8 @@ def a_killed_gateway_finds_its_sandboxes_again():
     g.stub.StopSandbox(pb.StopSandboxRequest(name="goes"))
     until(lambda: phase("goes") == STOPPED)
     g.kill()
-    time.sleep(0.3)
-    assert len(supervisors(g.state)) == 1 and set(supervisors(g.state)) < set(before)
+    until(lambda: len(supervisors(g.state)) == 1)
+    assert set(supervisors(g.state)) < set(before)
     g.start()
     assert run(s, "cat", "file") == (0, b"here\n", b"") # waits for the supervisor to dial
     assert phase("stays") == READY and phase("goes") == STOPPED
@@ -541,7 +542,8 @@ def what_was_killed_with_it_is_started_again():
     ready("again")
     g.kill()
     for pid in supervisors(g.state):
-        os.kill(pid, 9)
+        with contextlib.suppress(ProcessLookupError):  # one of before that was ending
+            os.kill(pid, 9)
     until(lambda: not supervisors(g.state))
     g.start()
     until(lambda: phase("again") == READY)

@@ -173,7 +173,7 @@ def keys_are_changed_under_way():
 def what_is_left_in_the_background_does_not_hold_it():
     begun = time.monotonic()
     assert ssh("sleep 30 & echo left")[:2] == (0, b"left\n")
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 25
 
 
 def a_slow_reader_holds_the_command():
@@ -272,7 +272,7 @@ def a_terminal_with_its_size():
     t = Terminal("stty size; echo T=$TERM; read x; stty size; tty; exit 5", size=(33, 111))
     t.wait(b"T=xterm")
     t.resize(44, 122)
-    time.sleep(0.3)
+    time.sleep(1)
     t.write(b"\n")
     t.wait(b"44 122")
     t.wait(b"/dev/pts/")
@@ -457,11 +457,11 @@ def tokens_that_open_nothing():
 
 
 def a_token_that_is_too_old():
-    g.write_config({"ssh_session_ttl_secs": 1})
+    g.write_config({"ssh_session_ttl_secs": 4})
     g.hup()
     t = token_new(get("one")).token
     assert forward(t)[0] == "OK"
-    time.sleep(1.2)
+    time.sleep(4.2)
     assert forward(t)[0] == "UNAUTHENTICATED"
     g.write_config({})
     g.hup()
@@ -569,6 +569,7 @@ def a_killed_server_ends_its_connection_only():
     p = subprocess.Popen(words("exec sleep 65432"), env=client.env, stdin=subprocess.PIPE,
                          stderr=subprocess.PIPE)
     until(lambda: runs_inside("sleep.65432"))
+    until(lambda: len(servers()) == 1)  # those of before have ended
     first, = servers()
     q = subprocess.Popen(words("cat"), env=client.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     until(lambda: len(servers()) == 2)

@@ -166,9 +166,12 @@ with collector.Http() as c, gatewaylab.Gateway(tls=False, config={
             g.stub.Health(pb.HealthRequest())
         lost = metric(g, 'cove_gateway_trace_spans_dropped_total{why="queue_full"}')
         assert 800 <= lost <= 1000, lost
-        begun = time.monotonic()
-        g.stub.Health(pb.HealthRequest())
-        assert time.monotonic() - begun < 1, "the loop waits for the collector"
+        took = []
+        while not took or min(took) >= 1:  # on a busy machine one may be late
+            assert len(took) < 5, f"the loop waits for the collector: {took}"
+            begun = time.monotonic()
+            g.stub.Health(pb.HealthRequest())
+            took.append(time.monotonic() - begun)
         c.answer = None
         c.wait("openshell.v1.OpenShell/Health", 60, cove_request_id="late")
         assert g.logged("takes traces again")
@@ -216,7 +219,7 @@ def nobody_there():
             g.stub.Health(g.pb.HealthRequest())
         assert g.logged("takes no traces")
         begun = time.monotonic()
-        assert g.stop() == 0 and time.monotonic() - begun < 5
+        assert g.stop() == 0 and time.monotonic() - begun < 9
 
 
 def over_grpc():

@@ -31,7 +31,7 @@ READY, ERROR, STOPPED = 2, 3, 7
 
 def full():
     until(lambda: len(g.spares()) == 2 and all(is_standing(p) for p in g.spares()))
-    time.sleep(0.3)  # READY has been read
+    time.sleep(1)  # READY has been read
     return g.spares()
 
 

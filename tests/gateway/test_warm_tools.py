@@ -61,7 +61,7 @@ CALL = ("curl -sS -m 20 -H \"Authorization: Bearer $COVE_TOOLS_TOKEN\" -H 'Conte
 
 def full():
     until(lambda: len(g.spares()) == 2 and all(is_standing(p) for p in g.spares()))
-    time.sleep(0.3)  # READY has been read
+    time.sleep(1)  # READY has been read
     return g.spares()
 
 

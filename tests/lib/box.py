@@ -267,7 +267,7 @@ def comm(pid):
     return "?"
 
 
-def until(condition, seconds=5.0):
+def until(condition, seconds=20.0):
     """Waits for a condition; its last value."""
     end = time.monotonic() + seconds
     while not (value := condition()) and time.monotonic() < end:
@@ -275,7 +275,7 @@ def until(condition, seconds=5.0):
     return value
 
 
-def survivors(seconds=3.0):
+def survivors(seconds=10.0):
     """What still lives below this process after a moment; killed, so that one test does not fail
     the next."""
     until(lambda: not descendants(), seconds)

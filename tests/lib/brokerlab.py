@@ -90,7 +90,7 @@ class Keeper:
         self._send("START", pack_str("lab"), [theirs.fileno()])
         theirs.close()
         os.close(secrets)
-        self.control.settimeout(10)
+        self.control.settimeout(30)
         reply = self.control.recv(1 << 16)
         assert struct.unpack_from("<I", reply)[0] == 0, reply
 
@@ -107,7 +107,7 @@ class Keeper:
 
     def close(self):
         self.control.close()
-        self.process.wait(10)
+        self.process.wait(30)
 
 
 class Response:
@@ -345,7 +345,7 @@ class Lab:
     def _read(self):
         replies_read(self.control, REPLIES, self.replies, self.lock)
 
-    def wait(self, kind, seconds=10):
+    def wait(self, kind, seconds=20):
         end = time.monotonic() + seconds
         with self.lock:
             while True:
@@ -362,7 +362,7 @@ class Lab:
         while self.wait("SANDBOX_ENDED")[4:].decode() != name:
             pass
 
-    def ask(self, seconds=10):
+    def ask(self, seconds=20):
         body = self.wait("ASK", seconds)
         number, left = struct.unpack_from("<QI", body)
         at, words = 12, []
@@ -406,7 +406,7 @@ class Lab:
     def close(self):
         self.control.shutdown(socket.SHUT_RDWR)
         self.control.close()
-        return self.process.wait(10)
+        return self.process.wait(30)
 
     def kill(self):
         self.process.kill()
@@ -454,7 +454,7 @@ def is_readable(sock, seconds):
     return bool(select.select([sock], [], [], seconds)[0])
 
 
-def eventually(check, seconds=5):
+def eventually(check, seconds=20):
     end = time.monotonic() + seconds
     while not check():
         if time.monotonic() > end:

@@ -134,4 +134,4 @@ class Courier:
     def close(self):
         self.control.close()
         self.keeper.close()
-        return self.process.wait(10)
+        return self.process.wait(30)

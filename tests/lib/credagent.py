@@ -63,7 +63,7 @@ def talk(job):
     """Sends pieces over a tunnel, TLS or not, or to the proxy itself; returns all that came back.  A
     piece is a text, a pause in seconds, or [text, how often]; once refused, the rest is left out.
     When all is sent, a file of the name `sent` is there."""
-    s = socket.create_connection(PROXY, timeout=job.get("timeout", 5))
+    s = socket.create_connection(PROXY, timeout=job.get("timeout", 20))
     answer = {"connect": b"", "data": b"", "end": "", "times": []}
     try:
         if job["how"] != "forward":
@@ -140,7 +140,7 @@ def send_pieces(client, sid, pieces):
 def streams(job):
     """HTTP/2: all requests on one connection, and what came of each."""
     import h2lab
-    s = socket.create_connection(PROXY, timeout=5)
+    s = socket.create_connection(PROXY, timeout=20)
     authority = f"{job['host']}:{job['port']}"
     s.sendall(f"CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n".encode())
     assert b" 200 " in read_head(s)

@@ -295,14 +295,14 @@ class Lab:
                 raise AssertionError(f"the run ended with {self.process.wait()}: {self.stderr()}") from None
         return job["id"]
 
-    def wait(self, job_id, seconds=30):
+    def wait(self, job_id, seconds=60):
         with self.arrived:
             self.arrived.wait_for(lambda: job_id in self.answers or None in self.answers, seconds)
             if job_id not in self.answers:
                 raise AssertionError(f"the sandbox said nothing: {self.stderr()}")
             return self.answers.pop(job_id)
 
-    def do(self, job, seconds=30):
+    def do(self, job, seconds=60):
         return self.wait(self.start(job), seconds)
 
     def sh(self, script):
@@ -363,7 +363,7 @@ class Lab:
         with open(self.policy_path, "w", encoding="utf-8") as f:
             f.write(f"{text}# {self.loads}\n")
         self.process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while loads() == before:
             assert time.monotonic() < end, "the policy was not loaded"
             time.sleep(0.02)
@@ -376,7 +376,7 @@ class Lab:
         """The end of the run; returns its status."""
         self.process.stdin.close()
         try:
-            status = self.process.wait(15)
+            status = self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = None

@@ -36,7 +36,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc  # noqa: E402
 
 EXE = os.environ.get("CV_GATEWAY", os.path.join(rpclab.BUILD, "src/gateway/cove-gateway"))
-START_S = 20  # a busy machine with sanitizers
+START_S = 45  # a busy machine with sanitizers
 
 
 def code_of(call):
@@ -160,7 +160,7 @@ class Gateway:
         with self._said:
             self._said.notify_all()
 
-    def logged(self, word, since=0, seconds=10):
+    def logged(self, word, since=0, seconds=20):
         """The first line with the word from line `since` on, waited for; None."""
         end = time.monotonic() + seconds
         with self._said:
@@ -185,7 +185,7 @@ class Gateway:
         self.process.kill()
         self.process.wait()
 
-    def stop(self, seconds=15):
+    def stop(self, seconds=30):
         """SIGTERM; the exit status."""
         self._disconnect()
         if self.process.poll() is None:

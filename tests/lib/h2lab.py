@@ -134,7 +134,7 @@ class Client:
         self.h2.send_data(sid, body, end_stream=end)
         self.flush()
 
-    def read(self, is_done, seconds=5):
+    def read(self, is_done, seconds=20):
         """Reads until is_done() or time is over."""
         end = time.monotonic() + seconds
         while not is_done():
@@ -176,7 +176,7 @@ class Client:
         elif isinstance(e, h2.events.StreamReset):
             s["reset"] = e.error_code
 
-    def finish(self, sid, seconds=5):
+    def finish(self, sid, seconds=20):
         s = self.streams[sid]
         self.read(lambda: s["end"] or s["reset"] is not None, seconds)
         return s
@@ -232,7 +232,7 @@ class Raw:
                 return "closed"
             self.rest += data
 
-    def error(self, seconds=3):
+    def error(self, seconds=15):
         """The first thing that went wrong: ("rst", code), ("goaway", code), "closed" or "timeout"."""
         f = self.read(lambda f: f[0] == RST or
                       (f[0] == GOAWAY and f[3][4:8] != b"\0\0\0\0"), seconds)

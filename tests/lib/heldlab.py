@@ -32,7 +32,7 @@ class Lab:
             f.write(CATALOG)
         self.config = {"tools": {"catalogs": [path], "approve_timeout_secs": timeout_s}}
 
-    def sandbox(self, g, name, seconds=30):
+    def sandbox(self, g, name, seconds=45):
         policy = rpclab.module("sandbox_pb2").SandboxPolicy(version=1, tools=json.dumps(RULES))
         g.stub.CreateSandbox(g.pb.CreateSandboxRequest(name=name, spec=g.pb.SandboxSpec(
             command=["/bin/sleep", "100000"], policy=policy)))

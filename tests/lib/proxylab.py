@@ -185,7 +185,7 @@ class Lab:
             os.close(fd)
         link_send(control, 0, pack_str("test"), [leaves.fileno()])
         leaves.close()
-        control.settimeout(10)
+        control.settimeout(30)
         body = control.recv(65536)
         kind, = struct.unpack_from("<I", body)
         n, = struct.unpack_from("<I", body, 8)
@@ -241,7 +241,7 @@ class Lab:
     def _read(self):
         replies_read(self.link, REPLIES, self.replies, self.lock)
 
-    def wait(self, kind, seconds=10):
+    def wait(self, kind, seconds=20):
         """The body of the next reply of that kind, which is taken out."""
         end = time.monotonic() + seconds
         with self.lock:
@@ -277,7 +277,7 @@ class Lab:
         body += struct.pack("<I", len(who["ancestors"]))
         self.send("IDENTITY", body + b"".join(pack_str(a) for a in who["ancestors"]))
 
-    def connect(self, to=EXPLICIT, is_known=True, timeout=5, **who):
+    def connect(self, to=EXPLICIT, is_known=True, timeout=20, **who):
         """A connection as the sandbox would make it, its identity recorded first."""
         family = socket.AF_INET6 if ":" in to[0] else socket.AF_INET
         s = socket.socket(family, socket.SOCK_STREAM)
@@ -311,6 +311,7 @@ class Lab:
 
     def events(self, settle=0.15):
         time.sleep(settle)
+        self.settled()
         with open(self.audit_path, encoding="utf-8") as f:
             return [json.loads(line) for line in f]
 
@@ -323,6 +324,11 @@ class Lab:
         with open(self.line_path, encoding="utf-8") as f:
             return f.read().splitlines()
 
+    def settled(self):
+        """What the proxy heard of before is done, and in its log, when it answers."""
+        if self.process.poll() is None:
+            self.report()
+
     def report(self):
         self.send("REPORT")
         return self.wait("REPORT_TEXT")[4:].decode()
@@ -334,10 +340,10 @@ class Lab:
             s.close()
         for fd in self.sinks:
             os.close(fd)
-        status = self.process.wait(10)
+        status = self.process.wait(30)
         if self.keeper:
             self.keeper_control.close()
-            self.keeper.wait(10)
+            self.keeper.wait(30)
         return status
 
 

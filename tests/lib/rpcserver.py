@@ -41,7 +41,7 @@ class Server:
     def open(self):
         """Calls and pages that were begun and not closed."""
         self.say("count")
-        word = self.lines.get(timeout=5)
+        word = self.lines.get(timeout=20)
         assert word[0] == "count", word
         return int(word[1]), int(word[2])
 
@@ -51,7 +51,7 @@ class Server:
             return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
 
     def connect(self, alpn=("h2",), ca=None, cert=None):
-        s = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=20)
         if not self.tls:
             return s
         context = ssl.create_default_context(cafile=ca)
@@ -65,5 +65,5 @@ class Server:
         """Ends it; every call must have been closed."""
         if self.process.stdin and not self.process.stdin.closed:
             self.process.stdin.close()
-        status = self.process.wait(10)
+        status = self.process.wait(30)
         assert status == 0, (status, "".join(self.errors)[-2000:])

@@ -86,7 +86,7 @@ class Link:
         anc = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
         self.sock.sendmsg([struct.pack("<II", REQS.index(name), len(body)) + body], anc)
 
-    def recv(self, seconds=10.0):
+    def recv(self, seconds=30.0):
         """The next message; None: closed, or nothing came."""
         if self.kept:
             return self.kept.popleft()
@@ -110,7 +110,7 @@ class Link:
         assert size == len(data) - 8
         return Message(REPLIES[kind], data[8:], list(fds))
 
-    def expect(self, *names, seconds=10.0, where=lambda m: True):
+    def expect(self, *names, seconds=30.0, where=lambda m: True):
         """The first message of these names; others stay, in their order."""
         end = time.monotonic() + seconds
         for i, m in enumerate(self.kept):
@@ -123,11 +123,11 @@ class Link:
             self.kept.append(m)
         raise AssertionError(f"no {names} came; there is {[(m.name, m.body[:200]) for m in self.kept][-6:]}")
 
-    def about(self, ident, *names, seconds=10.0):
+    def about(self, ident, *names, seconds=30.0):
         return self.expect(*names, seconds=seconds,
                            where=lambda m: len(m.body) >= 4 and Reader(m.body).u32() == ident)
 
-    def is_closed(self, seconds=5.0):
+    def is_closed(self, seconds=20.0):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if not select.select([self.sock], [], [], end - time.monotonic())[0]:
@@ -283,7 +283,7 @@ class Lab:
             os.close(fd)
         return self
 
-    def accept(self, seconds=10.0, is_greeted=True):
+    def accept(self, seconds=30.0, is_greeted=True):
         self.listener.settimeout(seconds)
         sock, _ = self.listener.accept()
         sock.setblocking(True)
@@ -293,7 +293,7 @@ class Lab:
             link.send("ACCEPTED")
         return link
 
-    def ready(self, seconds=20.0):
+    def ready(self, seconds=45.0):
         """Started, connected, standing."""
         self.start()
         link = self.accept()

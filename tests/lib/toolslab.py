@@ -101,7 +101,7 @@ class Broker:
                 threading.Event().wait(piece)
         return True
 
-    def wait(self, count, seconds=5):
+    def wait(self, count, seconds=20):
         with self.lock:
             assert self.lock.wait_for(lambda: len(self.requests) >= count, seconds), self.requests
 

@@ -29,7 +29,7 @@ Q, R = rp.ServerReflectionRequest, rp.ServerReflectionResponse
 def asks(*questions, version="v1"):
     call = channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
                                  request_serializer=Q.SerializeToString, response_deserializer=R.FromString)
-    answers = list(call(iter(questions), timeout=5))
+    answers = list(call(iter(questions), timeout=20))
     assert len(answers) == len(questions), answers
     for a, q in zip(answers, questions):
         assert a.original_request == q and a.valid_host == q.host, a
@@ -109,14 +109,14 @@ health = hs.HealthStub(channel)
 
 def healthy():
     for service in ("", "openshell.v1.OpenShell", "grpc.health.v1.Health"):
-        assert health.Check(hp.HealthCheckRequest(service=service), timeout=5).status == 1
+        assert health.Check(hp.HealthCheckRequest(service=service), timeout=20).status == 1
     try:
-        health.Check(hp.HealthCheckRequest(service="nothing"), timeout=5)
+        health.Check(hp.HealthCheckRequest(service="nothing"), timeout=20)
         raise AssertionError("a service that is not there is healthy")
     except grpc.RpcError as e:
         assert e.code() == grpc.StatusCode.NOT_FOUND, e
     for service, status in (("", 1), ("nothing", 3)):
-        stream = health.Watch(hp.HealthCheckRequest(service=service), timeout=5)
+        stream = health.Watch(hp.HealthCheckRequest(service=service), timeout=20)
         assert next(stream).status == status
         stream.cancel()
 
@@ -124,5 +124,5 @@ def healthy():
 tap.check("health", healthy)
 channel.close()
 lab.stdin.close()
-tap.ok(lab.wait(5) == 0, "every call was closed")
+tap.ok(lab.wait(20) == 0, "every call was closed")
 tap.done()

@@ -35,14 +35,14 @@ def listen():
 threading.Thread(target=listen, daemon=True).start()
 
 
-def waits(what, seconds=3):
+def waits(what, seconds=20):
     with came:
         if not came.wait_for(lambda: any(what in line for line in lines), seconds):
             raise AssertionError(f"no {what!r} in {lines}")
 
 
 def ask(method, path, body=None, bearer="admin", headers=(), raw=None):
-    c = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     h = {"authorization": "Bearer " + bearer} if bearer else {}
     if body is not None:
         h["content-type"] = "application/json"
@@ -158,7 +158,7 @@ def leaves(word):
     def check():
         with came:
             lines.clear()
-        c = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         c.request("POST", "/v1/sandboxes/id:exec", json.dumps({"command": [word]}),
                   {"content-type": "application/json", "authorization": "Bearer user"})
         r = c.getresponse()  # the head is there though nothing was said
@@ -278,5 +278,5 @@ def every_route():
 
 tap.check("every route reaches its handler", every_route)
 lab.stdin.close()
-tap.ok(lab.wait(5) == 0, "every call was closed")
+tap.ok(lab.wait(20) == 0, "every call was closed")
 tap.done()

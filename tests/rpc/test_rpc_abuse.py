@@ -29,7 +29,7 @@ CALM, PROTOCOL, STREAM_CLOSED = 11, 1, 5
 SERVICE = "/openshell.v1.OpenShell/"
 
 
-def waits(is_so, seconds=5):
+def waits(is_so, seconds=20):
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, "it does not happen"
@@ -278,7 +278,7 @@ def bad_heads():
                  h2lab.PREFACE + frame(DATA, 0, 1, b"x"), h2lab.PREFACE + frame(SETTINGS, 0, 3, b"")):
         s = server.connect()
         s.sendall(junk)
-        s.settimeout(5)
+        s.settimeout(20)
         while s.recv(65536):
             pass
     healthy()
@@ -400,7 +400,7 @@ def half_closed():
     s = server.connect()
     s.sendall(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
     s.shutdown(socket.SHUT_WR)
-    s.settimeout(5)
+    s.settimeout(20)
     assert b"200 OK" in s.recv(65536)
 
 
@@ -418,7 +418,7 @@ def silent():
                 pass
         except ConnectionResetError:
             pass
-        assert 8 < time.monotonic() - begun < 13, time.monotonic() - begun
+        assert 8 < time.monotonic() - begun < 19, time.monotonic() - begun
     tls.close()
 
 
@@ -444,7 +444,7 @@ def crowd():
     assert each < 24, each
     s = socket.create_connection(("127.0.0.1", big.port))
     s.sendall(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
-    s.settimeout(5)
+    s.settimeout(20)
     assert b"200 OK" in s.recv(4096)
     for s in socks:
         s.close()

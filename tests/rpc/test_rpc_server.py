@@ -44,7 +44,7 @@ def raises(function, code, *words):
     raise AssertionError("no error")
 
 
-def waits(is_so, seconds=5):
+def waits(is_so, seconds=20):
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, "it does not happen"
@@ -98,7 +98,7 @@ class Calls:
         before = len(self.server.ended)
         begun = time.monotonic()
         raises(lambda: self.get("never", timeout=0.3), grpc.StatusCode.DEADLINE_EXCEEDED)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 15
         waits(lambda: self.server.ended[before:] and self.server.ended[-1][0] == "GetSandbox")
         assert self.server.ended[-1][1] in ("DEADLINE_EXCEEDED", "CANCELLED"), self.server.ended[-1]
 
@@ -151,7 +151,7 @@ class Calls:
         def frames():
             for word in words:
                 yield pb.TcpForwardFrame(data=word)
-                ready.wait(5)
+                ready.wait(20)
                 ready.clear()
         got, begun = [], time.monotonic()
         for f in self.stub.ForwardTcp(frames(), metadata=USER):
@@ -284,13 +284,13 @@ def certificates():
     with grpc.secure_channel(f"localhost:{server.port}", grpc.ssl_channel_credentials(
             read(pki.ca), read(alice[1]), read(alice[0]))) as channel:
         stub = stubs.OpenShellStub(channel)
-        assert stub.GetSandbox(pb.GetSandboxRequest(name="x"), timeout=5).sandbox.metadata.name == "x"
+        assert stub.GetSandbox(pb.GetSandboxRequest(name="x"), timeout=20).sandbox.metadata.name == "x"
     with grpc.secure_channel(f"localhost:{server.port}", grpc.ssl_channel_credentials(read(pki.ca))) as channel:
-        raises(lambda: stubs.OpenShellStub(channel).GetSandbox(pb.GetSandboxRequest(name="x"), timeout=5),
+        raises(lambda: stubs.OpenShellStub(channel).GetSandbox(pb.GetSandboxRequest(name="x"), timeout=20),
                grpc.StatusCode.UNAUTHENTICATED)
     with grpc.secure_channel(f"localhost:{server.port}", grpc.ssl_channel_credentials(
             read(pki.ca), read(mallory[1]), read(mallory[0]))) as channel:
-        raises(lambda: stubs.OpenShellStub(channel).GetSandbox(pb.GetSandboxRequest(name="x"), timeout=5),
+        raises(lambda: stubs.OpenShellStub(channel).GetSandbox(pb.GetSandboxRequest(name="x"), timeout=20),
                grpc.StatusCode.UNAVAILABLE)
     server.close()
 
@@ -299,12 +299,12 @@ def drain():
     server = rpcserver.Server()
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub = stubs.OpenShellStub(channel)
-        stub.Health(pb.HealthRequest(), timeout=5)
+        stub.Health(pb.HealthRequest(), timeout=20)
         later = stub.GetSandbox.future(pb.GetSandboxRequest(name="later"), metadata=USER)
         waits(lambda: server.open()[0] == 1)
         server.say("drain")
-        assert later.result(5).sandbox.metadata.name == "later"
-        raises(lambda: stub.Health(pb.HealthRequest(), timeout=2), grpc.StatusCode.UNAVAILABLE)
+        assert later.result(20).sandbox.metadata.name == "later"
+        raises(lambda: stub.Health(pb.HealthRequest(), timeout=20), grpc.StatusCode.UNAVAILABLE)
     server.close()
 
 

@@ -73,6 +73,8 @@ def kill_each(tap, b, options, label):
             tap.ok(status in want, f"p16 {name}: cove ends with {want[0]}", status)
         else:
             time.sleep(0.5)
+            box.until(lambda v=victim, old=found: [
+                pid for pid, n in box.descendants().items() if n == v[:15] and pid not in old])
             tap.ok(p.poll() is None, f"p16 {name}: the command goes on", p.poll())
             back = [pid for pid, n in box.descendants().items() if n == victim[:15] and pid not in found]
             tap.ok(len(back) == 1, f"p16 {name}: it is started again", box.descendants())
@@ -96,7 +98,7 @@ def kill_at_moments(tap, b, options, label):
             p.communicate(timeout=0.2)
         except subprocess.TimeoutExpired:
             p.terminate()
-            status = finish(p, 8)
+            status = finish(p)
             if status == "hangs":
                 bad.append((i, status))
     tap.ok(not bad, f"p16 kill -9 of any process at 40 moments of a start: no hang ({label})", bad)

@@ -103,7 +103,7 @@ def times(who):
     n = who["name"]
     began = time.monotonic()
     status(f"{n}: 124 after --timeout", run(who, "--timeout", "300ms", "--", "sleep", "60"), 124)
-    tap.ok(time.monotonic() - began < 4, f"{n}: and it was the limit that ended it")
+    tap.ok(time.monotonic() - began < 20, f"{n}: and it was the limit that ended it")
     status(f"{n}: a command that ends in time keeps its status",
            run(who, "--timeout", "60s", "--", "sh", "-c", "exit 3"), 3)
 

@@ -56,14 +56,14 @@ def timeouts(tap, b):
         start = time.monotonic()
         r = b.sh(script, options=["--timeout", "1s"], timeout=25)
         took = time.monotonic() - start
-        tap.result(r.returncode == 124 and 0.9 < took < 12, f"timeout: a command that {name}: 124", r)
+        tap.result(r.returncode == 124 and 0.9 < took < 20, f"timeout: a command that {name}: 124", r)
         tap.ok(not (left := box.survivors()), f"timeout: a command that {name} leaves nothing", left)
     r = b.sh("exit 3", options=["--timeout", "20s"])
     tap.result(r.returncode == 3, "timeout: not reached, the command's status", r)
     # the command's end ends the run, whatever it left behind
     start = time.monotonic()
     r = b.sh("(setsid sleep 60 &) ; exit 5", timeout=20)
-    tap.result(r.returncode == 5 and time.monotonic() - start < 5,
+    tap.result(r.returncode == 5 and time.monotonic() - start < 15,
                "a daemon that holds stdout does not keep the run", r)
     tap.ok(not (left := box.survivors()), "and is gone with it", left)
 
@@ -95,7 +95,7 @@ def signals(tap, b):
         time.sleep(i * 0.0005)
         p.send_signal(signal.SIGTERM)
         try:
-            p.communicate(timeout=8)
+            p.communicate(timeout=20)
             if p.returncode not in (143, -15, 125):
                 bad.append((i, p.returncode))
         except subprocess.TimeoutExpired:

@@ -38,14 +38,14 @@ class Terminal:
     def send(self, data):
         os.write(self.master, data)
 
-    def expect(self, what, seconds=8):
+    def expect(self, what, seconds=20):
         end = time.monotonic() + seconds
         while what not in self.output and time.monotonic() < end:
             if select.select([self.master], [], [], 0.1)[0]:
                 self.output += os.read(self.master, 65536)
         return what in self.output
 
-    def wait(self, seconds=8):
+    def wait(self, seconds=20):
         end = time.monotonic() + seconds
         while self.p.poll() is None and time.monotonic() < end:
             if select.select([self.master], [], [], 0.05)[0]:
@@ -134,14 +134,15 @@ def main(tap, b):
     t = terminal(["sh", "-i"])
     t.expect(b"$")
     t.send(b"sleep 30\n")
-    time.sleep(0.5)
+    box.until(lambda: "sleep" in box.descendants().values())
+    time.sleep(0.3)
     t.send(b"\x1a")
     time.sleep(0.3)
     t.send(b"jobs\n")
     is_stopped = t.expect(b"Stopped") or b"[1]" in t.output
     tap.ok(is_stopped, "job control: Ctrl-Z stops a job of the shell inside", t.output)
-    t.send(b"kill -9 %1\n")
-    time.sleep(0.4)
+    t.send(b"kill -9 %1; wait; echo go''ne\n")
+    t.expect(b"gone")  # with a job that is stopped it would not exit
     t.send(b"\nexit 4\n")
     status = t.wait()
     tap.ok(status == 4, "and the shell ends as told", (status, t.output[-200:]))
@@ -179,7 +180,7 @@ def main(tap, b):
     box.until(lambda: "sleep" in box.descendants().values())
     os.close(t.master)  # the window is closed
     try:
-        t.p.wait(8)
+        t.p.wait(20)
         is_ended = True
     except subprocess.TimeoutExpired:
         is_ended = False

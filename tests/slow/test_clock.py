@@ -77,12 +77,12 @@ def time_limits_are_the_same():
         begun = time.monotonic()
         code = run("sleep", "20", timeout_seconds=1)[1]
         took = time.monotonic() - begun
-        assert code != 0 and 0.9 < took < 5, (code, took)
+        assert code != 0 and 0.9 < took < 15, (code, took)
         begun = time.monotonic()
         code, _ = code_of(lambda: list(g.stub.WatchSandbox(pb.WatchSandboxRequest(
             id=box.metadata.id, follow_status=True), timeout=1)))
         took = time.monotonic() - begun
-        assert code == "DEADLINE_EXCEEDED" and 0.9 < took < 5, (code, took)
+        assert code == "DEADLINE_EXCEEDED" and 0.9 < took < 15, (code, took)
     finally:
         is_over.set()
         t.join()

@@ -189,8 +189,8 @@ def ten_thousand_connections():
         finally:
             crowd.close()
             client.is_over = True
-        until(lambda: fds_of(g) <= fds + 3, 10, lambda: (fds, fds_of(g)))
-        assert max(client.took) < 5, max(client.took)
+        until(lambda: fds_of(g) <= fds + 3, 30, lambda: (fds, fds_of(g)))
+        assert max(client.took) < 9, max(client.took)
         g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name="one"))
         assert g.stop() == 0, g.lines[-5:]
 
@@ -224,7 +224,7 @@ def few_descriptors():
                 until(lambda: code_of(lambda: g.stub.GetSandbox(pb.GetSandboxRequest(name="two")))[0] == "NOT_FOUND")
             begun = time.monotonic()
             until(lambda: code_of(lambda: fresh(g).GetSandbox(
-                pb.GetSandboxRequest(name="one"), timeout=2))[0] == "OK", 10, "nobody is let in")
+                pb.GetSandboxRequest(name="one"), timeout=5))[0] == "OK", 30, "nobody is let in")
             print("#   of 400 descriptors %d are in use; a new client is let in after %.1f s; longest call %.2f s" % (
                 fds_of(g), time.monotonic() - begun, client.end()))
         finally:

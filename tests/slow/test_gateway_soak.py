@@ -5,6 +5,7 @@ the end nothing has grown and nothing is left.
 Method: random operations on a few sandboxes (create, exec, upload, policy set, stop, start, delete,
 kill -9 of the gateway, kill -9 of a supervisor) for CV_SOAK_SECONDS (60), by CV_SEED; what was
 acknowledged is the model, and is compared after each and, all of it, every now and then."""
+import contextlib
 import os
 import random
 import signal
@@ -323,6 +324,7 @@ try:
 finally:
     for p, s in ours().items():
         if s.comm == "cove-supervisor":
-            os.kill(int(p), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # one that was ending
+                os.kill(int(p), signal.SIGKILL)
     g.close()
 tap.done()

@@ -196,8 +196,8 @@ def slow_calls_become_events():
     for version, primed in (("2025-11-25", True), ("2025-06-18", False), ("2025-03-26", False)):
         client = Client(version=version)
         begun = time.monotonic()
-        stream, found = client.open(message=client.call("sleep 1; echo done"))
-        assert time.monotonic() - begun < 0.7
+        stream, found = client.open(message=client.call("sleep 4; echo done"))
+        assert time.monotonic() - begun < 3
         first = next(found)
         assert (first[1] is None) == primed, (version, first)
         answers = results([first, *found])
@@ -207,11 +207,14 @@ def slow_calls_become_events():
 
 
 def progress_grows():
-    client = Client()
-    begun = time.monotonic()
-    stream, found = client.open(message=client.call(
-        "for i in 1 2 3; do echo step $i >&2; sleep 1; done; echo done", "tok"))
-    assert time.monotonic() - begun < 0.2, "at once, when it was asked for"
+    took = []
+    while not took or min(took) >= 0.2:  # on a busy machine one may be late
+        assert len(took) < 10, f"at once, when it was asked for: {took}"
+        client = Client()
+        begun = time.monotonic()
+        stream, found = client.open(message=client.call(
+            "for i in 1 2 3; do echo step $i >&2; sleep 1; done; echo done", "tok"))
+        took.append(time.monotonic() - begun)
     found = list(found)
     told = [m["params"] for _, m in found if m and m.get("method") == "notifications/progress"]
     numbers = [p["progress"] for p in told]
@@ -281,12 +284,12 @@ def lost_before_the_end_and_a_reader_that_is_replaced():
     second.close()
     # The result comes while nobody reads; and it is a job as well.
     client = Client()
-    stream, found = client.open(message=client.call("sleep 0.8; echo two", number="n"))
+    stream, found = client.open(message=client.call("sleep 4; echo two", number="n"))
     last = next(found)[0]
     stream.close()
     assert eventually(lambda: [j for j in box.request("GET", "/v1/jobs").json["jobs"]
-                               if j["tool"] == "sh" and j["state"] == "running"], 2)
-    time.sleep(1.2)
+                               if j["tool"] == "sh" and j["state"] == "running"], 3)
+    time.sleep(4.2)
     assert text_of(results(client.again(last)[1])[0]) == "two\n"
 
 

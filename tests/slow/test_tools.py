@@ -126,7 +126,7 @@ class Running:
         return self.process.communicate(timeout=timeout)
 
 
-def wait_until(what, seconds=10):
+def wait_until(what, seconds=30):
     end = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < end
@@ -278,16 +278,17 @@ def a_dry_run():
 
 
 def reload():
-    path = w.policy(POLICY, "changing.yaml")
-    cmd = [world.COVE, "run", "-q", "--workdir", w.work, "--policy", path, "--tools", tools, "--", "/bin/sh",
-           "-c", HEAD + "call echo '{\"text\":\"a\"}'; echo go; read x; call echo '{\"text\":\"a\"}'; "
+    path, audit = w.policy(POLICY, "changing.yaml"), w.policy("", "reload.jsonl")
+    cmd = [world.COVE, "run", "-q", "--workdir", w.work, "--policy", path, "--audit", audit, "--tools", tools, "--",
+           "/bin/sh", "-c", HEAD + "call echo '{\"text\":\"a\"}'; echo go; read x; call echo '{\"text\":\"a\"}'; "
                         "curl -sS $U/tools.json"]
     p = subprocess.Popen(cmd, env=ENV, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                          stderr=subprocess.PIPE)
     while (line := p.stdout.readline().strip()) != "go":
         assert line, p.communicate()
     w.policy(POLICY.replace("[echo, slow, environment]", "[slow]"), "changing.yaml")
-    time.sleep(0.8)
+    wait_until(lambda: "Policy reloaded" in open(audit, encoding="utf-8").read())
+    time.sleep(0.8)  # the broker has it, too
     out, err = p.communicate("\n", timeout=30)
     assert "policy_denied" in out and '"name":"slow"' in out and '"name":"echo"' not in out, (out, err)
 

@@ -64,8 +64,8 @@ ADDRESSES = {"private": world.PRIVATE, "public": world.PUBLIC, "private6": world
 with open("/etc/resolv.conf", encoding="utf-8") as _f:
     NAME_SERVERS = re.findall(r"^nameserver\s+([^\s%]+)", _f.read(), re.M)[:3] or ["127.0.0.1"]
 RUN_SECONDS = 60
-SETTLE_SECONDS = 1.0  # in which an expectation about servers or audit may still come true
-RELOAD_SECONDS = 0.2  # four times what a reload may take
+SETTLE_SECONDS = 10.0  # in which an expectation about servers or audit may still come true
+RELOAD_SECONDS = 3.0  # for the audit to tell of a reload, which takes less than 50 ms
 
 ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|.)")
 WORD = re.compile(r'\s*(?:(#.*)|(?:(\d+)\*)?"((?:[^"\\]|\\.)*)"|([^\s"{]+|\{\S+|\{(?=\s*\S))|(\{))')
@@ -363,11 +363,17 @@ class Run:
                 if not self.reloads:
                     return
                 time.sleep(0.005)
-            path = self.stage.world.policy(text, "policy.new")
+            path, told = self.stage.world.policy(text, "policy.new"), self.reloads_told()
             os.rename(path, os.path.join(self.stage.world.dir, "policy.yaml"))
-            time.sleep(RELOAD_SECONDS)
+            until = time.monotonic() + RELOAD_SECONDS
+            while self.reloads_told() == told and time.monotonic() < until:
+                time.sleep(0.01)
             with open(os.path.join(work, f"done.{i}"), "w", encoding="ascii"):
                 pass
+
+    def reloads_told(self):
+        return sum(str(e.get("message", "")).startswith(("Policy reloaded", "Policy not loaded"))
+                   for e in self.stage.world.events(is_lenient=True))
 
     def expect(self, line, args):
         subject, op, want = args[0], args[1], " ".join(args[2:])

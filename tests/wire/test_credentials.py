@@ -324,12 +324,12 @@ def killed_while_asked():
         f"Authorization: Bearer {lab.inside['MY_KEY']}"]), timeout=25, sent="needs")
     judged = lab.start_talk("api.test", request("GET", "api.test", "/judged"), timeout=25, sent="judged")
     assert box.until(lambda: {"needs", "judged"} <= set(os.listdir(lab.world.work)), 20)
-    time.sleep(0.2)
+    time.sleep(1)  # and the proxy has asked
     early = lab.origin.seen()
     os.kill(pid, signal.SIGKILL)
     begin = time.monotonic()
     needs, judged = (credlab.Reply(lab.wait(job)) for job in (needs, judged))
-    assert time.monotonic() - begin < 5, "as long as an answer is waited for"
+    assert time.monotonic() - begin < 9, "as long as an answer is waited for"
     equal((needs.status, needs.error), (503, "credential_keeper_unavailable"), repr(needs))
     assert judged.status == 200 and b"it: " in judged.body and VALUE.encode() not in judged.body, repr(judged)
     seen = lab.origin.seen()
@@ -353,7 +353,7 @@ def stopped():
         assert b"stopped" not in lab.origin.seen(), lab.origin.seen()
     finally:
         os.kill(pid, signal.SIGCONT)
-    box.until(lambda: lab.get("api.test", "/", [f"A: {lab.inside['MY_KEY']}"]).status == 200, 5)
+    box.until(lambda: lab.get("api.test", "/", [f"A: {lab.inside['MY_KEY']}"]).status == 200)
     arrives()
 
 
@@ -368,7 +368,7 @@ def proxy_killed():
         except AssertionError:
             assert b"openshell" not in lab.origin.seen()
             return False
-    assert box.until(works, 6), "not again after 6 s"
+    assert box.until(works), "not again"
 
 
 tap.check("the keeper is killed: what needs a value fails with a reason or works; all the rest goes on", killed)
@@ -387,7 +387,7 @@ def unbound():
     time.sleep(1.2)  # the watch begins a second into the run
     lab.world.policy(POLICY % "")
     r = box.until(lambda: (lambda r: r if r.status == 403 else None)(
-        lab.get("bind.test", "/", [f"A: {lab.inside['BOUND_KEY']}"])), 4)
+        lab.get("bind.test", "/", [f"A: {lab.inside['BOUND_KEY']}"])))
     assert r and r.error == "credential_endpoint_mismatch" and not lab.origin.seen(), repr(r)
     arrives()
 

@@ -245,7 +245,7 @@ tap.check("C1 keep-alive: the second request is judged on its own", keep_alive)
 def pipelined():
     one = request("GET", "part.test", "/v1/a", [f"Authorization: {P1}"])
     two = request("GET", "part.test", "/v2/a", [f"Authorization: {P1}"])
-    lab.talk("part.test", one + two, count=2, timeout=2)
+    lab.talk("part.test", one + two, count=2)
     equal(lab.origin.seen(SETTLE).count(ONE.encode()), 1)
 
 

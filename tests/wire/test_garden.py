@@ -315,7 +315,7 @@ def from_h2(*frames):
     tls_origin.is_close, tls_origin.seen = False, b""
     r = h2lab.Raw(lab.tls("api.test", 443, alpn=("h2",)))
     r.send(*frames)
-    r.read(lambda f: f[2] == 1 and (f[0] == h2lab.RST or f[1] & END and f[0] in (h2lab.DATA, h2lab.HEADERS)), 2)
+    r.read(lambda f: f[2] == 1 and (f[0] == h2lab.RST or f[1] & END and f[0] in (h2lab.DATA, h2lab.HEADERS)), 5)
     seen = None
     while seen != tls_origin.seen:  # good connections are kept, so no end says that this is all
         seen = tls_origin.seen

@@ -158,22 +158,22 @@ def code_of(call):
 
 def unary():
     call = ch.unary_unary("/greet.Greeter/Hello")
-    answer, info = call.with_call(b"you", metadata=(("x-asked", "yes"), ("x-b-bin", b"\1\2")), timeout=5)
+    answer, info = call.with_call(b"you", metadata=(("x-asked", "yes"), ("x-b-bin", b"\1\2")), timeout=20)
     assert answer == b"hello you"
     assert dict(info.initial_metadata())["x-first"] == "yes"
     t = dict(info.trailing_metadata())
     assert t["x-sum"] == "1" and t["x-data-bin"] == b"\0\xff", t
     for i in range(200):
-        assert call(b"%d" % i, timeout=5) == b"hello %d" % i
+        assert call(b"%d" % i, timeout=20) == b"hello %d" % i
 
 
 def client_streaming():
-    assert ch.stream_unary("/echo.Echo/Collect")((b"%d" % i for i in range(50)), timeout=5) == \
+    assert ch.stream_unary("/echo.Echo/Collect")((b"%d" % i for i in range(50)), timeout=20) == \
         b"|".join(b"%d" % i for i in range(50))
 
 
 def server_streaming():
-    assert list(ch.unary_stream("/echo.Echo/Count")(b"500", timeout=5)) == [b"%d" % i for i in range(500)]
+    assert list(ch.unary_stream("/echo.Echo/Count")(b"500", timeout=20)) == [b"%d" % i for i in range(500)]
 
 
 def bidi():
@@ -207,26 +207,26 @@ def statuses():
     for s in grpc.StatusCode:
         if s.value[0] == 0:
             continue
-        code, details = code_of(lambda s=s: call(b"%d" % s.value[0], timeout=5))
+        code, details = code_of(lambda s=s: call(b"%d" % s.value[0], timeout=20))
         assert code == s and details == f"status {s.value[0]}: ünïcode, 100%", (code, details)
 
 
 def some_then_failure():
-    stream = ch.unary_stream("/echo.Echo/SomeThenFail")(b"", timeout=5)
+    stream = ch.unary_stream("/echo.Echo/SomeThenFail")(b"", timeout=20)
     assert next(stream) == b"one"
     code, details = code_of(lambda: next(stream))
     assert (code, details) == (grpc.StatusCode.DATA_LOSS, "lost")
 
 
 def unimplemented():
-    assert code_of(lambda: ch.unary_unary("/echo.Echo/Nothing")(b"", timeout=5))[0] == grpc.StatusCode.UNIMPLEMENTED
+    assert code_of(lambda: ch.unary_unary("/echo.Echo/Nothing")(b"", timeout=20))[0] == grpc.StatusCode.UNIMPLEMENTED
 
 
 def deadline():
     began = time.monotonic()
     code, _ = code_of(lambda: ch.unary_unary("/echo.Echo/Hang")(b"", timeout=0.5))
-    assert code == grpc.StatusCode.DEADLINE_EXCEEDED and time.monotonic() - began < 3
-    assert cancelled.wait(3), "the server did not hear of it"
+    assert code == grpc.StatusCode.DEADLINE_EXCEEDED and time.monotonic() - began < 10
+    assert cancelled.wait(20), "the server did not hear of it"
 
 
 def cancellation():
@@ -236,8 +236,8 @@ def cancellation():
         time.sleep(0.02)
     time.sleep(0.1)
     f.cancel()
-    assert cancelled.wait(3), "the server did not hear of it"
-    assert ch.unary_unary("/greet.Greeter/Hello")(b"x", timeout=5) == b"hello x"
+    assert cancelled.wait(20), "the server did not hear of it"
+    assert ch.unary_unary("/greet.Greeter/Hello")(b"x", timeout=20) == b"hello x"
 
 
 def early_answer():
@@ -245,16 +245,16 @@ def early_answer():
 
     def ask():
         yield b"first"
-        stop.wait(10)
+        stop.wait(30)
     began = time.monotonic()
-    assert ch.stream_unary("/echo.Echo/Early")(ask(), timeout=8) == b"enough"
-    assert time.monotonic() - began < 3
+    assert ch.stream_unary("/echo.Echo/Early")(ask(), timeout=25) == b"enough"
+    assert time.monotonic() - began < 15
     stop.set()
 
 
 def denied():
     n = len(calls)
-    code, details = code_of(lambda: ch.unary_unary("/greet.Greeter/Secret")(b"", timeout=5))
+    code, details = code_of(lambda: ch.unary_unary("/greet.Greeter/Secret")(b"", timeout=20))
     assert code == grpc.StatusCode.PERMISSION_DENIED, (code, details)
     assert details == "policy_denied: POST /greet.Greeter/Secret not permitted by policy", details
     assert len(calls) == n
@@ -272,24 +272,24 @@ def unreachable():
     with open(lab.ca, "rb") as f:
         c = grpc.secure_channel(f"127.0.0.1:{b.port}", grpc.ssl_channel_credentials(f.read()),
                                 [("grpc.default_authority", "grpc.test:444"), *OPTIONS[:1], *OPTIONS[2:]])
-    code, details = code_of(lambda: c.unary_unary("/greet.Greeter/Hello")(b"", timeout=5))
+    code, details = code_of(lambda: c.unary_unary("/greet.Greeter/Hello")(b"", timeout=20))
     assert code == grpc.StatusCode.UNAVAILABLE and "upstream_tls_failed" in details, (code, details)
 
 
 def in_clear():
     b = h2lab.Bridge(lab, connect=("clear.test", 50051))
     c = grpc.insecure_channel(f"127.0.0.1:{b.port}", [("grpc.default_authority", "clear.test:50051"), *OPTIONS[2:]])
-    assert c.unary_unary("/greet.Greeter/Hello")(b"you", timeout=5) == b"hello you"
+    assert c.unary_unary("/greet.Greeter/Hello")(b"you", timeout=20) == b"hello you"
 
 
 def server_goes():
     """The server stops gracefully and comes back: the channel lives on."""
     global server
     f = ch.unary_unary("/greet.Greeter/Hello")
-    assert f(b"a", timeout=5) == b"hello a"
+    assert f(b"a", timeout=20) == b"hello a"
     server.stop(1).wait()
     server = serve(f"{P}:443", True)
-    assert f(b"b", timeout=8, wait_for_ready=True) == b"hello b"
+    assert f(b"b", timeout=20, wait_for_ready=True) == b"hello b"
 
 
 NODE = """

@@ -13,6 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import box  # noqa: E402
 import h2lab  # noqa: E402
 import credlab  # noqa: E402
 import h2.events  # noqa: E402
@@ -128,7 +129,7 @@ def not_before_end():
     lab.origin.forget()
     lab.origin.answer = credlab.OK
     job = lab.start_talk(API, [request("POST", API, "/", [AUTH, "Transfer-Encoding: chunked"]), chunk("x" * MIB),
-                               2, chunk("end"), "0\r\n\r\n"], pause=0, timeout=20)
+                               4, chunk("end"), "0\r\n\r\n"], pause=0)
     time.sleep(1.2)
     equal(lab.origin.seen(), b"")
     passes(credlab.Reply(lab.wait(job)), b"x" * MIB + b"end")
@@ -277,15 +278,12 @@ def slow(n, seconds):
 
 def given_back():
     equal(blocks(), 0)
-    jobs = [slow(2 * MIB, 2.5), slow(2 * MIB, 4)]
-    time.sleep(1.5)
-    assert blocks() >= 4 * MIB, blocks()
+    jobs = [slow(2 * MIB, 3), slow(2 * MIB, 7)]
+    assert box.until(lambda: blocks() >= 4 * MIB, 2.9), blocks()
     lab.wait(jobs[0])
-    time.sleep(0.3)
-    assert 2 * MIB <= blocks() < 3 * MIB, blocks()  # a hole where the first one was
+    assert box.until(lambda: 2 * MIB <= blocks() < 3 * MIB, 3), blocks()  # a hole where the first one was
     lab.wait(jobs[1])
-    time.sleep(0.3)
-    equal(blocks(), 0)
+    assert box.until(lambda: blocks() == 0), blocks()
 
 
 tap.check("the spool has no name, and what was held in it takes no room", given_back)
@@ -317,16 +315,16 @@ tap.check("100 bodies at once, and memory stays bounded", many)
 
 
 def killed():
-    job = slow(3 * MIB, 2)
-    time.sleep(1)
-    pid, path, size = spool()
+    job = slow(3 * MIB, 4)
+    assert box.until(blocks, 3.9)
+    pid, path, _ = spool()
     where = os.path.dirname(path)
-    assert size
     os.kill(pid, signal.SIGKILL)
     equal(credlab.Reply(lab.wait(job)).data, b"")
-    time.sleep(1)
-    equal([x for x in os.listdir(where) if x.startswith((".cove-spool", "#"))], [])
-    equal((blocks(), spool()[0] != pid), (0, True))
+    assert box.until(lambda: lab.processes().get("cove-proxy", [pid]) != [pid])
+    assert box.until(lambda: blocks() == 0 and not [
+        x for x in os.listdir(where) if x.startswith((".cove-spool", "#"))]), (blocks(), os.listdir(where))
+    assert spool()[0] != pid
     passes(ask(API, [["x", MIB]], MIB, [AUTH]), b"x" * MIB)
 
 

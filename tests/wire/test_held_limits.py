@@ -12,6 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import box  # noqa: E402
 import credlab  # noqa: E402
 import proxylab  # noqa: E402
 import world  # noqa: E402
@@ -173,7 +174,7 @@ def full():
     """Four of 1 MiB fit; the fifth does not, until one has gone."""
     forget()
     held = [run.start("api.test", "x" * (MIB - 1), fields=[AUTH, *length(MIB)]) for _ in range(4)]
-    time.sleep(1)
+    assert box.until(lambda: run.used() >= 4 * (MIB - 4096)), run.used()
     s = run.start("api.test", "x" * MIB, fields=[AUTH, *length(MIB)])
     nothing(run.reply(s), 503, ROOM)
     run.send(held[0], "x")
@@ -181,8 +182,7 @@ def full():
     arrived(run.ask("api.test", "x" * MIB, fields=[AUTH, *length(MIB)]), MIB)
     for s in held[1:]:
         s.close()
-    time.sleep(0.5)
-    equal(run.used(), 0)
+    assert box.until(lambda: run.used() == 0), run.used()
 
 
 LONG, ROOM = "request_body_too_large", "request_body_not_held"

@@ -15,6 +15,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import box  # noqa: E402
 import look  # noqa: E402
 import proxylab  # noqa: E402
 import world  # noqa: E402
@@ -59,7 +60,7 @@ class Model(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
             return None
         if mode == "slow":
-            time.sleep(1.5)
+            time.sleep(3)
         if "/messages" in self.path or "awPredict" in self.path:
             return self.messages(asked)
         if "converse" in self.path:
@@ -74,7 +75,7 @@ class Model(http.server.BaseHTTPRequestHandler):
         for word in ("one", "two", "three"):
             self.event({"choices": [{"delta": {"content": word}}]})
             if mode == "step":
-                self.server.gate.wait(5)
+                self.server.gate.wait(20)
                 self.server.gate.clear()
             if mode == "cut" and word == "two":
                 self.close_connection = True
@@ -438,10 +439,9 @@ def _(lab):
 def _(lab):
     a.mode = "slow"
     s = post(lab, "/v1/chat/completions", {"messages": ["y" * 400]})
-    time.sleep(0.5)
+    assert box.until(lambda: a.seen)
     s.close()
-    time.sleep(0.3)
-    assert "estimated" in used(lab)[0], used(lab)
+    assert box.until(lambda: used(lab)) and "estimated" in used(lab)[0], used(lab)
     a.mode = None
     ask(lab, want=429)
 
@@ -488,13 +488,13 @@ def _(lab):
 
     assert min(calls(3) for _ in range(5)) < 3
     lab._memfd("ROUTES", HEAD + A)  # pylint: disable=protected-access
-    time.sleep(0.2)
+    lab.settled()
     assert calls(1) == 1
     a.mode = "step"
     s = post(lab, "/v1/chat/completions", {"stream": True, "messages": []})
     assert b"200" in read_head(s)
     lab._memfd("ROUTES", HEAD + A)  # pylint: disable=protected-access
-    time.sleep(0.2)
+    lab.settled()
     for _ in range(3):
         a.gate.set()
         time.sleep(0.1)
@@ -520,9 +520,7 @@ def many():
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert not fails, fails
-    time.sleep(0.3)
-    fds = look.descriptor_count(lab.process.pid)
-    assert fds < 40, fds
+    assert box.until(lambda: look.descriptor_count(lab.process.pid) < 40), look.descriptor_count(lab.process.pid)
     assert lab.close() == 0
 
 

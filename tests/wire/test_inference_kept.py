@@ -166,6 +166,7 @@ def closed_while_idle():
     """Before anything is sent: nobody notices."""
     before = fresh(in_turn([OK, None]))
     equal(call().status, 200)
+    time.sleep(REUSE_S / 2)  # its end is here
     equal(call().status, 200)
     equal(went(before), [[b"a"], [b"a"]])
 

@@ -118,7 +118,7 @@ def resolve(name, of):
     query = struct.pack(">HHHHHH", 7, 0x0100, 1, 0, 0, 0) + b"".join(
         bytes([len(x)]) + x.encode() for x in name.split(".")) + b"\0" + struct.pack(">HH", 1, 1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.settimeout(3)
+        s.settimeout(15)
         s.sendto(query, ("127.0.0.1", of.udp[0].getsockname()[1]))
         answer = s.recv(512)
     rcode, count = answer[3] & 15, struct.unpack(">H", answer[6:8])[0]

@@ -225,7 +225,7 @@ tap.check("a coded response is refused", lambda: equal(
 tap.check("a response that is too long is refused", lambda: equal(
     lab.get("back.test", answer=answer("x" * (MIB + 1))).error, "middleware_failed"))
 tap.check("an empty response, and HEAD", lambda: equal(
-    (lab.get("back.test", answer=answer("")).status, lab.talk("back.test", request("HEAD", "back.test"),
+    (lab.get("back.test", answer=answer("")).status, lab.talk("back.test", request("HEAD", "back.test"), method="HEAD",
      answer=b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n").status), (200, 200)))
 tap.check("a response is denied in its place", lambda: equal(
     (lambda r: (r.status, r.error, json.loads(r.body)["reason_code"], SSN.encode() in r.data))(
@@ -237,9 +237,9 @@ tap.check("a response without a finding passes whole", lambda: equal(
 def events_come():
     reply = lab.get("back.test", answer=[
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"9\r\ndata: 1\n\n\r\n", 1.0, b"13\r\ndata: 078-05-1120\n\n\r\n", b"0\r\n\r\n"])
+        b"9\r\ndata: 1\n\n\r\n", 4, b"13\r\ndata: 078-05-1120\n\n\r\n", b"0\r\n\r\n"])
     equal(reply.body, b"data: 1\n\ndata: [REDACTED:us_ssn]\n\n")
-    equal(reply.times[0][0] < 0.7, True, reply.times)
+    equal(reply.times[0][0] < 3, True, reply.times)
 
 
 tap.check("an event stream is redacted event by event", events_come)

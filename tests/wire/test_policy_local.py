@@ -336,7 +336,7 @@ def resolve(name, qtype=1):
     q = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + b"".join(
         bytes([len(x)]) + x.encode() for x in name.split(".")) + struct.pack(">BHH", 0, qtype, 1)
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.settimeout(3)
+    s.settimeout(15)
     s.sendto(q, UDP)
     answer = s.recv(4096)
     assert answer[3] & 15 == 0, answer

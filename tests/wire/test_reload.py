@@ -69,9 +69,12 @@ def bad_policy_stays_out():
 
 
 def fast_reload():
-    start = time.monotonic()
-    assert lab.policy(policy())[0] == 0
-    assert time.monotonic() - start < 0.05, time.monotonic() - start
+    took = []
+    while not took or min(took) >= 0.05:  # on a busy machine one may be late
+        assert len(took) < 20, took
+        start = time.monotonic()
+        assert lab.policy(policy())[0] == 0
+        took.append(time.monotonic() - start)
 
 
 def tunnels_are_closed():
@@ -95,7 +98,7 @@ def streams_are_closed():
     assert lab.policy(with_get)[0] == 0
     s, _, _ = lab.tunnel("api.test", 9100)
     s.sendall(GET.replace(b"api.test", b"api.test:9100"))
-    s.settimeout(3)
+    s.settimeout(20)
     got = b""
     while b"data: 1" not in got:
         got += s.recv(4096)
@@ -107,7 +110,7 @@ def streams_are_closed():
         pass
     only_post = "rules: [{allow: {method: POST, path: /**}}]"
     assert lab.policy(policy(more=rule.format(only_post)))[0] == 0
-    s.settimeout(3)
+    s.settimeout(20)
     assert read_all(s) in (b"", b"<reset>")
     assert any(e.get("status_code") == "request_not_permitted" and "under way" in e.get("status_detail", "")
                for e in lab.events())
@@ -127,12 +130,12 @@ def links_are_asked_for():
         pass  # those of the policies before
     assert lab.tunnel("api.test", 80)[1] == 403
     lab.send("RESOLVED", struct.pack("<I", 1) + pack_str("/usr/bin/link") + pack_str("/usr/bin/curl"))
-    time.sleep(0.1)
+    lab.settled()
     assert lab.tunnel("api.test", 80)[1] == 200
     assert lab.policy(policy(binary="/usr/bin/link") + "# changed\n")[0] == 0
     assert lab.tunnel("api.test", 80)[1] == 200, "what was known before the reload still is"
     lab.send("RESOLVED", struct.pack("<I", 0))
-    time.sleep(0.1)
+    lab.settled()
     assert lab.tunnel("api.test", 80)[1] == 403, "the link leads nowhere any more"
     assert lab.policy(policy())[0] == 0
 

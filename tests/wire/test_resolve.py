@@ -150,7 +150,7 @@ def passes(name, server=raw, to=None):
 def refused(name, status=403, error="ssrf_denied"):
     def check():
         seen = (raw.connections, raw6.connections, private.connections)
-        s, got, _ = lab.tunnel(name, 9000, timeout=12)
+        s, got, _ = lab.tunnel(name, 9000)
         body = json.loads(read_all(s))
         assert (got, body["error"]) == (status, error), (got, body)
         assert (raw.connections, raw6.connections, private.connections) == seen
@@ -202,7 +202,7 @@ def asked_once():
 def second_server():
     seen = time.monotonic()
     passes("second.wild.test")()
-    assert time.monotonic() - seen < 3
+    assert time.monotonic() - seen < 4.5  # before the first is asked for the second time and given up
 
 
 for name, check in [("a6 rebinding: each connection's addresses are checked", rebinding_is_checked_again),

@@ -357,7 +357,7 @@ def unbound():
     time.sleep(1.2)  # the watch begins a second into the run
     with open(lab.policy_path, "w", encoding="utf-8") as f:
         f.write(BOUND % "")
-    for _ in range(50):
+    for _ in range(200):
         reply = lab.get("other.test", "/", signed_by_sdk())
         if reply.status != 200:
             break

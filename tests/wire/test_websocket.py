@@ -21,6 +21,7 @@ import time
 import zlib
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import box  # noqa: E402
 import proxylab  # noqa: E402
 import world  # noqa: E402
 from proxylab import Lab, read_all, read_head, read_response  # noqa: E402
@@ -179,6 +180,7 @@ class Origin:
 
     def frames(self):
         """What came, taken apart: [(opcode, payload)...] of whole messages and control frames."""
+        lab.settled()
         time.sleep(0.1)
         a, b = socket.socketpair()
         threading.Thread(target=lambda: (a.sendall(self.seen), a.close()), daemon=True).start()
@@ -420,7 +422,7 @@ def allow_is_audited_once():
     s = opened("rules.test", "/a/say")
     for i in range(5):
         s.sendall(frame(1, b"%d" % i))
-    assert len(origin.messages()) == 5
+    assert box.until(lambda: len(origin.messages()) == 5), origin.messages()
     allowed = [e for e in lab.decisions("Allowed")[before:] if "WEBSOCKET_TEXT" in json.dumps(e)]
     assert len(allowed) == 1, allowed
 
@@ -699,12 +701,13 @@ def assemblies():
         s.sendall(part)
         time.sleep(0.002)
     time.sleep(0.2)
+    lab.settled()
     socks[96].sendall(part)
     assert read_close(socks[96]) == 1013
     assert not select.select(socks[:96], [], [], 0.1)[0], "one of the first 96 was closed"
     for s in socks[:96]:
         s.sendall(frame(0, b"b"))
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while len(origin.seen) < 96 * 8 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert len(origin.seen) >= 96 * 8, len(origin.seen)

@@ -247,7 +247,7 @@ def ended(host, *frames, slug=None, code=1008, **how):
     return check
 
 
-def wait_audit(slug, seconds=3):
+def wait_audit(slug, seconds=20):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with open(lab.world.audit, encoding="utf-8") as f:
@@ -402,7 +402,7 @@ for name, text in disguised(VALUE).items():
 
 def ping_and_close():
     got = speak("ws.test", frame(1, P), on=lambda o, _: say(9, VALUE) + say(10, b64(VALUE)) + say(
-        8, b"\x03\xe8bye " + VALUE.encode()) if o == 1 else b"", end=False)
+        8, b"\x03\xe8bye " + VALUE.encode()) if o == 1 else b"", end=False, more={"timeout": 5})
     no_value(got.reply.data)
     equal([(o, len(d)) for o, d in got.frames.messages],
           [(9, len(VALUE)), (10, len(b64(VALUE))), (8, 6 + len(VALUE))], repr(got))
@@ -467,9 +467,9 @@ tap.check("scrub: off", off)
 def from_another():
     """The connection is there before its server gets a value, by another one."""
     for s in (server, plain):
-        s.reset(on=lambda o, d: [say(1, b"first"), 1.0, say(1, b"now " + THIRD.encode())] if d == b"wait"
+        s.reset(on=lambda o, d: [say(1, b"first"), 4.0, say(1, b"now " + THIRD.encode())] if d == b"wait"
                 else Server.echo(o, d))
-    waiting = start("no.test", [frame(1, b"wait")], pause=0.3, end=False, timeout=3)
+    waiting = start("no.test", [frame(1, b"wait")], pause=0.3, end=False, timeout=6)
     time.sleep(0.5)
     reply = credlab.Reply(lab.wait(lab.start_talk(
         "no.test", request("GET", f"no.test:{PORT}", "/", [f"Authorization: Bearer {lab.inside['THIRD_KEY']}"]), PORT)))
