@@ -162,6 +162,22 @@ static cv_code listener_add(struct cv_gateway *g, const char *what, uint32_t por
 	return CV_OK;
 }
 
+static cv_code health_listen(struct cv_rpc_server *s, int fd, SSL_CTX *tls, struct cv_err *err)
+{
+	static const char *const paths[] = { "/health", "/healthz", "/readyz", NULL };
+
+	(void)tls;
+	return cv_rpc_server_listen_pages(s, fd, paths, err);
+}
+
+static cv_code metrics_listen(struct cv_rpc_server *s, int fd, SSL_CTX *tls, struct cv_err *err)
+{
+	static const char *const paths[] = { "/metrics", NULL };
+
+	(void)tls;
+	return cv_rpc_server_listen_pages(s, fd, paths, err);
+}
+
 /* The certificate that `init` made learns the names that were configured since; and the address at
  * which we listen, under which clients are told to come.  Without that one it is as good for those who
  * come otherwise, so it is no reason not to start. */
@@ -210,10 +226,10 @@ cv_code cv_gw_listen(struct cv_gateway *g, struct cv_err *err)
 	SSL_CTX_free(tls); /* the server has its own reference */
 	if (code == CV_OK && c->health_port)
 		code = listener_add(
-			g, "health", c->health_port, NULL, false, cv_rpc_server_listen, NULL, err);
+			g, "health", c->health_port, NULL, false, health_listen, NULL, err);
 	if (code == CV_OK && c->metrics_port)
-		code = listener_add(g, "metrics", c->metrics_port, NULL, false,
-			cv_rpc_server_listen, NULL, err);
+		code = listener_add(
+			g, "metrics", c->metrics_port, NULL, false, metrics_listen, NULL, err);
 	if (code != CV_OK)
 		return code;
 	/* For whoever asked for any port; and so that a person finds it. */

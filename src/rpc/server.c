@@ -224,6 +224,7 @@ static void conn_take(
 		s->conns->prev = c;
 	s->conns = c;
 	c->is_older = l->is_older;
+	c->paths = l->paths;
 	s->conn_count++;
 	w.ref = c->ref;
 	if (cv_loop_add(s->config.loop, fd, events, w, NULL) != CV_OK)
@@ -493,6 +494,16 @@ cv_code cv_rpc_server_listen_older(
 
 	if (code == CV_OK)
 		s->listeners[s->listener_count - 1].is_older = true;
+	return code;
+}
+
+cv_code cv_rpc_server_listen_pages(
+	struct cv_rpc_server *s, int fd, const char *const *paths, struct cv_err *err)
+{
+	const cv_code code = cv_rpc_server_listen(s, fd, NULL, err);
+
+	if (code == CV_OK)
+		s->listeners[s->listener_count - 1].paths = paths;
 	return code;
 }
 

@@ -64,6 +64,10 @@ CV_MUST cv_code cv_rpc_server_listen(
 /* The same; calls there are in the messages of dialect.h. */
 CV_MUST cv_code cv_rpc_server_listen_older(
 	struct cv_rpc_server *s, int fd, SSL_CTX *tls, struct cv_err *err);
+/* Plaintext, for these pages alone (exact paths, NULL at the end; borrowed): whoever looks whether all is
+ * well has no certificate, and needs nothing else. */
+CV_MUST cv_code cv_rpc_server_listen_pages(
+	struct cv_rpc_server *s, int fd, const char *const *paths, struct cv_err *err);
 /* Another context for connections to come, on the listener that had one. */
 void cv_rpc_server_set_tls(struct cv_rpc_server *s, SSL_CTX *tls);
 

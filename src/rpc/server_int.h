@@ -129,10 +129,11 @@ struct cv_rpc_conn {
 	X509 *certificate; /* verified; NULL */
 	uint8_t state;
 	bool can_read, can_write, has_hangup, is_eof, is_broken;
-	bool is_known; /* a call that not everybody may make was let in */
-	bool has_more; /* text of TLS that was taken from the socket already */
-	uint16_t port; /* ours, where it must be named; 0 */
-	bool is_older; /* as its listener */
+	bool is_known;            /* a call that not everybody may make was let in */
+	bool has_more;            /* text of TLS that was taken from the socket already */
+	uint16_t port;            /* ours, where it must be named; 0 */
+	bool is_older;            /* as its listener */
+	const char *const *paths; /* the same */
 	bool is_dirty, is_loopback, is_ending; /* closed as soon as all is sent */
 	struct cv_buf in;                      /* HTTP/1, and the preface */
 	struct cv_buf out;                     /* what the socket did not take */
@@ -169,7 +170,8 @@ struct cv_rpc_listener {
 	int fd;
 	SSL_CTX *tls; /* NULL: plaintext */
 	bool can_accept;
-	bool is_older; /* its clients speak dialect.h */
+	bool is_older;            /* its clients speak dialect.h */
+	const char *const *paths; /* all that is served there; NULL: everything */
 };
 
 struct cv_rpc_slot {

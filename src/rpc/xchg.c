@@ -232,6 +232,16 @@ static const struct cv_rpc_method *method_of(const struct cv_rpc_xchg *x)
 		x->server, cv_str_slice(service, 0, at), cv_str_slice(service, at + 1, service.n));
 }
 
+/* A port for some pages has no calls, no other pages and no hosts of others. */
+static bool is_served_here(const struct cv_rpc_xchg *x)
+{
+	const char *const *p = x->conn->paths;
+
+	while (p && *p && !cv_str_eq(x->path, cv_str_of(*p)))
+		p++;
+	return !p || *p;
+}
+
 static void route(struct cv_rpc_xchg *x)
 {
 	const struct cv_str type = cv_rpc_xchg_get(x, "content-type");
@@ -241,7 +251,9 @@ static void route(struct cv_rpc_xchg *x)
 	cv_rpc_xchg_identify(x);
 	if (x->is_head_long) {
 		cv_rpc_xchg_refuse(x, 431, "the head of the request is too large");
-	} else if (x->is_relay || cv_rpc_relay_claims(x->server, x->host)) {
+	} else if (!is_served_here(x)) {
+		cv_rpc_xchg_refuse(x, 404, "there is no such path at this port");
+	} else if (x->is_relay || (!x->conn->paths && cv_rpc_relay_claims(x->server, x->host))) {
 		cv_rpc_relay_begin(x);
 	} else if (x->conn->is_clear) {
 		cv_rpc_xchg_refuse(x, 400, "TLS is spoken here");
