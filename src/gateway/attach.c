@@ -13,7 +13,7 @@
 #include "gateway/policy.h"
 #include "gateway/provider.h"
 #include "gateway/sandbox.h"
-#include "gateway/sandbox.h"
+#include "gateway/settings.h"
 
 #include "openshell.pb-c.h"
 
@@ -126,6 +126,12 @@ static enum cv_rpc_status whole_check(struct cv_gateway *g, const struct cv_obje
 	return s == CV_RPC_INVALID_ARGUMENT ? CV_RPC_FAILED_PRECONDITION : s;
 }
 
+static enum cv_rpc_status not_found(struct cv_str provider, struct cv_err *err)
+{
+	cv_fail(err, CV_DENIED, "provider '%.*s' not found", CV_STR_ARG(provider));
+	return CV_RPC_FAILED_PRECONDITION;
+}
+
 static void attach(struct cv_rpc_call *c, const ProtobufCMessage *request)
 {
 	const V1(AttachSandboxProviderRequest) *q = (const void *)request;
@@ -141,10 +147,8 @@ static void attach(struct cv_rpc_call *c, const ProtobufCMessage *request)
 		s = cv_gw_invalid(&err, "provider_name is required");
 	if (s == CV_RPC_OK)
 		provider = cv_object_find(g->objects, CV_OBJECT_PROVIDER, box->scope, name);
-	if (s == CV_RPC_OK && !provider) {
-		cv_fail(&err, CV_DENIED, "provider '%.*s' not found", CV_STR_ARG(name));
-		s = CV_RPC_FAILED_PRECONDITION;
-	}
+	if (s == CV_RPC_OK && !provider)
+		s = not_found(name, &err);
 	if (s == CV_RPC_OK &&
 		attached_at(sandbox_of(box), name) == attached_count(sandbox_of(box))) {
 		s = fits(g, box, provider, &err);
@@ -282,22 +286,43 @@ static cv_code on_prepare(struct cv_gw_box *b, struct cv_driver_sandbox *s, stru
 	return code;
 }
 
+/* The policy of one that is not there yet, beneath the layer that its providers will have. */
+static enum cv_rpc_status layered_check(struct cv_gateway *g, V1(Sandbox) * m, struct cv_err *err)
+{
+	struct cv_object candidate = { .scope = cv_str_of(m->metadata->workspace),
+		.name = cv_str_of(m->metadata->name),
+		.message = &m->base };
+	cv_policy_pb none;
+
+	if (cv_gw_setting_policy(g)) /* the global one has no layer */
+		return CV_RPC_OK;
+	openshell__sandbox__v1__sandbox_policy__init(&none);
+	const enum cv_rpc_status s = cv_gw_policy_check(
+		g, &candidate, NULL, m->spec->policy ? m->spec->policy : &none, err);
+	return s == CV_RPC_INVALID_ARGUMENT ? CV_RPC_FAILED_PRECONDITION : s;
+}
+
 /* What would be refused later is refused before there is a sandbox. */
 static enum cv_rpc_status on_create(
 	struct cv_gateway *g, const struct cv_rpc_call *c, V1(Sandbox) * m, struct cv_err *err)
 {
 	const struct cv_str workspace = cv_str_of(m->metadata->workspace);
-	enum cv_rpc_status s = CV_RPC_OK;
+	const size_t n = attached_count(m);
 
 	(void)c;
-	for (size_t i = 1; s == CV_RPC_OK && i < attached_count(m); i++) {
-		const struct cv_object *provider = cv_object_find(g->objects, CV_OBJECT_PROVIDER,
-			workspace, cv_str_of(m->spec->providers[i]));
+	for (size_t i = 0; i < n; i++) {
+		const struct cv_str name = cv_str_of(m->spec->providers[i]);
+		const struct cv_object *provider =
+			cv_object_find(g->objects, CV_OBJECT_PROVIDER, workspace, name);
+		enum cv_rpc_status s;
 
-		if (provider)
-			s = clash_check(g, workspace, m->spec->providers, i, provider, err);
+		if (!provider)
+			return not_found(name, err);
+		s = clash_check(g, workspace, m->spec->providers, i, provider, err);
+		if (s != CV_RPC_OK)
+			return s;
 	}
-	return s;
+	return n ? layered_check(g, m, err) : CV_RPC_OK;
 }
 
 static const struct cv_gw_box_hooks hooks = { .create = on_create, .prepare = on_prepare };

@@ -113,7 +113,7 @@ static inline const Openshell__V1__Sandbox *cv_gw_box_stored(const struct cv_gw_
 
 /* NULL: the sandbox is gone. */
 struct cv_gw_box *cv_gw_box_get(const struct cv_gateway *g, struct cv_ref ref);
-/* By id, or by name in the workspace (empty: default); the caller of c may do there what its method
+/* By id (of that workspace, where one is said), or by name in the workspace (empty: default); the caller of c may do there what its method
  * asks for.  NOT_FOUND "sandbox not found"; without any INVALID_ARGUMENT, which says the field. */
 CV_MUST enum cv_rpc_status cv_gw_box_open(const struct cv_rpc_call *c, const char *field,
 	struct cv_str id_or_name, struct cv_str workspace, bool is_change, struct cv_gw_box **ret,

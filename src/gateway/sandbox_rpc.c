@@ -31,7 +31,9 @@ enum cv_rpc_status cv_gw_box_open(const struct cv_rpc_call *c, const char *field
 
 	if (!id_or_name.n)
 		return cv_gw_invalid(err, "%s is required", field);
-	if (o) {
+	if (o && workspace.n && !cv_str_eq(workspace, o->scope)) {
+		return cv_fail(err, CV_NOT_FOUND, "sandbox not found"), CV_RPC_NOT_FOUND;
+	} else if (o) {
 		s = cv_gw_object_open_id(c, CV_OBJECT_SANDBOX, id_or_name, &o, err);
 	} else {
 		s = cv_gw_workspace_open(c, workspace, is_change, &w, err);
@@ -61,6 +63,21 @@ static void box_reply(struct cv_rpc_call *c, const struct cv_gw_box *b)
 
 /* ---- create ---- */
 
+/* 8-4-4-4-12 hexadecimal digits, as ids have them.  What may be said by either would be decided by
+ * whoever chose the name. */
+static bool is_like_an_id(struct cv_str name)
+{
+	static const char form[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	if (name.n != sizeof(form) - 1)
+		return false;
+	for (size_t i = 0; i < name.n; i++)
+		if (form[i] == '-' ? name.p[i] != '-'
+				   : !cv_str_has_byte(CV_STR("0123456789abcdef"), name.p[i]))
+			return false;
+	return true;
+}
+
 static enum cv_rpc_status name_choose(struct cv_gateway *g, const char *given, struct cv_str scope,
 	char ret[CV_NAME_SANDBOX_BYTES_MAX + 1], struct cv_err *err)
 {
@@ -69,6 +86,8 @@ static enum cv_rpc_status name_choose(struct cv_gateway *g, const char *given, s
 	if (*given) {
 		const enum cv_rpc_status s =
 			cv_name_check("name", cv_str_of(given), CV_NAME_SANDBOX_BYTES_MAX, err);
+		if (s == CV_RPC_OK && is_like_an_id(cv_str_of(given)))
+			return cv_gw_invalid(err, "name '%s' has the form of an id", given);
 		if (s == CV_RPC_OK &&
 			!cv_str_to_cstr(cv_str_of(given), ret, CV_NAME_SANDBOX_BYTES_MAX + 1))
 			return cv_fail(err, CV_INVALID, "name is too long"),

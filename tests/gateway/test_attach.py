@@ -55,6 +55,16 @@ try:
         "FAILED_PRECONDITION", "providers 'a' and 'b' both set GITHUB_TOKEN; attach one of them"))
     equal("and the same at the creation", code_of(lambda: sandbox("both", ["c", "a", "b"])), (
         "FAILED_PRECONDITION", "providers 'a' and 'b' both set GITHUB_TOKEN; attach one of them"))
+    equal("one that is not there, at the creation", code_of(lambda: sandbox("none", ["a", "nosuch"])), (
+        "FAILED_PRECONDITION", "provider 'nosuch' not found"))
+    sb = rpclab.module("sandbox_pb2")
+    rule = sb.NetworkPolicyRule(endpoints=[{"host": "api.github.com", "port": 443, "tls": "skip"}],
+                                binaries=[{"path": "/usr/bin/curl"}])
+    code, why = code_of(lambda: stub.CreateSandbox(pb.CreateSandboxRequest(name="none", spec=pb.SandboxSpec(
+        providers=["a"], policy=sb.SandboxPolicy(version=1, network_policies={"x": rule})))))
+    equal("a policy that its provider's does not go with", (code, "ambiguity" in why), ("FAILED_PRECONDITION", True))
+    equal("and none of them is there", [x.metadata.name for x in stub.ListSandboxes(pb.ListSandboxesRequest()).sandboxes],
+          ["box"])
     equal("none of that name", attach("nosuch"), ("FAILED_PRECONDITION", "provider 'nosuch' not found"))
     equal("another version", attach("c", expected_resource_version=99)[0], "ABORTED")
     equal("the list", [p.metadata.name for p in stub.ListSandboxProviders(

@@ -57,6 +57,21 @@ def a_sandbox_has_a_name_and_an_id():
             assert said[0] == "OK", (method, kw, said)
 
 
+def an_id_is_of_its_workspace():
+    g.stub.CreateWorkspace(pb.CreateWorkspaceRequest(name="w2"))
+    for method, kw in (("GetSandbox", {"name": box}), ("StopSandbox", {"name": box}), ("DeleteSandbox", {"name": box}),
+                       ("ListSandboxProviders", {"sandbox_name": box}), ("GetSandboxPolicyStatus", {"name": box})):
+        assert code_of(method, workspace="w2", **kw)[0] == "NOT_FOUND", method
+    assert code_of("GetSandbox", workspace="default", name=box)[0] == "OK"
+
+
+def a_name_is_no_id():
+    for name in (box, "00000000-0000-0000-0000-000000000000"):
+        assert code_of("CreateSandbox", name=name, spec={}) == (
+            "INVALID_ARGUMENT", f"name '{name}' has the form of an id"), name
+    assert code_of("GetSandbox", name=box)[1].sandbox.metadata.name == "one"
+
+
 def filters_of_lines_are_words():
     levels = "is not one of TRACE, DEBUG, INFO, WARN, ERROR"
     assert code_of("GetSandboxLogs", sandbox_id=box, min_level="BOGUS") == (
@@ -78,7 +93,8 @@ try:
     box = g.stub.CreateSandbox(pb.CreateSandboxRequest(name="one", spec={})).sandbox.metadata.id
     g.stub.CreateProvider(pb.CreateProviderRequest(
         provider={"metadata": {"name": "prov"}, "type": "generic", "credentials": {"KEY": "v"}}))
-    for f in (what_is_left_out_is_named, a_sandbox_has_a_name_and_an_id, filters_of_lines_are_words,
+    for f in (what_is_left_out_is_named, a_sandbox_has_a_name_and_an_id, an_id_is_of_its_workspace,
+              a_name_is_no_id, filters_of_lines_are_words,
               a_provider_is_attached_once):
         check(f)
 finally:
