@@ -142,13 +142,17 @@ int cl_run_workspace_delete(struct cl *c)
 		in.name = cl_dup(c, name);
 		const Openshell__V1__DeleteWorkspaceResponse *m = CL_TRY(c, DeleteWorkspace, in,
 			DeleteWorkspaceResponse, delete_workspace_response, &status, &err);
-		if (m && m->deleted) {
+		if (m && m->deleted && is_there(c, name)) {
+			cl_mark(c, '!',
+				"Workspace %s is marked, and goes when the sandboxes and other "
+				"objects in it have gone",
+				cl_shown(c, name));
+			cl_note(c,
+				"hint: these are its sandboxes, providers, profiles and routes; "
+				"delete them with: %s -w %s ...",
+				c->program, cl_shown(c, name));
+		} else if (m && m->deleted) {
 			cl_mark(c, 'v', "Deleted workspace %s", cl_shown(c, name));
-			if (is_there(c, name))
-				cl_note(c,
-					"! It goes when what is in it has gone: sandboxes, providers, "
-					"profiles and routes of %s are to be deleted first",
-					cl_shown(c, name));
 		} else if (m || status == CV_RPC_NOT_FOUND) {
 			cl_mark(c, '!', "Workspace %s not found", cl_shown(c, name));
 		} else {

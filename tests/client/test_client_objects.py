@@ -259,6 +259,16 @@ def workspaces_are_apart():
         "✓ Deleted workspace w1\n! Workspace none not found\n")
 
 
+def a_workspace_in_use_is_only_marked():
+    run("workspace", "create", "--name", "w2")
+    run("-w", "w2", "sandbox", "create", "--name", "inside")
+    said = run("workspace", "delete", "w2").stdout
+    assert said == "! Workspace w2 is marked, and goes when the sandboxes and other objects in it have gone\n", said
+    assert "w2" in run("workspace", "list").stdout
+    run("-w", "w2", "sandbox", "delete", "inside")
+    assert "w2" not in run("workspace", "list").stdout
+
+
 def members_are_not_served():
     """Of workspaces and their members there are the first only, and that is said."""
     r = run("workspace", "member", "list", status=1)
@@ -273,7 +283,7 @@ try:
     for f in (the_state_of_things, a_stranger_s_certificate_is_refused, profiles_are_imported,
               providers_are_made_from_the_environment, providers_are_attached,
               policies_are_set_and_shown, what_a_global_policy_is_shown_with, c11_a_refusal_of_several_lines_is_read_as_such, settings_are_set_globally_only_by_yes,
-              workspaces_are_apart):
+              workspaces_are_apart, a_workspace_in_use_is_only_marked):
         check(f)
     for f in (services, proposed_rules, members_are_not_served):
         check(f)
