@@ -208,6 +208,7 @@ bool cl_sandbox_delete(struct cl *c, const char *name, bool is_quiet)
 		if (s)
 			wait_gone(c, name, s->metadata->id);
 		cl_sandbox_forget(c, s ? s->metadata->name : name);
+		cl_editor_forget(c, s ? s->metadata->name : name);
 		if (!is_quiet)
 			cl_mark(c, 'v', "Deleted sandbox %s", cl_shown(c, name));
 		return true;

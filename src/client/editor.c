@@ -34,6 +34,16 @@ static void others_put(struct cv_buf *b, struct cv_str text, struct cv_str host)
 	}
 }
 
+static const char *config_path(struct cl *c)
+{
+	return cl_print(c, "%s/ssh_config", cl_config_dir(c));
+}
+
+static const char *host_of(struct cl *c, const char *sandbox)
+{
+	return cl_print(c, "openshell-%s.%s", sandbox, c->workspace);
+}
+
 static void block_write(struct cl *c, const char *path, const char *host, const char *block)
 {
 	struct cv_str text = CV_STR_NONE;
@@ -74,9 +84,9 @@ static void include_write(struct cl *c, const char *path)
 int cl_editor(struct cl *c, const char *sandbox)
 {
 	const char *editor = cl_flag(&c->w, "editor");
-	const char *path = cl_print(c, "%s/ssh_config", cl_config_dir(c));
+	const char *path = config_path(c);
 	const char *block = cl_ssh_block(c, sandbox); /* its words are plain */
-	const char *host = cl_print(c, "openshell-%s.%s", sandbox, c->workspace);
+	const char *host = host_of(c, sandbox);
 
 	block_write(c, path, host, block);
 	include_write(c, path);
@@ -91,4 +101,19 @@ int cl_editor(struct cl *c, const char *sandbox)
 			host);
 	}
 	cl_die_usage(c, "unknown editor '%s'", editor);
+}
+
+void cl_editor_forget(struct cl *c, const char *sandbox)
+{
+	const char *path = config_path(c);
+	struct cv_str text;
+	struct cv_buf b;
+
+	if (!cl_file_slurp(c, path, CONFIG_BYTES_MAX / 2, &text))
+		return; /* nobody has opened an editor */
+	cv_buf_init(&b, CONFIG_BYTES_MAX);
+	others_put(&b, text, cv_str_of(host_of(c, sandbox)));
+	if (cv_buf_len(&b) < text.n)
+		cl_file_write(c, path, cv_buf_str(&b));
+	cv_buf_fini(&b);
 }

@@ -128,6 +128,8 @@ int cl_shell(struct cl *c, const char *id); /* a login shell, with a terminal */
 const char *cl_ssh_block(struct cl *c, const char *sandbox);
 /* Starts the editor of --editor on the sandbox, as a remote host of ssh. */
 int cl_editor(struct cl *c, const char *sandbox);
+/* It is gone: no host of ssh any more. */
+void cl_editor_forget(struct cl *c, const char *sandbox);
 /* "[ADDR:]PORT"; dies. */
 void cl_listen_parse(struct cl *c, const char *text, bool may_be_zero, const char **ret_addr,
 	uint32_t *ret_port);

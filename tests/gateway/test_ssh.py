@@ -565,6 +565,23 @@ def an_editor_opens_it():
         assert f.read().count("Host openshell-one.default") == 1
 
 
+def a_deleted_sandbox_is_no_host():
+    """Neither by its deletion nor by that of another are other hosts touched."""
+    programs = os.path.join(HERE, "programs")
+    env = {"PATH": programs + ":" + os.environ["PATH"]}
+    client("sandbox", "create", "--name", "editor-two")
+    client("sandbox", "connect", "editor-two", "--editor", "vscode", env=env)
+    hosts = os.path.join(client.config, "ssh_config")
+    with open(hosts, encoding="ascii") as f:
+        before = f.read()
+    assert before.count("Host ") == 2, before
+    client("sandbox", "delete", "editor-two")
+    with open(hosts, encoding="ascii") as f:
+        after = f.read()
+    assert "editor-two" not in after and after.count("Host openshell-one.default") == 1, after
+    assert before.startswith(after)
+
+
 def a_killed_server_ends_its_connection_only():
     p = subprocess.Popen(words("exec sleep 65432"), env=client.env, stdin=subprocess.PIPE,
                          stderr=subprocess.PIPE)
@@ -675,7 +692,7 @@ CHECKS = [output_errors_and_exit_statuses, the_command_line_of_other_clients, a_
           n7_nothing_but_its_own_loopback_is_reached, ports_of_the_client_are_not_opened,
           tokens_that_open_nothing, a_token_that_is_too_old, tokens_are_not_kept,
           limits_of_connections, names_and_passwords, a_key_is_as_good_as_none,
-          another_host_key_is_refused, an_editor_opens_it, a_killed_server_ends_its_connection_only,
+          another_host_key_is_refused, an_editor_opens_it, a_deleted_sandbox_is_no_host, a_killed_server_ends_its_connection_only,
           the_server_confines_itself, rubbish_instead_of_ssh, the_main_command_is_attached_to,
           a_gateway_that_comes_back, a_sandbox_that_ends_takes_its_connections_along,
           nothing_is_left_behind]
