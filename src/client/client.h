@@ -87,6 +87,8 @@ void cl_label(struct cl *c, const char *label, const char *value); /* "  Label: 
 const char *cl_map_text(struct cl *c, void *entries, size_t n);
 /* NAME in "KEY=VALUE"; *ret_value is behind the '='. */
 char *cl_pair(struct cl *c, const char *pair, const char **ret_value);
+/* There is a person to ask. */
+bool cl_can_confirm(void);
 /* Asks on the terminal; false where there is none, or for anything but yes. */
 bool cl_confirm(struct cl *c, const char *question);
 /* A file's bytes, NUL behind; "-" is stdin. */

@@ -330,10 +330,14 @@ int cl_run_gateway_logout(struct cl *c)
 	struct cl_gateway g;
 
 	cl_gateway_named(c, &g);
-	unlink(cl_print(c, "%s/oidc_token.json", cl_gateway_own_folder(c, &g)));
-	unlink(cl_edge_token_path(c, &g));
+	const bool had_token =
+		unlink(cl_print(c, "%s/oidc_token.json", cl_gateway_own_folder(c, &g))) == 0;
+	const bool had_edge = unlink(cl_edge_token_path(c, &g)) == 0;
 	if (g.oidc_issuer) /* the issuer's session in the browser goes on: it has to ask next time */
 		cl_file_write(c, marker_path(c, &g), CV_STR(""));
-	cl_mark(c, 'v', "Logged out of gateway '%s'", cl_shown(c, g.name));
+	if (had_token || had_edge)
+		cl_mark(c, 'v', "Logged out of gateway '%s'", cl_shown(c, g.name));
+	else
+		cl_mark(c, '!', "Nobody is logged in to gateway '%s'", cl_shown(c, g.name));
 	return 0;
 }

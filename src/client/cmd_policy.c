@@ -114,8 +114,10 @@ void cl_global_confirm(struct cl *c, const char *what)
 {
 	if (cl_has(&c->w, "yes"))
 		return;
-	if (!cl_confirm(c, cl_print(c, "%s changes every sandbox of this gateway. Go on?", what)))
+	if (!cl_can_confirm())
 		cl_die(c, "%s require confirmation; pass --yes in non-interactive mode", what);
+	if (!cl_confirm(c, cl_print(c, "%s change every sandbox of this gateway. Go on?", what)))
+		cl_die(c, "nothing was changed");
 }
 
 int cl_run_policy_set(struct cl *c)

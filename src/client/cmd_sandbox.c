@@ -87,19 +87,29 @@ int cl_run_sandbox_get(struct cl *c)
 
 /* ---- list ---- */
 
-static void list_names(struct cl *c, const Openshell__V1__ListSandboxesResponse *m)
+static const char *word_of(struct cl *c, const Openshell__Datamodel__V1__ObjectMeta *meta)
 {
-	const bool is_ids = cl_has(&c->w, "ids"), has_workspace = cl_has(&c->w, "all-workspaces");
+	if (cl_has(&c->w, "ids"))
+		return meta->id;
+	return cl_has(&c->w, "all-workspaces") ? cl_print(c, "%s/%s", meta->workspace, meta->name)
+					       : meta->name;
+}
 
-	for (size_t i = 0; i < m->n_sandboxes; i++) {
-		const Openshell__Datamodel__V1__ObjectMeta *meta = m->sandboxes[i]->metadata;
+static int list_words(struct cl *c, const Openshell__V1__ListSandboxesResponse *m)
+{
+	struct cl_out o;
 
-		if (is_ids)
-			printf("%s\n", cl_shown(c, meta->id));
-		else
-			printf("%s%s%s\n", has_workspace ? cl_shown(c, meta->workspace) : "",
-				has_workspace ? "/" : "", cl_shown(c, meta->name));
+	if (cl_form(c) == CL_FORM_TABLE) {
+		for (size_t i = 0; i < m->n_sandboxes; i++)
+			printf("%s\n", cl_shown(c, word_of(c, m->sandboxes[i]->metadata)));
+		return 0;
 	}
+	cl_out_init(&o, cl_form(c));
+	cl_out_array(&o, NULL);
+	for (size_t i = 0; i < m->n_sandboxes; i++)
+		cl_out_str(&o, NULL, word_of(c, m->sandboxes[i]->metadata));
+	cl_out_end(&o);
+	return cl_out_done(c, &o);
 }
 
 static void list_table(struct cl *c, const Openshell__V1__ListSandboxesResponse *m)
@@ -146,10 +156,8 @@ int cl_run_sandbox_list(struct cl *c)
 			cl_flag(&c->w, "selector"), cl_has(&c->w, "all-workspaces"));
 	struct cl_out o;
 
-	if (cl_has(&c->w, "ids") || cl_has(&c->w, "names")) {
-		list_names(c, m);
-		return 0;
-	}
+	if (cl_has(&c->w, "ids") || cl_has(&c->w, "names"))
+		return list_words(c, m);
 	if (cl_form(c) == CL_FORM_TABLE) {
 		if (m->n_sandboxes)
 			list_table(c, m);

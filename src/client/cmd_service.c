@@ -142,11 +142,10 @@ int cl_run_service_delete(struct cl *c)
 	in.workspace = cl_dup(c, c->workspace);
 	const Openshell__V1__DeleteServiceResponse *m =
 		CL_ASK(c, DeleteService, in, DeleteServiceResponse, delete_service_response);
+	const char *which = name ? cl_print(c, " %s", cl_shown(c, name)) : "";
 	if (m->deleted)
-		cl_mark(c, 'v', "Deleted service %s of sandbox %s", name ? cl_shown(c, name) : "-",
-			cl_shown(c, sandbox));
+		cl_mark(c, 'v', "Deleted service%s of sandbox %s", which, cl_shown(c, sandbox));
 	else
-		cl_mark(c, '!', "Service %s of sandbox %s not found",
-			name ? cl_shown(c, name) : "-", cl_shown(c, sandbox));
+		cl_mark(c, '!', "Service%s of sandbox %s not found", which, cl_shown(c, sandbox));
 	return 0;
 }

@@ -186,8 +186,10 @@ static int live(struct cl *c)
 	cl_connect(c); /* a gateway that is not there at first is an error, one that goes is not */
 	cl_top_stream_init(&stream, c, &top, cl_has(&c->w, "all-workspaces"));
 	if (!cl_top_screen_open(c->has_colour))
-		cl_die(c, "top needs a terminal (TERM, stdin and stdout)\n"
-			  "hint: cove top --once prints what there is");
+		cl_die(c,
+			"top needs a terminal (TERM, stdin and stdout)\n"
+			"hint: %s top --once prints what there is",
+			c->program);
 	while (keys_take() && !(has_key && terminal_is_gone())) {
 		const int64_t now = cv_clock_ms();
 
@@ -209,6 +211,7 @@ static int live(struct cl *c)
 int cl_run_top(struct cl *c)
 {
 	cl_top_init(&top);
+	top.program = c->program;
 	cl_top_frame_init(&frame);
 	const bool is_once = cl_has(&c->w, "once") || cl_form(c) != CL_FORM_TABLE;
 	const int status = is_once ? once(c) : live(c);

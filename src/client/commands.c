@@ -162,7 +162,11 @@ static const struct cl_flag settings_delete_flags[] = {
 static const struct cl_flag rule_get_flags[] = {
 	TEXT("status", 0, "STATUS", "pending, approved or rejected"), OUTPUT,
 };
-static const struct cl_flag rule_one_flags[] = {
+static const struct cl_flag rule_approve_flags[] = {
+	TEXT("chunk-id", 0, "ID", "Which proposal"),
+	TEXT("reason", 0, "TEXT", "Taken and not needed: only a rejection has one"),
+};
+static const struct cl_flag rule_reject_flags[] = {
 	TEXT("chunk-id", 0, "ID", "Which proposal"), TEXT("reason", 0, "TEXT", "Why not"),
 };
 static const struct cl_flag rule_all_flags[] = {
@@ -344,8 +348,8 @@ static const struct cl_command commands[] = {
 	ROW("settings delete", "Take a setting away", FLAGS(settings_delete_flags), MAY("NAME"), settings_delete),
 
 	ROW("rule get", "Show proposed rules", FLAGS(rule_get_flags), MAY("NAME"), rule_get),
-	ROW("rule approve", "Approve a proposed rule", FLAGS(rule_one_flags), MAY("NAME"), rule_approve),
-	ROW("rule reject", "Reject a proposed rule", FLAGS(rule_one_flags), MAY("NAME"), rule_reject),
+	ROW("rule approve", "Approve a proposed rule", FLAGS(rule_approve_flags), MAY("NAME"), rule_approve),
+	ROW("rule reject", "Reject a proposed rule", FLAGS(rule_reject_flags), MAY("NAME"), rule_reject),
 	ROW("rule approve-all", "Approve all proposed rules", FLAGS(rule_all_flags), MAY("NAME"), rule_approve_all),
 	ROW("rule clear", "Drop all proposed rules", NO_FLAGS, MAY("NAME"), rule_clear),
 	ROW("rule history", "What became of proposals", FLAGS(output_only), MAY("NAME"), rule_history),

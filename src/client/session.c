@@ -220,12 +220,17 @@ const char *cl_map_text(struct cl *c, void *entries, size_t n)
 	return n ? all : "-";
 }
 
+bool cl_can_confirm(void)
+{
+	return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+}
+
 bool cl_confirm(struct cl *c, const char *question)
 {
 	char answer[16];
 
 	(void)c;
-	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+	if (!cl_can_confirm())
 		return false;
 	fprintf(stderr, "%s [y/N] ", question);
 	fflush(stderr);

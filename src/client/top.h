@@ -85,6 +85,7 @@ struct cl_top {
 	enum cl_top_ask ask;
 	struct cl_top_chunk *asked; /* a copy: what the question is about */
 
+	const char *program;   /* "cove", "openshell" */
 	char *gateway, *state; /* "home", "connected"; shown */
 	char *note;            /* what was done or failed; NULL */
 	char *quota;           /* what is taken of quotas, shown; NULL: nothing is limited */

@@ -318,9 +318,10 @@ static void help_put(struct cl_top_frame *f)
 
 static void head_put(const struct cl_top *t, struct cl_top_frame *f)
 {
-	row(f, CL_TOP_TITLE, false, "cove top  %s  %s  %zu%s sandboxes  %zu pending%s%s",
-		t->gateway ? t->gateway : "", t->state ? t->state : "", t->box_count,
-		t->has_more ? "+" : "", t->chunk_count, *t->filter ? "  filter: " : "", t->filter);
+	row(f, CL_TOP_TITLE, false, "%s top  %s  %s  %zu%s sandboxes  %zu pending%s%s",
+		t->program ? t->program : "cove", t->gateway ? t->gateway : "",
+		t->state ? t->state : "", t->box_count, t->has_more ? "+" : "", t->chunk_count,
+		*t->filter ? "  filter: " : "", t->filter);
 }
 
 static void foot_put(const struct cl_top *t, struct cl_top_frame *f)

@@ -530,10 +530,10 @@ static struct approval *by_id(const struct cv_rpc_call *c, struct cv_str id)
 	return NULL;
 }
 
-/* "alice by the gateway: looks fine" */
+/* "alice through the gateway: looks fine", behind "approved by" */
 static void who_put(struct cv_buf *b, const struct cv_principal *who, struct cv_str reason)
 {
-	cv_buf_printf(b, "%s by the gateway", who->subject);
+	cv_buf_printf(b, "%s through the gateway", who->subject);
 	if (reason.n)
 		cv_buf_printf(b, ": %.*s", CV_STR_ARG(reason));
 }

@@ -211,6 +211,21 @@ def c11_a_refusal_of_several_lines_is_read_as_such():
     assert "‘box’" in said and "\\u{202e}" in said, said
 
 
+def answer(*words):
+    """A person who says no."""
+    p, end = c.start_on_terminal(*words)
+    seen = b""
+    while b"[y/N]" not in seen:
+        seen += os.read(end, 4096)
+    os.write(end, b"n\n")
+    while b"changed\r\n" not in seen:
+        seen += os.read(end, 4096)
+    assert p.wait(20) == 1
+    os.close(end)
+    assert re.search(rb"global (setting|policy) updates change every sandbox", seen), seen
+    assert b"Error: nothing was changed" in seen and b"--yes" not in seen, seen
+
+
 def settings_are_set_globally_only_by_yes():
     said = run("settings", "set", "--key", "providers_v2_enabled", "--value", "true", "--global",
                "--yes").stdout
@@ -218,6 +233,8 @@ def settings_are_set_globally_only_by_yes():
     assert ("global setting updates require confirmation; pass --yes in non-interactive mode"
             in run("settings", "set", "--key", "providers_v2_enabled", "--value", "true", "--global",
                    status=1).stderr)
+    answer("settings", "delete", "--key", "providers_v2_enabled", "--global")
+    answer("policy", "delete", "--global")
     v = json.loads(run("settings", "get", "--global", "--json").stdout)
     assert v["scope"] == "global" and v["settings"]["providers_v2_enabled"] == "true"
     v = json.loads(run("settings", "get", "box", "--json").stdout)
@@ -235,6 +252,9 @@ def services():
     assert "8080" in run("service", "get", "box", "web").stdout
     run("service", "delete", "box", "web")
     assert "not found" in run("service", "delete", "box", "web", status=None).stdout
+    run("service", "expose", "box", "8080")
+    assert run("service", "delete", "box").stdout == "✓ Deleted service of sandbox box\n"
+    assert run("service", "delete", "box", status=None).stdout == "! Service of sandbox box not found\n"
     assert run("service", "list").stdout == "No services found.\n"
     assert run("service", "list", "box").stdout == "No services found.\n"
     assert run("service", "list", "nope", status=1).stderr == "Error: sandbox not found\n"
@@ -244,6 +264,7 @@ def proposed_rules():
     assert run("rule", "get", "box").stdout == "No network rules found.\n"
     assert run("rule", "approve-all", "box").stdout == "No pending network rules.\n"
     assert run("rule", "history", "box", "-o", "json").stdout.strip().startswith("[")
+    assert "Why not" not in run("rule", "approve", "--help").stdout, "an approval has no reason"
     assert run("rule", "clear", "box").stdout == "✓ Cleared 0 chunks\n"
     run("rule", "reject", "box", "--chunk-id", "none", status=1)
 

@@ -99,6 +99,10 @@ def get_and_list_in_all_forms():
     assert re.fullmatch(r"box +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d +Ready", table[1]), table
     assert c("sb", "list", "--names", "--all-workspaces").stdout == "default/box\n"
     assert c("sb", "list", "--ids").stdout.strip() == v["id"]
+    assert json.loads(c("sb", "list", "--ids", "-o", "json").stdout) == [v["id"]]
+    assert json.loads(c("sb", "list", "--names", "-o", "json").stdout) == ["box"]
+    assert c("sb", "list", "--names", "-o", "yaml").stdout == "- box\n"
+    assert json.loads(c("sb", "list", "--names", "--all-workspaces", "-o", "json").stdout) == ["default/box"]
     assert c("sandbox", "list", "--selector", "team=b").stdout == "No sandboxes found.\n"
     assert "name: box" in c("sandbox", "list", "-o", "yaml").stdout
     assert c("sandbox", "get", "none", status=1).stderr == "Error: sandbox not found\n"

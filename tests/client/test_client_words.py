@@ -92,8 +92,9 @@ def gateways_are_added_selected_and_removed():
     c("gateway", "login", "two", stdin=b"s3cret\n")
     path = os.path.join(c.config, "gateways/two/oidc_token.json")
     assert json.load(open(path))["access_token"] == "s3cret" and os.stat(path).st_mode & 0o777 == 0o600
-    c("gateway", "logout", "two")
+    assert c("gateway", "logout", "two").stdout == "✓ Logged out of gateway 'two'\n"
     assert not os.path.exists(path)
+    assert c("gateway", "logout", "two").stdout == "! Nobody is logged in to gateway 'two'\n"
     c("gateway", "remove", "two")
     assert "two" not in c("gateway", "list").stdout
     for bad in ("../x", ".", "a/b"):

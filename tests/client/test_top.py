@@ -134,8 +134,10 @@ def drafts(status):
 
 def without_a_terminal():
     said = c("top", status=1).stderr
-    assert "needs a terminal" in said and "--once" in said, said
+    assert "needs a terminal" in said and "hint: cove top --once" in said, said
+    assert "hint: openshell top --once" in c("top", status=1, program="openshell").stderr
     assert c("top", "--once").stdout.splitlines()[1].startswith("NAME"), "an empty gateway"
+    assert c("top", "--once", program="openshell").stdout.startswith("openshell top  ")
     assert json.loads(c("top", "-o", "json").stdout)["sandboxes"] == []
 
 

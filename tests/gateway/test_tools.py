@@ -406,7 +406,7 @@ def audited(one):
         text = f.read()
     logs = "\n".join(x.message + str(dict(x.fields)) for x in g.stub.GetSandboxLogs(
         pb.GetSandboxLogsRequest(sandbox_id=one.metadata.id, lines=1000)).logs)
-    return "by the gateway: it is fine" in text + logs
+    return " through the gateway: it is fine" in text + logs
 
 
 def by_rest(one):
