@@ -40,7 +40,8 @@ static cv_code set_require(void *into, const char *value, struct cv_err *err)
 static const struct cv_option option[] = {
 	{ "output", 'o', "text|json", "how to print it", cv_option_set_output,
 		offsetof(struct doctor_options, output) },
-	{ "require", 0, "TIER", "exit with 1 when this host is below the tier", set_require },
+	{ "require", 0, "vm|gvisor|namespaces|landlock|none",
+		"exit with 1 when this host is below the tier", set_require },
 	{ "apparmor", 0, NULL,
 		"print a profile that lets cove make user namespaces, and nothing else",
 		cv_option_set_true, offsetof(struct doctor_options, wants_apparmor) },

@@ -15,6 +15,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/str.h"
+#include "cli/profiles.h"
 #include "cli/remote.h"
 #include "sys/child.h"
 
@@ -112,6 +113,14 @@ static void offer_options(const struct asked *a, const struct cv_command *c)
 	offer(a, CV_STR("--help"), "What it does");
 }
 
+static void offer_operands(const struct asked *a, const struct cv_command *c)
+{
+	for (unsigned long i = 0;
+		i < cv_builtin_profiles_count && strcmp(c->name, "provider show") == 0; i++)
+		offer(a, cv_str_of(cv_builtin_profiles[i].id), "profile");
+	offer_kind(a, c->operands);
+}
+
 /* words: behind the command's name; the last is what is typed. */
 static void command_complete(struct asked *a, const struct cv_command *c, int n, char **words)
 {
@@ -145,7 +154,7 @@ static void command_complete(struct asked *a, const struct cv_command *c, int n,
 	else if (!is_behind && a->word.n && a->word.p[0] == '-')
 		offer_options(a, c);
 	else
-		offer_kind(a, c->operands);
+		offer_operands(a, c);
 }
 
 /* How many words of v are all of the name's; 0: they are not. */

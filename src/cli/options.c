@@ -120,7 +120,7 @@ void cv_command_help(const struct cv_command *cmd, FILE *to)
 		fputs("\nOptions:\n", to);
 	for (size_t i = 0; i < cmd->option_count; i++) {
 		const struct cv_option *o = &cmd->options[i];
-		char left[48];
+		char left[64];
 
 		snprintf(left, sizeof(left), "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
 			o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,

@@ -22,6 +22,7 @@ enum names {
 	NAMES_PROVIDER,
 	NAMES_GATEWAY,
 	NAMES_WORKSPACE,
+	NAMES_PROFILE,
 	NAMES_FILE,
 	NAMES_SHELL
 };
@@ -30,7 +31,16 @@ static const struct row {
 	const char *path; /* of commands at or below it; "" is all */
 	const char *name; /* of an argument or a flag */
 	enum names names;
+	const char *words; /* in place of them: "all|none" */
 } rows[] = {
+	{ "exec", "name", NAMES_SANDBOX },
+	{ "logs", "source", NAMES_NONE, "all|gateway|sandbox" },
+	{ "logs", "level", NAMES_NONE, "trace|debug|info|warn|error" },
+	{ "rule get", "status", NAMES_NONE, "pending|approved|rejected" },
+	{ "settings", "key", NAMES_NONE,
+		"agent_policy_proposals_enabled|ocsf_json_enabled|proposal_approval_mode|providers_v2_enabled" },
+	{ "provider create", "type", NAMES_PROFILE },
+	{ "provider profile", "ID", NAMES_PROFILE },
 	{ "provider", "NAME", NAMES_PROVIDER },
 	{ "gateway", "NAME", NAMES_GATEWAY },
 	{ "workspace", "NAME", NAMES_WORKSPACE },
@@ -62,7 +72,7 @@ struct typing {
 		before; /* what is typed, and what stands before it in the same word ("--output=") */
 };
 
-static enum names names_of(const struct cl_command *row, const char *name)
+static const struct row *row_of(const struct cl_command *row, const char *name)
 {
 	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++) {
 		const size_t n = strlen(rows[i].path);
@@ -70,9 +80,9 @@ static enum names names_of(const struct cl_command *row, const char *name)
 		if (strcmp(rows[i].name, name) == 0 &&
 			(!n || (row && strncmp(row->path, rows[i].path, n) == 0 &&
 				       (!row->path[n] || row->path[n] == ' '))))
-			return rows[i].names;
+			return &rows[i];
 	}
-	return NAMES_NONE;
+	return NULL;
 }
 
 static void offer(const struct typing *t, struct cv_str word, const char *what)
@@ -136,6 +146,20 @@ static void offer_workspaces(const struct typing *t)
 			offer_name(t, m->workspaces[i]->metadata->name, "workspace");
 }
 
+static void offer_profiles(const struct typing *t)
+{
+	struct cl *c = t->c;
+	Openshell__V1__ListProviderProfilesRequest in;
+
+	openshell__v1__list_provider_profiles_request__init(&in);
+	in.workspace = cl_dup(c, c->workspace);
+	in.limit = NAMES_MAX;
+	const Openshell__V1__ListProviderProfilesResponse *m = CL_ASK(c, ListProviderProfiles, in,
+		ListProviderProfilesResponse, list_provider_profiles_response);
+	for (size_t i = 0; i < m->n_profiles; i++)
+		offer_name(t, m->profiles[i]->id, "profile");
+}
+
 static void offer_gateways(const struct typing *t)
 {
 	size_t n;
@@ -145,12 +169,24 @@ static void offer_gateways(const struct typing *t)
 		offer_name(t, v[i], "gateway");
 }
 
-static void offer_names(const struct typing *t, enum names names)
+static void offer_words(const struct typing *t, const char *words)
 {
-	switch (names) {
+	struct cv_str rest = cv_str_of(words);
+
+	while (rest.p && rest.n)
+		offer(t, cv_str_cut(&rest, '|'), "");
+}
+
+static void offer_names(const struct typing *t, const struct row *row)
+{
+	if (!row)
+		return;
+	offer_words(t, row->words);
+	switch (row->names) {
 	case NAMES_SANDBOX: offer_sandboxes(t); return;
 	case NAMES_PROVIDER: offer_providers(t); return;
 	case NAMES_WORKSPACE: offer_workspaces(t); return;
+	case NAMES_PROFILE: offer_profiles(t); return;
 	case NAMES_GATEWAY: offer_gateways(t); return;
 	case NAMES_FILE: puts(":files"); return;
 	case NAMES_SHELL:
@@ -189,11 +225,8 @@ static void offer_commands(const struct typing *t, const char *group)
 static void offer_values(
 	const struct typing *t, const struct cl_command *row, const struct cl_flag *f)
 {
-	struct cv_str rest = cv_str_of(f->choices);
-
-	while (rest.p && rest.n)
-		offer(t, cv_str_cut(&rest, '|'), "");
-	offer_names(t, names_of(row, f->name));
+	offer_words(t, f->choices);
+	offer_names(t, row_of(row, f->name));
 }
 
 /* "--output=js": the flag, and t is what stands behind the '='. */
@@ -232,7 +265,9 @@ static void answer(struct typing *t, const struct cl_place *p)
 	} else if (!p->command) {
 		offer_commands(t, p->group);
 	} else if (p->arg) {
-		offer_names(t, names_of(p->command, p->arg->name));
+		if (!t->c->w.arg_count) /* `exec`, whose own words are commands too */
+			offer_commands(t, p->command->path);
+		offer_names(t, row_of(p->command, p->arg->name));
 	}
 }
 

@@ -421,14 +421,16 @@ static void word_locate(
 {
 	char longer[PATH_BYTES_MAX];
 
-	if (r->command) {
+	/* `exec` is a command, and `exec kill` is another */
+	const bool may_extend = !r->command || !r->into->arg_count;
+	if (may_extend && path_extend(r->g, path, word, longer)) {
+		memcpy(path, longer, sizeof(longer));
+		r->command = command_find(r->g, path);
+	} else if (r->command) {
 		const struct cl_arg *arg = arg_next(r);
 
 		ret->is_foreign = arg && arg->is_verbatim;
 		r->into->arg_count++;
-	} else if (path_extend(r->g, path, word, longer)) {
-		memcpy(path, longer, sizeof(longer));
-		r->command = command_find(r->g, path);
 	}
 }
 

@@ -60,6 +60,9 @@ def words_of_both_halves_once():
     assert complete("policy", "e") == ["explain"] and complete("tools", "") == ["show", "lint"]
     assert complete("audit", "") == ["secrets"] and complete("provider", "sh") == ["show"]
     assert complete("nothing", "") == [] and complete("sandbox", "li") == ["list"]
+    assert "anthropic" in complete("provider", "show", "") and ":files" in complete("provider", "show", "")
+    assert complete("provider", "show", "anthr") == ["anthropic", ":files"]
+    assert complete("doctor", "--require", "") == ["vm", "gvisor", "namespaces", "landlock", "none"]
     assert complete("doc", whole=True) == ["doctor\t" + help_of("doctor").splitlines()[0]]
 
 

@@ -55,6 +55,14 @@ def words_of_the_table():
     assert complete("sandbox", "exec", "--", "") == [":files"] and complete("sandbox", "exec", "ls", "") == [":files"]
     assert complete("sandbox", "upload", "box-one", "") == [":files"]
     assert complete("policy", "set", "--policy", "x") == [":files"]
+    assert complete("exec", "") == ["attach", "list", "kill"] and complete("exec", "ki") == ["kill"]
+    assert "--signal" in complete("exec", "kill", "-") and complete("exec", "ls", "") == [":files"]
+    assert complete("logs", "--source", "") == ["all", "gateway", "sandbox"]
+    assert complete("logs", "--level", "w") == ["warn"]
+    assert complete("rule", "get", "--status", "") == ["pending", "approved", "rejected"]
+    assert "proposal_approval_mode" in complete("settings", "set", "--key", "")
+    assert complete("settings", "delete", "--key", "prop") == ["proposal_approval_mode"]
+    assert complete("gateway", "add", "--key", "") == [":files"]
     assert complete("nonsense", "x", "") and complete("status", "x", "") == []
 
 
@@ -62,6 +70,11 @@ def names_of_the_gateway():
     assert complete("sandbox", "get", "") == ["box-one", "box-two"]
     assert complete("sandbox", "get", "box-o") == ["box-one"]
     assert complete("sandbox", "exec", "-n", "box-t") == ["box-two"]
+    assert complete("exec", "-n", "box-t") == ["box-two"] and complete("exec", "-n", "box-two", "") != []
+    for word in ("attach", "kill", "list"):
+        assert complete("exec", word, "box-o") == ["box-one"], word
+    assert "anthropic" in complete("provider", "create", "--type", "")
+    assert complete("provider", "profile", "export", "anthr") == ["anthropic"]
     assert complete("sandbox", "delete", "box-one", "") == ["box-one", "box-two"]
     assert complete("sandbox", "get", "box-one", "") == [], "it takes one"
     assert complete("sandbox", "provider", "attach", "box-one", "") == ["mine"]
