@@ -28,8 +28,11 @@ static void get_text(struct cl *c, const Openshell__V1__Sandbox *s,
 	cl_label(c, "Name:", cl_shown(c, m->name));
 	cl_label(c, "Workspace:", cl_shown(c, m->workspace));
 	cl_label(c, "Phase:", cl_phase_name(cl_phase(s)));
-	if (ready && strcmp(ready->status, "True") != 0) /* no word that scripts look for */
+	if (ready && strcmp(ready->status, "True") != 0) { /* no word that scripts look for */
 		cl_label(c, "Reason:", cl_shown(c, ready->reason));
+		if (*ready->message)
+			cl_label(c, "Message:", cl_shown(c, ready->message));
+	}
 	if (cl_sandbox_queued(s))
 		cl_label(c, "Admitted:", cl_shown(c, cl_sandbox_queued(s)));
 	if (s->status && s->status->_exit_code_case)

@@ -155,6 +155,33 @@ Openshell__V1__Sandbox *cl_sandbox_of(struct cl *c, const char *given, bool must
 
 /* ---- as a value ---- */
 
+static const Openshell__V1__SandboxCondition *condition_of(
+	const Openshell__V1__Sandbox *s, const char *type)
+{
+	for (size_t i = 0; s->status && i < s->status->n_conditions; i++)
+		if (strcmp(s->status->conditions[i]->type, type) == 0)
+			return s->status->conditions[i];
+	return NULL;
+}
+
+const Openshell__V1__SandboxCondition *cl_sandbox_condition(const Openshell__V1__Sandbox *s)
+{
+	return condition_of(s, "Ready");
+}
+
+/* Why it is not ready, and its main process's exit code: only where there is such a thing. */
+static void failure_out(struct cl_out *o, const Openshell__V1__Sandbox *s)
+{
+	const Openshell__V1__SandboxCondition *ready = cl_sandbox_condition(s);
+
+	if (ready && strcmp(ready->status, "True") != 0) {
+		cl_out_str(o, "reason", ready->reason);
+		cl_out_str(o, "message", ready->message);
+	}
+	if (s->status && s->status->_exit_code_case)
+		cl_out_int(o, "exit_code", s->status->exit_code);
+}
+
 void cl_sandbox_out(struct cl *c, struct cl_out *o, const Openshell__V1__Sandbox *s)
 {
 	const Openshell__Datamodel__V1__ObjectMeta *m = s->metadata;
@@ -168,20 +195,7 @@ void cl_sandbox_out(struct cl *c, struct cl_out *o, const Openshell__V1__Sandbox
 	cl_out_str(o, "created_at", cl_time(c, m->created_at_ms));
 	cl_out_str(o, "phase", cl_phase_name(cl_phase(s)));
 	cl_out_u64(o, "current_policy_version", s->status ? s->status->current_policy_version : 0);
-}
-
-static const Openshell__V1__SandboxCondition *condition_of(
-	const Openshell__V1__Sandbox *s, const char *type)
-{
-	for (size_t i = 0; s->status && i < s->status->n_conditions; i++)
-		if (strcmp(s->status->conditions[i]->type, type) == 0)
-			return s->status->conditions[i];
-	return NULL;
-}
-
-const Openshell__V1__SandboxCondition *cl_sandbox_condition(const Openshell__V1__Sandbox *s)
-{
-	return condition_of(s, "Ready");
+	failure_out(o, s);
 }
 
 const char *cl_sandbox_queued(const Openshell__V1__Sandbox *s)

@@ -99,6 +99,11 @@ void box_fail(struct cv_gw_box *b, const char *reason, int exit_code, const char
 
 	cv_gw_start_end(b, reason);
 	cv_gw_box_log(b, "ERROR", "sandbox", "%s: %s", reason, message);
+	/* A main process that did what it was for has failed nobody, whatever the phase is called. */
+	cv_log(exit_code == 0 ? CV_LOG_INFO : CV_LOG_WARN, "sandbox",
+		CV_LOG_FIELDS({ "name", b->object->name }, { "workspace", b->object->scope },
+			{ "reason", cv_str_of(reason) }),
+		"%s: %s", exit_code == 0 ? "ended" : "failed", message);
 	if (box_want_write(b, PHASE(ERROR), &f, &err) == CV_RPC_OK)
 		return;
 	cv_log(CV_LOG_ERROR, "sandbox", CV_LOG_FIELDS({ "id", cv_str_of(b->object->id) }),

@@ -108,6 +108,25 @@ def get_and_list_in_all_forms():
     assert c("sandbox", "get", "none", status=1).stderr == "Error: sandbox not found\n"
 
 
+def a_failure_says_why():
+    """In all forms, and in the gateway's own log."""
+    c("sandbox", "create", "--name", "failed", "--no-tty", "--detach", "--", "nosuchcmd", status=None)
+    gatewaylab.until(lambda: "Phase: Error" in c("sandbox", "get", "failed").stdout)
+    text = c("sandbox", "get", "failed").stdout
+    assert re.search(r"^  Reason: SandboxFailed\n  Message: .*nosuchcmd.*\n", text, re.M), text
+    v = json.loads(c("sandbox", "get", "failed", "-o", "json").stdout)
+    assert v["reason"] == "SandboxFailed" and "nosuchcmd" in v["message"] and "exit_code" not in v, v
+    assert "reason: SandboxFailed" in c("sandbox", "get", "failed", "-o", "yaml").stdout
+    lines = [line for line in g.lines if "SandboxFailed" in line and "WARN" in line]
+    assert len(lines) == 1 and "name=failed" in lines[0] and "nosuchcmd" in lines[0], lines
+    c("sandbox", "create", "--name", "seven", "--no-tty", "--detach", "--", "/bin/sh", "-c", "exit 7", status=None)
+    gatewaylab.until(lambda: "Phase: Error" in c("sandbox", "get", "seven").stdout)
+    v = json.loads(c("sandbox", "get", "seven", "-o", "json").stdout)
+    assert (v["reason"], v["message"], v["exit_code"]) == ("MainProcessExited", "Main process exited with code 7", 7), v
+    assert g.logged("Main process exited with code 7")
+    c("sandbox", "delete", "failed", "seven")
+
+
 def the_last_one_is_used():
     said = c("sandbox", "get")
     assert "→ Using sandbox 'box' (last used)" in said.stderr and "Ready" in said.stdout
@@ -620,7 +639,7 @@ def a_lost_gateway_is_an_error():
 
 
 try:
-    for f in (create_as_older_scripts_do_it, from_an_image_of_the_gateway, get_and_list_in_all_forms, the_last_one_is_used,
+    for f in (create_as_older_scripts_do_it, from_an_image_of_the_gateway, get_and_list_in_all_forms, the_last_one_is_used, a_failure_says_why,
               exec_keeps_streams_apart_and_the_status, exec_streams_stdin, exec_takes_much_both_ways,
               a_shut_reader_ends_it, sigint_ends_it, a_terminal_is_raw_and_comes_back,
               a_file_lands_exactly_where_it_is_told, a_large_file_goes_and_comes,
