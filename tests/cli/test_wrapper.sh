@@ -34,13 +34,17 @@ for folder in $folders; do
 done
 mkdir "$checkout/src/cli"
 echo "subdir('cli')" >"$checkout/src/meson.build"
-echo "executable('cove', 'main.c')" >"$checkout/src/cli/meson.build"
+echo "executable('cove', 'main.c', install: true)" >"$checkout/src/cli/meson.build"
+grep '^install_symlink' "$root/src/cli/meson.build" >>"$checkout/src/cli/meson.build"
 program() { # WORD: a program that says WORD and its arguments, and exits with 7
 	cat >"$checkout/src/cli/main.c" <<-X
 		#include <stdio.h>
+		#include <string.h>
 		int main(int argc, char **argv)
 		{
-			printf("$1");
+			const char *name = strrchr(argv[0], '/');
+
+			printf("%s$1", name && !strcmp(name, "/openshell") ? "openshell: " : "");
 			for (int i = 1; i < argc; i++)
 				printf(" [%s]", argv[i]);
 			putchar('\n');
@@ -55,7 +59,7 @@ cove() {
 # Times have a grain; an edit must be younger than the stamp.
 later() { sleep 0.02; }
 
-echo 1..14
+echo 1..17
 
 program one
 cove run -- 'a b' ''
@@ -113,6 +117,19 @@ ok $? 'a program that came is built too'
 (cd / && ln -s "$checkout/cove" "$work/link" && "$work/link" x >"$work/out" 2>"$work/err")
 [ "$(cat "$work/out")" = 'two [x]' ] && [ ! -s "$work/err" ]
 ok $? 'works from another directory, through a symbolic link'
+
+(cd / && ln -s "$checkout/cove" "$work/openshell" && PATH=$work:$PATH openshell x >"$work/out" 2>"$work/err")
+[ $? = 7 ] && [ "$(cat "$work/out")" = 'openshell: two [x]' ] && [ ! -s "$work/err" ]
+ok $? 'through a link of the name openshell it is that program, without a build'
+
+rm "$checkout/build/src/cli/openshell"
+"$work/openshell" x >"$work/out" 2>"$work/err"
+[ "$(cat "$work/out")" = 'openshell: two [x]' ] && grep -q 'built build in' "$work/err"
+ok $? 'a build from before there was that name is completed'
+
+meson install -C "$checkout/build" --no-rebuild --destdir "$work/dest" >"$work/out" 2>"$work/err"
+[ "$("$work"/dest/usr/local/bin/openshell x)" = 'openshell: two [x]' ]
+ok $? 'an installed one has the link'
 
 later
 echo 'this is no C' >>"$checkout/src/cli/main.c"
