@@ -55,12 +55,15 @@ static cv_code keys_load(struct cv_gateway *g, struct cv_err *err)
 {
 	struct cv_jwks *keys = calloc(1, sizeof(*keys));
 	struct cv_buf pem;
+	bool is_lost = false;
 	cv_code code;
 
 	if (!keys)
 		return cv_fail(err, CV_LIMIT, "no memory");
 	cv_buf_init(&pem, CV_GW_FILE_BYTES_MAX);
-	code = cv_pki_signing_keys(g->state_fd, keys, &pem, err);
+	code = cv_pki_signing_keys(g->state_fd, keys, &pem, &is_lost, err);
+	if (code == CV_OK && is_lost)
+		cv_log(CV_LOG_WARN, "auth", CV_LOG_NONE, CV_PKI_LOST_TEXT);
 	if (code == CV_OK) {
 		cv_jwks_fini(&g->auth->keys);
 		cv_buf_wipe(&g->auth->pem);

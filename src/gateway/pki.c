@@ -89,6 +89,7 @@ cv_code cv_pki_make(const struct cv_pki_request *q, const struct cv_pki_paths *p
 	AUTO_BUF pem;
 	struct cv_jwks keys = { .n = 0 };
 	size_t there = 0;
+	bool is_lost = false;
 	cv_code code = cv_gw_dir_open(paths->state, &state, err);
 
 	cv_buf_init(&pem, CV_GW_FILE_BYTES_MAX);
@@ -99,11 +100,13 @@ cv_code cv_pki_make(const struct cv_pki_request *q, const struct cv_pki_paths *p
 	if (code == CV_OK && !there)
 		code = tls_make(q, tls, err);
 	if (code == CV_OK)
-		code = cv_pki_signing_keys(state, &keys, &pem, err);
+		code = cv_pki_signing_keys(state, &keys, &pem, &is_lost, err);
 	cv_jwks_fini(&keys);
 	if (code != CV_OK)
 		return code;
 	cv_buf_printf(said, "certificates %s: %s/tls\n", there ? "kept" : "made", paths->state);
+	if (is_lost)
+		cv_buf_printf(said, "%s\n", CV_PKI_LOST_TEXT);
 	return there ? names_add(q, state, said, err) : CV_OK;
 }
 

@@ -19,6 +19,9 @@
 #include "gateway/state.h"
 
 #define CV_PKI_SANS_MAX 64
+#define CV_PKI_LOST_TEXT                                                                      \
+	"the key that signs sandboxes' tokens was gone and is made anew: tokens from before " \
+	"are no longer good"
 
 struct cv_pki_request {
 	struct cv_str name; /* of the gateway, for clients; empty: "cove" */
@@ -61,6 +64,7 @@ CV_MUST cv_code cv_pki_server_names(
 CV_MUST cv_code cv_pki_rotate(const struct cv_pki_paths *paths, struct cv_err *err);
 
 /* The signing keys of a state directory; the first is that which signs, and its PEM is appended to
- * ret_pem.  Made when there is none (a gateway without TLS needs no init). */
-CV_MUST cv_code cv_pki_signing_keys(
-	int state_fd, struct cv_jwks *ret, struct cv_buf *ret_pem, struct cv_err *err);
+ * ret_pem.  Made when there is none (a gateway without TLS needs no init).  *ret_is_lost: there had been
+ * one, of which the public half is left: tokens that it signed are good no longer. */
+CV_MUST cv_code cv_pki_signing_keys(int state_fd, struct cv_jwks *ret, struct cv_buf *ret_pem,
+	bool *ret_is_lost, struct cv_err *err);

@@ -8,8 +8,10 @@
 #include "sys/fd.h"
 #include "tls/fail.h"
 
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <unistd.h>
 
 static void key_cleanup(EVP_PKEY **k)
 {
@@ -87,7 +89,8 @@ static cv_code key_add(struct cv_jwks *keys, struct cv_str pem, bool is_private,
 	return CV_OK;
 }
 
-static cv_code keys_read(int jwt, struct cv_jwks *ret, struct cv_buf *ret_pem, struct cv_err *err)
+static cv_code keys_read(
+	int jwt, struct cv_jwks *ret, struct cv_buf *ret_pem, bool *ret_is_lost, struct cv_err *err)
 {
 	AUTO_BUF before;
 	cv_code code;
@@ -95,6 +98,7 @@ static cv_code keys_read(int jwt, struct cv_jwks *ret, struct cv_buf *ret_pem, s
 	cv_buf_init(&before, CV_GW_FILE_BYTES_MAX);
 	code = cv_gw_file_read(jwt, "signing.pem", ret_pem, err);
 	if (code == CV_NOT_FOUND) {
+		*ret_is_lost = faccessat(jwt, "public.pem", F_OK, 0) == 0;
 		code = signing_make(jwt, err);
 		if (code == CV_OK)
 			code = cv_gw_file_read(jwt, "signing.pem", ret_pem, err);
@@ -109,17 +113,18 @@ static cv_code keys_read(int jwt, struct cv_jwks *ret, struct cv_buf *ret_pem, s
 	return code == CV_OK ? key_add(ret, cv_buf_str(&before), false, err) : code;
 }
 
-cv_code cv_pki_signing_keys(
-	int state_fd, struct cv_jwks *ret, struct cv_buf *ret_pem, struct cv_err *err)
+cv_code cv_pki_signing_keys(int state_fd, struct cv_jwks *ret, struct cv_buf *ret_pem,
+	bool *ret_is_lost, struct cv_err *err)
 {
 	CV_AUTO_FD int tls = -1, jwt = -1;
 	cv_code code = cv_gw_dir_open_at(state_fd, "tls", &tls, err);
 
 	ret->n = 0;
+	*ret_is_lost = false;
 	if (code == CV_OK)
 		code = cv_gw_dir_open_at(tls, "jwt", &jwt, err);
 	if (code == CV_OK)
-		code = keys_read(jwt, ret, ret_pem, err);
+		code = keys_read(jwt, ret, ret_pem, ret_is_lost, err);
 	if (code != CV_OK)
 		cv_jwks_fini(ret);
 	return code;
@@ -130,11 +135,12 @@ cv_code cv_pki_rotate(const struct cv_pki_paths *paths, struct cv_err *err)
 	CV_AUTO_FD int state = -1, tls = -1, jwt = -1;
 	AUTO_BUF pem;
 	struct cv_jwks keys = { .n = 0 };
+	bool is_lost;
 	cv_code code = cv_gw_dir_open(paths->state, &state, err);
 
 	cv_buf_init(&pem, CV_GW_FILE_BYTES_MAX);
 	if (code == CV_OK)
-		code = cv_pki_signing_keys(state, &keys, &pem, err);
+		code = cv_pki_signing_keys(state, &keys, &pem, &is_lost, err);
 	if (code == CV_OK)
 		code = cv_gw_dir_open_at(state, "tls", &tls, err);
 	if (code == CV_OK)

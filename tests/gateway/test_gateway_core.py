@@ -357,6 +357,19 @@ with Gateway(tls=False, config={"tokens": {"ttl_secs": 3600}}) as g:
     token = sandbox_token()
     tap.ok(wait_for(lambda: refresh(token)[0] == "UNAUTHENTICATED"), "a sandbox that is gone has no token", refresh(token))
 
+with Gateway(tls=False) as g:
+    tap.ok(not any("is made anew" in line for line in g.lines), "the first key of all is no loss", g.lines)
+    g.stop()
+    os.remove(os.path.join(g.state, "tls/jwt/signing.pem"))
+    since = len(g.lines)
+    g.start()
+    line = g.logged("the key that signs sandboxes' tokens was gone", since)
+    tap.ok(line and "WARN" in line, "a signing key that is gone is said", g.lines[since:])
+    g.stop()
+    os.remove(os.path.join(g.state, "tls/jwt/signing.pem"))
+    said = g.run("init", "--state-dir", g.state).stdout
+    tap.ok("tokens from before are no longer good" in said, "by init, too", said)
+
 # ---- init and config check ----
 
 with Gateway(start=False, tls=False) as g:
