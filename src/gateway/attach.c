@@ -54,10 +54,8 @@ static enum cv_rpc_status sandbox_open(struct cv_rpc_call *c, const char *worksp
 }
 
 /* A variable that both set, or NULL. */
-static const char *shared_key(const struct cv_object *a, const struct cv_object *b)
+static const char *shared_key(const cv_gw_provider_pb *x, const cv_gw_provider_pb *y)
 {
-	const cv_gw_provider_pb *x = cv_gw_provider_of(a), *y = cv_gw_provider_of(b);
-
 	for (size_t i = 0; i < x->n_credential_handles; i++)
 		for (size_t k = 0; k < y->n_credential_handles; k++)
 			if (strcmp(x->credential_handles[i]->key, y->credential_handles[k]->key) ==
@@ -73,7 +71,9 @@ static enum cv_rpc_status clash_check(struct cv_gateway *g, struct cv_str worksp
 	for (size_t i = 0; i < n; i++) {
 		const struct cv_object *other = cv_object_find(
 			g->objects, CV_OBJECT_PROVIDER, workspace, cv_str_of(names[i]));
-		const char *key = other ? shared_key(other, provider) : NULL;
+		const char *key =
+			other ? shared_key(cv_gw_provider_of(other), cv_gw_provider_of(provider))
+			      : NULL;
 
 		if (key) {
 			cv_fail(err, CV_DENIED,
@@ -97,6 +97,35 @@ static enum cv_rpc_status fits(struct cv_gateway *g, const struct cv_object *box
 		return CV_RPC_INVALID_ARGUMENT;
 	}
 	return n ? clash_check(g, box->scope, m->spec->providers, n, provider, err) : CV_RPC_OK;
+}
+
+enum cv_rpc_status cv_gw_provider_fits(const struct cv_gateway *g, const struct cv_object *provider,
+	const cv_gw_provider_pb *next, struct cv_err *err)
+{
+	const struct cv_object_range r =
+		cv_object_scope(g->objects, CV_OBJECT_SANDBOX, provider->scope);
+
+	for (size_t i = r.first; i < r.end; i++) {
+		const struct cv_object *box = cv_object_at(g->objects, CV_OBJECT_SANDBOX, i);
+		const V1(Sandbox) *m = sandbox_of(box);
+
+		for (size_t k = 0; cv_gw_is_attached(box, provider) && k < attached_count(m); k++) {
+			const struct cv_object *other = cv_object_find(g->objects,
+				CV_OBJECT_PROVIDER, box->scope, cv_str_of(m->spec->providers[k]));
+			const char *key = other && other != provider
+						  ? shared_key(cv_gw_provider_of(other), next)
+						  : NULL;
+
+			if (key) {
+				cv_fail(err, CV_DENIED,
+					"provider '%.*s' sets %.128s too, and both are attached to "
+					"sandbox '%.*s'; detach one of them first",
+					CV_STR_ARG(other->name), key, CV_STR_ARG(box->name));
+				return CV_RPC_FAILED_PRECONDITION;
+			}
+		}
+	}
+	return CV_RPC_OK;
 }
 
 static void say(const struct cv_rpc_call *c, const struct cv_object *box, const char *provider,

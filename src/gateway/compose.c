@@ -30,6 +30,7 @@
 
 struct composing {
 	struct cv_gateway *g;
+	struct cv_gw_box *box; /* for its log; NULL: it is not there yet */
 	struct cv_arena *arena;
 	struct cv_err *err;
 	struct cv_gw_profile profile[CV_GW_PROVIDERS_PER_SANDBOX_MAX];
@@ -87,6 +88,14 @@ static int64_t expires_s(const cv_gw_provider_pb *p, const char *key)
 	return 0;
 }
 
+static void expired_tell(const struct composing *x, const struct cv_object *o, struct cv_str key)
+{
+	if (x->box && !cv_gw_refresh_owns(x->g, o, key.p))
+		cv_gw_box_log(x->box, "WARN", "provider",
+			"%.*s of provider %.*s has expired, and is left out until it has a new value",
+			CV_STR_ARG(key), CV_STR_ARG(o->name));
+}
+
 static cv_code provider_take(struct composing *x, const struct cv_object *o, bool is_hidden)
 {
 	const cv_gw_provider_pb *p = cv_gw_provider_of(o);
@@ -106,9 +115,11 @@ static cv_code provider_take(struct composing *x, const struct cv_object *o, boo
 		const DM(CredentialHandle) *h = p->credential_handles[i]->value;
 		const int64_t until_s = expires_s(p, key.p);
 
-		/* Over, and another one will come: it is handed over then. */
-		if (until_s && until_s <= time(NULL) && cv_gw_refresh_owns(x->g, o, key.p))
+		/* Over: the sandbox has the others, and this one again when there is another one. */
+		if (until_s && until_s <= time(NULL)) {
+			expired_tell(x, o, key);
 			continue;
+		}
 		struct cv_attached_key *k = &a->keys[a->key_count++];
 		k->key = key;
 		k->expires_s = until_s;
@@ -296,6 +307,7 @@ cv_code cv_gw_providers_compose(struct cv_gateway *g, const struct cv_object *sa
 	if (!x)
 		return cv_fail(err, CV_LIMIT, "no memory for the providers");
 	x->g = g;
+	x->box = cv_gw_box_of(sandbox);
 	x->arena = arena;
 	x->err = err ? err : &own;
 	cv_code code = providers_take(x, sandbox, n ? m->spec->providers : NULL, n);

@@ -335,6 +335,8 @@ static enum cv_rpc_status updated(struct cv_rpc_call *c, const V1(UpdateProvider
 	for (size_t i = 0; s == CV_RPC_OK && i < q->n_credential_expires_at_ms; i++)
 		s = cv_gw_provider_expiry_merge(m, q->credential_expires_at_ms[i]->key,
 			q->credential_expires_at_ms[i]->value, err);
+	if (s == CV_RPC_OK)
+		s = cv_gw_provider_fits(g, o, m, err);
 	if (s != CV_RPC_OK) {
 		cv_pb_free(m);
 		return s;

@@ -199,6 +199,42 @@ def refused_before_it_holds():
     equal(list(g.stub.GetSandbox(pb.GetSandboxRequest(name="other")).sandbox.spec.providers), [])
 
 
+def one_that_expires_takes_no_other_along():
+    global s
+    profile("short", "SHORT_TOKEN")
+    provider("short", "short", SHORT_TOKEN=ONE)
+    provider("long", "more", MORE_TOKEN=TWO)
+    s = sandbox("expiring", ["short", "long"])
+    equal(ask(s, "SHORT_TOKEN")[2], ["Bearer " + ONE])
+    g.stub.UpdateProvider(pb.UpdateProviderRequest(
+        provider=dm.Provider(metadata=dm.ObjectMeta(name="short")),
+        credential_expires_at_ms={"SHORT_TOKEN": int(time.time() * 1000) + 1500}))
+    until(lambda: ask(s, "SHORT_TOKEN")[2] == [])
+    update("long", MORE_TOKEN=SECOND, SECOND_TOKEN=TWO)
+    equal(ask(s, "MORE_TOKEN", host=OTHER)[2], ["Bearer " + SECOND])
+    assert "SECOND_TOKEN=" in run(s, "/usr/bin/env")[1]
+    g.stub.StopSandbox(pb.StopSandboxRequest(name="expiring"))
+    until(lambda: g.stub.GetSandbox(pb.GetSandboxRequest(name="expiring")).sandbox.status.phase
+          == pb.SANDBOX_PHASE_STOPPED)
+    g.stub.StartSandbox(pb.StartSandboxRequest(name="expiring"))
+    s = until(lambda: (x := g.stub.GetSandbox(pb.GetSandboxRequest(name="expiring")).sandbox).status.phase == 2 and x)
+    equal((ask(s, "SHORT_TOKEN")[2], ask(s, "MORE_TOKEN", host=OTHER)[2]), ([], ["Bearer " + SECOND]))
+    assert any("SHORT_TOKEN of provider short has expired" in line.message for line in logs(s)), logs(s)
+    g.stub.UpdateProvider(pb.UpdateProviderRequest(
+        provider=dm.Provider(metadata=dm.ObjectMeta(name="short"), credentials={"SHORT_TOKEN": TWO}),
+        credential_expires_at_ms={"SHORT_TOKEN": 0}))
+    until(lambda: ask(s, "SHORT_TOKEN")[2] == ["Bearer " + TWO])
+
+
+def an_update_that_would_collide_is_none():
+    before = config(s).provider_env_revision
+    code, why = code_of(lambda: update("long", SHORT_TOKEN=ONE))
+    equal((code, "'short'" in why and "SHORT_TOKEN" in why and "'expiring'" in why), ("FAILED_PRECONDITION", True))
+    equal((config(s).provider_env_revision, ask(s, "SHORT_TOKEN")[2]), (before, ["Bearer " + TWO]))
+    update("short", THIRD_TOKEN=ONE)
+    assert "THIRD_TOKEN=" in run(s, "/usr/bin/env")[1]
+
+
 def nowhere_else():
     for value in (ONE, TWO, SECOND):
         equal(is_anywhere(value), [])
@@ -233,12 +269,13 @@ def _environment(pid):
 
 try:
     for check in (attached_at_create, only_as_policy_allows, updated_live, attached_live, detached_live,
-                  to_one_that_had_none, not_in_its_memory, gateway_comes_back, refused_before_it_holds, nowhere_else):
+                  to_one_that_had_none, not_in_its_memory, gateway_comes_back, refused_before_it_holds,
+                  one_that_expires_takes_no_other_along, an_update_that_would_collide_is_none, nowhere_else):
         tap.check(check.__name__.replace("_", " "), check)
         if tap.failed and os.environ.get("CV_TEST_LOG"):
             print("\n".join("# " + x for x in g.lines[-20:]))
 finally:
-    for name in ("box", "bare", "other"):
+    for name in ("box", "bare", "other", "expiring"):
         code_of(lambda: g.stub.DeleteSandbox(pb.DeleteSandboxRequest(name=name)))
     time.sleep(1)
     g.close()
