@@ -178,6 +178,8 @@ static void attach(struct cv_rpc_call *c, const ProtobufCMessage *request)
 		provider = cv_object_find(g->objects, CV_OBJECT_PROVIDER, box->scope, name);
 	if (s == CV_RPC_OK && !provider)
 		s = not_found(name, &err);
+	if (s == CV_RPC_OK)
+		s = cv_object_version_check(box, q->expected_resource_version, &err);
 	if (s == CV_RPC_OK &&
 		attached_at(sandbox_of(box), name) == attached_count(sandbox_of(box))) {
 		s = fits(g, box, provider, &err);
@@ -219,6 +221,8 @@ static void detach(struct cv_rpc_call *c, const ProtobufCMessage *request)
 	openshell__v1__detach_sandbox_provider_response__init(&r);
 	if (s == CV_RPC_OK && !q->provider_name[0])
 		s = cv_gw_invalid(&err, "provider_name is required");
+	if (s == CV_RPC_OK)
+		s = cv_object_version_check(box, q->expected_resource_version, &err);
 	if (s == CV_RPC_OK)
 		at = attached_at(sandbox_of(box), cv_str_of(q->provider_name));
 	if (s == CV_RPC_OK && at < attached_count(sandbox_of(box))) {

@@ -39,6 +39,7 @@
 #define ISSUER_PREFIX   "openshell-gateway:"
 #define SUBJECT_PREFIX  "spiffe://openshell/sandbox/"
 #define EXTERNAL_TTL_S  3600
+#define EXTENSIONS_MAX  64           /* openshell-api 7 */
 #define TOKEN_ARENA_MAX (256u << 10) /* a token's values; it has at most 16 KB of text */
 
 struct cv_gw_auth {
@@ -306,13 +307,19 @@ enum cv_rpc_status cv_gw_authenticate(void *arg, const struct cv_rpc_presented *
 
 static void token_refresh(struct cv_rpc_call *c, const ProtobufCMessage *m)
 {
+	const Openshell__V1__RefreshSandboxTokenRequest *q = (const void *)m;
 	const struct cv_principal *who = cv_rpc_call_principal(c);
 	Openshell__V1__RefreshSandboxTokenResponse r;
 	struct cv_buf token;
 	struct cv_err err;
 	int64_t end_ms = 0;
 
-	(void)m;
+	if (q->n_extension_service_names > EXTENSIONS_MAX) {
+		cv_rpc_finish(c, CV_RPC_INVALID_ARGUMENT,
+			"extension_service_names exceeds maximum entries (%zu > %d)",
+			q->n_extension_service_names, EXTENSIONS_MAX);
+		return;
+	}
 	cv_buf_init(&token, CV_JWT_TOKEN_BYTES_MAX);
 	if (cv_gw_token_mint(cv_gw_of(c), cv_str_of(who->sandbox_id), &token, &end_ms, &err) !=
 		CV_OK) {

@@ -154,6 +154,9 @@ void cv_object_create_drop(struct cv_objects *s, struct cv_object *o);
 CV_MUST enum cv_rpc_status cv_object_create_record(struct cv_objects *s, enum cv_object_kind kind,
 	struct cv_str scope, struct cv_str name, ProtobufCMessage *m, struct cv_object **ret,
 	struct cv_err *err);
+/* ABORTED: expected, if it is not 0, is not o's version.  For what may come out without a write. */
+CV_MUST enum cv_rpc_status cv_object_version_check(
+	const struct cv_object *o, uint64_t expected, struct cv_err *err);
 /* id, name, workspace and created_at_ms of m are those of o whatever m says. */
 CV_MUST enum cv_rpc_status cv_object_write(struct cv_objects *s, struct cv_object *o,
 	uint64_t expected, ProtobufCMessage *m, struct cv_err *err);

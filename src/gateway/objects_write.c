@@ -33,6 +33,13 @@ static enum cv_rpc_status conflict(
 	return CV_RPC_ABORTED;
 }
 
+enum cv_rpc_status cv_object_version_check(
+	const struct cv_object *o, uint64_t expected, struct cv_err *err)
+{
+	return !expected || expected == o->version ? CV_RPC_OK
+						   : conflict(o->kind, "update", o->version, err);
+}
+
 static enum cv_rpc_status taken(enum cv_object_kind kind, struct cv_str name, struct cv_err *err)
 {
 	if (object_rows[kind].says_name)

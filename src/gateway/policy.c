@@ -13,6 +13,7 @@
 #include "gateway/labels.h"
 #include "gateway/log.h"
 #include "gateway/pb.h"
+#include "gateway/sandbox.h"
 #include "rpc/policy_merge.h"
 
 #include <stdarg.h>
@@ -273,17 +274,6 @@ static enum cv_rpc_status update_open(struct update *u)
 	return CV_RPC_OK;
 }
 
-static enum cv_rpc_status version_check(struct update *u)
-{
-	if (!u->sandbox || !u->r->expected_resource_version ||
-		u->r->expected_resource_version == u->sandbox->version)
-		return CV_RPC_OK;
-	return say(u, CV_RPC_ABORTED,
-		"sandbox update failed due to concurrent modification (current resource_version: "
-		"%llu)",
-		(unsigned long long)u->sandbox->version);
-}
-
 static void update_config(struct cv_rpc_call *c, const ProtobufCMessage *m)
 {
 	struct update u = { .c = c, .g = cv_gw_of(c), .r = (const void *)m };
@@ -293,7 +283,9 @@ static void update_config(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	openshell__v1__update_config_response__init(&u.out);
 	s = update_open(&u);
 	if (s == CV_RPC_OK)
-		s = version_check(&u);
+		s = u.sandbox ? cv_object_version_check(
+					u.sandbox, u.r->expected_resource_version, &u.err)
+			      : CV_RPC_OK;
 	if (s == CV_RPC_OK)
 		s = u.r->policy               ? update_policy(&u)
 		    : u.r->n_merge_operations ? update_merge(&u)
@@ -342,14 +334,17 @@ static void get_sandbox_config(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	Openshell__Sandbox__V1__GetSandboxConfigResponse out;
 	struct cv_gateway *g = cv_gw_of(c);
 	struct cv_gw_effective now;
-	struct cv_object *sandbox;
+	struct cv_object *sandbox = NULL;
+	struct cv_gw_box *box;
 	struct cv_err err = { 0 };
 	struct cv_arena arena;
 
 	cv_arena_init(&arena, CV_GW_POLICY_ARENA_MAX);
 	openshell__sandbox__v1__get_sandbox_config_response__init(&out);
-	enum cv_rpc_status s = cv_gw_object_open_id(
-		c, CV_OBJECT_SANDBOX, cv_str_of(r->sandbox_id), &sandbox, &err);
+	enum cv_rpc_status s = cv_gw_box_open(
+		c, "sandbox_id", cv_str_of(r->sandbox_id), CV_STR_NONE, false, &box, &err);
+	if (s == CV_RPC_OK)
+		sandbox = box->object;
 	if (s == CV_RPC_OK)
 		s = cv_gw_policy_effective(g, sandbox, &arena, &now, &err);
 	if (s == CV_RPC_OK && !cv_gw_settings_effective(g, cv_str_of(sandbox->id), &arena, &out)) {

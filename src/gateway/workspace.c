@@ -170,6 +170,10 @@ static void delete (struct cv_rpc_call *c, const ProtobufCMessage *m)
 	struct cv_err err;
 	enum cv_rpc_status s;
 
+	if (!q->name[0]) {
+		cv_rpc_finish(c, CV_RPC_INVALID_ARGUMENT, "name is required");
+		return;
+	}
 	if (cv_str_eq(cv_str_of(q->name), CV_STR(CV_GW_WORKSPACE_DEFAULT))) {
 		cv_rpc_finish(
 			c, CV_RPC_FAILED_PRECONDITION, "workspace 'default' can't be deleted");

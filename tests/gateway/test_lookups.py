@@ -38,7 +38,7 @@ def what_is_left_out_is_named():
             ("DetachSandboxProvider", "provider_name", {"sandbox_name": "one"}),
             ("GetDraftPolicy", "name", {}), ("ListSandboxPolicies", "name", {}),
             ("ApproveDraftChunk", "chunk_id", {"name": "one"}),
-            ("RejectDraftChunk", "chunk_id", {"name": "one"})):
+            ("RejectDraftChunk", "chunk_id", {"name": "one"}), ("DeleteWorkspace", "name", {})):
         said = code_of(method, **kw)
         assert said == ("INVALID_ARGUMENT", field + " is required"), (method, said)
 
@@ -72,6 +72,24 @@ def a_name_is_no_id():
     assert code_of("GetSandbox", name=box)[1].sandbox.metadata.name == "one"
 
 
+def its_configuration_by_either():
+    for who in ("one", box):
+        said = gatewaylab.code_of(lambda: g.stub.GetSandboxConfig(sb.GetSandboxConfigRequest(sandbox_id=who)))  # noqa: B023
+        assert said[0] == "OK", (who, said)
+    assert gatewaylab.code_of(lambda: g.stub.GetSandboxConfig(sb.GetSandboxConfigRequest())) == (
+        "INVALID_ARGUMENT", "sandbox_id is required")
+    assert g.get("/v1/sandboxes/one/config")[0] == 200
+
+
+def a_version_that_is_not_it():
+    for method in ("AttachSandboxProvider", "DetachSandboxProvider"):
+        said = code_of(method, sandbox_name="one", provider_name="prov", expected_resource_version=99)
+        assert said[0] == "ABORTED" and "concurrent modification" in said[1], said
+        assert code_of(method, sandbox_name="one", provider_name="prov")[0] == "OK"
+        said = code_of(method, sandbox_name="one", provider_name="prov", expected_resource_version=99)
+        assert said[0] == "ABORTED", (method, "and nothing to do", said)
+
+
 def filters_of_lines_are_words():
     levels = "is not one of TRACE, DEBUG, INFO, WARN, ERROR"
     assert code_of("GetSandboxLogs", sandbox_id=box, min_level="BOGUS") == (
@@ -94,7 +112,7 @@ try:
     g.stub.CreateProvider(pb.CreateProviderRequest(
         provider={"metadata": {"name": "prov"}, "type": "generic", "credentials": {"KEY": "v"}}))
     for f in (what_is_left_out_is_named, a_sandbox_has_a_name_and_an_id, an_id_is_of_its_workspace,
-              a_name_is_no_id, filters_of_lines_are_words,
+              a_name_is_no_id, its_configuration_by_either, a_version_that_is_not_it, filters_of_lines_are_words,
               a_provider_is_attached_once):
         check(f)
 finally:
