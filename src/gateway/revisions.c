@@ -90,6 +90,9 @@ static void status_set(
 		r->_loaded_at_ms_case =
 			OPENSHELL__V1__STORED_POLICY_REVISION___LOADED_AT_MS_LOADED_AT_MS;
 		r->loaded_at_ms = cv_clock_unix_ms();
+		why = CV_STR_NONE; /* nor is there one from before */
+		if (r->_load_error_case)
+			cv_pb_str_set(&r->load_error, why);
 	}
 	if (why.n) {
 		if (!r->_load_error_case)

@@ -47,12 +47,14 @@ static void move(struct service_policy *to, struct service_policy *from)
 	from->text = from->layer = -1;
 }
 
-/* For one that nobody will judge: its providers are attached all the same. */
+/* For one that nobody will judge: its providers are attached all the same.  The same revision comes again
+ * when what lies over it is another. */
 static void supersede(struct supervisor *s, struct service_policy *old, struct service_policy *by)
 {
 	if (old->text < 0)
 		return;
-	refuse(s, old->revision, "a newer revision came");
+	if (old->revision != by->revision)
+		refuse(s, old->revision, "a newer revision came");
 	if (by->layer < 0)
 		by->layer = cv_take_fd(old->layer);
 	drop(old);

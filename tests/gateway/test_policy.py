@@ -231,6 +231,21 @@ def a_global_policy_replaces_all():
 
 
 @case
+def the_same_revision_again_is_no_newer_one():
+    """Settings and providers push it, too, several times before the proxy has judged it once."""
+    r = update(policy=policy(burst=rule("burst.test")))
+    for i in range(20):
+        update(setting_key="ocsf_json_enabled", setting_value=sb.SettingValue(bool_value=bool(i % 2)))
+    expect(loaded(r.version), "POLICY_STATUS_LOADED")
+    update(setting_key="ocsf_json_enabled", delete_setting=True)
+    revisions = G.stub.ListSandboxPolicies(pb.ListSandboxPoliciesRequest(name=NAME, limit=100)).revisions
+    expect([(v.version, v.load_error) for v in revisions
+            if v.status == pb.POLICY_STATUS_LOADED and v.load_error], [])
+    lines = G.stub.GetSandboxLogs(pb.GetSandboxLogsRequest(sandbox_id=ID, lines=1000)).logs
+    expect([x.message for x in lines if f"revision {r.version} refused" in x.message], [])
+
+
+@case
 def providers_lay_their_rules_over_it():
     before = config().policy_hash
     dm = rpclab.module("datamodel_pb2")
