@@ -47,6 +47,13 @@ Openshell__V1__GetSandboxPolicyStatusResponse *cl_policy_status(
 		get_sandbox_policy_status_response);
 }
 
+static bool is_stopped(struct cl *c, const char *name)
+{
+	const Openshell__V1__Sandbox *s = cl_sandbox_find(c, name);
+
+	return s && cl_phase(s) == OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_STOPPED;
+}
+
 static int wait_loaded(struct cl *c, const char *name, uint32_t version)
 {
 	const int64_t end =
@@ -68,6 +75,12 @@ static int wait_loaded(struct cl *c, const char *name, uint32_t version)
 		if (r && r->status == OPENSHELL__V1__POLICY_STATUS__POLICY_STATUS_FAILED) {
 			cl_mark(c, 'x', "Policy version %u failed to load: %s", version,
 				cl_shown(c, r->load_error));
+			return CL_EXIT_FAILED;
+		}
+		if (is_stopped(c, name)) {
+			cl_mark(c, 'x',
+				"Sandbox %s is stopped: it loads policy version %u when it starts",
+				cl_shown(c, name), version);
 			return CL_EXIT_FAILED;
 		}
 		nanosleep(&pause, NULL);

@@ -16,7 +16,10 @@ cv_policy_pb *cl_policy_read(struct cl *c, const char *path)
 	struct cv_err err;
 
 	if (cv_policy_pb_from_text(cv_str_of(path), text, &c->arena, &m, &err) != CV_OK)
-		cl_die(c, "failed to parse policy %s: %s", cl_shown(c, path), cl_shown(c, err.msg));
+		cl_die(c,
+			"failed to parse policy %s: %s\n"
+			"hint: all that is wrong, and where: cove policy check %s",
+			cl_shown(c, path), cl_shown(c, err.msg), cl_shown(c, path));
 	return m;
 }
 

@@ -187,8 +187,18 @@ def policies_are_set_and_shown():
     assert "no binaries" not in run(*nobody, "--binary", "/usr/bin/curl").stderr
     assert "no binaries" in run(*nobody).stderr, "no list takes the place of the one before"
     bad = run("policy", "set", "box", "--policy", file("bad.yaml", "version: 1\nnonsense: 1\n"), status=1)
-    assert "nonsense" in bad.stderr
+    assert "nonsense" in bad.stderr and "cove policy check" in bad.stderr, bad
     assert "one.example" in run("sandbox", "get", "box", "--policy-only").stdout
+
+
+def nobody_waits_for_a_stopped_one():
+    run("sandbox", "create", "--name", "still", "--keep", "--", "true")
+    run("sandbox", "stop", "still")
+    said = run("policy", "set", "still", "--policy", file("all.yaml", POLICY % "still.example"), "--wait", status=1)
+    assert "Sandbox still is stopped: it loads policy version 2 when it starts" in said.stdout + said.stderr, said
+    run("sandbox", "start", "still")
+    run("policy", "set", "still", "--policy", file("all.yaml", POLICY % "still.example"), "--wait")
+    run("sandbox", "delete", "still")
 
 
 def what_a_global_policy_is_shown_with():
@@ -303,7 +313,7 @@ def c_no_value_was_printed():
 try:
     for f in (the_state_of_things, a_stranger_s_certificate_is_refused, profiles_are_imported,
               providers_are_made_from_the_environment, providers_are_attached,
-              policies_are_set_and_shown, what_a_global_policy_is_shown_with, c11_a_refusal_of_several_lines_is_read_as_such, settings_are_set_globally_only_by_yes,
+              policies_are_set_and_shown, nobody_waits_for_a_stopped_one, what_a_global_policy_is_shown_with, c11_a_refusal_of_several_lines_is_read_as_such, settings_are_set_globally_only_by_yes,
               workspaces_are_apart, a_workspace_in_use_is_only_marked):
         check(f)
     for f in (services, proposed_rules, members_are_not_served):
