@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/time.h"
+#include "base/utf8.h"
 #include "sys/clock.h"
 
 #include <limits.h>
@@ -71,6 +72,22 @@ static void value_put(struct cv_buf *b, struct cv_str v)
 		cv_buf_put_json_str(b, v);
 }
 
+/* One line that says what it seems to, whatever it quotes. */
+static void message_put(struct cv_buf *b, struct cv_str s)
+{
+	uint32_t cp;
+
+	while (s.n) {
+		const size_t step = cv_utf8_decode(s, &cp);
+
+		if (!step || cv_utf8_is_hidden(cp))
+			cv_buf_put_byte(b, '?');
+		else
+			cv_buf_put(b, cv_str_slice(s, 0, step));
+		s = cv_str_slice(s, step ? step : 1, s.n);
+	}
+}
+
 static void line_put(struct cv_buf *b, enum cv_log_level level, const char *target,
 	struct cv_log_fields fields, struct cv_str message)
 {
@@ -92,10 +109,7 @@ static void line_put(struct cv_buf *b, enum cv_log_level level, const char *targ
 		return;
 	}
 	cv_buf_printf(b, "%.*s %-5s %s: ", CV_STR_ARG(when), level_upper[level], target);
-	for (size_t i = 0; i < message.n; i++) /* one line, whatever it quotes */
-		cv_buf_put_byte(b, (unsigned char)message.p[i] < ' ' || message.p[i] == 0x7f
-					   ? '?'
-					   : message.p[i]);
+	message_put(b, message);
 	for (size_t i = 0; i < fields.n; i++) {
 		cv_buf_printf(b, " %s=", fields.v[i].name);
 		value_put(b, fields.v[i].value);
