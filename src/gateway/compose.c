@@ -84,7 +84,8 @@ static int64_t expires_s(const cv_gw_provider_pb *p, const char *key)
 {
 	for (size_t i = 0; i < p->n_credential_expires_at_ms; i++)
 		if (strcmp(p->credential_expires_at_ms[i]->key, key) == 0)
-			return p->credential_expires_at_ms[i]->value / 1000;
+			return CV_MAX(
+				p->credential_expires_at_ms[i]->value / 1000, 1); /* 0: never */
 	return 0;
 }
 

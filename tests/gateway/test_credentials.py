@@ -224,6 +224,10 @@ def one_that_expires_takes_no_other_along():
         provider=dm.Provider(metadata=dm.ObjectMeta(name="short"), credentials={"SHORT_TOKEN": TWO}),
         credential_expires_at_ms={"SHORT_TOKEN": 0}))
     until(lambda: ask(s, "SHORT_TOKEN")[2] == ["Bearer " + TWO])
+    for ms, has in ((1, []), (0, ["Bearer " + TWO])):  # 1970; no end
+        g.stub.UpdateProvider(pb.UpdateProviderRequest(
+            provider=dm.Provider(metadata=dm.ObjectMeta(name="short")), credential_expires_at_ms={"SHORT_TOKEN": ms}))
+        until(lambda: ask(s, "SHORT_TOKEN")[2] == has)  # noqa: B023
 
 
 def an_update_that_would_collide_is_none():
