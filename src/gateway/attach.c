@@ -12,6 +12,7 @@
 #include "gateway/pb.h"
 #include "gateway/policy.h"
 #include "gateway/provider.h"
+#include "gateway/refresh.h"
 #include "gateway/sandbox.h"
 #include "gateway/settings.h"
 
@@ -19,7 +20,8 @@
 
 #include <stdlib.h>
 
-#define V1(name) Openshell__V1__##name
+#define V1(name)        Openshell__V1__##name
+#define NAMES_BYTES_MAX 300 /* of sandboxes, in a sentence */
 
 static V1(Sandbox) * sandbox_of(const struct cv_object *o)
 {
@@ -53,14 +55,34 @@ static enum cv_rpc_status sandbox_open(struct cv_rpc_call *c, const char *worksp
 	return s;
 }
 
-/* A variable that both set, or NULL. */
-static const char *shared_key(const cv_gw_provider_pb *x, const cv_gw_provider_pb *y)
+/* ---- variables: each is set by one provider of a sandbox ---- */
+
+/* By a value that is there, or by a renewal that brings one. */
+static bool sets(const struct cv_gateway *g, const struct cv_object *provider, const char *key)
 {
-	for (size_t i = 0; i < x->n_credential_handles; i++)
-		for (size_t k = 0; k < y->n_credential_handles; k++)
-			if (strcmp(x->credential_handles[i]->key, y->credential_handles[k]->key) ==
-				0)
-				return x->credential_handles[i]->key;
+	return cv_gw_provider_has(cv_gw_provider_of(provider), key) ||
+	       cv_gw_refresh_owns(g, provider, key);
+}
+
+/* The i-th that it sets, perhaps one of them twice; NULL behind the last. */
+static const char *key_at(const struct cv_gateway *g, const struct cv_object *provider, size_t i)
+{
+	const cv_gw_provider_pb *p = cv_gw_provider_of(provider);
+
+	return i < p->n_credential_handles
+		       ? p->credential_handles[i]->key
+		       : cv_gw_refresh_key_at(g, provider, i - p->n_credential_handles);
+}
+
+/* A variable that both set, or NULL. */
+static const char *shared_key(
+	const struct cv_gateway *g, const struct cv_object *x, const struct cv_object *y)
+{
+	const char *key;
+
+	for (size_t i = 0; (key = key_at(g, x, i)); i++)
+		if (sets(g, y, key))
+			return key;
 	return NULL;
 }
 
@@ -71,9 +93,7 @@ static enum cv_rpc_status clash_check(struct cv_gateway *g, struct cv_str worksp
 	for (size_t i = 0; i < n; i++) {
 		const struct cv_object *other = cv_object_find(
 			g->objects, CV_OBJECT_PROVIDER, workspace, cv_str_of(names[i]));
-		const char *key =
-			other ? shared_key(cv_gw_provider_of(other), cv_gw_provider_of(provider))
-			      : NULL;
+		const char *key = other ? shared_key(g, other, provider) : NULL;
 
 		if (key) {
 			cv_fail(err, CV_DENIED,
@@ -99,33 +119,62 @@ static enum cv_rpc_status fits(struct cv_gateway *g, const struct cv_object *box
 	return n ? clash_check(g, box->scope, m->spec->providers, n, provider, err) : CV_RPC_OK;
 }
 
-enum cv_rpc_status cv_gw_provider_fits(const struct cv_gateway *g, const struct cv_object *provider,
-	const cv_gw_provider_pb *next, struct cv_err *err)
+/* Which provider beside this one sets the variable in the sandbox; NULL: none. */
+static const struct cv_object *other_setter(const struct cv_gateway *g, const struct cv_object *box,
+	const struct cv_object *provider, const char *key)
+{
+	const V1(Sandbox) *m = sandbox_of(box);
+
+	for (size_t i = 0; i < attached_count(m); i++) {
+		const struct cv_object *other = cv_object_find(g->objects, CV_OBJECT_PROVIDER,
+			box->scope, cv_str_of(m->spec->providers[i]));
+
+		if (other && other != provider && sets(g, other, key))
+			return other;
+	}
+	return NULL;
+}
+
+static enum cv_rpc_status key_fits(const struct cv_gateway *g, const struct cv_object *provider,
+	const char *key, struct cv_err *err)
 {
 	const struct cv_object_range r =
 		cv_object_scope(g->objects, CV_OBJECT_SANDBOX, provider->scope);
+	const struct cv_object *other = NULL;
+	struct cv_buf names;
 
+	cv_buf_init(&names, NAMES_BYTES_MAX);
 	for (size_t i = r.first; i < r.end; i++) {
 		const struct cv_object *box = cv_object_at(g->objects, CV_OBJECT_SANDBOX, i);
-		const V1(Sandbox) *m = sandbox_of(box);
+		const struct cv_object *o = cv_gw_is_attached(box, provider)
+						    ? other_setter(g, box, provider, key)
+						    : NULL;
 
-		for (size_t k = 0; cv_gw_is_attached(box, provider) && k < attached_count(m); k++) {
-			const struct cv_object *other = cv_object_find(g->objects,
-				CV_OBJECT_PROVIDER, box->scope, cv_str_of(m->spec->providers[k]));
-			const char *key = other && other != provider
-						  ? shared_key(cv_gw_provider_of(other), next)
-						  : NULL;
-
-			if (key) {
-				cv_fail(err, CV_DENIED,
-					"provider '%.*s' sets %.128s too, and both are attached to "
-					"sandbox '%.*s'; detach one of them first",
-					CV_STR_ARG(other->name), key, CV_STR_ARG(box->name));
-				return CV_RPC_FAILED_PRECONDITION;
-			}
-		}
+		if (!o || (other && other != o)) /* what is said is said of two providers */
+			continue;
+		cv_buf_printf(&names, "%s%.*s", other ? ", " : "", CV_STR_ARG(box->name));
+		other = o;
 	}
-	return CV_RPC_OK;
+	if (other)
+		cv_fail(err, CV_DENIED,
+			"%.128s is set by provider '%.*s', which is attached beside '%.*s' to "
+			"sandbox(es): %.*s; detach one of them first",
+			key, CV_STR_ARG(other->name), CV_STR_ARG(provider->name),
+			CV_STR_ARG(cv_buf_str(&names)));
+	cv_buf_fini(&names);
+	return other ? CV_RPC_FAILED_PRECONDITION : CV_RPC_OK;
+}
+
+enum cv_rpc_status cv_gw_provider_fits(const struct cv_gateway *g, const struct cv_object *provider,
+	const cv_gw_provider_pb *next, struct cv_err *err)
+{
+	enum cv_rpc_status s = CV_RPC_OK;
+
+	for (size_t i = 0; i < next->n_credential_handles && s == CV_RPC_OK; i++)
+		if (!cv_gw_provider_has(
+			    cv_gw_provider_of(provider), next->credential_handles[i]->key))
+			s = key_fits(g, provider, next->credential_handles[i]->key, err);
+	return s;
 }
 
 static void say(const struct cv_rpc_call *c, const struct cv_object *box, const char *provider,

@@ -26,8 +26,8 @@ cv_gw_provider_pb *cv_gw_provider_view(const struct cv_object *o, struct cv_aren
 /* Whether sandbox o has the provider attached. */
 bool cv_gw_is_attached(const struct cv_object *sandbox, const struct cv_object *provider);
 
-/* Whether its sandboxes can have it as next: FAILED_PRECONDITION where another of their providers has a
- * variable of it. */
+/* Whether its sandboxes can have it as next: FAILED_PRECONDITION where another of their providers sets a
+ * variable that is new in it. */
 CV_MUST enum cv_rpc_status cv_gw_provider_fits(const struct cv_gateway *g,
 	const struct cv_object *provider, const cv_gw_provider_pb *next, struct cv_err *err);
 

@@ -53,6 +53,27 @@ bool cv_gw_refresh_owns(
 	return false;
 }
 
+const char *cv_gw_refresh_key_at(
+	const struct cv_gateway *g, const struct cv_object *provider, size_t i)
+{
+	const struct cv_object_range r =
+		cv_object_scope(g->objects, CV_OBJECT_REFRESH, provider->scope);
+
+	for (size_t at = r.first; at < r.end; at++) {
+		const cv_gw_refresh_pb *m =
+			cv_gw_refresh_of(cv_object_at(g->objects, CV_OBJECT_REFRESH, at));
+
+		if (strcmp(m->provider_id, provider->id) != 0)
+			continue;
+		if (i == 0)
+			return m->credential_key;
+		if (i <= m->n_additional_output_keys)
+			return m->additional_output_keys[i - 1]->key;
+		i -= 1 + m->n_additional_output_keys;
+	}
+	return NULL;
+}
+
 V1(ProviderCredentialRefreshStatus) *
 	cv_gw_refresh_view(const struct cv_object *o, struct cv_arena *arena)
 {
@@ -335,6 +356,20 @@ static enum cv_rpc_status message_fill(const struct configuring *x, cv_gw_refres
 	return s;
 }
 
+/* A renewal that made a variable which another provider sets would cost its sandboxes all of them. */
+static enum cv_rpc_status outputs_check(const struct configuring *x, const cv_gw_refresh_pb *m)
+{
+	cv_gw_provider_pb *next = (cv_gw_provider_pb *)(void *)cv_object_copy(x->provider);
+
+	cv_gw_provider_envelope_put(next, x->key, CV_STR_NONE, 0);
+	for (size_t i = 0; i < m->n_additional_output_keys; i++)
+		cv_gw_provider_envelope_put(
+			next, cv_str_of(m->additional_output_keys[i]->key), CV_STR_NONE, 0);
+	const enum cv_rpc_status s = cv_gw_provider_fits(x->g, x->provider, next, x->err);
+	cv_pb_free(next);
+	return s;
+}
+
 static enum cv_rpc_status stored(const struct configuring *x, struct cv_object **ret)
 {
 	struct cv_object *o = refresh_of(x->g, x->provider, x->key);
@@ -342,6 +377,8 @@ static enum cv_rpc_status stored(const struct configuring *x, struct cv_object *
 		cv_pb_new(&openshell__v1__stored_provider_credential_refresh_state__descriptor);
 	enum cv_rpc_status s = message_fill(x, m);
 
+	if (s == CV_RPC_OK)
+		s = outputs_check(x, m);
 	if (s != CV_RPC_OK) {
 		cv_pb_free(m);
 		return s;

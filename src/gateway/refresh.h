@@ -44,6 +44,9 @@ Openshell__V1__ProviderCredentialRefreshStatus *cv_gw_refresh_view(
 /* Whether this variable of the provider is made by a renewal. */
 bool cv_gw_refresh_owns(
 	const struct cv_gateway *g, const struct cv_object *provider, const char *key);
+/* The i-th variable of those; NULL behind the last.  The stored message's. */
+const char *cv_gw_refresh_key_at(
+	const struct cv_gateway *g, const struct cv_object *provider, size_t i);
 
 /* "KEY/MATERIAL": beside the credentials' own contexts, whose keys have no slash. */
 bool cv_gw_refresh_context(

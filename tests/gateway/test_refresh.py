@@ -186,6 +186,30 @@ def nowhere():
     assert not at, at
 
 
+def one_provider_sets_a_variable():
+    """Whether its value is there, or a renewal will bring it."""
+    def attach(name):
+        return code_of(lambda: g.stub.AttachSandboxProvider(pb.AttachSandboxProviderRequest(
+            sandbox_name="two", provider_name=name)))
+
+    g.stub.CreateProvider(pb.CreateProviderRequest(provider=dm.Provider(
+        metadata=dm.ObjectMeta(name="later"), type="mine")))
+    equal(attach("later")[0], "OK")
+    equal(code_of(lambda: configure("later", material={**MATERIAL, "refresh_token": "nobodys"})), (
+        "FAILED_PRECONDITION", "MY_TOKEN is set by provider 'p', which is attached beside 'later' to "
+        "sandbox(es): two; detach one of them first"))
+    equal(list(status("later")), [])
+    g.stub.DetachSandboxProvider(pb.DetachSandboxProviderRequest(sandbox_name="two", provider_name="later"))
+    configure("later", material={**MATERIAL, "refresh_token": "nobodys"})
+    equal(attach("later"), (
+        "FAILED_PRECONDITION", "providers 'p' and 'later' both set MY_TOKEN; attach one of them"))
+    g.stub.DetachSandboxProvider(pb.DetachSandboxProviderRequest(sandbox_name="two", provider_name="p"))
+    equal(attach("later")[0], "OK")
+    equal(attach("p"), (
+        "FAILED_PRECONDITION", "providers 'later' and 'p' both set MY_TOKEN; attach one of them"))
+    equal(list(get("later").credential_handles), [])
+
+
 def deleted():
     equal(g.stub.DeleteProviderRefresh(pb.DeleteProviderRefreshRequest(
         provider="p", credential_key="MY_TOKEN")).deleted, True)
@@ -201,7 +225,7 @@ def deleted():
 
 try:
     for check in (what_is_refused, first_value, rotated, before_it_expires, killed_in_between, issuer_says_no,
-                  nowhere, deleted):
+                  nowhere, one_provider_sets_a_variable, deleted):
         tap.check(check.__name__.replace("_", " "), check)
         if tap.failed and os.environ.get("CV_TEST_LOG"):
             print("\n".join("# " + x for x in g.lines[-20:]))
