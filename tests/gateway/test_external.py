@@ -105,6 +105,10 @@ def tokens_are_for_administrators_and_for_such_sandboxes():
     s.accepted()
     again = s.stub.RefreshSandboxToken(pb.RefreshSandboxTokenRequest())
     assert 3500 < again.expires_at_ms / 1000 - time.time() <= 3600
+    s.stub.RefreshSandboxToken(pb.RefreshSandboxTokenRequest(extension_service_names=["x"] * 64))
+    assert code_of(lambda: s.stub.RefreshSandboxToken(pb.RefreshSandboxTokenRequest(
+        extension_service_names=["x"] * 65))) == (
+            "INVALID_ARGUMENT", "extension_service_names exceeds maximum entries (65 > 64)")
     remove("asks", "own")
 
 
@@ -181,7 +185,10 @@ def what_it_polls_is_answered():
     version = g.stub.UpdateConfig(request).version
     after = stub.GetSandboxConfig(sandbox_pb2.GetSandboxConfigRequest(sandbox_id=box))
     assert after.version == version != config.version and "one" in after.policy.network_policies
-    stub.ReportPolicyStatus(pb.ReportPolicyStatusRequest(sandbox_id=box, version=version, status=2))
+    stub.ReportPolicyStatus(pb.ReportPolicyStatusRequest(sandbox_id=box, version=version, status=2,
+                                                      load_error="none, as it is loaded"))
+    assert not any(r.load_error for r in g.stub.ListSandboxPolicies(
+        pb.ListSandboxPoliciesRequest(name="web", limit=100)).revisions)
     assert g.stub.GetSandboxPolicyStatus(pb.GetSandboxPolicyStatusRequest(name="web")).active_version == version
     stub.PushSandboxLogs(iter([pb.PushSandboxLogsRequest(sandbox_id=box, logs=[
         {"sandbox_id": box, "level": "INFO", "message": "said by a stranger", "source": "sandbox",
@@ -211,6 +218,17 @@ def c10_credentials_go_to_its_own_supervisor_only():
     assert dict(m.environment) == {"GITHUB_HOST": "hub.example", "GITHUB_TOKEN": secret}
     bound = [(e.host, e.port) for e in m.static_credential_bindings["GITHUB_TOKEN"].endpoints]
     assert ("api.github.com", 443) in bound and len(m.static_credential_bindings) == 1, bound
+    # One that expires takes no other along, and comes back when it is renewed.
+    g.stub.UpdateProvider(pb.UpdateProviderRequest(provider=dm.Provider(
+        metadata=dm.ObjectMeta(name="hub"), credentials={"OTHER_TOKEN": "other-value"}),
+        credential_expires_at_ms={"GITHUB_TOKEN": int(time.time() * 1000) - 5000}))
+    m = s.stub.GetSandboxProviderEnvironment(ask(sandbox_id=box, supports_static_credential_bindings=True))
+    assert dict(m.environment) == {"GITHUB_HOST": "hub.example", "OTHER_TOKEN": "other-value"}
+    g.stub.UpdateProvider(pb.UpdateProviderRequest(provider=dm.Provider(
+        metadata=dm.ObjectMeta(name="hub"), credentials={"GITHUB_TOKEN": secret, "OTHER_TOKEN": ""}),
+        credential_expires_at_ms={"GITHUB_TOKEN": 0}))
+    m = s.stub.GetSandboxProviderEnvironment(ask(sandbox_id=box, supports_static_credential_bindings=True))
+    assert dict(m.environment) == {"GITHUB_HOST": "hub.example", "GITHUB_TOKEN": secret}
     assert m.provider_env_revision == s.stub.GetSandboxConfig(
         sandbox_pb2.GetSandboxConfigRequest(sandbox_id=box)).provider_env_revision != 0
     # Of another, of one of ours, and of nobody: nothing.
