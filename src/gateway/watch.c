@@ -4,14 +4,16 @@
  *
  * Each sandbox has a ring of events, and while somebody follows its lines one of those (logs.c).  A
  * follower holds a place in each, not a copy: who reads slowly costs nothing, and who is overtaken by
- * the ring is told so and let go.  The sandbox itself is sent as it is when its follower is ready, so
- * phases that passed within one turn, or while a follower did not read, are not told one by one.
+ * the ring is told so and let go.  The sandbox itself is sent when its phase or its record became another,
+ * as it is when its follower is ready: what passed within one turn, or while a follower did not read,
+ * is not told one by one.
  *
  * Everything is sent in the part's turn, never from where it happened.
  */
 #include "gateway/watch_int.h"
 
 #include "gateway/draft_int.h"
+#include "gateway/policy.h"
 #include "rpc/unpack.h"
 #include "sys/clock.h"
 
@@ -29,6 +31,7 @@ struct cv_gw_watcher {
 	struct lines_filter filter;
 	uint64_t log, event; /* the next to be sent */
 	uint64_t drafts;     /* the version that it knows */
+	uint32_t policy;     /* and that of the policy */
 	bool is_status_due, is_draft_due, is_blocked, is_finished;
 };
 
@@ -87,6 +90,7 @@ static bool status_send(struct cv_gw_watcher *w, struct cv_gw_box *b)
 	m.payload_case = OPENSHELL__V1__SANDBOX_STREAM_EVENT__PAYLOAD_SANDBOX;
 	cv_arena_init(&arena, SEND_ARENA_MAX);
 	m.sandbox = cv_gw_box_view(b, &arena);
+	w->policy = cv_gw_policy_active(b->g, cv_str_of(b->object->id));
 	const bool has_room = !m.sandbox || cv_rpc_send(w->call, &m.base);
 	cv_arena_fini(&arena);
 	return has_room;
@@ -158,22 +162,31 @@ static bool draft_send(struct cv_gw_watcher *w, const struct cv_gw_box *b)
 	return cv_rpc_send(w->call, &m.base);
 }
 
-/* A proposal came, was decided, or is gone. */
+/* A sandbox's record was written; a revision of its policy changed, of which the sandbox tells only
+ * which one is enforced; or a proposal came, was decided, or is gone. */
 static void on_object(
 	void *arg, enum cv_object_change change, struct cv_object *o, const ProtobufCMessage *was)
 {
 	struct cv_gateway *g = arg;
-	struct cv_object *sandbox;
-
-	(void)was, (void)change;
-	if (o->kind != CV_OBJECT_DRAFT_CHUNK)
-		return;
-	sandbox = cv_object_find_id(g->objects, CV_OBJECT_SANDBOX, o->scope);
+	const bool is_draft = o->kind == CV_OBJECT_DRAFT_CHUNK;
+	const bool is_revision = o->kind == CV_OBJECT_POLICY_REVISION;
+	const bool is_own = o->kind == CV_OBJECT_SANDBOX && change == CV_OBJECT_WRITTEN;
+	const struct cv_object *sandbox =
+		is_draft || is_revision ? cv_object_find_id(g->objects, CV_OBJECT_SANDBOX, o->scope)
+		: is_own                ? o
+					: NULL;
 	struct cv_gw_box *b = sandbox ? cv_gw_box_of(sandbox) : NULL;
-	for (struct cv_gw_watcher *w = b ? b->watchers : NULL; w; w = w->next)
-		w->is_draft_due |= w->r->follow_events || w->r->follow_status;
-	if (b)
-		watch_due(b);
+
+	(void)was;
+	if (!b || !b->watchers)
+		return;
+	const uint32_t policy = is_revision ? cv_gw_policy_active(g, o->scope) : 0;
+	for (struct cv_gw_watcher *w = b->watchers; w; w = w->next) {
+		w->is_draft_due |= is_draft && (w->r->follow_events || w->r->follow_status);
+		w->is_status_due |=
+			w->r->follow_status && (is_own || (is_revision && policy != w->policy));
+	}
+	watch_due(b);
 }
 
 static bool is_lagging(struct cv_gw_watcher *w, const struct cv_gw_lines *l)

@@ -21,6 +21,7 @@ from gatewaylab import code_of, until  # noqa: E402
 tap = world.Tap()
 g = gatewaylab.Gateway(tls=False)
 pb = g.pb
+sb = gatewaylab.rpclab.module("sandbox_pb2")
 WAIT_S = 30
 PROVISIONING, READY, ERROR, DELETING, STOPPED, STARTING = 1, 2, 3, 4, 7, 8
 
@@ -291,6 +292,49 @@ def a_follower_is_let_go_when_the_sandbox_goes():
     assert not t.is_alive() and seen[0] == READY and seen[-1] == DELETING, seen
     assert code_of(lambda: list(g.stub.WatchSandbox(pb.WatchSandboxRequest(id=s.metadata.id)))) == (
         "NOT_FOUND", "sandbox not found")
+
+
+def a_follower_sees_what_changes_of_its_record():
+    """Once each: a revision that is not loaded yet is none of it, nor one that is pushed again."""
+    g.stub.CreateProvider(pb.CreateProviderRequest(
+        provider={"metadata": {"name": "noted"}, "type": "generic", "credentials": {"KEY": "v"}}))
+    s = ready("noted")
+    seen = []
+    stream = g.stub.WatchSandbox(pb.WatchSandboxRequest(id=s.metadata.id, follow_status=True), timeout=2 * WAIT_S)
+    t = threading.Thread(target=lambda: seen.extend(e.sandbox for e in stream))
+    t.start()
+    until(lambda: seen and (seen[-1].status.phase, seen[-1].status.current_policy_version) == (READY, 1))
+
+    def after(call):
+        n = len(seen)
+        call()
+        until(lambda: len(seen) > n)
+        time.sleep(0.5)  # for what should not come
+        return seen[n:]
+
+    def update(**kw):
+        return g.stub.UpdateConfig(pb.UpdateConfigRequest(name="noted", **kw))
+
+    def rule(host):
+        return sb.NetworkPolicyRule(endpoints=[{"host": host, "port": 443}], binaries=[{"path": "/usr/bin/curl"}])
+
+    def told(came):
+        return [(list(x.spec.providers), x.status.current_policy_version, dict(x.metadata.annotations)) for x in came]
+
+    version = seen[-1].metadata.resource_version
+    came = after(lambda: g.stub.AttachSandboxProvider(pb.AttachSandboxProviderRequest(
+        sandbox_name="noted", provider_name="noted")))
+    assert told(came) == [(["noted"], 1, {})] and came[0].metadata.resource_version == version + 1, came
+    policy = sb.SandboxPolicy(version=1, network_policies={"a": rule("a.test")})
+    assert told(after(lambda: update(policy=policy))) == [(["noted"], 2, {})], seen
+    assert told(after(lambda: update(annotations={"k": "v"}, merge_operations=[
+        {"add_rule": {"rule_name": "b", "rule": rule("b.test")}}]))) == [
+            (["noted"], 2, {"k": "v"}), (["noted"], 3, {"k": "v"})], seen
+    assert told(after(lambda: g.stub.DetachSandboxProvider(pb.DetachSandboxProviderRequest(
+        sandbox_name="noted", provider_name="noted")))) == [([], 3, {"k": "v"})], seen
+    delete("noted")
+    t.join(WAIT_S)
+    g.stub.DeleteProvider(pb.DeleteProviderRequest(name="noted"))
 
 
 # ---- commands ----
