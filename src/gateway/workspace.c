@@ -95,8 +95,13 @@ static void get(struct cv_rpc_call *c, const ProtobufCMessage *m)
 	Openshell__V1__GetWorkspaceResponse r;
 	struct cv_object *o;
 	struct cv_err err;
-	const enum cv_rpc_status s = cv_gw_workspace_open(c, cv_str_of(q->name), false, &o, &err);
+	enum cv_rpc_status s;
 
+	/* Where something else is asked for, none means the default; here it is what is asked for. */
+	if (!q->name[0])
+		s = cv_gw_invalid(&err, "name is required");
+	else
+		s = cv_gw_workspace_open(c, cv_str_of(q->name), false, &o, &err);
 	if (s != CV_RPC_OK) {
 		cv_gw_fail(c, s, &err);
 		return;

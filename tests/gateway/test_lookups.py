@@ -38,7 +38,8 @@ def what_is_left_out_is_named():
             ("DetachSandboxProvider", "provider_name", {"sandbox_name": "one"}),
             ("GetDraftPolicy", "name", {}), ("ListSandboxPolicies", "name", {}),
             ("ApproveDraftChunk", "chunk_id", {"name": "one"}),
-            ("RejectDraftChunk", "chunk_id", {"name": "one"}), ("DeleteWorkspace", "name", {})):
+            ("RejectDraftChunk", "chunk_id", {"name": "one"}), ("DeleteWorkspace", "name", {}),
+            ("GetWorkspace", "name", {})):
         said = code_of(method, **kw)
         assert said == ("INVALID_ARGUMENT", field + " is required"), (method, said)
 
