@@ -35,6 +35,8 @@
 #define CPU_MILLI_MAX        (1000u * 4096)              /* as many CPUs as Linux knows */
 #define MEMORY_BYTES_MAX     (UINT64_C(1) << 52)         /* what x86 can address */
 #define PIDS_MAX             4194304                     /* PID_MAX_LIMIT, proc(5) */
+#define DRIVER               "cove" /* its block of driver_config, and what that may say */
+#define DRIVER_PIDS          "pids"
 
 typedef enum cv_rpc_status status;
 
@@ -162,15 +164,15 @@ static cv_code resources_read(
 	const Openshell__V1__SandboxTemplate *t, struct cv_driver_sandbox *s, struct cv_err *err)
 {
 	const Google__Protobuf__Struct *limits = t ? struct_in(t->resources, "limits") : NULL;
-	const Google__Protobuf__Struct *own = t ? struct_in(t->driver_config, "cove") : NULL;
+	const Google__Protobuf__Struct *own = t ? struct_in(t->driver_config, DRIVER) : NULL;
 	uint64_t cpu, memory, pids;
 
 	if (quantity(limits, "cpu", 1000, CPU_MILLI_MAX, &cpu, err) != CV_OK)
 		return cv_wrap(err, "template.resources.limits.cpu");
 	if (quantity(limits, "memory", 1, MEMORY_BYTES_MAX, &memory, err) != CV_OK)
 		return cv_wrap(err, "template.resources.limits.memory");
-	if (quantity(own, "pids", 1, PIDS_MAX, &pids, err) != CV_OK)
-		return cv_wrap(err, "template.driver_config.cove.pids");
+	if (quantity(own, DRIVER_PIDS, 1, PIDS_MAX, &pids, err) != CV_OK)
+		return cv_wrap(err, "template.driver_config." DRIVER "." DRIVER_PIDS);
 	s->cpu_milli = (uint32_t)cpu;
 	s->memory_bytes = memory;
 	s->pids = (uint32_t)pids;
@@ -212,6 +214,34 @@ static status struct_check(const char *field, const Google__Protobuf__Struct *m,
 				    : CV_RPC_OK;
 }
 
+/* Absent or null: nothing is said. */
+static status object_check(
+	const char *field, const Google__Protobuf__Struct *s, const char *name, struct cv_err *err)
+{
+	const Google__Protobuf__Value *v = struct_get(s, name);
+
+	if (!v || v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_NULL_VALUE ||
+		v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_STRUCT_VALUE)
+		return CV_RPC_OK;
+	return cv_gw_invalid(err, "%s.%s must be an object", field, name);
+}
+
+/* The block of our driver is ours to judge: what is misspelt there would be a limit that nobody
+ * keeps.  Those of others are theirs. */
+static status driver_config_check(const Google__Protobuf__Struct *config, struct cv_err *err)
+{
+	const Google__Protobuf__Struct *own = struct_in(config, DRIVER);
+	const status s = object_check("template.driver_config", config, DRIVER, err);
+
+	for (size_t i = 0; own && i < own->n_fields; i++)
+		if (strcmp(own->fields[i]->key, DRIVER_PIDS) != 0)
+			return cv_gw_invalid(err,
+				"template.driver_config." DRIVER
+				" has no key '%.64s'; there is " DRIVER_PIDS,
+				own->fields[i]->key);
+	return s;
+}
+
 static status template_check(const Openshell__V1__SandboxTemplate *t, struct cv_err *err)
 {
 	struct cv_driver_sandbox unused;
@@ -233,6 +263,10 @@ static status template_check(const Openshell__V1__SandboxTemplate *t, struct cv_
 		s = struct_check("template.resources", t->resources, err);
 	if (s == CV_RPC_OK)
 		s = struct_check("template.driver_config", t->driver_config, err);
+	if (s == CV_RPC_OK)
+		s = object_check("template.resources", t->resources, "limits", err);
+	if (s == CV_RPC_OK)
+		s = driver_config_check(t->driver_config, err);
 	if (s == CV_RPC_OK && resources_read(t, &unused, err) != CV_OK)
 		s = CV_RPC_INVALID_ARGUMENT;
 	return s;

@@ -182,6 +182,13 @@ def what_can_not_be_is_refused_by_name_of_the_field():
         template.resources.update({"limits": limits})
         refused("must be greater than 0", template=template)
         template.resources.Clear()
+    template.resources.update({"limits": "1"})
+    refused("template.resources.limits must be an object", template=template)
+    for own, said in ((7, "cove must be an object"), ({"pids": True}, "cove.pids: neither"), ({"pids": []}, "cove.pids: neither"),
+                      ({"pids": 10, "bogus": 1}, "cove has no key 'bogus'"), ({"Pids": 10}, "cove has no key 'Pids'")):
+        template = pb.SandboxTemplate()
+        template.driver_config.update({"cove": own, "other": "theirs"})
+        refused("template.driver_config." + said, template=template)
     refused("gpu.count", resource_requirements=pb.ResourceRequirements(
         gpu=pb.GpuResourceRequirements(count=0)))
     code, said = code_of(lambda: g.stub.CreateSandbox(pb.CreateSandboxRequest(name="x")))
