@@ -47,13 +47,16 @@ static struct cv_str part_cut(struct cv_str *rest)
 
 bool service_host_parse(struct cv_str host, struct service_name *ret)
 {
-	struct cv_str label = cv_str_slice(host, 0, cv_str_find_byte(host, '.'));
-	struct cv_str domain = cv_str_slice(host, label.n + 1, host.n);
+	const struct cv_str first = cv_str_slice(host, 0, cv_str_find_byte(host, '.'));
+	struct cv_str domain = cv_str_slice(host, first.n + 1, host.n);
 
 	domain = cv_str_slice(domain, 0, cv_str_find_byte(domain, ':'));
-	if (label.n > SERVICE_LABEL_BYTES || !cv_str_eq_nocase(domain, CV_STR(SERVICE_DOMAIN)))
+	if (first.n > sizeof(ret->label) || !cv_str_eq_nocase(domain, CV_STR(SERVICE_DOMAIN)))
 		return false;
-	*ret = (struct service_name){ .workspace = part_cut(&label) };
+	for (size_t i = 0; i < first.n; i++) /* as names are */
+		ret->label[i] = cv_ascii_lower(first.p[i]);
+	struct cv_str label = { ret->label, first.n };
+	ret->workspace = part_cut(&label);
 	ret->sandbox = part_cut(&label);
 	ret->service = part_cut(&label);
 	return ret->workspace.n && ret->sandbox.n && !label.p;

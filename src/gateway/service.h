@@ -17,11 +17,13 @@
 #define SERVICES_BOX_MAX    64 /* of a sandbox: nobody has so many ports */
 #define SERVICE_LABEL_BYTES 63 /* RFC 1035 2.3.4 */
 
+/* Not to be copied: the parts are in label. */
 struct service_name {
 	struct cv_str workspace, sandbox, service; /* service: empty, or its name */
+	char label[SERVICE_LABEL_BYTES];
 };
 
-/* Of a Host with or without port: is it one of a service's, and whose? */
+/* Of a Host with or without port, in any case: is it one of a service's, and whose? */
 bool service_host_parse(struct cv_str host, struct service_name *ret);
 /* The stored one, or NULL. */
 struct cv_object *service_find(const struct cv_gateway *g, const struct service_name *name);

@@ -208,6 +208,18 @@ def a_reader_that_sleeps_stops_the_writer():
     assert rss < 100_000, rss
 
 
+def a_host_has_no_case():
+    for host in ("DEFAULT--Web.OpenShell.localhost", HOST.upper()):
+        for words in ((), ("--http2-prior-knowledge",)):
+            assert curl("/", *words, "-H", f"Host: {host}:{g.port}")[0] == 200, (host, words)
+            assert curl("/", *words, "-H", f"Host: {host}")[0] == 200, (host, words)
+    own = f"Host: {HOST.upper()}:{g.port}"
+    assert curl("/", "-H", own, "-H", f"Origin: http://{HOST}:{g.port}")[0] == 200
+    assert curl("/", "-H", own, "-H", "Origin: http://evil.example")[0] == 403
+    for host in (HOST + ".", HOST.replace(".", ".."), "." + HOST, HOST + ".evil.example"):
+        assert curl("/", "-H", f"Host: {host}:{g.port}")[0] != 200, host
+
+
 def what_is_cut_short_is_seen_as_such():
     assert curl("/short")[2] != 0
     assert curl("/garbage")[:2] == (502, b"Service endpoint is not reachable")
@@ -352,7 +364,7 @@ def main():
     check(names_and_addresses)
     until(lambda: curl("/")[0] == 200)
     for f in (a_request_arrives_as_it_was, over_http2_too, large_bodies_go_both_ways, many_at_once,
-              a_reader_that_sleeps_stops_the_writer, what_is_cut_short_is_seen_as_such,
+              a_reader_that_sleeps_stops_the_writer, a_host_has_no_case, what_is_cut_short_is_seen_as_such,
               what_is_not_there_says_so, pages_of_other_origins_are_refused,
               an_agents_answer_stays_with_its_host, the_gateways_tokens_stay_with_the_gateway,
               websockets_pass, one_connection_may_ask_for_several_hosts, the_command_line_knows_them,
