@@ -141,7 +141,7 @@ def main(tap, b):
     t.send(b"jobs\n")
     is_stopped = t.expect(b"Stopped") or b"[1]" in t.output
     tap.ok(is_stopped, "job control: Ctrl-Z stops a job of the shell inside", t.output)
-    t.send(b"kill -9 %1; wait; echo go''ne\n")
+    t.send(b"kill -9 %1; fg; echo go''ne\n")  # fg waits for a job that is stopped too; wait does not
     t.expect(b"gone")  # with a job that is stopped it would not exit
     t.send(b"\nexit 4\n")
     status = t.wait()
