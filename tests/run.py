@@ -17,11 +17,10 @@ What is run (a name is what ./test PATTERN is matched with):
     and when all these have ended, one at a time:
        sandbox/...                they look at what the machine has
        any file with a line "# alone: REASON"
-    and once more, those of the files that waited which failed, if they are few
+    and once more, alone, those of the files which failed, if they are few
 
-The last is for a machine that was busy for a moment, and hides nothing: what failed beside others and
-passes alone is told of in the end, and is a test to mend.  Gates, unit tests and what ran alone have
-no second try.
+The last is for a machine that was busy for a moment, and hides nothing: what passes at its second try
+is told of in the end, and is a test to mend.  Gates and unit tests have no second try.
 
 Each is a program that speaks TAP: a plan "1..N" at its start or end, for each test "ok 1 - name"
 or "not ok 1 - name", and "# SKIP reason" behind either the plan or an ok; what can't say a reason
@@ -61,7 +60,7 @@ WORK_NICE = 10  # of builds, gates and unit tests: whose clocks run come first
 
 FILE_SECONDS_MAX = 180  # one file; a test that needs more should be two
 SLOW_SECONDS_MAX = 400  # one in slow/: three minutes are what is tested there
-AGAIN_FILES_MAX = 3  # failed beside others and run again alone; if more did, it was not the machine
+AGAIN_FILES_MAX = 3  # failed and run again; if more did, it was not the machine
 AGAIN_SECONDS_MAX = 240  # that they took together: the whole run is to stay under 20 minutes
 OUTPUT_BYTES_MAX = 4 << 20  # kept of one file; more is a test gone wild
 SHOWN_LINES_MAX = 60  # of a failed file's output
@@ -240,19 +239,19 @@ def matcher(patterns):
     return is_wanted
 
 
-def try_again(results, crowd):
-    """Runs alone the few of these tests that failed beside others; the second results replace the first.
+def try_again(results, tests):
+    """Runs the few of these tests that failed once more, alone; the second results replace the first.
     Returns a line for each that passes now."""
-    first = [result for result in results if result.failed and result.name in crowd]
+    first = [result for result in results if result.failed and result.name in tests]
     if len(first) > AGAIN_FILES_MAX or sum(result.seconds for result in first) > AGAIN_SECONDS_MAX:
         return []
     told = []
     for result in first:
-        second = run(crowd[result.name])
+        second = run(tests[result.name])
         results[results.index(result)] = second
         report(second)
         if not second.failed:
-            told += [f"failed beside others, passed alone: {result.name}: {name}" for name in result.failed]
+            told += [f"failed, and passed when tried again alone: {result.name}: {name}" for name in result.failed]
     return told
 
 
@@ -312,7 +311,7 @@ def main():
                 done(run(test))
             for future in asleep:
                 done(future.result())
-        told = try_again(results, {test.name: test for test in waiting + slow})
+        told = try_again(results, {test.name: test for test in waiting + slow + lone})
         if not count + len(waiting) + len(slow) + len(lone):
             missing = Result("(the pattern)")
             missing.failed.append("no test has a name like " + " or ".join(args.pattern))
