@@ -46,6 +46,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -287,19 +288,32 @@ def main():
             print(test.name)
         return 0
 
+    rest = iter(waiting)
+    taking = threading.Lock()
+
+    def take_rest():
+        while True:
+            with taking:
+                test = next(rest, None)
+            if not test:
+                return
+            done(run(test))
+
     def work():
-        """Builds, gates and unit tests; returns how many there were."""
+        """Builds, gates and unit tests, and then what waits, too; returns how many the first were."""
         is_built = done(build("build/clang-asan", "asan", WORK_NICE))
         tests = gates + wanted(meson_tests() if is_built else [])
         with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
             for result in pool.map(run, tests):
                 done(result)
+            for _ in range(args.jobs):
+                pool.submit(take_rest)
         return len(tests)
 
     def wait():
         with concurrent.futures.ThreadPoolExecutor(args.jobs + 1) as pool:
-            for result in pool.map(run, waiting):
-                done(result)
+            for _ in range(args.jobs + 1):
+                pool.submit(take_rest)
 
     if done(build("build/gcc", "tests")):
         with concurrent.futures.ThreadPoolExecutor(len(slow) + 2) as pool:
