@@ -15,6 +15,7 @@
 #include "gateway/external.h"
 #include "gateway/labels.h"
 #include "gateway/pb.h"
+#include "gateway/pod.h"
 #include "rpc/policy_pb.h"
 
 #include <stdlib.h>
@@ -112,24 +113,6 @@ enum cv_rpc_status environment_check(const char *field, const void *entries, siz
 
 /* ---- resources ---- */
 
-static const Google__Protobuf__Value *struct_get(
-	const Google__Protobuf__Struct *s, const char *name)
-{
-	for (size_t i = 0; s && i < s->n_fields; i++)
-		if (strcmp(s->fields[i]->key, name) == 0)
-			return s->fields[i]->value;
-	return NULL;
-}
-
-static const Google__Protobuf__Struct *struct_in(
-	const Google__Protobuf__Struct *s, const char *name)
-{
-	const Google__Protobuf__Value *v = struct_get(s, name);
-
-	return v && v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_STRUCT_VALUE ? v->struct_value
-									       : NULL;
-}
-
 static cv_code quantity_read(const Google__Protobuf__Value *v, uint32_t per_unit, uint64_t max,
 	uint64_t *ret, struct cv_err *err)
 {
@@ -152,7 +135,7 @@ static cv_code quantity(const Google__Protobuf__Struct *s, const char *name, uin
 	const Google__Protobuf__Value *v = struct_get(s, name);
 
 	*ret = 0;
-	if (!v || v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_NULL_VALUE)
+	if (value_is_null(v))
 		return CV_OK;
 	const cv_code code = quantity_read(v, per_unit, max, ret, err);
 	return code == CV_OK && !*ret ? cv_fail(err, CV_INVALID,
@@ -163,8 +146,10 @@ static cv_code quantity(const Google__Protobuf__Struct *s, const char *name, uin
 static cv_code resources_read(
 	const Openshell__V1__SandboxTemplate *t, struct cv_driver_sandbox *s, struct cv_err *err)
 {
-	const Google__Protobuf__Struct *limits = t ? struct_in(t->resources, "limits") : NULL;
-	const Google__Protobuf__Struct *own = t ? struct_in(t->driver_config, DRIVER) : NULL;
+	const Google__Protobuf__Struct *limits =
+		t ? value_struct(struct_get(t->resources, "limits")) : NULL;
+	const Google__Protobuf__Struct *own =
+		t ? value_struct(struct_get(t->driver_config, DRIVER)) : NULL;
 	uint64_t cpu, memory, pids;
 
 	if (quantity(limits, "cpu", 1000, CPU_MILLI_MAX, &cpu, err) != CV_OK)
@@ -220,8 +205,7 @@ static status object_check(
 {
 	const Google__Protobuf__Value *v = struct_get(s, name);
 
-	if (!v || v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_NULL_VALUE ||
-		v->kind_case == GOOGLE__PROTOBUF__VALUE__KIND_STRUCT_VALUE)
+	if (value_is_null(v) || value_struct(v))
 		return CV_RPC_OK;
 	return cv_gw_invalid(err, "%s.%s must be an object", field, name);
 }
@@ -230,7 +214,7 @@ static status object_check(
  * keeps.  Those of others are theirs. */
 static status driver_config_check(const Google__Protobuf__Struct *config, struct cv_err *err)
 {
-	const Google__Protobuf__Struct *own = struct_in(config, DRIVER);
+	const Google__Protobuf__Struct *own = value_struct(struct_get(config, DRIVER));
 	const status s = object_check("template.driver_config", config, DRIVER, err);
 
 	for (size_t i = 0; own && i < own->n_fields; i++)
@@ -320,7 +304,7 @@ static status providers_check(const Openshell__V1__SandboxSpec *spec, struct cv_
 	return CV_RPC_OK;
 }
 
-static status spec_check(const Openshell__V1__SandboxSpec *spec, struct cv_err *err)
+static status fields_check(const Openshell__V1__SandboxSpec *spec, struct cv_err *err)
 {
 	const size_t policy_bytes =
 		spec->policy ? protobuf_c_message_get_packed_size(&spec->policy->base) : 0;
@@ -339,6 +323,43 @@ static status spec_check(const Openshell__V1__SandboxSpec *spec, struct cv_err *
 	if (s == CV_RPC_OK && spec->template_)
 		s = template_check(spec->template_, err);
 	return s == CV_RPC_OK ? gpu_check(spec->resource_requirements, err) : s;
+}
+
+/* Words between blanks: there may be no shell in the image. */
+static void command_of_variable(Openshell__V1__SandboxSpec *spec)
+{
+	const Openshell__V1__SandboxTemplate *t = spec->template_;
+	struct cv_str rest =
+		cv_pb_map_get(spec->environment, spec->n_environment, CV_STR(COMMAND_VARIABLE));
+
+	if (!rest.n && t)
+		rest = cv_pb_map_get(t->environment, t->n_environment, CV_STR(COMMAND_VARIABLE));
+	while (rest.n) {
+		const struct cv_str word = cv_str_cut(&rest, ' ');
+
+		if (word.n)
+			cv_pb_append_str(&spec->command, &spec->n_command, word);
+	}
+}
+
+/* What may be said in another way is put where it belongs. */
+static void spec_complete(Openshell__V1__SandboxSpec *spec)
+{
+	if (!spec->n_command)
+		command_of_variable(spec);
+	if (pod_is_there(spec->template_))
+		pod_take(spec);
+}
+
+static status spec_check(const Openshell__V1__SandboxSpec *spec, struct cv_err *err)
+{
+	if (pod_check(spec->template_, err) != CV_OK)
+		return CV_RPC_INVALID_ARGUMENT;
+	Openshell__V1__SandboxSpec *whole = cv_pb_copy(spec);
+	spec_complete(whole);
+	const status s = fields_check(whole, err);
+	cv_pb_free(whole);
+	return s;
 }
 
 enum cv_rpc_status create_check(const Openshell__V1__CreateSandboxRequest *r, struct cv_err *err)
@@ -387,21 +408,16 @@ static struct cv_str rootfs_of(const struct cv_gateway *g, const Openshell__V1__
 	return cv_str_has_prefix(is, CV_STR("/")) ? is : CV_STR_NONE;
 }
 
-/* Words between blanks: there may be no shell in the image. */
-static void command_of_variable(Openshell__V1__SandboxSpec *spec)
+/* A shell, where its image has one; else it stands without a main process. */
+static void command_default(const struct cv_gateway *g, Openshell__V1__SandboxSpec *spec)
 {
-	const Openshell__V1__SandboxTemplate *t = spec->template_;
-	struct cv_str rest =
-		cv_pb_map_get(spec->environment, spec->n_environment, CV_STR(COMMAND_VARIABLE));
+	const struct cv_str shell = cv_driver_shell(rootfs_of(g, spec->template_));
 
-	if (!rest.n && t)
-		rest = cv_pb_map_get(t->environment, t->n_environment, CV_STR(COMMAND_VARIABLE));
-	while (rest.n) {
-		const struct cv_str word = cv_str_cut(&rest, ' ');
-
-		if (word.n)
-			cv_pb_append_str(&spec->command, &spec->n_command, word);
-	}
+	if (!shell.n)
+		return;
+	cv_pb_append_str(&spec->command, &spec->n_command, shell);
+	cv_pb_append_str(&spec->command, &spec->n_command, CV_STR("-l"));
+	spec->tty = true;
 }
 
 Openshell__V1__Sandbox *create_message(const struct cv_gateway *g,
@@ -421,14 +437,9 @@ Openshell__V1__Sandbox *create_message(const struct cv_gateway *g,
 		&openshell__datamodel__v1__object_meta__annotations_entry__descriptor,
 		r->annotations, r->n_annotations);
 	m->spec = cv_pb_copy(r->spec);
+	spec_complete(m->spec);
 	if (!m->spec->n_command)
-		command_of_variable(m->spec);
-	const struct cv_str shell = cv_driver_shell(rootfs_of(g, m->spec->template_));
-	if (!m->spec->n_command && shell.n) { /* else it stands without a main process */
-		cv_pb_append_str(&m->spec->command, &m->spec->n_command, shell);
-		cv_pb_append_str(&m->spec->command, &m->spec->n_command, CV_STR("-l"));
-		m->spec->tty = true;
-	}
+		command_default(g, m->spec);
 	m->status = cv_pb_new(&openshell__v1__sandbox_status__descriptor);
 	m->status->phase = OPENSHELL__V1__SANDBOX_PHASE__SANDBOX_PHASE_READY;
 	return m;

@@ -6,7 +6,10 @@
 
 #include "base/time.h"
 #include "gateway/admission.h"
+#include "gateway/pod.h"
 #include "gateway/policy.h"
+
+#define CONDITIONS_MAX 3
 
 struct words {
 	const char *reason, *message;
@@ -78,8 +81,25 @@ static bool condition_add(struct cv_arena *arena, Openshell__V1__SandboxStatus *
 	return true;
 }
 
-/* The conditions "Ready", and "Admitted" while it waits for room; or those that are stored where there
- * is an end to tell. */
+/* Who asked for a pod hears in the sandbox's own words what it has not of it. */
+static bool pod_condition_add(
+	const struct cv_gw_box *b, struct cv_arena *arena, Openshell__V1__SandboxStatus *s)
+{
+	const struct cv_str left = pod_left_out(cv_gw_box_stored(b)->spec->template_, arena);
+	struct words w = { "PartlyTaken", NULL };
+
+	if (!left.n)
+		return true;
+	w.message = cv_arena_printf(arena,
+		"Of pod_template a sandbox takes image, command, args and env. Not given: %.*s",
+		CV_STR_ARG(left))
+			    .p;
+	return w.message && condition_add(arena, s, "PodTemplate", false, w,
+				    cv_gw_box_stored(b)->metadata->created_at_ms);
+}
+
+/* The conditions "Ready", "Admitted" while it waits for room, and "PodTemplate"; or those that are stored
+ * where there is an end to tell. */
 static bool conditions_add(
 	const struct cv_gw_box *b, struct cv_arena *arena, Openshell__V1__SandboxStatus *s)
 {
@@ -89,7 +109,7 @@ static bool conditions_add(
 	if (cv_gw_box_want(b) == CV_GW_FAIL && s->n_conditions && !b->unwritten)
 		return true;
 	s->n_conditions = 0;
-	s->conditions = cv_arena_array(arena, 2, sizeof(s->conditions[0]));
+	s->conditions = cv_arena_array(arena, CONDITIONS_MAX, sizeof(s->conditions[0]));
 	if (!s->conditions)
 		return false;
 	if (waits)
@@ -99,7 +119,8 @@ static bool conditions_add(
 				  b->since_ms))
 		return false;
 	w.reason = "Queued";
-	return !waits || condition_add(arena, s, "Admitted", false, w, b->wait_since_ms);
+	return (!waits || condition_add(arena, s, "Admitted", false, w, b->wait_since_ms)) &&
+	       pod_condition_add(b, arena, s);
 }
 
 Openshell__V1__Sandbox *cv_gw_box_view(const struct cv_gw_box *b, struct cv_arena *arena)

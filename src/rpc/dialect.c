@@ -146,7 +146,68 @@ static bool provider_write(struct cv_str in, struct cv_buf *out)
 	return true;
 }
 
-/* gpu=9 was a truth value, and is {gpu=1{}}. */
+#define POD_ENTRY "\x0a\x0cpod_template" /* key=1 of an entry of Struct.fields */
+
+/* pod_template=8 stands in driver_config=11 {fields=1 {key=1, value=2 {struct_value=5}}}. */
+static void pod_put(struct cv_buf *out, struct cv_str pod)
+{
+	struct cv_buf value, entry, config;
+
+	cv_buf_init(&value, pod.n + 16);
+	cv_buf_init(&entry, pod.n + 64);
+	cv_buf_init(&config, pod.n + 80);
+	message_put(&value, 5, pod);
+	cv_buf_put(&entry, CV_STR(POD_ENTRY));
+	message_put(&entry, 2, cv_buf_str(&value));
+	message_put(&config, 1, cv_buf_str(&entry));
+	message_put(out, 11, cv_buf_str(&config));
+	cv_buf_wipe(&value); /* its variables may be secrets */
+	cv_buf_wipe(&entry);
+	cv_buf_wipe(&config);
+}
+
+static bool template_read(struct cv_str in, struct cv_buf *out)
+{
+	struct field f;
+
+	while (in.n) {
+		if (!field_take(&in, &f))
+			return false;
+		if (f.number != 8)
+			field_put(out, f.number, &f);
+		else if (f.wire == WIRE_BYTES)
+			pod_put(out, f.bytes);
+	}
+	return true;
+}
+
+/* What came later is told to nobody who cannot know it. */
+static bool template_write(struct cv_str in, struct cv_buf *out)
+{
+	struct field f;
+
+	while (in.n) {
+		if (!field_take(&in, &f))
+			return false;
+		if (f.number < 8)
+			field_put(out, f.number, &f);
+	}
+	return true;
+}
+
+/* A message in a message, rewritten. */
+static bool part_put(struct cv_buf *out, uint32_t number, rewrite *part, struct cv_str in)
+{
+	struct cv_buf one;
+
+	cv_buf_init(&one, 2 * in.n + 64);
+	const bool is_good = part(in, &one) && !one.is_overflown;
+	message_put(out, number, cv_buf_str(&one));
+	cv_buf_wipe(&one); /* a credential, perhaps */
+	return is_good;
+}
+
+/* gpu=9 was a truth value, and is {gpu=1{}}; the template is field 6. */
 static bool spec_read(struct cv_str in, struct cv_buf *out)
 {
 	struct field f;
@@ -154,10 +215,13 @@ static bool spec_read(struct cv_str in, struct cv_buf *out)
 	while (in.n) {
 		if (!field_take(&in, &f))
 			return false;
-		if (f.number != 9)
-			field_put(out, f.number, &f);
-		else if (f.wire == WIRE_VARINT && f.varint)
+		if (f.number == 9 && f.wire == WIRE_VARINT && f.varint)
 			message_put(out, 9, (struct cv_str){ "\x0a", 2 });
+		else if (f.number == 6 && f.wire == WIRE_BYTES &&
+			 !part_put(out, 6, template_read, f.bytes))
+			return false;
+		else if (f.number != 6 && f.number != 9)
+			field_put(out, f.number, &f);
 	}
 	return true;
 }
@@ -171,7 +235,9 @@ static bool spec_write(struct cv_str in, struct cv_buf *out)
 			return false;
 		if (f.number == 9)
 			number_put(out, 9, f.bytes.n > 0);
-		else if (f.number < 9) /* command and what else came later */
+		else if (f.number == 6 && !part_put(out, 6, template_write, f.bytes))
+			return false;
+		else if (f.number < 9 && f.number != 6) /* command and what else came later */
 			field_put(out, f.number, &f);
 	}
 	return true;
@@ -218,13 +284,7 @@ static bool status_write(struct cv_str in, struct cv_buf *out)
 
 static bool spec_field_write(struct cv_str in, struct cv_buf *out)
 {
-	struct cv_buf spec;
-
-	cv_buf_init(&spec, in.n + 16);
-	const bool is_good = spec_write(in, &spec) && !spec.is_overflown;
-	message_put(out, 4, cv_buf_str(&spec));
-	cv_buf_fini(&spec);
-	return is_good;
+	return part_put(out, 4, spec_write, in);
 }
 
 static bool sandbox_write(struct cv_str in, struct cv_buf *out)
@@ -275,19 +335,11 @@ static bool run(
 		return !out->is_overflown;
 	}
 	while (in.n) {
-		struct cv_buf one;
-
 		if (!field_take(&in, &f))
 			return false;
-		if (f.number != 1 || f.wire != WIRE_BYTES) {
+		if (f.number != 1 || f.wire != WIRE_BYTES)
 			field_put(out, f.number, &f);
-			continue;
-		}
-		cv_buf_init(&one, 2 * f.bytes.n + 64);
-		const bool is_good = rows[i].of_first(f.bytes, &one) && !one.is_overflown;
-		message_put(out, 1, cv_buf_str(&one));
-		cv_buf_wipe(&one); /* a credential, perhaps */
-		if (!is_good)
+		else if (!part_put(out, 1, rows[i].of_first, f.bytes))
 			return false;
 	}
 	return !out->is_overflown;

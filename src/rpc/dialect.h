@@ -6,8 +6,8 @@
  *     answer:   today's bytes --cv_dialect_answer()--> bytes of the older message
  *
  * Services, methods and most numbers are today's.  What differs: a sandbox and a provider had their
- * names beside their parts and not in a head, a sandbox its phase and version, and `gpu` was a truth
- * value.  No bytes can be read as both, so which of the two is spoken is a property of the listener.
+ * names beside their parts and not in a head, a sandbox its phase and version, `gpu` was a truth
+ * value, and a template's pod_template is now one of the blocks of its driver_config.  No bytes can be read as both, so which of the two is spoken is a property of the listener.
  *
  * Pure; bytes that make no sense are refused, what is not known passes as it is.
  */

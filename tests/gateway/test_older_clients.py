@@ -155,6 +155,25 @@ def older(directory, port, tls):
     except grpc.RpcError as e:
         saw["twice"] = e.code().name
     sys.stdin.readline()  # today's client looks now
+    pod = dm.SandboxSpec()
+    pod.template.pod_template.update({"spec": {"containers": [
+        {"name": "sandbox", "command": ["/usr/bin/python3"], "args": ["-m", "http.server", "9998"],
+         "env": [{"name": "FROM_POD", "value": "yes"}, {"name": "POD_IP", "valueFrom": {"fieldRef": {}}}],
+         "securityContext": {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"]}}, "resources": {}}]}})
+    by_pod = s.CreateSandbox(pb.CreateSandboxRequest(name="by-pod", spec=pod)).sandbox
+    for e in s.WatchSandbox(pb.WatchSandboxRequest(id=by_pod.id, follow_status=True, stop_on_terminal=True), timeout=20):
+        if e.sandbox.phase == dm.SANDBOX_PHASE_READY:
+            break
+    out = b"".join(e.stdout.data for e in s.ExecSandbox(pb.ExecSandboxRequest(
+        sandbox_id=by_pod.id, command=["sh", "-c", "id -u; echo $FROM_POD; cat /proc/*/cmdline | tr '\\0' ' '"])))
+    saw["pod"] = out.decode()
+    saw["pod conditions"] = [(c.type, c.status, c.reason, c.message) for c in e.sandbox.status.conditions]
+    s.DeleteSandbox(pb.DeleteSandboxRequest(name="by-pod"))
+    pod.template.pod_template.update({"spec": {"containers": [{"args": "sh"}]}})
+    try:
+        s.CreateSandbox(pb.CreateSandboxRequest(name="bad-pod", spec=pod))
+    except grpc.RpcError as e:
+        saw["bad pod"] = [e.code().name, e.details()]
     saw["deleted"] = [s.DeleteSandbox(pb.DeleteSandboxRequest(name=n)).deleted for n in (NAME, "never-was")]
     print(json.dumps(saw))
 
@@ -210,6 +229,17 @@ def its_command_runs():
     assert saw["its workload"] == "200" and saw["logs by name"]
 
 
+def a_pod_stands_for_a_command():
+    """Where the request itself says none; what a sandbox never gives is told in a condition."""
+    assert saw["pod"].split("\n")[1] == "yes" and "python3 -m http.server 9998" in saw["pod"], saw["pod"]
+    told = [c for c in saw["pod conditions"] if c[0] == "PodTemplate"]
+    assert told == [["PodTemplate", "False", "PartlyTaken",
+                     "Of pod_template a sandbox takes image, command, args and env. Not given: "
+                     "spec.containers[0].securityContext, spec.containers[0].env POD_IP"]], saw["pod conditions"]
+    assert saw["bad pod"] == ["INVALID_ARGUMENT",
+                              "template.pod_template.spec.containers[0].args must be a list of strings"], saw["bad pod"]
+
+
 def failures_are_those_it_knows():
     assert saw["twice"] == "ALREADY_EXISTS" and saw["gpu"] not in ("OK", "INTERNAL"), saw
 
@@ -230,7 +260,8 @@ def bytes_that_are_nothing_are_refused():
 
 
 try:
-    for f in (the_adapter_s_calls, a_sandbox_as_it_was_then, its_command_runs, failures_are_those_it_knows,
+    for f in (the_adapter_s_calls, a_sandbox_as_it_was_then, its_command_runs,
+              a_pod_stands_for_a_command, failures_are_those_it_knows,
               what_is_not_there_is_deleted_by_nobody, bytes_that_are_nothing_are_refused):
         check(f)
 finally:

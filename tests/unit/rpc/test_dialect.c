@@ -57,6 +57,25 @@ static void gpu_was_a_truth_value(void **state)
 	protobuf_c_message_free_unpacked(&m->base, NULL);
 }
 
+static void a_pod_is_a_block_of_the_driver_s(void **state)
+{
+	/* {spec=1 {template=6 {image=1 "i" pod_template=8 {fields=1 {key "a", value {string=3 "b"}}}}}} */
+	Openshell__V1__CreateSandboxRequest *m =
+		today(&openshell__v1__create_sandbox_request__descriptor,
+			TEXT("\x0a\x11\x32\x0f\x0a\x01i\x42\x0a\x0a\x08\x0a\x01"
+			     "a\x12\x03\x1a\x01"
+			     "b"));
+	const Openshell__V1__SandboxTemplate *t = m->spec->template_;
+	const Google__Protobuf__Struct__FieldsEntry *block = t->driver_config->fields[0];
+
+	(void)state;
+	assert_string_equal(t->image, "i");
+	assert_string_equal(block->key, "pod_template");
+	assert_string_equal(block->value->struct_value->fields[0]->key, "a");
+	assert_string_equal(block->value->struct_value->fields[0]->value->string_value, "b");
+	protobuf_c_message_free_unpacked(&m->base, NULL);
+}
+
 static void a_sandbox_is_flat(void **state)
 {
 	/* id, name, namespace; spec; status {sandbox_name}; phase UNKNOWN for STOPPED; when; version */
@@ -120,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_provider_s_name_goes_into_its_head),
 		cmocka_unit_test(gpu_was_a_truth_value),
+		cmocka_unit_test(a_pod_is_a_block_of_the_driver_s),
 		cmocka_unit_test(a_sandbox_is_flat),
 		cmocka_unit_test(what_is_no_message_is_refused),
 	};
