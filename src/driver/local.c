@@ -343,6 +343,18 @@ static cv_code tools_fill(struct making *m, struct cv_err *err)
 	return CV_OK;
 }
 
+/* As in OpenShell's sandboxes, where scripts cut the prefix off; a name that is too long with it stands
+ * alone.  A spare has none yet. */
+static struct cv_str hostname_make(struct making *m)
+{
+	const struct cv_str name = m->s->name;
+
+	return !name.n ? CV_STR_NONE
+	       : name.n + sizeof("sandbox-") - 1 > CV_PLAN_HOSTNAME_MAX
+		       ? name
+		       : cv_arena_printf(&m->arena, "sandbox-%.*s", CV_STR_ARG(name));
+}
+
 static void gateway_fill(struct making *m)
 {
 	struct cv_plan_gateway *g = &m->files.gateway;
@@ -379,6 +391,7 @@ static cv_code plan_make(
 		code = cv_driver_host_fill(&m->spec, &m->files, &m->arena, err);
 	if (code == CV_OK)
 		code = cv_driver_limits_fill(&m->spec, err);
+	m->spec.hostname = hostname_make(m);
 	m->files.approve_dir = m->s->approve_dir;
 	m->files.advisor_skill = cv_str_of(cv_driver_skills[0].text);
 	gateway_fill(m);

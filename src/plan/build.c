@@ -121,14 +121,22 @@ static void etc_accounts_add(struct builder *b)
 	op->flags = is_image(b) ? CV_PLAN_OPTIONAL : 0;
 }
 
+static struct cv_str hostname_of(const struct cv_run_spec *s)
+{
+	return s->hostname.n ? s->hostname : CV_STR(CV_SANDBOX_HOSTNAME);
+}
+
 static void etc_add(struct builder *b)
 {
 	dir_add(b, "/etc", 0755);
 	etc_accounts_add(b);
-	file_add(b, "/etc/hostname", CV_STR(CV_SANDBOX_HOSTNAME "\n"));
-	file_add(b, "/etc/hosts",
-		CV_STR("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
-		       "127.0.1.1 " CV_SANDBOX_HOSTNAME "\n"));
+	file_add(b, CV_ETC_HOSTNAME,
+		cv_arena_printf(b->arena, "%.*s\n", CV_STR_ARG(hostname_of(b->spec))));
+	file_add(b, CV_ETC_HOSTS,
+		cv_arena_printf(b->arena,
+			"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
+			"127.0.1.1 %.*s\n",
+			CV_STR_ARG(hostname_of(b->spec))));
 	file_add(b, "/etc/resolv.conf", CV_STR("nameserver 10.200.0.1\noptions edns0\n"));
 	rule_add(b, CV_STR("/etc"), CV_ACCESS_KIND_READ);
 	if (is_image(b))
@@ -288,7 +296,7 @@ static void root_add(struct builder *b)
 		rule_add(b, CV_STR("/"), CV_ACCESS_KIND_LIST);
 		usr_add(b);
 	}
-	op_add(b, CV_PLAN_HOSTNAME, CV_STR_NONE, CV_STR_NONE)->text = CV_STR(CV_SANDBOX_HOSTNAME);
+	op_add(b, CV_PLAN_HOSTNAME, CV_STR_NONE, CV_STR_NONE)->text = hostname_of(b->spec);
 	etc_add(b);
 	if (b->plan->flags & CV_PLAN_NETWORK)
 		roots_add(b);

@@ -20,6 +20,13 @@ bool cv_plan_claim_makes(const struct cv_plan_op *op)
 		       cv_str_has_prefix(op->dst, CV_STR(CV_COVE_DIR "/")));
 }
 
+bool cv_plan_claim_renames(const struct cv_plan_op *op)
+{
+	return op->type == CV_PLAN_HOSTNAME ||
+	       (op->type == CV_PLAN_FILE && (cv_str_eq(op->dst, CV_STR(CV_ETC_HOSTNAME)) ||
+						    cv_str_eq(op->dst, CV_STR(CV_ETC_HOSTS))));
+}
+
 /* The workspace is bound by what the directory is, not by its name: it is moved to its place. */
 static bool ops_copy(struct cv_plan *v, struct cv_arena *arena)
 {
@@ -33,6 +40,8 @@ static bool ops_copy(struct cv_plan *v, struct cv_arena *arena)
 		ops[n] = v->ops[i];
 		if (ops[n].type == CV_PLAN_BIND && cv_str_eq(ops[n].dst, CV_STR(WORKSPACE)))
 			ops[n].src = CV_STR_NONE;
+		if (cv_plan_claim_renames(&ops[n]))
+			ops[n].text = CV_STR_NONE;
 		n++;
 	}
 	v->ops = ops;

@@ -20,6 +20,7 @@
 #define CV_PLAN_MEMORY_MAX      (16u << 20) /* arrays of a plan that was read */
 #define CV_PLAN_PATH_MAX        4096        /* PATH_MAX, which openat2 insists on */
 #define CV_SANDBOX_HOSTNAME     "cove"
+#define CV_PLAN_HOSTNAME_MAX    64       /* __NEW_UTS_LEN, uname(2) */
 #define CV_PLAN_UID_DEFAULT     1000     /* `sandbox`, as in OpenShell's images */
 #define CV_PLAN_TMP_INODES      "1m"     /* of the sandbox's memory file system: a million files */
 #define CV_PLAN_TMP_BYTES       "50%"    /* of the machine's memory; --memory limits it further */

@@ -90,8 +90,10 @@
 #define CV_CA_BUNDLE CV_TLS_DIR "/ca-bundle.pem"
 
 /* How host tools are called, for an agent that has not asked yet. */
-#define CV_COVE_DIR    "/etc/cove"
-#define CV_TOOLS_SKILL CV_COVE_DIR "/tools/SKILL.md"
+#define CV_ETC_HOSTNAME "/etc/hostname"
+#define CV_ETC_HOSTS    "/etc/hosts"
+#define CV_COVE_DIR     "/etc/cove"
+#define CV_TOOLS_SKILL  CV_COVE_DIR "/tools/SKILL.md"
 
 /* What to do about a refusal; under the names that OpenShell has for it (openshell-behaviour 3.10). */
 #define CV_SKILLS_DIR    "/etc/openshell/skills"

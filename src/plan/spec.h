@@ -99,6 +99,8 @@ struct cv_run_spec {
 	bool include_workdir;
 	enum cv_landlock_compat landlock;
 
+	struct cv_str hostname; /* inside; empty: CV_SANDBOX_HOSTNAME */
+
 	/* the host */
 	const struct cv_spec_path *protected_paths; /* of plan/protected.h, as workdir has them */
 	size_t protected_count;

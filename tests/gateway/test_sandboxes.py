@@ -127,6 +127,15 @@ def a_sandbox_is_made_and_used_and_removed():
     assert not os.path.exists(os.path.join(g.state, "sandboxes", s.metadata.id))
 
 
+def its_host_name_is_its_name():
+    """With the prefix that scripts cut off: `hostname | sed 's/^sandbox-//'`; a long name has no room for it."""
+    ask = "hostname; cat /etc/hostname; getent hosts $(hostname) | tr -s ' '"
+    for name, told in (("sandbox-x", "sandbox-sandbox-x"), ("n" * 56, "sandbox-" + "n" * 56), ("n" * 57, "n" * 57)):
+        code, out, _ = run(ready(name), "sh", "-c", ask)
+        assert (code, out.decode()) == (0, f"{told}\n{told}\n127.0.1.1 {told}\n"), out
+        delete(name)
+
+
 def a_name_or_an_id_will_do():
     s = ready("two")
     assert get(s.metadata.id).metadata.name == "two"

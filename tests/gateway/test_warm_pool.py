@@ -68,6 +68,11 @@ def a_sandbox_that_fits_is_a_spare():
         assert f.read() == "blue\n"
 
 
+def its_host_name_is_its_own():
+    assert run(get("first"), "sh", "-c", "hostname; cat /etc/hostname; getent hosts $(hostname)") == (
+        0, "sandbox-first\nsandbox-first\n127.0.1.1       sandbox-first\n")
+
+
 def each_is_claimed_once_and_replaced():
     before = full()
     a, b = ready("second"), ready("third")
@@ -221,7 +226,7 @@ def nothing_is_left():
 
 
 try:
-    for f in (a_sandbox_that_fits_is_a_spare, each_is_claimed_once_and_replaced,
+    for f in (a_sandbox_that_fits_is_a_spare, its_host_name_is_its_own, each_is_claimed_once_and_replaced,
               where_it_runs_is_not_decided_for_ever,
               its_certificate_authority_is_its_own, its_policy_is_its_own,
               its_credentials_are_there_before_its_command, and_stay_with_a_keeper_that_dies_and_change,

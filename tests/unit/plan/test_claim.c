@@ -49,6 +49,7 @@ static void make(struct world *w, bool is_spare)
 	w->files.gateway.flags = CV_PLAN_GATEWAY_MAIN_ENDS;
 	w->files.policy_file = CV_STR("/state/y/policy.yaml");
 	w->files.policy_name = CV_STR("policy");
+	w->spec.hostname = CV_STR("sandbox-y");
 }
 
 static cv_code check(struct world *spare, struct world *w)
