@@ -44,9 +44,12 @@ struct registration {
 	char endpoint[ENDPOINT_BYTES_MAX]; /* "": none, or not to be read */
 };
 
-struct wanted {                 /* of a registration that is ours */
-	struct cv_str ca;       /* PEM; empty: there is none yet */
+/* What a registration that is ours holds. */
+struct wanted {
+	struct cv_str ca;       /* PEM, of text; empty: there is none yet */
 	struct cv_str endpoint; /* https://HOST:PORT */
+	int tls;                /* the directory of our certificates; -1: not there yet */
+	struct cv_buf text;
 };
 
 /* ---- one that is there ---- */
@@ -180,7 +183,7 @@ static cv_code metadata_write(
 }
 
 /* The files of one family of clients below root. */
-static cv_code client_write(const char *root, const char *name, struct cv_str endpoint, int tls,
+static cv_code client_write(const char *root, const char *name, const struct wanted *w,
 	struct cv_buf *said, struct cv_err *err)
 {
 	CV_AUTO_FD int dir = -1, gateways = -1, own = -1, mtls = -1;
@@ -193,39 +196,49 @@ static cv_code client_write(const char *root, const char *name, struct cv_str en
 	if (code == CV_OK)
 		code = cv_gw_dir_open_at(own, "mtls", &mtls, err);
 	if (code == CV_OK)
-		code = file_copy(tls, "ca.crt", mtls, "ca.crt", err);
+		code = file_copy(w->tls, "ca.crt", mtls, "ca.crt", err);
 	if (code == CV_OK)
-		code = file_copy(tls, "client/tls.crt", mtls, "tls.crt", err);
+		code = file_copy(w->tls, "client/tls.crt", mtls, "tls.crt", err);
 	if (code == CV_OK)
-		code = file_copy(tls, "client/tls.key", mtls, "tls.key", err);
+		code = file_copy(w->tls, "client/tls.key", mtls, "tls.key", err);
 	if (code == CV_OK)
-		code = metadata_write(cv_str_of(name), endpoint, own, err);
+		code = metadata_write(cv_str_of(name), w->endpoint, own, err);
 	if (code == CV_OK && faccessat(dir, "active_gateway", F_OK, 0) < 0)
 		code = cv_gw_file_write(dir, "active_gateway", cv_str_of(name), 0600, err);
 	if (code != CV_OK)
 		return cv_wrap(err, "client files in %s", root);
 	cv_buf_printf(
-		said, "client files: %s/gateways/%s (%.*s)\n", root, name, CV_STR_ARG(endpoint));
+		said, "client files: %s/gateways/%s (%.*s)\n", root, name, CV_STR_ARG(w->endpoint));
 	return CV_OK;
 }
 
 /* ---- init ---- */
 
-/* CV_NOT_FOUND: there are no certificates. */
-static cv_code own_open(
-	const struct cv_pki_paths *paths, int *ret_tls, struct cv_buf *ret_ca, struct cv_err *err)
+static void wanted_close(struct wanted *w)
+{
+	if (w->tls >= 0)
+		close(w->tls);
+	cv_buf_fini(&w->text);
+}
+
+#define AUTO_WANTED CV_AUTO(wanted_close) struct wanted
+
+/* *ret is to be closed whatever comes back.  CV_NOT_FOUND: there are no certificates. */
+static cv_code wanted_open(const struct cv_pki_paths *paths, struct cv_str endpoint,
+	struct wanted *ret, struct cv_err *err)
 {
 	char path[CV_GW_PATH_BYTES_MAX + 16];
 
+	*ret = (struct wanted){ .endpoint = endpoint, .tls = -1 };
+	cv_buf_init(&ret->text, CV_GW_FILE_BYTES_MAX);
 	(void)snprintf(path, sizeof(path), "%s/tls", paths->state);
-	CV_AUTO_FD int tls = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (tls < 0 && errno == ENOENT)
+	ret->tls = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ret->tls < 0 && errno == ENOENT)
 		return cv_fail(err, CV_NOT_FOUND, "%s is not there", path);
-	if (tls < 0)
+	if (ret->tls < 0)
 		return cv_fail_errno(err, "open %s", path);
-	const cv_code code = cv_gw_file_read(tls, "ca.crt", ret_ca, err);
-	if (code == CV_OK)
-		*ret_tls = cv_take_fd(tls);
+	const cv_code code = cv_gw_file_read(ret->tls, "ca.crt", &ret->text, err);
+	ret->ca = cv_buf_str(&ret->text);
 	return code;
 }
 
@@ -237,14 +250,11 @@ static struct cv_str name_of(const struct cv_pki_request *q)
 cv_code pki_clients_check(const struct cv_pki_request *q, const struct cv_pki_paths *paths,
 	struct cv_str endpoint, struct cv_err *err)
 {
-	CV_AUTO_FD int tls = -1;
-	AUTO_BUF ca;
+	AUTO_WANTED w;
+	cv_code code = wanted_open(paths, endpoint, &w, err);
 
-	cv_buf_init(&ca, CV_GW_FILE_BYTES_MAX);
-	cv_code code = own_open(paths, &tls, &ca, err);
 	if (code != CV_OK && code != CV_NOT_FOUND)
 		return code;
-	const struct wanted w = { cv_buf_str(&ca), endpoint };
 	code = name_check(paths->client, name_of(q), &w, paths, err);
 	if (code == CV_OK && q->is_compat)
 		code = name_check(paths->compat, name_of(q), &w, paths, err);
@@ -254,22 +264,20 @@ cv_code pki_clients_check(const struct cv_pki_request *q, const struct cv_pki_pa
 cv_code pki_clients_write(const struct cv_pki_request *q, const struct cv_pki_paths *paths,
 	struct cv_str endpoint, struct cv_buf *said, struct cv_err *err)
 {
-	CV_AUTO_FD int tls = -1;
-	AUTO_BUF ca;
+	AUTO_WANTED w;
+	cv_code code = wanted_open(paths, endpoint, &w, err);
 
-	cv_buf_init(&ca, CV_GW_FILE_BYTES_MAX);
-	cv_code code = own_open(paths, &tls, &ca, err);
 	if (code == CV_OK)
-		code = client_write(paths->client, name_of(q).p, endpoint, tls, said, err);
+		code = client_write(paths->client, name_of(q).p, &w, said, err);
 	if (code == CV_OK && q->is_compat)
-		code = client_write(paths->compat, name_of(q).p, endpoint, tls, said, err);
+		code = client_write(paths->compat, name_of(q).p, &w, said, err);
 	return code;
 }
 
 /* ---- start ---- */
 
 /* Each of ours below root is looked at, and mended if said is there.  *ret_n: of ours. */
-static cv_code ours_walk(const char *root, const struct wanted *w, int tls, struct cv_buf *said,
+static cv_code ours_walk(const char *root, const struct wanted *w, struct cv_buf *said,
 	size_t *ret_n, struct cv_err *err)
 {
 	CV_AUTO_FD int gateways = gateways_open(root);
@@ -287,7 +295,7 @@ static cv_code ours_walk(const char *root, const struct wanted *w, int tls, stru
 		++*ret_n;
 		if (said && r.is_plain &&
 			!(r.is_whole && cv_str_eq(cv_str_of(r.endpoint), w->endpoint)))
-			code = client_write(root, e->d_name, w->endpoint, tls, said, err);
+			code = client_write(root, e->d_name, w, said, err);
 	}
 	if (d)
 		closedir(d);
@@ -299,38 +307,31 @@ static cv_code ours_walk(const char *root, const struct wanted *w, int tls, stru
 cv_code cv_pki_clients_check(
 	const struct cv_pki_paths *paths, struct cv_str endpoint, struct cv_err *err)
 {
-	CV_AUTO_FD int tls = -1;
+	AUTO_WANTED w;
 	size_t n = 0;
-	AUTO_BUF ca;
+	cv_code code = wanted_open(paths, endpoint, &w, err);
 
-	cv_buf_init(&ca, CV_GW_FILE_BYTES_MAX);
-	cv_code code = own_open(paths, &tls, &ca, err);
 	if (code != CV_OK && code != CV_NOT_FOUND)
 		return code;
-	const struct wanted w = { cv_buf_str(&ca), endpoint };
-	code = ours_walk(paths->client, &w, tls, NULL, &n, err);
+	code = ours_walk(paths->client, &w, NULL, &n, err);
 	return code != CV_OK || n ? code : name_check(paths->client, USUAL_NAME, &w, paths, err);
 }
 
 cv_code cv_pki_clients_mend(const struct cv_pki_paths *paths, struct cv_str endpoint,
 	struct cv_buf *said, struct cv_err *err)
 {
-	CV_AUTO_FD int tls = -1;
+	AUTO_WANTED w;
 	size_t n = 0;
-	AUTO_BUF ca;
+	cv_code code = wanted_open(paths, endpoint, &w, err);
 
-	cv_buf_init(&ca, CV_GW_FILE_BYTES_MAX);
-	cv_code code = own_open(paths, &tls, &ca, err);
 	if (code == CV_NOT_FOUND)
 		return CV_OK; /* its certificates are not of `init` */
-	const struct wanted w = { cv_buf_str(&ca), endpoint };
 	if (code == CV_OK)
-		code = ours_walk(paths->compat, &w, tls, said, &n, err);
+		code = ours_walk(paths->compat, &w, said, &n, err);
 	if (code == CV_OK)
-		code = ours_walk(paths->client, &w, tls, said, &n, err);
+		code = ours_walk(paths->client, &w, said, &n, err);
 	if (code != CV_OK || n)
 		return code;
 	code = name_check(paths->client, USUAL_NAME, &w, paths, err);
-	return code == CV_OK ? client_write(paths->client, USUAL_NAME.p, endpoint, tls, said, err)
-			     : code;
+	return code == CV_OK ? client_write(paths->client, USUAL_NAME.p, &w, said, err) : code;
 }
