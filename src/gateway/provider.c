@@ -103,8 +103,20 @@ static void values_wipe(const provider *p)
 
 /* ---- rpcs ---- */
 
-/* The profile that the type means, and its real name. */
-static enum cv_rpc_status type_open(struct cv_gateway *g, const provider *p,
+/* The profile that a type means.  Clients of March 2026 call a model's provider by whatever name it has,
+ * and don't go on without it: what nobody knows is variables of their own there. */
+static cv_code type_find(const struct cv_rpc_call *c, const char *workspace, const char *type,
+	struct cv_gw_profile *ret, struct cv_err *err)
+{
+	const struct cv_gateway *g = cv_gw_of(c);
+	const cv_code code = cv_gw_profile_find(g, cv_str_of(workspace), cv_str_of(type), ret, err);
+
+	return code == CV_NOT_FOUND && cv_rpc_call_is_older(c)
+		       ? cv_gw_profile_find(g, cv_str_of(workspace), CV_STR("generic"), ret, err)
+		       : code;
+}
+
+static enum cv_rpc_status type_open(const struct cv_rpc_call *c, const provider *p,
 	struct cv_str workspace, struct cv_gw_profile *ret, struct cv_err *err)
 {
 	if (!p->type[0])
@@ -113,8 +125,7 @@ static enum cv_rpc_status type_open(struct cv_gateway *g, const provider *p,
 		return cv_gw_invalid(err,
 			"provider.profile_workspace must be empty or the provider's workspace '%.*s'",
 			CV_STR_ARG(workspace));
-	const cv_code code = cv_gw_profile_find(
-		g, cv_str_of(p->profile_workspace), cv_str_of(p->type), ret, err);
+	const cv_code code = type_find(c, p->profile_workspace, p->type, ret, err);
 	if (code == CV_NOT_FOUND)
 		return cv_gw_invalid(err, "unsupported provider type or profile: %.64s", p->type);
 	return code == CV_OK ? CV_RPC_OK : CV_RPC_FAILED_PRECONDITION;
@@ -147,7 +158,7 @@ static enum cv_rpc_status created(struct cv_rpc_call *c, const provider *from,
 	if (s == CV_RPC_OK)
 		s = cv_gw_provider_check(from, err);
 	if (s == CV_RPC_OK)
-		s = type_open(g, from, workspace->name, &profile, err);
+		s = type_open(c, from, workspace->name, &profile, err);
 	if (s != CV_RPC_OK)
 		return s;
 	if (cv_object_find(g->objects, CV_OBJECT_PROVIDER, workspace->name,
@@ -276,33 +287,32 @@ static struct cv_object *refresh_find(const struct cv_gateway *g, const struct c
 }
 
 /* By another name, perhaps. */
-static bool is_same_type(const struct cv_gateway *g, const provider *now, const char *type)
+static bool is_same_type(const struct cv_rpc_call *c, const provider *now, const char *type)
 {
 	struct cv_gw_profile p;
 	struct cv_err ignored;
 
 	if (strcmp(type, now->type) == 0)
 		return true;
-	if (cv_gw_profile_find(
-		    g, cv_str_of(now->profile_workspace), cv_str_of(type), &p, &ignored) != CV_OK)
+	if (type_find(c, now->profile_workspace, type, &p, &ignored) != CV_OK)
 		return false;
 	const bool is_same = cv_str_eq(p.profile->id.s, cv_str_of(now->type));
 	cv_gw_profile_fini(&p);
 	return is_same;
 }
 
-static enum cv_rpc_status update_check(const struct cv_gateway *g, const struct cv_object *o,
+static enum cv_rpc_status update_check(const struct cv_rpc_call *c, const struct cv_object *o,
 	const provider *from, struct cv_err *err)
 {
 	const provider *now = cv_gw_provider_of(o);
 
-	if (from->type[0] && !is_same_type(g, now, from->type))
+	if (from->type[0] && !is_same_type(c, now, from->type))
 		return cv_gw_invalid(err,
 			"provider type cannot be changed (is '%.64s', requested '%.64s'); create "
 			"another provider",
 			now->type, from->type);
 	for (size_t i = 0; i < from->n_credentials; i++)
-		if (cv_gw_refresh_owns(g, o, from->credentials[i]->key)) {
+		if (cv_gw_refresh_owns(cv_gw_of(c), o, from->credentials[i]->key)) {
 			cv_fail(err, CV_DENIED,
 				"credential '%.64s' is owned by a refresh grant; rotate it, or delete "
 				"the refresh first",
@@ -324,7 +334,7 @@ static enum cv_rpc_status updated(struct cv_rpc_call *c, const V1(UpdateProvider
 		s = provider_open(
 			c, cv_str_of(q->workspace), cv_str_of(from->metadata->name), true, &o, err);
 	if (s == CV_RPC_OK)
-		s = update_check(g, o, from, err);
+		s = update_check(c, o, from, err);
 	if (s != CV_RPC_OK)
 		return s;
 	provider *m = (provider *)(void *)cv_object_copy(o);

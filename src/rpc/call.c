@@ -44,6 +44,11 @@ const struct cv_rpc_route *cv_rpc_call_route(const struct cv_rpc_call *c)
 	return c->route;
 }
 
+bool cv_rpc_call_is_older(const struct cv_rpc_call *c)
+{
+	return c->is_older;
+}
+
 struct cv_rpc_trace *cv_rpc_call_trace(struct cv_rpc_call *c)
 {
 	return &c->trace;

@@ -76,6 +76,8 @@ const char *cv_rpc_call_id(const struct cv_rpc_call *c); /* x-request-id, given 
 void *cv_rpc_call_arg(const struct cv_rpc_call *c);      /* of the server: the program's state */
 /* The row of rest.h that it came by; NULL: it came as gRPC. */
 const struct cv_rpc_route *cv_rpc_call_route(const struct cv_rpc_call *c);
+/* Its client was built in March 2026; dialect.h has put its messages into today's. */
+bool cv_rpc_call_is_older(const struct cv_rpc_call *c);
 struct cv_rpc_trace *cv_rpc_call_trace(struct cv_rpc_call *c);
 /* Memory that lives as long as the call. */
 struct cv_arena *cv_rpc_call_arena(struct cv_rpc_call *c);

@@ -39,6 +39,7 @@ struct cv_rpc_call {
 	const char *id;
 	struct cv_arena *arena;
 	const struct cv_rpc_route *route; /* of REST; NULL */
+	bool is_older;                    /* in the messages of dialect.h */
 	int64_t deadline_ms;              /* of loop time; 0: none */
 
 	void *state;

@@ -71,7 +71,7 @@ static bool older_write(struct cv_buf *out, const ProtobufCMessage *m)
 
 static bool message_write(struct cv_rpc_xchg *x, const ProtobufCMessage *m)
 {
-	return x->is_older ? older_write(&x->out, m) : cv_rpc_frame_write(&x->out, m);
+	return x->call.is_older ? older_write(&x->out, m) : cv_rpc_frame_write(&x->out, m);
 }
 
 static bool grpc_send(struct cv_rpc_call *c, const ProtobufCMessage *m)
@@ -123,7 +123,7 @@ static void grpc_finish(struct cv_rpc_call *c)
 	struct cv_rpc_field f[CV_RPC_TRAILERS_MAX + 3] = { head_fields[0] };
 
 	cv_rpc_due(x);
-	if (x->is_older && c->status == CV_RPC_NOT_FOUND && !x->is_head_sent &&
+	if (x->call.is_older && c->status == CV_RPC_NOT_FOUND && !x->is_head_sent &&
 		cv_dialect_may_lack(c->method->name)) {
 		static const char nothing[CV_RPC_FRAME_HEAD_BYTES]; /* deleted = false */
 
@@ -164,7 +164,6 @@ const struct cv_rpc_carrier cv_rpc_grpc_carrier = {
 static void call_fill(struct cv_rpc_xchg *x, const struct cv_rpc_method *m)
 {
 	x->kind = CV_RPC_XCHG_CALL;
-	x->is_older = x->conn && x->conn->is_older;
 	x->call = (struct cv_rpc_call){
 		.carrier = &cv_rpc_grpc_carrier,
 		.carried = x,
@@ -173,6 +172,7 @@ static void call_fill(struct cv_rpc_xchg *x, const struct cv_rpc_method *m)
 		.who = &x->who,
 		.id = x->request_id,
 		.arena = &x->arena,
+		.is_older = x->conn && x->conn->is_older,
 	};
 	x->frames.bytes_max = cv_rpc_xchg_bytes_max(&m->rule);
 }
@@ -262,7 +262,7 @@ static void message_take(struct cv_rpc_xchg *x, struct cv_str bytes)
 		return;
 	}
 	cv_buf_init(&translated, 2 * CV_RPC_MESSAGE_BYTES_MAX);
-	if (x->is_older && cv_dialect_request(c->method->in->name, bytes, &translated))
+	if (x->call.is_older && cv_dialect_request(c->method->in->name, bytes, &translated))
 		bytes = cv_buf_str(&translated); /* else it is refused as what it is */
 	code = cv_rpc_unpack(c->method->in, bytes, a, &m, &err);
 	/* A line of a log may hold anything: one NUL is no reason to lose all lines to come. */

@@ -55,7 +55,6 @@ struct cv_rpc_request { /* the part of an exchange that pages see */
 struct cv_rpc_xchg {
 	struct cv_rpc_server *server;
 	struct cv_rpc_conn *conn;        /* NULL: the stream or the connection is gone */
-	bool is_older;                   /* a call in the messages of dialect.h */
 	struct cv_rpc_xchg *prev, *next; /* of the connection */
 	struct cv_rpc_xchg *next_due;
 	int32_t id; /* of the stream; 0: HTTP/1 */

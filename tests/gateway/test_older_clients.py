@@ -105,6 +105,7 @@ def older(directory, port, tls):
     s = stubs.OpenShellStub(channel)
     saw = {"health": s.Health(pb.HealthRequest()).status}
     for name, kind, key in (("claude", "claude", "ANTHROPIC_API_KEY"), ("gemini", "google", "GOOGLE_API_KEY"),
+                            ("new", "model-of-tomorrow", "TOMORROW_API_KEY"),
                             ("mine", "generic", "")):
         try:
             s.GetProvider(pb.GetProviderRequest(name=name))
@@ -115,6 +116,7 @@ def older(directory, port, tls):
                 config={"A": "b"}))).provider
             saw[f"provider {name}"] = [p.name, p.type, bool(p.id), dict(p.config), dict(p.credentials)]
     s.UpdateProvider(pb.ProviderRequest(provider=dm.Provider(name="mine", config={"C": "d"})))
+    s.UpdateProvider(pb.ProviderRequest(provider=dm.Provider(name="new", type="model-of-tomorrow", config={"E": "f"})))
     saw["updated"] = dict(s.GetProvider(pb.GetProviderRequest(name="mine")).provider.config)
     saw["providers"] = sorted(p.name for p in s.ListProviders(pb.ListProvidersRequest()).providers)
     spec = dm.SandboxSpec(providers=["claude"], environment={"OPENSHELL_SANDBOX_COMMAND":
@@ -184,6 +186,7 @@ if len(sys.argv) > 1:
 
 import gatewaylab  # noqa: E402
 import ports  # noqa: E402
+import rpclab  # noqa: E402
 import world  # noqa: E402
 
 tap = world.Tap()
@@ -216,7 +219,8 @@ def the_adapter_s_calls():
     assert saw["provider claude"] == ["claude", "claude-code", True, {"A": "b"}, saw["provider claude"][4]]
     assert "value-0123456789" not in out
     assert saw["provider gemini"][:1] == ["gemini"] and saw["provider mine"][0] == "mine"
-    assert saw["updated"] == {"A": "b", "C": "d"} and saw["providers"] == ["claude", "gemini", "mine"]
+    assert saw["provider new"][:2] == ["new", "generic"], saw["provider new"]
+    assert saw["updated"] == {"A": "b", "C": "d"} and saw["providers"] == ["claude", "gemini", "mine", "new"]
 
 
 def a_sandbox_as_it_was_then():
@@ -248,6 +252,14 @@ def what_is_not_there_is_deleted_by_nobody():
     assert saw["deleted"] == [True, False], saw["deleted"]
 
 
+def a_type_that_nobody_knows_is_refused_to_todays():
+    p = rpclab.module("datamodel_pb2").Provider(type="model-of-tomorrow")
+    p.metadata.name = "newer"
+    p.credentials["A"] = "value-0123456789"
+    code, words = gatewaylab.code_of(lambda: g.stub.CreateProvider(pb.CreateProviderRequest(provider=p)))
+    assert code == "INVALID_ARGUMENT" and "model-of-tomorrow" in words, (code, words)
+
+
 def bytes_that_are_nothing_are_refused():
     """On that listener as on the other."""
     import grpc
@@ -262,7 +274,8 @@ def bytes_that_are_nothing_are_refused():
 try:
     for f in (the_adapter_s_calls, a_sandbox_as_it_was_then, its_command_runs,
               a_pod_stands_for_a_command, failures_are_those_it_knows,
-              what_is_not_there_is_deleted_by_nobody, bytes_that_are_nothing_are_refused):
+              what_is_not_there_is_deleted_by_nobody, a_type_that_nobody_knows_is_refused_to_todays,
+              bytes_that_are_nothing_are_refused):
         check(f)
 finally:
     time.sleep(0.5)
