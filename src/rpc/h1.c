@@ -58,7 +58,7 @@ static void fields_take(struct cv_rpc_xchg *x, const struct cv_h1_request *r)
 	x->query = cv_arena_str(&x->arena, r->query);
 	x->has_query = r->query.p != NULL;
 	x->host = cv_rpc_xchg_get(x, "host");
-	x->is_relay = !x->conn->paths && cv_rpc_relay_claims(x->server, x->host);
+	x->is_relay = cv_rpc_relay_claims(x->conn, x->host);
 	x->is_upgrade = x->is_relay && r->is_upgrade;
 	if (r->is_upgrade && !x->is_relay)
 		websocket_look(x, r);

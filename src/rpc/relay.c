@@ -120,11 +120,11 @@ void cv_rpc_relay_abort(struct cv_rpc_request *r)
 
 /* ---- for the server ---- */
 
-bool cv_rpc_relay_claims(const struct cv_rpc_server *s, struct cv_str host)
+bool cv_rpc_relay_claims(const struct cv_rpc_conn *c, struct cv_str host)
 {
-	const struct cv_rpc_relay_handler *h = s->config.relay;
+	const struct cv_rpc_server_config *config = &c->server->config;
 
-	return h && host.n && h->claims(s->config.arg, host);
+	return !c->paths && config->relay && host.n && config->relay->claims(config->arg, host);
 }
 
 void cv_rpc_relay_begin(struct cv_rpc_xchg *x)

@@ -283,7 +283,8 @@ size_t cv_rpc_grpc_trailers(
 	struct cv_rpc_xchg *x, struct cv_rpc_field ret[static CV_RPC_TRAILERS_MAX + 2]);
 
 /* relay.c */
-bool cv_rpc_relay_claims(const struct cv_rpc_server *s, struct cv_str host);
+/* Never where a port is for some pages alone. */
+bool cv_rpc_relay_claims(const struct cv_rpc_conn *c, struct cv_str host);
 void cv_rpc_relay_begin(struct cv_rpc_xchg *x);
 void cv_rpc_relay_run(struct cv_rpc_xchg *x);
 void cv_rpc_relay_over(struct cv_rpc_xchg *x);

@@ -253,7 +253,7 @@ static void route(struct cv_rpc_xchg *x)
 		cv_rpc_xchg_refuse(x, 431, "the head of the request is too large");
 	} else if (!is_served_here(x)) {
 		cv_rpc_xchg_refuse(x, 404, "there is no such path at this port");
-	} else if (x->is_relay || (!x->conn->paths && cv_rpc_relay_claims(x->server, x->host))) {
+	} else if (x->is_relay || cv_rpc_relay_claims(x->conn, x->host)) {
 		cv_rpc_relay_begin(x);
 	} else if (x->conn->is_clear) {
 		cv_rpc_xchg_refuse(x, 400, "TLS is spoken here");
