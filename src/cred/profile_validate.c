@@ -9,6 +9,7 @@
 #include "cred/profile.h"
 #include "cred/shape.h"
 #include "policy/findings.h"
+#include "wire/h1.h"
 
 #include <stdio.h>
 
@@ -195,6 +196,37 @@ static void check_auth_style(struct check *c)
 	}
 }
 
+static bool is_query_name(struct cv_str s)
+{
+	return cv_h1_is_target(s) && !cv_str_has_byte(s, '&') && !cv_str_has_byte(s, '=');
+}
+
+/* What clients are told to write a credential into can stand in a request as it is. */
+static void check_places(struct check *c)
+{
+	const struct cv_profile_credential *k = c->cred;
+	const struct {
+		const char *name, *what, *fix;
+		const struct cv_policy_text *text;
+		bool (*is_fine)(struct cv_str);
+	} rows[] = {
+		{ "header_name", "the name of a header",
+			"write letters, digits and !#$%&'*+-.^_`|~, as in X-Api-Key",
+			&k->header_name, cv_h1_is_token },
+		{ "query_param", "the name of a parameter",
+			"percent-encode blanks, &, =, # and what is not ASCII", &k->query_param,
+			is_query_name },
+		{ "path_template", "a part of a path",
+			"percent-encode blanks, # and what is not ASCII", &k->path_template,
+			cv_h1_is_target },
+	};
+
+	for (size_t i = 0; i < CV_ARRAY_LEN(rows); i++)
+		if (rows[i].text->s.n && !rows[i].is_fine(rows[i].text->s))
+			ERROR(c, rows[i].text->pos, rows[i].fix, "%s '%.*s' can't be %s",
+				rows[i].name, CV_POLICY_QUOTE(rows[i].text->s), rows[i].what);
+}
+
 static void check_shape(struct check *c)
 {
 	const struct cv_policy_text *t = &c->cred->shape;
@@ -226,7 +258,8 @@ static void check_path_template(struct check *c)
 
 static bool is_https(struct cv_str url)
 {
-	return cv_str_has_prefix(url, CV_STR("https://")) && url.n > strlen("https://");
+	return cv_str_has_prefix(url, CV_STR("https://")) && url.n > strlen("https://") &&
+	       cv_h1_is_target(url);
 }
 
 static void check_refresh(struct check *c)
@@ -292,6 +325,7 @@ static check_fn *const credential_checks[] = {
 	check_name,
 	check_env_vars,
 	check_auth_style,
+	check_places,
 	check_path_template,
 	check_shape,
 	check_refresh,

@@ -252,6 +252,10 @@ def _():
     for twice in ([mine("good"), mine("good")], [mine("Not Kebab")]):
         assert not stub.LintProviderProfiles(pb.LintProviderProfilesRequest(
             profiles=[item(p) for p in twice])).valid
+    bad = mine("bad")
+    bad.credentials[0].header_name = "X-Key: a\r\nHost"
+    d = stub.LintProviderProfiles(pb.LintProviderProfilesRequest(profiles=[item(bad)])).diagnostics[0]
+    assert d.field == "credentials[0]" and d.message.startswith("header_name 'X-Key: a"), d
     stub.ImportProviderProfiles(pb.ImportProviderProfilesRequest(
         profiles=[item(mine("github"))], workspace="default"))
     p = stub.GetProviderProfile(pb.GetProviderProfileRequest(id="github", workspace="default")).profile

@@ -44,6 +44,38 @@ static const struct said_case cases[] = {
 		"unknown auth_style 'cookie'; expected basic, bearer, header, query, path" },
 	{ "header", HEAD "credentials: [{name: t, env_vars: [X], auth_style: header}]\n",
 		"auth_style header needs header_name; add it" },
+	{ "header_blank",
+		HEAD "credentials: [{name: t, env_vars: [X], auth_style: header, header_name: \"X "
+		     "Key\"}]\n",
+		"p:2:73: error: credentials[0]: header_name 'X Key' can't be the name of a header; "
+		"write letters, digits and" },
+	{ "header_colon",
+		HEAD "credentials: [{name: t, env_vars: [X], auth_style: header, header_name: "
+		     "\"X-Key:\"}]\n",
+		"header_name 'X-Key:' can't be the name of a header" },
+	{ "header_crlf",
+		HEAD "credentials: [{name: t, env_vars: [X], auth_style: header, header_name: "
+		     "\"X\\r\\nHost\"}]\n",
+		"can't be the name of a header" },
+	{ "header_ignored", /* it is said of it too that nobody reads it */
+		HEAD "credentials: [{name: t, env_vars: [X], header_name: \"X\\n\"}]\n",
+		"can't be the name of a header" },
+	{ "query_blank",
+		HEAD "credentials: [{name: t, env_vars: [X], auth_style: query, query_param: \"a "
+		     "b\"}]\n",
+		"query_param 'a b' can't be the name of a parameter; percent-encode blanks" },
+	{ "query_two",
+		HEAD "credentials: [{name: t, env_vars: [X], auth_style: query, query_param: "
+		     "\"a=b&c\"}]\n",
+		"query_param 'a=b&c' can't be the name of a parameter" },
+	{ "template_crlf",
+		HEAD "credentials: [{name: t, env_vars: [X], auth_style: path, path_template: "
+		     "\"/a{credential}\\r\\n\"}]\n",
+		"can't be a part of a path; percent-encode blanks" },
+	{ "token_url_lf",
+		HEAD "credentials: [{name: t, env_vars: [X], refresh: {strategy: "
+		     "oauth2_refresh_token, token_url: \"https://a/\\nb\"}}]\n",
+		"is not an https URL" },
 	{ "shape", HEAD "credentials: [{name: t, env_vars: [X], shape: round}]\n",
 		"p:2:47: error: credentials[0]: unknown shape 'round'; known: github_pat" },
 	{ "template",
