@@ -263,6 +263,8 @@ static cv_code chunk_fill(
 	openshell__sandbox__v1__sandbox_policy__network_policies_entry__init(&entry);
 	if (!p->rule || !p->rule->n_endpoints)
 		return cv_fail(err, CV_INVALID, "proposed_rule has no endpoint");
+	if (!(p->confidence >= 0 && p->confidence <= 1)) /* nor NaN */
+		return cv_fail(err, CV_INVALID, "confidence must be between 0 and 1");
 	alone.network_policies = entries;
 	alone.n_network_policies = 1;
 	cv_policy_rule_name(p->rule->endpoints[0]->host,

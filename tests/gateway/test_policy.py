@@ -282,6 +282,10 @@ def approve(c, token):
 
 @case
 def proposals_are_reviewed_as_they_were_seen():
+    unsure = [pb.PolicyChunk(confidence=x, proposed_rule=rule("r.test")) for x in (-0.1, 1.1, float("nan"), float("inf"))]
+    r = submit(*unsure)
+    expect((r.accepted_chunks, set(r.rejection_reasons)),
+           (0, {f"chunk {i}: confidence must be between 0 and 1" for i in range(4)}), r)
     r = submit(chunk("p.test"), chunk("169.254.169.254"), chunk("localhost"), chunk("q.test", port=6379))
     expect((r.accepted_chunks, r.rejected_chunks), (2, 2), r)
     clean, flagged = list(r.accepted_chunk_ids)
