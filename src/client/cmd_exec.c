@@ -14,7 +14,7 @@
 #define METHOD(rpc)       "/cove.v1.Cove/" #rpc
 #define COMMAND_BYTES_MAX 60 /* of a line of the table */
 
-static const Cove__V1__ListExecsResponse *list_of(struct cl *c, const char *sandbox_id)
+const Cove__V1__ListExecsResponse *cl_execs_of(struct cl *c, const char *sandbox_id)
 {
 	Cove__V1__ListExecsRequest in;
 
@@ -27,7 +27,7 @@ static const Cove__V1__ListExecsResponse *list_of(struct cl *c, const char *sand
 /* NULL: there is none; who follows it hears so. */
 static const Cove__V1__Exec *exec_find(struct cl *c, const struct cl_kept *k)
 {
-	const Cove__V1__ListExecsResponse *m = list_of(c, k->sandbox_id);
+	const Cove__V1__ListExecsResponse *m = cl_execs_of(c, k->sandbox_id);
 
 	for (size_t i = 0; i < m->n_execs; i++)
 		if (strcmp(m->execs[i]->id, k->id) == 0)
@@ -135,7 +135,7 @@ static void value_put(struct cl *c, struct cl_out *o, const Cove__V1__Exec *x)
 int cl_run_exec_list(struct cl *c)
 {
 	const Openshell__V1__Sandbox *s = cl_sandbox_of(c, cl_arg(&c->w, 0), false);
-	const Cove__V1__ListExecsResponse *m = list_of(c, s->metadata->id);
+	const Cove__V1__ListExecsResponse *m = cl_execs_of(c, s->metadata->id);
 	struct cl_out o;
 
 	if (cl_form(c) == CL_FORM_TABLE) {

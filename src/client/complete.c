@@ -9,6 +9,7 @@
  */
 #include "client/client.h"
 #include "client/commands.h"
+#include "client/sandbox.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@ enum names {
 	NAMES_GATEWAY,
 	NAMES_WORKSPACE,
 	NAMES_PROFILE,
+	NAMES_EXEC,
 	NAMES_FILE,
 	NAMES_SHELL
 };
@@ -34,6 +36,7 @@ static const struct row {
 	const char *words; /* in place of them: "all|none" */
 } rows[] = {
 	{ "exec", "name", NAMES_SANDBOX },
+	{ "exec", "ID", NAMES_EXEC },
 	{ "logs", "source", NAMES_NONE, "all|gateway|sandbox" },
 	{ "logs", "level", NAMES_NONE, "trace|debug|info|warn|error" },
 	{ "rule get", "status", NAMES_NONE, "pending|approved|rejected" },
@@ -160,6 +163,18 @@ static void offer_profiles(const struct typing *t)
 		offer_name(t, m->profiles[i]->id, "profile");
 }
 
+/* Of the sandbox that stands before. */
+static void offer_execs(const struct typing *t)
+{
+	const char *name = cl_arg(&t->c->w, 0);
+	const Openshell__V1__Sandbox *s = name ? cl_sandbox_find(t->c, name) : NULL;
+	const Cove__V1__ListExecsResponse *m =
+		s && s->metadata ? cl_execs_of(t->c, s->metadata->id) : NULL;
+
+	for (size_t i = 0; m && i < m->n_execs; i++)
+		offer_name(t, m->execs[i]->id, m->execs[i]->end ? "ended" : "running");
+}
+
 static void offer_gateways(const struct typing *t)
 {
 	size_t n;
@@ -187,6 +202,7 @@ static void offer_names(const struct typing *t, const struct row *row)
 	case NAMES_PROVIDER: offer_providers(t); return;
 	case NAMES_WORKSPACE: offer_workspaces(t); return;
 	case NAMES_PROFILE: offer_profiles(t); return;
+	case NAMES_EXEC: offer_execs(t); return;
 	case NAMES_GATEWAY: offer_gateways(t); return;
 	case NAMES_FILE: puts(":files"); return;
 	case NAMES_SHELL:

@@ -430,7 +430,7 @@ static void word_locate(
 		const struct cl_arg *arg = arg_next(r);
 
 		ret->is_foreign = arg && arg->is_verbatim;
-		r->into->arg_count++;
+		r->into->args[r->into->arg_count++] = r->argv[r->at];
 	}
 }
 
@@ -443,7 +443,8 @@ cv_code cl_grammar_locate(const struct cl_grammar *g, struct cv_arena *arena, in
 	*ret = (struct cl_place){ .group = "" };
 	*ret_words = (struct cl_words){ .group = "" };
 	ret_words->sets = cv_arena_array(arena, (size_t)argc + 1, sizeof(*ret_words->sets));
-	if (!ret_words->sets)
+	ret_words->args = cv_arena_array(arena, (size_t)argc + 1, sizeof(*ret_words->args));
+	if (!ret_words->sets || !ret_words->args)
 		return CV_LIMIT;
 	for (; r.at < argc && !ret->is_foreign; r.at++) {
 		const char *word = argv[r.at];

@@ -116,7 +116,7 @@ struct cl_place {
 };
 
 /* The words before the one that is typed.  What is wrong with them, running says.  Flags that were
- * given are in words, for cl_flag().  CV_LIMIT: no memory. */
+ * given are in words, for cl_flag(), and so are arguments.  CV_LIMIT: no memory. */
 CV_MUST cv_code cl_grammar_locate(const struct cl_grammar *g, struct cv_arena *arena, int argc,
 	char **argv, struct cl_words *ret_words, struct cl_place *ret);
 /* The word of path that follows the group's; empty: path is not below it, or, with must_be_last, has

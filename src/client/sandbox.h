@@ -5,6 +5,8 @@
 #pragma once
 #include "client/client.h"
 
+#include "cove.pb-c.h"
+
 #include <poll.h>
 
 /* Of the name, or of the one last used; remembered as that. */
@@ -106,6 +108,8 @@ struct cl_attach {
 	bool leaves;     /* when ours has ended, and not when the command has */
 };
 int cl_exec_attach(struct cl *c, const struct cl_kept *k, const struct cl_attach *how);
+/* Its commands that outlive their clients; dies. */
+const Cove__V1__ListExecsResponse *cl_execs_of(struct cl *c, const char *sandbox_id);
 /* One try to connect again, after a pause that grows. */
 bool cl_reconnect(struct cl *c, int64_t *backoff_ms);
 

@@ -73,6 +73,9 @@ def names_of_the_gateway():
     assert complete("exec", "-n", "box-t") == ["box-two"] and complete("exec", "-n", "box-two", "") != []
     for word in ("attach", "kill", "list"):
         assert complete("exec", word, "box-o") == ["box-one"], word
+    for word in ("attach", "kill"):
+        assert complete("exec", word, "box-one", "") == [RUNNING], word
+    assert complete("exec", "attach", "never-was", "") == [] and complete("exec", "list", "box-one", "") == []
     assert "anthropic" in complete("provider", "create", "--type", "")
     assert complete("provider", "profile", "export", "anthr") == ["anthropic"]
     assert complete("sandbox", "delete", "box-one", "") == ["box-one", "box-two"]
@@ -173,6 +176,7 @@ try:
     g.stub.CreateSandbox(pb.CreateSandboxRequest(name="team-box", workspace="team",
                                                  spec=pb.SandboxSpec(command=["sleep", "600"])))
     c("provider", "create", "--name", "mine", "--type", "github", "--credential", "GITHUB_TOKEN=x")
+    RUNNING = gatewaylab.until(lambda: c("exec", "-n", "box-one", "--detach", "--", "sleep", "600", status=None).stdout.strip())
     with open(os.path.join(g.directory, "some-file"), "w") as some:
         some.write("")
     for f in (words_of_the_table, names_of_the_gateway, no_gateway_is_silence, in_bash, in_zsh, in_fish, in_powershell,
