@@ -5,7 +5,6 @@ the host has on its network, and no other way does; what listens on loopback sta
 Method: real servers on the host's own address and on loopback, curl in a real sandbox."""
 import http.server
 import os
-import subprocess
 import sys
 import threading
 
@@ -14,7 +13,7 @@ import world  # noqa: E402
 
 tap = world.Tap()
 w = world.World(["unused.test"])  # in a network of its own, which leads nowhere
-subprocess.run(["ip", "route", "add", "default", "dev", "lo", "src", world.PRIVATE], check=True)
+world.route_everywhere()  # so that the host has an address on a network
 
 
 def serve(address):
@@ -71,7 +70,7 @@ def not_what_is_on_loopback():
 
 
 def where_there_is_no_network():
-    subprocess.run(["ip", "route", "del", "default"], check=True)
+    world.route_everywhere(False)
     said = fetched("host.openshell.internal", 80)
     assert "NXDOMAIN" in said or "upstream_unreachable" in said, said
 

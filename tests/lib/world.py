@@ -37,6 +37,7 @@ COVE = os.environ.get("CV_COVE", os.path.join(os.getcwd(), "build/src/cli/cove")
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _SIOCSIFFLAGS, _SIOCSIFADDR = 0x8914, 0x8916
+_SIOCADDRT, _SIOCDELRT, _RTF_UP = 0x890B, 0x890C, 1
 _IFF_UP, _IFF_RUNNING = 1, 0x40
 
 
@@ -65,6 +66,21 @@ def enter_user_namespace():
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{uid} {uid} 1")
     _write("/proc/self/gid_map", f"{gid} {gid} 1")
+
+
+def route_everywhere(is_there=True):
+    """A default route by lo, or none, in the network that was entered; route(7).  Not by ip(8): who is not
+    root has its capabilities in this process alone."""
+    class Route(ctypes.Structure):  # struct rtentry
+        _fields_ = [("pad1", ctypes.c_ulong), ("dst", ctypes.c_char * 16), ("gateway", ctypes.c_char * 16),
+                    ("genmask", ctypes.c_char * 16), ("flags", ctypes.c_ushort), ("pad2", ctypes.c_short),
+                    ("pad3", ctypes.c_ulong), ("pad4", ctypes.c_void_p), ("metric", ctypes.c_short),
+                    ("dev", ctypes.c_char_p), ("mtu", ctypes.c_ulong), ("window", ctypes.c_ulong),
+                    ("irtt", ctypes.c_ushort)]
+    anywhere = struct.pack("H", socket.AF_INET)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        fcntl.ioctl(s, _SIOCADDRT if is_there else _SIOCDELRT,
+                    Route(dst=anywhere, genmask=anywhere, flags=_RTF_UP, dev=b"lo"))
 
 
 def enter_network():
