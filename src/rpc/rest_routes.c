@@ -114,6 +114,11 @@ const struct cv_rpc_route cv_rpc_routes[] = {
 		D(v1__get_service_request, v1__service_endpoint_response), U, "One service" },
 	{ "DELETE", "/v1/sandboxes/{sandbox}/services/{service}", SHELL, "DeleteService",
 		D(v1__delete_service_request, v1__delete_service_response), U, "Expose a port no longer" },
+	{ "GET", "/v1/sandboxes/{sandbox}/service", SHELL, "GetService",
+		D(v1__get_service_request, v1__service_endpoint_response), U, "The service without a name" },
+	{ "DELETE", "/v1/sandboxes/{sandbox}/service", SHELL, "DeleteService",
+		D(v1__delete_service_request, v1__delete_service_response), U,
+		"Expose the one without a name no longer" },
 
 	{ "POST", "/v1/providers", SHELL, "CreateProvider",
 		D(v1__create_provider_request, v1__provider_response), U, "Create a provider" },

@@ -67,7 +67,19 @@ with gatewaylab.Gateway(tls=False) as g:
             exec_id = exec_id or json.loads(done.stdout)["exec"]["id"]
         g.stub.DeleteSandbox(g.pb.DeleteSandboxRequest(name="one"))
 
+    def services():
+        """The one without a name has a path of its own."""
+        g.stub.CreateSandbox(g.pb.CreateSandboxRequest(name="two", spec={}))
+        for name, port in (("", 8000), ("api", 8001)):
+            assert ask(g, "POST", "/v1/sandboxes/two/services", {"service": name, "targetPort": port})[0] == 200
+        paths = "/v1/sandboxes/two/service", "/v1/sandboxes/two/services/api"
+        assert [ask(g, "GET", p)[1]["endpoint"]["targetPort"] for p in paths] == [8000, 8001]
+        assert ask(g, "DELETE", paths[0])[0] == 200
+        assert [ask(g, "GET", p)[0] for p in paths] == [404, 200]
+        g.stub.DeleteSandbox(g.pb.DeleteSandboxRequest(name="two"))
+
     tap.check("the commands of the guide", guide)
+    tap.check("services are exposed, shown and no longer exposed", services)
     tap.check("a workspace is made by REST, seen by gRPC, and deleted", workspaces)
     tap.check("health and reflection", health)
     tap.check("a sandbox that is not there", lambda: ask(g, "GET", "/v1/sandboxes/none")[0] == 404 or 1 / 0)
