@@ -336,7 +336,8 @@ r = cove("provider", "show", "-o", "json")
 tap.ok(sorted(p["profile"]["id"] for p in json.loads(r.stdout)) == sorted(IDS), "show: the list as JSON",
        r.stdout[:2000] + r.stderr)
 for alias, profile in (("claude", "claude-code"), ("claude_code", "claude-code"), ("gh", "github"),
-                       ("glab", "gitlab"), ("gcp", "google-cloud"), ("vertex", "google-vertex-ai")):
+                       ("glab", "gitlab"), ("gcp", "google-cloud"), ("vertex", "google-vertex-ai"),
+                       ("mistral", "generic"), ("outlook", "generic")):
     r = cove("provider", "show", "-o", "json", alias)
     tap.ok(json.loads(r.stdout)["profile"]["id"] == profile, f"show: {alias} is {profile}", r.stdout)
 expect("show: what is there and what is not",
